@@ -1,0 +1,1 @@
+"""The schema of every setting, its loader, and the YAML presets and recipes."""

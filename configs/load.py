@@ -1,0 +1,131 @@
+"""Loading settings: a YAML file with ``base:``, then ``key=value`` overrides, checked against the schema."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from configs.schema import Config
+from utils.errors import InputError
+
+HERE = Path(__file__).parent
+PRESETS = HERE / "presets"
+
+
+def preset_names() -> list[str]:
+    """Names that ``--config`` takes besides files."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
+    """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
+
+    Raises:
+        InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
+    """
+    path = _find(str(config), HERE.parent)
+    tree = _with_base(path, ())
+    for override in overrides:
+        _apply(tree, override)
+    return from_tree(tree, str(config))
+
+
+def from_tree(tree: Any, origin: str) -> Config:
+    """Build a `Config` from a plain or OmegaConf mapping.
+
+    Raises:
+        InputError: as `load_config`; ``origin`` names the file in the message.
+    """
+    plain = OmegaConf.to_container(tree) if OmegaConf.is_config(tree) else tree
+    _check_keys(plain, Config, "", origin)
+    try:
+        schema = OmegaConf.structured(Config)
+        _unfreeze(schema)
+        merged = OmegaConf.merge(schema, plain)
+        return typing.cast(Config, OmegaConf.to_object(merged))
+    except OmegaConfBaseException as error:
+        message = str(error.msg if getattr(error, "msg", None) else error).splitlines()[0]
+        key = getattr(error, "full_key", None) or "a key"
+        raise InputError(f"{origin}: {key}: {message}") from error
+    except ValueError as error:
+        raise InputError(f"{origin}: {error}") from error
+
+
+def to_yaml(config: Config) -> str:
+    """The resolved settings as YAML text that `load_config` reads back."""
+    return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
+
+
+def _find(name: str, relative_to: Path) -> Path:
+    for path in (Path(name), relative_to / name):
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            return path.resolve()
+    preset = PRESETS / f"{name}.yaml"
+    if preset.is_file():
+        return preset
+    known = preset_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(known)}"
+    raise InputError(f"--config {name}: no such file or preset; {hint}")
+
+
+def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
+    if path in seen:
+        raise InputError(f"{path}: base: leads back to this file; remove the circle")
+    try:
+        tree = OmegaConf.load(path)
+    except Exception as error:
+        raise InputError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(tree, DictConfig):
+        raise InputError(f"{path}: a settings file is a YAML mapping of key: value, this is not")
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    below = _with_base(_find(str(base), path.parent), (*seen, path))
+    return typing.cast(DictConfig, OmegaConf.merge(below, tree))
+
+
+def _apply(tree: DictConfig, override: str) -> None:
+    """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
+    key, separator, _ = override.partition("=")
+    if not separator or not key:
+        raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
+    try:
+        value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
+        OmegaConf.update(tree, key, value, merge=True, force_add=True)
+    except Exception as error:
+        raise InputError(f"{override}: cannot be set ({str(error).splitlines()[0]}); see --print-config") from error
+
+
+def _unfreeze(node: Any) -> None:
+    """Let the defaults of frozen dataclasses be merged into."""
+    if OmegaConf.is_config(node):
+        OmegaConf.set_readonly(node, False)
+        for key in node if isinstance(node, DictConfig) else range(len(node)):
+            if not OmegaConf.is_missing(node, key):
+                _unfreeze(node._get_node(key))
+
+
+def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
+    """Raise on the first key that the dataclass ``kind`` does not have, naming the nearest one."""
+    if not isinstance(tree, Mapping):
+        raise InputError(f"{origin}: {prefix.rstrip('.') or 'the file'} holds settings (key: value), got {tree!r}")
+    hints = typing.get_type_hints(kind)
+    for key, value in tree.items():
+        if key not in hints:
+            near = difflib.get_close_matches(str(key), hints, n=1, cutoff=0.4)
+            choice = f"did you mean {prefix}{near[0]}?" if near else f"valid keys are {', '.join(hints)}"
+            raise InputError(f"{origin}: unknown key {prefix}{key}; {choice}")
+        inner = hints[key]
+        if dataclasses.is_dataclass(inner):
+            _check_keys(value, typing.cast(type, inner), f"{prefix}{key}.", origin)
+        elif typing.get_origin(inner) is list and isinstance(value, Sequence) and not isinstance(value, str):
+            for index, item in enumerate(value):
+                _check_keys(item, typing.get_args(inner)[0], f"{prefix}{key}.{index}.", origin)

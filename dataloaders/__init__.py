@@ -1,0 +1,1 @@
+"""Readers of data sets and videos, training clips, augmentation. Knows no model."""

@@ -1,0 +1,1 @@
+"""Where time lives: memory, the tracker, evaluation runs, training."""

@@ -1,0 +1,145 @@
+"""The two attentions of the family: global over memory tokens, local over a window of a map.
+
+Both take queries, keys and values with heads folded into channels and say nothing about where they come from.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BLOCK = 8
+"""side in tokens of the query blocks of local attention"""
+
+
+def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Softmax attention of every query over all keys, scaled by 1/sqrt(dim / heads).
+
+    query: B×L×C; key: B×S×C; value: B×S×D. Returns B×L×D.
+    """
+    split = [x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
+    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+
+
+class RelativePosition(NamedTuple):
+    """What local attention learns about the offset from a query to a key.
+
+    weight: heads×window²×(C/heads), bias: heads×window²; they turn the unscaled query into a logit per offset.
+    value: heads×(D/heads)×window², added to the values; None for none.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    value: Tensor | None
+
+
+def local_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
+) -> Tensor:
+    """Attention of every token of a map over the window around it, with relative positions (spec section 7).
+
+    Exact, without a copy of keys or values per query: queries are taken in blocks of 8×8, each against its own
+    padded neighbourhood, and the logits of a window are moved to their places there by padding alone.
+
+    Args:
+        query: B×L×C, unscaled; the scale 1/sqrt(C / heads) is applied here.
+        key: B×L×C.
+        value: B×L×D.
+        size: (H, W) of the map, L = H·W, row-major.
+        position: of the window, which also tells its side and the number of heads.
+
+    Returns:
+        B×L×D.
+    """
+    heads, area, dim = position.weight.shape
+    window = int(area**0.5)
+    side = BLOCK + window - 1
+    queries = _blocks(query, size, heads, 0)
+    keys, values = (_blocks(x, size, heads, window // 2) for x in (key, value))
+    logits = queries @ position.weight.transpose(1, 2) + position.bias[:, None]
+    bias = _spread(logits.unflatten(-1, (window, window)), _outside(size, window, logits.dtype, logits.device))
+    scores = torch.baddbmm(bias.flatten(0, 3), queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
+    weights = scores.softmax(-1)
+    result = torch.bmm(weights, values.flatten(0, 3)).unflatten(0, values.shape[:4])
+    if position.value is not None:
+        offsets = _gather(weights.view(bias.shape), side, window)
+        result = result + offsets @ position.value.transpose(1, 2)
+    return _join(result, size)
+
+
+def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
+    """Cut tokens B×(H·W)×C into squares of 8 + 2·reach every 8: B×rows×columns×heads×tokens×(C/heads)."""
+    height, width = size
+    x = x.unflatten(1, size).unflatten(3, (heads, -1))
+    x = F.pad(x, (0, 0, 0, 0, reach, -width % BLOCK + reach, reach, -height % BLOCK + reach))
+    squares = x.unfold(1, BLOCK + 2 * reach, BLOCK).unfold(2, BLOCK + 2 * reach, BLOCK)
+    return squares.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
+
+
+def _join(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Undo `_blocks` with reach 0: B×rows×columns×heads×64×C to B×(H·W)×(heads·C)."""
+    height, width = size
+    x = x.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6)
+    return x.flatten(3, 4).flatten(1, 2)[:, :height, :width].flatten(1, 2)
+
+
+@lru_cache(maxsize=64)
+def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A very negative number where a neighbourhood lies outside the map, else 0.
+
+    rows×columns×1×1×8×window×side: block, head, query column, query row, window row, neighbourhood column.
+    """
+    reach, side = window // 2, BLOCK + window - 1
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, BLOCK, device=device)
+        places = starts[:, None] + torch.arange(side, device=device) - reach
+        inside.append((places >= 0) & (places < length))
+    rows = inside[0].unfold(1, window, 1)  # rows×8×window: the window rows of each query row
+    both = rows[:, None, :, :, None] & inside[1][None, :, None, None, :]
+    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
+    lowest = torch.finfo(dtype).min / 2
+    return torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)[:, :, None, None]
+
+
+def _spread(logits: Tensor, outside: Tensor) -> Tensor:
+    """Move window logits to their places in the neighbourhood; all other places get -inf.
+
+    B×rows×columns×heads×64×window×window to B×rows×columns×heads×64×side².
+    """
+    by_row = logits.unflatten(4, (BLOCK, BLOCK)).transpose(5, 6)  # query row, window row, query column, offset
+    along_x = _skew(by_row, 1)
+    side = along_x.shape[-1]
+    along_x = along_x.permute(0, 1, 2, 3, 6, 4, 5, 7) + outside  # query column, query row, window row, x
+    along_y = _skew(along_x.flatten(-2), side)
+    return along_y.transpose(4, 5).flatten(4, 5)
+
+
+def _gather(weights: Tensor, side: int, window: int) -> Tensor:
+    """Undo `_spread`: B×rows×columns×heads×64×side² to B×rows×columns×heads×64×window²."""
+    along_y = weights.unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
+    along_x = _unskew(along_y, side).unflatten(-1, (window, side)).permute(0, 1, 2, 3, 5, 6, 4, 7)
+    return _unskew(along_x, 1).transpose(5, 6).flatten(4, 5).flatten(-2)
+
+
+def _skew(x: Tensor, step: int) -> Tensor:
+    """Shift row i of the last two axes right by i·step: ...×n×w to ...×n×(w + (n-1)·step), filled with -inf.
+
+    Every row is padded to ``step`` more than the result is wide, then all are read with the result's width:
+    each row so starts ``step`` places later than the one before, and nothing is indexed.
+    """
+    rows, width = x.shape[-2:]
+    wide = width + (rows - 1) * step
+    long = F.pad(x, (0, rows * step), value=float("-inf")).flatten(-2)
+    return long[..., : rows * wide].unflatten(-1, (rows, wide))
+
+
+def _unskew(x: Tensor, step: int) -> Tensor:
+    """Undo `_skew` with the same step: ...×n×(w + (n-1)·step) to ...×n×w."""
+    rows, wide = x.shape[-2:]
+    long = F.pad(x.flatten(-2), (0, rows * step)).unflatten(-1, (rows, wide + step))
+    return long[..., : wide - (rows - 1) * step]

@@ -1,0 +1,52 @@
+"""The FPN decoder: from propagated embeddings and encoder maps to identity logits (spec section 8)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvGN(nn.Sequential):
+    """Convolution with bias, then GroupNorm of 8 groups."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+        super().__init__(OrderedDict(conv=conv, gn=nn.GroupNorm(8, outputs)))
+
+
+class FPNDecoder(nn.Module):
+    """Refines embeddings at stride 16 with the encoder's maps down to stride 4."""
+
+    def __init__(
+        self, inputs: int, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+    ) -> None:
+        """``shortcuts``: channels of the encoder's maps at strides 4, 8 and 16."""
+        super().__init__()
+        quarter, eighth, sixteenth = shortcuts
+        self.align_corners = align_corners
+        self.conv_in = ConvGN(inputs, dim, 1)
+        self.conv_16x, self.conv_8x = ConvGN(dim, dim, 3), ConvGN(dim, dim // 2, 3)
+        self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
+        self.adapter_16x, self.adapter_8x = nn.Conv2d(sixteenth, dim, 1), nn.Conv2d(eighth, dim, 1)
+        self.adapter_4x = nn.Conv2d(quarter, dim // 2, 1)
+        self.conv_out = nn.Conv2d(dim // 2, outputs, 1)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, x: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
+        """Decode B×inputs×H/16×W/16; the encoder's maps have batch B, or 1 shared by all.
+
+        Returns:
+            B×outputs×H/4×W/4 logits.
+        """
+        x = F.relu(self.conv_in(x))
+        x = F.relu(self.conv_16x(self.adapter_16x(sixteenth) + x))
+        x = F.interpolate(x, eighth.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = F.relu(self.conv_8x(self.adapter_8x(eighth) + x))
+        x = F.interpolate(x, quarter.shape[2:], mode="bilinear", align_corners=self.align_corners)
+        x = F.relu(self.conv_4x(self.adapter_4x(quarter) + x))
+        return self.conv_out(x)

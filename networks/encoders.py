@@ -1,0 +1,147 @@
+"""Image encoders: maps at strides 4, 8, 16 and 16 of a normalised image.
+
+All share one contract: ``forward(image B×3×H×W) -> [4x, 8x, 16x, last 16x]``, ``channels`` of the four maps,
+and ``stages``: their parts from the image on, for freezing. Batch norms are frozen everywhere.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import mobilenet_v2, resnet50
+from torchvision.ops import FrozenBatchNorm2d
+
+from networks.swin import SwinBase
+
+
+class FrozenNormConv2d(nn.Conv2d):
+    """A convolution and the frozen batch norm behind it, computed as one convolution.
+
+    The norm is an affine map with constant coefficients, so scaling the kernel is exact and saves two passes
+    over the activations, forward and backward.
+    """
+
+    def __init__(self, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> None:
+        """Take over the kernel of ``conv`` (which has no bias) and ``norm``."""
+        shape = (conv.in_channels, conv.out_channels, conv.kernel_size)
+        super().__init__(*shape, conv.stride, conv.padding, conv.dilation, conv.groups, bias=False)  # type: ignore[arg-type]
+        self.weight = conv.weight
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W to B×C'×H'×W', convolved and normalised."""
+        norm = self.norm
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        shift = norm.bias - norm.running_mean * scale
+        kernel = self.weight * scale[:, None, None, None]
+        return F.conv2d(x, kernel, shift, self.stride, self.padding, self.dilation, self.groups)
+
+
+def join_norms(module: nn.Module) -> None:
+    """Replace every conv that a frozen norm follows by a `FrozenNormConv2d`; the norm becomes the identity."""
+    children = list(module.named_children())
+    for (name, child), (next_name, following) in pairwise(children):
+        if isinstance(child, nn.Conv2d) and isinstance(following, FrozenBatchNorm2d):
+            setattr(module, name, FrozenNormConv2d(child, following))
+            setattr(module, next_name, nn.Identity())
+    for child in module.children():
+        if not isinstance(child, FrozenNormConv2d):
+            join_norms(child)
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2 at output stride 16: the last strided row is dilated instead (spec section 3)."""
+
+    channels = (24, 32, 96, 1280)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = mobilenet_v2(weights=None, norm_layer=FrozenBatchNorm2d).features
+        # The first block of the 160 row loses its stride, the blocks behind it see with dilation 2.
+        for index in range(14, 18):
+            depthwise = self.features[index].conv[1][0]
+            depthwise.stride = (1, 1)
+            if index > 14:
+                depthwise.dilation = depthwise.padding = (2, 2)
+        join_norms(self.features)
+        self.ends = (4, 7, 14, 19)
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Parts in order: the stem, the stride-4 rows, the rest."""
+        return [self.features[0], self.features[1:4], self.features[4:]]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """B×3×H×W to maps of 24, 32, 96 and 1280 channels."""
+        maps, x = [], image
+        for index, layer in enumerate(self.features, start=1):
+            x = layer(x)
+            if index in self.ends:
+                maps.append(x)
+        return maps
+
+
+class ResNet50(nn.Module):
+    """ResNet-50 up to stride 16; the last map is given twice."""
+
+    channels = (256, 512, 1024, 1024)
+
+    def __init__(self) -> None:
+        super().__init__()
+        net = resnet50(weights=None, norm_layer=FrozenBatchNorm2d)
+        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
+        self.layer1, self.layer2, self.layer3 = net.layer1, net.layer2, net.layer3
+        join_norms(self)
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Parts in order: the stem, then the layers."""
+        return [self.conv1, self.layer1, self.layer2, self.layer3]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """B×3×H×W to maps of 256, 512, 1024 and 1024 channels."""
+        quarter = self.layer1(self.maxpool(self.relu(self.conv1(image))))
+        eighth = self.layer2(quarter)
+        sixteenth = self.layer3(eighth)
+        return [quarter, eighth, sixteenth, sixteenth]
+
+
+ENCODERS: dict[str, type[nn.Module]] = {
+    "mobilenet_v2": MobileNetV2,
+    "resnet50": ResNet50,
+    "swin_base": SwinBase,
+}
+
+
+def build_encoder(name: str) -> nn.Module:
+    """The encoder called ``name``, randomly initialised.
+
+    Raises:
+        ValueError: unknown name.
+    """
+    if name not in ENCODERS:
+        raise ValueError(f"model.encoder must be one of {', '.join(ENCODERS)}, got {name}")
+    return ENCODERS[name]()
+
+
+def freeze_stages(encoder: nn.Module, count: int) -> None:
+    """Stop training the first ``count`` stages of an encoder."""
+    stages: list[nn.Module] = encoder.stages  # type: ignore[assignment]
+    for stage in stages[:count]:
+        stage.requires_grad_(False)
+
+
+def torchvision_weights(name: str) -> dict[str, Tensor]:
+    """ImageNet weights of MobileNetV2 or ResNet-50 from torchvision's own download, in its key names.
+
+    Raises:
+        ValueError: torchvision has none for this encoder.
+    """
+    if name not in ("mobilenet_v2", "resnet50"):
+        raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
+    build = mobilenet_v2 if name == "mobilenet_v2" else resnet50
+    with torch.no_grad():
+        return build(weights="IMAGENET1K_V1").state_dict()

@@ -1,0 +1,136 @@
+"""The LSTT block of AOT: self-attention, long-term and short-term attention, feed-forward (AOT section 4.3)."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from networks.attention import RelativePosition, global_attention, local_attention
+
+Size = tuple[int, int]
+"""(height, width) of a map in tokens"""
+
+
+class KeyValue(NamedTuple):
+    """What one block remembers of one or more frames: key B×L×C and value B×L×D."""
+
+    key: Tensor
+    value: Tensor
+
+
+class BlockMemory(NamedTuple):
+    """What one block reads: long-term memory of T frames (T·L tokens), short-term memory of one (L tokens)."""
+
+    long: KeyValue
+    short: KeyValue
+
+
+@lru_cache(maxsize=32)
+def sine_position(size: Size, dim: int, device: torch.device) -> Tensor:
+    """Sine embedding of a token's place, 1×L×dim: first half for y, second for x (spec section 4)."""
+    half = dim // 2
+    channel = torch.arange(half, device=device)
+    period = 10000 ** (2 * (channel // 2) / half)
+    axes = []
+    for length in size:
+        place = torch.arange(length, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
+        angle = place[:, None] / period
+        axes.append(torch.where(channel % 2 == 0, angle.sin(), angle.cos()))
+    height, width = size
+    rows = axes[0][:, None].expand(height, width, half)
+    columns = axes[1][None].expand(height, width, half)
+    return torch.cat([rows, columns], dim=2).flatten(0, 1)[None]
+
+
+class SelfAttention(nn.Module):
+    """Projections of the self-attention among a frame's own tokens."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.projection = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, position: Tensor) -> Tensor:
+        """B×L×C to B×L×C; the position embedding goes into queries and keys."""
+        placed = x + position
+        return self.projection(
+            global_attention(self.query(placed), self.key(placed), self.value(x), self.heads)
+        )
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with GroupNorm, GELU and a depthwise 5×5 convolution between them."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.expand = nn.Linear(dim, hidden)
+        self.norm = nn.GroupNorm(32, hidden)
+        self.conv = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden, bias=False)
+        self.reduce = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor, size: Size) -> Tensor:
+        """B×L×C to B×L×C; ``size`` is the map's."""
+        hidden = self.expand(x).mT.unflatten(2, size)
+        hidden = self.conv(nn.functional.gelu(self.norm(hidden)))
+        return self.reduce(hidden.flatten(2).mT)
+
+
+class LSTTBlock(nn.Module):
+    """One block: tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
+
+    def __init__(self, dim: int, *, heads: int, window: int, feedforward: int, drop_path: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.self_attention = SelfAttention(dim, heads)
+        self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
+        self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.feedforward = FeedForward(dim, feedforward)
+        self.drop_path = StochasticDepth(drop_path, mode="row")
+        for parameter in self.parameters():
+            if parameter.dim() > 1 and parameter is not self.position_value:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Propagate memory to the current frame.
+
+        Args:
+            x: B×L×C.
+            size: of the map.
+            memory: what to read; None on a reference frame, which reads itself.
+            identity: B×L×C, the reference frame's identity embedding; None on all other frames.
+
+        Returns:
+            B×L×C, and this frame's key and value without identities (for `memorize`).
+        """
+        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
+        placed = self.norm2(x)
+        query = self.query(placed)
+        current = KeyValue(query, placed)
+        if memory is None:
+            own = self.memorize(current, identity)
+            memory = BlockMemory(own, own)
+        position = RelativePosition(
+            self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
+            self.position_key.bias.view(self.heads, -1),
+            self.position_value,
+        )
+        long = global_attention(query, memory.long.key, memory.long.value, self.heads)
+        short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
+        x = x + self.long_projection(long) + self.short_projection(short)
+        return x + self.drop_path(self.feedforward(self.norm3(x), size)), current
+
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+        """Label this frame's memory: the key stays, the value takes the identity embedding B×L×C."""
+        labelled = current.value if identity is None else current.value + identity
+        return KeyValue(current.key, self.value(labelled))

@@ -1,0 +1,97 @@
+"""Key names of the published AOT checkpoints, and ImageNet encoder weights, for our modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+# Ours to official, applied in order.
+RULES = [
+    (r"^projector\.", "encoder_projector."),
+    (r"^stages\.0\.identity_bank\.", "patch_wise_id_bank."),
+    (r"^stages\.0\.norms\.", "LSTT.decoder_norms."),
+    (r"^stages\.0\.blocks\.", "LSTT.layers."),
+    (r"^stages\.0\.mask_token", "LSTT.mask_token"),
+    (r"^(LSTT.*)\.self_attention\.query\.", r"\1.self_attn.linear_Q."),
+    (r"^(LSTT.*)\.self_attention\.key\.", r"\1.self_attn.linear_K."),
+    (r"^(LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
+    (r"^(LSTT.*)\.self_attention\.", r"\1.self_attn."),
+    (r"^(LSTT.*)\.query\.", r"\1.linear_Q."),
+    (r"^(LSTT.*)\.value\.", r"\1.linear_V."),
+    (r"^(LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
+    (r"^(LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
+    (r"^(LSTT.*)\.position_key\.", r"\1.short_term_attn.relative_emb_k."),
+    (r"^(LSTT.*)\.position_value", r"\1.short_term_attn.relative_emb_v"),
+    (r"^(LSTT.*)\.feedforward\.expand\.", r"\1.linear1."),
+    (r"^(LSTT.*)\.feedforward\.reduce\.", r"\1.linear2."),
+    (r"^(LSTT.*)\.feedforward\.norm\.", r"\1.activation.gn."),
+    (r"^(LSTT.*)\.feedforward\.conv\.", r"\1.activation.conv."),
+    (r"^encoder\.norms\.(\d)\.", r"encoder.norm\1."),
+    (r"^encoder\.downsamples\.(\d)\.", r"encoder.layers.\1.downsample."),
+    (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
+    (r"^(encoder.*)conv(\d)\.norm\.", r"\1bn\2."),
+]
+COMPUTED = "relative_position_index"
+"""a buffer of published Swin checkpoints that is a constant of the architecture"""
+
+
+def official_name(key: str) -> str:
+    """The published name of one of our state-dict keys."""
+    for pattern, replacement in RULES:
+        key = re.sub(pattern, replacement, key)
+    # A norm that we join to the convolution before it sits one place later in the published Sequential.
+    joined = re.fullmatch(r"(encoder\..*\.)(\d+)\.norm\.(\w+)", key)
+    return f"{joined[1]}{int(joined[2]) + 1}.{joined[3]}" if joined else key
+
+
+def is_official(keys: Iterable[str]) -> bool:
+    """Whether state-dict keys are named as in the published checkpoints."""
+    return any(key.removeprefix("module.").startswith(("LSTT.", "patch_wise_id_bank.")) for key in keys)
+
+
+def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Rename a published state dict for ``model``; keys that it has no place for keep their published names."""
+    ours = {official_name(key): key for key in model.state_dict()}
+    renamed = {}
+    for key, tensor in state.items():
+        key = key.removeprefix("module.")
+        if not key.endswith((COMPUTED, "num_batches_tracked")):
+            renamed[ours.get(key, key)] = tensor
+    return renamed
+
+
+def to_official(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of ``model`` with published names, as the reference implementation loads it."""
+    state = {official_name(key): tensor for key, tensor in model.state_dict().items()}
+    buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
+    computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
+    return state | computed
+
+
+def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
+
+    Entries without a place (a classifier, stages that are not built) are passed over.
+
+    Returns:
+        The encoder's keys that the file does not hold, in published names.
+
+    Raises:
+        ValueError: a tensor has another shape, or nothing fits at all.
+    """
+    weights = weights["model"] if "model" in weights else weights  # type: ignore[assignment]
+    places = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
+    weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
+    found = {places[key]: tensor for key, tensor in weights.items() if key in places}
+    if not found:
+        raise ValueError(f"no key fits this encoder; expected names like {next(iter(places))}")
+    shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
+    wrong = [key for key, tensor in found.items() if tensor.shape != shapes[key]]
+    if wrong:
+        raise ValueError(f"{wrong[0]} has shape {tuple(found[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}")
+    with torch.no_grad():
+        encoder.load_state_dict(found, strict=False)
+    return [name for name, key in places.items() if key not in found]

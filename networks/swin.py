@@ -1,0 +1,95 @@
+"""Swin-B up to stride 16, from timm's parts, for images of any size (Liu et al. 2021; spec section 3)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from timm.layers import PatchEmbed
+from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
+from torch import Tensor, nn
+
+WINDOW = 7
+DEPTHS = (2, 2, 18)
+HEADS = (4, 8, 16)
+# The fourth stage (2 blocks) is not built, but it counts in the slope of stochastic depth.
+DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2).tolist()
+
+
+@lru_cache(maxsize=32)
+def _shift_mask(height: int, width: int, shift: int, device: torch.device) -> Tensor:
+    """0 where two tokens of a shifted window were neighbours, -100 where not: windows×49×49."""
+    regions = torch.zeros(1, height, width, 1, device=device)
+    edges = (slice(0, -WINDOW), slice(-WINDOW, -shift), slice(-shift, None))
+    for index, (rows, columns) in enumerate((r, c) for r in edges for c in edges):
+        regions[:, rows, columns] = index
+    windows = window_partition(regions, (WINDOW, WINDOW)).flatten(1)
+    different = windows[:, None, :] != windows[:, :, None]
+    return different * -100.0
+
+
+class PaddedBlock(SwinTransformerBlock):
+    """A Swin block that pads to whole windows before it shifts (timm shifts first, which differs at borders)."""
+
+    def _attn(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """B×H×W×C to the same; ``mask`` is there for timm's signature and not used."""
+        batch, height, width, dim = x.shape
+        x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
+        padded_height, padded_width = x.shape[1:3]
+        shift = self.shift_size[0]
+        mask = None
+        if shift:
+            x = torch.roll(x, (-shift, -shift), dims=(1, 2))
+            mask = _shift_mask(padded_height, padded_width, shift, x.device)
+        windows = window_partition(x, (WINDOW, WINDOW)).view(-1, WINDOW * WINDOW, dim)
+        windows = self.attn(windows, mask=mask).view(-1, WINDOW, WINDOW, dim)
+        x = window_reverse(windows, (WINDOW, WINDOW), padded_height, padded_width)
+        if shift:
+            x = torch.roll(x, (shift, shift), dims=(1, 2))
+        return x[:, :height, :width].contiguous()
+
+
+class SwinBase(nn.Module):
+    """Three stages of Swin-B, each output with its own LayerNorm; the last map is given twice."""
+
+    channels = (128, 256, 512, 512)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(
+            img_size=None, patch_size=4, embed_dim=128, norm_layer=nn.LayerNorm, flatten=False,
+            output_fmt="NHWC", strict_img_size=False, dynamic_img_pad=True,
+        )  # fmt: skip
+        self.layers, self.downsamples, self.norms = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
+        drops = iter(DROP_PATH)
+        for stage, (depth, heads, dim) in enumerate(zip(DEPTHS, HEADS, self.channels, strict=False)):
+            blocks = [self._block(dim, heads, index, next(drops)) for index in range(depth)]
+            self.layers.append(nn.Sequential(*blocks))
+            self.norms.append(nn.LayerNorm(dim))
+            if stage < len(DEPTHS) - 1:
+                self.downsamples.append(PatchMerging(dim, out_dim=2 * dim))
+
+    @staticmethod
+    def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:
+        # The resolution given here only has to be larger than a window, or timm drops the shift.
+        return PaddedBlock(
+            dim, (4 * WINDOW, 4 * WINDOW), num_heads=heads, window_size=WINDOW,
+            shift_size=0 if index % 2 == 0 else WINDOW // 2, drop_path=drop,
+        )  # fmt: skip
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """Parts in order: the patch embedding, then the stages."""
+        return [self.patch_embed, *self.layers]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """B×3×H×W to maps of 128, 256, 512 and 512 channels."""
+        maps = []
+        x = self.patch_embed(image)
+        for stage, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            x = layer(x)
+            maps.append(norm(x).permute(0, 3, 1, 2))
+            if stage < len(self.downsamples):
+                x = self.downsamples[stage](x)
+        return [*maps, maps[-1]]

@@ -1,0 +1,29 @@
+"""Installs the framework: ``pip install -e .`` (add ``[test]`` for the test tools)."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+PACKAGES = ["utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"]
+
+
+def requirements(name: str) -> list[str]:
+    """Lines of a requirements file that name a distribution."""
+    lines = (HERE / name).read_text().splitlines()
+    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-r"))]
+
+
+setup(
+    name="aotlab",
+    version="0.1.0",
+    description="Video object segmentation with AOT: train, benchmark, and track objects in any video",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=PACKAGES,
+    package_data={"configs": ["presets/*.yaml", "recipes/*.yaml"]},
+    install_requires=requirements("requirements.txt"),
+    extras_require={"test": requirements("requirements-test.txt")},
+)

@@ -1,0 +1,1 @@
+"""Command-line programs: parse, build, call the engine."""

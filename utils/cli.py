@@ -1,0 +1,40 @@
+"""What every command-line program shares: one-line errors, exit status 2 for bad input."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from utils.errors import InputError
+
+Main = Callable[[list[str] | None], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message without the usage block and exit."""
+        self.exit(2, f"{self.prog}: {message}; see --help\n")
+
+
+def command(main: Main) -> Main:
+    """Wrap a ``main(argv) -> status``: `InputError` becomes one line on stderr and status 2, Ctrl-C status 130."""
+
+    @functools.wraps(main)
+    def run(argv: list[str] | None = None) -> int:
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        try:
+            return main(argv)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)  # noqa: T201
+            return 130
+
+    return run

@@ -1,0 +1,91 @@
+"""Object masks as indexed PNG files: H×W arrays of object ids, 0 is background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from utils.errors import InputError
+from utils.files import atomic_path
+
+VOID = 255
+"""The id that benchmark labels give to pixels that belong to no object for certain."""
+
+
+def voc_palette() -> np.ndarray:
+    """The PASCAL VOC colour of every id: 256×3 uint8. Bit k of R, G, B comes from bits 0, 1, 2 of the id."""
+    ids = np.arange(256)
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for shift in range(8):
+        for channel in range(3):
+            bit = (ids >> (3 * shift + channel)) & 1
+            colours[:, channel] |= (bit << (7 - shift)).astype(np.uint8)
+    return colours
+
+
+PALETTE = voc_palette()
+
+
+def colour_of(ids: np.ndarray) -> np.ndarray:
+    """Colours of object ids of any size: (...) integers to (...)×3 uint8; ids above 255 reuse colours 1 to 255."""
+    return PALETTE[np.where(ids > 255, (ids - 1) % 255 + 1, ids)]
+
+
+def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
+
+    Args:
+        path: the file.
+        size: (height, width) that the mask must have.
+
+    Returns:
+        H×W uint8, or uint16 for a 16-bit file.
+
+    Raises:
+        InputError: missing, not an image, coloured (RGB), or of another size.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such mask file; give a palette PNG with one object id per pixel")
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+            mask = np.array(image)
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"{path}: not a readable mask ({error}); give a palette PNG") from error
+    if mode == "1":
+        mask = mask.astype(np.uint8)
+    elif mode in ("I;16", "I;16B", "I"):
+        mask = mask.astype(np.uint16)
+    elif mode not in ("P", "L"):
+        raise InputError(
+            f"{path}: an image of mode {mode}, where a mask holds one object id per pixel; "
+            "save it as a palette (mode P) or 8/16-bit grey PNG"
+        )
+    if size is not None and mask.shape != tuple(size):
+        height, width = size
+        raise InputError(
+            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {width}×{height}; "
+            "give a mask of the frame's size"
+        )
+    return mask
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write H×W object ids: a palette PNG, or a 16-bit grey PNG where an id is above 255.
+
+    Raises:
+        ValueError: an id is negative or above 65535.
+        InputError: the file cannot be written.
+    """
+    largest = int(mask.max(initial=0))
+    if int(mask.min(initial=0)) < 0 or largest > 65535:
+        raise ValueError(f"object ids must be 0 to 65535, got {int(mask.min())} to {largest}")
+    if largest > 255:
+        image = Image.fromarray(mask.astype(np.uint16))
+    else:
+        image = Image.fromarray(mask.astype(np.uint8), mode="P")
+        image.putpalette(PALETTE.tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")
