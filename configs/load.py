@@ -33,7 +33,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     path = _find(str(config), HERE.parent)
     tree = _with_base(path, ())
     for override in overrides:
-        _apply(tree, override)
+        apply_override(tree, override)
     return from_tree(tree, str(config))
 
 
@@ -92,7 +92,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
     return typing.cast(DictConfig, OmegaConf.merge(below, tree))
 
 
-def _apply(tree: DictConfig, override: str) -> None:
+def apply_override(tree: DictConfig, override: str) -> None:
     """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
     key, separator, _ = override.partition("=")
     if not separator or not key:

@@ -130,20 +130,13 @@ class DataConfig:
 
     root: str | None = None
     """folder that holds the sources"""
-    clip_length: int = 5
-    """frames in a training clip"""
-    crop: int = 465
-    """side of a training clip in pixels"""
-    merge: float = 0.3
-    """probability that a second clip's objects are pasted over the first's"""
     workers: int = 2
     """processes that prepare clips"""
     validation: list[SourceConfig] = field(default_factory=list)
     """videos that are tracked and scored while training"""
 
     def __post_init__(self) -> None:
-        _require(self.clip_length >= 2, f"data.clip_length must be at least 2, got {self.clip_length}")
-        _require(0 <= self.merge <= 1, f"data.merge must be in [0, 1], got {self.merge}")
+        _require(self.workers >= 0, f"data.workers must be at least 0, got {self.workers}")
 
 
 @dataclass(frozen=True)
@@ -154,6 +147,16 @@ class PhaseConfig:
     """what it is called in logs and file names"""
     steps: int = 100_000
     """optimiser steps"""
+    batch: int = 16
+    """clips in a step"""
+    clip_length: int = 5
+    """frames in a clip"""
+    short_edge: int = 480
+    """size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3"""
+    crop: int = 465
+    """side of a training clip in pixels"""
+    merge: float = 0.3
+    """probability that a second clip's objects are pasted over the first's"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float = 2e-5
@@ -170,6 +173,10 @@ class PhaseConfig:
     def __post_init__(self) -> None:
         _require(self.steps >= 1, f"train.phases.steps must be at least 1, got {self.steps}")
         _require(self.lr > 0, f"train.phases.lr must be positive, got {self.lr}")
+        _require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
+        _require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
+        _require(self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}")
+        _require(0 <= self.merge <= 1, f"train.phases.merge must be in [0, 1], got {self.merge}")
 
 
 @dataclass(frozen=True)
@@ -182,8 +189,6 @@ class TrainConfig:
     """ImageNet weights of the encoder: a file, 'torchvision', or null for random ones"""
     start_from: str | None = None
     """checkpoint whose weights training starts from"""
-    batch: int = 16
-    """clips in a step"""
     precision: str = "float32"
     """float32 or bfloat16 (autocast)"""
     warmup: float = 0.05
@@ -216,7 +221,6 @@ class TrainConfig:
     def __post_init__(self) -> None:
         names = ", ".join(PRECISIONS)
         _require(self.precision in PRECISIONS, f"train.precision must be one of {names}, got {self.precision}")
-        _require(self.batch >= 1, f"train.batch must be at least 1, got {self.batch}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from utils.errors import InputError
 
-Main = Callable[[list[str] | None], int]
+Main = Callable[..., int]
 
 
 class Parser(argparse.ArgumentParser):

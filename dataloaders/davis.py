@@ -1,0 +1,89 @@
+"""Reader of DAVIS 2016 and 2017. Source of the layout: shared/specs/benchmarks.md section 1."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from dataloaders.sequences import Video, list_masks, read_video
+from utils.errors import InputError
+
+OUTPUT_HEIGHT = 480
+LAYOUT = (
+    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
+    "ImageSets/<year>/<split>.txt"
+)
+
+
+def davis(root: Path, year: Literal[2016, 2017], split: str = "val", resolution: str = "480p") -> list[Video]:
+    """The sequences of a split, sorted by name.
+
+    Only the first frame's labels are given to the method. Results have 480 rows whatever the resolution of
+    the frames, and are scored against the 480p annotations where those exist.
+
+    Args:
+        root: the folder with JPEGImages, Annotations and ImageSets.
+        year: 2016 merges all ids of a video into one object.
+        split: train, val, test-dev, ...; "test" means test-dev.
+        resolution: folder below JPEGImages and Annotations: 480p or Full-Resolution.
+
+    Raises:
+        InputError: the root, the split's list, or a sequence is missing or empty.
+    """
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
+        )
+    names = read_list(_list_file(root, year, "test-dev" if split == "test" else split))
+    return [_read_sequence(root, name, resolution, merge_ids=year == 2016) for name in names]
+
+
+def read_list(path: Path) -> list[str]:
+    """Sequence names of a list file, sorted, each once.
+
+    A line is a name, or a frame's paths below the root:
+    ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
+
+    Raises:
+        InputError: a line is neither, or there is none.
+    """
+    names = set()
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    for number, line in enumerate((line.strip() for line in lines), start=1):
+        if not line:
+            continue
+        if "/" not in line and " " not in line:
+            names.add(line)
+            continue
+        parts = line.split()[0].strip("/").split("/")
+        if len(parts) != 4:
+            raise InputError(
+                f"{path}: line {number} is {line!r}; expected a sequence name, or "
+                "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png"
+            )
+        names.add(parts[2])
+    if not names:
+        raise InputError(f"{path}: the list is empty; expected one sequence name per line")
+    return sorted(names)
+
+
+def _list_file(root: Path, year: int, split: str) -> Path:
+    """The split's list file; the first release of DAVIS 2016 keeps its lists under the resolution's name."""
+    folders = [root / "ImageSets" / str(year)] + ([root / "ImageSets" / "480p"] if year == 2016 else [])
+    for folder in folders:
+        if (folder / f"{split}.txt").is_file():
+            return folder / f"{split}.txt"
+    present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
+    known = f"splits here: {', '.join(present)}" if present else f"expected {LAYOUT}"
+    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
+
+
+def _read_sequence(root: Path, name: str, resolution: str, *, merge_ids: bool) -> Video:
+    images, masks = (root / kind / resolution / name for kind in ("JPEGImages", "Annotations"))
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such sequence folder; expected {LAYOUT} below {root}")
+    video = read_video(name, images, masks)
+    scored = list_masks(root / "Annotations" / "480p" / name) or video.annotations
+    return replace(video, annotations=scored, merge_ids=merge_ids, output_height=OUTPUT_HEIGHT)

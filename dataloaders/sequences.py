@@ -1,0 +1,92 @@
+"""What a video is to a benchmark, and the plainest data set: folders of frames and masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from utils.errors import InputError
+
+FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video as files; nothing is decoded until someone reads them."""
+
+    name: str
+    frames: tuple[Path, ...]
+    """pictures in time order"""
+    masks: Mapping[int, Path] = field(default_factory=dict)
+    """reference masks given to the method, by index of their frame"""
+    annotations: tuple[Path, ...] = ()
+    """ground truth in time order, for scoring only; may be empty, or the first frame's alone"""
+    merge_ids: bool = False
+    """every id is one and the same object, as in DAVIS 2016"""
+    output_height: int | None = None
+    """pixels; results are written in this height and the frame's shape; None: in the frame's own size"""
+
+    def output_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the results for frames of ``height``×``width`` pixels."""
+        if self.output_height is None:
+            return height, width
+        return self.output_height, -(-width * self.output_height // height)
+
+
+def folder(root: Path) -> list[Video]:
+    """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
+
+    Frame and mask have the same stem. The mask of the first frame is given to the method; all masks are
+    ground truth.
+
+    Raises:
+        InputError: a folder is missing or empty, or the first frame has no mask.
+    """
+    images = root / "JPEGImages"
+    if not images.is_dir():
+        raise InputError(
+            f"{images}: no such folder; expected {root}/JPEGImages/<sequence>/*.jpg and "
+            f"{root}/Annotations/<sequence>/*.png"
+        )
+    names = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise InputError(f"{images}: no sequence here; expected one folder of frames for each")
+    return [read_video(name, images / name, root / "Annotations" / name) for name in names]
+
+
+def read_video(name: str, images: Path, masks: Path) -> Video:
+    """A video whose first frame's mask is given: frames in ``images``, masks of the same stems in ``masks``.
+
+    Raises:
+        InputError: no frames, or no mask for the first one.
+    """
+    frames = list_frames(images)
+    annotations = list_masks(masks)
+    reference = masks / f"{frames[0].stem}.png"
+    if reference not in annotations:
+        raise InputError(f"{reference}: no such mask; expected the mask of the first frame, {frames[0]}")
+    return Video(name, frames=frames, masks={0: reference}, annotations=annotations)
+
+
+def list_frames(images: Path) -> tuple[Path, ...]:
+    """The pictures of a folder, ordered by stem.
+
+    Raises:
+        InputError: the folder is missing or has none.
+    """
+    if not images.is_dir():
+        raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
+    found = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
+    frames = tuple(
+        sorted((path for path in found if not path.name.startswith(".")), key=lambda path: path.stem)
+    )
+    if not frames:
+        raise InputError(f"{images}: no frame here; expected 00000.jpg, 00001.jpg and so on")
+    return frames
+
+
+def list_masks(folder: Path) -> tuple[Path, ...]:
+    """The PNGs of a folder, ordered by stem; hidden files, which some archives leave, are passed over."""
+    found = (path for path in folder.glob("*.png") if not path.name.startswith("."))
+    return tuple(sorted(found, key=lambda path: path.stem))

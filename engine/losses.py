@@ -1,0 +1,51 @@
+"""The training loss of a frame: bootstrapped cross-entropy and soft Jaccard, half each (spec section 10)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = 255
+"""label of pixels that no loss looks at"""
+
+
+def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
+    """How many of the pixels bootstrapped cross-entropy averages at ``step``: all at first, ``part`` later."""
+    ratio = min(1.0, step / (reached_at * total + 1e-5))
+    return int((ratio * part + (1 - ratio)) * pixels)
+
+
+def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Mean cross-entropy of the ``count`` hardest pixels; ignored pixels count as 0.
+
+    logits: C×H×W; labels: H×W integers below C, or 255. Returns a scalar.
+    """
+    losses = F.cross_entropy(logits[None], labels[None], ignore_index=IGNORE, reduction="none").flatten()
+    return (losses if count >= losses.numel() else losses.topk(count, sorted=False).values).mean()
+
+
+def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the classes present of 1 - soft IoU, background included.
+
+    logits: C×H×W; labels: H×W integers below C, or 255 (not counted). Returns a scalar, 0 where all is 255.
+    """
+    seen = labels != IGNORE
+    probabilities = logits.softmax(0)[:, seen]
+    classes = torch.arange(len(logits), device=labels.device)
+    truth = (labels[seen] == classes[:, None]).to(probabilities.dtype)
+    intersection = (probabilities * truth).sum(1)
+    union = intersection + (probabilities * (1 - truth)).sum(1) + ((1 - probabilities) * truth).sum(1)
+    losses = 1 - intersection / (union + 1e-6)
+    present = truth.sum(1) > 0
+    return (losses * present).sum() / present.sum().clamp(min=1)
+
+
+def frame_loss(logits: Tensor, labels: Tensor, count: int, *, align_corners: bool) -> Tensor:
+    """The loss of one sample's frame.
+
+    logits: C×H/4×W/4 of background and the sample's objects; labels: H×W. Returns a scalar.
+    """
+    size = (labels.shape[-2], labels.shape[-1])
+    logits = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=align_corners)[0]
+    return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)

@@ -1,0 +1,46 @@
+"""Learning rate, loss weight and parameter groups over training (spec sections 10 and 11)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+NO_DECAY = ("relative_position_bias_table", "position_value", "conv_out")
+"""parts of the names of matrices that weight decay leaves alone"""
+
+
+def learning_rate(
+    step: int, total: int, *, peak: float, final: float, warmup: float = 0.05, power: float = 0.9
+) -> float:
+    """Rises linearly from ``final`` to ``peak`` over ``warmup`` of the steps, then falls back as a power."""
+    ramp = warmup * total
+    if step < ramp:
+        return final + (peak - final) * step / ramp
+    return final + (peak - final) * (1 - (step - ramp) / (total - ramp + 1)) ** power
+
+
+def reference_loss_weight(step: int, total: int, until: float) -> float:
+    """Weight of the loss on reference frames: 1 at first, 0 from ``until`` of the steps on."""
+    length = total * until + 1e-5
+    return max(length - step, 0.0) / length
+
+
+def parameter_groups(
+    model: nn.Module, weight_decay: float, encoder_lr_ratio: float
+) -> list[dict[str, object]]:
+    """Optimiser groups of the trainable parameters: encoder or not, decayed or not.
+
+    Biases, norms and the `NO_DECAY` matrices are not decayed. Each group carries ``lr_ratio``, the part of the
+    way from the final to the current learning rate that it takes, and the names of its parameters.
+    """
+    groups: dict[tuple[float, float], dict[str, object]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        decay = 0.0 if parameter.dim() == 1 or any(part in name for part in NO_DECAY) else weight_decay
+        ratio = encoder_lr_ratio if name.startswith("encoder.") else 1.0
+        group = groups.setdefault(
+            (ratio, decay), {"params": [], "names": [], "lr_ratio": ratio, "weight_decay": decay}
+        )
+        group["params"].append(parameter)  # type: ignore[attr-defined]
+        group["names"].append(name)  # type: ignore[attr-defined]
+    return list(groups.values())

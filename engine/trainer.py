@@ -1,0 +1,243 @@
+"""Training: the phases of a recipe one after the other, with averaged weights and resumable state."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.transforms.v2.functional import normalize
+from tqdm import tqdm
+
+from configs.schema import Config, PhaseConfig
+from dataloaders.mixture import ClipTensors, Mixture, clip_loader, open_mixture
+from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
+from engine.clip_training import ClipBatch, clip_losses, shuffled_slots
+from engine.ema import EMA
+from engine.losses import hardest_count
+from engine.memory import MemoryBank, build_policy
+from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
+from engine.validation import validate
+from networks.checkpoints import load_checkpoint, save_checkpoint
+from networks.encoders import freeze_stages, torchvision_weights
+from networks.official import load_encoder_weights
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """A phase in progress."""
+
+    phase: PhaseConfig
+    model: VOSModel
+    optimizer: torch.optim.AdamW
+    ema: EMA
+    device: torch.device
+    step: int = 0
+    """optimiser steps done"""
+
+
+def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
+    """Train through all phases of ``config``.
+
+    Args:
+        config: the recipe.
+        device: where to compute.
+        resume: go on from ``last.pt`` in the output folder, if it is there.
+
+    Returns:
+        The checkpoint of the last phase's averaged weights.
+
+    Raises:
+        InputError: missing data or weights, an output folder that cannot be written.
+        RuntimeError: a loss that is not finite; the state before it is saved.
+    """
+    if not config.train.phases:
+        raise InputError("train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml")
+    output = require_writable(Path(config.train.output))
+    mixtures = [open_mixture(config.data, phase, config.train.seed) for phase in config.train.phases]
+    torch.manual_seed(config.train.seed)
+    model = build_model(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    saved = torch.load(output / "last.pt", weights_only=True) if resume and (output / "last.pt").is_file() else None
+    final = output / "model.safetensors"
+    for index, mixture in enumerate(mixtures):
+        if saved is not None and index < saved["phase"]:
+            continue
+        run = start_phase(config, mixture.phase, model, torch.device(device))
+        if saved is not None:
+            restore(run, saved)
+            saved = None
+        run_phase(config, run, mixture, output, index)
+        final = output / f"{mixture.phase.name}.safetensors"
+        adopt_average(run)
+        save_checkpoint(final, model, config)
+        if config.data.validation:
+            report(output, {"phase": mixture.phase.name, "step": run.step} | validate(model, config, device))
+    return final
+
+
+def build_model(config: Config) -> VOSModel:
+    """The model with the weights that training starts from; frozen encoder stages do not require gradients.
+
+    Raises:
+        InputError: weights that are missing or do not fit.
+    """
+    if config.train.start_from is not None:
+        model, _ = load_checkpoint(Path(config.train.start_from), config=None)
+        if model.config != config.model:
+            raise InputError(f"train.start_from={config.train.start_from}: holds another architecture than this recipe")
+    else:
+        model = VOSModel(config.model)
+        source = config.train.encoder_weights
+        if source is not None:
+            load_encoder(model.encoder, source, config.model.encoder)
+    freeze_stages(model.encoder, config.train.freeze_encoder_stages)
+    return model
+
+
+def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
+    """ImageNet weights from a file, or from torchvision's download."""
+    try:
+        if source == "torchvision":
+            weights = torchvision_weights(name)
+        elif source.endswith(".safetensors"):
+            weights = load_file(source)
+        else:
+            weights = torch.load(source, map_location="cpu", weights_only=True)
+        missing = load_encoder_weights(encoder, weights)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, "
+            "'torchvision', or null"
+        ) from error
+    if missing:
+        raise InputError(f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}")
+
+
+def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: torch.device) -> Run:
+    """Optimiser and average for a phase that starts from the model as it is."""
+    groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
+    optimizer = torch.optim.AdamW(groups, lr=phase.final_lr)
+    return Run(phase, model, optimizer, EMA(model, phase.steps, config.train.ema), device)
+
+
+def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: int) -> None:
+    """Train one phase from ``run.step`` to its end."""
+    phase, settings = run.phase, config.train
+    waited, losses = 0.0, []
+    bar = tqdm(total=phase.steps, initial=run.step, desc=phase.name, dynamic_ncols=True)
+    batches = clip_loader(mixture, run.step)
+    while run.step < phase.steps:
+        begin = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - begin
+        loss = train_step(config, run, batch)
+        if not math.isfinite(loss):
+            save_state(run, output, index)
+            raise RuntimeError(f"the loss of step {run.step} is {loss}; the state before it is in {output}/last.pt")
+        losses.append(loss)
+        bar.update()
+        if run.step % settings.log_every == 0 or run.step == phase.steps:
+            mean = sum(losses) / len(losses)
+            rate = run.optimizer.param_groups[-1]["lr"]
+            bar.set_postfix(loss=f"{mean:.3f}", lr=f"{rate:.1e}", data=f"{waited / len(losses):.2f}s")
+            line = {"phase": phase.name, "step": run.step, "loss": mean, "lr": rate, "time": time.time()}
+            report(output, line | {"data_seconds": waited / len(losses)})
+            waited, losses = 0.0, []
+        if run.step % settings.save_every == 0:
+            save_state(run, output, index)
+    bar.close()
+
+
+def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
+    """One optimiser step on one batch; returns the loss. Nothing is changed when the loss is not finite."""
+    phase, settings, model, step = run.phase, config.train, run.model, run.step
+    own = step >= int(phase.own_predictions_from * phase.steps) and phase.own_predictions_from < 1
+    # Once the model feeds on its own masks the identities they are written in stay put.
+    for stage in model.stages:
+        stage.identity_bank.requires_grad_(not own)
+    model.train()
+    clip = to_device(batch, run.device)
+    weight = reference_loss_weight(step, phase.steps, phase.reference_loss_until)
+    hardest = hardest_count(
+        clip.labels[0, 0].numel(), step, phase.steps,
+        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    slots = shuffled_slots(len(clip.objects), config.model.max_objects, generator).to(run.device)
+    bank = MemoryBank(build_policy(config.memory, training=True), config.memory.short_term_skip)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        losses = clip_losses(
+            model, bank, clip, slots=slots, hardest=hardest, own_predictions=own, reference_gradient=weight > 0
+        )
+        loss = weight * losses.reference.mean() + losses.tracked.mean()
+    if not torch.isfinite(loss):
+        return loss.item()
+    for group in run.optimizer.param_groups:
+        peak = phase.final_lr + 0.0
+        now = learning_rate(
+            step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup, power=settings.power
+        )
+        group["lr"] = peak + (now - peak) * group["lr_ratio"]
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradients)
+    run.optimizer.step()
+    run.step += 1
+    run.ema.update(model, run.step)
+    return loss.item()
+
+
+def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
+    """Normalised images and labels on ``device``."""
+    frames = batch.frames.to(device).movedim(-1, 2)
+    images = normalize(frames.float() / 255, list(IMAGE_MEAN), list(IMAGE_STD))
+    return ClipBatch(images, batch.labels.to(device), batch.objects)
+
+
+def adopt_average(run: Run) -> None:
+    """Replace the model's weights by their average; the next phase starts from it."""
+    parameters = dict(run.model.named_parameters())
+    with torch.no_grad():
+        for name, average in run.ema.shadow.items():
+            parameters[name].copy_(average)
+
+
+def save_state(run: Run, output: Path, index: int) -> None:
+    """Write all that `restore` needs to ``last.pt``."""
+    state = {
+        "phase": index,
+        "step": run.step,
+        "model": run.model.state_dict(),
+        "ema": run.ema.shadow,
+        "optimizer": run.optimizer.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    with atomic_path(output / "last.pt") as temporary:
+        torch.save(state, temporary)
+
+
+def restore(run: Run, state: dict) -> None:  # type: ignore[type-arg]
+    """Put a phase back to where `save_state` left it."""
+    run.model.load_state_dict(state["model"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.ema.shadow = state["ema"]
+    run.step = state["step"]
+    torch.set_rng_state(state["random"])
+
+
+def report(output: Path, line: dict[str, object]) -> None:
+    """Append a line to ``log.jsonl``."""
+    with (output / "log.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,129 @@
+"""Checkpoints: ours (safetensors with the settings inside) and the published ``.pth`` files of the AOT zoo."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from configs.load import from_tree, load_config, preset_names, to_yaml
+from configs.schema import Config
+from networks.official import from_official, is_official, official_name
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+from utils.files import atomic_path
+
+
+def save_checkpoint(path: Path, model: VOSModel, config: Config, *, half: bool = False) -> None:
+    """Write weights and settings as one safetensors file; ``half`` stores floats in 16 bits."""
+    state = {}
+    for key, tensor in model.state_dict().items():
+        tensor = tensor.detach().cpu().contiguous()
+        state[key] = tensor.half() if half and tensor.is_floating_point() else tensor
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, metadata={"format": "pt", "config": to_yaml(config)})
+
+
+def load_checkpoint(
+    path: Path, *, config: str | None = None, overrides: Sequence[str] = ()
+) -> tuple[VOSModel, Config]:
+    """Build the model of a checkpoint and load its weights, strictly.
+
+    Args:
+        path: a safetensors file of ours, or a published ``.pth`` file.
+        config: preset or YAML file; needed for ``.pth`` files, which do not say what they are. For ours it
+            replaces the settings inside.
+        overrides: ``key=value`` settings, for example ``memory.every=2``.
+
+    Returns:
+        The model in evaluation mode, float32, and its settings.
+
+    Raises:
+        InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md")
+    if path.suffix == ".safetensors":
+        state, inside = _read_safetensors(path)
+    else:
+        state, inside = _read_pth(path), None
+    if config is None and inside is None:
+        raise InputError(
+            f"{path}: this file does not say which variant it is; add --config with one of {', '.join(preset_names())}"
+        )
+    settings = load_config(config, overrides) if config is not None else _inner_config(str(inside), path, overrides)
+    model = VOSModel(settings.model)
+    if is_official(state):
+        state = from_official(state, model)
+    _load_strictly(model, state, path, settings.name)
+    return model.eval(), settings
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get("config")  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: truncated or not a safetensors file ({error}); fetch or train it again") from error
+
+
+def _read_pth(path: Path) -> dict[str, Tensor]:
+    """Weights of a published file: under ``state_dict``, ``model``, or the file itself."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: truncated or not a PyTorch checkpoint ({reason}); fetch it again") from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
+    return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def _inner_config(text: str, path: Path, overrides: Sequence[str]) -> Config:
+    """The settings stored in our checkpoint, with overrides."""
+    from omegaconf import OmegaConf
+
+    from configs.load import apply_override
+
+    tree = OmegaConf.create(text)
+    for override in overrides:
+        apply_override(tree, override)
+    return from_tree(tree, str(path))
+
+
+def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
+    """Load all keys or raise one sentence that lists what does not fit."""
+    own = model.state_dict()
+    missing = [official_name(key) for key in own if key not in state]
+    extra = [key for key in state if key not in own]
+    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    if not (missing or extra or shapes):
+        model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
+        return
+    problems = [
+        f"{len(keys)} keys {what} ({', '.join(keys[:5])}{', ...' if len(keys) > 5 else ''})"
+        for keys, what in ((missing, "missing"), (extra, "unknown"), (shapes, "of another shape"))
+        if keys
+    ]
+    fitting = [preset for preset in preset_names() if _fits(preset, state)]
+    advice = f"this file is {' or '.join(fitting)}, use --config {fitting[0]}" if fitting else "it fits no preset"
+    raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
+
+
+def _fits(preset: str, state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict, in our names or published ones, is of a preset's architecture."""
+    with torch.device("meta"):
+        own = VOSModel(load_config(preset).model).state_dict()
+    shapes = {official_name(key): tensor.shape for key, tensor in own.items()}
+    given = {official_name(key): tensor.shape for key, tensor in state.items()}
+    return shapes == given

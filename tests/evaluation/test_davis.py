@@ -1,0 +1,262 @@
+"""Scores of label maps by DAVIS rules."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from evaluation.davis import annotation_labels, score_folders, score_labels, score_sequence
+from evaluation.tables import COLUMNS, format_table, scores_table
+from utils.errors import InputError
+from utils.masks import read_mask, write_mask
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+GOLDEN = SHARED / "golden" / "metrics"
+SEQUENCES = (
+    "three_objects",
+    "missing_ids",
+    "vanishing",
+    "void_and_late_object",
+    "id_gap_short",
+    "one_evaluated_frame",
+)
+# integer counts, then float64 divisions and sums in another order
+ROUNDING = 1e-12
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """Arrays and tables of the synthetic sequences."""
+    if not (GOLDEN / "sequences.npz").is_file():
+        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
+    with np.load(GOLDEN / "sequences.npz") as arrays:
+        return dict(arrays), json.loads((GOLDEN / "sequences.json").read_text())
+
+
+def assert_row(found, wanted):
+    """Compare a row in percent with the reference's names and fractions."""
+    assert wanted
+    for key, value in wanted.items():
+        if key.endswith("8bit_reference"):
+            continue
+        measure, _, statistic = key.replace("-", "_").partition("_")
+        column = measure if statistic.lower() == "mean" else f"{measure}-{statistic.capitalize()}"
+        assert found[column] == pytest.approx(100 * value, abs=100 * ROUNDING), key
+
+
+def one_square(frames=4, height=24, width=32):
+    """T×H×W ids with one object that moves right."""
+    labels = np.zeros((frames, height, width), dtype=np.uint8)
+    for frame in range(frames):
+        labels[frame, 8:16, 4 + frame : 14 + frame] = 1
+    return labels
+
+
+def write_sequence(folder, labels):
+    for index, frame in enumerate(labels):
+        write_mask(folder / f"{index:05d}.png", frame)
+    return sorted(folder.glob("*.png"))
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, "long"])
+def test_per_frame_scores_equal_the_reference(golden, name):
+    arrays, _ = golden
+    scores = score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"])
+    np.testing.assert_array_equal(scores.region, arrays[f"{name}/J"])
+    np.testing.assert_allclose(scores.contour, arrays[f"{name}/F"], rtol=0, atol=ROUNDING)
+
+
+def test_davis_2017_table_equals_the_reference(golden):
+    arrays, tables = golden
+    table = scores_table(
+        {name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"]) for name in SEQUENCES}
+    )
+    wanted = tables["davis2017_semi_supervised"]
+    assert_row(table, wanted["global"])
+    for key, row in wanted["per_object"].items():
+        name, _, identity = key.rpartition("_")
+        assert_row(table["sequences"][name]["objects"][identity], row)
+    assert sum(len(sequence["objects"]) for sequence in table["sequences"].values()) == len(
+        wanted["per_object"]
+    )
+
+
+def test_davis_2016_table_equals_the_reference(golden):
+    arrays, tables = golden
+    scores = {
+        name: score_labels(arrays[f"{name}/gt"], arrays[f"{name}/pred"], merge_ids=True) for name in SEQUENCES
+    }
+    table = scores_table(scores)
+    assert_row(table, tables["davis2016_merged"]["global"])
+    for name, row in tables["davis2016_merged"]["per_sequence"].items():
+        assert_row(table["sequences"][name], row)
+
+
+def test_long_sequence_has_a_meaningful_decay(golden):
+    arrays, tables = golden
+    table = scores_table({"long": score_labels(arrays["long/gt"], arrays["long/pred"])})
+    for key, row in tables["long"]["per_object"].items():
+        assert_row(table["sequences"]["long"]["objects"][key.rpartition("_")[2]], row)
+
+
+def shift3(truth):
+    """The perturbation of the reference's README: 3 px down and right."""
+    moved = np.zeros_like(truth)
+    moved[:, 3:, 3:] = truth[:, :-3, :-3]
+    return moved
+
+
+@pytest.mark.parametrize("benchmark", ["davis2017", "davis2016"])
+def test_real_annotations_moved_by_three_pixels_score_as_in_the_reference(benchmark, tmp_path):
+    annotations = SHARED / "data" / "DAVIS" / "Annotations" / "480p"
+    if not (GOLDEN / "real.json").is_file() or not annotations.is_dir():
+        pytest.skip(f"the reference numbers and data in {SHARED} are not on this machine")
+    wanted = json.loads((GOLDEN / "real.json").read_text())[benchmark]["shift3"]
+    merge = benchmark == "davis2016"
+    for name in wanted["sequences"]:
+        paths = sorted((annotations / name).glob("*.png"))
+        truth = np.stack([annotation_labels(read_mask(path), merge_ids=merge) for path in paths])
+        prediction = shift3(truth)
+        assert hashlib.sha256(prediction.tobytes()).hexdigest() == wanted["prediction_sha256"][name]
+        write_sequence(tmp_path / name, prediction)
+    table = scores_table(score_folders(annotations, tmp_path, wanted["sequences"], merge_ids=merge))
+    assert_row(table, wanted["global"])
+    for key, row in wanted["per_object"].items():
+        name, _, identity = key.rpartition("_")
+        assert_row(table["sequences"][name]["objects"][identity], row)
+
+
+def test_folders_score_as_arrays_do(golden, tmp_path):
+    arrays, _ = golden
+    truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
+    paths = write_sequence(tmp_path / "truth", truth)
+    write_sequence(tmp_path / "found", prediction)
+    from_files, from_arrays = score_sequence(paths[::-1], tmp_path / "found"), score_labels(truth, prediction)
+    np.testing.assert_array_equal(from_files.region, from_arrays.region)
+    np.testing.assert_array_equal(from_files.contour, from_arrays.contour)
+
+
+def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
+    labels = one_square()
+    paths = write_sequence(tmp_path / "truth", labels)
+    write_sequence(tmp_path / "found", labels)
+    for name in ("00000.png", "00003.png", "notes.png"):
+        (tmp_path / "found" / name).write_bytes(b"not a picture")
+    assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
+
+
+def test_each_png_is_read_once(tmp_path, monkeypatch):
+    labels = one_square()
+    paths = write_sequence(tmp_path / "truth", labels)
+    write_sequence(tmp_path / "found", labels)
+    read = []
+    monkeypatch.setattr("evaluation.davis.read_mask", lambda path: read.append(path) or read_mask(path))
+    score_sequence(paths, tmp_path / "found")
+    assert len(read) == len(set(read)) == 5  # the first annotation and two scored pairs
+
+
+def test_void_in_an_annotation_is_background():
+    truth, prediction = one_square(), one_square()
+    truth[:, :4] = 255
+    assert score_labels(truth, prediction).region.tolist() == [[1.0, 1.0]]
+
+
+def test_an_object_that_enters_late_is_not_scored():
+    truth = one_square()
+    truth[1:, 20:, :5] = 2
+    assert score_labels(truth, one_square()).region.tolist() == [[1.0, 1.0]]
+
+
+def test_a_gap_in_the_first_ids_is_an_empty_object():
+    truth = np.where(one_square() == 1, 2, 0).astype(np.uint8)
+    scores = score_labels(truth, truth)
+    assert scores.region.tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_davis_2016_takes_every_predicted_id_as_the_object():
+    prediction = np.where(one_square() == 1, 255, 0).astype(np.uint8)
+    assert score_labels(one_square(), prediction, merge_ids=True).region.tolist() == [[1.0, 1.0]]
+
+
+def test_davis_2016_annotations_of_0_and_255_hold_one_object():
+    truth = one_square() * np.uint8(255)
+    truth[2] = 0
+    scores = score_labels(truth, one_square(), merge_ids=True)
+    assert scores.region.tolist() == [[1.0, 0.0]]
+
+
+def test_three_frames_leave_one_with_decay_zero():
+    table = scores_table({"short": score_labels(one_square(3), one_square(3))})
+    assert (table["J&F"], table["J-Decay"], table["F-Decay"]) == (100, 0, 0)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_too_few_frames_are_refused(frames):
+    with pytest.raises(InputError, match="at least 3"):
+        score_labels(one_square(frames), one_square(frames))
+
+
+def test_a_first_annotation_without_object_is_refused():
+    with pytest.raises(InputError, match="no object"):
+        score_labels(np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8), np.uint8))
+
+
+@pytest.mark.parametrize("identity", [2, 255])
+def test_an_id_above_the_number_of_objects_is_refused(identity, tmp_path):
+    prediction = one_square()
+    prediction[2, 0, 0] = identity
+    paths = write_sequence(tmp_path / "truth", one_square())
+    write_sequence(tmp_path / "found", prediction)
+    with pytest.raises(InputError, match=rf"00002\.png: id {identity}, .* objects 1 to 1 only"):
+        score_sequence(paths, tmp_path / "found")
+
+
+def test_a_missing_prediction_is_named(tmp_path):
+    paths = write_sequence(tmp_path / "truth", one_square())
+    write_sequence(tmp_path / "found", one_square())
+    (tmp_path / "found" / "00001.png").unlink()
+    with pytest.raises(InputError, match=r"00001\.png: no such mask"):
+        score_sequence(paths, tmp_path / "found")
+
+
+def test_a_prediction_of_another_size_is_named(tmp_path):
+    paths = write_sequence(tmp_path / "truth", one_square())
+    write_sequence(tmp_path / "found", one_square(height=48, width=64))
+    with pytest.raises(InputError, match=r"00001\.png: the prediction is 64×48, its annotation 32×24"):
+        score_sequence(paths, tmp_path / "found")
+
+
+def test_a_coloured_prediction_is_refused(tmp_path):
+    paths = write_sequence(tmp_path / "truth", one_square())
+    write_sequence(tmp_path / "found", one_square())
+    Image.new("RGB", (32, 24)).save(tmp_path / "found" / "00001.png")
+    with pytest.raises(InputError, match="RGB"):
+        score_sequence(paths, tmp_path / "found")
+
+
+def test_the_global_mean_is_over_objects_not_sequences():
+    good, bad = one_square(), np.zeros_like(one_square())
+    two = one_square()
+    two[:, 20:, :4] = 2
+    table = scores_table({"alone": score_labels(good, bad), "pair": score_labels(two, two)})
+    assert [table["sequences"][name]["J"] for name in ("alone", "pair")] == [0, 100]
+    assert table["J"] == pytest.approx(200 / 3)
+
+
+def test_the_text_table_has_a_row_for_each_object_sequence_and_the_mean():
+    two = one_square()
+    two[:, 20:, :4] = 2
+    scores = {"alone": score_labels(one_square(), one_square()), "pair": score_labels(two, two)}
+    lines = format_table(scores_table(scores)).splitlines()
+    assert lines[0].split() == ["sequence", "object", *COLUMNS]
+    assert [line.split()[:2] for line in lines[2:]] == [
+        ["alone", "1"], ["pair", "1"], ["pair", "2"], ["pair", "mean"], ["mean", "of"],
+    ]  # fmt: skip
+
+
+def test_a_table_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one object"):
+        scores_table({})

@@ -1,0 +1,177 @@
+"""J and F of mask pairs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.measures import boundary_map, contour_accuracy, dilate, region_similarity, tolerance_radius
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+GOLDEN = SHARED / "golden" / "metrics" / "pairs.npz"
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    if not GOLDEN.is_file():
+        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
+    with np.load(GOLDEN) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def unpack(pairs, kind, index):
+    height, width = int(pairs["height"][index]), int(pairs["width"][index])
+    bits = np.unpackbits(pairs[f"{kind}_{index:03d}"], count=height * width)
+    return bits.reshape(height, width).astype(bool)
+
+
+def golden_cases(pairs):
+    for index in range(len(pairs["name"])):
+        void = unpack(pairs, "void", index) if pairs["has_void"][index] else None
+        yield index, unpack(pairs, "gt", index), unpack(pairs, "pr", index), void
+
+
+def masks(height, width, **pixels):
+    """An empty, a full, and a mask with one pixel set."""
+    one = np.zeros((height, width), dtype=bool)
+    one[pixels.get("row", 0), pixels.get("column", 0)] = True
+    return np.zeros((height, width), dtype=bool), np.ones((height, width), dtype=bool), one
+
+
+def test_region_similarity_equals_the_reference_exactly(pairs):
+    # one division of the same two integers: no rounding can differ
+    wrong = [i for i, gt, pr, void in golden_cases(pairs) if region_similarity(gt, pr, void) != pairs["J"][i]]
+    assert wrong == []
+
+
+def test_contour_accuracy_equals_the_reference(pairs):
+    # integer counts, then four float64 operations: 1e-12 leaves room for their order alone
+    for index, truth, prediction, void in golden_cases(pairs):
+        found = contour_accuracy(truth, prediction, void)
+        assert found == pytest.approx(pairs["F"][index], abs=1e-12), pairs["name"][index]
+
+
+def test_tolerance_radius_equals_the_reference(pairs):
+    sizes = zip(pairs["height"], pairs["width"], strict=True)
+    assert [tolerance_radius(int(h), int(w)) for h, w in sizes] == pairs["radius"].tolist()
+
+
+def test_boundary_maps_equal_the_reference(pairs):
+    checked = 0
+    for index, truth, _, void in golden_cases(pairs):
+        if f"bmap_gt_{index:03d}" in pairs:
+            kept = truth if void is None else truth & ~void
+            np.testing.assert_array_equal(boundary_map(kept), unpack(pairs, "bmap_gt", index))
+            checked += 1
+    assert checked > 0
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "radius"),
+    [
+        *[(480, 854, 8), (480, 910, 9), (720, 1280, 12), (1080, 1920, 18), (240, 427, 4), (1, 1, 1)],
+        # 0.008 times these diagonals is a whole number: a float32 constant gives one more
+        *[(75, 100, 1), (150, 200, 2), (225, 300, 3), (300, 400, 4), (375, 500, 5)],
+    ],
+)
+def test_tolerance_radius_is_computed_in_float64(height, width, radius):
+    assert tolerance_radius(height, width) == radius
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 9), (1, 9), (9, 1), (1, 1)])
+def test_two_empty_masks_score_one(height, width):
+    empty, _, _ = masks(height, width)
+    assert (region_similarity(empty, empty), contour_accuracy(empty, empty)) == (1, 1)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 9), (1, 9), (9, 1), (1, 1)])
+def test_two_full_masks_score_one(height, width):
+    _, full, _ = masks(height, width)
+    assert (region_similarity(full, full), contour_accuracy(full, full)) == (1, 1)
+
+
+def test_one_pixel_where_there_is_no_object_scores_zero():
+    empty, _, one = masks(7, 9, row=3, column=4)
+    assert (region_similarity(empty, one), contour_accuracy(empty, one)) == (0, 0)
+
+
+def test_a_full_frame_where_there_is_no_object_has_no_wrong_contour():
+    empty, full, _ = masks(7, 9)
+    assert (region_similarity(empty, full), contour_accuracy(empty, full)) == (0, 1)
+
+
+def test_a_pixel_that_fills_its_frame_has_no_contour():
+    empty, _, one = masks(1, 1)
+    assert (region_similarity(empty, one), contour_accuracy(empty, one)) == (0, 1)
+
+
+@pytest.mark.parametrize(("row", "column", "count"), [(3, 4, 4), (0, 0, 1), (6, 8, 3)])
+def test_one_pixel_has_the_contour_the_definition_says(row, column, count):
+    assert boundary_map(masks(7, 9, row=row, column=column)[2]).sum() == count
+
+
+def test_void_pixels_count_on_neither_side():
+    truth, prediction, void = np.zeros((3, 9, 9), dtype=bool)
+    truth[:, :3] = prediction[:, :3] = True
+    prediction[:, 3:] = void[:, 3:] = True
+    assert region_similarity(truth, prediction, void) == 1
+    assert contour_accuracy(truth, prediction, void) == 1
+    assert region_similarity(truth, prediction) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("measure", [region_similarity, contour_accuracy])
+def test_masks_of_different_sizes_are_refused(measure):
+    with pytest.raises(ValueError, match="one size"):
+        measure(np.zeros((4, 5), dtype=bool), np.zeros((5, 4), dtype=bool))
+
+
+def slow_boundary(mask):
+    height, width = mask.shape
+    contour = np.zeros_like(mask)
+    for row in range(height):
+        for column in range(width):
+            for below, right in ((0, 1), (1, 0), (1, 1)):
+                if row + below < height and column + right < width:
+                    contour[row, column] |= mask[row, column] != mask[row + below, column + right]
+                # on the last row or column the comparisons that leave the frame are dropped
+    return contour
+
+
+def slow_dilate(mask, radius):
+    points = np.argwhere(mask)
+    grown = np.zeros_like(mask)
+    for row, column in np.ndindex(mask.shape):
+        grown[row, column] = (((points - (row, column)) ** 2).sum(axis=1) <= radius**2).any()
+    return grown
+
+
+def slow_contour_accuracy(truth, prediction):
+    """The definition, pixel by pixel and without a crop."""
+    radius = tolerance_radius(*truth.shape)
+    true, found = slow_boundary(truth), slow_boundary(prediction)
+    if not true.any() or not found.any():
+        return float(true.any() == found.any())
+    precision = (found & slow_dilate(true, radius)).sum() / found.sum()
+    recall = (true & slow_dilate(found, radius)).sum() / true.sum()
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_contour_accuracy_equals_its_slow_twin(seed):
+    rng = np.random.default_rng(seed)
+    height, width = (int(side) for side in rng.integers(1, 40, size=2))
+    rows, columns = np.mgrid[:height, :width]
+    truth, prediction = (
+        (rows - rng.integers(height)) ** 2 + (columns - rng.integers(width)) ** 2 <= rng.integers(150)
+        for _ in range(2)
+    )
+    # the same counts divided alike: equal to the last bit
+    assert contour_accuracy(truth, prediction) == slow_contour_accuracy(truth, prediction)
+
+
+@pytest.mark.parametrize("radius", [1, 2, 5, 9])
+def test_dilation_is_by_a_disk_with_background_outside(radius):
+    rng = np.random.default_rng(radius)
+    mask = rng.random((20, 31)) < 0.02
+    mask[0, 0] = mask[-1, -1] = True
+    np.testing.assert_array_equal(dilate(mask, radius), slow_dilate(mask, radius))

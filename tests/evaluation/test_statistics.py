@@ -1,0 +1,49 @@
+"""Mean, recall and decay of per-frame values."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.statistics import decay, mean, recall, summarise
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+GOLDEN = SHARED / "golden" / "metrics" / "statistics.npz"
+
+
+@pytest.mark.parametrize("name", ["mean", "recall", "decay"])
+def test_statistics_equal_the_reference(name):
+    if not GOLDEN.is_file():
+        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
+    with np.load(GOLDEN) as golden:
+        for index, wanted in enumerate(golden[name]):
+            found = getattr(summarise(golden[f"v{index:02d}"]), name)
+            # float64 sums in another order: 1e-12
+            assert found == pytest.approx(wanted, abs=1e-12, nan_ok=True), f"v{index:02d}"
+
+
+def test_recall_needs_more_than_one_half():
+    assert recall(np.array([0.5, 0.51, 1.0, 0.0])) == 0.5
+
+
+def test_a_missing_frame_counts_against_recall_but_not_in_the_mean():
+    values = np.array([1.0, np.nan])
+    assert (mean(values), recall(values)) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(("values", "wanted"), [([0.7], 0.0), ([0.9, 0.4], 0.5), ([1.0, 0.8, 0.6, 0.4], 0.4)])
+def test_quarters_share_their_end_frames(values, wanted):
+    # means of two decimals: 1e-12 is float64 rounding
+    assert decay(np.array(values)) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("count", [255, 256, 257, 1000])
+def test_decay_of_long_sequences_does_not_wrap(count):
+    quarter = count // 3
+    values = np.concatenate([np.ones(quarter), np.full(count - 2 * quarter, 0.5), np.zeros(quarter)])
+    assert decay(values) == 1.0
+
+
+def test_no_frame_has_no_statistics():
+    nothing = summarise(np.array([]))
+    assert np.isnan([nothing.mean, nothing.recall, nothing.decay]).all()

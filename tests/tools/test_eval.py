@@ -1,0 +1,196 @@
+"""The benchmark program, with a tracker that only repeats its reference mask."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tools import eval as tool
+from utils.masks import write_mask
+
+HEIGHT, WIDTH = 480, 640
+"""DAVIS results are 480 high"""
+
+
+class RepeatingTracker:
+    """Answers every frame with the mask it was given."""
+
+    config = "the resolved config"
+
+    def reset(self):
+        self.labels = None
+
+    def step(self, frame, mask=None, *, size=None):
+        self.labels = self.labels if mask is None else mask
+        return SimpleNamespace(labels=self.labels, ids=(1,), confidence={1: 1.0})
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Replaces loading a checkpoint; holds the arguments of each load."""
+    calls = []
+
+    def from_checkpoint(path, *, config=None, overrides=(), device="cpu"):
+        calls.append({"path": path, "config": config, "overrides": list(overrides), "device": device})
+        return RepeatingTracker()
+
+    monkeypatch.setattr(tool.Tracker, "from_checkpoint", from_checkpoint)
+    return calls
+
+
+@pytest.fixture
+def root(tmp_path):
+    """DAVIS 2017 with two sequences of four still frames; the second has two objects."""
+    root = tmp_path / "DAVIS"
+    for name, objects in (("bear", 1), ("camel", 2)):
+        images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+        images.mkdir(parents=True)
+        labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+        for identity in range(1, objects + 1):
+            labels[100:200, 100 * identity : 100 * identity + 60] = identity
+        for index in range(4):
+            Image.new("RGB", (WIDTH, HEIGHT), (90, 120, 150)).save(images / f"{index:05d}.jpg")
+            write_mask(masks / f"{index:05d}.png", labels)
+    lists = root / "ImageSets" / "2017"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("bear\ncamel\n")
+    return root
+
+
+def run(root, output, *more, dataset="davis2017"):
+    return tool.main(["--dataset", dataset, "--root", str(root), "--output", str(output), *more])
+
+
+def test_a_benchmark_run_writes_results_and_scores(root, tmp_path, loaded, capsys):
+    assert run(root, tmp_path / "out") == 0
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert [scores[key] for key in ("J", "F", "J&F", "J-Recall", "J-Decay", "F-Recall", "F-Decay")] == [
+        *(100, 100, 100),
+        *(100, 0),
+        *(100, 0),
+    ]
+    assert {name: list(row["objects"]) for name, row in scores["sequences"].items()} == {
+        "bear": ["1"],
+        "camel": ["1", "2"],
+    }
+    assert scores["fps"] > 0
+    assert scores["failures"] == {}
+    assert len(list((tmp_path / "out/camel").glob("*.png"))) == 4
+    assert "mean of 3 objects" in capsys.readouterr().out
+
+
+def test_options_reach_the_tracker(root, tmp_path, loaded):
+    options = [
+        "--checkpoint",
+        "mine.pth",
+        "memory.every=2",
+        "--config",
+        "aotl",
+        "--device",
+        "cuda:1",
+        "b.c=3",
+    ]
+    assert run(root, tmp_path / "out", *options) == 0
+    assert loaded == [
+        {
+            "path": Path("mine.pth"),
+            "config": "aotl",
+            "overrides": ["memory.every=2", "b.c=3"],
+            "device": "cuda:1",
+        }
+    ]
+
+
+def test_the_bundled_model_is_the_default(root, tmp_path, loaded):
+    run(root, tmp_path / "out")
+    assert loaded[0]["path"] == tool.BUNDLED_CHECKPOINT
+
+
+def test_chosen_sequences_alone_are_run(root, tmp_path, loaded):
+    assert run(root, tmp_path / "out", "--sequence", "camel") == 0
+    assert list(json.loads((tmp_path / "out/scores.json").read_text())["sequences"]) == ["camel"]
+    assert not (tmp_path / "out/bear").exists()
+
+
+def test_overlays_are_written_on_request(root, tmp_path, loaded):
+    assert run(root, tmp_path / "out", "--sequence", "bear", "--overlay") == 0
+    assert len(list((tmp_path / "out/overlay/bear").glob("*.jpg"))) == 4
+
+
+def test_a_corrupt_frame_fails_its_sequence_and_the_rest_is_scored(root, tmp_path, loaded, capsys):
+    (root / "JPEGImages/480p/bear/00002.jpg").write_bytes(b"nonsense")
+    assert run(root, tmp_path / "out") == 1
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert list(scores["sequences"]) == ["camel"]
+    assert "00002.jpg" in scores["failures"]["bear"]
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("failed: bear: ")
+
+
+def test_without_ground_truth_only_the_results_are_written(root, tmp_path, loaded, capsys):
+    for path in (root / "Annotations").rglob("*.png"):
+        if path.stem != "00000":
+            path.unlink()
+    assert run(root, tmp_path / "out") == 0
+    assert sorted(json.loads((tmp_path / "out/scores.json").read_text())) == ["failures", "fps"]
+    assert "no score" in capsys.readouterr().out
+
+
+def assert_refused(capsys, status, *words):
+    """Status 2 and one line on stderr."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert status == 2
+    assert len(lines) == 1
+    for word in words:
+        assert word in lines[0]
+
+
+def test_an_unknown_data_set_is_refused_before_loading(root, tmp_path, loaded, capsys):
+    assert_refused(capsys, run(root, tmp_path / "out", dataset="davis17"), "davis17", "davis2017")
+    assert loaded == []
+
+
+def test_a_missing_list_file_is_refused_before_loading(root, tmp_path, loaded, capsys):
+    status = run(root, tmp_path / "out", "--split", "train")
+    assert_refused(capsys, status, "ImageSets/2017/train.txt", "splits here: val")
+    assert loaded == []
+
+
+def test_an_unknown_sequence_is_refused_before_loading(root, tmp_path, loaded, capsys):
+    status = run(root, tmp_path / "out", "--sequence", "beer")
+    assert_refused(capsys, status, "--sequence beer", "bear")
+    assert loaded == []
+
+
+def test_an_output_that_is_a_file_is_refused_before_loading(root, tmp_path, loaded, capsys):
+    (tmp_path / "out").write_text("in the way")
+    assert_refused(capsys, run(root, tmp_path / "out"), "out: cannot make this folder")
+    assert loaded == []
+
+
+def test_a_read_only_output_is_refused_before_loading(root, tmp_path, loaded, capsys, monkeypatch):
+    # root may write anywhere, so the refusal of the file system is played
+    def refuse(dir):
+        raise OSError(30, os.strerror(30))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert_refused(capsys, run(root, tmp_path / "out"), "out: cannot write here (Read-only file system)")
+    assert loaded == []
+
+
+def test_data_set_and_output_must_be_given(loaded, capsys):
+    with pytest.raises(SystemExit) as stop:
+        tool.main([])
+    assert_refused(capsys, stop.value.code, "--dataset and --output must be given")
+
+
+def test_print_config_needs_no_data_set(loaded, capsys, monkeypatch):
+    monkeypatch.setattr(tool, "to_yaml", lambda config: f"{config}\n")
+    assert tool.main(["--print-config", "a.b=1"]) == 0
+    assert capsys.readouterr().out == "the resolved config\n"
+    assert loaded[0]["overrides"] == ["a.b=1"]

@@ -1,0 +1,161 @@
+"""The track command: its checks and its results, with a tracker that repeats the last mask."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from utils.masks import read_mask, write_mask
+
+cli = pytest.importorskip("tools.track", reason="the tracker is not here yet")
+
+
+class Repeater:
+    """Answers with the last mask it was given."""
+
+    config = None
+    loads = 0
+
+    @classmethod
+    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
+        cls.loads += 1
+        cls.overrides = list(overrides)
+        return cls()
+
+    def step(self, frame, mask=None):
+        self.labels = (
+            mask if mask is not None else getattr(self, "labels", np.zeros(frame.shape[:2], np.uint8))
+        )
+        return SimpleNamespace(labels=self.labels)
+
+
+@pytest.fixture(autouse=True)
+def tracker(monkeypatch):
+    monkeypatch.setattr(cli, "Tracker", Repeater)
+    monkeypatch.setattr(Repeater, "loads", 0)
+    return Repeater
+
+
+@pytest.fixture
+def video(tmp_path):
+    folder = tmp_path / "video"
+    folder.mkdir()
+    for index in range(4):
+        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+@pytest.fixture
+def mask(tmp_path):
+    return save(tmp_path / "first.png", 1)
+
+
+def save(path, value, size=(32, 48)):
+    picture = np.zeros(size, dtype=np.int64)
+    picture[8:24, 8:24] = value
+    write_mask(path, picture)
+    return path
+
+
+def run(video, tmp_path, *masks, more=()):
+    options = [part for mask in masks for part in ("--mask", str(mask))]
+    return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *more])
+
+
+def refused(capsys, tracker, status):
+    """The error line of a run that was refused before the model was loaded."""
+    assert status == 2
+    assert tracker.loads == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, capsys):
+    assert run(video, tmp_path, mask) == 0
+    assert "4 frames" in capsys.readouterr().out
+    assert (read_mask(tmp_path / "out" / "masks" / "00003.png") == read_mask(mask)).all()
+    assert (tmp_path / "out" / "overlay.mp4").is_file()
+
+
+def test_overrides_may_follow_the_options(video, mask, tmp_path, tracker):
+    assert run(video, tmp_path, mask, more=["--no-overlay", "memory.every=2"]) == 0
+    assert tracker.overrides == ["memory.every=2"]
+    assert not (tmp_path / "out" / "overlay.mp4").exists()
+
+
+def test_masks_at_several_frames_are_used_at_theirs(video, mask, tmp_path):
+    late = save(tmp_path / "late.png", 5)
+    assert run(video, tmp_path, mask, f"2:{late}") == 0
+    assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
+
+
+def test_only_a_leading_number_and_colon_name_a_frame():
+    files = cli.mask_files(["C:odd:name.png", "12:a:b.png"])
+    assert {index: str(path) for index, path in files.items()} == {0: "C:odd:name.png", 12: "a:b.png"}
+
+
+def test_a_16_bit_mask_gives_16_bit_masks(video, tmp_path):
+    assert run(video, tmp_path, save(tmp_path / "first.png", 700)) == 0
+    assert read_mask(tmp_path / "out" / "masks" / "00003.png").max() == 700
+
+
+@pytest.mark.parametrize(
+    ("value", "size", "words"), [(1, (30, 48), ["48×30", "48×32"]), (0, (32, 48), ["holds no object"])]
+)
+def test_a_mask_of_wrong_size_or_without_object_is_refused(
+    video, tmp_path, capsys, tracker, value, size, words
+):
+    line = refused(capsys, tracker, run(video, tmp_path, save(tmp_path / "bad.png", value, size)))
+    assert all(word in line for word in ["bad.png", *words])
+
+
+def test_a_coloured_mask_is_refused(video, tmp_path, capsys, tracker):
+    Image.new("RGB", (48, 32), (128, 0, 0)).save(tmp_path / "photo.png")
+    assert "RGB" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "photo.png"))
+
+
+def test_a_16_bit_picture_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker):
+    Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
+    assert "1535 different ids" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "depth.png"))
+
+
+def test_a_missing_mask_or_video_is_refused(video, mask, tmp_path, capsys, tracker):
+    assert "none.png" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "none.png"))
+    assert "none.mp4" in refused(capsys, tracker, run(tmp_path / "none.mp4", tmp_path, mask))
+
+
+def test_a_frame_that_the_video_does_not_have_is_refused(video, mask, tmp_path, capsys, tracker):
+    assert "0 to 3" in refused(capsys, tracker, run(video, tmp_path, f"4:{mask}"))
+
+
+def test_two_masks_for_one_frame_are_refused(video, mask, tmp_path, capsys, tracker):
+    assert "already" in refused(capsys, tracker, run(video, tmp_path, mask, f"0:{mask}"))
+
+
+def test_an_output_that_cannot_be_written_is_refused(video, mask, tmp_path, capsys, tracker):
+    (tmp_path / "out").write_text("a file")
+    assert "out" in refused(capsys, tracker, run(video, tmp_path, mask))
+
+
+def test_results_never_overwrite_the_video(video, mask, tmp_path, capsys, tracker):
+    (tmp_path / "out").mkdir()
+    video.rename(tmp_path / "out" / "masks")
+    line = refused(capsys, tracker, run(tmp_path / "out" / "masks", tmp_path, mask))
+    assert "overwrite" in line
+
+
+def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mask, tmp_path, capsys):
+    (video / "00002.png").write_bytes(b"broken")
+    assert run(video, tmp_path, mask) == 1
+    assert "00002.png" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
+    assert (tmp_path / "out" / "overlay.mp4").is_file()
+
+
+def test_print_config_shows_the_settings_and_tracks_nothing(video, mask, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "to_yaml", lambda config: "model: aott\n")
+    assert run(video, tmp_path, mask, more=["--print-config"]) == 0
+    assert capsys.readouterr().out == "model: aott\n"
+    assert not (tmp_path / "out" / "masks").exists()

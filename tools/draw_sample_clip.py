@@ -1,0 +1,57 @@
+"""Draw the sample clip in the DAVIS layout: ``python tools/draw_sample_clip.py --output datasets/sample``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from dataloaders.drawing import draw_clip
+from utils.cli import Parser, command
+from utils.files import atomic_path, require_writable
+from utils.masks import write_mask
+
+NAME = "shapes"
+
+
+def parser() -> Parser:
+    """The command line."""
+    options = Parser(prog="draw_sample_clip", description="Draw the sample clip in the DAVIS layout.")
+    options.add_argument("--output", type=Path, default=Path("datasets/sample"), help="folder (%(default)s)")
+    options.add_argument("--frames", type=int, default=40, help="number of frames (%(default)s)")
+    options.add_argument("--height", type=int, default=480, help="pixels (%(default)s)")
+    options.add_argument("--width", type=int, default=854, help="pixels (%(default)s)")
+    options.add_argument("--seed", type=int, default=7, help="another number, another clip (%(default)s)")
+    options.add_argument("--quality", type=int, default=85, help="of the JPEG files (%(default)s)")
+    return options
+
+
+def write_lists(root: Path, frames: int) -> None:
+    """Write the lists of videos: names for DAVIS-2017, pairs of paths for DAVIS-2016."""
+    pairs = [
+        f"/JPEGImages/480p/{NAME}/{index:05d}.jpg /Annotations/480p/{NAME}/{index:05d}.png"
+        for index in range(frames)
+    ]
+    for year, lines in (("2017", [NAME]), ("2016", pairs)):
+        with atomic_path(root / "ImageSets" / year / "val.txt") as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Draw the clip and write frames, masks of every frame, and lists."""
+    args = parser().parse_args(argv)
+    root = require_writable(args.output)
+    frames, masks = draw_clip(args.frames, args.height, args.width, args.seed)
+    for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+        with atomic_path(root / "JPEGImages" / "480p" / NAME / f"{index:05d}.jpg") as temporary:
+            Image.fromarray(frame).save(temporary, quality=args.quality)
+        write_mask(root / "Annotations" / "480p" / NAME / f"{index:05d}.png", mask)
+    write_lists(root, args.frames)
+    print(f"{args.frames} frames in {root}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Run a model on a benchmark: palette PNGs for every frame, and J&F where ground truth is at hand.
+
+python tools/eval.py --dataset davis2017 --root datasets/DAVIS --output results/davis2017
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from configs.load import to_yaml
+from configs.options import add_config_options
+from dataloaders.datasets import DATASETS, open_dataset
+from dataloaders.sequences import Video
+from engine.evaluator import EvaluationReport, evaluate, score
+from engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from evaluation.tables import format_table, scores_table
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Evaluate; returns 0, or 1 if a sequence failed."""
+    args = parse(argv)
+    videos: list[Video] = []
+    if not args.print_config:
+        # whatever is wrong with the data set or the output shows before the slow part
+        videos = select(open_dataset(args.dataset, args.root, args.split), args.sequence)
+        require_writable(args.output)
+    tracker = Tracker.from_checkpoint(
+        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
+    )
+    if args.print_config:
+        print(to_yaml(tracker.config), end="")
+        return 0
+    report = evaluate(tracker, videos, args.output, overlay=args.overlay)
+    scores = score(videos, report)
+    table = scores_table(scores) if scores else {}
+    write_scores(args.output / "scores.json", table, report)
+    show(table, report)
+    return 1 if report.failures else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="eval.py", description="Run a model on a benchmark and score it.")
+    parser.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument(
+        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+    )
+    parser.add_argument("--split", default="val", help="train, val or test (default: val)")
+    parser.add_argument("--sequence", nargs="+", action="extend", metavar="NAME", help="run on these only")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="default: the bundled model"
+    )
+    parser.add_argument("--output", type=Path, help="folder for the results and scores.json")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--overlay", action="store_true", help="also write pictures with the masks drawn in")
+    add_config_options(parser)
+    # intermixed: overrides may stand before, between and after the options
+    args = parser.parse_intermixed_args(argv)
+    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
+    if missing and not args.print_config:
+        parser.error(f"{' and '.join(missing)} must be given")
+    return args
+
+
+def select(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
+    """The videos of these names, in the data set's order; all without names.
+
+    Raises:
+        InputError: a name that the data set does not have.
+    """
+    if names is None:
+        return list(videos)
+    known = [video.name for video in videos]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or known[:3]
+            raise InputError(f"--sequence {name}: not in this split; it has {', '.join(near)} and others")
+    return [video for video in videos if video.name in names]
+
+
+def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport) -> None:
+    """Write the scores with the speed and what failed as JSON."""
+    content = {**table, "fps": report.fps, "failures": report.failures}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def show(table: dict[str, Any], report: EvaluationReport) -> None:
+    """Print the table, the speed, and on stderr what failed."""
+    print(format_table(table) if table else "no score: no ground truth for what was tracked")
+    if report.fps is not None:
+        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
+    for name, message in report.failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(None))
