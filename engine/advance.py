@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 
 from engine.memory import MemoryBank
@@ -55,3 +56,12 @@ def refer(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) 
     propagated = model.propagate(features, identities=identities)
     bank.add_reference(model.memorize(propagated, identities))
     return propagated
+
+
+def one_hot(labels: Tensor, planes: int) -> Tensor:
+    """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats.
+
+    A larger label, 255 for one, is in no plane, not even the background's (spec section 4).
+    """
+    classes = torch.arange(planes, device=labels.device, dtype=labels.dtype)
+    return (labels.unsqueeze(-3) == classes[:, None, None]).float()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.advance import advance, refer
+from engine.advance import advance, one_hot, refer
 from engine.losses import frame_loss
 from engine.memory import MemoryBank
 from networks.vos_model import Features, VOSModel
@@ -36,15 +36,6 @@ class ClipLosses:
     """(T-1)×B, on the others"""
     predictions: list[Tensor]
     """B×H×W int64 per frame, the reference frame's first"""
-
-
-def one_hot(labels: Tensor, identities: int) -> Tensor:
-    """Planes of background and ``identities`` objects: (...)×H×W integers to (...)×(identities+1)×H×W floats.
-
-    A label above ``identities``, 255 for one, is in no plane.
-    """
-    planes = torch.arange(identities + 1, device=labels.device, dtype=labels.dtype)
-    return (labels.unsqueeze(-3) == planes[:, None, None]).float()
 
 
 def shuffled_slots(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
@@ -96,7 +87,7 @@ def clip_losses(
         known = (labels <= identities).nonzero(as_tuple=True)
         placed = torch.full_like(labels, 255)
         placed[known] = slots[known[0], labels[known]]
-        return one_hot(placed, identities)
+        return one_hot(placed, identities + 1)
 
     def feedback(frame: int, logits: Tensor) -> list[Tensor] | None:
         prediction = measure(logits, frame)

@@ -1,0 +1,21 @@
+"""Where to compute."""
+
+from __future__ import annotations
+
+import torch
+
+from utils.errors import InputError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device called ``name``: cpu, cuda, cuda:1, mps, ...
+
+    Raises:
+        InputError: unknown, or not on this machine.
+    """
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {name}: not usable here ({str(error).splitlines()[0]}); try cpu or cuda") from error
+    return device
