@@ -101,7 +101,9 @@ def apply_override(tree: DictConfig, override: str) -> None:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except Exception as error:
-        raise InputError(f"{override}: cannot be set ({str(error).splitlines()[0]}); see --print-config") from error
+        raise InputError(
+            f"{override}: cannot be set ({str(error).splitlines()[0]}); see --print-config"
+        ) from error
 
 
 def _unfreeze(node: Any) -> None:
@@ -116,7 +118,9 @@ def _unfreeze(node: Any) -> None:
 def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
     """Raise on the first key that the dataclass ``kind`` does not have, naming the nearest one."""
     if not isinstance(tree, Mapping):
-        raise InputError(f"{origin}: {prefix.rstrip('.') or 'the file'} holds settings (key: value), got {tree!r}")
+        raise InputError(
+            f"{origin}: {prefix.rstrip('.') or 'the file'} holds settings (key: value), got {tree!r}"
+        )
     hints = typing.get_type_hints(kind)
     for key, value in tree.items():
         if key not in hints:

@@ -36,7 +36,9 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         _require(self.stride == 16, f"model.stages.stride must be 16, got {self.stride}")
-        _require(self.block in BLOCKS, f"model.stages.block must be one of {', '.join(BLOCKS)}, got {self.block}")
+        _require(
+            self.block in BLOCKS, f"model.stages.block must be one of {', '.join(BLOCKS)}, got {self.block}"
+        )
         _require(self.depth >= 1, f"model.stages.depth must be at least 1, got {self.depth}")
         _require(self.window % 2 == 1, f"model.stages.window must be odd, got {self.window}")
         _require(0 <= self.drop_path < 1, f"model.stages.drop_path must be in [0, 1), got {self.drop_path}")
@@ -80,7 +82,9 @@ class MemoryConfig:
     """short-term memory is the frame this many steps ago"""
 
     def __post_init__(self) -> None:
-        _require(self.policy in POLICIES, f"memory.policy must be one of {', '.join(POLICIES)}, got {self.policy}")
+        _require(
+            self.policy in POLICIES, f"memory.policy must be one of {', '.join(POLICIES)}, got {self.policy}"
+        )
         for name in ("every", "every_in_training", "short_term_skip"):
             _require(getattr(self, name) >= 1, f"memory.{name} must be at least 1, got {getattr(self, name)}")
 
@@ -120,7 +124,9 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         kinds = ", ".join(SOURCE_KINDS)
-        _require(self.kind in SOURCE_KINDS, f"train.phases.sources.kind must be one of {kinds}, got {self.kind}")
+        _require(
+            self.kind in SOURCE_KINDS, f"train.phases.sources.kind must be one of {kinds}, got {self.kind}"
+        )
         _require(self.weight > 0, f"train.phases.sources.weight must be positive, got {self.weight}")
 
 
@@ -175,7 +181,9 @@ class PhaseConfig:
         _require(self.lr > 0, f"train.phases.lr must be positive, got {self.lr}")
         _require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
         _require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
-        _require(self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}")
+        _require(
+            self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}"
+        )
         _require(0 <= self.merge <= 1, f"train.phases.merge must be in [0, 1], got {self.merge}")
 
 
@@ -220,7 +228,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         names = ", ".join(PRECISIONS)
-        _require(self.precision in PRECISIONS, f"train.precision must be one of {names}, got {self.precision}")
+        _require(
+            self.precision in PRECISIONS, f"train.precision must be one of {names}, got {self.precision}"
+        )
 
 
 @dataclass(frozen=True)

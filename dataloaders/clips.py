@@ -116,14 +116,18 @@ def open_source(root: Path, config: SourceConfig) -> StaticImages | VideoClips:
     folder = root / config.path
     images, masks = folder / "JPEGImages", folder / "Annotations"
     if not images.is_dir() or not masks.is_dir():
-        raise InputError(f"{folder}: no training data here; expected JPEGImages/ and Annotations/ (see data.root)")
+        raise InputError(
+            f"{folder}: no training data here; expected JPEGImages/ and Annotations/ (see data.root)"
+        )
     names = sorted(path.name for path in images.iterdir() if path.is_dir())
     if config.split is not None:
         names = read_split(folder / "ImageSets" / f"{config.split}.txt")
     groups = [_pairs(images / name, masks / name) for name in names]
     groups = [group for group in groups if group]
     if not groups:
-        raise InputError(f"{folder}: no image with a mask of the same name; expected JPEGImages/*/x.jpg, Annotations/*/x.png")
+        raise InputError(
+            f"{folder}: no image with a mask of the same name; expected JPEGImages/*/x.jpg, Annotations/*/x.png"
+        )
     if config.kind == "static":
         return StaticImages(tuple(pair for group in groups for pair in group))
     videos = tuple(group for group in groups if len(group) > 1)

@@ -35,5 +35,7 @@ def network_size(
         ratio = max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
     extra = 1 if align_corners else 0
-    rounded = [max(round((int(side * scale) - extra) / stride), 1) * stride + extra for side in (height, width)]
+    rounded = [
+        max(round((int(side * scale) - extra) / stride), 1) * stride + extra for side in (height, width)
+    ]
     return rounded[0], rounded[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -89,8 +90,8 @@ def clip_losses(
         placed[known] = slots[known[0], labels[known]]
         return one_hot(placed, identities + 1)
 
-    def feedback(frame: int, logits: Tensor) -> list[Tensor] | None:
-        prediction = measure(logits, frame)
+    def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
+        prediction = measure(logits[0], frame)
         if frame == length - 1:
             return None
         return [remembered(prediction if own_predictions else clip.labels[frame])]
@@ -99,7 +100,7 @@ def clip_losses(
     with torch.set_grad_enabled(reference_gradient and torch.is_grad_enabled()):
         measure(model.decode(propagated, frames[0]), 0)
     for index in range(1, length):
-        advance(model, [bank], frames[index], lambda logits, index=index: feedback(index, logits[0]))
+        advance(model, [bank], frames[index], partial(feedback, index))
     stacked = torch.stack([torch.stack(row) for row in losses])
     return ClipLosses(stacked[0], stacked[1:], predictions)
 

@@ -102,4 +102,6 @@ class MemoryBank:
         for stage, new_stage in zip(self._long, memory, strict=True):
             for index, new in enumerate(new_stage):
                 old = stage[index]
-                stage[index] = KeyValue(torch.cat([old.key, new.key], 1), torch.cat([old.value, new.value], 1))
+                stage[index] = KeyValue(
+                    torch.cat([old.key, new.key], 1), torch.cat([old.value, new.value], 1)
+                )

@@ -66,7 +66,7 @@ class Cohort(NamedTuple):
     bank: MemoryBank
     first: int
     """the first of its groups"""
-    count: int
+    groups: int
 
 
 class Tracker:
@@ -109,7 +109,9 @@ class Tracker:
         return tuple(self._ids)
 
     @torch.inference_mode()
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None) -> Prediction:
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
+    ) -> Prediction:
         """Track all objects to the next frame.
 
         Args:
@@ -179,7 +181,7 @@ class Tracker:
         if len(self._ids) <= self.model.config.max_objects:
             return [one_hot(small, len(self._ids) + 1)[None]]
         identities = self.model.config.max_objects
-        return [group_masks(small, cohort.first, cohort.count, identities) for cohort in self._cohorts]
+        return [group_masks(small, cohort.first, cohort.groups, identities) for cohort in self._cohorts]
 
     def _predict(self, logits: Tensor) -> Prediction:
         """Turn logits into ids."""
@@ -190,7 +192,9 @@ class Tracker:
     def _take_mask(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
         """A reference frame: predict what is known, let the given mask rule, and remember the whole."""
         if mask.shape != self._frame_size:
-            raise InputError(f"mask: of shape {mask.shape}, but its frame is {self._frame_size}; give one of its size")
+            raise InputError(
+                f"mask: of shape {mask.shape}, but its frame is {self._frame_size}; give one of its size"
+            )
         if not np.issubdtype(mask.dtype, np.integer) or mask.min() < 0:
             raise InputError(f"mask: expected object ids of 0 and above, got {mask.dtype} from {mask.min()}")
         first = not self._ids
@@ -221,7 +225,7 @@ class Tracker:
 
     def _open_cohorts(self) -> None:
         """Make a bank for groups that have none yet."""
-        have = sum(cohort.count for cohort in self._cohorts)
+        have = sum(cohort.groups for cohort in self._cohorts)
         need = -(-len(self._ids) // self.model.config.max_objects)
         if need > have:
             memory = self.config.memory

@@ -23,7 +23,7 @@ from engine.ema import EMA
 from engine.losses import hardest_count
 from engine.memory import MemoryBank, build_policy
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
-from engine.validation import validate
+from engine.validation import validate, validation_videos
 from networks.checkpoints import load_checkpoint, save_checkpoint
 from networks.encoders import freeze_stages, torchvision_weights
 from networks.official import load_encoder_weights
@@ -63,12 +63,19 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
         RuntimeError: a loss that is not finite; the state before it is saved.
     """
     if not config.train.phases:
-        raise InputError("train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml")
+        raise InputError(
+            "train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml"
+        )
     output = require_writable(Path(config.train.output))
+    videos = validation_videos(config) if config.data.validation else []
     mixtures = [open_mixture(config.data, phase, config.train.seed) for phase in config.train.phases]
     torch.manual_seed(config.train.seed)
     model = build_model(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    saved = torch.load(output / "last.pt", weights_only=True) if resume and (output / "last.pt").is_file() else None
+    saved = (
+        torch.load(output / "last.pt", weights_only=True)
+        if resume and (output / "last.pt").is_file()
+        else None
+    )
     final = output / "model.safetensors"
     for index, mixture in enumerate(mixtures):
         if saved is not None and index < saved["phase"]:
@@ -81,8 +88,10 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
         final = output / f"{mixture.phase.name}.safetensors"
         adopt_average(run)
         save_checkpoint(final, model, config)
-        if config.data.validation:
-            report(output, {"phase": mixture.phase.name, "step": run.step} | validate(model, config, device))
+        if videos:
+            scores = validate(model, config, videos, device)
+            log.info("%s: validation J&F %.1f", mixture.phase.name, scores["J&F"])
+            report(output, {"phase": mixture.phase.name, "step": run.step, **scores})
     return final
 
 
@@ -95,7 +104,9 @@ def build_model(config: Config) -> VOSModel:
     if config.train.start_from is not None:
         model, _ = load_checkpoint(Path(config.train.start_from), config=None)
         if model.config != config.model:
-            raise InputError(f"train.start_from={config.train.start_from}: holds another architecture than this recipe")
+            raise InputError(
+                f"train.start_from={config.train.start_from}: holds another architecture than this recipe"
+            )
     else:
         model = VOSModel(config.model)
         source = config.train.encoder_weights
@@ -122,7 +133,9 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
             "'torchvision', or null"
         ) from error
     if missing:
-        raise InputError(f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}")
+        raise InputError(
+            f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}"
+        )
 
 
 def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: torch.device) -> Run:
@@ -145,7 +158,9 @@ def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: i
         loss = train_step(config, run, batch)
         if not math.isfinite(loss):
             save_state(run, output, index)
-            raise RuntimeError(f"the loss of step {run.step} is {loss}; the state before it is in {output}/last.pt")
+            raise RuntimeError(
+                f"the loss of step {run.step} is {loss}; the state before it is in {output}/last.pt"
+            )
         losses.append(loss)
         bar.update()
         if run.step % settings.log_every == 0 or run.step == phase.steps:
@@ -179,7 +194,13 @@ def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
     bank = MemoryBank(build_policy(config.memory, training=True), config.memory.short_term_skip)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
         losses = clip_losses(
-            model, bank, clip, slots=slots, hardest=hardest, own_predictions=own, reference_gradient=weight > 0
+            model,
+            bank,
+            clip,
+            slots=slots,
+            hardest=hardest,
+            own_predictions=own,
+            reference_gradient=weight > 0,
         )
         loss = weight * losses.reference.mean() + losses.tracked.mean()
     if not torch.isfinite(loss):
@@ -187,7 +208,12 @@ def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
     for group in run.optimizer.param_groups:
         peak = phase.final_lr + 0.0
         now = learning_rate(
-            step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup, power=settings.power
+            step,
+            phase.steps,
+            peak=phase.lr,
+            final=phase.final_lr,
+            warmup=settings.warmup,
+            power=settings.power,
         )
         group["lr"] = peak + (now - peak) * group["lr_ratio"]
     run.optimizer.zero_grad(set_to_none=True)

@@ -1,1 +1,1 @@
-"""The model: encoders, identity bank, attention, LSTT blocks, decoder. Knows no video and no file format but checkpoints."""
+"""The model: encoders, identity bank, attention, LSTT blocks, decoder, checkpoints. Knows no video."""

@@ -61,7 +61,9 @@ def local_attention(
     queries = _blocks(query, size, heads, 0)
     keys, values = (_blocks(x, size, heads, window // 2) for x in (key, value))
     logits = queries @ position.weight.transpose(1, 2) + position.bias[:, None]
-    bias = _spread(logits.unflatten(-1, (window, window)), _outside(size, window, logits.dtype, logits.device))
+    bias = _spread(
+        logits.unflatten(-1, (window, window)), _outside(size, window, logits.dtype, logits.device)
+    )
     scores = torch.baddbmm(bias.flatten(0, 3), queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
     weights = scores.softmax(-1)
     result = torch.bmm(weights, values.flatten(0, 3)).unflatten(0, values.shape[:4])
@@ -111,7 +113,9 @@ def _spread(logits: Tensor, outside: Tensor) -> Tensor:
 
     B×rows×columns×heads×64×window×window to B×rows×columns×heads×64×side².
     """
-    by_row = logits.unflatten(4, (BLOCK, BLOCK)).transpose(5, 6)  # query row, window row, query column, offset
+    by_row = logits.unflatten(4, (BLOCK, BLOCK)).transpose(
+        5, 6
+    )  # query row, window row, query column, offset
     along_x = _skew(by_row, 1)
     side = along_x.shape[-1]
     along_x = along_x.permute(0, 1, 2, 3, 6, 4, 5, 7) + outside  # query column, query row, window row, x

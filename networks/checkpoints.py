@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from omegaconf import DictConfig, OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from configs.load import from_tree, load_config, preset_names, to_yaml
+from configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
 from configs.schema import Config
 from networks.official import from_official, is_official, official_name
 from networks.vos_model import VOSModel
@@ -47,7 +48,9 @@ def load_checkpoint(
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md")
+        raise InputError(
+            f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md"
+        )
     if path.suffix == ".safetensors":
         state, inside = _read_safetensors(path)
     else:
@@ -56,7 +59,9 @@ def load_checkpoint(
         raise InputError(
             f"{path}: this file does not say which variant it is; add --config with one of {', '.join(preset_names())}"
         )
-    settings = load_config(config, overrides) if config is not None else _inner_config(str(inside), path, overrides)
+    settings = (
+        load_config(config, overrides) if config is not None else _inner_config(str(inside), path, overrides)
+    )
     model = VOSModel(settings.model)
     if is_official(state):
         state = from_official(state, model)
@@ -70,7 +75,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
             metadata = file.metadata() or {}
             return {key: file.get_tensor(key) for key in file.keys()}, metadata.get("config")  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: truncated or not a safetensors file ({error}); fetch or train it again") from error
+        raise InputError(
+            f"{path}: truncated or not a safetensors file ({error}); fetch or train it again"
+        ) from error
 
 
 def _read_pth(path: Path) -> dict[str, Tensor]:
@@ -79,7 +86,9 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: truncated or not a PyTorch checkpoint ({reason}); fetch it again") from error
+        raise InputError(
+            f"{path}: truncated or not a PyTorch checkpoint ({reason}); fetch it again"
+        ) from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
@@ -91,11 +100,8 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
 
 def _inner_config(text: str, path: Path, overrides: Sequence[str]) -> Config:
     """The settings stored in our checkpoint, with overrides."""
-    from omegaconf import OmegaConf
-
-    from configs.load import apply_override
-
     tree = OmegaConf.create(text)
+    assert isinstance(tree, DictConfig)
     for override in overrides:
         apply_override(tree, override)
     return from_tree(tree, str(path))
@@ -116,7 +122,9 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
         if keys
     ]
     fitting = [preset for preset in preset_names() if _fits(preset, state)]
-    advice = f"this file is {' or '.join(fitting)}, use --config {fitting[0]}" if fitting else "it fits no preset"
+    advice = (
+        f"this file is {' or '.join(fitting)}, use --config {fitting[0]}" if fitting else "it fits no preset"
+    )
     raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
 
 

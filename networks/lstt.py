@@ -122,7 +122,7 @@ class LSTTBlock(nn.Module):
             memory = BlockMemory(own, own)
         position = RelativePosition(
             self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
-            self.position_key.bias.view(self.heads, -1),
+            self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
             self.position_value,
         )
         long = global_attention(query, memory.long.key, memory.long.value, self.heads)

@@ -82,7 +82,7 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     Raises:
         ValueError: a tensor has another shape, or nothing fits at all.
     """
-    weights = weights["model"] if "model" in weights else weights  # type: ignore[assignment]
+    weights = weights.get("model", weights)  # type: ignore[assignment]
     places = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
     found = {places[key]: tensor for key, tensor in weights.items() if key in places}
@@ -91,7 +91,9 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
     wrong = [key for key, tensor in found.items() if tensor.shape != shapes[key]]
     if wrong:
-        raise ValueError(f"{wrong[0]} has shape {tuple(found[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}")
+        raise ValueError(
+            f"{wrong[0]} has shape {tuple(found[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}"
+        )
     with torch.no_grad():
         encoder.load_state_dict(found, strict=False)
     return [name for name, key in places.items() if key not in found]

@@ -34,7 +34,7 @@ class PaddedBlock(SwinTransformerBlock):
 
     def _attn(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """B×H×W×C to the same; ``mask`` is there for timm's signature and not used."""
-        batch, height, width, dim = x.shape
+        height, width, dim = x.shape[1:]
         x = F.pad(x, (0, 0, 0, -width % WINDOW, 0, -height % WINDOW))
         padded_height, padded_width = x.shape[1:3]
         shift = self.shift_size[0]

@@ -43,19 +43,22 @@ class Stage(nn.Module):
     def __init__(self, config: StageConfig, model: ModelConfig) -> None:
         super().__init__()
         dim, stride = model.dim, config.stride
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             BLOCKS[config.block](
                 dim, heads=config.heads, window=config.window, feedforward=config.feedforward,
                 drop_path=config.drop_path,
             )
             for _ in range(config.depth)
         )  # fmt: skip
+        self.blocks: Sequence[LSTTBlock] = blocks  # type: ignore[assignment]
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.depth))
         # Never used; published checkpoints and optimiser states hold it.
         self.mask_token = nn.Parameter(torch.randn(1, 1, dim))
         # Kernel 17 centres each patch on its token when sizes are 16k+1.
         kernel = stride + 1 if model.align_corners else stride
-        self.identity_bank = nn.Conv2d(model.max_objects + 1, dim, kernel, stride, padding=kernel % 2 * stride // 2)
+        self.identity_bank = nn.Conv2d(
+            model.max_objects + 1, dim, kernel, stride, padding=kernel % 2 * stride // 2
+        )
         nn.init.orthogonal_(self.identity_bank.weight.view(dim, -1), gain=kernel**-2)
 
 
@@ -73,7 +76,8 @@ class VOSModel(nn.Module):
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        self.stages = nn.ModuleList(Stage(stage, config) for stage in config.stages)
+        stages = nn.ModuleList(Stage(stage, config) for stage in config.stages)
+        self.stages: Sequence[Stage] = stages  # type: ignore[assignment]
         inputs = config.dim * (1 + config.stages[0].depth if config.decode_all_blocks else 1)
         self.decoder = FPNDecoder(
             inputs, channels[:3], config.max_objects + 1, dim=config.dim, align_corners=config.align_corners

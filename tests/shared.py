@@ -18,8 +18,12 @@ from networks.vos_model import VOSModel
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = SHARED / "golden"
 
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the reference outputs (../shared/golden) are not here")
-needs_data = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here")
+needs_golden = pytest.mark.skipif(
+    not GOLDEN.is_dir(), reason="the reference outputs (../shared/golden) are not here"
+)
+needs_data = pytest.mark.skipif(
+    not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"
+)
 
 
 def fill_module() -> ModuleType:

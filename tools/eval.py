@@ -56,7 +56,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
     )
     parser.add_argument("--split", default="val", help="train, val or test (default: val)")
-    parser.add_argument("--sequence", nargs="+", action="extend", metavar="NAME", help="run on these only")
+    parser.add_argument(
+        "--sequence", action="append", metavar="NAME", help="run on this one only; may be repeated"
+    )
     parser.add_argument(
         "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="default: the bundled model"
     )

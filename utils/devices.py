@@ -17,5 +17,7 @@ def pick_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name}: not usable here ({str(error).splitlines()[0]}); try cpu or cuda") from error
+        raise InputError(
+            f"--device {name}: not usable here ({str(error).splitlines()[0]}); try cpu or cuda"
+        ) from error
     return device

@@ -26,7 +26,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         os.replace(temporary, path)
     except PermissionError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder you may write") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); choose a folder you may write"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -40,7 +42,9 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot make this folder ({error.strerror}); choose another --output") from error
+        raise InputError(
+            f"{folder}: cannot make this folder ({error.strerror}); choose another --output"
+        ) from error
     return folder
 
 

@@ -60,13 +60,17 @@ def test_every_variant_gives_the_reference_logits(variant: str) -> None:
     for index in range(1, len(frames)):
         # The reference's own mask is fed back, so that one flipped pixel does not move all later frames.
         masks_fed = [planes(arrays["pred"][index])]
-        (logits,) = advance(model, [bank], model.encode(images[index : index + 1]), lambda _, fed=masks_fed: fed)
+        (logits,) = advance(
+            model, [bank], model.encode(images[index : index + 1]), lambda _, fed=masks_fed: fed
+        )
         assert_close(logits, arrays["logits"][index])
     assert bank.frames == [0, 2, 4]
     assert bank.read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
-@pytest.mark.parametrize("variant", ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl", "odd_aott", "skip_aott"])
+@pytest.mark.parametrize(
+    "variant", ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl", "odd_aott", "skip_aott"]
+)
 def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)

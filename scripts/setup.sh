@@ -1,0 +1,20 @@
+# Makes .venv with the project and its libraries in it; sourced by the other scripts.
+# PYTHON chooses the interpreter (3.10 or newer).
+
+set_up() { # set_up EXTRAS: "" or "[test]"
+    local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+        echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
+        exit 2
+    fi
+    wanted=$(cat setup.py requirements*.txt | cksum)
+    if [ ! -x .venv/bin/python ]; then
+        echo "making .venv" >&2
+        "$python" -m venv .venv
+    fi
+    if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+        echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$1"
+        echo "$wanted" >"$stamp"
+    fi
+}

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Installs the project with its test tools, then: lint, format, types, tests.
+#
+#   bash scripts/test.sh [--all] [pytest arguments]      (--all: the slow tests too)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/setup.sh
+set_up "[test]"
+
+marks=(-m "not slow")
+if [ "${1:-}" = "--all" ]; then
+    marks=()
+    shift
+fi
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+.venv/bin/mypy
+.venv/bin/python -m pytest "${marks[@]}" "$@"
