@@ -85,10 +85,8 @@ def clip_losses(
 
     def remembered(labels: Tensor) -> Tensor:
         """The masks that memory takes, objects at their identities."""
-        known = (labels <= identities).nonzero(as_tuple=True)
-        placed = torch.full_like(labels, 255)
-        placed[known] = slots[known[0], labels[known]]
-        return one_hot(placed, identities + 1)
+        placed = slots.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
+        return one_hot(torch.where(labels <= identities, placed, labels), identities + 1)
 
     def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
         prediction = measure(logits[0], frame)
@@ -111,5 +109,5 @@ def _masks(logits: list[Tensor], size: torch.Size, align_corners: bool) -> Tenso
     masks = []
     for own in logits:
         full = F.interpolate(own[None].float(), size, mode="bilinear", align_corners=align_corners)
-        masks.append(full[0].argmax(0))
+        masks.append(full[0].max(0).indices)
     return torch.stack(masks)

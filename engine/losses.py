@@ -30,14 +30,14 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
 
     logits: C×H×W; labels: H×W integers below C, or 255 (not counted). Returns a scalar, 0 where all is 255.
     """
-    seen = labels != IGNORE
-    probabilities = logits.softmax(0)[:, seen]
+    probabilities = logits.softmax(0) * (labels != IGNORE)
     classes = torch.arange(len(logits), device=labels.device)
-    truth = (labels[seen] == classes[:, None]).to(probabilities.dtype)
-    intersection = (probabilities * truth).sum(1)
-    union = intersection + (probabilities * (1 - truth)).sum(1) + ((1 - probabilities) * truth).sum(1)
+    truth = (labels == classes[:, None, None]).to(probabilities.dtype)
+    pixels = truth.sum((1, 2))
+    intersection = (probabilities * truth).sum((1, 2))
+    union = probabilities.sum((1, 2)) + pixels - intersection
     losses = 1 - intersection / (union + 1e-6)
-    present = truth.sum(1) > 0
+    present = pixels > 0
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 

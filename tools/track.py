@@ -26,23 +26,33 @@ MOST_OBJECTS = 1000
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser(prog="track", description="Track the objects of one or more masks through a video.")
-    parser.add_argument("video", type=Path, metavar="VIDEO", help="a video file, or a folder of frames")
+    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, or a folder of frames")
     parser.add_argument(
         "--mask",
         action="append",
-        required=True,
+        default=[],
         metavar="[FRAME:]FILE",
         help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); "
         "may be repeated, a later one adds objects",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument(
         "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, metavar="FILE", help="weights (%(default)s)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--no-overlay", action="store_true", help="write masks only, no overlay video")
     add_config_options(parser)
-    return parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    if args.print_config:
+        # no video is needed here, so what stands in its place is the first override
+        args.overrides = [*filter(None, [args.video]), *args.overrides]
+        return args
+    given = {"VIDEO": args.video, "--mask": args.mask, "--output": args.output}
+    missing = [name for name, value in given.items() if not value]
+    if missing:
+        parser.error(f"{', '.join(missing)} must be given")
+    args.video = Path(args.video)
+    return args
 
 
 def mask_files(values: list[str]) -> dict[int, Path]:
@@ -105,9 +115,11 @@ def check_output(output: Path, video: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
     args = parse(argv)
-    source = open_frames(args.video)
-    masks = load_masks(mask_files(args.mask), source)
-    check_output(args.output, args.video)
+    if not args.print_config:
+        # whatever is wrong with the input or the output shows before the slow part
+        source = open_frames(args.video)
+        masks = load_masks(mask_files(args.mask), source)
+        check_output(args.output, args.video)
     tracker = Tracker.from_checkpoint(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )

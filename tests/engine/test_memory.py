@@ -1,0 +1,113 @@
+"""What the memory bank keeps and what the policies ask it to keep."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from configs.schema import MemoryConfig
+from engine.memory import EveryNthFrame, FirstFrame, MemoryBank, build_policy
+from networks.lstt import KeyValue
+
+TOKENS, DIM, BATCH = 6, 4, 2
+
+
+def frame(number, blocks=2):
+    """A frame's memory whose every entry is its number, plus a tenth per block."""
+    return [
+        [
+            KeyValue(torch.full((BATCH, TOKENS, DIM), number + block / 10), torch.full((BATCH, TOKENS, 8), -number - 1.0))
+            for block in range(blocks)
+        ]
+    ]
+
+
+def filled(policy, frames, skip=1, references=(0,)):
+    bank = MemoryBank(policy, skip)
+    for number in range(frames):
+        (bank.add_reference if number in references else bank.add)(frame(number))
+    return bank
+
+
+def long_frames(bank, block=0):
+    """Frame numbers of the tokens in long-term memory."""
+    key = bank.read()[0][block].long.key
+    return [round(float(x) - block / 10) for x in key[0, ::TOKENS, 0]]
+
+
+def short_frame(bank):
+    return int(bank.read()[0][0].short.key[0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("policy", "frames"),
+    [
+        (FirstFrame(), [0]),
+        (EveryNthFrame(1), list(range(12))),
+        (EveryNthFrame(2), [0, 2, 4, 6, 8, 10]),
+        (EveryNthFrame(5), [0, 5, 10]),
+        (EveryNthFrame(50), [0]),
+    ],
+)
+def test_a_policy_decides_which_frames_are_kept(policy, frames):
+    bank = filled(policy, 12)
+    assert bank.frames == frames
+    assert len(bank) == len(frames)
+    assert long_frames(bank) == frames
+    assert long_frames(bank, block=1) == frames
+
+
+def test_keys_and_values_of_a_frame_stay_together():
+    long = filled(EveryNthFrame(2), 6).read()[0][1].long
+    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
+
+
+@pytest.mark.parametrize("skip", [1, 2, 3])
+def test_short_term_memory_is_the_frame_of_skip_steps_ago(skip):
+    for frames in range(1, 8):
+        # Until there are so many frames it is the oldest there is.
+        assert short_frame(filled(FirstFrame(), frames, skip)) == max(frames - skip, 0)
+
+
+def test_the_reference_frame_alone_is_both_memories():
+    bank = filled(FirstFrame(), 1)
+    assert (long_frames(bank), short_frame(bank)) == ([0], 0)
+
+
+def test_a_later_reference_joins_long_term_memory_and_restarts_the_short_one():
+    bank = filled(FirstFrame(), 4, skip=3, references=(0, 3))
+    assert bank.frames == [0, 3]
+    assert short_frame(bank) == 3
+
+
+def test_the_count_to_the_next_frame_begins_anew_at_a_reference():
+    assert filled(EveryNthFrame(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
+
+
+def test_nbytes_counts_long_term_memory():
+    one = BATCH * TOKENS * (DIM + 8) * 4 * 2
+    assert MemoryBank(FirstFrame()).nbytes == 0
+    assert filled(FirstFrame(), 9).nbytes == one
+    assert filled(EveryNthFrame(3), 9).nbytes == 3 * one
+
+
+def test_the_batch_axis_is_kept():
+    assert filled(EveryNthFrame(2), 5).read()[0][0].long.value.shape == (BATCH, 3 * TOKENS, 8)
+
+
+def test_gradients_flow_through_memory():
+    bank = MemoryBank(EveryNthFrame(1))
+    first, second = frame(0), frame(1)
+    for memory in (first, second):
+        memory[0][0].key.requires_grad_()
+    bank.add_reference(first)
+    bank.add(second)
+    bank.read()[0][0].long.key.sum().backward()
+    assert all(torch.equal(memory[0][0].key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second))
+
+
+def test_settings_name_the_policy_and_its_gap():
+    config = MemoryConfig("every_nth", every=7, every_in_training=3)
+    assert build_policy(config) == EveryNthFrame(7)
+    assert build_policy(config, training=True) == EveryNthFrame(3)
+    assert build_policy(MemoryConfig("first_frame"), training=True) == FirstFrame()

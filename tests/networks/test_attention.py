@@ -1,0 +1,128 @@
+"""Attention against plain twins that do it pixel by pixel."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from networks.attention import RelativePosition, global_attention, local_attention
+
+HEADS = 2
+SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
+"""smaller than a window, one row, whole blocks, one more than whole blocks"""
+
+
+def per_pixel_attention(query, key, value, *, size, position):
+    """`local_attention` as its definition reads: every token looks at its own list of keys."""
+    height, width = size
+    heads, area, dim = position.weight.shape
+    side = int(area**0.5)
+    offsets = list(itertools.product(range(-(side // 2), side // 2 + 1), repeat=2))
+    q, k, v = (x.unflatten(2, (heads, -1)) for x in (query, key, value))
+    outputs = []
+    for y, x in itertools.product(range(height), range(width)):
+        seen = [i for i, (dy, dx) in enumerate(offsets) if 0 <= y + dy < height and 0 <= x + dx < width]
+        places = [(y + offsets[i][0]) * width + x + offsets[i][1] for i in seen]
+        own = q[:, y * width + x]
+        logits = torch.einsum("bhc,bshc->bhs", own * dim**-0.5, k[:, places])
+        logits = logits + torch.einsum("bhc,hsc->bhs", own, position.weight[:, seen]) + position.bias[:, seen]
+        weights = logits.softmax(-1)
+        output = torch.einsum("bhs,bshd->bhd", weights, v[:, places])
+        if position.value is not None:
+            output = output + torch.einsum("bhs,hds->bhd", weights, position.value[:, :, seen])
+        outputs.append(output.flatten(1))
+    return torch.stack(outputs, 1)
+
+
+def inputs(size, window, *, batch=2, with_value=True, dim=8, value_dim=12, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(window * 1000 + size[0] * 40 + size[1])
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype)
+
+    tokens = size[0] * size[1]
+    q, k, v = draw(batch, tokens, HEADS * dim), draw(batch, tokens, HEADS * dim), draw(batch, tokens, HEADS * value_dim)
+    value = draw(HEADS, value_dim, window**2) if with_value else None
+    return q, k, v, RelativePosition(draw(HEADS, window**2, dim) * 0.5, draw(HEADS, window**2), value)
+
+
+@pytest.mark.parametrize("with_value", [True, False])
+@pytest.mark.parametrize("window", [15, 7, 1])
+@pytest.mark.parametrize("size", SIZES)
+def test_local_attention_equals_its_per_pixel_twin(size, window, with_value):
+    q, k, v, position = inputs(size, window, with_value=with_value)
+    ours = local_attention(q, k, v, size=size, position=position)
+    twin = per_pixel_attention(q, k, v, size=size, position=position)
+    # Two orders of summing at most 225 float32 terms of size 1.
+    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("with_value", [True, False])
+@pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((9, 4), 15)])
+def test_gradients_of_local_attention_equal_the_twins(size, window, with_value):
+    q, k, v, position = inputs(size, window, batch=1, with_value=with_value, dtype=torch.float64)
+    leaves = [x.requires_grad_() for x in (q, k, v, *position) if x is not None]
+    weights = torch.randn(v.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((attend(q, k, v, size=size, position=position) * weights).sum(), leaves)
+        for attend in (local_attention, per_pixel_attention)
+    ]
+    for ours, twin in zip(*gradients, strict=True):
+        # float64 rounding only
+        torch.testing.assert_close(ours, twin, atol=1e-11, rtol=1e-10)
+
+
+def test_local_attention_in_bfloat16_has_no_nan_and_stays_near():
+    exact = inputs((9, 13), 15)
+    coarse = [x.bfloat16() for x in exact[:3]]
+    position = RelativePosition(*(x.bfloat16() for x in exact[3]))
+    ours = local_attention(*coarse, size=(9, 13), position=position).float()
+    assert torch.isfinite(ours).all()
+    twin = per_pixel_attention(*exact[:3], size=(9, 13), position=exact[3])
+    # 8 bits of mantissa on logits of size 10 move weights by a few per cent.
+    assert (ours - twin).abs().mean() < 0.05
+
+
+def test_gradients_of_local_attention_in_bfloat16_are_finite():
+    q, k, v, position = inputs((5, 9), 15, dtype=torch.bfloat16)
+    leaves = [x.requires_grad_() for x in (q, k, v, *position)]
+    local_attention(q, k, v, size=(5, 9), position=position).float().sum().backward()
+    assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Records the number of elements of the largest tensor that any operation gives."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        self.numel = max([self.numel, *sizes])
+        return result
+
+
+def test_local_attention_never_copies_keys_or_values_per_query():
+    size, window, dim = (24, 32), 15, 32
+    q, k, v, position = inputs(size, window, batch=1, dim=dim, value_dim=dim)
+    with LargestTensor() as largest:
+        local_attention(q, k, v, size=size, position=position)
+    unfolded = size[0] * size[1] * window**2 * HEADS * dim
+    # The weights over a block's neighbourhood, 22² per query and head, are the largest: 484 against 225·32.
+    assert largest.numel <= unfolded / 10
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_global_attention_equals_an_explicit_softmax(heads):
+    generator = torch.Generator().manual_seed(heads)
+    query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
+    value = torch.randn(2, 9, 24, generator=generator)
+    outputs = []
+    for q, k, v in zip(query.chunk(heads, 2), key.chunk(heads, 2), value.chunk(heads, 2), strict=True):
+        outputs.append((q @ k.mT / (16 / heads) ** 0.5).softmax(-1) @ v)
+    # float32 rounding of sums of 16 terms
+    torch.testing.assert_close(global_attention(query, key, value, heads), torch.cat(outputs, 2), atol=1e-6, rtol=1e-5)

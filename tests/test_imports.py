@@ -1,0 +1,116 @@
+"""The arrows between packages, and the bounds that keep files readable."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ALLOWED = {
+    "utils": {"utils"},
+    "configs": {"utils", "configs"},
+    "networks": {"utils", "configs", "networks"},
+    "dataloaders": {"utils", "configs", "dataloaders"},
+    "evaluation": {"utils", "configs", "evaluation"},
+    "engine": {"utils", "configs", "networks", "dataloaders", "evaluation", "engine"},
+    "tools": {"utils", "configs", "networks", "dataloaders", "evaluation", "engine"},
+}
+"""package to the packages it may import: utils <- configs <- {networks, dataloaders, evaluation} <- engine <- tools"""
+LIBRARY = [package for package in ALLOWED if package != "tools"]
+FILE_LINES, FUNCTION_LINES = 300, 40
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """Full names of all modules that a source imports anywhere, also inside functions."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(filter(None, [package if node.level else "", node.module]))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def breaches(source: str, package: str) -> set[str]:
+    """Packages of ours that a source of ``package`` imports and may not."""
+    tops = {name.split(".")[0] for name in imported(source, package)}
+    return (tops & set(ALLOWED)) - ALLOWED[package]
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def calls(source: str) -> Iterator[tuple[str, int]]:
+    """Names of called functions and ``.methods``, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            yield node.func.id, node.lineno
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield f".{node.func.attr}", node.lineno
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_go_leftwards_only(package):
+    found = {str(path.relative_to(ROOT)): breaches(path.read_text(), package) for path in sources(package)}
+    assert found
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+@pytest.mark.parametrize(
+    ("package", "source", "breach"),
+    [
+        ("networks", "import dataloaders.video", "dataloaders"),
+        ("networks", "def f():\n    from engine.tracker import Tracker", "engine"),
+        ("utils", "from configs import load", "configs"),
+        ("dataloaders", "if TYPE_CHECKING:\n    from evaluation.davis import x", "evaluation"),
+        ("engine", "import numpy, tools.eval as e", "tools"),
+        ("tools", "from tools import track", "tools"),
+        ("tools", "from . import track", "tools"),
+    ],
+)
+def test_a_breach_is_found(package, source, breach):
+    assert breaches(source, package) == {breach}
+
+
+def test_an_import_to_the_left_is_no_breach():
+    assert breaches("import torch\nfrom networks.lstt import KeyValue\nfrom . import memory", "engine") == set()
+
+
+def test_evaluation_imports_no_torch():
+    names = {name.split(".")[0] for path in sources("evaluation") for name in imported(path.read_text(), "evaluation")}
+    assert not {name for name in names if name.startswith("torch")}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_files_and_functions_are_short(package):
+    long = []
+    for path in sources(package):
+        name, text = path.relative_to(ROOT), path.read_text()
+        if len(text.splitlines()) > FILE_LINES:
+            long.append(f"{name}: {len(text.splitlines())} lines")
+        for function in functions(ast.parse(text)):
+            length = (function.end_lineno or 0) - function.lineno + 1
+            if length > FUNCTION_LINES:
+                long.append(f"{name}:{function.name}: {length} lines")
+    assert long == []
+
+
+@pytest.mark.parametrize("package", LIBRARY)
+def test_the_library_neither_prints_nor_chooses_a_device(package):
+    # utils/cli.py is the tools' own error output.
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path in sources(package)
+        if path.name != "cli.py"
+        for name, line in calls(path.read_text())
+        if name in ("print", ".cuda", "exit")
+    ]
+    assert found == []
