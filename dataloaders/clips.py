@@ -1,4 +1,4 @@
-"""Training clips cut from single images and from videos (spec section 14)."""
+"""Training clips cut from single images and from videos (AOT, section 5.1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataloaders.augment import jitter_colours, place_static, place_video
 from dataloaders.images import read_image
 from dataloaders.sequences import list_frames
 from utils.errors import InputError
-from utils.masks import read_mask
+from utils.masks import VOID, read_mask
 
 MAX_OBJECTS = 10
 MERGE_PIXELS = 100
@@ -44,6 +44,8 @@ class StaticImages:
         image_path, mask_path = self.pairs[rng.integers(len(self.pairs))]
         image = read_image(image_path)
         mask = read_mask(mask_path, size=image.shape[:2])
+        if not ((mask > 0) & (mask < VOID)).any():
+            mask = (mask == VOID).astype(np.uint8)  # saliency sets write their one object as 255
         frames, labels = place_static(image, mask, length, crop, rng)
         frames = np.stack([jitter_colours(frame, rng, strength=0.1) for frame in frames])
         return relabel(frames, labels, rng, minimum=0)
@@ -61,7 +63,13 @@ class VideoClips:
         video = self.videos[rng.integers(len(self.videos))]
         indices = self._indices(video, length, rng)
         images = [read_image(video[index][0]) for index in indices]
-        masks = [read_mask(video[index][1], size=images[0].shape[:2]) for index in indices]
+        masks = [read_mask(video[i][1], size=image.shape[:2]) for i, image in zip(indices, images, strict=True)]
+        for index, image in zip(indices, images, strict=True):
+            if image.shape != images[0].shape:
+                raise InputError(
+                    f"{video[index][0]}: {image.shape[1]}×{image.shape[0]}, but another frame of its video is "
+                    f"{images[0].shape[1]}×{images[0].shape[0]}; give frames of one size"
+                )
         frames, labels = place_video(np.stack(images), np.stack(masks), crop, short_edge, rng)
         frames = jitter_colours(frames, rng, strength=0.1)
         return relabel(frames, labels, rng, minimum=MERGE_PIXELS)

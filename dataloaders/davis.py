@@ -1,4 +1,4 @@
-"""Reader of DAVIS 2016 and 2017. Source of the layout: shared/specs/benchmarks.md section 1."""
+"""Reader of DAVIS 2016 and 2017. Layout as distributed (davischallenge.org)."""
 
 from __future__ import annotations
 

@@ -82,6 +82,8 @@ def clip_loader(mixture: Mixture, first_step: int) -> Iterator[ClipTensors]:
         num_workers=mixture.data.workers,
         collate_fn=stack_clips,
         worker_init_fn=_single_thread,
+        # One of its own: a loader draws a seed, and a resumed run, which makes one more, must not draw from the model's.
+        generator=torch.Generator(),
     )
     return iter(loader)
 

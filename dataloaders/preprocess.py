@@ -16,7 +16,7 @@ def network_size(
     scale: float = 1.0,
     stride: int = 16,
 ) -> tuple[int, int]:
-    """The size a frame is resized to before the network (spec section 13).
+    """The size a frame is resized to before the network (the rule of the published evaluation).
 
     Edges over their limits are scaled down, never up; then ``scale`` applies; then both sides are rounded to
     16k+1 (``align_corners``) or 16k, half to even, at least one token.

@@ -61,7 +61,7 @@ def refer(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) 
 def one_hot(labels: Tensor, planes: int) -> Tensor:
     """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats.
 
-    A larger label, 255 for one, is in no plane, not even the background's (spec section 4).
+    A larger label, 255 for one, is in no plane, not even the background's.
     """
     classes = torch.arange(planes, device=labels.device, dtype=labels.dtype)
     return (labels.unsqueeze(-3) == classes[:, None, None]).float()

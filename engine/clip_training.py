@@ -1,4 +1,4 @@
-"""Losses of a batch of clips: the same recurrence as tracking, with gradients (spec section 10)."""
+"""Losses of a batch of clips: the same recurrence as tracking, with gradients (AOT, section 5.2)."""
 
 from __future__ import annotations
 

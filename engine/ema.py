@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A slow copy of a model's trainable parameters (spec section 11)."""
+    """A slow copy of a model's trainable parameters (AOT, section 5.2)."""
 
     def __init__(self, model: nn.Module, total_steps: int, ratio: float) -> None:
         """``ratio``: the average looks back over this part of ``total_steps``."""

@@ -27,7 +27,7 @@ def group_masks(labels: Tensor, first: int, count: int, identities: int) -> Tens
 
 
 def fuse(logits: Tensor) -> Tensor:
-    """Logits of all groups' objects on one scale (spec section 9).
+    """Logits of all groups' objects on one scale (the rule of the published evaluation).
 
     Background is what every group calls background; a pixel's classes need not add up to 1 before the softmax
     that follows.

@@ -1,4 +1,4 @@
-"""The training loss of a frame: bootstrapped cross-entropy and soft Jaccard, half each (spec section 10)."""
+"""The training loss of a frame: bootstrapped cross-entropy and soft Jaccard, half each (AOT, section 5.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Learning rate, loss weight and parameter groups over training (spec sections 10 and 11)."""
+"""Learning rate, loss weight and parameter groups over training (AOT, section 5.2)."""
 
 from __future__ import annotations
 

@@ -140,6 +140,9 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
 
 def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: torch.device) -> Run:
     """Optimiser and average for a phase that starts from the model as it is."""
+    # The phase before may have ended with its identities at rest.
+    for stage in model.stages:
+        stage.identity_bank.requires_grad_(True)  # type: ignore[union-attr]
     groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
     optimizer = torch.optim.AdamW(groups, lr=phase.final_lr)
     return Run(phase, model, optimizer, EMA(model, phase.steps, config.train.ema), device)

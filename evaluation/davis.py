@@ -2,7 +2,7 @@
 
 The objects are ids 1 to K, K the largest id of the first annotation. The first and the last annotated frame
 are not scored. Void pixels (255) of an annotation are background. For DAVIS 2016 all ids are merged into one.
-Source: shared/specs/metrics.md sections 3 and 4.
+Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """J and F of two masks: how well one object is found in one frame.
 
-Source: shared/specs/metrics.md section 1, which describes the public DAVIS 2017 evaluator.
+Source: Perazzi et al. 2016, as computed by the public DAVIS 2017 evaluator.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is said of a measure over a sequence: mean, recall, decay.
 
-Source: shared/specs/metrics.md section 2.
+Source: the public DAVIS 2017 evaluator.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class RelativePosition(NamedTuple):
 def local_attention(
     query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
 ) -> Tensor:
-    """Attention of every token of a map over the window around it, with relative positions (spec section 7).
+    """Attention of every token of a map over the window around it, with relative positions (AOT, section 4.3).
 
     Exact, without a copy of keys or values per query: queries are taken in blocks of 8×8, each against its own
     padded neighbourhood, and the logits of a window are moved to their places there by padding alone.

@@ -1,4 +1,4 @@
-"""The FPN decoder: from propagated embeddings and encoder maps to identity logits (spec section 8)."""
+"""The FPN decoder: from propagated embeddings and encoder maps to identity logits (AOT, section 5.1)."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def join_norms(module: nn.Module) -> None:
 
 
 class MobileNetV2(nn.Module):
-    """MobileNetV2 at output stride 16: the last strided row is dilated instead (spec section 3)."""
+    """MobileNetV2 at output stride 16: the last strided row is dilated instead (Sandler et al. 2018)."""
 
     channels = (24, 32, 96, 1280)
 

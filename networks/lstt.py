@@ -32,7 +32,7 @@ class BlockMemory(NamedTuple):
 
 @lru_cache(maxsize=32)
 def sine_position(size: Size, dim: int, device: torch.device) -> Tensor:
-    """Sine embedding of a token's place, 1×L×dim: first half for y, second for x (spec section 4)."""
+    """Sine embedding of a token's place, 1×L×dim: first half for y, second for x (AOT, section 5.1)."""
     half = dim // 2
     channel = torch.arange(half, device=device)
     period = 10000 ** (2 * (channel // 2) / half)

@@ -1,4 +1,4 @@
-"""Swin-B up to stride 16, from timm's parts, for images of any size (Liu et al. 2021; spec section 3)."""
+"""Swin-B up to stride 16, from timm's parts, for images of any size (Liu et al. 2021)."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except PermissionError as error:
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder you may write"
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
