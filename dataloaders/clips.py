@@ -63,7 +63,9 @@ class VideoClips:
         video = self.videos[rng.integers(len(self.videos))]
         indices = self._indices(video, length, rng)
         images = [read_image(video[index][0]) for index in indices]
-        masks = [read_mask(video[i][1], size=image.shape[:2]) for i, image in zip(indices, images, strict=True)]
+        masks = [
+            read_mask(video[i][1], size=image.shape[:2]) for i, image in zip(indices, images, strict=True)
+        ]
         for index, image in zip(indices, images, strict=True):
             if image.shape != images[0].shape:
                 raise InputError(

@@ -60,16 +60,26 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int) -> Mixture:
     Raises:
         InputError: data.root is not set, or a source has no data.
     """
-    if data.root is None:
-        raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
-    root = Path(data.root)
-    if not root.is_dir():
-        raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
+    root = data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} names no sources; add at least one")
     sources = tuple(open_source(root, source) for source in phase.sources)
     weights = np.array([source.weight for source in phase.sources])
     return Mixture(sources, tuple((weights / weights.sum()).tolist()), phase, data, seed)
+
+
+def data_root(data: DataConfig) -> Path:
+    """The folder that holds the sources.
+
+    Raises:
+        InputError: not set, or no such folder.
+    """
+    if data.root is None:
+        raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
+    root = Path(data.root)
+    if not root.is_dir():
+        raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
+    return root
 
 
 def clip_loader(mixture: Mixture, first_step: int) -> Iterator[ClipTensors]:
@@ -82,7 +92,7 @@ def clip_loader(mixture: Mixture, first_step: int) -> Iterator[ClipTensors]:
         num_workers=mixture.data.workers,
         collate_fn=stack_clips,
         worker_init_fn=_single_thread,
-        # One of its own: a loader draws a seed, and a resumed run, which makes one more, must not draw from the model's.
+        # A loader draws a seed when it starts; from the global generator it would shift what a resumed run draws.
         generator=torch.Generator(),
     )
     return iter(loader)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 
 from configs.schema import Config
 from dataloaders.clips import read_split
 from dataloaders.images import read_image
+from dataloaders.mixture import data_root
 from dataloaders.sequences import Video, read_video
 from engine.tracker import Tracker
 from evaluation.davis import SequenceScores, annotation_labels, score_labels
 from evaluation.tables import scores_table
 from networks.vos_model import VOSModel
-from utils.errors import InputError
 from utils.masks import read_mask
 
 
@@ -25,11 +23,9 @@ def validation_videos(config: Config) -> list[Video]:
     Raises:
         InputError: a folder or list is missing, or data.root is not set.
     """
-    if config.data.root is None:
-        raise InputError("data.root: not set; give the folder that holds the data sets, data.root=FOLDER")
     videos = []
     for source in config.data.validation:
-        folder = Path(config.data.root) / source.path
+        folder = data_root(config.data) / source.path
         names = read_split(folder / "ImageSets" / f"{source.split or 'val'}.txt")
         videos += [
             read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name) for name in names

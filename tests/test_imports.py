@@ -81,11 +81,17 @@ def test_a_breach_is_found(package, source, breach):
 
 
 def test_an_import_to_the_left_is_no_breach():
-    assert breaches("import torch\nfrom networks.lstt import KeyValue\nfrom . import memory", "engine") == set()
+    assert (
+        breaches("import torch\nfrom networks.lstt import KeyValue\nfrom . import memory", "engine") == set()
+    )
 
 
 def test_evaluation_imports_no_torch():
-    names = {name.split(".")[0] for path in sources("evaluation") for name in imported(path.read_text(), "evaluation")}
+    names = {
+        name.split(".")[0]
+        for path in sources("evaluation")
+        for name in imported(path.read_text(), "evaluation")
+    }
     assert not {name for name in names if name.startswith("torch")}
 
 

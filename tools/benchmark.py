@@ -49,9 +49,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(prog="benchmark.py", description="Seconds per frame of a model, random or trained.")
     parser.add_argument("--checkpoint", type=Path, help="weights; random ones when not given")
-    parser.add_argument("--size", type=picture_size, default=(854, 480), help="WIDTHxHEIGHT (default 854x480)")
+    parser.add_argument(
+        "--size", type=picture_size, default=(854, 480), help="WIDTHxHEIGHT (default 854x480)"
+    )
     parser.add_argument("--objects", type=int, default=1, help="number of objects (default 1)")
-    parser.add_argument("--frames", type=int, default=20, help="frames to time, after 3 to warm up (default 20)")
+    parser.add_argument(
+        "--frames", type=int, default=20, help="frames to time, after 3 to warm up (default 20)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
     add_config_options(parser)
     return parser.parse_intermixed_args(argv)

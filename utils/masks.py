@@ -56,7 +56,7 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
         raise InputError(f"{path}: not a readable mask ({error}); give a palette PNG") from error
     if mode == "1":
         mask = mask.astype(np.uint8)
-    elif mode in ("I;16", "I;16B", "I") and 0 <= mask.min() and mask.max() <= 65535:
+    elif mode in ("I;16", "I;16B", "I") and mask.min() >= 0 and mask.max() <= 65535:
         mask = mask.astype(np.uint16)
     elif mode not in ("P", "L"):
         raise InputError(

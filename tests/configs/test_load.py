@@ -43,7 +43,10 @@ def test_a_base_is_found_beside_the_file_that_names_it(tmp_path):
 
 def test_a_recipe_is_found_from_the_project_whatever_the_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert [phase.name for phase in load_config("configs/recipes/mini.yaml").train.phases] == ["static", "video"]
+    assert [phase.name for phase in load_config("configs/recipes/mini.yaml").train.phases] == [
+        "static",
+        "video",
+    ]
 
 
 def test_overrides_win_over_the_file():
@@ -122,7 +125,9 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path):
 
 
 def test_an_unknown_key_in_a_file_names_the_file(tmp_path):
-    with pytest.raises(InputError, match=r"mine\.yaml: unknown key memory\.polcy; did you mean memory\.policy"):
+    with pytest.raises(
+        InputError, match=r"mine\.yaml: unknown key memory\.polcy; did you mean memory\.policy"
+    ):
         load_config(write(tmp_path / "mine.yaml", "base: aott\nmemory: {polcy: every_nth}\n"))
 
 

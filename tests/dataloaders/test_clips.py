@@ -8,7 +8,16 @@ from PIL import Image
 
 from configs.schema import DataConfig, PhaseConfig, SourceConfig
 from dataloaders.augment import FILL, jitter_colours, place_static, place_video
-from dataloaders.clips import MAX_OBJECTS, Clip, StaticImages, VideoClips, merge, open_source, reflect, relabel
+from dataloaders.clips import (
+    MAX_OBJECTS,
+    Clip,
+    StaticImages,
+    VideoClips,
+    merge,
+    open_source,
+    reflect,
+    relabel,
+)
 from dataloaders.drawing import draw_clip
 from dataloaders.mixture import clip_loader, open_mixture
 from utils.errors import InputError
@@ -103,7 +112,9 @@ def test_a_crop_looks_for_an_object_on_the_reference_frame():
     # One object in the corner of a wide picture, which a single random crop rarely shows.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
-    shown = [(place_video(image[None], mask[None], CROP, 65, rng(seed))[1] == 1).sum() > 100 for seed in range(40)]
+    shown = [
+        (place_video(image[None], mask[None], CROP, 65, rng(seed))[1] == 1).sum() > 100 for seed in range(40)
+    ]
     # Five tries that each succeed about one time in three.
     assert np.mean(shown) > 0.6
 
@@ -177,7 +188,8 @@ def test_an_object_covered_by_merging_is_no_longer_counted():
 
 
 @pytest.mark.parametrize(
-    ("length", "index", "place"), [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)]
+    ("length", "index", "place"),
+    [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)],
 )
 def test_frame_numbers_fold_back_at_both_ends(length, index, place):
     assert reflect(index, length) == place

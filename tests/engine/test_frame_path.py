@@ -37,7 +37,7 @@ class CallRecorder:
         self._stack.append(code)
         self.functions.add(code)
         if len(self._stack) > len(self.deepest):
-            self.deepest = [entry.co_qualname if hasattr(entry, "co_qualname") else entry.co_name for entry in self._stack]
+            self.deepest = [entry.co_name for entry in self._stack]
 
     @staticmethod
     def _ours(code: CodeType) -> bool:

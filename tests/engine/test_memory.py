@@ -14,11 +14,9 @@ TOKENS, DIM, BATCH = 6, 4, 2
 
 def frame(number, blocks=2):
     """A frame's memory whose every entry is its number, plus a tenth per block."""
+    value = torch.full((BATCH, TOKENS, 8), -number - 1.0)
     return [
-        [
-            KeyValue(torch.full((BATCH, TOKENS, DIM), number + block / 10), torch.full((BATCH, TOKENS, 8), -number - 1.0))
-            for block in range(blocks)
-        ]
+        [KeyValue(torch.full((BATCH, TOKENS, DIM), number + block / 10), value) for block in range(blocks)]
     ]
 
 
@@ -103,7 +101,9 @@ def test_gradients_flow_through_memory():
     bank.add_reference(first)
     bank.add(second)
     bank.read()[0][0].long.key.sum().backward()
-    assert all(torch.equal(memory[0][0].key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second))
+    assert all(
+        torch.equal(memory[0][0].key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
+    )
 
 
 def test_settings_name_the_policy_and_its_gap():

@@ -32,7 +32,11 @@ def build(preset="aott", *overrides):
 @pytest.fixture(scope="module")
 def models():
     """Each model and its settings, made once."""
-    return {"aott": build(), "aotl": build("aotl", "memory.every=2"), "few": build("aott", "model.max_objects=3")}
+    return {
+        "aott": build(),
+        "aotl": build("aotl", "memory.every=2"),
+        "few": build("aott", "model.max_objects=3"),
+    }
 
 
 @pytest.fixture
@@ -173,7 +177,9 @@ def test_a_corrected_mask_replaces_an_object_and_leaves_the_others(models):
 def test_an_all_zero_mask_says_nothing(models):
     frames = clip(3)
     plain = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2])})
-    empty = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 1: np.zeros((HEIGHT, WIDTH), np.uint8)})
+    empty = run(
+        Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 1: np.zeros((HEIGHT, WIDTH), np.uint8)}
+    )
     assert torch.equal(plain[2].logits, empty[2].logits)
 
 

@@ -54,7 +54,11 @@ def test_losses_and_their_gradients_are_the_references():
             "grad_abs_sum": gradient.abs().sum(),
         }
         for name, value in ours.items():
-            assert value.item() == pytest.approx(case[name], abs=1e-5, rel=1e-5), (case["case"], case["step"], name)
+            assert value.item() == pytest.approx(case[name], abs=1e-5, rel=1e-5), (
+                case["case"],
+                case["step"],
+                name,
+            )
 
 
 @pytest.mark.parametrize("table", range(6))
@@ -99,7 +103,8 @@ def test_averaged_weights_are_the_references():
         average.update(model, step)
         if step in kept:
             # 1e-5: float32 sums
-            torch.testing.assert_close([model.weight.tolist(), average.shadow["weight"].tolist()], kept[step], atol=1e-5, rtol=0)
+            ours = [model.weight.tolist(), average.shadow["weight"].tolist()]
+            torch.testing.assert_close(ours, kept[step], atol=1e-5, rtol=0)
 
 
 def test_network_sizes_are_exactly_the_references():
@@ -121,7 +126,9 @@ def same_up_to_numbering(ours: np.ndarray, reference: np.ndarray) -> bool:
 
 def test_frame_numbers_fold_back_as_in_the_reference():
     _, meta = golden("data")
-    assert [[length, index, reflect(index, length)] for length, index, _ in meta["reflect"]] == meta["reflect"]
+    assert [[length, index, reflect(index, length)] for length, index, _ in meta["reflect"]] == meta[
+        "reflect"
+    ]
 
 
 def test_merging_two_clips_gives_the_references_pixels_and_objects():
@@ -160,7 +167,9 @@ def test_optimiser_groups_are_the_references(variant):
         for group in reference
         if not group.get("frozen")
     }
-    frozen = {official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    frozen = {
+        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+    }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}
 
 
@@ -182,7 +191,9 @@ class Reference:
     def __init__(self, run: str) -> None:
         arrays, meta = golden("train_aott")
         self.meta = meta[run]
-        self.arrays = {key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")}
+        self.arrays = {
+            key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")
+        }
         torch.manual_seed(0)
         self.model = golden_model("aott", ("model.stages.0.drop_path=0",)).train()
         freeze_stages(self.model.encoder, 2)
@@ -216,7 +227,9 @@ class Reference:
         for group in groups:
             group["lr"] = final + (now - final) * group["lr_ratio"]
         torch.optim.AdamW(groups).step()
-        return {official_name(n): p.detach() - before[official_name(n)] for n, p in self.model.named_parameters()}
+        return {
+            official_name(n): p.detach() - before[official_name(n)] for n, p in self.model.named_parameters()
+        }
 
 
 @pytest.fixture(scope="module", params=["a", "b"])
@@ -260,9 +273,13 @@ def test_the_gradient_of_the_last_layer_is_the_references(step):
 
 
 def test_the_same_parameters_get_no_gradient(step):
-    names = {name.removeprefix("AOT.").removeprefix("module.") for name in step.arrays["no_grad_params"].tolist()}
+    names = {
+        name.removeprefix("AOT.").removeprefix("module.") for name in step.arrays["no_grad_params"].tolist()
+    }
     trainable = {official_name(n) for n, _ in step.model.named_parameters()} - {
-        official_name(n) for n, p in step.model.encoder.named_parameters(prefix="encoder") if not p.requires_grad
+        official_name(n)
+        for n, p in step.model.encoder.named_parameters(prefix="encoder")
+        if not p.requires_grad
     }
     assert trainable - set(step.gradients) == names
 

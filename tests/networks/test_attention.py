@@ -45,7 +45,11 @@ def inputs(size, window, *, batch=2, with_value=True, dim=8, value_dim=12, dtype
         return torch.randn(*shape, generator=generator, dtype=dtype)
 
     tokens = size[0] * size[1]
-    q, k, v = draw(batch, tokens, HEADS * dim), draw(batch, tokens, HEADS * dim), draw(batch, tokens, HEADS * value_dim)
+    q, k, v = (
+        draw(batch, tokens, HEADS * dim),
+        draw(batch, tokens, HEADS * dim),
+        draw(batch, tokens, HEADS * value_dim),
+    )
     value = draw(HEADS, value_dim, window**2) if with_value else None
     return q, k, v, RelativePosition(draw(HEADS, window**2, dim) * 0.5, draw(HEADS, window**2), value)
 
@@ -125,4 +129,6 @@ def test_global_attention_equals_an_explicit_softmax(heads):
     for q, k, v in zip(query.chunk(heads, 2), key.chunk(heads, 2), value.chunk(heads, 2), strict=True):
         outputs.append((q @ k.mT / (16 / heads) ** 0.5).softmax(-1) @ v)
     # float32 rounding of sums of 16 terms
-    torch.testing.assert_close(global_attention(query, key, value, heads), torch.cat(outputs, 2), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        global_attention(query, key, value, heads), torch.cat(outputs, 2), atol=1e-6, rtol=1e-5
+    )

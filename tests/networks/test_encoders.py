@@ -71,7 +71,9 @@ def test_maps_of_an_image_of_16k_plus_1_align_with_its_corners(name):
     encoder = build_encoder(name)
     maps = encoder(drawn(2, 3, 65, 97))
     sizes = [(17, 25), (9, 13), (5, 7), (5, 7)]
-    assert [tuple(x.shape) for x in maps] == [(2, c, *s) for c, s in zip(encoder.channels, sizes, strict=True)]
+    assert [tuple(x.shape) for x in maps] == [
+        (2, c, *s) for c, s in zip(encoder.channels, sizes, strict=True)
+    ]
 
 
 @torch.inference_mode()
@@ -85,7 +87,9 @@ def test_maps_of_swin_have_strides_4_8_16_16(swin):
 @torch.inference_mode()
 def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):
     maps = swin(drawn(1, 3, *size))
-    assert [tuple(x.shape[2:]) for x in maps[:3]] == [(-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)]
+    assert [tuple(x.shape[2:]) for x in maps[:3]] == [
+        (-(-size[0] // s), -(-size[1] // s)) for s in (4, 8, 16)
+    ]
     assert all(torch.isfinite(x).all() for x in maps)
 
 
@@ -109,11 +113,14 @@ def test_swin_windows_do_not_wrap_around_the_image(swin):
 
 
 def test_mobilenet_dilates_all_but_the_first_block_of_the_160_row():
-    features = build_encoder("mobilenet_v2").features
-    spatial = [[m for m in block.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3)] for block in features]
-    assert [conv[0].stride[0] for conv in spatial[:18]] == [2, 1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
-    assert [conv[0].dilation[0] for conv in spatial[:18]] == [1] * 15 + [2] * 3
-    assert all(conv[0].padding == conv[0].dilation for conv in spatial[:18])
+    # One 3×3 convolution each: the stem and 17 blocks.
+    convolutions = [
+        m for m in build_encoder("mobilenet_v2").modules() if getattr(m, "kernel_size", None) == (3, 3)
+    ]
+    assert len(convolutions) == 18
+    assert [index for index, conv in enumerate(convolutions) if conv.stride == (2, 2)] == [0, 2, 4, 7]
+    assert [conv.dilation[0] for conv in convolutions] == [1] * 15 + [2] * 3
+    assert all(conv.padding == conv.dilation for conv in convolutions)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -135,7 +142,9 @@ def test_two_frozen_stages_are_those_of_the_reference(variant):
         model = VOSModel(load_config(variant).model)
     freeze_stages(model.encoder, 2)
     groups = json.loads((GOLDEN / "keys" / f"{variant}.optim.json").read_text())
-    frozen = {official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    frozen = {
+        official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
+    }
     assert frozen == {name for group in groups if group.get("frozen") for name in group["params"]}
 
 

@@ -1,0 +1,94 @@
+"""The training tool: settings, bad input, and one tiny run from data to a checkpoint that tracks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataloaders.drawing import draw_clip
+from engine.tracker import Tracker
+from tools.train import main
+from utils.masks import write_mask
+
+RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
+
+
+def test_print_config_shows_the_resolved_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", RECIPE, "--print-config", "train.seed=7"]) == 0
+    text = capsys.readouterr().out
+    assert "seed: 7" in text
+    assert "name: static" in text
+    assert "encoder: mobilenet_v2" in text
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["train.sede=7"], "did you mean train.seed?"),
+        (["train.seed=many"], "train.seed"),
+        (["data.root=/nowhere"], "data.root=/nowhere: no such folder"),
+        (["data.root=null", "data.validation=[]"], "data.root: not set"),
+        (["train.encoder_weights=/nowhere.pth"], "/nowhere.pth"),
+    ],
+)
+def test_bad_settings_are_one_sentence(
+    overrides: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "static").mkdir()
+    output = f"train.output={tmp_path / 'out'}"
+    good = [f"data.root={write_data(tmp_path)}", "data.validation=[]", *tiny(), output]
+    assert main(["--config", RECIPE, *good, *overrides]) == 2
+    error = capsys.readouterr().err.strip()
+    assert sentence in error
+    assert len(error.splitlines()) == 1
+
+
+def test_an_unknown_recipe_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", "configs/recipes/mimi.yaml"]) == 2
+    assert "no such file or preset" in capsys.readouterr().err
+
+
+def test_a_run_leaves_a_checkpoint_that_tracks(tmp_path: Path) -> None:
+    root = write_data(tmp_path)
+    output = tmp_path / "out"
+    status = main(["--config", RECIPE, f"data.root={root}", f"train.output={output}", *tiny()])
+    assert status == 0
+    log = (output / "log.jsonl").read_text()
+    assert '"J&F"' in log
+    frames, masks = draw_clip(2, 64, 80, 3)
+    tracker = Tracker.from_checkpoint(output / "video.safetensors")
+    tracker.step(frames[0], masks[0])
+    assert tracker.step(frames[1]).labels.shape == (64, 80)
+
+
+def tiny() -> list[str]:
+    """Settings for two phases of one step each on the drawn data."""
+    phase = "steps: 1, batch: 1, clip_length: 3, crop: 65, short_edge: 64"
+    static = f"{{name: static, {phase}, sources: [{{path: static, kind: static}}]}}"
+    video = f"{{name: video, {phase}, sources: [{{path: clips, split: train}}]}}"
+    return [
+        f"train.phases=[{static},{video}]",
+        "data.validation=[{path: clips, split: train}]",
+        "data.workers=0",
+        "train.encoder_weights=null",
+        "train.precision=float32",
+    ]
+
+
+def write_data(folder: Path) -> Path:
+    """One drawn clip as video, and its frames as single images."""
+    from PIL import Image
+
+    root = folder / "data"
+    frames, masks = draw_clip(4, 64, 80, seed=1)
+    for source in ("static", "clips"):
+        for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
+            image = root / source / "JPEGImages" / "drawn" / f"{index:05d}.jpg"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(frame).save(image)
+            write_mask(root / source / "Annotations" / "drawn" / f"{index:05d}.png", mask.astype(np.uint8))
+    (root / "clips" / "ImageSets").mkdir()
+    (root / "clips" / "ImageSets" / "train.txt").write_text("drawn\n")
+    return root

@@ -1,0 +1,49 @@
+"""Put a few frames of a video side by side: ``python tools/strip.py overlay.mp4 --output strip.png``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataloaders.video import open_frames
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import atomic_path
+from utils.overlay import strip
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write the picture; returns the exit status."""
+    parser = Parser(prog="strip.py", description="Frames of a video side by side in one picture.")
+    parser.add_argument("video", type=Path, help="a video file, or a folder of frames")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--frames", type=int, default=4, help="how many, evenly spread (default 4)")
+    parser.add_argument("--height", type=int, default=150, help="height in pixels (default 150)")
+    args = parser.parse_args(argv)
+    if args.frames < 1 or args.height < 1:
+        raise InputError(f"--frames {args.frames} --height {args.height}: both must be at least 1")
+    pictures = [shrink(frame, args.height) for frame in pick(args.video, args.frames)]
+    with atomic_path(args.output) as temporary:
+        Image.fromarray(strip(pictures, gap=4)).quantize(256).save(temporary, format="PNG", optimize=True)
+    return 0
+
+
+def pick(video: Path, count: int) -> list[np.ndarray]:
+    """``count`` frames from the first to the last; a video that does not tell its length is read twice."""
+    length = open_frames(video).length or sum(1 for _ in open_frames(video))
+    wanted = {round(place) for place in np.linspace(0, length - 1, min(count, length))}
+    return [frame for index, frame in enumerate(open_frames(video)) if index in wanted]
+
+
+def shrink(frame: np.ndarray, height: int) -> np.ndarray:
+    """A frame at ``height`` pixels, in its own shape."""
+    width = round(frame.shape[1] * height / frame.shape[0])
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
