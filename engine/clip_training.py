@@ -45,62 +45,59 @@ def shuffled_slots(batch: int, identities: int, generator: torch.Generator | Non
     return F.pad(torch.stack(slots), (1, 0))
 
 
-def clip_losses(
-    model: VOSModel,
-    bank: MemoryBank,
-    clip: ClipBatch,
-    *,
-    slots: Tensor,
-    hardest: int,
-    own_predictions: bool,
-    reference_gradient: bool = True,
-) -> ClipLosses:
-    """Run a batch of clips and measure every frame.
+@dataclass(frozen=True)
+class Lesson:
+    """How a batch of clips is run and measured."""
 
-    Args:
-        model: in training mode.
-        bank: empty.
-        clip: the batch.
-        slots: B×(M+1), the identity of each object, from `shuffled_slots`.
-        hardest: pixels that cross-entropy averages, from `hardest_count`.
-        own_predictions: remember the model's own masks instead of the true ones.
-        reference_gradient: whether the loss on the reference frame is learned from.
-    """
+    slots: Tensor
+    """B×(M+1), the identity of each object, from `shuffled_slots`"""
+    hardest: int
+    """pixels that cross-entropy averages, from `hardest_count`"""
+    own_predictions: bool
+    """remember the model's own masks instead of the true ones"""
+    reference_gradient: bool = True
+    """whether the loss on the reference frame is learned from"""
+
+
+def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Lesson) -> ClipLosses:
+    """Run a batch of clips from an empty bank and measure every frame."""
     length, batch = clip.labels.shape[:2]
-    identities = model.config.max_objects
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    losses: list[list[Tensor]] = []
+    losses: list[Tensor] = []
     predictions: list[Tensor] = []
 
-    def measure(logits: Tensor, frame: int) -> Tensor:
-        """Record losses and prediction of a frame; return the prediction."""
-        own = logits.gather(1, slots[:, :, None, None].expand_as(logits))
+    def measure(frame: int, logits: Tensor) -> None:
+        own = logits.gather(1, lesson.slots[:, :, None, None].expand_as(logits))
         kept = [own[b, : count + 1] for b, count in enumerate(clip.objects)]
-        pairs = zip(kept, clip.labels[frame], strict=True)
-        align = model.config.align_corners
-        losses.append([frame_loss(x, labels, hardest, align_corners=align) for x, labels in pairs])
-        predictions.append(_masks(kept, clip.labels.shape[2:], align))
-        return predictions[-1]
+        losses.append(_losses(kept, clip.labels[frame], lesson.hardest, model.config.align_corners))
+        predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
     def remembered(labels: Tensor) -> Tensor:
-        """The masks that memory takes, objects at their identities."""
-        placed = slots.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
+        """Masks of B×H×W labels, objects at their identities."""
+        identities = model.config.max_objects
+        placed = lesson.slots.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
         return one_hot(torch.where(labels <= identities, placed, labels), identities + 1)
 
     def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
-        prediction = measure(logits[0], frame)
+        measure(frame, logits[0])
         if frame == length - 1:
             return None
-        return [remembered(prediction if own_predictions else clip.labels[frame])]
+        return [remembered(predictions[frame] if lesson.own_predictions else clip.labels[frame])]
 
     propagated = refer(model, bank, frames[0], remembered(clip.labels[0]))
-    with torch.set_grad_enabled(reference_gradient and torch.is_grad_enabled()):
-        measure(model.decode(propagated, frames[0]), 0)
+    with torch.set_grad_enabled(lesson.reference_gradient and torch.is_grad_enabled()):
+        measure(0, model.decode(propagated, frames[0]))
     for index in range(1, length):
         advance(model, [bank], frames[index], partial(feedback, index))
-    stacked = torch.stack([torch.stack(row) for row in losses])
+    stacked = torch.stack(losses)
     return ClipLosses(stacked[0], stacked[1:], predictions)
+
+
+def _losses(logits: list[Tensor], labels: Tensor, hardest: int, align_corners: bool) -> Tensor:
+    """The loss of every sample, B."""
+    pairs = zip(logits, labels, strict=True)
+    return torch.stack([frame_loss(x, truth, hardest, align_corners=align_corners) for x, truth in pairs])
 
 
 @torch.no_grad()

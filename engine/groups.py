@@ -8,19 +8,18 @@ from torch import Tensor
 from engine.advance import one_hot
 
 
-def group_masks(labels: Tensor, first: int, count: int, identities: int) -> Tensor:
-    """Masks of ``count`` groups, each with its own objects at 1 to M and all others as background.
+def group_masks(labels: Tensor, groups: range, identities: int) -> Tensor:
+    """Masks of a run of groups, each with its own objects at 1 to M and all others as background.
 
     Args:
         labels: H×W integers, 0 background, object k (from 1) in group (k-1) // M.
-        first: the first group.
-        count: how many groups.
+        groups: G consecutive groups.
         identities: M.
 
     Returns:
-        count×(M+1)×H×W floats.
+        G×(M+1)×H×W floats.
     """
-    starts = torch.arange(first, first + count, device=labels.device) * identities
+    starts = torch.arange(groups.start, groups.stop, device=labels.device) * identities
     local = labels - starts[:, None, None]
     local = torch.where((local >= 1) & (local <= identities), local, 0)
     return one_hot(local, identities + 1)

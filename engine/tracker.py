@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,12 +36,19 @@ Size = tuple[int, int]
 class Prediction:
     """What the tracker says about one frame."""
 
-    labels: np.ndarray
-    """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs"""
     ids: tuple[int, ...]
     """all objects tracked so far, in the order they were given"""
     logits: Tensor
     """(1+n)×H×W, background and then the objects in the order of ``ids``"""
+    places: Tensor
+    """H×W int64, the most likely of the logits in every pixel"""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        table = np.array([0, *self.ids])
+        table = table.astype(np.min_scalar_type(int(table.max())))
+        return table[self.places.cpu().numpy()]
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -52,19 +58,11 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean probability of each object over its own pixels, in [0, 1]; 0 where it has none."""
-        highest, chosen = self.probabilities.flatten(1).max(0)
-        sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, highest)
+        chosen = self.places.flatten()
+        own = self.probabilities.gather(0, self.places[None]).flatten()
+        sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, own)
         counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
         return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
-
-
-class Cohort(NamedTuple):
-    """Groups whose memories began on the same frame, one batch for the model."""
-
-    bank: MemoryBank
-    first: int
-    """the first of its groups"""
-    groups: int
 
 
 class Tracker:
@@ -97,7 +95,9 @@ class Tracker:
     def reset(self) -> None:
         """Forget all objects and frames, for the next video."""
         self._ids: list[int] = []
-        self._cohorts: list[Cohort] = []
+        # Groups of objects whose memories began on the same frame share a bank and are one batch.
+        self._banks: list[MemoryBank] = []
+        self._groups: list[range] = []
         self._frame_size: Size | None = None
         self._network_size: Size = (0, 0)
 
@@ -129,7 +129,7 @@ class Tracker:
         size = size or (frame.shape[0], frame.shape[1])
         given = mask is not None and bool(mask.any())
         if not self._ids and not given:
-            return self._predict(torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
+            return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
         image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self._network_size, mode="bicubic", align_corners=False)
         features = self.model.encode(normalize(image, list(IMAGE_MEAN), list(IMAGE_STD)))
@@ -142,8 +142,8 @@ class Tracker:
             outputs.extend((full, full.max(0).indices))  # many times faster on CPUs than argmax
             return self._masks(outputs[1])
 
-        advance(self.model, [cohort.bank for cohort in self._cohorts], features, feedback)
-        return self._predict(*outputs)
+        advance(self.model, self._banks, features, feedback)
+        return Prediction(tuple(self._ids), *outputs)
 
     def _begin(self, frame: np.ndarray) -> None:
         """Check the first frame and fix the sizes of this video."""
@@ -175,18 +175,12 @@ class Tracker:
         return joined[0] if len(joined) == 1 else fuse(joined)[: len(self._ids) + 1]
 
     def _masks(self, labels: Tensor) -> list[Tensor]:
-        """What each cohort remembers of H×W labels (object k of ``ids`` is k, from 1), at the network's size."""
+        """What each bank remembers of H×W labels (object k of ``ids`` is k, from 1), at the network's size."""
         small = F.interpolate(labels[None, None].float(), self._network_size, mode="nearest")[0, 0]
         if len(self._ids) <= self.model.config.max_objects:
             return [one_hot(small, len(self._ids) + 1)[None]]
         identities = self.model.config.max_objects
-        return [group_masks(small, cohort.first, cohort.groups, identities) for cohort in self._cohorts]
-
-    def _predict(self, logits: Tensor, labels: Tensor) -> Prediction:
-        """Turn labels H×W, 0 to n, into ids."""
-        table = np.array([0, *self._ids])
-        table = table.astype(np.min_scalar_type(int(table.max())))
-        return Prediction(table[labels.cpu().numpy()], self.ids, logits)
+        return [group_masks(small, groups, identities) for groups in self._groups]
 
     def _take_mask(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
         """A reference frame: predict what is known, let the given mask rule, and remember the whole."""
@@ -203,16 +197,16 @@ class Tracker:
             given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
             corrected = torch.isin(old, given[given > 0].unique())
             given = torch.where(given > 0, given, torch.where(corrected, 0, old))
-        self._open_cohorts()
-        for cohort, masks in zip(self._cohorts, self._masks(given), strict=True):
-            refer(self.model, cohort.bank, features, masks)
+        self._open_groups()
+        for bank, masks in zip(self._banks, self._masks(given), strict=True):
+            refer(self.model, bank, features, masks)
         final = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
         certain = one_hot(final, len(self._ids) + 1)
-        return self._predict(torch.where(certain > 0, 0.0, UNUSED), final)
+        return Prediction(tuple(self._ids), torch.where(certain > 0, 0.0, UNUSED), final)
 
     def _peek(self, features: Features) -> list[Tensor]:
-        """Each cohort's logits on a frame, without remembering it."""
-        return advance(self.model, [cohort.bank for cohort in self._cohorts], features, lambda logits: None)
+        """Each bank's logits on a frame, without remembering it."""
+        return advance(self.model, self._banks, features, lambda logits: None)
 
     def _slots(self, mask: np.ndarray) -> Tensor:
         """Labels 0 to n of a mask of object ids; ids not seen before join the end, in ascending order."""
@@ -222,11 +216,11 @@ class Tracker:
         table = np.array([places.get(int(number), 0) for number in present])
         return torch.from_numpy(table[inverse.reshape(mask.shape)]).to(self.device)
 
-    def _open_cohorts(self) -> None:
+    def _open_groups(self) -> None:
         """Make a bank for groups that have none yet."""
-        have = sum(cohort.groups for cohort in self._cohorts)
+        have = self._groups[-1].stop if self._groups else 0
         need = -(-len(self._ids) // self.model.config.max_objects)
         if need > have:
             memory = self.config.memory
-            bank = MemoryBank(build_policy(memory), memory.short_term_skip)
-            self._cohorts.append(Cohort(bank, have, need - have))
+            self._banks.append(MemoryBank(build_policy(memory), memory.short_term_skip))
+            self._groups.append(range(have, need))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -18,7 +18,7 @@ from tqdm import tqdm
 from configs.schema import Config, PhaseConfig
 from dataloaders.mixture import ClipTensors, Mixture, clip_loader, open_mixture
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
-from engine.clip_training import ClipBatch, clip_losses, shuffled_slots
+from engine.clip_training import ClipBatch, Lesson, clip_losses, shuffled_slots
 from engine.ema import EMA
 from engine.losses import hardest_count
 from engine.memory import MemoryBank, build_policy
@@ -30,8 +30,6 @@ from networks.official import load_encoder_weights
 from networks.vos_model import VOSModel
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -62,21 +60,13 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
         InputError: missing data or weights, an output folder that cannot be written.
         RuntimeError: a loss that is not finite; the state before it is saved.
     """
-    if not config.train.phases:
-        raise InputError(
-            "train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml"
-        )
     output = require_writable(Path(config.train.output))
-    videos = validation_videos(config) if config.data.validation else []
-    mixtures = [open_mixture(config.data, phase, config.train.seed) for phase in config.train.phases]
+    mixtures = open_phases(config)
+    videos = validation_videos(config)
     torch.manual_seed(config.train.seed)
     model = build_model(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    saved = (
-        torch.load(output / "last.pt", weights_only=True)
-        if resume and (output / "last.pt").is_file()
-        else None
-    )
-    final = output / "model.safetensors"
+    saved = load_state(output) if resume else None
+    final = output
     for index, mixture in enumerate(mixtures):
         if saved is not None and index < saved["phase"]:
             continue
@@ -85,14 +75,28 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
             restore(run, saved)
             saved = None
         run_phase(config, run, mixture, output, index)
-        final = output / f"{mixture.phase.name}.safetensors"
         adopt_average(run)
+        final = output / f"{mixture.phase.name}.safetensors"
         save_checkpoint(final, model, config)
         if videos:
-            scores = validate(model, config, videos, device)
-            log.info("%s: validation J&F %.1f", mixture.phase.name, scores["J&F"])
-            report(output, {"phase": mixture.phase.name, "step": run.step, **scores})
+            report(
+                output,
+                {"phase": mixture.phase.name, "step": run.step} | validate(model, config, videos, device),
+            )
     return final
+
+
+def open_phases(config: Config) -> list[Mixture]:
+    """The data of every phase.
+
+    Raises:
+        InputError: no phase, or a phase whose data is missing.
+    """
+    if not config.train.phases:
+        raise InputError(
+            "train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml"
+        )
+    return [open_mixture(config.data, phase, config.train.seed) for phase in config.train.phases]
 
 
 def build_model(config: Config) -> VOSModel:
@@ -180,52 +184,53 @@ def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: i
 
 def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
     """One optimiser step on one batch; returns the loss. Nothing is changed when the loss is not finite."""
-    phase, settings, model, step = run.phase, config.train, run.model, run.step
-    own = step >= int(phase.own_predictions_from * phase.steps) and phase.own_predictions_from < 1
-    # Once the model feeds on its own masks the identities they are written in stay put.
-    for stage in model.stages:
-        stage.identity_bank.requires_grad_(not own)
-    model.train()
+    model, step, phase = run.model, run.step, run.phase
     clip = to_device(batch, run.device)
     weight = reference_loss_weight(step, phase.steps, phase.reference_loss_until)
-    hardest = hardest_count(
-        clip.labels[0, 0].numel(), step, phase.steps,
-        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
-    )  # fmt: skip
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-    slots = shuffled_slots(len(clip.objects), config.model.max_objects, generator).to(run.device)
+    lesson = plan_lesson(config, run, clip, reference_gradient=weight > 0)
+    # Once the model feeds on its own masks the identities they are written in stay put.
+    for stage in model.stages:
+        stage.identity_bank.requires_grad_(not lesson.own_predictions)
+    model.train()
     bank = MemoryBank(build_policy(config.memory, training=True), config.memory.short_term_skip)
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-        losses = clip_losses(
-            model,
-            bank,
-            clip,
-            slots=slots,
-            hardest=hardest,
-            own_predictions=own,
-            reference_gradient=weight > 0,
-        )
+    bfloat16 = config.train.precision == "bfloat16"
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=bfloat16):
+        losses = clip_losses(model, bank, clip, lesson)
         loss = weight * losses.reference.mean() + losses.tracked.mean()
     if not torch.isfinite(loss):
         return loss.item()
-    for group in run.optimizer.param_groups:
-        peak = phase.final_lr + 0.0
-        now = learning_rate(
-            step,
-            phase.steps,
-            peak=phase.lr,
-            final=phase.final_lr,
-            warmup=settings.warmup,
-            power=settings.power,
-        )
-        group["lr"] = peak + (now - peak) * group["lr_ratio"]
+    set_learning_rates(config, run)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), settings.clip_gradients)
+    nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_gradients)
     run.optimizer.step()
     run.step += 1
     run.ema.update(model, run.step)
     return loss.item()
+
+
+def plan_lesson(config: Config, run: Run, clip: ClipBatch, *, reference_gradient: bool) -> Lesson:
+    """How the batch of this step is run: identities, hard pixels, whose masks are remembered."""
+    phase, settings = run.phase, config.train
+    own = phase.own_predictions_from < 1 and run.step >= int(phase.own_predictions_from * phase.steps)
+    hardest = hardest_count(
+        clip.labels[0, 0].numel(), run.step, phase.steps,
+        part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + run.step)
+    slots = shuffled_slots(len(clip.objects), config.model.max_objects, generator).to(run.device)
+    return Lesson(slots, hardest, own, reference_gradient)
+
+
+def set_learning_rates(config: Config, run: Run) -> None:
+    """Give every parameter group the learning rate of this step."""
+    phase, settings = run.phase, config.train
+    now = learning_rate(
+        run.step, phase.steps, peak=phase.lr, final=phase.final_lr,
+        warmup=settings.warmup, power=settings.power,
+    )  # fmt: skip
+    for group in run.optimizer.param_groups:
+        group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
@@ -257,7 +262,13 @@ def save_state(run: Run, output: Path, index: int) -> None:
         torch.save(state, temporary)
 
 
-def restore(run: Run, state: dict) -> None:  # type: ignore[type-arg]
+def load_state(output: Path) -> dict[str, Any] | None:
+    """What `save_state` wrote, or None where there is nothing."""
+    path = output / "last.pt"
+    return torch.load(path, weights_only=True) if path.is_file() else None
+
+
+def restore(run: Run, state: dict[str, Any]) -> None:
     """Put a phase back to where `save_state` left it."""
     run.model.load_state_dict(state["model"])
     run.optimizer.load_state_dict(state["optimizer"])

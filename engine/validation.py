@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import torch
 
@@ -15,6 +17,8 @@ from evaluation.davis import SequenceScores, annotation_labels, score_labels
 from evaluation.tables import scores_table
 from networks.vos_model import VOSModel
 from utils.masks import read_mask
+
+log = logging.getLogger(__name__)
 
 
 def validation_videos(config: Config) -> list[Video]:
@@ -42,6 +46,7 @@ def validate(
     scores = {video.name: _score(tracker, video) for video in videos}
     model.train(training)
     table = scores_table(scores)
+    log.info("validation: J&F %.1f", table["J&F"])
     return {name: table[name] for name in ("J&F", "J", "F")}
 
 

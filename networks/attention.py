@@ -21,8 +21,10 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
 
     query: B×L×C; key: B×S×C; value: B×S×D. Returns B×L×D.
     """
-    split = [x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value)]
-    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2)
+    key = key.unflatten(2, (heads, -1)).transpose(1, 2)
+    value = value.unflatten(2, (heads, -1)).transpose(1, 2)
+    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 class RelativePosition(NamedTuple):
@@ -45,32 +47,35 @@ def local_attention(
     Exact, without a copy of keys or values per query: queries are taken in blocks of 8×8, each against its own
     padded neighbourhood, and the logits of a window are moved to their places there by padding alone.
 
-    Args:
-        query: B×L×C, unscaled; the scale 1/sqrt(C / heads) is applied here.
-        key: B×L×C.
-        value: B×L×D.
-        size: (H, W) of the map, L = H·W, row-major.
-        position: of the window, which also tells its side and the number of heads.
-
-    Returns:
-        B×L×D.
+    query: B×L×C, unscaled; key: B×L×C; value: B×L×D; size: (H, W) of the map, L = H·W, row-major; position: of
+    the window, which also tells its side and the number of heads. Returns B×L×D.
     """
     heads, area, dim = position.weight.shape
+    height, width = size
     window = int(area**0.5)
     side = BLOCK + window - 1
     queries = _blocks(query, size, heads, 0)
-    keys, values = (_blocks(x, size, heads, window // 2) for x in (key, value))
-    logits = queries @ position.weight.transpose(1, 2) + position.bias[:, None]
-    bias = _spread(
-        logits.unflatten(-1, (window, window)), _outside(size, window, logits.dtype, logits.device)
-    )
+    keys, values = _blocks(key, size, heads, window // 2), _blocks(value, size, heads, window // 2)
+
+    # A logit per query and offset, moved to its place in the neighbourhood: along x, then along y.
+    bias = (queries @ position.weight.mT + position.bias[:, None]).unflatten(5, (window, window))
+    bias = _shear(
+        bias.unflatten(4, (BLOCK, BLOCK)).transpose(5, 6), 1
+    )  # query row, window row, query column, x
+    bias = bias.permute(0, 1, 2, 3, 6, 4, 5, 7) + _outside(size, window, bias.dtype, bias.device)
+    bias = _shear(bias.flatten(6), side).transpose(4, 5).flatten(4, 5)  # query, y·side + x
+
     scores = torch.baddbmm(bias.flatten(0, 3), queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
-    weights = scores.softmax(-1)
+    weights = scores.softmax(2)
     result = torch.bmm(weights, values.flatten(0, 3)).unflatten(0, values.shape[:4])
     if position.value is not None:
-        offsets = _gather(weights.view(bias.shape), side, window)
-        result = result + offsets @ position.value.transpose(1, 2)
-    return _join(result, size)
+        # The way back: the weights of the window's offsets out of the neighbourhood.
+        offsets = weights.view_as(bias).unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
+        offsets = _shear(offsets, -side).unflatten(6, (window, side)).permute(0, 1, 2, 3, 5, 6, 4, 7)
+        offsets = _shear(offsets, -1).transpose(5, 6).flatten(4, 5).flatten(5)
+        result = result + offsets @ position.value.mT
+    result = result.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+    return result.flatten(3, 4).flatten(1, 2)[:, :height, :width].flatten(1, 2)
 
 
 def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
@@ -80,13 +85,6 @@ def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
     x = F.pad(x, (0, 0, 0, 0, reach, -width % BLOCK + reach, reach, -height % BLOCK + reach))
     squares = x.unfold(1, BLOCK + 2 * reach, BLOCK).unfold(2, BLOCK + 2 * reach, BLOCK)
     return squares.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
-
-
-def _join(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Undo `_blocks` with reach 0: B×rows×columns×heads×64×C to B×(H·W)×(heads·C)."""
-    height, width = size
-    x = x.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5, 6)
-    return x.flatten(3, 4).flatten(1, 2)[:, :height, :width].flatten(1, 2)
 
 
 @lru_cache(maxsize=64)
@@ -108,42 +106,17 @@ def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: tor
     return torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)[:, :, None, None]
 
 
-def _spread(logits: Tensor, outside: Tensor) -> Tensor:
-    """Move window logits to their places in the neighbourhood; all other places get -inf.
+def _shear(x: Tensor, step: int) -> Tensor:
+    """Shift row i of the last two axes right by i·step, or undo that with the negative step.
 
-    B×rows×columns×heads×64×window×window to B×rows×columns×heads×64×side².
-    """
-    by_row = logits.unflatten(4, (BLOCK, BLOCK)).transpose(
-        5, 6
-    )  # query row, window row, query column, offset
-    along_x = _skew(by_row, 1)
-    side = along_x.shape[-1]
-    along_x = along_x.permute(0, 1, 2, 3, 6, 4, 5, 7) + outside  # query column, query row, window row, x
-    along_y = _skew(along_x.flatten(-2), side)
-    return along_y.transpose(4, 5).flatten(4, 5)
-
-
-def _gather(weights: Tensor, side: int, window: int) -> Tensor:
-    """Undo `_spread`: B×rows×columns×heads×64×side² to B×rows×columns×heads×64×window²."""
-    along_y = weights.unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
-    along_x = _unskew(along_y, side).unflatten(-1, (window, side)).permute(0, 1, 2, 3, 5, 6, 4, 7)
-    return _unskew(along_x, 1).transpose(5, 6).flatten(4, 5).flatten(-2)
-
-
-def _skew(x: Tensor, step: int) -> Tensor:
-    """Shift row i of the last two axes right by i·step: ...×n×w to ...×n×(w + (n-1)·step), filled with -inf.
-
-    Every row is padded to ``step`` more than the result is wide, then all are read with the result's width:
-    each row so starts ``step`` places later than the one before, and nothing is indexed.
+    ...×n×w becomes ...×n×(w + (n-1)·step), filled with -inf. Every row is padded to ``step`` more than the result
+    is wide, then all are read with the result's width: each row so starts ``step`` places later than the one
+    before, and nothing is indexed.
     """
     rows, width = x.shape[-2:]
-    wide = width + (rows - 1) * step
-    long = F.pad(x, (0, rows * step), value=float("-inf")).flatten(-2)
-    return long[..., : rows * wide].unflatten(-1, (rows, wide))
-
-
-def _unskew(x: Tensor, step: int) -> Tensor:
-    """Undo `_skew` with the same step: ...×n×(w + (n-1)·step) to ...×n×w."""
-    rows, wide = x.shape[-2:]
-    long = F.pad(x.flatten(-2), (0, rows * step)).unflatten(-1, (rows, wide + step))
-    return long[..., : wide - (rows - 1) * step]
+    sheared = width + (rows - 1) * step
+    if step > 0:
+        long = F.pad(x, (0, rows * step), value=float("-inf")).flatten(-2)
+        return long[..., : rows * sheared].unflatten(-1, (rows, sheared))
+    long = F.pad(x.flatten(-2), (0, -rows * step))
+    return long.unflatten(-1, (rows, width - step))[..., :sheared]

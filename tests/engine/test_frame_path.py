@@ -20,7 +20,7 @@ FUNCTIONS, FILES, DEPTH = 25, 8, 6
 
 
 class CallRecorder:
-    """Records the functions of ours that run; comprehensions and lambdas belong to the function they stand in."""
+    """Records the functions of ours that run, comprehensions and lambdas included."""
 
     def __init__(self) -> None:
         self.functions: set[CodeType] = set()
@@ -29,7 +29,7 @@ class CallRecorder:
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
-        if event not in ("call", "return") or code.co_name.startswith("<") or not self._ours(code):
+        if event not in ("call", "return") or not self._ours(code):
             return
         if event == "return":
             self._stack.pop()

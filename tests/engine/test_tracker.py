@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from configs.load import load_config
-from engine.clip_training import ClipBatch, clip_losses
+from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.memory import MemoryBank, build_policy
 from engine.tracker import Prediction, Tracker
 from networks.vos_model import VOSModel
@@ -147,7 +147,7 @@ def test_probabilities_add_up_to_one_with_several_groups(models):
 
 def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has_none():
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
-    prediction = Prediction(np.array([[0, 4, 4]], np.uint8), (4, 6), probabilities.log())
+    prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
 
 
@@ -214,7 +214,7 @@ def test_twenty_three_objects_are_three_groups_in_one_batch(models, monkeypatch)
         assert prediction.logits.shape[0] == 24
 
 
-def test_objects_beyond_the_groups_there_are_open_a_cohort_of_their_own(models, monkeypatch):
+def test_objects_beyond_the_groups_there_are_get_a_bank_of_their_own(models, monkeypatch):
     model, config = models["few"]
     calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
     frames, late = clip(4), stripes([0, 0, 0, 50, 60])
@@ -226,7 +226,7 @@ def test_objects_beyond_the_groups_there_are_open_a_cohort_of_their_own(models, 
     prediction = tracker.step(frames[3])
     assert calls.take() == [1, 1]
     assert prediction.ids == (1, 2, 50, 60)
-    assert [cohort.bank.frames for cohort in tracker._cohorts] == [[0, 2], [0]]
+    assert [bank.frames for bank in tracker._banks] == [[0, 2], [0]]
 
 
 def test_the_image_is_encoded_once_a_frame_whatever_the_number_of_objects(models, monkeypatch):
@@ -330,7 +330,7 @@ def test_a_training_clip_gives_the_trackers_masks(models, name):
     labels = torch.from_numpy(np.stack([mask] * 6))[:, None]
     losses = clip_losses(
         model, MemoryBank(build_policy(config.memory)), ClipBatch(images, labels, [3]),
-        slots=torch.arange(11)[None], hardest=labels[0].numel(), own_predictions=True,
+        Lesson(torch.arange(11)[None], hardest=labels[0].numel(), own_predictions=True),
     )  # fmt: skip
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 3

@@ -114,8 +114,8 @@ def test_an_object_that_comes_late_joins_as_in_the_reference() -> None:
         labels = tracker.step(frame, mask).labels
         assert (labels == arrays["pred"][index]).mean() >= 0.97
     assert tracker.ids == (1, 2, 3)
-    assert tracker._cohorts[0].bank.frames == [0, 2, 3, 5]
-    assert tracker._cohorts[0].bank.read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
+    assert tracker._banks[0].frames == [0, 2, 3, 5]
+    assert tracker._banks[0].read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
 @torch.inference_mode()
@@ -127,7 +127,7 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
-        return group_masks(torch.from_numpy(labels.astype(np.int64)), 0, 2, 10)
+        return group_masks(torch.from_numpy(labels.astype(np.int64)), range(2), 10)
 
     features = model.encode(images[:1])
     assert_close(model.decode(refer(model, bank, features, grouped(masks[0])), features), arrays["logits"][0])

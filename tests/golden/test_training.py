@@ -14,7 +14,7 @@ import torch
 from configs.load import load_config, preset_names
 from dataloaders.clips import Clip, merge, reflect, relabel
 from dataloaders.preprocess import network_size
-from engine.clip_training import ClipBatch, clip_losses
+from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.ema import EMA
 from engine.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
 from engine.memory import FirstFrame, MemoryBank
@@ -203,8 +203,8 @@ class Reference:
             stage.identity_bank.requires_grad_(not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
-            self.model, MemoryBank(FirstFrame()), batch, slots=slots, own_predictions=own,
-            hardest=hardest_count(batch.labels[0, 0].numel(), step, total),
+            self.model, MemoryBank(FirstFrame()), batch,
+            Lesson(slots, hardest_count(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
