@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-BLOCKS = ("lstt",)
+BLOCKS = ("lstt", "gpm")
 POLICIES = ("first_frame", "every_nth")
 SOURCE_KINDS = ("static", "video")
 PRECISIONS = ("float32", "bfloat16")
@@ -22,15 +22,15 @@ class StageConfig:
     stride: int = 16
     """pixels per token; 16 is the encoder's last map"""
     block: str = "lstt"
-    """kind of block: lstt"""
+    """kind of block: lstt (AOT) or gpm (DeAOT)"""
     depth: int = 1
     """number of blocks"""
     heads: int = 8
-    """attention heads"""
+    """attention heads (lstt; gpm has one)"""
     window: int = 15
     """side of the square that short-term attention sees, in tokens, odd"""
     feedforward: int = 1024
-    """hidden width of the feed-forward part"""
+    """hidden width of the feed-forward part (lstt)"""
     drop_path: float = 0.1
     """probability that training drops a residual branch, per sample"""
 

@@ -146,7 +146,7 @@ def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: tor
     """Optimiser and average for a phase that starts from the model as it is."""
     # The phase before may have ended with its identities at rest.
     for stage in model.stages:
-        stage.identity_bank.requires_grad_(True)  # type: ignore[union-attr]
+        stage.train_identities(True)  # type: ignore[union-attr]
     groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
     optimizer = torch.optim.AdamW(groups, lr=phase.final_lr)
     return Run(phase, model, optimizer, EMA(model, phase.steps, config.train.ema), device)
@@ -190,7 +190,7 @@ def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
     lesson = plan_lesson(config, run, clip, reference_gradient=weight > 0)
     # Once the model feeds on its own masks the identities they are written in stay put.
     for stage in model.stages:
-        stage.identity_bank.requires_grad_(not lesson.own_predictions)
+        stage.train_identities(not lesson.own_predictions)
     model.train()
     bank = MemoryBank(build_policy(config.memory, training=True), config.memory.short_term_skip)
     bfloat16 = config.train.precision == "bfloat16"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
+from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
 
 Size = tuple[int, int]
@@ -84,8 +85,12 @@ class FeedForward(nn.Module):
 class LSTTBlock(nn.Module):
     """One block: tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
 
-    def __init__(self, dim: int, *, heads: int, window: int, feedforward: int, drop_path: float) -> None:
+    has_mask_token = True
+
+    def __init__(self, dim: int, config: StageConfig, index: int) -> None:
+        """``index``: the block's place in its stage; all are alike."""
         super().__init__()
+        heads, window = config.heads, config.window
         self.heads = heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, heads)
@@ -93,11 +98,26 @@ class LSTTBlock(nn.Module):
         self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
         self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
-        self.feedforward = FeedForward(dim, feedforward)
-        self.drop_path = StochasticDepth(drop_path, mode="row")
+        self.feedforward = FeedForward(dim, config.feedforward)
+        self.drop_path = StochasticDepth(config.drop_path, mode="row")
         for parameter in self.parameters():
             if parameter.dim() > 1 and parameter is not self.position_value:
                 nn.init.xavier_uniform_(parameter)
+
+    @staticmethod
+    def output_norms(dim: int, depth: int) -> nn.ModuleList:
+        """Norms of the outputs that are decoded, one for each block."""
+        return nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth))
+
+    @staticmethod
+    def output_dim(dim: int) -> int:
+        """Width of an output."""
+        return dim
+
+    @staticmethod
+    def identity_norm(dim: int) -> nn.Module:
+        """Norm of the identity embedding: none."""
+        return nn.Identity()
 
     def forward(
         self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None

@@ -12,9 +12,12 @@ from torch import Tensor, nn
 from configs.schema import ModelConfig, StageConfig
 from networks.decoder import FPNDecoder
 from networks.encoders import build_encoder
+from networks.gpm import GPMBlock
 from networks.lstt import BlockMemory, KeyValue, LSTTBlock
 
-BLOCKS = {"lstt": LSTTBlock}
+Block = LSTTBlock | GPMBlock
+
+BLOCKS: dict[str, type[Block]] = {"lstt": LSTTBlock, "gpm": GPMBlock}
 
 
 class Features(NamedTuple):
@@ -42,24 +45,26 @@ class Stage(nn.Module):
 
     def __init__(self, config: StageConfig, model: ModelConfig) -> None:
         super().__init__()
-        dim, stride = model.dim, config.stride
-        blocks = nn.ModuleList(
-            BLOCKS[config.block](
-                dim, heads=config.heads, window=config.window, feedforward=config.feedforward,
-                drop_path=config.drop_path,
-            )
-            for _ in range(config.depth)
-        )  # fmt: skip
-        self.blocks: Sequence[LSTTBlock] = blocks  # type: ignore[assignment]
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(config.depth))
-        # Never used; published checkpoints and optimiser states hold it.
-        self.mask_token = nn.Parameter(torch.randn(1, 1, dim))
+        dim, stride, block = model.dim, config.stride, BLOCKS[config.block]
+        blocks = nn.ModuleList(block(dim, config, index) for index in range(config.depth))
+        self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]
+        self.norms = block.output_norms(dim, config.depth)
+        self.output_dim = block.output_dim(dim)
+        if block.has_mask_token:
+            # Never used; published checkpoints and optimiser states hold it.
+            self.mask_token = nn.Parameter(torch.randn(1, 1, dim))
         # Kernel 17 centres each patch on its token when sizes are 16k+1.
         kernel = stride + 1 if model.align_corners else stride
         self.identity_bank = nn.Conv2d(
             model.max_objects + 1, dim, kernel, stride, padding=kernel % 2 * stride // 2
         )
         nn.init.orthogonal_(self.identity_bank.weight.view(dim, -1), gain=kernel**-2)
+        self.identity_norm = block.identity_norm(dim)
+
+    def train_identities(self, learn: bool) -> None:
+        """Whether identity embeddings are learned or stay as they are."""
+        self.identity_bank.requires_grad_(learn)
+        self.identity_norm.requires_grad_(learn)
 
 
 class VOSModel(nn.Module):
@@ -78,7 +83,10 @@ class VOSModel(nn.Module):
         nn.init.xavier_uniform_(self.projector.weight)
         stages = nn.ModuleList(Stage(stage, config) for stage in config.stages)
         self.stages: Sequence[Stage] = stages  # type: ignore[assignment]
-        inputs = config.dim * (1 + config.stages[0].depth if config.decode_all_blocks else 1)
+        last = self.stages[-1]
+        inputs = (
+            config.dim + len(last.norms) * last.output_dim if config.decode_all_blocks else last.output_dim
+        )
         self.decoder = FPNDecoder(
             inputs, channels[:3], config.max_objects + 1, dim=config.dim, align_corners=config.align_corners
         )
@@ -94,7 +102,8 @@ class VOSModel(nn.Module):
         for stage in self.stages:
             bank = stage.identity_bank
             kernel = bank.weight[:, : masks.shape[1]]  # planes of identities nobody has are not computed
-            identities.append(F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding).flatten(2).mT)
+            embedding = F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding)
+            identities.append(stage.identity_norm(embedding.flatten(2).mT))
         return identities
 
     def propagate(
@@ -113,13 +122,15 @@ class VOSModel(nn.Module):
         given = identities[0] if memory is None and identities is not None else memory[0][0].long.key  # type: ignore[index]
         size = (features.projected.shape[2], features.projected.shape[3])
         x = features.projected.flatten(2).mT.expand(given.shape[0], -1, -1)
-        outputs, current = [], []
+        outputs: list[Tensor] = []
+        current: list[KeyValue] = []
         stage = self.stages[0]
         for index, block in enumerate(stage.blocks):
             read = None if memory is None else memory[0][index]
             x, remembered = block(x, size, read, None if identities is None else identities[0])
             current.append(remembered)
-            outputs.append(stage.norms[index](x).mT.unflatten(2, size))
+            if index >= len(stage.blocks) - len(stage.norms):
+                outputs.append(stage.norms[len(outputs)](x).mT.unflatten(2, size))
         return Propagated([outputs], [current])
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[KeyValue]]:
@@ -136,7 +147,7 @@ class VOSModel(nn.Module):
         """Logits B×(M+1)×H/4×W/4 of background and identities."""
         outputs = propagated.embeddings[-1]
         if self.config.decode_all_blocks:
-            outputs = [features.projected.expand_as(outputs[0]), *outputs]
+            outputs = [features.projected.expand(len(outputs[0]), -1, -1, -1), *outputs]
         else:
             outputs = outputs[-1:]
         return self.decoder(torch.cat(outputs, dim=1), features.quarter, features.eighth, features.sixteenth)

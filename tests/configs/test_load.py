@@ -19,8 +19,10 @@ def test_every_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
 
-def test_the_six_presets_are_there():
-    assert preset_names() == ["aotb", "aotl", "aots", "aott", "r50_aotl", "swinb_aotl"]
+def test_every_published_variant_has_its_preset():
+    aot = ["aott", "aots", "aotb", "aotl", "r50_aotl", "swinb_aotl"]
+    deaot = ["deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl"]
+    assert preset_names() == sorted(aot + deaot)
 
 
 def test_a_preset_inherits_from_its_base():

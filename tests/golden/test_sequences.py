@@ -22,6 +22,9 @@ from tests.shared import fill_module, golden, golden_clip, golden_model, needs_g
 
 pytestmark = needs_golden
 
+AOT = ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl"]
+DEAOT = ["deaott", "deaotl", "r50_deaotl"]
+
 
 def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
     difference = np.abs(ours.numpy() - reference)
@@ -33,7 +36,7 @@ def planes(labels: np.ndarray) -> torch.Tensor:
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
 
-@pytest.mark.parametrize("variant", ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl"])
+@pytest.mark.parametrize("variant", AOT + DEAOT)
 @torch.inference_mode()
 def test_every_variant_gives_the_reference_logits(variant: str) -> None:
     arrays, meta = golden(variant)
@@ -50,11 +53,18 @@ def test_every_variant_gives_the_reference_logits(variant: str) -> None:
     assert_close(sine_position(size, 256, torch.device("cpu"))[0, :, ::4], arrays["pos_emb"])
     assert_close(model.assign_identities(planes(masks[0]))[0][0, :, ::4], arrays["id_emb"])
     propagated = refer(model, bank, features, planes(masks[0]))
-    for layer, embedding in enumerate(propagated.embeddings[0]):
-        assert_close(embedding[0].flatten(1).T[:, ::8], arrays[f"lstt_f0_l{layer}"])
+    embeddings = propagated.embeddings[0]
+    blocks = len(model.stages[0].blocks)
+    for layer, embedding in enumerate(embeddings, start=blocks - len(embeddings)):
+        step = embedding.shape[1] // 32
+        assert_close(embedding[0].flatten(1).T[:, ::step], arrays[f"lstt_f0_l{layer}"])
     memory = bank.read()[0][0].long
-    assert_close(memory.key[0, :, ::8], arrays["mem_k_l0"])
-    assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
+    assert_close(memory.key[0, :, :: memory.key.shape[2] // 32], arrays["mem_k_l0"])
+    if variant in DEAOT:  # visual and identity values side by side
+        assert_close(memory.value[0, :, :512:16], arrays["mem_v_l0"])
+        assert_close(memory.value[0, :, 512::16], arrays["mem_idv_l0"])
+    else:
+        assert_close(memory.value[0, :, ::8], arrays["mem_v_l0"])
     assert_close(model.decode(propagated, features), arrays["logits"][0])
 
     for index in range(1, len(frames)):
@@ -68,9 +78,7 @@ def test_every_variant_gives_the_reference_logits(variant: str) -> None:
     assert bank.read()[0][0].long.key.shape[1] == meta["long_memory_tokens"][0]
 
 
-@pytest.mark.parametrize(
-    "variant", ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl", "odd_aott", "skip_aott"]
-)
+@pytest.mark.parametrize("variant", [*AOT, *DEAOT, "odd_aott", "skip_aott"])
 def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)

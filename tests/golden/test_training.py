@@ -17,7 +17,7 @@ from dataloaders.preprocess import network_size
 from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.ema import EMA
 from engine.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
-from engine.memory import FirstFrame, MemoryBank
+from engine.memory import EveryNthFrame, MemoryBank
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
 from networks.encoders import freeze_stages
 from networks.official import official_name
@@ -188,22 +188,25 @@ def training_batch(meta: dict, slots: np.ndarray) -> tuple[ClipBatch, torch.Tens
 class Reference:
     """A training step of ours on the reference's clips, before and after the optimiser."""
 
-    def __init__(self, run: str) -> None:
-        arrays, meta = golden("train_aott")
+    def __init__(self, variant: str, run: str) -> None:
+        arrays, meta = golden(f"train_{variant}")
         self.meta = meta[run]
         self.arrays = {
             key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")
         }
         torch.manual_seed(0)
-        self.model = golden_model("aott", ("model.stages.0.drop_path=0",)).train()
+        self.model = golden_model(variant, ("model.stages.0.drop_path=0",)).train()
+        for module in self.model.modules():
+            if isinstance(module, torch.nn.Dropout2d):
+                module.p = 0
         freeze_stages(self.model.encoder, 2)
         batch, slots = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
         for stage in self.model.stages:
-            stage.identity_bank.requires_grad_(not own)
+            stage.train_identities(not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
-            self.model, MemoryBank(FirstFrame()), batch,
+            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"])), batch,
             Lesson(slots, hardest_count(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
@@ -232,9 +235,9 @@ class Reference:
         }
 
 
-@pytest.fixture(scope="module", params=["a", "b"])
+@pytest.fixture(scope="module", params=["aott/a", "aott/b", "deaotl/a", "deaotl/b"])
 def step(request) -> Reference:
-    return Reference(request.param)
+    return Reference(*request.param.split("/"))
 
 
 def test_training_losses_are_the_references(step):

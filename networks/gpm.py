@@ -1,0 +1,146 @@
+"""The GPM block of DeAOT: gated propagation in a visual and an identity branch (DeAOT, sections 4.1 to 4.3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from configs.schema import StageConfig
+from networks.attention import RelativePosition, global_attention, local_attention
+from networks.lstt import BlockMemory, KeyValue, Size
+
+EXPANSION = 2
+"""width of values and gates per branch, relative to the block"""
+
+
+class GatedOutput(nn.Module):
+    """What happens to attended values: gate, depthwise 5×5 convolution, projection back to both branches."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        wide = 2 * EXPANSION * dim
+        self.conv = nn.Conv2d(wide, wide, 5, padding=2, groups=wide, bias=False)
+        self.dropout = nn.Dropout2d(0.1)
+        self.projection = nn.Linear(wide, 2 * dim)
+
+    def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
+        """B×L×4C twice to B×L×2C, visual branch first."""
+        gated = (attended * gate).mT.unflatten(2, size)
+        return self.projection(self.dropout(self.conv(gated)).flatten(2).mT)
+
+
+class GatedSelfAttention(GatedOutput):
+    """Gated propagation of a frame to itself, over both branches."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        wide = EXPANSION * dim
+        self.match = nn.Linear(2 * dim, dim // 2)
+        self.value1, self.value2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
+        self.gate1, self.gate2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
+
+    def propagate(self, visual: Tensor, label: Tensor, size: Size) -> Tensor:
+        """Normed branches B×L×C each to B×L×2C."""
+        match = self.match(torch.cat([visual, label], 2))
+        value = F.silu(torch.cat([self.value1(visual), self.value2(label)], 2))
+        gate = F.silu(torch.cat([self.gate1(visual), self.gate2(label)], 2))
+        return self(global_attention(match, match, value, 1), gate, size)
+
+
+class TokenGroupNorm(nn.Module):
+    """GroupNorm over tokens: one group per branch, over all places."""
+
+    def __init__(self, groups: int, dim: int) -> None:
+        super().__init__()
+        self.gn = nn.GroupNorm(groups, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×L×C to B×L×C."""
+        return self.gn(x.mT).mT
+
+
+class GPMBlock(nn.Module):
+    """One block. Tokens carry the visual branch and, behind the first block, the identity branch beside it."""
+
+    has_mask_token = False
+
+    def __init__(self, dim: int, config: StageConfig, index: int) -> None:
+        """``index``: the block's place in its stage; the first has no identity branch to read."""
+        super().__init__()
+        wide, key = EXPANSION * dim, dim // 2
+        self.first = index == 0
+        self.norm1, self.norm2, self.id_norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.key_value = nn.Linear(dim, key + wide)
+        self.gate = nn.Linear(dim, wide)
+        self.id_value = nn.Linear(dim if self.first else 2 * dim, wide)
+        if not self.first:
+            self.id_norm1, self.id_gate = nn.LayerNorm(dim), nn.Linear(dim, wide)
+        self.long, self.short = GatedOutput(dim), GatedOutput(dim)
+        self.position_key = nn.Conv2d(key, config.window**2, 1)
+        self.self_attention = GatedSelfAttention(dim)
+        self.drop_path = StochasticDepth(config.drop_path, mode="row")
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    @staticmethod
+    def output_norms(dim: int, depth: int) -> nn.ModuleList:
+        """Norms of the outputs that are decoded, those of the last blocks."""
+        return nn.ModuleList([TokenGroupNorm(2, 2 * dim)])
+
+    @staticmethod
+    def output_dim(dim: int) -> int:
+        """Width of an output."""
+        return 2 * dim
+
+    @staticmethod
+    def identity_norm(dim: int) -> nn.Module:
+        """Norm of the identity embedding."""
+        return nn.LayerNorm(dim)
+
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Propagate memory to the current frame; arguments as `LSTTBlock.forward`.
+
+        x: B×L×C in the first block, B×L×2C behind it. Returns B×L×2C and this frame's unlabelled memory.
+        """
+        dim = self.norm1.normalized_shape[0]
+        visual, label = x[..., :dim], x[..., dim:]
+        placed = self.norm1(visual)
+        key, value = self.key_value(placed).split([dim // 2, EXPANSION * dim], 2)
+        value = F.silu(value)
+        gate = self.gate(placed)
+        if self.first:
+            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)
+            current = KeyValue(key, value)
+        else:
+            named = self.id_norm1(label)
+            gate = F.silu(torch.cat([gate, self.id_gate(named)], 2))
+            current = KeyValue(key, torch.cat([value, named], 2))
+        if memory is None:
+            own = self.memorize(current, identity)
+            memory = BlockMemory(own, own)
+        position = RelativePosition(
+            self.position_key.weight.flatten(1)[None],
+            self.position_key.bias[None],  # type: ignore[index]
+            None,
+        )
+        long = global_attention(key, memory.long.key, memory.long.value, 1)
+        short = local_attention(key, memory.short.key, memory.short.value, size=size, position=position)
+        moved = self.long(long, gate, size) + self.short(short, gate, size)
+        visual = visual + moved[..., :dim]
+        label = moved[..., dim:] if self.first else label + moved[..., dim:]
+        moved = self.self_attention.propagate(self.norm2(visual), self.id_norm2(label), size)
+        visual = visual + self.drop_path(moved[..., :dim])
+        return torch.cat([visual, label + self.drop_path(moved[..., dim:])], 2), current
+
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+        """Label this frame's memory: key and visual value stay, an identity value made of B×L×C joins them."""
+        assert identity is not None
+        wide = self.gate.out_features
+        visual, named = current.value[..., :wide], current.value[..., wide:]
+        label = F.silu(self.id_value(torch.cat([named, identity], 2)))
+        return KeyValue(current.key, torch.cat([visual, label], 2))
