@@ -114,21 +114,23 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids of any size and order, 0 for "nothing said here". On the first frame the
-                objects to track; later, new objects, or new masks for known ones, which replace the prediction.
+            mask: H×W object ids of any size and order (or bool, for one object), 0 for "nothing said here". The
+                first holds the objects to track; later ones new objects, or new masks for known ones.
             size: (height, width) of the prediction; the frame's own when not given.
 
         Returns:
             Masks at ``size``. Before the first mask all is background.
 
         Raises:
-            InputError: a frame of another size than the first, or a mask of another size than its frame.
+            InputError: a frame of another size than the first, a mask of another size, a first mask without object.
         """
         if frame.shape != (*(self._frame_size or ()), 3) or frame.dtype != np.uint8:
             self._begin(frame)
         size = size or (frame.shape[0], frame.shape[1])
         given = mask is not None and bool(mask.any())
         if not self._ids and not given:
+            if mask is not None:
+                raise InputError("mask: holds no object; give ids above 0 where the objects are")
             return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
         image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self._network_size, mode="bicubic", align_corners=False)
@@ -184,6 +186,7 @@ class Tracker:
 
     def _take_mask(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
         """A reference frame: predict what is known, let the given mask rule, and remember the whole."""
+        mask = mask.astype(np.uint8) if mask.dtype == bool else mask
         if mask.shape != self._frame_size:
             raise InputError(
                 f"mask: of shape {mask.shape}, but its frame is {self._frame_size}; give one of its size"

@@ -115,12 +115,23 @@ def test_the_first_prediction_is_the_given_mask_with_certainty(tracker):
 
 def test_frames_before_the_first_mask_are_background(tracker):
     frames = clip(4)
-    predictions = run(tracker, frames, {1: np.zeros((HEIGHT, WIDTH), np.uint8), 2: stripes([3])})
+    predictions = run(tracker, frames, {2: stripes([3])})
     assert not predictions[0].labels.any()
     assert not predictions[1].labels.any()
     assert predictions[0].ids == ()
     assert (predictions[0].probabilities == 1).all()
     assert (predictions[2].labels == stripes([3])).all()
+
+
+def test_a_first_mask_without_object_is_refused(tracker):
+    with pytest.raises(InputError, match="holds no object"):
+        tracker.step(clip(1)[0], np.zeros((HEIGHT, WIDTH), np.uint8))
+
+
+def test_a_boolean_mask_is_one_object(tracker):
+    prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
+    assert prediction.ids == (1,)
+    assert (prediction.labels == (stripes([3]) > 0)).all()
 
 
 def test_a_start_after_empty_frames_equals_a_start_at_once(models):
