@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -22,27 +21,16 @@ from engine.clip_training import ClipBatch, Lesson, clip_losses, shuffled_slots
 from engine.ema import EMA
 from engine.losses import hardest_count
 from engine.memory import MemoryBank, build_policy
+from engine.run_state import Run, adopt_average, load_state, restore, save_state
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
 from engine.validation import validate, validation_videos
 from networks.checkpoints import load_checkpoint, save_checkpoint
 from networks.encoders import freeze_stages, torchvision_weights
 from networks.official import load_encoder_weights
 from networks.vos_model import VOSModel
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
-
-
-@dataclass
-class Run:
-    """A phase in progress."""
-
-    phase: PhaseConfig
-    model: VOSModel
-    optimizer: torch.optim.AdamW
-    ema: EMA
-    device: torch.device
-    step: int = 0
-    """optimiser steps done"""
+from utils.errors import InputError, RunStopped
+from utils.files import require_writable
+from utils.signals import stop_flag
 
 
 def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
@@ -58,7 +46,7 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
 
     Raises:
         InputError: missing data or weights, an output folder that cannot be written.
-        RuntimeError: a loss that is not finite; the state before it is saved.
+        RunStopped: a loss that is not finite, Ctrl-C or SIGTERM; the state is saved.
     """
     output = require_writable(Path(config.train.output))
     mixtures = open_phases(config)
@@ -153,33 +141,56 @@ def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: tor
 
 
 def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: int) -> None:
-    """Train one phase from ``run.step`` to its end."""
+    """Train one phase from ``run.step`` to its end.
+
+    Raises:
+        RunStopped: a loss that is not finite, Ctrl-C or SIGTERM; the state is saved.
+    """
     phase, settings = run.phase, config.train
-    waited, losses = 0.0, []
-    bar = tqdm(total=phase.steps, initial=run.step, desc=phase.name, dynamic_ncols=True)
     batches = clip_loader(mixture, run.step)
-    while run.step < phase.steps:
-        begin = time.perf_counter()
-        batch = next(batches)
-        waited += time.perf_counter() - begin
-        loss = train_step(config, run, batch)
-        if not math.isfinite(loss):
-            save_state(run, output, index)
-            raise RuntimeError(
-                f"the loss of step {run.step} is {loss}; the state before it is in {output}/last.pt"
-            )
-        losses.append(loss)
-        bar.update()
-        if run.step % settings.log_every == 0 or run.step == phase.steps:
-            mean = sum(losses) / len(losses)
-            rate = run.optimizer.param_groups[-1]["lr"]
-            bar.set_postfix(loss=f"{mean:.3f}", lr=f"{rate:.1e}", data=f"{waited / len(losses):.2f}s")
-            line = {"phase": phase.name, "step": run.step, "loss": mean, "lr": rate, "time": time.time()}
-            report(output, line | {"data_seconds": waited / len(losses)})
-            waited, losses = 0.0, []
-        if run.step % settings.save_every == 0:
-            save_state(run, output, index)
-    bar.close()
+    with tqdm(total=phase.steps, initial=run.step, desc=phase.name) as bar, stop_flag() as stop:
+        progress = Progress(bar, output)
+        while run.step < phase.steps:
+            begin = time.perf_counter()
+            batch = next(batches)
+            waited = time.perf_counter() - begin
+            loss = train_step(config, run, batch)
+            problem = "interrupted" if stop.is_set() else None
+            if not math.isfinite(loss):
+                problem = f"the loss of step {run.step} is {loss}"
+            if problem is not None:
+                save_state(run, output, index)
+                raise RunStopped(f"{problem}; the state is in {output}/last.pt, --resume goes on from it")
+            progress.add(loss, waited)
+            if run.step % settings.log_every == 0 or run.step == phase.steps:
+                progress.log(phase.name, run.step, run.optimizer.param_groups[-1]["lr"])
+            if run.step % settings.save_every == 0:
+                save_state(run, output, index)
+
+
+@dataclass
+class Progress:
+    """Mean loss and waiting time between two log lines."""
+
+    bar: tqdm
+    output: Path
+    losses: list[float] = field(default_factory=list)
+    waited: float = 0.0
+    """seconds spent waiting for data"""
+
+    def add(self, loss: float, waited: float) -> None:
+        """Count one step."""
+        self.losses.append(loss)
+        self.waited += waited
+        self.bar.update()
+
+    def log(self, phase: str, step: int, rate: float) -> None:
+        """Show the means on the bar, append them to the log, and start anew."""
+        loss, waited = sum(self.losses) / len(self.losses), self.waited / len(self.losses)
+        self.bar.set_postfix(loss=f"{loss:.3f}", lr=f"{rate:.1e}", data=f"{waited:.2f}s")
+        line = {"phase": phase, "step": step, "loss": loss, "lr": rate, "data_seconds": waited}
+        report(self.output, line | {"time": time.time()})
+        self.losses, self.waited = [], 0.0
 
 
 def train_step(config: Config, run: Run, batch: ClipTensors) -> float:
@@ -238,43 +249,6 @@ def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
     frames = batch.frames.to(device).movedim(-1, 2)
     images = normalize(frames.float() / 255, list(IMAGE_MEAN), list(IMAGE_STD))
     return ClipBatch(images, batch.labels.to(device), batch.objects)
-
-
-def adopt_average(run: Run) -> None:
-    """Replace the model's weights by their average; the next phase starts from it."""
-    parameters = dict(run.model.named_parameters())
-    with torch.no_grad():
-        for name, average in run.ema.shadow.items():
-            parameters[name].copy_(average)
-
-
-def save_state(run: Run, output: Path, index: int) -> None:
-    """Write all that `restore` needs to ``last.pt``."""
-    state = {
-        "phase": index,
-        "step": run.step,
-        "model": run.model.state_dict(),
-        "ema": run.ema.shadow,
-        "optimizer": run.optimizer.state_dict(),
-        "random": torch.get_rng_state(),
-    }
-    with atomic_path(output / "last.pt") as temporary:
-        torch.save(state, temporary)
-
-
-def load_state(output: Path) -> dict[str, Any] | None:
-    """What `save_state` wrote, or None where there is nothing."""
-    path = output / "last.pt"
-    return torch.load(path, weights_only=True) if path.is_file() else None
-
-
-def restore(run: Run, state: dict[str, Any]) -> None:
-    """Put a phase back to where `save_state` left it."""
-    run.model.load_state_dict(state["model"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    run.ema.shadow = state["ema"]
-    run.step = state["step"]
-    torch.set_rng_state(state["random"])
 
 
 def report(output: Path, line: dict[str, object]) -> None:

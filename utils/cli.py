@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from utils.errors import InputError
+from utils.errors import InputError, RunStopped
 
 Main = Callable[..., int]
 
@@ -23,7 +23,10 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(main: Main) -> Main:
-    """Wrap a ``main(argv) -> status``: `InputError` becomes one line on stderr and status 2, Ctrl-C status 130."""
+    """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
+
+    `InputError` gives status 2, `RunStopped` 1, Ctrl-C 130.
+    """
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
@@ -33,6 +36,9 @@ def command(main: Main) -> Main:
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
             return 2
+        except RunStopped as error:
+            print(f"stopped: {error}", file=sys.stderr)  # noqa: T201
+            return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)  # noqa: T201
             return 130

@@ -1,0 +1,34 @@
+"""Ending a long run between two steps instead of within one."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_flag() -> Iterator[threading.Event]:
+    """Yield a flag that Ctrl-C and SIGTERM set while the block runs; a second one acts at once, as always.
+
+    Outside the main thread, where signals cannot be caught, the flag is never set.
+    """
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def request(number: int, _: FrameType | None) -> None:
+        flag.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    try:
+        for number in before:
+            signal.signal(number, request)
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
