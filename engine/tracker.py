@@ -75,7 +75,7 @@ class Tracker:
 
     def __init__(self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu") -> None:
         self.device = pick_device(str(device))
-        self.model = model.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self.model = model.to(self.device).eval()
         self.config = config
         self.reset()
 
