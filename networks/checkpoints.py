@@ -47,26 +47,47 @@ def load_checkpoint(
     Raises:
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md"
-        )
-    if path.suffix == ".safetensors":
-        state, inside = _read_safetensors(path)
-    else:
-        state, inside = _read_pth(path), None
-    if config is None and inside is None:
-        raise InputError(
-            f"{path}: this file does not say which variant it is; add --config with one of {', '.join(preset_names())}"
-        )
-    settings = (
-        load_config(config, overrides) if config is not None else _inner_config(str(inside), path, overrides)
-    )
+    state, inside = _read(path)
+    settings = _settings(path, inside, config, overrides)
     model = VOSModel(settings.model)
     if is_official(state):
         state = from_official(state, model)
     _load_strictly(model, state, path, settings.name)
     return model.eval(), settings
+
+
+def read_settings(path: Path, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The settings that `load_checkpoint` would use, without building a model.
+
+    With ``config`` the file is not read; raises as `load_checkpoint`.
+    """
+    inside = None if config is not None else _read(path)[1]
+    return _settings(path, inside, config, overrides)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
+    """Weights, and the settings stored with them if there are any."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md"
+        )
+    return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path), None)
+
+
+def _settings(path: Path, inside: str | None, config: str | None, overrides: Sequence[str]) -> Config:
+    """The settings of ``config``, else those stored in the file, with overrides."""
+    if config is not None:
+        return load_config(config, overrides)
+    if inside is None:
+        names = ", ".join(preset_names())
+        raise InputError(
+            f"{path}: this file does not say which variant it is; add --config with one of {names}"
+        )
+    tree = OmegaConf.create(inside)
+    assert isinstance(tree, DictConfig)
+    for override in overrides:
+        apply_override(tree, override)
+    return from_tree(tree, str(path))
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -96,15 +117,6 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
-
-
-def _inner_config(text: str, path: Path, overrides: Sequence[str]) -> Config:
-    """The settings stored in our checkpoint, with overrides."""
-    tree = OmegaConf.create(text)
-    assert isinstance(tree, DictConfig)
-    for override in overrides:
-        apply_override(tree, override)
-    return from_tree(tree, str(path))
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:

@@ -20,6 +20,7 @@ from dataloaders.sequences import Video
 from engine.evaluator import EvaluationReport, evaluate, score
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from evaluation.tables import format_table, scores_table
+from networks.checkpoints import read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
@@ -29,17 +30,16 @@ from utils.files import atomic_path, require_writable
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; returns 0, or 1 if a sequence failed."""
     args = parse(argv)
-    videos: list[Video] = []
-    if not args.print_config:
-        # whatever is wrong with the data set or the output shows before the slow part
-        videos = select(open_dataset(args.dataset, args.root, args.split), args.sequence)
-        require_writable(args.output)
+    if args.print_config:
+        settings = read_settings(args.checkpoint, config=args.config, overrides=args.overrides)
+        print(to_yaml(settings), end="")
+        return 0
+    # whatever is wrong with the data set or the output shows before the slow part
+    videos = select(open_dataset(args.dataset, args.root, args.split), args.sequence)
+    require_writable(args.output)
     tracker = Tracker.from_checkpoint(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )
-    if args.print_config:
-        print(to_yaml(tracker.config), end="")
-        return 0
     report = evaluate(tracker, videos, args.output, overlay=args.overlay)
     scores = score(videos, report)
     table = scores_table(scores) if scores else {}

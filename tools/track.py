@@ -14,6 +14,7 @@ from configs.options import add_config_options
 from dataloaders.video import FrameSource, open_frames
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from engine.tracking import MASKS, OVERLAY, track
+from networks.checkpoints import read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError
 from utils.files import require_writable
@@ -115,17 +116,17 @@ def check_output(output: Path, video: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
     args = parse(argv)
-    if not args.print_config:
-        # whatever is wrong with the input or the output shows before the slow part
-        source = open_frames(args.video)
-        masks = load_masks(mask_files(args.mask), source)
-        check_output(args.output, args.video)
+    if args.print_config:
+        settings = read_settings(args.checkpoint, config=args.config, overrides=args.overrides)
+        print(to_yaml(settings), end="")
+        return 0
+    # whatever is wrong with the input or the output shows before the slow part
+    source = open_frames(args.video)
+    masks = load_masks(mask_files(args.mask), source)
+    check_output(args.output, args.video)
     tracker = Tracker.from_checkpoint(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )
-    if args.print_config:
-        print(to_yaml(tracker.config), end="")
-        return 0
     report = track(tracker, source, masks, args.output, overlay=not args.no_overlay)
     results = report.masks if report.overlay is None else f"{report.masks} and {report.overlay}"
     print(f"{report.frames} frames at {report.frames_per_second:.1f} frames per second: {results}")

@@ -189,8 +189,16 @@ def test_data_set_and_output_must_be_given(loaded, capsys):
     assert_refused(capsys, stop.value.code, "--dataset and --output must be given")
 
 
-def test_print_config_needs_no_data_set(loaded, capsys, monkeypatch):
-    monkeypatch.setattr(tool, "to_yaml", lambda config: f"{config}\n")
-    assert tool.main(["--print-config", "a.b=1"]) == 0
-    assert capsys.readouterr().out == "the resolved config\n"
-    assert loaded[0]["overrides"] == ["a.b=1"]
+def test_print_config_needs_neither_data_set_nor_weights(loaded, capsys):
+    assert tool.main(["--print-config", "--config", "aotl", "memory.every=2"]) == 0
+    text = capsys.readouterr().out
+    assert "name: aotl" in text
+    assert "every: 2" in text
+    assert loaded == []
+
+
+def test_print_config_shows_the_settings_inside_the_bundled_checkpoint(loaded, capsys):
+    assert tool.main(["--print-config", "memory.every=3"]) == 0
+    text = capsys.readouterr().out
+    assert "name: aott_mini" in text
+    assert "every: 3" in text
