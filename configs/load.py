@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from configs.schema import Config
 from utils.errors import InputError
@@ -81,7 +82,7 @@ def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
         raise InputError(f"{path}: base: leads back to this file; remove the circle")
     try:
         tree = OmegaConf.load(path)
-    except Exception as error:
+    except (OSError, ValueError, YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(tree, DictConfig):
         raise InputError(f"{path}: a settings file is a YAML mapping of key: value, this is not")
@@ -100,7 +101,7 @@ def apply_override(tree: DictConfig, override: str) -> None:
     try:
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
-    except Exception as error:
+    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
         raise InputError(
             f"{override}: cannot be set ({str(error).splitlines()[0]}); see --print-config"
         ) from error

@@ -30,6 +30,7 @@ def command(main: Main) -> Main:
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
+        """Run ``main`` and return its exit status, or that of the error it ended with."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         try:
             return main(argv)

@@ -93,8 +93,8 @@ def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> N
     for ours, reference in zip(labels, arrays["pred"], strict=True):
         same = (ours == reference).mean()
         # Up to the first mask that differs only ties within rounding may flip. One such pixel then moves later
-        # frames of these random networks: by 6 % within three frames in the worst case seen (r50_deaotl).
-        assert same >= (0.9995 if agreed else 0.9)
+        # frames of these random networks: the reference's README asks for 97 % from there on.
+        assert same >= (0.9995 if agreed else 0.97)
         agreed = agreed and same == 1
 
 
