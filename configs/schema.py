@@ -220,7 +220,7 @@ class TrainConfig:
     save_every: int = 500
     """steps from one checkpoint to the next"""
     validate_every: int = 0
-    """steps from one validation to the next; 0: at the end of each phase"""
+    """steps from one validation to the next, besides the one at the end of each phase; 0: that one alone"""
     log_every: int = 20
     """steps from one log line to the next"""
     phases: list[PhaseConfig] = field(default_factory=list)

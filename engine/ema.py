@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class EMA:
@@ -25,17 +25,21 @@ class EMA:
             if name in self.shadow:
                 self.shadow[name].lerp_(parameter, 1 - decay)
 
+    @torch.no_grad()
+    def copy_to(self, model: nn.Module) -> None:
+        """Replace the model's weights by their average."""
+        for name, parameter in model.named_parameters():
+            if name in self.shadow:
+                parameter.copy_(self.shadow[name])
+
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """The model with averaged weights, inside the block."""
-        own: dict[str, Tensor] = {}
-        parameters = dict(model.named_parameters())
-        with torch.no_grad():
-            for name, average in self.shadow.items():
-                own[name] = parameters[name].clone()
-                parameters[name].copy_(average)
-            try:
-                yield
-            finally:
-                for name, weight in own.items():
-                    parameters[name].copy_(weight)
+        own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self.copy_to(model)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, parameter in model.named_parameters():
+                    parameter.copy_(own[name])

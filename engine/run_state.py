@@ -27,14 +27,6 @@ class Run:
     """optimiser steps done"""
 
 
-def adopt_average(run: Run) -> None:
-    """Replace the model's weights by their average; the next phase starts from it."""
-    parameters = dict(run.model.named_parameters())
-    with torch.no_grad():
-        for name, average in run.ema.shadow.items():
-            parameters[name].copy_(average)
-
-
 def save_state(run: Run, output: Path, index: int) -> None:
     """Write all that `restore` needs to ``last.pt``."""
     state = {

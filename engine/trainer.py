@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torchvision.transforms.v2.functional import normalize
 from tqdm import tqdm
@@ -17,14 +16,15 @@ from tqdm import tqdm
 from configs.schema import Config, PhaseConfig
 from dataloaders.mixture import ClipTensors, Mixture, clip_loader, open_mixture
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
+from dataloaders.sequences import Video
 from engine.clip_training import ClipBatch, Lesson, clip_losses, shuffled_slots
 from engine.ema import EMA
 from engine.losses import hardest_count
 from engine.memory import MemoryBank, build_policy
-from engine.run_state import Run, adopt_average, load_state, restore, save_state
+from engine.run_state import Run, load_state, restore, save_state
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
 from engine.validation import validate, validation_videos
-from networks.checkpoints import load_checkpoint, save_checkpoint
+from networks.checkpoints import load_checkpoint, read_weights, save_checkpoint
 from networks.encoders import freeze_stages, torchvision_weights
 from networks.official import load_encoder_weights
 from networks.vos_model import VOSModel
@@ -62,16 +62,19 @@ def train(config: Config, *, device: str = "cpu", resume: bool = False) -> Path:
         if saved is not None:
             restore(run, saved)
             saved = None
-        run_phase(config, run, mixture, output, index)
-        adopt_average(run)
+        run_phase(config, run, mixture, output, index, videos)
+        run.ema.copy_to(model)
         final = output / f"{mixture.phase.name}.safetensors"
         save_checkpoint(final, model, config)
-        if videos:
-            report(
-                output,
-                {"phase": mixture.phase.name, "step": run.step} | validate(model, config, videos, device),
-            )
+        measure(config, run, videos, output)
     return final
+
+
+def measure(config: Config, run: Run, videos: list[Video], output: Path) -> None:
+    """Append the scores of the model as it is on ``videos``, if there are any, to the log."""
+    if videos:
+        scores = validate(run.model, config, videos, run.device)
+        report(output, {"phase": run.phase.name, "step": run.step, **scores})
 
 
 def open_phases(config: Config) -> list[Mixture]:
@@ -111,12 +114,7 @@ def build_model(config: Config) -> VOSModel:
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """ImageNet weights from a file, or from torchvision's download."""
     try:
-        if source == "torchvision":
-            weights = torchvision_weights(name)
-        elif source.endswith(".safetensors"):
-            weights = load_file(source)
-        else:
-            weights = torch.load(source, map_location="cpu", weights_only=True)
+        weights = torchvision_weights(name) if source == "torchvision" else read_weights(Path(source))
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
@@ -140,8 +138,10 @@ def start_phase(config: Config, phase: PhaseConfig, model: VOSModel, device: tor
     return Run(phase, model, optimizer, EMA(model, phase.steps, config.train.ema), device)
 
 
-def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: int) -> None:
-    """Train one phase from ``run.step`` to its end.
+def run_phase(
+    config: Config, run: Run, mixture: Mixture, output: Path, index: int, videos: list[Video]
+) -> None:
+    """Train one phase from ``run.step`` to its end; ``videos`` are scored every so often.
 
     Raises:
         RunStopped: a loss that is not finite, Ctrl-C or SIGTERM; the state is saved.
@@ -166,6 +166,9 @@ def run_phase(config: Config, run: Run, mixture: Mixture, output: Path, index: i
                 progress.log(phase.name, run.step, run.optimizer.param_groups[-1]["lr"])
             if run.step % settings.save_every == 0:
                 save_state(run, output, index)
+            if settings.validate_every and run.step % settings.validate_every == 0 and run.step < phase.steps:
+                with run.ema.applied(run.model):
+                    measure(config, run, videos, output)
 
 
 @dataclass

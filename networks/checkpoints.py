@@ -65,6 +65,11 @@ def read_settings(path: Path, *, config: str | None = None, overrides: Sequence[
     return _settings(path, inside, config, overrides)
 
 
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, under the names they have there; raises as `load_checkpoint`."""
+    return _read(path)[0]
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Weights, and the settings stored with them if there are any."""
     if not path.is_file():

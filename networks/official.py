@@ -93,7 +93,6 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     Raises:
         ValueError: a tensor has another shape, or nothing fits at all.
     """
-    weights = weights.get("model", weights)  # type: ignore[assignment]
     places = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
     found = {places[key]: tensor for key, tensor in weights.items() if key in places}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from dataloaders.drawing import draw_clip
 from engine.tracker import Tracker
@@ -43,6 +46,32 @@ def test_bad_settings_are_one_sentence(
     error = capsys.readouterr().err.strip()
     assert sentence in error
     assert len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["half.pth", "half.safetensors"])
+def test_truncated_encoder_weights_are_one_sentence(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_bytes(b"PK\x03\x04 not a whole file")
+    overrides = [f"data.root={write_data(tmp_path)}", *tiny(), f"train.output={tmp_path / 'out'}"]
+    assert main(["--config", RECIPE, *overrides, f"train.encoder_weights={tmp_path / name}"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert name in error
+    assert len(error.splitlines()) == 1
+
+
+def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -> None:
+    root, logs, weights = write_data(tmp_path), [], []
+    for every in (0, 1):
+        output = tmp_path / f"every{every}"
+        more = [f"train.output={output}", f"train.validate_every={every}", "train.phases.1.steps=3"]
+        assert main(["--config", RECIPE, f"data.root={root}", *tiny(), *more]) == 0
+        lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+        logs.append([(line["phase"], line["step"]) for line in lines if "J&F" in line])
+        weights.append(load_file(output / "video.safetensors"))
+    assert logs[0] == [("static", 1), ("video", 3)]
+    assert logs[1] == [("static", 1), ("video", 1), ("video", 2), ("video", 3)]
+    assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
 
 
 def test_an_unknown_recipe_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
