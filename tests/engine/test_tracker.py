@@ -6,63 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config
 from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.memory import MemoryBank, build_policy
 from engine.tracker import Prediction, Tracker
-from networks.vos_model import VOSModel
+from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 from utils.errors import InputError
-
-HEIGHT, WIDTH = 33, 49
-
-
-def build(preset="aott", *overrides):
-    config = load_config(preset, ["model.stages.0.window=7", *overrides])
-    torch.manual_seed(0)
-    model = VOSModel(config.model)
-    with torch.no_grad():
-        # At random initialisation identities hardly reach the logits; louder, masks follow what was given.
-        for stage in model.stages:
-            stage.identity_bank.weight *= 300
-        model.decoder.conv_out.weight *= 10
-        model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
-    return model, config
-
-
-@pytest.fixture(scope="module")
-def models():
-    """Each model and its settings, made once."""
-    return {
-        "aott": build(),
-        "aotl": build("aotl", "memory.every=2"),
-        "few": build("aott", "model.max_objects=3"),
-    }
-
-
-@pytest.fixture
-def tracker(models):
-    return Tracker(*models["aott"])
-
-
-def clip(length=4, height=HEIGHT, width=WIDTH, seed=0):
-    """Frames T×H×W×3 of coarse random texture that slides."""
-    rng = np.random.default_rng(seed)
-    tiles = rng.integers(0, 256, (height // 8 + 2, (width + length) // 8 + 2, 3), dtype=np.uint8)
-    wide = tiles.repeat(8, 0).repeat(8, 1)
-    return np.stack([wide[:height, index : index + width] for index in range(length)])
-
-
-def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
-    """Vertical stripes: background, then each object."""
-    edges = np.linspace(0, width, len(ids) + 2).astype(int)
-    mask = np.zeros((height, width), dtype)
-    for number, start, stop in zip(ids, edges[1:], edges[2:], strict=False):
-        mask[:, start:stop] = number
-    return mask
-
-
-def run(tracker, frames, masks):
-    return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])
@@ -194,60 +142,6 @@ def test_an_all_zero_mask_says_nothing(models):
     assert torch.equal(plain[2].logits, empty[2].logits)
 
 
-class Counter:
-    """Counts calls of a model's `propagate`, and the batch sizes they give."""
-
-    def __init__(self, model, monkeypatch):
-        self.batches = []
-        original = model.propagate
-
-        def propagate(*args, **kwargs):
-            result = original(*args, **kwargs)
-            self.batches.append(result.embeddings[0][0].shape[0])
-            return result
-
-        monkeypatch.setattr(model, "propagate", propagate)
-
-    def take(self):
-        batches, self.batches = self.batches, []
-        return batches
-
-
-def test_twenty_three_objects_are_three_groups_in_one_batch(models, monkeypatch):
-    model, config = models["aott"]
-    calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
-    frames, mask = clip(3), stripes(range(1, 24))
-    assert (tracker.step(frames[0], mask).labels == mask).all()
-    assert calls.take() == [3]
-    for frame in frames[1:]:
-        prediction = tracker.step(frame)
-        assert calls.take() == [3]
-        assert prediction.logits.shape[0] == 24
-
-
-def test_objects_beyond_the_groups_there_are_get_a_bank_of_their_own(models, monkeypatch):
-    model, config = models["few"]
-    calls, tracker = Counter(model, monkeypatch), Tracker(model, config)
-    frames, late = clip(4), stripes([0, 0, 0, 50, 60])
-    tracker.step(frames[0], stripes([1, 2]))
-    tracker.step(frames[1])
-    assert calls.take() == [1, 1]
-    tracker.step(frames[2], late)  # a third for the first group, one for a second
-    assert calls.take() == [1, 1, 1]  # predict the known ones, then refer both groups
-    prediction = tracker.step(frames[3])
-    assert calls.take() == [1, 1]
-    assert prediction.ids == (1, 2, 50, 60)
-    assert [bank.frames for bank in tracker._banks] == [[0, 2], [0]]
-
-
-def test_the_image_is_encoded_once_a_frame_whatever_the_number_of_objects(models, monkeypatch):
-    model, config = models["few"]
-    calls, original = [], model.encode
-    monkeypatch.setattr(model, "encode", lambda image: calls.append(image.shape[0]) or original(image))
-    run(Tracker(model, config), clip(3), {0: stripes(range(1, 8)), 1: stripes([0] * 7 + [70])})
-    assert calls == [1, 1, 1]
-
-
 def test_renaming_ids_in_the_same_order_renames_the_result(models):
     frames = clip(4)
     few = run(Tracker(*models["aott"]), frames, {0: stripes([1, 2]), 2: stripes([0, 0, 3])})
@@ -276,49 +170,6 @@ def test_reset_forgets_the_video(tracker):
     tracker.reset()
     again = run(tracker, frames, {0: stripes([1, 2])})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(first, again, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("mask", "words"),
-    [
-        (np.ones((HEIGHT, WIDTH - 1), np.uint8), "one of its size"),
-        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "one of its size"),
-        (np.ones((HEIGHT, WIDTH), np.float32), "object ids of 0 and above, got float32"),
-        (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
-    ],
-)
-@pytest.mark.parametrize("tracking", [False, True])
-def test_a_mask_that_is_none_is_refused_and_leaves_the_tracker_as_it_was(models, mask, words, tracking):
-    frames, tracker, twin = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
-    if tracking:
-        for each in (tracker, twin):
-            each.step(frames[0], stripes([1, 2]))
-    with pytest.raises(InputError, match=words):
-        tracker.step(frames[1], mask)
-    assert tracker.ids == twin.ids
-    assert torch.equal(tracker.step(frames[2]).logits, twin.step(frames[2]).logits)
-
-
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize(
-    "frame",
-    [
-        np.zeros((HEIGHT, WIDTH, 3), np.float32),
-        np.zeros((HEIGHT, WIDTH, 4), np.uint8),
-        np.zeros((HEIGHT, WIDTH), np.uint8),
-    ],
-)
-def test_a_frame_that_is_no_8_bit_rgb_is_refused(tracker, frame, first):
-    if not first:
-        tracker.step(clip(1)[0], stripes([1]))
-    with pytest.raises(InputError, match="H×W×3 uint8 RGB"):
-        tracker.step(frame, stripes([1]) if first else None)
-
-
-def test_a_frame_of_another_size_is_refused_with_both_sizes(tracker):
-    tracker.step(clip(1)[0], stripes([1]))
-    with pytest.raises(InputError, match=r"40×20, but the video began with 49×33; call reset"):
-        tracker.step(np.zeros((20, 40, 3), np.uint8))
 
 
 def test_a_frame_may_be_a_view_that_is_not_contiguous(models):

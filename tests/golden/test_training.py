@@ -1,4 +1,4 @@
-"""Training against the reference: losses, gradients, schedules, optimiser groups, input sizes, clip helpers.
+"""Training against the reference: losses, schedules, optimiser groups, input sizes, clip helpers.
 
 Tolerances are those of the reference's README, each named where it is used.
 """
@@ -14,15 +14,13 @@ import torch
 from configs.load import load_config, preset_names
 from dataloaders.clips import Clip, merge, reflect, relabel
 from dataloaders.preprocess import network_size
-from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.ema import EMA
 from engine.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
-from engine.memory import EveryNthFrame, MemoryBank
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
 from networks.encoders import freeze_stages
 from networks.official import official_name
 from networks.vos_model import VOSModel
-from tests.shared import GOLDEN, fill_module, golden, golden_model, needs_golden
+from tests.shared import GOLDEN, fill_module, golden, needs_golden
 
 pytestmark = needs_golden
 
@@ -171,132 +169,3 @@ def test_optimiser_groups_are_the_references(variant):
         official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert frozen == {name for group in reference if group.get("frozen") for name in group["params"]}
-
-
-def training_batch(meta: dict, slots: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
-    """The reference's clips, and the identities its permutation matrices give."""
-    clips = [
-        fill_module().clip(5, meta["height"], meta["width"], objects, seed)
-        for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
-    ]
-    images = np.stack([fill_module().normalise(frames) for frames, _ in clips], axis=1)
-    labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
-    batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
-    return batch, torch.from_numpy(slots).argmax(2)
-
-
-class Reference:
-    """A training step of ours on the reference's clips, before and after the optimiser."""
-
-    def __init__(self, variant: str, run: str) -> None:
-        arrays, meta = golden(f"train_{variant}")
-        self.meta = meta[run]
-        self.arrays = {
-            key.removeprefix(f"{run}/"): value for key, value in arrays.items() if key.startswith(f"{run}/")
-        }
-        torch.manual_seed(0)
-        self.model = golden_model(variant, ("model.stages.0.drop_path=0",)).train()
-        for module in self.model.modules():
-            if isinstance(module, torch.nn.Dropout2d):
-                module.p = 0
-        freeze_stages(self.model.encoder, 2)
-        batch, slots = training_batch(self.meta, arrays["id_shuffle"])
-        own = self.meta["use_prev_pred"]
-        for stage in self.model.stages:
-            stage.train_identities(not own)
-        step, total = self.meta["step"], self.meta["total_steps"]
-        self.losses = clip_losses(
-            self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"])), batch,
-            Lesson(slots, hardest_count(batch.labels[0, 0].numel(), step, total), own),
-        )  # fmt: skip
-        weight = reference_loss_weight(step, total, 1.0)
-        self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
-        self.loss.backward()
-        self.gradients = {
-            official_name(name): parameter.grad.clone()
-            for name, parameter in self.model.named_parameters()
-            if parameter.grad is not None
-        }
-        self.changes = self.optimise()
-
-    def optimise(self) -> dict[str, torch.Tensor]:
-        """One AdamW step as the trainer does it; returns what changed, by published name."""
-        meta = self.meta
-        peak, final = meta["lr_config"]
-        before = {official_name(n): p.detach().clone() for n, p in self.model.named_parameters()}
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        groups = parameter_groups(self.model, meta["weight_decay"], 0.1)
-        now = learning_rate(meta["opt_step"], meta["total_steps"], peak=peak, final=final)
-        for group in groups:
-            group["lr"] = final + (now - final) * group["lr_ratio"]
-        torch.optim.AdamW(groups).step()
-        return {
-            official_name(n): p.detach() - before[official_name(n)] for n, p in self.model.named_parameters()
-        }
-
-
-@pytest.fixture(scope="module", params=["aott/a", "aott/b", "deaotl/a", "deaotl/b"])
-def step(request) -> Reference:
-    return Reference(*request.param.split("/"))
-
-
-def test_training_losses_are_the_references(step):
-    # 1e-4 relative; with own masks fed back a flipped pixel may change losses by 1e-3.
-    tolerance = 1e-3 if step.meta["use_prev_pred"] else 1e-4
-    assert step.loss.item() == pytest.approx(float(step.arrays["loss"]), rel=tolerance)
-    ours = torch.cat([step.losses.reference[None], step.losses.tracked]).detach().numpy()
-    np.testing.assert_allclose(ours, step.arrays["frame_losses"], rtol=tolerance)
-
-
-def test_training_masks_are_the_references(step):
-    ours = torch.stack(step.losses.predictions).numpy()
-    # Ties within rounding: a few pixels of each mask.
-    assert (ours == step.arrays["pred"]).mean() > 0.999
-
-
-def test_gradient_norms_are_the_references(step):
-    norms = dict(zip(step.arrays["grad_names"].tolist(), step.arrays["grad_norms"].tolist(), strict=True))
-    assert norms
-    for name, norm in norms.items():
-        name = name.removeprefix("AOT.").removeprefix("module.")
-        if norm < 0:
-            assert name not in step.gradients
-        elif norm > 1e-4:
-            # 1e-2 relative; smaller ones, the key biases of self-attention, are zero but for rounding.
-            assert step.gradients[name].norm().item() == pytest.approx(norm, rel=1e-2), name
-    total = torch.stack([gradient.norm() for gradient in step.gradients.values()]).norm().item()
-    assert total == pytest.approx(float(step.arrays["total_grad_norm"]), rel=1e-2)
-
-
-def test_the_gradient_of_the_last_layer_is_the_references(step):
-    reference = step.arrays["grad_conv_out"]
-    ours = step.gradients["decoder.conv_out.weight"].numpy()
-    # 1e-3 of its largest entry
-    assert np.abs(ours - reference).max() < 1e-3 * np.abs(reference).max()
-
-
-def test_the_same_parameters_get_no_gradient(step):
-    names = {
-        name.removeprefix("AOT.").removeprefix("module.") for name in step.arrays["no_grad_params"].tolist()
-    }
-    trainable = {official_name(n) for n, _ in step.model.named_parameters()} - {
-        official_name(n)
-        for n, p in step.model.encoder.named_parameters(prefix="encoder")
-        if not p.requires_grad
-    }
-    assert trainable - set(step.gradients) == names
-
-
-def test_an_optimiser_step_changes_weights_as_in_the_reference(step):
-    peak, final = step.meta["lr_config"]
-    now = learning_rate(step.meta["opt_step"], step.meta["total_steps"], peak=peak, final=final)
-    assert now == pytest.approx(float(step.arrays["lr"]), rel=1e-12)
-    reference = step.arrays["delta_conv_out"]
-    difference = np.abs(step.changes["decoder.conv_out.weight"].numpy() - reference)
-    # The first step of Adam is about lr·sign(gradient): 1 % of the elements, near zero, may go the other way.
-    assert (difference > 1e-2 * now).mean() < 0.01
-    rows = zip(step.arrays["grad_names"], step.arrays["grad_norms"], step.arrays["delta_norms"], strict=True)
-    for name, gradient, norm in rows:
-        if gradient > 1e-4:
-            name = str(name).removeprefix("AOT.").removeprefix("module.")
-            assert step.changes[name].norm().item() == pytest.approx(norm, rel=1e-2), name

@@ -1,0 +1,45 @@
+"""A small model of random weights and clips for it: what it says means nothing, its form does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from configs.load import load_config
+from networks.vos_model import VOSModel
+
+HEIGHT, WIDTH = 33, 49
+
+
+def build(preset="aott", *overrides):
+    config = load_config(preset, ["model.stages.0.window=7", *overrides])
+    torch.manual_seed(0)
+    model = VOSModel(config.model)
+    with torch.no_grad():
+        # At random initialisation identities hardly reach the logits; louder, masks follow what was given.
+        for stage in model.stages:
+            stage.identity_bank.weight *= 300
+        model.decoder.conv_out.weight *= 10
+        model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
+    return model, config
+
+
+def clip(length=4, height=HEIGHT, width=WIDTH, seed=0):
+    """Frames T×H×W×3 of coarse random texture that slides."""
+    rng = np.random.default_rng(seed)
+    tiles = rng.integers(0, 256, (height // 8 + 2, (width + length) // 8 + 2, 3), dtype=np.uint8)
+    wide = tiles.repeat(8, 0).repeat(8, 1)
+    return np.stack([wide[:height, index : index + width] for index in range(length)])
+
+
+def stripes(ids, height=HEIGHT, width=WIDTH, dtype=np.int64):
+    """Vertical stripes: background, then each object."""
+    edges = np.linspace(0, width, len(ids) + 2).astype(int)
+    mask = np.zeros((height, width), dtype)
+    for number, start, stop in zip(ids, edges[1:], edges[2:], strict=False):
+        mask[:, start:stop] = number
+    return mask
+
+
+def run(tracker, frames, masks):
+    return [tracker.step(frame, masks.get(index)) for index, frame in enumerate(frames)]
