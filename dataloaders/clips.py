@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from configs.schema import SourceConfig
+from configs.training import SourceConfig
 from dataloaders.augment import jitter_colours, place_static, place_video
 from dataloaders.images import read_image
 from dataloaders.sequences import list_frames

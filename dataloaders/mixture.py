@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from configs.schema import DataConfig, PhaseConfig
+from configs.training import DataConfig, PhaseConfig
 from dataloaders.clips import Clip, StaticImages, VideoClips, merge, open_source
 from utils.errors import InputError
 

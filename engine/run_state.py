@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from configs.schema import PhaseConfig
+from configs.training import PhaseConfig
 from engine.ema import EMA
 from networks.vos_model import VOSModel
 from utils.files import atomic_path

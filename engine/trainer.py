@@ -13,7 +13,8 @@ from torch import nn
 from torchvision.transforms.v2.functional import normalize
 from tqdm import tqdm
 
-from configs.schema import Config, PhaseConfig
+from configs.schema import Config
+from configs.training import PhaseConfig
 from dataloaders.mixture import ClipTensors, Mixture, clip_loader, open_mixture
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
 from dataloaders.sequences import Video

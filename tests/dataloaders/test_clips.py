@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.schema import DataConfig, PhaseConfig, SourceConfig
+from configs.training import DataConfig, PhaseConfig, SourceConfig
 from dataloaders.clips import (
     MAX_OBJECTS,
     Clip,

@@ -1,0 +1,169 @@
+"""Settings of training: data, phases, optimisation. The string under a field is its help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from configs.checks import require
+
+IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
+VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
+PRECISIONS = ("float32", "bfloat16", "float16")
+AUGMENTATIONS = ("aot", "deaot")
+SCHEDULES = ("poly", "cosine")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One set of training or validation material below data.root."""
+
+    path: str = "???"
+    """folder below data.root, or an absolute one"""
+    kind: str = "video"
+    """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
+    davis, youtube_vos, vost (videos) as distributed"""
+    split: str | None = None
+    """list file in ImageSets/ without .txt, or the data set's own name of a split; all when null"""
+    weight: float = 1.0
+    """how often this source is drawn, relative to the others"""
+    max_gap: int = 3
+    """largest number of frames between two frames of a clip (video)"""
+
+    def __post_init__(self) -> None:
+        kinds = IMAGE_SETS + VIDEO_SETS
+        require(
+            self.kind in kinds,
+            f"train.phases.sources.kind must be one of {', '.join(kinds)}, got {self.kind}",
+        )
+        require(self.weight > 0, f"train.phases.sources.weight must be positive, got {self.weight}")
+        require(self.max_gap >= 1, f"train.phases.sources.max_gap must be at least 1, got {self.max_gap}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where training and validation data are."""
+
+    root: str | None = None
+    """folder that holds the sources"""
+    workers: int = 2
+    """processes that prepare clips, on each rank"""
+    validation: list[SourceConfig] = field(default_factory=list)
+    """videos that are tracked and scored while training"""
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 0, f"data.workers must be at least 0, got {self.workers}")
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """One stretch of training with its own data and schedule."""
+
+    name: str = "???"
+    """what it is called in logs and file names"""
+    steps: int = 100_000
+    """optimiser steps"""
+    batch: int = 16
+    """clips in an optimiser step, over all ranks and accumulated parts"""
+    clip_length: int = 5
+    """frames in a clip"""
+    short_edge: int = 480
+    """size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3"""
+    crop: int = 465
+    """side of a training clip in pixels; rounded to what the model's grid takes"""
+    augmentation: str | None = None
+    """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the block type"""
+    thin_plate: float = 0.0
+    """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
+    merge: float = 0.3
+    """probability that a second clip's objects are pasted over the first's"""
+    lr: float = 2e-4
+    """learning rate after warm-up"""
+    final_lr: float | None = None
+    """learning rate at the start of warm-up and at the end; null: 2e-5 with MobileNetV2, 1e-5 with other encoders"""
+    weight_decay: float = 0.07
+    """AdamW weight decay of matrices"""
+    reference_loss_until: float = 1.0
+    """part of the steps over which the loss on reference frames fades out"""
+    own_predictions_from: float = 0.5
+    """part of the steps after which the model remembers its own masks instead of the true ones"""
+    sources: list[SourceConfig] = field(default_factory=list)
+    """the mixture of data"""
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"train.phases.steps must be at least 1, got {self.steps}")
+        require(self.lr > 0, f"train.phases.lr must be positive, got {self.lr}")
+        require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
+        require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
+        require(
+            self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}"
+        )
+        for name in ("merge", "thin_plate"):
+            chance = getattr(self, name)
+            require(0 <= chance <= 1, f"train.phases.{name} must be in [0, 1], got {chance}")
+        require(
+            self.augmentation is None or self.augmentation in AUGMENTATIONS,
+            f"train.phases.augmentation must be one of {', '.join(AUGMENTATIONS)} or null, got {self.augmentation}",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Optimisation."""
+
+    output: str | None = None
+    """folder for checkpoints and logs; null: runs/NAME"""
+    run: list[str] = field(default_factory=list)
+    """names of the phases to run; all when empty"""
+    encoder_weights: str | None = None
+    """ImageNet weights of the encoder: a file, 'torchvision', or null for random ones"""
+    start_from: str | None = None
+    """checkpoint whose weights training starts from"""
+    precision: str = "float32"
+    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler)"""
+    accumulate: int = 1
+    """parts that a batch is split into, to save memory"""
+    compile: bool = False
+    """run encoder, blocks and decoder through torch.compile"""
+    checkpoint_activations: bool = False
+    """compute the encoder's activations twice instead of keeping them"""
+    schedule: str = "poly"
+    """how the learning rate falls: poly or cosine"""
+    restarts: int = 1
+    """times that the learning rate's schedule is gone through in a phase"""
+    warmup: float = 0.05
+    """part of the steps with a rising learning rate"""
+    power: float = 0.9
+    """exponent of the falling learning rate (poly)"""
+    encoder_lr_ratio: float = 0.1
+    """the encoder's learning rate, relative to the others"""
+    freeze_encoder_stages: int = 2
+    """encoder stages, from the image on, that are not trained"""
+    hardest_pixels: float = 0.15
+    """part of the pixels that bootstrapped cross-entropy ends at"""
+    hardest_pixels_at: float = 0.5
+    """part of the steps after which it is reached"""
+    clip_gradients: float = 5.0
+    """largest norm of the gradient"""
+    ema: float = 0.1
+    """the averaged weights look back over this part of the steps"""
+    seed: int = 0
+    """seed of all randomness"""
+    save_every: int = 500
+    """steps from one saved state to the next"""
+    keep: int = 3
+    """saved states that are kept, newest first"""
+    validate_every: int = 0
+    """steps from one validation to the next, besides the one at the end of each phase; 0: that one alone"""
+    log_every: int = 20
+    """steps from one log line to the next"""
+    picture_every: int = 500
+    """steps from one picture of clips and predictions to the next; 0: none"""
+    phases: list[PhaseConfig] = field(default_factory=list)
+    """stretches of training, in order; each starts from the averaged weights of the one before"""
+
+    def __post_init__(self) -> None:
+        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
+            value = getattr(self, name)
+            require(value in choices, f"train.{name} must be one of {', '.join(choices)}, got {value}")
+        for name in ("accumulate", "restarts", "save_every", "keep", "log_every"):
+            require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")

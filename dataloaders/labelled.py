@@ -1,0 +1,52 @@
+"""Images with masks to learn from, read when asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class LabelledImage(Protocol):
+    """An image and its mask."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the image's path."""
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """The image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
+
+        Raises:
+            InputError: not readable, or image and mask differ in size.
+        """
+
+    def read_mask(self) -> np.ndarray:
+        """The mask alone."""
+
+
+@dataclass(frozen=True)
+class LabelledVideo:
+    """The labelled frames of one video, in order; all of one size."""
+
+    name: str
+    frames: tuple[LabelledImage, ...]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Single images; clips are made by moving one about."""
+
+    name: str
+    images: tuple[LabelledImage, ...]
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """Videos; clips are cut from one."""
+
+    name: str
+    videos: tuple[LabelledVideo, ...]
+    max_gap: int
+    """largest number of frames between two frames of a clip"""
