@@ -28,13 +28,18 @@ def preset_names() -> list[str]:
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
+    In a file, ``then:`` adds phases behind those of its base. ``base=NAME`` puts another preset under a recipe. A file
+    without ``name:`` is called after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
+
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
     path = _find(str(config), HERE.parent)
-    tree = _with_base(path, ())
+    bases = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
+    tree = _resolve(path, bases[-1] if bases else None)
     for override in overrides:
-        apply_override(tree, override)
+        if not override.startswith("base="):
+            apply_override(tree, override)
     return from_tree(tree, str(config))
 
 
@@ -77,20 +82,53 @@ def _find(name: str, relative_to: Path) -> Path:
     raise InputError(f"--config {name}: no such file or preset; {hint}")
 
 
-def _with_base(path: Path, seen: tuple[Path, ...]) -> DictConfig:
-    if path in seen:
-        raise InputError(f"{path}: base: leads back to this file; remove the circle")
+def _resolve(path: Path, preset: str | None) -> DictConfig:
+    """The settings of a file over those of its bases; ``preset`` takes the place of the preset it stands on."""
+    chain = _chain(path, preset)
+    tree = OmegaConf.create()
+    for own in reversed(chain):
+        then = own.pop("then", [])
+        tree = typing.cast(DictConfig, OmegaConf.merge(tree, own))
+        if then:
+            phases = OmegaConf.select(tree, "train.phases", default=[])
+            OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
+    if "name" not in chain[0]:
+        below = next((own.name for own in chain if "name" in own), None)
+        if below is not None:
+            tree["name"] = f"{below}_{path.stem}"
+    return tree
+
+
+def _chain(path: Path, preset: str | None) -> list[DictConfig]:
+    """A file and its bases, each as it stands in its file."""
+    top, chain, seen = path, [], set()
+    while True:
+        if path in seen:
+            raise InputError(f"{path}: base: leads back to this file; remove the circle")
+        seen.add(path)
+        own = _read(path)
+        base = own.pop("base", None)
+        chain.append(own)
+        if base is None:
+            break
+        below = _find(str(base), path.parent)
+        if preset is not None and below.parent == PRESETS != path.parent:
+            below, preset = _find(preset, path.parent), None
+        path = below
+    if preset is not None:
+        raise InputError(f"base={preset}: {top} stands on no preset; give --config {preset} instead")
+    return chain
+
+
+def _read(path: Path) -> DictConfig:
+    """A YAML mapping as it stands in its file."""
     try:
         tree = OmegaConf.load(path)
     except (OSError, ValueError, YAMLError) as error:
         raise InputError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(tree, DictConfig):
         raise InputError(f"{path}: a settings file is a YAML mapping of key: value, this is not")
-    base = tree.pop("base", None)
-    if base is None:
-        return tree
-    below = _with_base(_find(str(base), path.parent), (*seen, path))
-    return typing.cast(DictConfig, OmegaConf.merge(below, tree))
+    return tree
 
 
 def apply_override(tree: DictConfig, override: str) -> None:
@@ -132,5 +170,6 @@ def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
         if dataclasses.is_dataclass(inner):
             _check_keys(value, typing.cast(type, inner), f"{prefix}{key}.", origin)
         elif typing.get_origin(inner) is list and isinstance(value, Sequence) and not isinstance(value, str):
-            for index, item in enumerate(value):
-                _check_keys(item, typing.get_args(inner)[0], f"{prefix}{key}.{index}.", origin)
+            (kind_of_item,) = typing.get_args(inner)
+            for index, item in enumerate(value if dataclasses.is_dataclass(kind_of_item) else ()):
+                _check_keys(item, kind_of_item, f"{prefix}{key}.{index}.", origin)

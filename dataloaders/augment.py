@@ -1,124 +1,151 @@
-"""Augmentation of training clips: one affine map per frame, colours. Randomness comes from the caller."""
+"""From pictures with masks to the frames of a training clip: size, motion, colours (AOT, section 5.1)."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
-FILL = (124, 116, 104)
-"""colour outside the image: the ImageNet mean"""
+from configs.training import PhaseConfig
+from dataloaders.colours import MILD, STRONG, fade_and_blur, jitter
+from dataloaders.warps import (
+    FILL,
+    fit_box,
+    mirror,
+    random_affine,
+    random_box,
+    spline_places,
+    warp_affine,
+    warp_spline,
+)
+
+MERGE_PIXELS = 100
+"""objects with no more pixels than this on the reference frame are left out"""
+CROP_TRIES = 5
+SHRINK_BELOW = 0.75
+"""pictures that a crop shows at less than this scale are shrunk by averaging first"""
 
 
-def place_static(
-    image: np.ndarray, mask: np.ndarray, length: int, crop: int, rng: Generator
+def count_ids(labels: np.ndarray) -> np.ndarray:
+    """How many pixels (uint8, any shape) have each of the 256 ids."""
+    return np.bincount(labels.ravel(), minlength=256)
+
+
+def move_image(
+    image: np.ndarray, mask: np.ndarray, phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make a clip of one image: all frames but the first are moved, each is cropped at random.
+    """Make a clip of one picture: all frames but the first are moved, each is cropped at random.
 
     Args:
         image: H×W×3 uint8.
         mask: H×W uint8.
-        length: frames to make.
-        crop: side of the result in pixels.
+        phase: crop, clip_length, augmentation and thin_plate are used.
         rng: source of all randomness.
 
     Returns:
         T×crop×crop×3 uint8 and T×crop×crop uint8.
     """
-    height, width = mask.shape
-    base = _flip(width) if rng.random() < 0.5 else np.eye(3)
+    image, mask = _shrunk(image, mask, phase.crop)
+    if rng.random() < 0.5:
+        image, mask = _mirrored(image, mask)
     frames, labels = [], []
-    for index in range(length):
-        move = base
-        if index:
-            move = _random_affine(height, width, rng) @ (_flip(width) @ base if rng.random() < 0.3 else base)
-        frame, label = _warp(image, mask, _random_crop(height, width, crop, rng) @ move, crop)
-        frames.append(frame)
+    height, width = mask.shape
+    for index in range(phase.clip_length):
+        box = random_box(height, width, rng)
+        if index == 0:
+            move = fit_box(box, phase.crop)
+            frame, label = warp_affine(image, mask, move, phase.crop, border=cv2.BORDER_REPLICATE)
+        else:
+            frame, label = _moved(image, mask, box, phase, rng)
+        frames.append(_recoloured(frame, phase, rng, single=True))
         labels.append(label)
     return np.stack(frames), np.stack(labels)
 
 
-def place_video(
-    frames: np.ndarray, masks: np.ndarray, crop: int, short_edge: int, rng: Generator
+def crop_video(
+    images: Sequence[np.ndarray], masks: Sequence[np.ndarray], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scale, crop and flip all frames alike, so that the reference frame shows an object if that is possible.
 
     Args:
-        frames: T×H×W×3 uint8.
-        masks: T×H×W uint8.
-        crop: side of the result in pixels.
-        short_edge: pixels that the shortest side is scaled to, before a random factor of 0.7 to 1.3.
+        images: H×W×3 uint8 each.
+        masks: H×W uint8 each.
+        phase: crop, short_edge and augmentation are used.
         rng: source of all randomness.
 
     Returns:
-        T×crop×crop×3 uint8 and T×crop×crop uint8.
+        T×crop×crop×3 uint8 and T×crop×crop uint8; around pictures smaller than the crop `FILL` and background.
     """
-    height, width = masks.shape[1:]
-    scale = short_edge / min(height, width) * rng.uniform(0.7, 1.3)
-    base = np.diag([scale, scale, 1.0])
-    if rng.random() < 0.5:
-        base = base @ _flip(width)
-    for _ in range(5):
-        top, left = (_offset(side * scale, crop, rng) for side in (height, width))
-        move = _translation(-left, -top) @ base
-        reference = _warp_mask(masks[0], move, crop)
-        if np.bincount(reference.ravel(), minlength=256)[1:255].max() > 100:
+    crop = phase.crop
+    factor = rng.uniform(0.7, 1.3) * phase.short_edge / min(masks[0].shape)
+    height, width = (max(1, round(side * factor)) for side in masks[0].shape)
+    reference = _resized(masks[0], (width, height), cv2.INTER_NEAREST_EXACT)
+    window = _window_on_object(reference, crop, rng)
+    flipped = rng.random() < 0.5
+    rows, columns = min(crop, height), min(crop, width)
+    top, left = int(rng.integers(crop - rows + 1)), int(rng.integers(crop - columns + 1))
+    inside = slice(top, top + rows), slice(left, left + columns)
+    frames = np.empty((len(images), crop, crop, 3), np.uint8)
+    if rows < crop or columns < crop:
+        frames[:] = FILL
+    labels = np.zeros((len(images), crop, crop), np.uint8)
+    for frame, label, image, mask in zip(frames, labels, images, masks, strict=True):
+        part = _resized(image, (width, height), cv2.INTER_CUBIC)[window]
+        part = _recoloured(np.ascontiguousarray(part), phase, rng, single=False)
+        part_label = _resized(mask, (width, height), cv2.INTER_NEAREST_EXACT)[window]
+        frame[inside], label[inside] = _mirrored(part, part_label) if flipped else (part, part_label)
+    return frames, labels
+
+
+def _moved(
+    image: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int], phase: PhaseConfig, rng: Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """One moved frame of a single picture, cut to the box."""
+    height, width = mask.shape
+    flipped = rng.random() < 0.3
+    if rng.random() < phase.thin_plate:
+        places = spline_places(box, mask.shape, phase.crop, rng)
+        if flipped:
+            places[..., 0] = width - places[..., 0]
+        return warp_spline(image, mask, places)
+    move = random_affine(height, width, rng) @ (mirror(width) if flipped else np.eye(3))
+    return warp_affine(image, mask, fit_box(box, phase.crop) @ move, phase.crop)
+
+
+def _recoloured(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
+    """Colours as published: AOT changes single pictures a little, DeAOT all frames a lot, each on its own."""
+    if phase.augmentation == "deaot":
+        return fade_and_blur(jitter(frame, STRONG, rng), rng)
+    return jitter(frame, MILD, rng) if single else frame
+
+
+def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple[slice, slice]:
+    """Rows and columns of a random crop, redrawn a few times until it shows enough of an object."""
+    height, width = reference.shape
+    for _ in range(CROP_TRIES):
+        top = int(rng.integers(max(height - crop, 0) + 1))
+        left = int(rng.integers(max(width - crop, 0) + 1))
+        window = slice(top, top + crop), slice(left, left + crop)
+        if count_ids(reference[window])[1:255].max() > MERGE_PIXELS:
             break
-    placed = [_warp(frame, mask, move, crop) for frame, mask in zip(frames, masks, strict=True)]
-    return np.stack([frame for frame, _ in placed]), np.stack([label for _, label in placed])
+    return window
 
 
-def jitter_colours(frames: np.ndarray, rng: Generator, *, strength: float) -> np.ndarray:
-    """Change brightness, contrast and saturation by up to ``strength``, alike for all pixels of ...×3 uint8."""
-    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
-    pixels = frames.astype(np.float32) * np.float32(brightness)
-    grey = pixels.mean(-1, keepdims=True)
-    pixels = grey + (pixels - grey) * np.float32(saturation)
-    mean = grey.mean()
-    return np.clip(mean + (pixels - mean) * np.float32(contrast), 0, 255).astype(np.uint8)
+def _shrunk(image: np.ndarray, mask: np.ndarray, crop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures much larger than the crop made smaller: the warp looks at 16 pixels and would skip the others."""
+    factor = crop / min(mask.shape)
+    if factor >= SHRINK_BELOW:
+        return image, mask
+    size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
+    return _resized(image, size, cv2.INTER_AREA), _resized(mask, size, cv2.INTER_NEAREST_EXACT)
 
 
-def _offset(side: float, crop: int, rng: Generator) -> float:
-    """Where a crop begins on one axis; negative where the picture is smaller and lies inside the crop."""
-    return float(rng.uniform(min(side - crop, 0), max(side - crop, 0)))
+def _mirrored(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
 
 
-def _translation(x: float, y: float) -> np.ndarray:
-    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)
-
-
-def _flip(width: int) -> np.ndarray:
-    return np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], dtype=float)
-
-
-def _random_affine(height: int, width: int, rng: Generator) -> np.ndarray:
-    """Rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift of a tenth, about the centre."""
-    angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
-    scale = rng.uniform(0.9, 1.1)
-    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
-    slant = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
-    shift = _translation(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
-    centre = _translation(width / 2, height / 2)
-    return shift @ centre @ turn @ slant @ _translation(-width / 2, -height / 2)
-
-
-def _random_crop(height: int, width: int, crop: int, rng: Generator) -> np.ndarray:
-    """A rectangle of 0.8 to 1 of the area and a ratio of 3:4 to 4:3, resized to the crop."""
-    area = rng.uniform(0.8, 1.0) * height * width
-    ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-    box_width, box_height = min(math.sqrt(area * ratio), width), min(math.sqrt(area / ratio), height)
-    left, top = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
-    return np.diag([crop / box_width, crop / box_height, 1.0]) @ _translation(-left, -top)
-
-
-def _warp(frame: np.ndarray, mask: np.ndarray, move: np.ndarray, crop: int) -> tuple[np.ndarray, np.ndarray]:
-    size = (crop, crop)
-    image = cv2.warpAffine(frame, move[:2], size, flags=cv2.INTER_LINEAR, borderValue=FILL)
-    return image, _warp_mask(mask, move, crop)
-
-
-def _warp_mask(mask: np.ndarray, move: np.ndarray, crop: int) -> np.ndarray:
-    return cv2.warpAffine(mask, move[:2], (crop, crop), flags=cv2.INTER_NEAREST, borderValue=0)
+def _resized(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+    """H×W or H×W×3 in another (width, height)."""
+    return np.asarray(cv2.resize(picture, size, interpolation=interpolation))

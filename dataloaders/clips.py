@@ -1,25 +1,28 @@
-"""Training clips cut from single images and from videos (AOT, section 5.1)."""
+"""Training clips made of single images and of videos (AOT, section 5.1)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cache
 
+import cv2
 import numpy as np
 from numpy.random import Generator
 
-from configs.training import SourceConfig
-from dataloaders.augment import jitter_colours, place_static, place_video
-from dataloaders.images import read_image
-from dataloaders.sequences import list_frames
+from configs.training import PhaseConfig
+from dataloaders.augment import MERGE_PIXELS, count_ids, crop_video, move_image
+from dataloaders.labelled import LabelledImage, LabelledVideo
 from utils.errors import InputError
-from utils.masks import VOID, read_mask
+from utils.masks import VOID
 
 MAX_OBJECTS = 10
-MERGE_PIXELS = 100
-"""objects with no more pixels than this on the reference frame are left out"""
 REFERENCE_PIXELS = 200
-"""foreground that a reference frame has to show"""
+"""labelled pixels that a reference frame has to exceed"""
+IGNORED_SHARE = 0.2
+"""ignored pixels that a reference frame may have, in parts of its labelled ones"""
+REFERENCE_TRIES = 20
+WINDOW_TRIES = 6
+"""choices of frames until no object comes up after the reference frame"""
 
 
 @dataclass(frozen=True)
@@ -31,62 +34,76 @@ class Clip:
     labels: np.ndarray
     """T×H×W uint8: 0 background, 1 to ``objects``, 255 ignored"""
     objects: int
+    """may be 0"""
+    names: tuple[str, ...] = ()
+    """images and videos that it is made of"""
+    replaced: tuple[str, ...] = ()
+    """a sentence for each item that was drawn for it but could not be read"""
 
 
-@dataclass(frozen=True)
-class StaticImages:
-    """Single images with masks; a clip shows one of them moved about."""
+def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator) -> Clip:
+    """A clip that shows a single image moved about.
 
-    pairs: tuple[tuple[Path, Path], ...]
-
-    def sample(self, length: int, crop: int, short_edge: int, rng: Generator) -> Clip:
-        """Draw an image and move it; ``short_edge`` is there for the videos' sake."""
-        image_path, mask_path = self.pairs[rng.integers(len(self.pairs))]
-        image = read_image(image_path)
-        mask = read_mask(mask_path, size=image.shape[:2])
-        if not ((mask > 0) & (mask < VOID)).any():
-            mask = (mask == VOID).astype(np.uint8)  # saliency sets write their one object as 255
-        frames, labels = place_static(image, mask, length, crop, rng)
-        frames = np.stack([jitter_colours(frame, rng, strength=0.1) for frame in frames])
-        return relabel(frames, labels, rng, minimum=0)
+    Raises:
+        InputError: not readable.
+    """
+    frames, labels = move_image(*_read(item), phase, rng)
+    return replace(relabel(frames, labels, rng, minimum=0), names=(item.name,))
 
 
-@dataclass(frozen=True)
-class VideoClips:
-    """Videos with a mask for every frame."""
+def sample_video(video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator) -> Clip:
+    """A clip of some frames of a video, in one random crop.
 
-    videos: tuple[tuple[tuple[Path, Path], ...], ...]
-    max_gap: int
+    Raises:
+        InputError: a frame is not readable, or two differ in size.
+    """
+    indices = choose_frames(video, phase.clip_length, max_gap, rng)
+    read = {index: _read(video.frames[index]) for index in sorted(set(indices))}
+    height, width = read[indices[0]][1].shape
+    for index, (_, mask) in read.items():
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{video.frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
+                f"{width}×{height}; give frames of one size"
+            )
+    images, masks = zip(*(read[index] for index in indices), strict=True)
+    frames, labels = crop_video(images, masks, phase, rng)
+    return replace(relabel(frames, labels, rng, minimum=MERGE_PIXELS), names=(video.name,))
 
-    def sample(self, length: int, crop: int, short_edge: int, rng: Generator) -> Clip:
-        """Draw a video, frames from it, and one crop for all of them."""
-        video = self.videos[rng.integers(len(self.videos))]
-        indices = self._indices(video, length, rng)
-        images = [read_image(video[index][0]) for index in indices]
-        masks = [
-            read_mask(video[i][1], size=image.shape[:2]) for i, image in zip(indices, images, strict=True)
-        ]
-        for index, image in zip(indices, images, strict=True):
-            if image.shape != images[0].shape:
-                raise InputError(
-                    f"{video[index][0]}: {image.shape[1]}×{image.shape[0]}, but another frame of its video is "
-                    f"{images[0].shape[1]}×{images[0].shape[0]}; give frames of one size"
-                )
-        frames, labels = place_video(np.stack(images), np.stack(masks), crop, short_edge, rng)
-        frames = jitter_colours(frames, rng, strength=0.1)
-        return relabel(frames, labels, rng, minimum=MERGE_PIXELS)
 
-    def _indices(self, video: tuple[tuple[Path, Path], ...], length: int, rng: Generator) -> list[int]:
-        """Frame numbers with random gaps, forwards or backwards, from a frame that shows something."""
-        for _ in range(20):
-            start = int(rng.integers(len(video)))
-            mask = read_mask(video[start][1])
-            if np.count_nonzero((mask > 0) & (mask < 255)) > REFERENCE_PIXELS:
+def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
+    """Frame numbers, the reference frame's first, with random gaps, forwards or backwards.
+
+    The reference frame shows enough, and the others no object that it lacks, if a few tries find such frames.
+
+    Raises:
+        InputError: a mask is not readable.
+    """
+    # Going backwards is going forwards through the frames in reverse.
+    order = range(len(video.frames)) if rng.random() < 0.5 else range(len(video.frames))[::-1]
+
+    @cache
+    def counts(index: int) -> np.ndarray:
+        return count_ids(_read_mask(video.frames[index]))
+
+    for _ in range(WINDOW_TRIES):
+        steps = rng.integers(1, max_gap + 1, length - 1)
+        for _ in range(REFERENCE_TRIES):
+            start = int(rng.integers(len(order)))
+            if fits_as_reference(counts(order[start])):
                 break
-        steps = rng.integers(1, self.max_gap + 1, length - 1)
-        direction = 1 if rng.random() < 0.5 else -1
-        places = start + direction * np.concatenate([[0], np.cumsum(steps)])
-        return [reflect(int(place), len(video)) for place in places]
+        places = [start, *(start + np.cumsum(steps))]
+        indices = [order[reflect(int(place), len(order))] for place in places]
+        present = [counts(index)[1:VOID] > 0 for index in indices]
+        if not (np.any(present, axis=0) & ~present[0]).any():
+            break
+    return indices
+
+
+def fits_as_reference(counts: np.ndarray) -> bool:
+    """Whether a frame with this many pixels of each id shows enough, and leaves little open, to start a clip."""
+    labelled = counts[1:VOID].sum()
+    return bool(labelled > REFERENCE_PIXELS and counts[VOID] <= IGNORED_SHARE * labelled)
 
 
 def reflect(index: int, length: int) -> int:
@@ -99,67 +116,42 @@ def reflect(index: int, length: int) -> int:
 
 
 def relabel(frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int) -> Clip:
-    """Number the reference frame's objects 1 to n (at most 10, drawn at random); all else is background."""
-    ids, counts = np.unique(labels[0], return_counts=True)
-    kept = ids[(counts > minimum) & (ids > 0) & (ids < 255)]
+    """Number the reference frame's objects 1 to n (at most 10, drawn at random); all else is background.
+
+    Args:
+        frames: T×H×W×3 uint8.
+        labels: T×H×W uint8.
+        rng: source of all randomness.
+        minimum: pixels on the reference frame that an object has to exceed.
+    """
+    kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
     kept = rng.permutation(kept)[:MAX_OBJECTS]
     table = np.zeros(256, dtype=np.uint8)
     table[kept] = np.arange(1, len(kept) + 1)
-    table[255] = 255
+    table[VOID] = VOID
     return Clip(frames, table[labels], len(kept))
 
 
 def merge(first: Clip, second: Clip, rng: Generator) -> Clip:
     """Paste the second clip's objects over the first clip (dynamic merge)."""
-    pasted = (second.labels > 0) & (second.labels < 255)
+    pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
     labels = np.where(pasted, second.labels + np.uint8(MAX_OBJECTS), first.labels)
-    return relabel(frames, labels, rng, minimum=MERGE_PIXELS)
+    merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS)
+    return replace(merged, names=first.names + second.names)
 
 
-def open_source(root: Path, config: SourceConfig) -> StaticImages | VideoClips:
-    """Find the images or videos of one source below ``root``.
-
-    Raises:
-        InputError: a folder is missing or holds no image with a mask.
-    """
-    folder = root / config.path
-    images, masks = folder / "JPEGImages", folder / "Annotations"
-    if not images.is_dir() or not masks.is_dir():
+def _read(item: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return item.read()
+    except (OSError, cv2.error) as error:
         raise InputError(
-            f"{folder}: no training data here; expected JPEGImages/ and Annotations/ (see data.root)"
-        )
-    names = sorted(path.name for path in images.iterdir() if path.is_dir())
-    if config.split is not None:
-        names = read_split(folder / "ImageSets" / f"{config.split}.txt")
-    groups = [_pairs(images / name, masks / name) for name in names]
-    groups = [group for group in groups if group]
-    if not groups:
-        raise InputError(
-            f"{folder}: no image with a mask of the same name; expected JPEGImages/*/x.jpg, Annotations/*/x.png"
-        )
-    if config.kind == "static":
-        return StaticImages(tuple(pair for group in groups for pair in group))
-    videos = tuple(group for group in groups if len(group) > 1)
-    if not videos:
-        raise InputError(f"{folder}: no video of two frames or more; single images are kind: static")
-    return VideoClips(videos, config.max_gap)
+            f"{item.name}: cannot be read ({error}); give a whole image with its mask"
+        ) from error
 
 
-def read_split(path: Path) -> list[str]:
-    """Names in a list file, one per line.
-
-    Raises:
-        InputError: missing or empty.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such list file; write one sequence name per line")
-    names = path.read_text().split()
-    if not names:
-        raise InputError(f"{path}: the list is empty; write one sequence name per line")
-    return names
-
-
-def _pairs(images: Path, masks: Path) -> tuple[tuple[Path, Path], ...]:
-    pairs = [(image, masks / f"{image.stem}.png") for image in list_frames(images)]
-    return tuple(pair for pair in pairs if pair[1].is_file())
+def _read_mask(item: LabelledImage) -> np.ndarray:
+    try:
+        return item.read_mask()
+    except (OSError, cv2.error) as error:
+        raise InputError(f"{item.name}: its mask cannot be read ({error}); give a whole one") from error

@@ -22,7 +22,8 @@ def test_every_preset_loads_under_its_own_name(name):
 def test_every_published_variant_has_its_preset():
     aot = ["aott", "aots", "aotb", "aotl", "r50_aotl", "swinb_aotl"]
     deaot = ["deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl"]
-    assert preset_names() == sorted(aot + deaot)
+    multiscale = ["msdeaott", "msdeaotl", "r50_msdeaotl", "swinb_msdeaotl", "msdeaotl_hq", "r50_paotl"]
+    assert preset_names() == sorted(aot + deaot + multiscale)
 
 
 def test_a_preset_inherits_from_its_base():
@@ -48,6 +49,7 @@ def test_a_recipe_is_found_from_the_project_whatever_the_working_directory(tmp_p
     assert [phase.name for phase in load_config("configs/recipes/mini.yaml").train.phases] == [
         "static",
         "video",
+        "long",
     ]
 
 

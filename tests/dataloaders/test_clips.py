@@ -1,62 +1,38 @@
-"""Training clips: what moves together, what is numbered how, and what is said when data is missing."""
+"""Training clips: which frames they take, what is numbered how, what is read."""
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
-from configs.training import DataConfig, PhaseConfig, SourceConfig
 from dataloaders.clips import (
     MAX_OBJECTS,
     Clip,
-    StaticImages,
-    VideoClips,
+    choose_frames,
+    fits_as_reference,
     merge,
-    open_source,
     reflect,
     relabel,
+    sample_image,
+    sample_video,
 )
-from dataloaders.drawing import draw_clip
-from dataloaders.mixture import clip_loader, open_mixture
+from tests.dataloaders.made import CROP, Shown, blocks, phase, rng, video_of
 from utils.errors import InputError
-from utils.masks import write_mask
-
-CROP = 65
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def write_videos(root, *names, frames=4, size=(72, 96), start=0):
-    """Drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
-    for seed, name in enumerate(names, start=start):
-        images, masks = draw_clip(frames, *size, seed)
-        folder = root / "JPEGImages" / name
-        folder.mkdir(parents=True)
-        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            Image.fromarray(image).save(folder / f"{index:05d}.png")
-            write_mask(root / "Annotations" / name / f"{index:05d}.png", mask)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("sets")
-    write_videos(root / "videos", "a", "b")
-    write_videos(root / "static", "shapes", frames=3, start=5)
-    return root
-
-
-def phase(*sources, **options):
-    return PhaseConfig(**{"name": "p", "steps": 4, "batch": 2, "clip_length": 3, "crop": CROP, "short_edge": 72,
-                          "sources": list(sources), **options})  # fmt: skip
 
 
 def labelled(labels):
     """A clip whose pictures show the label as grey."""
     labels = np.asarray(labels, np.uint8)
     return Clip(np.repeat(labels[..., None], 3, axis=-1), labels, len(set(np.unique(labels)) - {0, 255}))
+
+
+def counts(**pixels):
+    """Pixels per id, as in counts(_1=300)."""
+    table = np.zeros(256, int)
+    for name, number in pixels.items():
+        table[int(name[1:])] = number
+    return table
 
 
 def test_relabelling_numbers_the_reference_frames_objects_and_drops_others():
@@ -97,10 +73,10 @@ def test_no_more_than_ten_objects_are_kept():
 def test_merging_pastes_the_seconds_objects_over_the_first():
     below, above = np.zeros((2, 30, 30), np.uint8), np.zeros((2, 30, 30), np.uint8)
     below[:, :, :15], above[:, 15:, :], above[:, 0, 0] = 1, 1, 255
-    first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1)
-    second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1)
+    first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
+    second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
     merged = merge(first, second, rng())
-    assert merged.objects == 2
+    assert (merged.objects, merged.names) == (2, ("a", "b"))
     assert (merged.frames[:, 15:] == 200).all()
     assert (merged.frames[:, :15] == 10).all()
     corners = {int(merged.labels[0, 5, 5]), int(merged.labels[0, 20, 20])}
@@ -125,129 +101,108 @@ def test_frame_numbers_fold_back_at_both_ends(length, index, place):
     assert reflect(index, length) == place
 
 
-def test_a_source_is_found_below_the_root(root):
-    videos = open_source(root, SourceConfig("videos", max_gap=2))
-    assert isinstance(videos, VideoClips)
-    assert [len(video) for video in videos.videos] == [4, 4]
-    static = open_source(root, SourceConfig("static", kind="static"))
-    assert isinstance(static, StaticImages)
-    assert len(static.pairs) == 3
+def test_frames_lie_within_the_gap_and_run_both_ways():
+    video = video_of(*[blocks(1)] * 60)
+    steps = np.array([np.diff(choose_frames(video, 5, 3, rng(seed))) for seed in range(200)])
+    assert np.abs(steps).max() <= 3
+    straight = steps[(steps > 0).all(1) | (steps < 0).all(1)]  # the others turn back at an end
+    assert len(straight) > 100
+    assert sorted(np.unique(straight)) == [-3, -2, -1, 1, 2, 3]
+    # Half of about 180 draws: 50 is six standard deviations away.
+    assert 50 < (straight[:, 0] > 0).sum() < len(straight) - 50
 
 
-def test_a_split_names_the_videos(tmp_path):
-    write_videos(tmp_path / "set", "a", "b", frames=2)
-    (tmp_path / "set" / "ImageSets").mkdir()
-    (tmp_path / "set" / "ImageSets" / "train.txt").write_text("b\n")
-    source = open_source(tmp_path, SourceConfig("set", split="train"))
-    assert [video[0][0].parent.name for video in source.videos] == ["b"]
-
-
-def test_a_clip_of_a_video_steps_through_it_by_no_more_than_the_gap(root):
-    source = open_source(root, SourceConfig("videos", max_gap=2))
-    video = source.videos[0] * 10  # a long one, so that nothing folds back
-    for seed in range(30):
-        steps = np.diff(VideoClips((video,), 2)._indices(video, 5, rng(seed)))
-        if np.abs(steps).sum() and not (np.diff(np.sign(steps)) != 0).any():
-            assert set(np.abs(steps)) <= {1, 2}
-
-
-@pytest.mark.parametrize("source", [SourceConfig("videos"), SourceConfig("static", kind="static")])
-def test_clip_number_i_is_a_pure_function_of_the_seed_and_i(root, source):
-    data = DataConfig(root=str(root))
-    mixture, again = (open_mixture(data, phase(source), 3) for _ in range(2))
-    third = mixture[2]  # asked for first, and again last
-    clips = [mixture[index] for index in range(4)]
-    for clip, other in ((third, clips[2]), (third, again[2])):
-        assert np.array_equal(clip.frames, other.frames)
-        assert np.array_equal(clip.labels, other.labels)
-    assert not np.array_equal(clips[1].frames, clips[2].frames)
-    assert not np.array_equal(open_mixture(data, phase(source), 4)[2].frames, third.frames)
-
-
-@pytest.mark.parametrize("merged", [0.0, 1.0])
-def test_labels_of_a_clip_are_consecutive_numbers_on_the_reference_frame(root, merged):
-    mixture = open_mixture(DataConfig(root=str(root)), phase(SourceConfig("videos"), merge=merged), 0)
-    for index in range(6):
-        clip = mixture[index]
-        assert clip.frames.shape == (3, CROP, CROP, 3)
-        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
-        assert set(np.unique(clip.labels)) - {255} <= set(range(clip.objects + 1))
-
-
-def test_sources_are_drawn_by_weight(root):
-    sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
-    assert open_mixture(DataConfig(root=str(root)), phase(*sources), 0).weights == (0.25, 0.75)
-
-
-def test_a_loader_that_starts_later_gives_the_same_later_batches(root):
-    mixture = open_mixture(DataConfig(root=str(root), workers=0), phase(SourceConfig("videos")), 0)
-    batches = list(clip_loader(mixture, 0))
-    assert len(batches) == 4
-    assert batches[0].frames.shape == (3, 2, CROP, CROP, 3)
-    assert batches[0].labels.shape == (3, 2, CROP, CROP)
-    for batch, later in zip(batches[2:], clip_loader(mixture, 2), strict=True):
-        assert batch.frames.equal(later.frames)
-        assert batch.labels.equal(later.labels)
-        assert batch.objects == later.objects
+def test_a_video_shorter_than_the_clip_is_gone_through_back_and_forth():
+    assert set(choose_frames(video_of(blocks(1), blocks(1)), 5, 1, rng())) == {0, 1}
 
 
 @pytest.mark.parametrize(
-    ("data", "sources", "words"),
+    ("table", "fits"),
     [
-        ({"root": None}, [SourceConfig("videos")], r"data\.root: not set"),
-        ({"root": "/nowhere"}, [SourceConfig("videos")], r"data\.root=/nowhere: no such folder"),
-        ({}, [], "phase p names no sources"),
-        ({}, [SourceConfig("gone")], r"gone: no training data here"),
-        ({}, [SourceConfig("videos", split="train")], r"train\.txt: no such list file"),
+        (counts(_0=10_000, _1=200), False),
+        (counts(_1=150, _7=51), True),
+        (counts(_1=1000, _255=200), True),
+        (counts(_1=1000, _255=201), False),
+        (counts(_255=5000), False),
     ],
 )
-def test_missing_data_is_one_sentence(root, data, sources, words):
-    with pytest.raises(InputError, match=words):
-        open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0)
+def test_a_reference_frame_shows_enough_and_leaves_little_open(table, fits):
+    assert fits_as_reference(table) is fits
 
 
-def test_an_empty_split_is_named(tmp_path):
-    write_videos(tmp_path / "set", "a", frames=2)
-    (tmp_path / "set" / "ImageSets").mkdir()
-    (tmp_path / "set" / "ImageSets" / "train.txt").write_text("\n")
-    with pytest.raises(InputError, match=r"train\.txt: the list is empty"):
-        open_source(tmp_path, SourceConfig("set", split="train"))
+def test_the_reference_frame_is_looked_for():
+    empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
+    video = video_of(empty, tiny, open_, good, empty, empty)
+    starts = [choose_frames(video, 2, 1, rng(seed))[0] for seed in range(40)]
+    # One frame in six fits, and 20 tries miss it in 3 of 100 clips.
+    assert starts.count(3) > 34
 
 
-def test_missing_annotations_are_named(tmp_path):
-    write_videos(tmp_path / "set", "a", frames=2)
-    (tmp_path / "set" / "Annotations").rename(tmp_path / "set" / "Masks")
-    with pytest.raises(InputError, match="expected JPEGImages/ and Annotations/"):
-        open_source(tmp_path, SourceConfig("set"))
+def test_frames_without_newcomers_are_preferred():
+    old, both = blocks(1, 0), blocks(1, 2)
+    video = video_of(*[old] * 10, *[both] * 2)
+    choices = [choose_frames(video, 3, 2, rng(seed)) for seed in range(200)]
+    newcomers = sum(indices[0] < 10 and max(indices) >= 10 for indices in choices)
+    # A single choice meets one about one time in six.
+    assert newcomers <= 2
 
 
-def test_masks_of_other_names_are_no_pairs(tmp_path):
-    write_videos(tmp_path / "set", "a", frames=2)
-    (tmp_path / "set" / "Annotations" / "a").rename(tmp_path / "set" / "Annotations" / "b")
-    with pytest.raises(InputError, match="no image with a mask of the same name"):
-        open_source(tmp_path, SourceConfig("set"))
+def test_a_newcomer_that_cannot_be_avoided_becomes_background():
+    video = video_of(blocks(1, 0, side=40), blocks(1, 2, side=40))
+    clips = [sample_video(video, 1, phase(clip_length=2, short_edge=40), rng(seed)) for seed in range(40)]
+    for clip in clips:
+        assert sorted(np.unique(clip.labels)) == list(range(clip.objects + 1))
+    # A choice that starts at frame 0 is taken up only if six in a row do.
+    assert sum(clip.objects == 2 for clip in clips) > 30
 
 
-def test_single_images_are_no_videos(tmp_path):
-    write_videos(tmp_path / "set", "a", "b", frames=1)
-    with pytest.raises(InputError, match="no video of two frames or more"):
-        open_source(tmp_path, SourceConfig("set"))
+def test_only_chosen_images_are_decoded_and_no_mask_twice_while_choosing():
+    video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
+    clip = sample_video(video, 1, phase(clip_length=3), rng(3))
+    assert clip.names == ("made",)
+    assert sum(frame.read_images for frame in video.frames) <= 3
+    assert max(frame.read_images for frame in video.frames) == 1
+    assert max(frame.read_masks for frame in video.frames) == 1
 
 
-@pytest.mark.parametrize("kind", ["static", "video"])
-def test_a_mask_of_another_size_than_its_image_is_named(tmp_path, kind):
-    write_videos(tmp_path / "set", "a", frames=2)
-    for index in range(2):
-        write_mask(tmp_path / "set" / "Annotations" / "a" / f"{index:05d}.png", np.ones((40, 50), np.uint8))
-    source = open_source(tmp_path, SourceConfig("set", kind=kind))
-    with pytest.raises(InputError, match=r"0000.\.png: the mask is 50×40, but its frame is 96×72"):
-        source.sample(3, CROP, 72, rng())
+def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
+    mask = np.zeros((CROP, CROP), np.uint8)
+    mask[:30, :30], mask[40:44, 40:44] = 1, 2
+    still = phase(clip_length=2, short_edge=CROP)
+    assert max(sample_video(video_of(mask, mask), 1, still, rng(seed)).objects for seed in range(20)) == 1
+    assert max(sample_image(Shown(mask), still, rng(seed)).objects for seed in range(20)) == 2
 
 
-def test_frames_of_two_sizes_in_one_video_are_named(tmp_path):
-    write_videos(tmp_path / "set", "a", frames=2)
-    Image.new("RGB", (50, 40)).save(tmp_path / "set" / "JPEGImages" / "a" / "00001.png")
-    write_mask(tmp_path / "set" / "Annotations" / "a" / "00001.png", np.ones((40, 50), np.uint8))
-    source = open_source(tmp_path, SourceConfig("set", max_gap=1))
-    with pytest.raises(InputError, match=r"0000.\.png: .*but another frame of its video is"):
-        source.sample(2, CROP, 72, rng())
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_number_the_objects_and_keep_what_is_ignored(seed):
+    mask = blocks(3, 7, 255, 9, side=40)
+    for clip in (
+        sample_image(Shown(mask), phase(augmentation="deaot", thin_plate=0.5), rng(seed)),
+        sample_video(video_of(mask, mask), 1, phase(augmentation="deaot"), rng(seed)),
+    ):
+        assert clip.frames.shape == (3, CROP, CROP, 3)
+        assert (clip.frames.dtype, clip.labels.dtype) == (np.uint8, np.uint8)
+        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
+        assert set(np.unique(clip.labels)) <= {*range(clip.objects + 1), 255}
+    assert (sample_image(Shown(mask), phase(), rng(seed)).labels == 255).any()
+
+
+def test_an_image_without_an_object_makes_a_clip_without_one():
+    clip = sample_image(Shown(blocks(0, side=50)), phase(), rng())
+    assert clip.objects == 0
+    assert not clip.labels.any()
+    assert sample_video(video_of(*[blocks(0)] * 3), 1, phase(), rng()).objects == 0
+
+
+def test_frames_of_two_sizes_in_one_video_are_named():
+    video = video_of(blocks(1), blocks(1, side=30))
+    forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
+    with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
+        sample_video(video, 1, phase(clip_length=2), rng(forwards))
+
+
+@pytest.mark.parametrize("error", [OSError("truncated"), cv2.error("truncated")])
+def test_what_a_reader_raises_becomes_a_sentence_that_names_the_item(error):
+    broken = Shown(blocks(1), "x.jpg", error=error)
+    with pytest.raises(InputError, match=r"^x\.jpg: cannot be read \(truncated\)"):
+        sample_image(broken, phase(), rng())

@@ -1,0 +1,28 @@
+"""What a null in a training setting stands for: the value that was published for the model at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from configs.schema import Config, ModelConfig
+from configs.training import PhaseConfig
+
+FINAL_LR = {"mobilenet_v2": 2e-5}
+"""learning rate at the end, by encoder; 1e-5 for all others"""
+AUGMENTATION = {"gpm": "deaot"}
+"""augmentation by block type; aot for all others"""
+
+
+def resolve_training(config: Config) -> Config:
+    """``config`` with every null of its training settings replaced, and crops of a size that the model takes."""
+    phases = [_resolve_phase(phase, config.model) for phase in config.train.phases]
+    output = config.train.output or f"runs/{config.name}"
+    return replace(config, train=replace(config.train, phases=phases, output=output))
+
+
+def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
+    final = phase.final_lr if phase.final_lr is not None else FINAL_LR.get(model.encoder, 1e-5)
+    augmentation = phase.augmentation or AUGMENTATION.get(model.stages[0].block, "aot")
+    extra = 1 if model.align_corners else 0
+    crop = round((phase.crop - extra) / 16) * 16 + extra
+    return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

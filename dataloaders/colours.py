@@ -1,0 +1,88 @@
+"""Random changes of a picture's colours and sharpness; results are clipped to 0 to 255."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+LUMA = (0.299, 0.587, 0.114)
+"""shares of red, green and blue in grey"""
+GREY_PROBABILITY = 0.2
+BLUR_PROBABILITY = 0.3
+BLUR_SIGMA = (0.1, 2.0)
+"""standard deviations of the blur in pixels"""
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far colours may go: factors of 1 minus to 1 plus the value; hue in parts of the colour circle."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    probability: float = 1.0
+
+
+MILD = Jitter(0.1, 0.1, 0.1, 0.03)
+STRONG = Jitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
+
+
+def jitter(picture: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
+    """Change brightness, contrast, saturation and hue of H×W×3 uint8 in random order."""
+    if rng.random() >= limits.probability:
+        return picture
+    changes = (
+        (scale_brightness, rng.uniform(1 - limits.brightness, 1 + limits.brightness)),
+        (scale_contrast, rng.uniform(1 - limits.contrast, 1 + limits.contrast)),
+        (scale_saturation, rng.uniform(1 - limits.saturation, 1 + limits.saturation)),
+        (shift_hue, rng.uniform(-limits.hue, limits.hue)),
+    )
+    for place in rng.permutation(len(changes)):
+        change, amount = changes[place]
+        picture = change(picture, amount)
+    return picture
+
+
+def fade_and_blur(picture: np.ndarray, rng: Generator) -> np.ndarray:
+    """Sometimes turn H×W×3 uint8 grey, sometimes blur it."""
+    if rng.random() < GREY_PROBABILITY:
+        picture = scale_saturation(picture, 0.0)
+    if rng.random() < BLUR_PROBABILITY:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(*BLUR_SIGMA))
+    return picture
+
+
+def scale_brightness(picture: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply all colours; 0 gives black."""
+    return _mapped(picture, np.arange(256) * factor)
+
+
+def scale_contrast(picture: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply distances from the picture's mean grey; 0 gives an even grey."""
+    mean = round(cv2.mean(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0])
+    return _mapped(picture, mean + (np.arange(256) - mean) * factor)
+
+
+def scale_saturation(picture: np.ndarray, factor: float) -> np.ndarray:
+    """Multiply distances from each pixel's own grey; 0 gives a grey picture."""
+    mixing = factor * np.eye(3) + (1 - factor) * np.array([LUMA] * 3)
+    return np.asarray(cv2.transform(picture, mixing))
+
+
+def shift_hue(picture: np.ndarray, turn: float) -> np.ndarray:
+    """Turn all hues by this part of the colour circle (0 to 1, either sign)."""
+    steps = round(turn * 256) % 256
+    if steps == 0:  # the way to hue and back would lose a grey level for nothing
+        return picture
+    hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+    hue[..., 0] += np.uint8(steps)  # wraps around, as hue does
+    return np.asarray(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB_FULL))
+
+
+def _mapped(picture: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Replace every grey level by its entry among 256 levels of any range."""
+    return np.asarray(cv2.LUT(picture, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))

@@ -1,0 +1,94 @@
+"""An image file with a mask file, and what the values of a mask mean in each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataloaders.images import read_image
+from utils.errors import InputError
+from utils.masks import VOID, read_mask
+
+MaskReader = Callable[[Path], np.ndarray]
+"""file to H×W uint8: ids, 0 background, 255 ignored"""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedImage:
+    """Two files: an image and its mask."""
+
+    image: Path
+    mask: Path
+    reader: MaskReader
+    dropped: tuple[int, ...] = ()
+    """ids that count as background"""
+
+    @property
+    def name(self) -> str:
+        """The image's path."""
+        return str(self.image)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """The image H×W×3 uint8 RGB and its mask H×W uint8.
+
+        Raises:
+            InputError: not readable, or image and mask differ in size.
+        """
+        image = read_image(self.image)
+        height, width = image.shape[:2]
+        mask = self.read_mask()
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{self.mask}: the mask is {mask.shape[1]}×{mask.shape[0]}, but {self.image} is {width}×{height}; "
+                "give a mask of the image's size"
+            )
+        return image, mask
+
+    def read_mask(self) -> np.ndarray:
+        """The mask alone."""
+        mask = self.reader(self.mask)
+        return np.where(np.isin(mask, self.dropped), np.uint8(0), mask) if self.dropped else mask
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Ids as they stand, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, the instances of PASCAL VOC.
+
+    Raises:
+        InputError: not a readable mask, or an id above 255.
+    """
+    mask = read_mask(path)
+    if mask.max(initial=0) > VOID:
+        raise InputError(f"{path}: holds the id {mask.max()}; number the objects of a training mask 1 to 254")
+    return mask.astype(np.uint8, copy=False)
+
+
+def read_ids_or_saliency(path: Path) -> np.ndarray:
+    """Ids; but 255, where it is the only value besides 0, is an object: a saliency set writes its one so."""
+    mask = read_ids(path)
+    if not ((mask > 0) & (mask < VOID)).any():
+        return (mask == VOID).astype(np.uint8)
+    return mask
+
+
+def read_one_object(path: Path) -> np.ndarray:
+    """All that is not 0 is one object: DAVIS 2016, whose first release writes 255."""
+    return (read_mask(path) > 0).astype(np.uint8)
+
+
+def read_saliency(path: Path) -> np.ndarray:
+    """Grey levels; the brighter half is one object. Colours are taken as their brightness.
+
+    Raises:
+        InputError: not readable.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such mask file; give a grey PNG, white where the object is")
+    try:
+        with Image.open(path) as image:
+            return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: not a readable mask ({error}); give a grey PNG") from error

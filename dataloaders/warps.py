@@ -1,0 +1,125 @@
+"""Maps that move a picture about. In their coordinates pixel (column, row) is the square up to (column+1, row+1)."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+FILL = (124, 116, 104)
+"""colour outside a picture: the ImageNet mean"""
+CONTROL_POINTS = 5
+"""control points of a thin-plate spline, along each side of the picture"""
+CONTROL_SHIFT = 0.02
+"""standard deviation of their shift, in parts of the picture's side"""
+SPLINE_CELLS = 24
+"""places along each side at which a spline is evaluated; it is smooth, so the rest is interpolated"""
+
+
+def translation(x: float, y: float) -> np.ndarray:
+    """3×3."""
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)
+
+
+def mirror(width: float) -> np.ndarray:
+    """3×3: left and right of a picture of this width change places."""
+    return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
+
+
+def random_affine(height: int, width: int, rng: Generator) -> np.ndarray:
+    """3×3: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift of up to a tenth, about the centre."""
+    angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
+    scale = rng.uniform(0.9, 1.1)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    slant = np.array([[1, shear, 0], [0, 1, 0], [0, 0, 1]])
+    shift = translation(rng.uniform(-0.1, 0.1) * width, rng.uniform(-0.1, 0.1) * height)
+    centre = translation(width / 2, height / 2)
+    return shift @ centre @ turn @ slant @ translation(-width / 2, -height / 2)
+
+
+def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, int]:
+    """Left, top, width and height of a rectangle of 0.8 to 1 of the area and a ratio of 3:4 to 4:3.
+
+    Where ten draws do not fit into the picture, as in very wide ones: the largest in the middle that has such a ratio.
+    """
+    narrow, wide = 3 / 4, 4 / 3
+    for _ in range(10):
+        area = rng.uniform(0.8, 1.0) * height * width
+        ratio = math.exp(rng.uniform(math.log(narrow), math.log(wide)))
+        columns, rows = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < columns <= width and 0 < rows <= height:
+            left, top = rng.integers(width - columns + 1), rng.integers(height - rows + 1)
+            return int(left), int(top), columns, rows
+    columns, rows = min(width, round(height * wide)), min(height, round(width / narrow))
+    return (width - columns) // 2, (height - rows) // 2, columns, rows
+
+
+def fit_box(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
+    """3×3: the box (left, top, width, height) becomes a square of ``crop`` pixels."""
+    left, top, columns, rows = box
+    return np.diag([crop / columns, crop / rows, 1.0]) @ translation(-left, -top)
+
+
+def warp_affine(
+    image: np.ndarray, mask: np.ndarray, move: np.ndarray, crop: int, *, border: int = cv2.BORDER_CONSTANT
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move a picture and its mask.
+
+    Args:
+        image: H×W×3 uint8.
+        mask: H×W uint8.
+        move: 3×3, from the picture to the result.
+        crop: side of the result in pixels.
+        border: what lies around the image, a border mode of OpenCV; around the mask lies background.
+
+    Returns:
+        crop×crop×3 uint8 and crop×crop uint8.
+    """
+    # OpenCV counts from the middle of the first pixel.
+    matrix = (translation(-0.5, -0.5) @ move @ translation(0.5, 0.5))[:2]
+    size = (crop, crop)
+    moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=border, borderValue=FILL)
+    return moved, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)
+
+
+def warp_spline(image: np.ndarray, mask: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Move a picture and its mask; each pixel of the result is taken from its place (crop×crop×2 float32)."""
+    columns, rows = cv2.split(places - np.float32(0.5))
+    moved = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=FILL)
+    return moved, cv2.remap(mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+
+def spline_places(
+    box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator
+) -> np.ndarray:
+    """Where the pixels of a crop come from when a random thin-plate spline bends the picture.
+
+    Args:
+        box: the part of the bent picture that becomes the crop.
+        shape: height and width of the picture.
+        crop: side of the crop in pixels.
+        rng: source of all randomness.
+
+    Returns:
+        crop×crop×2 float32: column and row in the picture.
+    """
+    from scipy.interpolate import RBFInterpolator
+
+    sides = np.array([shape[1], shape[0]], dtype=float)
+    line = np.linspace(0, 1, CONTROL_POINTS)
+    control = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    spline = RBFInterpolator(control, rng.normal(0, CONTROL_SHIFT, control.shape), kernel="thin_plate_spline")
+    cells = _middles(box, SPLINE_CELLS)
+    shifts = spline((cells / sides).reshape(-1, 2)).reshape(cells.shape) * sides
+    shifts = cv2.resize(shifts.astype(np.float32), (crop, crop), interpolation=cv2.INTER_CUBIC)
+    return _middles(box, crop).astype(np.float32) + shifts
+
+
+def _middles(box: tuple[int, int, int, int], count: int) -> np.ndarray:
+    """Column and row of the middles of count×count cells that fill a box: count×count×2."""
+    left, top, columns, rows = box
+    steps = (np.arange(count) + 0.5) / count
+    return np.stack(np.meshgrid(left + steps * columns, top + steps * rows), axis=-1)

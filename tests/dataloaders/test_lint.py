@@ -1,0 +1,280 @@
+"""What is found in a user's own folder before training."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.lint import gather, lint_folder
+from dataloaders.lint_files import Finding
+from utils.errors import InputError
+from utils.masks import write_mask
+
+SIZE = 24, 32
+
+
+def ids(*numbers):
+    """A mask with a square of each id."""
+    mask = np.zeros(SIZE, np.uint16)
+    for place, number in enumerate(numbers):
+        mask[2:6, 2 * place : 2 * place + 2] = number
+    return mask
+
+
+def add_frame(path, size=SIZE):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two videos of three frames with objects 1 and 2."""
+    for name in ("a", "b"):
+        for index in range(3):
+            add_frame(tmp_path / f"JPEGImages/{name}/{index:05d}.jpg")
+            write_mask(tmp_path / f"Annotations/{name}/{index:05d}.png", ids(1, 2))
+    return tmp_path
+
+
+def frame(root, index=1):
+    return root / f"JPEGImages/a/{index:05d}.jpg"
+
+
+def mask(root, index=1):
+    return root / f"Annotations/a/{index:05d}.png"
+
+
+def move(path, name):
+    path.rename(path.with_name(name))
+
+
+def test_a_good_folder_has_no_findings_and_is_counted(root):
+    report = lint_folder(root, "video")
+    assert report.findings == []
+    assert (report.units, report.frames, report.labelled, report.objects) == (2, 6, 6, 4)
+    assert dict(report.sizes) == {SIZE: 6}
+
+
+def test_frames_without_masks_are_counted_not_blamed(root):
+    mask(root, 2).unlink()
+    report = lint_folder(root, "video")
+    assert (report.findings, report.frames, report.labelled) == ([], 6, 5)
+
+
+SPOILED = {
+    "no masks at all": (
+        lambda root: shutil.rmtree(root / "Annotations"),
+        r"error .*/Annotations: no such folder; expected JPEGImages/<video>",
+    ),
+    "another case": (
+        lambda root: (root / "JPEGImages").rename(root / "jpegimages"),
+        r"error .*/JPEGImages: no such folder; rename jpegimages",
+    ),
+    "mask without frame": (
+        lambda root: frame(root).unlink(),
+        r"warning .*/Annotations/a/00001\.png: has no frame of this name",
+    ),
+    "mask of another size": (
+        lambda root: write_mask(mask(root), np.ones((5, 6))),
+        r"error .*a/00001\.png: is 6×5, but its frame is 32×24; give a mask",
+    ),
+    "frame of another size": (
+        lambda root: (add_frame(frame(root), (10, 12)), mask(root).unlink()),
+        r"error .*a/00001\.jpg: is 12×10, most frames of its video 32×24; give",
+    ),
+    "cut frame": (
+        lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-20]),
+        r"error .*a/00001\.jpg: cannot be read \(.*\); fetch or save it again",
+    ),
+    "frame filled up with zeros": (
+        lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
+        r"error .*a/00001\.jpg: cannot be read \(the JPEG has no end; it was cut off\); fetch or save it again",
+    ),
+    "cut mask": (
+        lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
+        r"error .*a/00001\.png: cannot be read \(.*\); fetch or save it again",
+    ),
+    "no picture": (
+        lambda root: mask(root).write_bytes(b"nonsense"),
+        r"error .*a/00001\.png: cannot be read \(.*\); fetch or save it again",
+    ),
+    "coloured mask": (
+        lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),
+        r"error .*a/00001\.png: has mode RGB, .*save it as palette",
+    ),
+    "jpeg inside": (
+        lambda root: Image.new("L", SIZE[::-1]).save(mask(root), format="JPEG"),
+        r"error .*a/00001\.png: is a JPEG file, which does not keep ids; save",
+    ),
+    "large id": (lambda root: write_mask(mask(root), ids(1, 2, 300)), r"error .*: holds the id 300; number"),
+    "blurred mask": (
+        lambda root: write_mask(mask(root), np.arange(24 * 32).reshape(SIZE) % 200),
+        r"warning .*a/00001\.png: holds more than 60 different values.*; save ids without smoothing",
+    ),
+    "empty first mask": (
+        lambda root: write_mask(mask(root, 0), ids()),
+        r"warning .*a/00000\.png: the first mask shows no object; let",
+    ),
+    "late id": (
+        lambda root: [write_mask(mask(root, i), ids(1, 2, 3, 4)) for i in (1, 2)],
+        r"warning .*a/00001\.png: id 3, 4 is not in the first mask, 00000\.png; right for .* had before$",
+    ),
+    "gap in ids": (
+        lambda root: [write_mask(mask(root, i), ids(1, 4)) for i in range(3)],
+        r"info .*a/00000\.png: ids of this video are 1, 4; .* scores want",
+    ),
+    "ignored pixels": (
+        lambda root: write_mask(mask(root), ids(1, 255)),
+        r"info .*a/00001\.png: 1 masks hold 255, .*; if it is an object, renumber it",
+    ),
+    "objects of 255": (
+        lambda root: [write_mask(mask(root, i), ids(255)) for i in range(3)],
+        r"error .*a/00000\.png: the masks of this video hold 0 and 255 only.*; write the object as 1",
+    ),
+    "many objects": (
+        lambda root: [write_mask(mask(root, i), ids(*range(1, 12))) for i in range(3)],
+        r"info .*: 11 objects in this video; each clip takes 10",
+    ),
+    "one frame": (
+        lambda root: [p.unlink() for i in (1, 2) for p in (frame(root, i), mask(root, i))],
+        r"warning .*JPEGImages/a: 1 frames, of which 1 have a mask.*; training takes videos with 2 masks",
+    ),
+    "first frame without mask": (
+        lambda root: mask(root, 0).unlink(),
+        r"info .*a/00000\.jpg: the first frame has no mask: fine in training",
+    ),
+    "other picture": (
+        lambda root: (root / "JPEGImages/a/x.bmp").touch(),
+        r"error .*x\.bmp: files ending in \.bmp are not read here; convert it to JPEG or PNG",
+    ),
+    "jpeg mask": (
+        lambda root: (root / "Annotations/a/x.jpg").touch(),
+        r"error .*x\.jpg: files ending in \.jpg are not read here; convert it to palette PNG",
+    ),
+    "other file": (
+        lambda root: (root / "JPEGImages/a/notes.txt").touch(),
+        r"warning .*notes\.txt: files ending in \.txt are not read here; remove it",
+    ),
+    "padding of a mask": (
+        lambda root: move(mask(root), "1.png"),
+        r"error .*Annotations/a/1\.png: is written unlike its frame 00001\.jpg; rename the mask to 00001\.png",
+    ),
+    "padding of a frame": (
+        lambda root: add_frame(root / "JPEGImages/a/1.jpg"),
+        r"warning .*a/1\.jpg: differs from 00001\.jpg only in zeros or case; remove one",
+    ),
+    "case of the ending": (
+        lambda root: move(mask(root), "00001.PNG"),
+        r"warning .*00001\.PNG: evaluation finds masks by the ending \.png only; rename it",
+    ),
+    "two endings": (
+        lambda root: add_frame(root / "JPEGImages/a/00001.png"),
+        r"warning .*00001\.png: has the name of 00001\.jpg; one is not used, remove it",
+    ),
+    "frames out of order": (
+        lambda root: [add_frame(root / f"JPEGImages/b/{name}.jpg") for name in ("x9", "x10")],
+        r"error .*b/x10\.jpg: frames are ordered by name, not by number.*; pad with zeros",
+    ),
+    "a stray frame": (
+        lambda root: add_frame(root / "JPEGImages/1.jpg"),
+        r"error .*JPEGImages/1\.jpg: a frame outside the folder of a video is not read; make",
+    ),
+    "a folder inside": (
+        lambda root: (root / "JPEGImages/a/inner").mkdir(),
+        r"warning .*a/inner: a folder inside a folder of files is not read; move",
+    ),
+    "masks of no video": (
+        lambda root: (root / "Annotations/c").mkdir(),
+        r"warning .*Annotations/c: masks without frames are not used; add .*JPEGImages/c",
+    ),
+    "a list of unknown names": (
+        lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").write_text("a\nzebra\n")),
+        r"error .*train\.txt: names zebra, which is not in .*; mend the list",
+    ),
+    "an empty list": (
+        lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").touch()),
+        r"error .*train\.txt: the list is empty; write one",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_each_fault_is_one_line_with_its_remedy(root, case):
+    spoil, wanted = SPOILED[case]
+    spoil(root)
+    findings = [str(finding) for finding in lint_folder(root, "video").findings]
+    assert len(findings) == 1, findings
+    assert re.match(wanted, findings[0]), findings[0]
+
+
+def test_a_folder_with_nothing_to_train_on_is_an_error(root):
+    for path in (root / "Annotations").rglob("*.png"):
+        path.unlink()
+    report = lint_folder(root, "video")
+    assert report.errors == 1
+    assert "nothing to train on; expected JPEGImages/<video>/00000.jpg" in str(report.findings[0])
+    assert [finding.level for finding in report.findings] == ["error", "warning", "warning"]
+
+
+def test_quick_reads_sizes_but_neither_ids_nor_to_the_end(root):
+    write_mask(mask(root, 0), ids())
+    frame(root).write_bytes(frame(root).read_bytes()[:-20])
+    report = lint_folder(root, "video", decode=False)
+    assert (report.findings, report.objects, dict(report.sizes)) == ([], None, {SIZE: 6})
+    write_mask(mask(root), np.ones((5, 6)))
+    assert lint_folder(root, "video", decode=False).errors == 1
+
+
+def test_single_images_are_judged_one_by_one(root):
+    write_mask(mask(root, 0), ids())
+    write_mask(mask(root, 1), ids(255))
+    write_mask(mask(root, 2), ids(7, 9, 255))
+    add_frame(root / "JPEGImages/a/other.jpg", (10, 12))
+    write_mask(root / "Annotations/a/other.png", np.ones((10, 12)))
+    report = lint_folder(root, "static")
+    assert [str(finding).split(": ", 1)[1].split(";")[0] for finding in report.findings] == [
+        "shows no object and teaches nothing",
+        "holds 0 and 255 only",
+        "pixels of 255 are left out of the loss",
+    ]
+    assert (report.units, report.frames, report.objects) == (2, 7, 10)
+
+
+def test_single_images_taken_for_a_video_are_told_apart(root):
+    for side in range(10, 20):
+        add_frame(root / f"JPEGImages/a/{side:05d}.jpg", (side, side))
+    (finding,) = lint_folder(root, "video").findings
+    assert "frames of 11 sizes" in str(finding)
+    assert "kind static" in str(finding)
+
+
+def test_loose_images_are_a_set(tmp_path):
+    add_frame(tmp_path / "JPEGImages/x.jpg")
+    write_mask(tmp_path / "Annotations/x.png", ids(1))
+    report = lint_folder(tmp_path, "static")
+    assert (report.findings, report.units, report.labelled) == ([], 1, 1)
+
+
+def test_videos_below_a_resolution_are_found(root):
+    for name in ("JPEGImages", "Annotations"):
+        (root / name).rename(root / "x")
+        (root / name).mkdir()
+        (root / "x").rename(root / name / "480p")
+    assert (lint_folder(root, "video").findings, lint_folder(root, "video").units) == ([], 2)
+
+
+def test_warnings_of_one_folder_are_one_line_and_errors_are_not(tmp_path):
+    folders = [tmp_path / "a" / str(n) for n in range(3)] + [tmp_path / "b" / "x"]
+    lines = [str(finding) for finding in gather(Finding("warning", path, "w; do") for path in folders)]
+    assert [line.endswith("w; do (2 more in this folder)") for line in lines] == [True, False]
+    assert len(gather(Finding("error", path, "w; do") for path in folders)) == 4
+
+
+def test_a_missing_folder_is_bad_input(tmp_path):
+    with pytest.raises(InputError, match="nowhere: no such folder; give the folder"):
+        lint_folder(tmp_path / "nowhere", "video")

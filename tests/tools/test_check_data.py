@@ -1,0 +1,68 @@
+"""The tool that looks through a folder before training."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataloaders.sequences import list_frames
+from tests.shared import SHARED, needs_data
+from tools.check_data import main
+from utils.masks import write_mask
+
+SAMPLE = Path("datasets/sample")
+
+
+def test_the_shipped_sample_is_clean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(SAMPLE), "--no-progress"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    rows = dict(line.split("  ", 1) for line in output.out.splitlines())
+    assert {name: value.strip() for name, value in rows.items()} == {
+        "videos": "1",
+        "frames": "40",
+        "labelled frames": "40",
+        "objects": "4",
+        "sizes": "854×480 (40)",
+        "errors": "0",
+        "warnings": "0",
+    }
+
+
+def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "JPEGImages").mkdir()
+    for index, path in enumerate(list_frames(SAMPLE / "JPEGImages/480p/shapes")[:2]):
+        target = tmp_path / "JPEGImages" / "clip" / path.name
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        write_mask(tmp_path / "Annotations/clip" / f"{path.stem}.png", np.ones((480, 854 - index)))
+    assert main([str(tmp_path), "--quick", "--workers", "1"]) == 1
+    output = capsys.readouterr()
+    lines = output.out.splitlines()
+    assert lines[0].startswith(
+        f"error {tmp_path}/Annotations/clip/00001.png: is 853×480, but its frame is 854×480;"
+    )
+    assert "objects          not read (--quick)" in lines
+    assert "file" in output.err  # the bar
+
+
+@pytest.mark.parametrize(
+    "options", [["nowhere"], ["datasets/sample", "--workers", "0"], ["datasets", "--kind", "x"]]
+)
+def test_bad_usage_gives_status_2_and_one_line(options: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "tools/check_data.py", *options], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("folder", "kind"), [("mini/pairs", "video"), ("mini/davis16", "video"), ("DAVIS", "video")]
+)
+def test_real_sets_have_no_errors(folder: str, kind: str) -> None:
+    assert main([str(SHARED / "data" / folder), "--kind", kind, "--quick", "--no-progress"]) == 0

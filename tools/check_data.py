@@ -1,0 +1,69 @@
+"""Look through a folder of your own before training on it: ``python tools/check_data.py FOLDER --kind video``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dataloaders.lint import LintReport, lint_folder
+from utils.cli import Parser, command
+
+MOST_SIZES = 5
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print what is wrong and how much data there is; returns 1 if there are errors."""
+    args = parse(argv)
+    report = lint_folder(
+        args.root, args.kind, decode=not args.quick, workers=args.workers, progress=not args.no_progress
+    )
+    for finding in report.findings:
+        print(finding)
+    print(summary(report, args.kind))
+    return 1 if report.errors else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="check_data.py", description="Check a folder of frames and masks before training.")
+    parser.add_argument("root", type=Path, help="the folder with JPEGImages/ and Annotations/")
+    parser.add_argument(
+        "--kind",
+        choices=("video", "static"),
+        default="video",
+        help="video: a folder of frames for each video; static: single images (default: video)",
+    )
+    parser.add_argument("--quick", action="store_true", help="read sizes only: finds no broken files, no ids")
+    cores = min(os.cpu_count() or 1, 8)
+    parser.add_argument("--workers", type=int, default=cores, help=f"threads (default here: {cores})")
+    parser.add_argument("--no-progress", action="store_true", help="no bar")
+    args = parser.parse_args(argv)
+    if args.workers < 1:
+        parser.error(f"--workers {args.workers}: must be at least 1")
+    return args
+
+
+def summary(report: LintReport, kind: str) -> str:
+    """A table of counts."""
+    sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MOST_SIZES)]
+    if len(report.sizes) > MOST_SIZES:
+        sizes.append(f"and {len(report.sizes) - MOST_SIZES} others")
+    frames = "frames" if kind == "video" else "images"
+    rows = {
+        "videos" if kind == "video" else "sets": str(report.units),
+        frames: str(report.frames),
+        f"labelled {frames}": str(report.labelled),
+        "objects": "not read (--quick)" if report.objects is None else str(report.objects),
+        "sizes": ", ".join(sizes) or "none",
+        "errors": str(report.errors),
+        "warnings": str(sum(finding.level == "warning" for finding in report.findings)),
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
