@@ -7,11 +7,12 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+from configs.schema import MemoryConfig
 from engine.advance import advance, one_hot, refer
 from engine.losses import frame_loss
-from engine.memory import MemoryBank
+from engine.memory import MemoryBank, build_policy
 from networks.vos_model import Features, VOSModel
 
 
@@ -92,6 +93,34 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Less
         advance(model, [bank], frames[index], partial(feedback, index))
     stacked = torch.stack(losses)
     return ClipLosses(stacked[0], stacked[1:], predictions)
+
+
+class ClipLearner(nn.Module):
+    """A model's whole pass over a batch of clips as one ``forward``, which is what DDP can wrap."""
+
+    def __init__(self, model: VOSModel, memory: MemoryConfig) -> None:
+        super().__init__()
+        self.model = model
+        self.memory = memory
+
+    def forward(self, clip: ClipBatch, lesson: Lesson, reference_weight: float) -> tuple[Tensor, ClipLosses]:
+        """The loss to learn from, a scalar, and what it is made of."""
+        bank = MemoryBank(build_policy(self.memory, training=True), self.memory.short_term_skip)
+        losses = clip_losses(self.model, bank, clip, lesson)
+        return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
+
+
+def mean_iou(prediction: Tensor, truth: Tensor, objects: list[int]) -> float:
+    """Mean IoU of each sample's objects 1 to n, then of the samples that have any: B×H×W labels; 0 to 1, or nan."""
+    scores = []
+    for own, true, count in zip(prediction, truth, objects, strict=True):
+        if count:
+            ids = torch.arange(1, count + 1, device=own.device)[:, None, None]
+            predicted, labelled = own == ids, true == ids
+            intersection = (predicted & labelled).sum((1, 2))
+            union = (predicted | labelled).sum((1, 2))
+            scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())
+    return sum(scores) / len(scores) if scores else float("nan")
 
 
 def _losses(logits: list[Tensor], labels: Tensor, hardest: int, align_corners: bool) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import nn
 
 NO_DECAY = ("relative_position_bias_table", "position_value", "conv_out")
@@ -9,13 +11,29 @@ NO_DECAY = ("relative_position_bias_table", "position_value", "conv_out")
 
 
 def learning_rate(
-    step: int, total: int, *, peak: float, final: float, warmup: float = 0.05, power: float = 0.9
+    step: int,
+    total: int,
+    *,
+    peak: float,
+    final: float,
+    warmup: float = 0.05,
+    power: float = 0.9,
+    cosine: bool = False,
+    restarts: int = 1,
 ) -> float:
-    """Rises linearly from ``final`` to ``peak`` over ``warmup`` of the steps, then falls back as a power."""
-    ramp = warmup * total
+    """Rises linearly from ``final`` to ``peak`` over ``warmup`` of the steps, then falls back to it.
+
+    It falls as a power of what is left, or along half a cosine; ``restarts`` shorter schedules may follow one another.
+    """
+    ramp = warmup * total / restarts
+    if restarts > 1:
+        total = math.ceil(total / restarts)
+        step %= total
     if step < ramp:
         return final + (peak - final) * step / ramp
-    return final + (peak - final) * (1 - (step - ramp) / (total - ramp + 1)) ** power
+    done = (step - ramp) / (total - ramp + 1)
+    left = (math.cos(math.pi * done) + 1) / 2 if cosine else (1 - done) ** power
+    return final + (peak - final) * left
 
 
 def reference_loss_weight(step: int, total: int, until: float) -> float:

@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-import logging
+from dataclasses import replace
 
 import numpy as np
-import torch
 
 from configs.schema import Config
-from dataloaders.clips import read_split
-from dataloaders.images import read_image
-from dataloaders.mixture import data_root
-from dataloaders.sequences import Video, read_video
+from dataloaders.labelled import LabelledVideo, VideoSet
+from dataloaders.training_sets import data_root, open_set
 from engine.tracker import Tracker
 from evaluation.davis import SequenceScores, annotation_labels, score_labels
 from evaluation.tables import scores_table
 from networks.vos_model import VOSModel
-from utils.masks import read_mask
+from utils.distributed import World
+from utils.errors import InputError
 
-log = logging.getLogger(__name__)
 
-
-def validation_videos(config: Config) -> list[Video]:
-    """The videos of ``data.validation``.
+def validation_videos(config: Config) -> list[LabelledVideo]:
+    """The videos of ``data.validation``, of the split val unless another is named.
 
     Raises:
-        InputError: a folder or list is missing, or data.root is not set.
+        InputError: a folder or list is missing, single images, or data.root is not set.
     """
-    videos = []
+    videos: list[LabelledVideo] = []
     for source in config.data.validation:
-        folder = data_root(config.data) / source.path
-        names = read_split(folder / "ImageSets" / f"{source.split or 'val'}.txt")
-        videos += [
-            read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name) for name in names
-        ]
+        opened = open_set(data_root(config.data), replace(source, split=source.split or "val"))
+        if not isinstance(opened, VideoSet):
+            raise InputError(f"data.validation: {source.path} holds single images; give kinds of video alone")
+        videos += opened.videos
     return videos
 
 
-def validate(
-    model: VOSModel, config: Config, videos: list[Video], device: str | torch.device
-) -> dict[str, float]:
-    """Track and score ``videos`` by the DAVIS 2017 rules; J, F and J&F in percent over all objects."""
+def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world: World) -> dict[str, float]:
+    """Track and score ``videos`` by the DAVIS 2017 rules, shared out over the ranks, which all call it.
+
+    Returns:
+        J, F and J&F in percent over all objects.
+    """
     training = model.training
-    tracker = Tracker(model, config, device=device)
-    scores = {video.name: _score(tracker, video) for video in videos}
+    tracker = Tracker(model, config, device=world.device)
+    numbers = range(world.rank, len(videos), world.ranks)
+    own = {number: _score(tracker, videos[number]) for number in numbers}
     model.train(training)
-    table = scores_table(scores)
-    log.info("validation: J&F %.1f", table["J&F"])
+    scores = {number: score for part in world.gather(own) for number, score in part.items()}
+    table = scores_table({f"{number} {video.name}": scores[number] for number, video in enumerate(videos)})
     return {name: table[name] for name in ("J&F", "J", "F")}
 
 
-def _score(tracker: Tracker, video: Video) -> SequenceScores:
+def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
     """Track one video in memory and score it."""
     tracker.reset()
-    truth = [annotation_labels(read_mask(path)) for path in video.annotations]
+    truth: list[np.ndarray] = []
     predictions: list[np.ndarray] = []
-    for index, path in enumerate(video.frames):
-        predictions.append(tracker.step(read_image(path), truth[0] if index == 0 else None).labels)
+    for frame in video.frames:
+        image, mask = frame.read()
+        truth.append(annotation_labels(mask))
+        predictions.append(tracker.step(image, truth[0] if len(truth) == 1 else None).labels)
     return score_labels(truth, predictions)

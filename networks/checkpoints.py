@@ -56,6 +56,23 @@ def load_checkpoint(
     return model.eval(), settings
 
 
+def load_weights(model: VOSModel, path: Path, name: str) -> None:
+    """Load a checkpoint of either kind into a model that is there, strictly.
+
+    Args:
+        model: changes in place.
+        path: as for `load_checkpoint`.
+        name: what the model is called in messages.
+
+    Raises:
+        InputError: missing, truncated or foreign file, another architecture.
+    """
+    state = read_weights(path)
+    if is_official(state):
+        state = from_official(state, model)
+    _load_strictly(model, state, path, name)
+
+
 def read_settings(path: Path, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
     """The settings that `load_checkpoint` would use, without building a model.
 

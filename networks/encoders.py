@@ -10,8 +10,11 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
+from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
+from torchvision.models.mobilenetv2 import InvertedResidual
+from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from networks.swin import SwinBase
@@ -116,6 +119,10 @@ ENCODERS: dict[str, type[nn.Module]] = {
 }
 
 
+REPEATED = (InvertedResidual, Bottleneck, SwinTransformerBlock)
+"""what encoders are made of"""
+
+
 def build_encoder(name: str) -> nn.Module:
     """The encoder called ``name``, randomly initialised.
 
@@ -132,6 +139,12 @@ def freeze_stages(encoder: nn.Module, count: int) -> None:
     stages: list[nn.Module] = encoder.stages  # type: ignore[assignment]
     for stage in stages[:count]:
         stage.requires_grad_(False)
+
+
+def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
+    """The blocks that an encoder repeats and that are trained: where activations may be computed twice."""
+    blocks = [module for module in encoder.modules() if isinstance(module, REPEATED)]
+    return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
 
 
 def torchvision_weights(name: str) -> dict[str, Tensor]:

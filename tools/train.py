@@ -1,30 +1,57 @@
-"""Train a model: ``python tools/train.py --config configs/recipes/mini.yaml data.root=FOLDER``."""
+"""Train a model: ``python tools/train.py --config configs/recipes/mini.yaml data.root=FOLDER``.
+
+On several GPUs or machines: ``torchrun --nproc-per-node 4 tools/train.py --device cuda --config ...``.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from configs.load import load_config, to_yaml
 from configs.options import add_config_options
-from engine.trainer import train
+from engine.rehearsal import rehearse
+from engine.trainer import Trained, train
 from utils.cli import Parser, command
+from utils.distributed import open_world
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     parser = Parser(prog="train.py", description="Train a model through the phases of a recipe.")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--resume", action="store_true", help="go on from the last saved state")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; under torchrun each rank takes a GPU")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest saved state")
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="run two steps of each phase, write nothing, and say what the whole run would take",
+    )  # fmt: skip
     add_config_options(parser)
     args = parser.parse_args(argv)
     config = load_config(args.config or "configs/recipes/mini.yaml", args.overrides)
     if args.print_config:
         print(to_yaml(config), end="")
         return 0
-    final = train(config, device=args.device, resume=args.resume)
-    print(f"trained weights: {final}")
-    return 0
+    with open_world(args.device) as world:
+        if not world.lead:
+            logging.getLogger().setLevel(logging.ERROR)
+        if args.dry_run:
+            report = rehearse(config, world)
+            print(report if world.lead else "", end="")
+            return 0
+        trained = train(config, world, resume=args.resume)
+        return summarise(trained) if world.lead else 0
+
+
+def summarise(trained: Trained) -> int:
+    """Say where the weights are and what could not be read; returns the exit status."""
+    print(f"trained weights: {trained.checkpoint}")
+    if not trained.replaced:
+        return 0
+    print(f"{len(trained.replaced)} items could not be read; others took their place:", file=sys.stderr)
+    for sentence, count in sorted(trained.replaced.items()):
+        print(f"  {sentence} (drawn {count} times)", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pytest
 
 from engine.tracker import Tracker
 from tests.engine.small_model import build
+from tests.engine.tiny_recipes import draw_sets, tiny_recipe
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +22,19 @@ def models():
 @pytest.fixture
 def tracker(models):
     return Tracker(*models["aott"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two drawn videos of three frames, read only."""
+    return draw_sets(tmp_path_factory.mktemp("sets"))
+
+
+@pytest.fixture
+def recipe(tmp_path, data):
+    """Makes the settings of a run that writes to a folder of its own."""
+
+    def make(output, *phases, overrides=()):
+        return tiny_recipe(tmp_path, data, output, *phases, overrides=overrides)
+
+    return make

@@ -7,7 +7,7 @@ import torch
 
 from configs.schema import MemoryConfig
 from engine.memory import EveryNthFrame, FirstFrame, MemoryBank, build_policy
-from networks.lstt import KeyValue
+from networks.block import BlockMemory, KeyValue
 
 TOKENS, DIM, BATCH = 6, 4, 2
 
@@ -15,9 +15,8 @@ TOKENS, DIM, BATCH = 6, 4, 2
 def frame(number, blocks=2):
     """A frame's memory whose every entry is its number, plus a tenth per block."""
     value = torch.full((BATCH, TOKENS, 8), -number - 1.0)
-    return [
-        [KeyValue(torch.full((BATCH, TOKENS, DIM), number + block / 10), value) for block in range(blocks)]
-    ]
+    keys = (torch.full((BATCH, TOKENS, DIM), number + block / 10) for block in range(blocks))
+    return [[BlockMemory(KeyValue(key, value), KeyValue(key, value)) for key in keys]]
 
 
 def filled(policy, frames, skip=1, references=(0,)):
@@ -93,16 +92,32 @@ def test_the_batch_axis_is_kept():
     assert filled(EveryNthFrame(2), 5).read()[0][0].long.value.shape == (BATCH, 3 * TOKENS, 8)
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_dropped_frame_leaves_every_stage_whatever_its_number_of_tokens(place):
+    bank = MemoryBank(EveryNthFrame(1))
+    for number in range(4):
+        coarse, fine = frame(number), frame(number, blocks=1)
+        long = KeyValue(*(x[:, ::3] for x in fine[0][0].long))
+        (bank.add if number else bank.add_reference)([*coarse, [BlockMemory(long, fine[0][0].short)]])
+    bank.drop(place)
+    kept = [number for number in range(4) if number != place]
+    assert bank.frames == kept
+    assert long_frames(bank) == kept
+    assert long_frames(bank, block=1) == kept
+    assert bank.read()[1][0].long.key[0, ::2, 0].tolist() == kept
+    assert bank.read()[1][0].short.key.shape[1] == TOKENS
+
+
 def test_gradients_flow_through_memory():
     bank = MemoryBank(EveryNthFrame(1))
     first, second = frame(0), frame(1)
     for memory in (first, second):
-        memory[0][0].key.requires_grad_()
+        memory[0][0].long.key.requires_grad_()
     bank.add_reference(first)
     bank.add(second)
     bank.read()[0][0].long.key.sum().backward()
     assert all(
-        torch.equal(memory[0][0].key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
+        torch.equal(memory[0][0].long.key.grad, torch.ones(BATCH, TOKENS, DIM)) for memory in (first, second)
     )
 
 

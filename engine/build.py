@@ -1,0 +1,72 @@
+"""The model that a run trains: its first weights, what is frozen, how it computes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from configs.schema import Config, ModelConfig
+from configs.training import TrainConfig
+from networks.checkpoints import load_weights, read_settings, read_weights
+from networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
+from networks.official import load_encoder_weights
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+
+
+def build_model(config: Config) -> VOSModel:
+    """The model with the weights that training starts from; frozen encoder stages do not require gradients.
+
+    Raises:
+        InputError: weights that are missing or do not fit.
+    """
+    model = VOSModel(config.model)
+    settings = config.train
+    if settings.start_from is not None:
+        path = Path(settings.start_from)
+        if path.suffix == ".safetensors" and architecture(read_settings(path)) != architecture(config):
+            raise InputError(f"train.start_from={path}: holds another architecture than this recipe; see base=")
+        load_weights(model, path, config.name)
+    elif settings.encoder_weights is not None:
+        load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
+    freeze_stages(model.encoder, settings.freeze_encoder_stages)
+    set_computation(model, settings)
+    return model
+
+
+def architecture(config: Config) -> ModelConfig:
+    """What weights depend on: the model's settings but for those that only training looks at."""
+    stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
+    return replace(config.model, stages=stages)
+
+
+def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
+    """ImageNet weights from a file, or from torchvision's download."""
+    try:
+        weights = torchvision_weights(name) if source == "torchvision" else read_weights(Path(source))
+        missing = load_encoder_weights(encoder, weights)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"train.encoder_weights={source}: cannot be loaded ({reason}); give a file of {name} weights, "
+            "'torchvision', or null"
+        ) from error
+    if missing:
+        raise InputError(
+            f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}"
+        )
+
+
+def set_computation(model: VOSModel, settings: TrainConfig) -> None:
+    """Checkpointed encoder activations and compiled parts, if ``settings`` ask for them; weights stay as they are."""
+    if settings.checkpoint_activations:
+        for block in repeated_blocks(model.encoder):
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+    if settings.compile:
+        blocks = [block for stage in model.stages for block in stage.blocks]
+        for module in (model.encoder, *blocks, model.decoder):
+            module.compile(dynamic=False)

@@ -1,0 +1,96 @@
+"""The log of a training run, ``log.jsonl``: a line of JSON for every event, valid in any JSON reader."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from utils.files import atomic_path
+
+Line = dict[str, Any]
+
+
+def read_lines(log: Path) -> list[Line]:
+    """All lines in order; what is no JSON object, such as the half line of a killed run, is left out."""
+    return [line for _, line in _parsed(log)]
+
+
+def append_line(log: Path, line: Line) -> None:
+    """Write ``line`` at the end; numbers that are not finite become null.
+
+    Raises:
+        OSError: the log cannot be written.
+    """
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(_plain(line), allow_nan=False, default=str) + "\n")
+
+
+def phase_starts(lines: list[Line]) -> dict[str, int]:
+    """How many steps were done before each phase, with phases in the order in which they first appear."""
+    lengths: dict[str, int] = {}
+    for line in filter(has_place, lines):
+        lengths[line["phase"]] = max(lengths.get(line["phase"], 0), line["step"])
+    starts, done = {}, 0
+    for phase, length in lengths.items():
+        starts[phase] = done
+        done += length
+    return starts
+
+
+def undo(log: Path, phase: str, step: int) -> None:
+    """Take out what a killed run wrote after ``step`` of ``phase``: what follows will write it again.
+
+    The lines that go are appended to ``log.dropped.jsonl``. Lines without a phase and step stay.
+
+    Raises:
+        InputError: the log cannot be written.
+    """
+    if not log.is_file():
+        return
+    parsed = _parsed(log)
+    names = list(phase_starts([line for _, line in parsed]))
+    later = names[names.index(phase) + 1 :] if phase in names else []
+
+    def undone(line: Line) -> bool:
+        return has_place(line) and (
+            line["phase"] in later or (line["phase"] == phase and line["step"] > step)
+        )
+
+    kept = "".join(text + "\n" for text, line in parsed if not undone(line))
+    if kept == log.read_text(encoding="utf-8", errors="replace"):
+        return
+    with atomic_path(log) as temporary:
+        temporary.write_text(kept, encoding="utf-8")
+        with log.with_suffix(".dropped.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(text + "\n" for text, line in parsed if undone(line))
+
+
+def _parsed(log: Path) -> list[tuple[str, Line]]:
+    """The lines that hold a JSON object, as text and as what it says."""
+    parsed = []
+    for text in log.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            parsed.append((text, line))
+    return parsed
+
+
+def has_place(line: Line) -> bool:
+    """Whether the line belongs to a step of a phase."""
+    return isinstance(line.get("phase"), str) and isinstance(line.get("step"), int)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: numbers of numpy and torch as Python's, null for those that are not finite."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,134 @@
+"""A dry run: everything is built, two steps of each phase are run, nothing is written."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from configs.published import resolve_training
+from configs.schema import Config
+from dataloaders.mixture import Mixture, clip_loader, describe
+from engine.build import build_model
+from engine.clip_training import ClipLearner
+from engine.phase_loop import Awaited, wrap
+from engine.run_state import Run
+from engine.trainer import begin_phase, open_phases
+from engine.training_step import train_step
+from engine.validation import validation_videos
+from networks.vos_model import VOSModel
+from utils.distributed import World
+from utils.files import require_writable
+
+GIB = 2**30
+CLIPS = 8
+"""clips made to time the data alone"""
+STEPS = 2
+"""steps run of each phase; the last one is timed"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What two steps of a phase showed."""
+
+    seconds: float
+    """of the second step"""
+    waited: float
+    """of those, waiting for data"""
+    loss: float
+    clips_per_second: float
+    """that one worker process can make"""
+
+
+def rehearse(config: Config, world: World) -> str:
+    """Build all of a run, try two steps of each phase and write the report on what the whole would take.
+
+    Raises:
+        InputError: whatever `engine.trainer.train` would raise before its first step.
+    """
+    config = resolve_training(config)
+    output = require_writable(Path(str(config.train.output)))
+    mixtures = open_phases(config)
+    videos = validation_videos(config)
+    model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lines = [_model_line(config, model, world), *_data_lines(mixtures)]
+    hours = 0.0
+    run: Run | None = None
+    for index, mixture in mixtures.items():
+        run = begin_phase(config, world, index, mixture.phase, model)
+        tried = _try_steps(config, run, mixture)
+        taken = mixture.phase.steps * tried.seconds / 3600
+        hours += taken
+        lines += _phase_lines(mixture, tried, taken, world)
+    assert run is not None
+    state = _state_bytes(run) * config.train.keep / GIB
+    lines += [
+        f"validation: {len(videos)} videos, {sum(len(video.frames) for video in videos)} frames each time",
+        f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
+        f"disk: {state:.2f} GiB of saved states in {output}",
+        f"time: {hours:.1f} hours without validation",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _try_steps(config: Config, run: Run, mixture: Mixture) -> Tried:
+    """Run the first steps of a phase."""
+    world = run.world
+    mixture = replace(mixture, phase=replace(mixture.phase, steps=max(STEPS, 1)))
+    learner = wrap(ClipLearner(run.model, config.memory), world)
+    batches = Awaited(
+        clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=config.train.accumulate)
+    )
+    begin = time.perf_counter()
+    for index in range(CLIPS):
+        mixture[index]
+    rate = CLIPS / (time.perf_counter() - begin)
+    seconds = waited = loss = 0.0
+    for _ in range(STEPS):
+        begin, before = time.perf_counter(), batches.seconds
+        loss = train_step(config, run, learner, batches).loss
+        seconds, waited = time.perf_counter() - begin, batches.seconds - before
+    return Tried(seconds, waited, loss, rate)
+
+
+def _phase_lines(mixture: Mixture, tried: Tried, hours: float, world: World) -> list[str]:
+    """What a phase would take, and whether its data keep up."""
+    phase, workers = mixture.phase, mixture.data.workers
+    needed = phase.batch / world.ranks / tried.seconds
+    return [
+        f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {tried.seconds:.2f} s a step "
+        f"({tried.waited:.2f} s waiting for data), {hours:.1f} hours; loss {tried.loss:.3f}",
+        f"{phase.name}: a rank takes {needed:.1f} clips/s, one process makes {tried.clips_per_second:.1f}, "
+        f"data.workers is {workers}",
+    ]
+
+
+def _model_line(config: Config, model: VOSModel, world: World) -> str:
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad) / 1e6
+    total = sum(weight.numel() for weight in model.parameters()) / 1e6
+    return (
+        f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {config.train.precision} on "
+        f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} parts"
+    )
+
+
+def _data_lines(mixtures: dict[int, Mixture]) -> list[str]:
+    return [f"{mixture.phase.name}: {line}" for mixture in mixtures.values() for line in describe(mixture)]
+
+
+def _state_bytes(run: Run) -> int:
+    """Size of a saved state: weights, their average, and two moments per trained weight."""
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in run.model.state_dict().values())
+    return weights + 3 * sum(tensor.numel() * tensor.element_size() for tensor in run.ema.shadow.values())
+
+
+def _peak_bytes(device: torch.device) -> int:
+    """The most memory used so far: the GPU's, or this process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,101 @@
+"""Several ranks on this machine's CPU, as torchrun starts them, against one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.run_state import saved_states
+from tests.engine.tiny_recipes import EXACT, steady_phase, write_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = str(ROOT / "tools" / "train.py")
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **more}
+
+
+def losses(output: Path) -> list[float]:
+    lines = [json.loads(line) for line in (output / "log.jsonl").read_text().splitlines()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+@pytest.fixture
+def recipe_file(tmp_path, data):
+    def make(output, **options):
+        return write_recipe(tmp_path, data, output, steady_phase(**options))
+
+    return make
+
+
+def free_port() -> str:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return str(server.getsockname()[1])
+
+
+def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
+    two, one = recipe_file("two", steps=5), recipe_file("one", steps=5)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    port = ["--master-port", free_port()]
+    for command in (
+        [*torchrun, *port, TRAIN, "--config", str(two), *EXACT],
+        [sys.executable, TRAIN, "--config", str(one), *EXACT],
+    ):
+        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("trained weights") == 1  # the lead speaks for all
+    # Sums of float32 in another order; 5e-7 was seen.
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
+
+
+@pytest.mark.slow  # starts three processes and lets one die
+def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(recipe_file, tmp_path):
+    file, port = recipe_file("run", steps=400), free_port()
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, TRAIN, "--config", str(file), *EXACT],
+            env=environment(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+                            MASTER_PORT=port),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 240
+    while not (log.is_file() and '"step": 3' in log.read_text()):
+        assert time.monotonic() < deadline, "no third step"
+        assert all(rank.poll() is None for rank in ranks), "a rank ended early"
+        time.sleep(0.2)
+    ranks[1].send_signal(signal.SIGKILL)
+    _, message = ranks[0].communicate(timeout=240)
+    ranks[1].communicate()
+    assert ranks[0].returncode == 1
+    assert "stopped: the ranks lost one another" in message
+    assert "Traceback" not in message
+    (state,) = saved_states(tmp_path / "run")
+    step = int(state.stem.rsplit("_", 1)[-1])
+    assert step >= 3
+    command = [sys.executable, TRAIN, "--config", str(file), "--resume", *EXACT,
+               f"train.phases.0.steps={step + 1}"]  # fmt: skip
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(losses(tmp_path / "run")) == step + 1
+
+
+def test_a_batch_that_ranks_cannot_share_is_one_sentence(recipe_file):
+    file = recipe_file("run", steps=1)
+    command = [sys.executable, TRAIN, "--config", str(file), "train.accumulate=3"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "train.phases.batch" in done.stderr

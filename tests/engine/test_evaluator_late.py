@@ -1,0 +1,81 @@
+"""Evaluation runs where objects come late, and not every frame's result is wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dataloaders.datasets import open_dataset
+from engine.evaluator import EvaluationReport, evaluate
+from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
+from utils.masks import read_mask
+
+
+class PaintingTracker:
+    """Repeats what it was given, later masks over earlier ones; notes the ids of every call."""
+
+    def reset(self) -> None:
+        self.given: list[list[int] | None] = []
+        self.labels: np.ndarray | None = None
+
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: tuple[int, int]
+    ) -> SimpleNamespace:
+        self.given.append(None if mask is None else np.unique(mask).tolist())
+        if self.labels is None:
+            self.labels = np.zeros(frame.shape[:2], np.uint8)
+        if mask is not None:
+            self.labels = np.where(mask > 0, mask, self.labels)
+        return SimpleNamespace(labels=self.labels)
+
+
+def run(
+    name: str, root: Path, split: str = "val", **options: bool
+) -> tuple[PaintingTracker, EvaluationReport]:
+    """Evaluate the first video of a data set."""
+    tracker = PaintingTracker()
+    videos = open_dataset(name, root, split, **options)[:1]
+    return tracker, evaluate(tracker, videos, root / "results", progress=False)
+
+
+def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path: Path) -> None:
+    make_youtubevos(tmp_path)
+    tracker, report = run("youtubevos2019", tmp_path)
+    assert report.failures == {}
+    assert tracker.given == [[0, 2, 5], None, [0, 3], None, None, None]
+
+
+def test_of_labels_that_show_all_objects_only_the_new_one_is_given(tmp_path: Path) -> None:
+    make_lvos(tmp_path)
+    tracker, _ = run("lvosv2", tmp_path)
+    assert tracker.given == [[0, 1], None, None, [0, 2], None, None, None, None]
+
+
+def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path: Path) -> None:
+    make_folder(tmp_path)
+    tracker = PaintingTracker()
+    evaluate(
+        tracker, open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "results", progress=False
+    )
+    assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
+
+
+def test_before_the_first_object_all_is_background_and_then_its_mask_is_the_result(tmp_path: Path) -> None:
+    make_lvos(tmp_path)
+    videos = open_dataset("lvosv2", tmp_path)[1:]
+    evaluate(PaintingTracker(), videos, tmp_path / "results", progress=False)
+    results = [read_mask(tmp_path / "results" / "d83wYdy0" / f"{stem}.png") for stem in videos[0].results]
+    assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
+    np.testing.assert_array_equal(results[2], read_mask(videos[0].masks[2]))
+
+
+@pytest.mark.parametrize(("name", "make"), [("youtubevos2019", make_youtubevos), ("vost", make_vost)])
+def test_of_all_frames_only_the_wanted_results_are_written(name: str, make, tmp_path: Path) -> None:
+    make(tmp_path)
+    tracker, report = run(name, tmp_path, all_frames=True)
+    video = open_dataset(name, tmp_path, all_frames=True)[0]
+    assert len(tracker.given) == len(video.frames) > len(video.results)
+    assert sorted(path.stem for path in (report.output / video.name).iterdir()) == list(video.results)

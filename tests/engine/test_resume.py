@@ -1,0 +1,199 @@
+"""Stopping and going on: a resumed run is the run that was never stopped, and nothing that was done is lost."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from engine import phase_loop
+from engine.run_state import saved_states
+from tests.engine.tiny_recipes import log_lines, phase, run
+from utils.errors import InputError, RunStopped
+
+EVERY = ["train.save_every=1", "train.keep=9"]
+
+
+def end_before(step, monkeypatch, error=KeyboardInterrupt):
+    """Makes training end, as if killed, before the step of this number, counted over all phases."""
+    original, count = phase_loop.train_step, iter(range(step))
+
+    def train_step(*args):
+        if next(count, None) is None:
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(phase_loop, "train_step", train_step)
+
+
+def states(config):
+    return saved_states(Path(config.train.output))
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(recipe, monkeypatch, stop):
+    phases = phase("first", steps=2, own_predictions_from=0.5), phase("second", steps=3)
+    whole = recipe("whole", *phases, overrides=EVERY)
+    expected = load_file(run(whole).checkpoint)
+    parts = recipe("parts", *phases, overrides=EVERY)
+    with monkeypatch.context() as patch:
+        end_before(stop, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(parts)
+    resumed = load_file(run(parts, resume=True).checkpoint)
+    assert [key for key, tensor in expected.items() if not torch.equal(tensor, resumed[key])] == []
+    assert [line["loss"] for line in log_lines(whole)] == [line["loss"] for line in log_lines(parts)]
+
+
+def test_resuming_from_an_older_state_repeats_the_lost_steps_exactly(recipe, monkeypatch):
+    phases = (phase(steps=4),)
+    whole = recipe("whole", *phases)
+    expected = load_file(run(whole).checkpoint)
+    parts = recipe("parts", *phases, overrides=["train.save_every=2"])
+    with monkeypatch.context() as patch:
+        end_before(3, patch)
+        with pytest.raises(KeyboardInterrupt):
+            run(parts)
+    resumed = load_file(run(parts, resume=True).checkpoint)
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
+    assert [line["step"] for line in log_lines(parts)] == [1, 2, 3, 4]
+
+
+def test_resuming_without_a_saved_state_starts_at_the_beginning(recipe):
+    config = recipe("run", phase(steps=1))
+    run(config, resume=True)
+    assert [line["step"] for line in log_lines(config)] == [1]
+
+
+def test_resuming_a_finished_run_trains_no_more_and_leaves_the_same_weights(recipe):
+    config = recipe("run", phase(steps=2))
+    first = load_file(run(config).checkpoint)
+    again = load_file(run(config, resume=True).checkpoint)
+    assert all(torch.equal(tensor, again[key]) for key, tensor in first.items())
+    assert [line["step"] for line in log_lines(config)] == [1, 2]
+
+
+def test_a_folder_with_a_run_is_not_overwritten_unasked(recipe):
+    config = recipe("run", phase(steps=1))
+    run(config)
+    with pytest.raises(InputError, match=r"holds a run already; add --resume"):
+        run(config)
+
+
+def test_the_newest_states_are_kept(recipe):
+    config = recipe("run", phase(steps=5), overrides=["train.save_every=1", "train.keep=2"])
+    run(config)
+    assert [path.name for path in states(config)] == ["0_video_000005.pt", "0_video_000004.pt"]
+
+
+def test_a_truncated_newest_state_falls_back_to_the_one_before(recipe, caplog):
+    config = recipe("run", phase(steps=3), overrides=EVERY)
+    expected = load_file(run(config).checkpoint)
+    newest = states(config)[0]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = load_file(run(config, resume=True).checkpoint)
+    assert f"{newest}: truncated" in caplog.text
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
+
+
+def test_states_that_cannot_be_read_at_all_are_an_error(recipe):
+    config = recipe("run", phase(steps=1))
+    run(config)
+    for path in states(config):
+        path.write_bytes(b"PK")
+    with pytest.raises(InputError, match="none of 1 saved states can be read"):
+        run(config, resume=True)
+
+
+def test_another_architecture_cannot_go_on(recipe):
+    run(recipe("run", phase(steps=1)))
+    with pytest.raises(InputError, match="another architecture"):
+        run(recipe("run", phase(steps=1), overrides=["model.stages.0.depth=2"]), resume=True)
+
+
+def test_another_list_of_phases_cannot_go_on(recipe):
+    run(recipe("run", phase(steps=1)))
+    with pytest.raises(InputError, match="no such phase"):
+        run(recipe("run", phase("other", steps=1)), resume=True)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_its_clips(recipe, monkeypatch):
+    config, count = recipe("run", phase(steps=4)), iter(range(2))
+    original = phase_loop.ClipLearner.forward
+
+    def forward(self, *args):
+        loss, losses = original(self, *args)
+        return (loss, losses) if next(count, None) is not None else (loss * float("nan"), losses)
+
+    monkeypatch.setattr(phase_loop.ClipLearner, "forward", forward)
+    with pytest.raises(RunStopped, match=r"the loss of step 3 is nan on clips of (one|two).*--resume"):
+        run(config)
+    saved = torch.load(states(config)[0], weights_only=True)
+    assert saved["step"] == 2
+    assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
+    assert [line["step"] for line in log_lines(config)] == [1, 2]
+
+
+def test_a_full_disk_ends_the_run_and_names_the_state_to_go_on_from(recipe, monkeypatch):
+    config, real, count = recipe("run", phase(steps=4), overrides=EVERY), torch.save, iter(range(2))
+
+    def save(state, path):
+        if next(count, None) is None:
+            Path(path).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(state, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", save)
+        with pytest.raises(RunStopped, match=r"No space left on device.*goes on from .*0_video_000002\.pt"):
+            run(config)
+    assert [path.name for path in (Path(config.train.output) / "states").iterdir()] != []
+    assert not [path for path in (Path(config.train.output) / "states").iterdir() if "part" in path.name]
+    run(config, resume=True)
+    assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
+
+
+def test_memory_that_runs_out_is_a_sentence_with_the_state_saved(recipe, monkeypatch):
+    config = recipe("run", phase(steps=4))
+    end_before(2, monkeypatch, torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(RunStopped, match=r"out of memory; raise train\.accumulate"):
+        run(config)
+    assert [path.name for path in states(config)] == ["0_video_000002.pt"]
+
+
+def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
+    config = recipe("run", phase(steps=3), overrides=["data.validation=[{path: drawn}]", "train.validate_every=1"])
+    scores = iter([5.0, 9.0, 7.0])
+    kept = []
+
+    def validate(model, *_):
+        kept.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
+        value = next(scores)
+        return {"J&F": value, "J": value, "F": value}
+
+    monkeypatch.setattr(phase_loop, "validate", validate)
+    run(config)
+    best = load_file(f"{config.train.output}/best.safetensors")
+    assert all(torch.equal(tensor, kept[1][key]) for key, tensor in best.items())
+    lines = [json.loads(line) for line in open(f"{config.train.output}/log.jsonl")]
+    assert [line["J&F"] for line in lines if "J&F" in line] == [5.0, 9.0, 7.0]
+
+
+def test_an_unreadable_item_is_replaced_counted_and_listed(recipe, tmp_path):
+    from tests.engine.tiny_recipes import draw_sets
+
+    root = draw_sets(tmp_path / "broken")
+    picture = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
+    picture.write_bytes(picture.read_bytes()[:200])
+    config = recipe("run", phase(steps=6), overrides=[f"data.root={root}"])
+    trained = run(config)
+    assert len(trained.replaced) == 1
+    (sentence, count), = trained.replaced.items()
+    assert str(picture) in sentence
+    assert count >= 1
+
+

@@ -1,0 +1,76 @@
+"""A recipe small enough to train in a test, and data for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from configs.load import load_config
+from configs.schema import Config
+from dataloaders.drawing import draw_clip
+from engine.tracker import BUNDLED_CHECKPOINT
+from engine.trainer import Trained, train
+from utils.distributed import World
+from utils.masks import write_mask
+
+EXACT = [
+    f"train.start_from={BUNDLED_CHECKPOINT}", "model.stages.0.window=15", "model.stages.0.drop_path=0",
+]  # fmt: skip
+"""Settings under which the order of sums moves losses by rounding alone; random weights would amplify it."""
+ALONE = World(torch.device("cpu"))
+
+
+def draw_sets(root: Path, frames: int = 3) -> Path:
+    """Two drawn videos in ``root/drawn``."""
+    for seed, name in enumerate(("one", "two")):
+        pictures, masks = draw_clip(frames, 80, 96, seed)
+        folder = root / "drawn" / "JPEGImages" / name
+        folder.mkdir(parents=True)
+        for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+            Image.fromarray(picture).save(folder / f"{index:05d}.jpg", quality=95)
+            write_mask(root / "drawn" / "Annotations" / name / f"{index:05d}.png", mask)
+    (root / "drawn" / "ImageSets").mkdir()
+    (root / "drawn" / "ImageSets" / "val.txt").write_text("one\n")
+    return root
+
+
+def phase(name="video", **options):
+    return {"name": name, "steps": 2, "batch": 1, "clip_length": 3, "crop": 65, "short_edge": 72, "merge": 0.5,
+            "lr": 4e-4, "sources": [{"path": "drawn", "max_gap": 1}], **options}  # fmt: skip
+
+
+def steady_phase(**options):
+    """A phase in which nothing amplifies rounding: small steps, and true masks in memory."""
+    return phase(batch=4, lr=3e-5, own_predictions_from=1.0, **options)
+
+
+def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
+    """A YAML file whose run goes to ``folder/output``."""
+    settings = {
+        "base": "aott",
+        "name": "tiny",
+        "model": {"stages": [{"window": 7, "drop_path": 0.5}]},
+        "data": {"root": str(data), "workers": 0},
+        "train": {"output": str(folder / output), "log_every": 1, "picture_every": 0, "phases": list(phases)},
+    }
+    file = folder / f"{output}.yaml"
+    file.write_text(json.dumps(settings))  # JSON is YAML
+    return file
+
+
+def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=()) -> Config:
+    return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
+
+
+def run(config: Config, *, resume: bool = False) -> Trained:
+    return train(config, ALONE, resume=resume)
+
+
+def log_lines(config: Config) -> list[dict]:
+    """The lines of the log that steps left."""
+    with open(f"{config.train.output}/log.jsonl") as file:
+        lines = [json.loads(line) for line in file]
+    return [line for line in lines if "loss" in line]
