@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from configs.checks import require
 from configs.training import DataConfig, TrainConfig
 
-BLOCKS = ("lstt", "gpm")
+STRIDES = (16, 8, 4)
 POLICIES = ("first_frame", "every_nth")
-
 
 
 @dataclass(frozen=True)
@@ -17,28 +16,47 @@ class StageConfig:
     """A stack of propagation blocks at one stride."""
 
     stride: int = 16
-    """pixels per token; 16 is the encoder's last map"""
+    """pixels per token: 16, 8 or 4"""
     block: str = "lstt"
-    """kind of block: lstt (AOT) or gpm (DeAOT)"""
+    """kind of block: lstt (AOT), gpm (DeAOT) or pyramid (multi-scale AOT)"""
     depth: int = 1
-    """number of blocks"""
+    """number of blocks; without any, a stage only refines what the one before hands on"""
     heads: int = 8
-    """attention heads (lstt; gpm has one)"""
+    """attention heads (lstt, pyramid; gpm has one)"""
     window: int = 15
     """side of the square that short-term attention sees, in tokens, odd"""
     feedforward: int = 1024
-    """hidden width of the feed-forward part (lstt)"""
+    """hidden width of the feed-forward part (lstt, pyramid)"""
     drop_path: float = 0.1
     """probability that training drops a residual branch, per sample"""
+    dim: int | None = None
+    """width of the embeddings (gpm: of each branch); null: model.dim"""
+    self_heads: int | None = None
+    """heads of self-attention (lstt, pyramid); null: heads"""
+    self_stride: int = 1
+    """self-attention reads one token in so many, in row order"""
+    memory_stride: int = 1
+    """long-term memory keeps one token in so many along both axes"""
+    identity_stride: int | None = None
+    """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null: stride"""
 
     def __post_init__(self) -> None:
-        require(self.stride == 16, f"model.stages.stride must be 16, got {self.stride}")
-        require(
-            self.block in BLOCKS, f"model.stages.block must be one of {', '.join(BLOCKS)}, got {self.block}"
-        )
-        require(self.depth >= 1, f"model.stages.depth must be at least 1, got {self.depth}")
+        require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
+        require(self.depth >= 0, f"model.stages.depth must not be negative, got {self.depth}")
         require(self.window % 2 == 1, f"model.stages.window must be odd, got {self.window}")
         require(0 <= self.drop_path < 1, f"model.stages.drop_path must be in [0, 1), got {self.drop_path}")
+        for name in ("heads", "self_heads", "self_stride", "memory_stride"):
+            number = getattr(self, name)
+            require(number is None or number >= 1, f"model.stages.{name} must be at least 1, got {number}")
+        require(
+            self.block == "gpm" or (self.feedforward >= 32 and self.feedforward % 32 == 0),
+            f"model.stages.feedforward must be a multiple of 32, got {self.feedforward}",
+        )
+        patch = self.stride if self.identity_stride is None else self.identity_stride
+        require(
+            patch in STRIDES and patch >= self.stride,
+            f"model.stages.identity_stride must be 16, 8 or 4 and at least stride {self.stride}, got {patch}",
+        )
 
 
 @dataclass(frozen=True)
@@ -54,15 +72,43 @@ class ModelConfig:
     align_corners: bool = True
     """sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     decode_all_blocks: bool = True
-    """the decoder reads the output of every block, not of the last alone"""
+    """the decoder reads a stage's input and the output of every block, not of the last alone"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
-    """stacks of blocks, coarse to fine"""
+    """stacks of blocks, coarse to fine; one is decoded by an FPN, several refine each other down to the last"""
 
     def __post_init__(self) -> None:
         require(self.max_objects >= 1, f"model.max_objects must be at least 1, got {self.max_objects}")
-        require(len(self.stages) == 1, f"model.stages must hold one stage, got {len(self.stages)}")
-        heads = [stage.heads for stage in self.stages if self.dim % stage.heads]
-        require(not heads, f"model.dim {self.dim} must be a multiple of model.stages.heads, got {heads}")
+        _check_stages(self.stages, self.dim)
+
+
+def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
+    """Raise ValueError unless the stages can follow one another."""
+    require(bool(stages), "model.stages must hold at least one stage, got none")
+    strides = [stage.stride for stage in stages]
+    require(
+        strides[0] == 16 and strides == sorted(strides, reverse=True),
+        f"model.stages: strides must begin with 16 and go from coarse to fine, got {strides}",
+    )
+    require(
+        stages[0].depth >= 1,
+        "model.stages.0.depth must be at least 1, only later stages may be without blocks",
+    )
+    blocks = [stage.block for stage in stages]
+    require(
+        len(set(blocks)) == 1,
+        f"model.stages: all must be of one kind of block, as each kind hands on other embeddings, got {blocks}",
+    )
+    require(
+        stages[0].dim in (None, model_dim),
+        f"model.stages.0.dim must be null or model.dim {model_dim}, the width of the encoder's projected map, "
+        f"got {stages[0].dim}",
+    )
+    for number, stage in enumerate(stages):
+        dim = model_dim if stage.dim is None else stage.dim
+        name = "model.dim" if stage.dim is None else f"model.stages.{number}.dim"
+        require(dim >= 16 and dim % 16 == 0, f"{name} must be a multiple of 16, got {dim}")
+        heads = [count for count in (stage.heads, stage.self_heads) if count is not None and dim % count]
+        require(not heads, f"{name} {dim} must be a multiple of heads in model.stages.{number}, got {heads}")
 
 
 @dataclass(frozen=True)

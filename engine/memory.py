@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 
 from configs.schema import MemoryConfig
-from networks.lstt import BlockMemory, KeyValue
+from networks.block import BlockMemory, KeyValue
 
-FrameMemory = Sequence[Sequence[KeyValue]]
-"""one frame's memory per stage and block"""
+FrameMemory = Sequence[Sequence[BlockMemory]]
+"""one frame's memory per stage and block: what long-term memory may keep of it, and what short-term memory takes in"""
 
 
 class MemoryPolicy(Protocol):
@@ -76,7 +76,10 @@ class MemoryBank:
         """What each block of each stage reads on the next frame."""
         reading = []
         for long, short in zip(self._long, self._short[0], strict=True):
-            reading.append(list(map(BlockMemory, long, short)))
+            blocks = []
+            for kept, newest in zip(long, short, strict=True):
+                blocks.append(BlockMemory(kept, newest.short))
+            reading.append(blocks)
         return reading
 
     def add_reference(self, memory: FrameMemory) -> None:
@@ -93,14 +96,24 @@ class MemoryBank:
         if self.policy.wants(self._frame, self.frames[-1]):
             self._extend(memory)
 
+    def drop(self, place: int) -> None:
+        """Forget the frame at ``place`` of `frames`, in all blocks; a frame has its own number of tokens per stage."""
+        frames = len(self.frames)
+        del self.frames[place]
+        for stage in self._long:
+            for index, block in enumerate(stage):
+                tokens = block.key.shape[1] // frames
+                start, stop = place * tokens, (place + 1) * tokens
+                stage[index] = KeyValue(*(torch.cat([x[:, :start], x[:, stop:]], 1) for x in block))
+
     def _extend(self, memory: FrameMemory) -> None:
         """Append one frame to long-term memory."""
         self.frames.append(self._frame)
         if not self._long:
-            self._long = [list(stage) for stage in memory]
+            self._long = [[block.long for block in stage] for stage in memory]
             return
         for stage, new_stage in zip(self._long, memory, strict=True):
-            for index, new in enumerate(new_stage):
+            for index, (new, _) in enumerate(new_stage):
                 old = stage[index]
                 stage[index] = KeyValue(
                     torch.cat([old.key, new.key], 1), torch.cat([old.value, new.value], 1)

@@ -1,4 +1,8 @@
-"""The FPN decoder: from propagated embeddings and encoder maps to identity logits (AOT, section 5.1)."""
+"""Decoders: from propagated embeddings to identity logits.
+
+One stage is decoded by an FPN with the encoder's maps (AOT, section 5.1). Of several stages each has refined the one
+before with its encoder map, so two convolutions are left to do.
+"""
 
 from __future__ import annotations
 
@@ -50,3 +54,18 @@ class FPNDecoder(nn.Module):
         x = F.interpolate(x, quarter.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = F.relu(self.conv_4x(self.adapter_4x(quarter) + x))
         return self.conv_out(x)
+
+
+class ConvDecoder(nn.Module):
+    """Reads identities off the embeddings of the last of several stages."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, x: Tensor, *shortcuts: Tensor) -> Tensor:
+        """B×inputs×h×w to B×outputs×h×w logits; the encoder's maps are for decoders that refine."""
+        return self.conv_out(F.relu(self.conv_out_hidden(x)))

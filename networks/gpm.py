@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
-from networks.lstt import BlockMemory, KeyValue, Size
+from networks.block import Block, BlockMemory, KeyValue, Size
 
 EXPANSION = 2
 """width of values and gates per branch, relative to the block"""
@@ -34,9 +34,11 @@ class GatedOutput(nn.Module):
 class GatedSelfAttention(GatedOutput):
     """Gated propagation of a frame to itself, over both branches."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, stride: int = 1) -> None:
+        """``stride``: one token in so many, in row order, is read."""
         super().__init__(dim)
         wide = EXPANSION * dim
+        self.stride = stride
         self.match = nn.Linear(2 * dim, dim // 2)
         self.value1, self.value2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
         self.gate1, self.gate2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
@@ -46,7 +48,8 @@ class GatedSelfAttention(GatedOutput):
         match = self.match(torch.cat([visual, label], 2))
         value = F.silu(torch.cat([self.value1(visual), self.value2(label)], 2))
         gate = F.silu(torch.cat([self.gate1(visual), self.gate2(label)], 2))
-        return self(global_attention(match, match, value, 1), gate, size)
+        key, value = match[:, :: self.stride], value[:, :: self.stride]
+        return self(global_attention(match, key, value, 1), gate, size)
 
 
 class TokenGroupNorm(nn.Module):
@@ -61,16 +64,16 @@ class TokenGroupNorm(nn.Module):
         return self.gn(x.mT).mT
 
 
-class GPMBlock(nn.Module):
+class GPMBlock(Block):
     """One block. Tokens carry the visual branch and, behind the first block, the identity branch beside it."""
 
-    has_mask_token = False
+    branches = 2
 
-    def __init__(self, dim: int, config: StageConfig, index: int) -> None:
-        """``index``: the block's place in its stage; the first has no identity branch to read."""
-        super().__init__()
+    def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
+        """``first``: whether it is the model's first block, which has no identity branch to read."""
+        super().__init__(dim, config, first)
         wide, key = EXPANSION * dim, dim // 2
-        self.first = index == 0
+        self.first = first
         self.norm1, self.norm2, self.id_norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.key_value = nn.Linear(dim, key + wide)
         self.gate = nn.Linear(dim, wide)
@@ -79,31 +82,26 @@ class GPMBlock(nn.Module):
             self.id_norm1, self.id_gate = nn.LayerNorm(dim), nn.Linear(dim, wide)
         self.long, self.short = GatedOutput(dim), GatedOutput(dim)
         self.position_key = nn.Conv2d(key, config.window**2, 1)
-        self.self_attention = GatedSelfAttention(dim)
+        self.self_attention = GatedSelfAttention(dim, config.self_stride)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
     @staticmethod
-    def output_norms(dim: int, depth: int) -> nn.ModuleList:
-        """Norms of the outputs that are decoded, those of the last blocks."""
-        return nn.ModuleList([TokenGroupNorm(2, 2 * dim)])
-
-    @staticmethod
-    def output_dim(dim: int) -> int:
-        """Width of an output."""
-        return 2 * dim
+    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
+        """One for what is decoded; finer stages get every block's output as it is."""
+        return [TokenGroupNorm(2, 2 * dim)] if last else [nn.Identity() for _ in range(depth)]
 
     @staticmethod
     def identity_norm(dim: int) -> nn.Module:
-        """Norm of the identity embedding."""
+        """A LayerNorm."""
         return nn.LayerNorm(dim)
 
     def forward(
         self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
     ) -> tuple[Tensor, KeyValue]:
-        """Propagate memory to the current frame; arguments as `LSTTBlock.forward`.
+        """Propagate memory to the current frame; arguments as `Block.forward`.
 
         x: B×L×C in the first block, B×L×2C behind it. Returns B×L×2C and this frame's unlabelled memory.
         """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,23 +11,7 @@ from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
-
-Size = tuple[int, int]
-"""(height, width) of a map in tokens"""
-
-
-class KeyValue(NamedTuple):
-    """What one block remembers of one or more frames: key B×L×C and value B×L×D."""
-
-    key: Tensor
-    value: Tensor
-
-
-class BlockMemory(NamedTuple):
-    """What one block reads: long-term memory of T frames (T·L tokens), short-term memory of one (L tokens)."""
-
-    long: KeyValue
-    short: KeyValue
+from networks.block import Block, BlockMemory, KeyValue, Size
 
 
 @lru_cache(maxsize=32)
@@ -51,18 +34,18 @@ def sine_position(size: Size, dim: int, device: torch.device) -> Tensor:
 class SelfAttention(nn.Module):
     """Projections of the self-attention among a frame's own tokens."""
 
-    def __init__(self, dim: int, heads: int) -> None:
+    def __init__(self, dim: int, heads: int, stride: int = 1) -> None:
+        """``stride``: one token in so many, in row order, is read."""
         super().__init__()
-        self.heads = heads
+        self.heads, self.stride = heads, stride
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.projection = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, position: Tensor) -> Tensor:
         """B×L×C to B×L×C; the position embedding goes into queries and keys."""
         placed = x + position
-        return self.projection(
-            global_attention(self.query(placed), self.key(placed), self.value(x), self.heads)
-        )
+        key, value = self.key(placed[:, :: self.stride]), self.value(x[:, :: self.stride])
+        return self.projection(global_attention(self.query(placed), key, value, self.heads))
 
 
 class FeedForward(nn.Module):
@@ -82,18 +65,18 @@ class FeedForward(nn.Module):
         return self.reduce(hidden.flatten(2).mT)
 
 
-class LSTTBlock(nn.Module):
-    """One block: tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
+class LSTTBlock(Block):
+    """One block."""
 
     has_mask_token = True
 
-    def __init__(self, dim: int, config: StageConfig, index: int) -> None:
-        """``index``: the block's place in its stage; all are alike."""
-        super().__init__()
+    def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
+        """``first``: whether it is the model's first block; all are alike."""
+        super().__init__(dim, config, first)
         heads, window = config.heads, config.window
         self.heads = heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.self_attention = SelfAttention(dim, heads)
+        self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
@@ -105,34 +88,19 @@ class LSTTBlock(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     @staticmethod
-    def output_norms(dim: int, depth: int) -> nn.ModuleList:
-        """Norms of the outputs that are decoded, one for each block."""
-        return nn.ModuleList(nn.LayerNorm(dim) for _ in range(depth))
-
-    @staticmethod
-    def output_dim(dim: int) -> int:
-        """Width of an output."""
-        return dim
+    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
+        """One for each block."""
+        return [nn.LayerNorm(dim) for _ in range(depth)]
 
     @staticmethod
     def identity_norm(dim: int) -> nn.Module:
-        """Norm of the identity embedding: none."""
+        """None."""
         return nn.Identity()
 
     def forward(
         self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
     ) -> tuple[Tensor, KeyValue]:
-        """Propagate memory to the current frame.
-
-        Args:
-            x: B×L×C.
-            size: of the map.
-            memory: what to read; None on a reference frame, which reads itself.
-            identity: B×L×C, the reference frame's identity embedding; None on all other frames.
-
-        Returns:
-            B×L×C, and this frame's key and value without identities (for `memorize`).
-        """
+        """Propagate memory to the current frame: B×L×C to B×L×C."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
         placed = self.norm2(x)
         query = self.query(placed)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from networks.official_multiscale import NEVER_READ, family_rules
+
 # Ours to official, applied in order.
 RULES = [
     (r"^projector\.", "encoder_projector."),
@@ -16,30 +18,31 @@ RULES = [
     (r"^stages\.0\.blocks\.", "LSTT.layers."),
     (r"^stages\.0\.mask_token", "LSTT.mask_token"),
     (r"^stages\.0\.identity_norm\.", "id_norm."),
-    (r"^(LSTT.*)\.self_attention\.match\.", r"\1.self_attn.linear_QK."),
-    (r"^(LSTT.*)\.self_attention\.value(\d)\.", r"\1.self_attn.linear_V\2."),
-    (r"^(LSTT.*)\.self_attention\.gate(\d)\.", r"\1.self_attn.linear_U\2."),
-    (r"^(LSTT.*)\.self_attention\.conv\.", r"\1.self_attn.dw_conv.conv."),
-    (r"^(LSTT.*)\.(long|short)\.conv\.", r"\1.\2_term_attn.dw_conv.conv."),
-    (r"^(LSTT.*)\.(long|short)\.projection\.", r"\1.\2_term_attn.projection."),
-    (r"^(LSTT.*)\.key_value\.", r"\1.linear_QV."),
-    (r"^(LSTT.*)\.gate\.", r"\1.linear_U."),
-    (r"^(LSTT.*)\.id_gate\.", r"\1.linear_ID_U."),
-    (r"^(LSTT.*)\.id_value\.", r"\1.linear_ID_V."),
-    (r"^(LSTT.*)\.self_attention\.query\.", r"\1.self_attn.linear_Q."),
-    (r"^(LSTT.*)\.self_attention\.key\.", r"\1.self_attn.linear_K."),
-    (r"^(LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
-    (r"^(LSTT.*)\.self_attention\.", r"\1.self_attn."),
-    (r"^(LSTT.*)\.query\.", r"\1.linear_Q."),
-    (r"^(LSTT.*)\.value\.", r"\1.linear_V."),
-    (r"^(LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
-    (r"^(LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
-    (r"^(LSTT.*)\.position_key\.", r"\1.short_term_attn.relative_emb_k."),
-    (r"^(LSTT.*)\.position_value", r"\1.short_term_attn.relative_emb_v"),
-    (r"^(LSTT.*)\.feedforward\.expand\.", r"\1.linear1."),
-    (r"^(LSTT.*)\.feedforward\.reduce\.", r"\1.linear2."),
-    (r"^(LSTT.*)\.feedforward\.norm\.", r"\1.activation.gn."),
-    (r"^(LSTT.*)\.feedforward\.conv\.", r"\1.activation.conv."),
+    (r"^(\w*LSTT.*)\.self_attention\.match\.", r"\1.self_attn.linear_QK."),
+    (r"^(\w*LSTT.*)\.self_attention\.value(\d)\.", r"\1.self_attn.linear_V\2."),
+    (r"^(\w*LSTT.*)\.self_attention\.gate(\d)\.", r"\1.self_attn.linear_U\2."),
+    (r"^(\w*LSTT.*)\.self_attention\.conv\.", r"\1.self_attn.dw_conv.conv."),
+    (r"^(\w*LSTT.*)\.(long|short)\.conv\.", r"\1.\2_term_attn.dw_conv.conv."),
+    (r"^(\w*LSTT.*)\.(long|short)\.projection\.", r"\1.\2_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.id_key_value\.", r"\1.linear_ID_KV."),
+    (r"^(\w*LSTT.*)\.key_value\.", r"\1.linear_QV."),
+    (r"^(\w*LSTT.*)\.gate\.", r"\1.linear_U."),
+    (r"^(\w*LSTT.*)\.id_gate\.", r"\1.linear_ID_U."),
+    (r"^(\w*LSTT.*)\.id_value\.", r"\1.linear_ID_V."),
+    (r"^(\w*LSTT.*)\.self_attention\.query\.", r"\1.self_attn.linear_Q."),
+    (r"^(\w*LSTT.*)\.self_attention\.key\.", r"\1.self_attn.linear_K."),
+    (r"^(\w*LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
+    (r"^(\w*LSTT.*)\.self_attention\.", r"\1.self_attn."),
+    (r"^(\w*LSTT.*)\.query\.", r"\1.linear_Q."),
+    (r"^(\w*LSTT.*)\.value\.", r"\1.linear_V."),
+    (r"^(\w*LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.position_key\.", r"\1.short_term_attn.relative_emb_k."),
+    (r"^(\w*LSTT.*)\.position_value", r"\1.short_term_attn.relative_emb_v"),
+    (r"^(\w*LSTT.*)\.feedforward\.expand\.", r"\1.linear1."),
+    (r"^(\w*LSTT.*)\.feedforward\.reduce\.", r"\1.linear2."),
+    (r"^(\w*LSTT.*)\.feedforward\.norm\.", r"\1.activation.gn."),
+    (r"^(\w*LSTT.*)\.feedforward\.conv\.", r"\1.activation.conv."),
     (r"^encoder\.norms\.(\d)\.", r"encoder.norm\1."),
     (r"^encoder\.downsamples\.(\d)\.", r"encoder.layers.\1.downsample."),
     (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
@@ -50,8 +53,19 @@ COMPUTED = "relative_position_index"
 
 
 def official_name(key: str) -> str:
-    """The published name of one of our state-dict keys."""
-    for pattern, replacement in RULES:
+    """The published name of a state-dict key of a model with one stage."""
+    return _renamed(key, RULES)
+
+
+def official_names(keys: Iterable[str]) -> dict[str, str]:
+    """The published name of every state-dict key of a model."""
+    keys = list(keys)
+    rules = [*family_rules(keys), *RULES]
+    return {key: _renamed(key, rules) for key in keys}
+
+
+def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
     # A norm that we join to the convolution before it sits one place later in the published Sequential.
     joined = re.fullmatch(r"(encoder\..*\.)(\d+)\.norm\.(\w+)", key)
@@ -60,23 +74,29 @@ def official_name(key: str) -> str:
 
 def is_official(keys: Iterable[str]) -> bool:
     """Whether state-dict keys are named as in the published checkpoints."""
-    return any(key.removeprefix("module.").startswith(("LSTT.", "patch_wise_id_bank.")) for key in keys)
+    return any(
+        key.removeprefix("module.").startswith(("LSTT.", "MSLSTT.", "patch_wise_id_bank.")) for key in keys
+    )
 
 
 def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Rename a published state dict for ``model``; keys that it has no place for keep their published names."""
-    ours = {official_name(key): key for key in model.state_dict()}
+    names = official_names(model.state_dict())
+    ours = {published: key for key, published in names.items()}
+    idle = NEVER_READ if family_rules(names) else ()
     renamed = {}
     for key, tensor in state.items():
         key = key.removeprefix("module.")
-        if not key.endswith((COMPUTED, "num_batches_tracked")):
+        unread = key not in ours and key.startswith(idle)
+        if not unread and not key.endswith((COMPUTED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
 
 
 def to_official(model: nn.Module) -> dict[str, Tensor]:
     """The state dict of ``model`` with published names, as the reference implementation loads it."""
-    state = {official_name(key): tensor for key, tensor in model.state_dict().items()}
+    names = official_names(model.state_dict())
+    state = {names[key]: tensor for key, tensor in model.state_dict().items()}
     buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
     computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
     return state | computed

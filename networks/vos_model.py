@@ -9,15 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from configs.schema import ModelConfig, StageConfig
-from networks.decoder import FPNDecoder
+from configs.schema import ModelConfig
+from networks.block import BlockMemory, KeyValue
+from networks.decoder import ConvDecoder, FPNDecoder
 from networks.encoders import build_encoder
-from networks.gpm import GPMBlock
-from networks.lstt import BlockMemory, KeyValue, LSTTBlock
-
-Block = LSTTBlock | GPMBlock
-
-BLOCKS: dict[str, type[Block]] = {"lstt": LSTTBlock, "gpm": GPMBlock}
+from networks.stage import Stage
 
 
 class Features(NamedTuple):
@@ -30,7 +26,7 @@ class Features(NamedTuple):
 
 
 class Propagated(NamedTuple):
-    """What came of a frame: per stage the embeddings B×C×h×w to decode, and each block's unlabelled memory."""
+    """What came of a frame: per stage the maps B×C×h×w it hands on, and each block's unlabelled memory."""
 
     embeddings: list[list[Tensor]]
     current: list[list[KeyValue]]
@@ -40,33 +36,6 @@ StageMemory = Sequence[Sequence[BlockMemory]]
 """what every block of every stage reads"""
 
 
-class Stage(nn.Module):
-    """Blocks at one stride, their output norms, and the identity bank that labels their memory."""
-
-    def __init__(self, config: StageConfig, model: ModelConfig) -> None:
-        super().__init__()
-        dim, stride, block = model.dim, config.stride, BLOCKS[config.block]
-        blocks = nn.ModuleList(block(dim, config, index) for index in range(config.depth))
-        self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]
-        self.norms = block.output_norms(dim, config.depth)
-        self.output_dim = block.output_dim(dim)
-        if block.has_mask_token:
-            # Never used; published checkpoints and optimiser states hold it.
-            self.mask_token = nn.Parameter(torch.randn(1, 1, dim))
-        # Kernel 17 centres each patch on its token when sizes are 16k+1.
-        kernel = stride + 1 if model.align_corners else stride
-        self.identity_bank = nn.Conv2d(
-            model.max_objects + 1, dim, kernel, stride, padding=kernel % 2 * stride // 2
-        )
-        nn.init.orthogonal_(self.identity_bank.weight.view(dim, -1), gain=kernel**-2)
-        self.identity_norm = block.identity_norm(dim)
-
-    def train_identities(self, learn: bool) -> None:
-        """Whether identity embeddings are learned or stay as they are."""
-        self.identity_bank.requires_grad_(learn)
-        self.identity_norm.requires_grad_(learn)
-
-
 class VOSModel(nn.Module):
     """Encoder, stages of propagation blocks with their identity banks, and decoder.
 
@@ -74,22 +43,26 @@ class VOSModel(nn.Module):
     """
 
     def __init__(self, config: ModelConfig) -> None:
-        """Raises ValueError for an unknown encoder."""
+        """Raises InputError for stages that cannot follow one another, ValueError for an unknown encoder."""
         super().__init__()
         self.config = config
         self.encoder = build_encoder(config.encoder)
         channels: tuple[int, ...] = self.encoder.channels  # type: ignore[assignment]
         self.projector = nn.Conv2d(channels[3], config.dim, 1)
         nn.init.xavier_uniform_(self.projector.weight)
-        stages = nn.ModuleList(Stage(stage, config) for stage in config.stages)
-        self.stages: Sequence[Stage] = stages  # type: ignore[assignment]
-        last = self.stages[-1]
-        inputs = (
-            config.dim + len(last.norms) * last.output_dim if config.decode_all_blocks else last.output_dim
-        )
-        self.decoder = FPNDecoder(
-            inputs, channels[:3], config.max_objects + 1, dim=config.dim, align_corners=config.align_corners
-        )
+        stages: list[Stage] = []
+        for number in range(len(config.stages)):
+            stages.append(Stage(config, number, channels, stages[-1] if stages else None))
+        self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
+        inputs = stages[-1].handed_dim if config.decode_all_blocks else stages[-1].output_dim
+        identities = config.max_objects + 1
+        self.decoder: FPNDecoder | ConvDecoder
+        if len(stages) == 1:
+            self.decoder = FPNDecoder(
+                inputs, channels[:3], identities, dim=config.dim, align_corners=config.align_corners
+            )
+        else:
+            self.decoder = ConvDecoder(inputs, config.dim // 2, identities)
 
     def encode(self, image: Tensor) -> Features:
         """Encode a normalised image B×3×H×W, once for all groups of objects."""
@@ -97,13 +70,23 @@ class VOSModel(nn.Module):
         return Features(quarter, eighth, sixteenth, self.projector(last))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Embed masks B×(m+1)×H×W (one-hot or soft, background first, m ≤ M); B×L×C per stage."""
+        """Embed masks B×(m+1)×H×W (one-hot or soft, background first, m ≤ M).
+
+        Returns:
+            B×L×C for every stage; B×0×0 for one without blocks, which remembers nothing.
+        """
         identities = []
         for stage in self.stages:
-            bank = stage.identity_bank
+            bank, norm = stage.identity_bank, stage.identity_norm
+            if bank is None or norm is None:
+                identities.append(masks.new_empty(len(masks), 0, 0))
+                continue
             kernel = bank.weight[:, : masks.shape[1]]  # planes of identities nobody has are not computed
             embedding = F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding)
-            identities.append(stage.identity_norm(embedding.flatten(2).mT))
+            if bank.stride[0] > stage.stride:
+                size = [-(-side // stage.stride) for side in masks.shape[2:]]
+                embedding = F.interpolate(embedding, size, mode="nearest")
+            identities.append(norm(embedding.flatten(2).mT))
         return identities
 
     def propagate(
@@ -120,34 +103,47 @@ class VOSModel(nn.Module):
             identities: of the reference frame, from `assign_identities`; None on all other frames.
         """
         given = identities[0] if memory is None and identities is not None else memory[0][0].long.key  # type: ignore[index]
-        size = (features.projected.shape[2], features.projected.shape[3])
-        x = features.projected.flatten(2).mT.expand(given.shape[0], -1, -1)
-        outputs: list[Tensor] = []
-        current: list[KeyValue] = []
-        stage = self.stages[0]
-        for index, block in enumerate(stage.blocks):
-            read = None if memory is None else memory[0][index]
-            x, remembered = block(x, size, read, None if identities is None else identities[0])
-            current.append(remembered)
-            if index >= len(stage.blocks) - len(stage.norms):
-                outputs.append(stage.norms[len(outputs)](x).mT.unflatten(2, size))
-        return Propagated([outputs], [current])
+        x = features.projected.expand(given.shape[0], -1, -1, -1)
+        embeddings: list[list[Tensor]] = []
+        current: list[list[KeyValue]] = []
+        for number, stage in enumerate(self.stages):
+            if stage.transition is not None:
+                x = stage.transition(embeddings[-1], features[stage.shortcut])
+            size, identity = (x.shape[2], x.shape[3]), None if identities is None else identities[number]
+            outputs, unlabelled = [x.flatten(2).mT], []
+            for index, block in enumerate(stage.blocks):
+                read = None if memory is None else memory[number][index]
+                output, own = block(outputs[-1], size, read, identity)
+                outputs.append(output)
+                unlabelled.append(own)
+            handed = [x] if stage.hands_on_input else []
+            for norm, output in zip(stage.norms, outputs[-len(stage.norms) :], strict=True):
+                handed.append(norm(output).mT.unflatten(2, size))
+            embeddings.append(handed)
+            current.append(unlabelled)
+        return Propagated(embeddings, current)
 
-    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[KeyValue]]:
-        """This frame's memory per stage and block: its keys, and values that carry ``identities``."""
+    def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
+        """This frame's memory per stage and block: its keys, and values that carry ``identities``.
+
+        What short-term memory takes in is whole; what long-term memory would is thinned out at stages that say so.
+        """
         memories = []
-        for stage, current, identity in zip(self.stages, propagated.current, identities, strict=True):
-            memory = []
-            for block, unlabelled in zip(stage.blocks, current, strict=True):
-                memory.append(block.memorize(unlabelled, identity))
+        for number, stage in enumerate(self.stages):
+            memory, stride = [], stage.memory_stride
+            size = propagated.embeddings[number][0].shape[2:]
+            for block, unlabelled in zip(stage.blocks, propagated.current[number], strict=True):
+                short = long = block.memorize(unlabelled, identities[number])
+                if stride > 1:
+                    grids = (x.unflatten(1, size)[:, ::stride, ::stride] for x in short)
+                    long = KeyValue(*(grid.flatten(1, 2) for grid in grids))
+                memory.append(BlockMemory(long, short))
             memories.append(memory)
         return memories
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
-        """Logits B×(M+1)×H/4×W/4 of background and identities."""
-        outputs = propagated.embeddings[-1]
-        if self.config.decode_all_blocks:
-            outputs = [features.projected.expand(len(outputs[0]), -1, -1, -1), *outputs]
-        else:
-            outputs = outputs[-1:]
-        return self.decoder(torch.cat(outputs, dim=1), features.quarter, features.eighth, features.sixteenth)
+        """Logits B×(M+1)×h×w of background and identities, at stride 4 or that of the last of several stages."""
+        handed = (
+            propagated.embeddings[-1] if self.config.decode_all_blocks else propagated.embeddings[-1][-1:]
+        )
+        return self.decoder(torch.cat(handed, dim=1), features.quarter, features.eighth, features.sixteenth)

@@ -129,7 +129,9 @@ def test_official_names_are_told_from_ours(aott):
 
 
 @needs_golden
-@pytest.mark.parametrize("variant", preset_names())
+@pytest.mark.parametrize(
+    "variant", [name for name in preset_names() if (GOLDEN / "keys" / f"{name}.json").is_file()]
+)
 def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
     keys = json.loads((GOLDEN / "keys" / f"{variant}.json").read_text())
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}

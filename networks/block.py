@@ -1,0 +1,69 @@
+"""What a propagation block is: the contract between stages and kinds of blocks."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from configs.schema import StageConfig
+
+Size = tuple[int, int]
+"""(height, width) of a map in tokens"""
+
+
+class KeyValue(NamedTuple):
+    """What one block remembers of one or more frames: key B×L×C and value B×L×D."""
+
+    key: Tensor
+    value: Tensor
+
+
+class BlockMemory(NamedTuple):
+    """What one block reads: long-term memory of all frames kept, short-term memory of one (L tokens)."""
+
+    long: KeyValue
+    short: KeyValue
+
+
+class Block(nn.Module):
+    """Tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
+
+    branches = 1
+    """embeddings of the stage's width that an output holds side by side"""
+    has_mask_token = False
+    """whether published checkpoints hold a parameter that nothing reads"""
+
+    def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
+        """A block of width ``dim``; ``first`` says whether it is the model's first."""
+        super().__init__()
+
+    @staticmethod
+    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
+        """Norms of the outputs that a stage hands on, its last ones; ``last``: on to the decoder."""
+        raise NotImplementedError
+
+    @staticmethod
+    def identity_norm(dim: int) -> nn.Module:
+        """Norm of the identity embedding."""
+        raise NotImplementedError
+
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Propagate memory to the current frame.
+
+        Args:
+            x: B×L×(branches·C); B×L×C in the model's first block.
+            size: of the map.
+            memory: what to read; None on a reference frame, which reads itself.
+            identity: B×L×C, the reference frame's identity embedding; None on all other frames.
+
+        Returns:
+            B×L×(branches·C), and this frame's key and value without identities (for `memorize`).
+        """
+        raise NotImplementedError
+
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+        """Label this frame's memory with the identity embedding B×L×C."""
+        raise NotImplementedError

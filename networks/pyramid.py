@@ -1,0 +1,73 @@
+"""The block of multi-scale AOT: identities also weigh keys, and every output is normed on its way."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from configs.schema import StageConfig
+from networks.attention import RelativePosition, global_attention, local_attention
+from networks.block import Block, BlockMemory, KeyValue, Size
+from networks.lstt import FeedForward, SelfAttention, sine_position
+
+
+class PyramidBlock(Block):
+    """One block. An identity embedding scales each head's keys by 1 + tanh of a number, and adds to the values."""
+
+    def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
+        """``first``: whether it is the model's first block; all are alike."""
+        super().__init__(dim, config, first)
+        heads, window = config.heads, config.window
+        self.heads = heads
+        self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.id_key_value = nn.Linear(dim, heads + dim)
+        self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
+        self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.feedforward = FeedForward(dim, config.feedforward)
+        self.drop_path = StochasticDepth(config.drop_path, mode="row")
+        self.output_norm = nn.LayerNorm(dim)
+        for parameter in self.parameters():
+            if parameter.dim() > 1 and parameter is not self.position_value:
+                nn.init.xavier_uniform_(parameter)
+
+    @staticmethod
+    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
+        """None: outputs are normed already."""
+        return [nn.Identity() for _ in range(depth)]
+
+    @staticmethod
+    def identity_norm(dim: int) -> nn.Module:
+        """A LayerNorm."""
+        return nn.LayerNorm(dim)
+
+    def forward(
+        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+    ) -> tuple[Tensor, KeyValue]:
+        """Propagate memory to the current frame: B×L×C to B×L×C."""
+        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
+        query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
+        current = KeyValue(query, value)
+        if memory is None:
+            own = self.memorize(current, identity)
+            memory = BlockMemory(own, own)
+        position = RelativePosition(
+            self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
+            self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
+            self.position_value,
+        )
+        long = global_attention(query, memory.long.key, memory.long.value, self.heads)
+        short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
+        x = x + self.long_projection(long) + self.short_projection(short)
+        x = x + self.drop_path(self.feedforward(self.norm3(x), size))
+        return self.output_norm(x), current
+
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+        """Label this frame's memory: key and value take the identity embedding B×L×C."""
+        assert identity is not None
+        loudness, value = self.id_key_value(identity).tensor_split([self.heads], dim=2)
+        key = current.key.unflatten(2, (self.heads, -1)) * (1 + loudness.tanh()).unsqueeze(3)
+        return KeyValue(key.flatten(2), current.value + value)
