@@ -94,9 +94,7 @@ class PhaseConfig:
         require(self.lr > 0, f"train.phases.lr must be positive, got {self.lr}")
         require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
         require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
-        require(
-            self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}"
-        )
+        require(self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}")
         for name in ("merge", "thin_plate"):
             chance = getattr(self, name)
             require(0 <= chance <= 1, f"train.phases.{name} must be in [0, 1], got {chance}")

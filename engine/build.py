@@ -29,7 +29,9 @@ def build_model(config: Config) -> VOSModel:
     if settings.start_from is not None:
         path = Path(settings.start_from)
         if path.suffix == ".safetensors" and architecture(read_settings(path)) != architecture(config):
-            raise InputError(f"train.start_from={path}: holds another architecture than this recipe; see base=")
+            raise InputError(
+                f"train.start_from={path}: holds another architecture than this recipe; see base="
+            )
         load_weights(model, path, config.name)
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)

@@ -115,7 +115,9 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             )
         return state
     if paths:
-        raise InputError(f"{states_folder(output)}: none of {len(paths)} saved states can be read; start anew")
+        raise InputError(
+            f"{states_folder(output)}: none of {len(paths)} saved states can be read; start anew"
+        )
     return None
 
 

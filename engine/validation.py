@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from configs.schema import Config
+from configs.training import VIDEO_SETS
 from dataloaders.labelled import LabelledVideo, VideoSet
 from dataloaders.training_sets import data_root, open_set
 from engine.tracker import Tracker
@@ -25,9 +26,12 @@ def validation_videos(config: Config) -> list[LabelledVideo]:
     """
     videos: list[LabelledVideo] = []
     for source in config.data.validation:
+        if source.kind not in VIDEO_SETS:
+            raise InputError(
+                f"data.validation: {source.path} is of kind {source.kind}, single images; give videos"
+            )
         opened = open_set(data_root(config.data), replace(source, split=source.split or "val"))
-        if not isinstance(opened, VideoSet):
-            raise InputError(f"data.validation: {source.path} holds single images; give kinds of video alone")
+        assert isinstance(opened, VideoSet)
         videos += opened.videos
     return videos
 

@@ -121,7 +121,9 @@ def test_another_list_of_phases_cannot_go_on(recipe):
         run(recipe("run", phase("other", steps=1)), resume=True)
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_its_clips(recipe, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_its_clips(
+    recipe, monkeypatch
+):
     config, count = recipe("run", phase(steps=4)), iter(range(2))
     original = phase_loop.ClipLearner.forward
 
@@ -166,7 +168,9 @@ def test_memory_that_runs_out_is_a_sentence_with_the_state_saved(recipe, monkeyp
 
 
 def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
-    config = recipe("run", phase(steps=3), overrides=["data.validation=[{path: drawn}]", "train.validate_every=1"])
+    config = recipe(
+        "run", phase(steps=3), overrides=["data.validation=[{path: drawn}]", "train.validate_every=1"]
+    )
     scores = iter([5.0, 9.0, 7.0])
     kept = []
 
@@ -179,7 +183,8 @@ def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
     run(config)
     best = load_file(f"{config.train.output}/best.safetensors")
     assert all(torch.equal(tensor, kept[1][key]) for key, tensor in best.items())
-    lines = [json.loads(line) for line in open(f"{config.train.output}/log.jsonl")]
+    with open(f"{config.train.output}/log.jsonl") as file:
+        lines = [json.loads(line) for line in file]
     assert [line["J&F"] for line in lines if "J&F" in line] == [5.0, 9.0, 7.0]
 
 
@@ -192,8 +197,6 @@ def test_an_unreadable_item_is_replaced_counted_and_listed(recipe, tmp_path):
     config = recipe("run", phase(steps=6), overrides=[f"data.root={root}"])
     trained = run(config)
     assert len(trained.replaced) == 1
-    (sentence, count), = trained.replaced.items()
+    ((sentence, count),) = trained.replaced.items()
     assert str(picture) in sentence
     assert count >= 1
-
-

@@ -86,6 +86,14 @@ def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp
     assert scores.region.shape == (2, 5)
 
 
+def test_a_folder_has_the_objects_of_its_first_masks_whatever_their_ids(tmp_path: Path) -> None:
+    make_folder(tmp_path / "mine")
+    videos = open_dataset("folder", tmp_path / "mine")
+    write_perturbed(videos, tmp_path / "results")
+    scores = score_videos(videos, tmp_path / "results").scores
+    assert {name: found.ids for name, found in scores.items()} == {"first": (1, 4), "second": (1,)}
+
+
 def test_objects_that_come_late_in_a_folder_count_from_their_first_sight(tmp_path: Path) -> None:
     make_folder(tmp_path / "mine")
     videos = open_dataset("folder", tmp_path / "mine", new_objects=True)

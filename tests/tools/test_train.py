@@ -10,6 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from configs.load import load_config
+from configs.published import resolve_training
 from dataloaders.drawing import draw_clip
 from engine.tracker import Tracker
 from tools.train import main
@@ -34,6 +36,9 @@ def test_print_config_shows_the_resolved_recipe(capsys: pytest.CaptureFixture[st
         (["data.root=/nowhere"], "data.root=/nowhere: no such folder"),
         (["data.root=null", "data.validation=[]"], "data.root: not set"),
         (["train.encoder_weights=/nowhere.pth"], "/nowhere.pth"),
+        (["train.phases.0.sources=[{path: x, kind: davs}]"], "kind must be one of static, coco"),
+        (["data.validation=[{path: static, kind: static}]"], "data.validation"),
+        (["base=deaot"], "did you mean"),
     ],
 )
 def test_bad_settings_are_one_sentence(
@@ -72,6 +77,47 @@ def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -
     assert logs[0] == [("static", 1), ("video", 3)]
     assert logs[1] == [("static", 1), ("video", 1), ("video", 2), ("video", 3)]
     assert all(torch.equal(tensor, weights[1][key]) for key, tensor in weights[0].items())
+
+
+def test_a_dry_run_tells_what_the_run_would_take_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    arguments = [f"data.root={write_data(tmp_path)}", f"train.output={output}", *tiny()]
+    assert main(["--config", RECIPE, "--dry-run", *arguments, "train.phases.0.steps=9000"]) == 0
+    text = capsys.readouterr().out
+    for words in ("5.73 M parameters", "static: 9000 steps of 1 clips", "4 images", "video: 1 steps",
+                  "clips/s", "validation: 1 videos, 4 frames", "GiB at most on a rank", "time: "):  # fmt: skip
+        assert words in text
+    assert list(output.iterdir()) == []
+
+
+def test_items_that_cannot_be_read_are_listed_at_the_end_with_status_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_data(tmp_path)
+    broken = root / "static" / "JPEGImages" / "drawn" / "00002.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    arguments = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), "train.phases.0.steps=4"]
+    assert main(["--config", RECIPE, *arguments]) == 1
+    shown = capsys.readouterr()
+    assert "trained weights" in shown.out
+    assert "1 items could not be read" in shown.err
+    assert str(broken) in shown.err
+
+
+@pytest.mark.parametrize("recipe", ["davis", "finetune", "mini", "static", "vost", "ytvos", "ytvos_davis"])
+@pytest.mark.parametrize("preset", ["aott", "r50_deaotl", "swinb_aotl"])
+def test_every_recipe_takes_every_model_with_its_published_settings(recipe: str, preset: str) -> None:
+    config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
+    assert config.name == f"{preset}_{recipe}"
+    assert config.train.output == f"runs/{preset}_{recipe}"
+    last = config.train.phases[-1]
+    assert last.augmentation == ("deaot" if "deaot" in preset else "aot")
+    assert last.crop % 16 == (0 if preset.startswith("swinb") else 1)
+    if recipe.startswith(("yt", "davis")):
+        assert [phase.name for phase in config.train.phases] == ["static", "video"]
+        assert last.final_lr == (2e-5 if preset == "aott" else 1e-5)
 
 
 def test_an_unknown_recipe_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,58 @@
+"""Training learns: from random weights, in under a minute, to follow a disc that leaves its first mask behind."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+from PIL import Image
+
+from engine.validation import validation_videos
+from evaluation.davis import score_labels
+from tests.engine.tiny_recipes import log_lines, phase, run, tiny_recipe
+from utils.masks import write_mask
+
+
+def draw_disc(root, name, seed, frames=5, size=80):
+    """A red disc that crosses a blurred grey picture."""
+    rng = np.random.default_rng(seed)
+    ground = rng.integers(60, 120, (size // 8, size // 8, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    rows, columns = np.mgrid[:size, :size]
+    x, y = rng.uniform(18, 30, 2)
+    for index in range(frames):
+        mask = (columns - x - 9 * index) ** 2 + (rows - y - 6 * index) ** 2 < 13**2
+        frame = np.where(mask[..., None], np.array([230, 60, 40], np.uint8), ground)
+        file = root / "discs" / "JPEGImages" / name / f"{index:05d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frame).save(file)
+        write_mask(root / "discs" / "Annotations" / name / file.name, mask.astype(np.uint8))
+
+
+def test_a_short_run_lowers_the_loss_and_beats_the_copied_first_mask(tmp_path):
+    names = ["a", "b", "c", "d", "unseen"]
+    for seed, name in enumerate(names):
+        draw_disc(tmp_path, name, seed)
+    lists = tmp_path / "discs" / "ImageSets"
+    lists.mkdir()
+    (lists / "train.txt").write_text("\n".join(names[:-1]))
+    (lists / "val.txt").write_text(names[-1])
+    learning = phase(
+        steps=80, batch=2, clip_length=2, crop=65, short_edge=64, merge=0.0, own_predictions_from=1.0,
+        reference_loss_until=0.3, sources=[{"path": "discs", "split": "train", "max_gap": 2}],
+    )  # fmt: skip
+    config = tiny_recipe(
+        tmp_path, tmp_path, "run", learning,
+        overrides=[
+            "data.validation=[{path: discs}]", "model.stages.0.drop_path=0", "train.hardest_pixels=1.0",
+            "train.freeze_encoder_stages=0", "train.encoder_lr_ratio=1.0",
+        ],
+    )  # fmt: skip
+    (video,) = validation_videos(config)
+    truth = [frame.read_mask() for frame in video.frames]
+    copied = 100 * score_labels(truth, [truth[0]] * len(truth)).region.mean()
+    run(config)
+    losses = [line["loss"] for line in log_lines(config)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    with open(f"{config.train.output}/log.jsonl") as file:
+        (learned,) = [line["J"] for line in map(json.loads, file) if "J" in line]
+    assert learned > copied + 20, f"J {learned:.1f} against {copied:.1f} of the copied first mask"
