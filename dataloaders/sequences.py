@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from utils.errors import InputError
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object that a data set's metadata lists."""
+
+    identity: int
+    frames: tuple[str, ...]
+    """stems of its frames in time order; the mask of the first is given to the method"""
+    length: int
+    """number of its frames as the metadata states it"""
+    seen: bool | None = None
+    """whether its category is among those of the training set; None: not known"""
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,34 @@ class Video:
     frames: tuple[Path, ...]
     """pictures in time order"""
     masks: Mapping[int, Path] = field(default_factory=dict)
-    """reference masks given to the method, by index of their frame"""
+    """masks given to the method, by index of their frame; `new_ids` tells which objects one brings"""
     annotations: tuple[Path, ...] = ()
     """ground truth in time order, for scoring only; may be empty, or the first frame's alone"""
     merge_ids: bool = False
     """every id is one and the same object, as in DAVIS 2016"""
     output_height: int | None = None
     """pixels; results are written in this height and the frame's shape; None: in the frame's own size"""
+    written: frozenset[str] | None = None
+    """stems of the frames for which results are wanted; None: all"""
+    objects: tuple[ListedObject, ...] = ()
+    """the objects, where metadata lists them; else those of the masks"""
+    seen: bool | None = None
+    """whether the video is of the part that training has seen the like of; None: not known"""
+    rules: str = "davis"
+    """name of the rules by which it is scored"""
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """Stems of the frames for which results are wanted, in time order."""
+        stems = (path.stem for path in self.frames)
+        return tuple(stem for stem in stems if self.written is None or stem in self.written)
+
+    def new_ids(self, index: int) -> frozenset[int] | None:
+        """Objects that the mask of a frame brings; None: all that no earlier mask brought."""
+        if not self.objects:
+            return None
+        stem = self.frames[index].stem
+        return frozenset(item.identity for item in self.objects if item.frames[0] == stem)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the results for frames of ``height``×``width`` pixels."""
@@ -34,11 +68,15 @@ class Video:
         return self.output_height, -(-width * self.output_height // height)
 
 
-def folder(root: Path) -> list[Video]:
+def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
     Frame and mask have the same stem. The mask of the first frame is given to the method; all masks are
     ground truth.
+
+    Args:
+        root: the folder of both.
+        new_objects: later masks are given too, for the objects that no earlier one has.
 
     Raises:
         InputError: a folder is missing or empty, or the first frame has no mask.
@@ -49,10 +87,30 @@ def folder(root: Path) -> list[Video]:
             f"{images}: no such folder; expected {root}/JPEGImages/<sequence>/*.jpg and "
             f"{root}/Annotations/<sequence>/*.png"
         )
-    names = sorted(path.name for path in images.iterdir() if path.is_dir() and not path.name.startswith("."))
+    videos = []
+    for name in list_folders(images):
+        video = read_video(name, images / name, root / "Annotations" / name)
+        masks = masks_of(video.frames, video.annotations) if new_objects else video.masks
+        videos.append(replace(video, masks=masks, rules="folder_late" if new_objects else "folder"))
+    return videos
+
+
+def list_folders(parent: Path) -> list[str]:
+    """Names of the folders in ``parent``, sorted, hidden ones passed over.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
     if not names:
-        raise InputError(f"{images}: no sequence here; expected one folder of frames for each")
-    return [read_video(name, images / name, root / "Annotations" / name) for name in names]
+        raise InputError(f"{parent}: no sequence here; expected one folder of frames for each")
+    return names
+
+
+def masks_of(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
+    """The annotations by index of the frame of the same stem; those without a frame are left out."""
+    places = {path.stem: index for index, path in enumerate(frames)}
+    return {places[path.stem]: path for path in annotations if path.stem in places}
 
 
 def read_video(name: str, images: Path, masks: Path) -> Video:

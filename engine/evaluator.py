@@ -15,7 +15,9 @@ from tqdm import tqdm
 
 from dataloaders.images import read_image
 from dataloaders.sequences import Video
-from evaluation.davis import SequenceScores, annotation_labels, score_sequence
+from engine.scoring import has_truth, score_videos
+from evaluation.davis import annotation_labels
+from evaluation.sequences import SequenceScores
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
 from utils.masks import read_mask, write_mask
@@ -95,40 +97,33 @@ def track_video(tracker: Tracker, video: Video, output: Path, *, overlay: bool =
         InputError: a frame or mask cannot be read, or a result not written.
     """
     tracker.reset()
+    known: set[int] = set()
     for index, path in enumerate(video.frames):
         frame = read_image(path)
         height, width = frame.shape[:2]
         size = video.output_size(height, width)
-        mask = _reference(video, index, (height, width))
+        mask = _reference(video, index, (height, width), known)
         start = time.perf_counter()
         labels = tracker.step(frame, mask, size=size).labels
         seconds = time.perf_counter() - start
-        if index == 0 and mask is not None:
-            # benchmarks expect the given mask itself in the first frame
-            labels = resize_labels(mask, size)
-        write_mask(output / video.name / f"{path.stem}.png", labels)
+        if mask is not None:
+            if not known:
+                # benchmarks expect the given mask itself in the first frame
+                labels = resize_labels(mask, size)
+            known.update(np.unique(mask).tolist())
+        if video.written is None or path.stem in video.written:
+            write_mask(output / video.name / f"{path.stem}.png", labels)
         if overlay:
             _write_overlay(output / "overlay" / video.name / f"{path.stem}.jpg", frame, labels)
         yield seconds
 
 
 def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, SequenceScores]:
-    """Score the finished videos with ground truth; those that cannot be scored join the failures.
-
-    A video with fewer than three annotations has nothing to score: the first and last are not counted.
-    """
-    scores = {}
-    for video in videos:
-        if video.name not in report.finished or len(video.annotations) < 3:
-            continue
-        try:
-            scores[video.name] = score_sequence(
-                video.annotations, report.output / video.name, merge_ids=video.merge_ids
-            )
-        except InputError as error:
-            log.error("%s: not scored: %s", video.name, error)
-            report.failures[video.name] = str(error)
-    return scores
+    """Score the finished videos with ground truth; those that cannot be scored join the failures."""
+    scorable = [video for video in videos if video.name in report.finished and has_truth(video)]
+    found = score_videos(scorable, report.output)
+    report.failures |= found.failures
+    return found.scores
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -142,14 +137,24 @@ def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return labels[rows[:, None], columns[None, :]]
 
 
-def _reference(video: Video, index: int, size: tuple[int, int]) -> np.ndarray | None:
-    """The ids given to the method at a frame, H×W, void as background; None where nothing is given."""
+def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
+    """The ids given to the method at a frame, H×W, void as background; None where nothing is given.
+
+    Only objects that begin here are given: masks of later frames may show the known ones too.
+    """
     if index not in video.masks:
         return None
     labels = annotation_labels(read_mask(video.masks[index], size=size), merge_ids=video.merge_ids)
-    if not labels.any():
-        raise InputError(f"{video.masks[index]}: no object in the reference mask; expected ids 1 to 254")
-    return labels
+    new = video.new_ids(index)
+    if new is not None:
+        labels = np.where(np.isin(labels, list(new)), labels, 0)
+    elif known:
+        labels = np.where(np.isin(labels, list(known)), 0, labels)
+    if labels.any():
+        return labels
+    if new is None and known:
+        return None
+    raise InputError(f"{video.masks[index]}: no object in the reference mask; expected ids 1 to 254")
 
 
 def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:

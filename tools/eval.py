@@ -15,11 +15,12 @@ from typing import Any
 
 from configs.load import to_yaml
 from configs.options import add_config_options
-from dataloaders.datasets import DATASETS, open_dataset
+from dataloaders.datasets import DATASETS, open_dataset, submission_hint
 from dataloaders.sequences import Video
 from engine.evaluator import EvaluationReport, evaluate, score
+from engine.scoring import rules_of
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from evaluation.tables import format_table, scores_table
+from evaluation.tables import TableLayout, format_table, scores_table
 from networks.checkpoints import read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError
@@ -35,16 +36,23 @@ def main(argv: list[str] | None = None) -> int:
         print(to_yaml(settings), end="")
         return 0
     # whatever is wrong with the data set or the output shows before the slow part
-    videos = select(open_dataset(args.dataset, args.root, args.split), args.sequence)
+    every = open_dataset(
+        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
+    )
+    videos = select(every, args.sequence)
     require_writable(args.output)
     tracker = Tracker.from_checkpoint(
         args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )
     report = evaluate(tracker, videos, args.output, overlay=args.overlay)
     scores = score(videos, report)
-    table = scores_table(scores) if scores else {}
+    layout = rules_of(videos).table
+    table = scores_table(scores, layout) if scores else {}
     write_scores(args.output / "scores.json", table, report)
-    show(table, report)
+    show(table, layout, report)
+    if not scores:
+        hint = submission_hint(args.dataset, args.root, args.split, args.output)
+        print(f"no score: {hint or 'no ground truth for what was tracked'}")
     return 1 if report.failures else 0
 
 
@@ -59,6 +67,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--sequence", action="append", metavar="NAME", help="run on this one only; may be repeated"
     )
+    parser.add_argument(
+        "--all-frames", action="store_true", help="run on all frames, not the labelled ones only"
+    )
+    parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
     parser.add_argument(
         "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="default: the bundled model"
     )
@@ -97,9 +109,10 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport) ->
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def show(table: dict[str, Any], report: EvaluationReport) -> None:
+def show(table: dict[str, Any], layout: TableLayout, report: EvaluationReport) -> None:
     """Print the table, the speed, and on stderr what failed."""
-    print(format_table(table) if table else "no score: no ground truth for what was tracked")
+    if table:
+        print(format_table(table, layout))
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
     for name, message in report.failures.items():

@@ -1,6 +1,5 @@
 """Scores of label maps by DAVIS rules."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -8,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluation.davis import annotation_labels, score_folders, score_labels, score_sequence
+from dataloaders.sequences import Video
+from evaluation.davis import plan_sequence, score_labels
+from evaluation.sequences import score_sequence as score_plan
 from evaluation.tables import COLUMNS, format_table, scores_table
 from utils.errors import InputError
 from utils.masks import read_mask, write_mask
@@ -53,6 +54,11 @@ def one_square(frames=4, height=24, width=32):
     for frame in range(frames):
         labels[frame, 8:16, 4 + frame : 14 + frame] = 1
     return labels
+
+
+def score_sequence(truth, results):
+    """Score a folder against annotations, as DAVIS 2017 does."""
+    return score_plan(plan_sequence(Video("a", frames=(), annotations=tuple(truth))), results)
 
 
 def write_sequence(folder, labels):
@@ -102,33 +108,6 @@ def test_long_sequence_has_a_meaningful_decay(golden):
         assert_row(table["sequences"]["long"]["objects"][key.rpartition("_")[2]], row)
 
 
-def shift3(truth):
-    """The perturbation of the reference's README: 3 px down and right."""
-    moved = np.zeros_like(truth)
-    moved[:, 3:, 3:] = truth[:, :-3, :-3]
-    return moved
-
-
-@pytest.mark.parametrize("benchmark", ["davis2017", "davis2016"])
-def test_real_annotations_moved_by_three_pixels_score_as_in_the_reference(benchmark, tmp_path):
-    annotations = SHARED / "data" / "DAVIS" / "Annotations" / "480p"
-    if not (GOLDEN / "real.json").is_file() or not annotations.is_dir():
-        pytest.skip(f"the reference numbers and data in {SHARED} are not on this machine")
-    wanted = json.loads((GOLDEN / "real.json").read_text())[benchmark]["shift3"]
-    merge = benchmark == "davis2016"
-    for name in wanted["sequences"]:
-        paths = sorted((annotations / name).glob("*.png"))
-        truth = np.stack([annotation_labels(read_mask(path), merge_ids=merge) for path in paths])
-        prediction = shift3(truth)
-        assert hashlib.sha256(prediction.tobytes()).hexdigest() == wanted["prediction_sha256"][name]
-        write_sequence(tmp_path / name, prediction)
-    table = scores_table(score_folders(annotations, tmp_path, wanted["sequences"], merge_ids=merge))
-    assert_row(table, wanted["global"])
-    for key, row in wanted["per_object"].items():
-        name, _, identity = key.rpartition("_")
-        assert_row(table["sequences"][name]["objects"][identity], row)
-
-
 def test_folders_score_as_arrays_do(golden, tmp_path):
     arrays, _ = golden
     truth, prediction = arrays["missing_ids/gt"], arrays["missing_ids/pred"]
@@ -153,7 +132,13 @@ def test_each_png_is_read_once(tmp_path, monkeypatch):
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)
     read = []
-    monkeypatch.setattr("evaluation.davis.read_mask", lambda path: read.append(path) or read_mask(path))
+
+    def noted(path):
+        read.append(path)
+        return read_mask(path)
+
+    for module in ("davis", "sequences"):
+        monkeypatch.setattr(f"evaluation.{module}.read_mask", noted)
     score_sequence(paths, tmp_path / "found")
     assert len(read) == len(set(read)) == 5  # the first annotation and two scored pairs
 

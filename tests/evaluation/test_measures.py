@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.measures import boundary_map, contour_accuracy, dilate, region_similarity, tolerance_radius
+from evaluation.measures import (
+    boundary_map,
+    contour_accuracy,
+    count_near,
+    region_similarity,
+    tolerance_radius,
+)
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 GOLDEN = SHARED / "golden" / "metrics" / "pairs.npz"
@@ -169,9 +175,11 @@ def test_contour_accuracy_equals_its_slow_twin(seed):
     assert contour_accuracy(truth, prediction) == slow_contour_accuracy(truth, prediction)
 
 
-@pytest.mark.parametrize("radius", [1, 2, 5, 9])
-def test_dilation_is_by_a_disk_with_background_outside(radius):
+@pytest.mark.parametrize("radius", [1, 2, 5, 9, 18])
+@pytest.mark.parametrize("density", [0.002, 0.02, 0.3])
+def test_near_means_within_a_disk_and_nothing_lies_outside_the_frame(radius, density):
     rng = np.random.default_rng(radius)
-    mask = rng.random((20, 31)) < 0.02
-    mask[0, 0] = mask[-1, -1] = True
-    np.testing.assert_array_equal(dilate(mask, radius), slow_dilate(mask, radius))
+    contour, other = rng.random((2, 20, 31)) < density
+    # corners: a shift that leaves a row must not come back in the next one
+    contour[:, 0] = contour[:, -1] = other[0, 0] = other[-1, -1] = True
+    assert count_near(contour, other, radius) == (contour & slow_dilate(other, radius)).sum()

@@ -5,15 +5,14 @@ A pixel that is a tie within rounding may flip and then moves later frames, henc
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from configs.load import load_config
-from engine.tracker import Tracker
-from tests.shared import golden, golden_model, needs_golden, official_weights
+from tests.shared import golden, needs_golden, official_weights
 from tools.eval import main
 from utils.masks import read_mask, write_mask
 
@@ -54,15 +53,41 @@ def test_an_official_checkpoint_on_davis_2017_gives_the_reference_masks(tmp_path
             assert (ours == reference).mean() >= 0.97
 
 
-def test_objects_that_come_late_with_gaps_in_their_ids_give_the_reference_masks() -> None:
+def lay_out_youtube_vos(folder: Path, arrays: dict[str, np.ndarray], meta: dict) -> None:
+    """Write the recipe's sequences as a split of YouTube-VOS; meta.json lists every frame from the first label on."""
+    videos = {}
+    for sequence in meta["seqs"]:
+        name, stems = sequence["name"], sequence["frame_names"]
+        (folder / "JPEGImages" / name).mkdir(parents=True)
+        for stem, frame in zip(stems, arrays[f"{name}/frames"], strict=True):
+            Image.fromarray(frame).save(folder / "JPEGImages" / name / f"{stem}.jpg", format="PNG")
+        objects = {}
+        for index, stem in enumerate(stems):
+            label = arrays.get(f"{name}/label_{stem}")
+            if label is None:
+                continue
+            write_mask(folder / "Annotations" / name / f"{stem}.png", label)
+            objects |= {str(identity): {"frames": stems[index:]} for identity in np.unique(label) if identity}
+        videos[name] = {"objects": objects}
+    (folder / "meta.json").write_text(json.dumps({"videos": videos}))
+
+
+def test_objects_that_come_late_with_gaps_in_their_ids_give_the_reference_masks(tmp_path: Path) -> None:
     arrays, meta = golden("eval_aotl_youtubevos2019")
-    tracker = Tracker(golden_model("aotl"), load_config("aotl", [f"memory.every={meta['long_term_gap']}"]))
+    lay_out_youtube_vos(tmp_path / "YouTubeVOS" / "valid", arrays, meta)
+    torch.save({"state_dict": official_weights("aotl")}, tmp_path / "AOTL.pth")
+    output = tmp_path / "results"
+    status = main(
+        ["--dataset", "youtubevos2019", "--root", str(tmp_path / "YouTubeVOS"), "--config", "aotl",
+         "--checkpoint", str(tmp_path / "AOTL.pth"), f"memory.every={meta['long_term_gap']}",
+         "--output", str(output)]
+    )  # fmt: skip
+    assert status == 0
     for sequence in meta["seqs"]:
         name = sequence["name"]
-        tracker.reset()
-        results = [
-            tracker.step(frame, arrays.get(f"{name}/label_{stem}")).labels
-            for stem, frame in zip(sequence["frame_names"], arrays[f"{name}/frames"], strict=True)
-        ]
-        for ours, reference in zip(results[1:], arrays[f"{name}/masks"], strict=True):
+        assert sorted(path.name for path in (output / name).iterdir()) == list(arrays[f"{name}/files"])
+        first, *others = sequence["frame_names"]
+        np.testing.assert_array_equal(read_mask(output / name / f"{first}.png"), arrays[f"{name}/first"])
+        for stem, reference in zip(others, arrays[f"{name}/masks"], strict=True):
+            ours = read_mask(output / name / f"{stem}.png", size=reference.shape)
             assert (ours == reference).mean() >= 0.97

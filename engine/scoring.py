@@ -1,0 +1,158 @@
+"""Scoring folders of results against a data set's truth, in one or several processes. Needs no model and no torch."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dataloaders.sequences import Video
+from evaluation.rules import RULES, Rules
+from evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
+from utils.errors import InputError, RunStopped
+
+log = logging.getLogger(__name__)
+
+CHUNK = 16
+"""frames that a process scores at once: few enough to share out one long video, many enough to be worth sending"""
+WORTH_A_PROCESS = 200
+"""frames that take about as long as starting a process does"""
+
+Place = tuple[int, int]
+"""number of the plan, first frame of the chunk"""
+
+
+@dataclass
+class ScoringReport:
+    """What came of scoring."""
+
+    scores: dict[str, SequenceScores] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    """sequence to what is wrong with it"""
+
+
+def has_truth(video: Video) -> bool:
+    """Whether the video has annotations to score beside the masks that the method is given."""
+    return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
+
+
+def rules_of(videos: Sequence[Video]) -> Rules:
+    """The rules of a data set's videos; all have the same."""
+    return RULES[videos[0].rules if videos else "davis"]
+
+
+def score_videos(
+    videos: Sequence[Video], results: Path, *, workers: int = 1, progress: bool = False
+) -> ScoringReport:
+    """Score ``results/<sequence>/<frame>.png`` of every video; one that cannot be scored is a failure.
+
+    Args:
+        videos: with truth.
+        results: folder of the results.
+        workers: processes at most; fewer for few frames. The scores do not depend on their number.
+        progress: show a bar over all frames on stderr.
+
+    Raises:
+        RunStopped: a process died.
+    """
+    report = ScoringReport()
+    plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
+    parts: dict[Place, Part] = {}
+    frames = sum(len(plan.frames) for plan in plans)
+    workers = min(workers, max(1, frames // WORTH_A_PROCESS))
+    score = _here if workers == 1 else _shared_out(workers)
+    with tqdm(total=frames, unit="frame", disable=not progress) as bar:
+        for (number, first), part in score(plans, results):
+            bar.update(len(plans[number].frames[first : first + CHUNK]))
+            if isinstance(part, Part):
+                parts[number, first] = part
+            else:
+                report.failures.setdefault(plans[number].name, str(part))
+    for number, plan in enumerate(plans):
+        if plan.name not in report.failures:
+            report.scores[plan.name] = _joined(plan, [parts[number, first] for first in _starts(plan)])
+    for name, message in report.failures.items():
+        log.error("%s: not scored: %s", name, message)
+    return report
+
+
+def _plan(video: Video, results: Path, report: ScoringReport) -> Plan | None:
+    """What to score of a video; None where there is nothing to, or what is wrong is in the report."""
+    try:
+        plan = RULES[video.rules].plan(video)
+        if not plan.ids:
+            log.warning("%s: no object has a frame that is scored", video.name)
+            return None
+        require_predictions(plan, results / video.name)
+        return plan
+    except InputError as error:
+        report.failures[video.name] = str(error)
+        return None
+
+
+def _joined(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
+    scores = join(plan, parts)
+    if scores.unknown_ids:
+        found = ", ".join(map(str, sorted(scores.unknown_ids)))
+        log.warning("%s: predicted ids that are no objects count as background: %s", plan.name, found)
+    return scores
+
+
+def _starts(plan: Plan) -> range:
+    return range(0, len(plan.frames), CHUNK)
+
+
+def _score_chunk(plan: Plan, results: Path, first: int, stop: int) -> Part | InputError:
+    try:
+        return score_files(plan, results / plan.name, first, stop)
+    except InputError as error:
+        return error
+
+
+def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
+    """Score chunk after chunk in this process; a broken plan is not gone on with."""
+    for number, plan in enumerate(plans):
+        broken: InputError | None = None
+        for first in _starts(plan):
+            part = broken or _score_chunk(plan, results, first, first + CHUNK)
+            broken = part if isinstance(part, InputError) else None
+            yield (number, first), part
+
+
+def _process_context() -> multiprocessing.context.BaseContext:
+    """How processes start: as forks of a fresh one that has imported this module, where the system can do that.
+
+    Forks of this process may hang where it has threads.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _shared_out(
+    workers: int,
+) -> Callable[[Sequence[Plan], Path], Iterator[tuple[Place, Part | InputError]]]:
+    """Score chunks in several processes, in the order in which they finish."""
+
+    def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
+        with ProcessPoolExecutor(workers, mp_context=_process_context()) as pool:
+            waiting: dict[Future[Part | InputError], Place] = {
+                pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
+                for number, plan in enumerate(plans)
+                for first in _starts(plan)
+            }
+            try:
+                for future in as_completed(waiting):
+                    yield waiting[future], future.result()
+            except BrokenProcessPool as error:
+                raise RunStopped("a scoring process died; try again with --workers 1") from error
+
+    return score

@@ -1,0 +1,70 @@
+"""Pictures of objects that were found badly: truth above, result below, a few frames side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataloaders.images import read_image
+from dataloaders.sequences import Video
+from evaluation.davis import annotation_labels
+from evaluation.sequences import SequenceScores
+from utils.files import atomic_path
+from utils.masks import read_mask
+from utils.overlay import overlay, strip
+
+HEIGHT = 240
+"""pixels of a frame in the picture"""
+
+
+def write_strip(
+    path: Path, video: Video, results: Path, *, scores: SequenceScores, identity: int, frames: int = 4
+) -> None:
+    """Write one object of a video as a JPEG.
+
+    Args:
+        path: the picture.
+        video: with its frames and annotations.
+        results: folder of all results.
+        scores: of this video.
+        identity: the object.
+        frames: how many, evenly spread over those that count for the object, the worst one among them.
+
+    Raises:
+        InputError: a frame or mask cannot be read, or the picture not written.
+    """
+    pictures = {file.stem: file for file in video.frames}
+    truth = {file.stem: file for file in video.annotations}
+    columns = []
+    for stem in pick_frames(scores, identity, frames):
+        masks = []
+        for file in (truth[stem], results / video.name / f"{stem}.png"):
+            labels = annotation_labels(read_mask(file), merge_ids=video.merge_ids)
+            masks.append(np.where(labels == identity, labels, 0))
+        height, width = masks[0].shape
+        frame = np.asarray(Image.fromarray(read_image(pictures[stem])).resize((width, height)))
+        columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
+    with atomic_path(path) as temporary:
+        Image.fromarray(strip(columns, gap=4)).save(temporary, format="JPEG", quality=90)
+
+
+def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
+    """Stems of ``count`` frames that count for an object, in time order: evenly spread, one of them the worst in J."""
+    region = scores.region[scores.ids.index(identity)]
+    counted = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
+    if len(counted) <= count:
+        return [scores.frames[index] for index in counted]
+    worst = min(counted, key=lambda index: region[index])
+    spread = {counted[round(place)] for place in np.linspace(0, len(counted) - 1, count)}
+    if worst not in spread:
+        # the nearest one makes room
+        spread.remove(min(spread, key=lambda index: abs(index - worst)))
+    return [scores.frames[index] for index in sorted({*spread, worst})]
+
+
+def _shrink(picture: np.ndarray, height: int) -> np.ndarray:
+    """H×W×3 at another height, in its own shape."""
+    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

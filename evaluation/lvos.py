@@ -1,0 +1,84 @@
+"""The rules of LVOS, as its evaluator has them since the second version.
+
+The metadata lists every fifth frame of an object. The first of them and the one it states as the last do not
+count; frames that it states but does not list count as 0. V is how much the score of a frame varies over time.
+Source: Hong et al. 2023 and the public evaluator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from evaluation.sequences import ListedObject, Plan, Truth
+from evaluation.tables import Row, Summary, TableLayout, mean_of
+from utils.errors import InputError
+
+COLUMNS = ("J&F", "J", "F", "V")
+
+
+def plan_sequence(truth: Truth) -> Plan:
+    """What LVOS scores of a video.
+
+    Raises:
+        InputError: a listed frame has no annotation.
+    """
+    annotations = {path.stem: path for path in truth.annotations}
+    counting = {item.identity: _counting(item) for item in truth.objects}
+    stems = sorted({stem for frames in counting.values() for stem in frames})
+    for stem in stems:
+        if stem not in annotations:
+            raise InputError(
+                f"{truth.name}: the metadata lists frame {stem}, but its annotation {stem}.png is missing"
+            )
+    items = [item for item in truth.objects if item.length > 2]
+    return Plan(
+        truth.name,
+        tuple(annotations[stem] for stem in stems),
+        ids=tuple(item.identity for item in items),
+        counted=np.array([[stem in counting[item.identity] for stem in stems] for item in items], dtype=bool),
+        zeros=tuple(item.length - 2 - len(counting[item.identity]) for item in items),
+        seen=tuple(truth.seen for _ in items),
+        strict=False,
+    )
+
+
+def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
+    """The `COLUMNS` of one object, from its (n,) values of J and F."""
+    j, f = float(region.mean()), float(contour.mean())
+    both = (region + contour) / 2
+    # the public evaluator rounds the variance
+    spread = float(np.sqrt(np.round(np.mean((both - both.mean()) ** 2), 4)))
+    return {"J&F": 50 * (j + f), "J": 100 * j, "F": 100 * f, "V": 100 * spread}
+
+
+def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Means of seen and of unseen videos, and the mean of both; over all objects where no group is known.
+
+    A group without objects has no value, and then there is no mean of both either.
+    """
+    if all(group is None for group in seen):
+        return {column: mean_of(rows, column) for column in COLUMNS}
+    values: Summary = {}
+    for column in ("J", "F", "V"):
+        parts = [
+            mean_of([row for row, group in zip(rows, seen, strict=True) if group is wanted], column)
+            for wanted in (True, False)
+        ]
+        values |= {column: _mean(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
+    return {"J&F": _mean([values["J"], values["F"]]), **values}
+
+
+TABLE = TableLayout(COLUMNS, object_row, summary)
+
+
+def _counting(item: ListedObject) -> frozenset[str]:
+    """Stems of the frames that count for an object."""
+    stated = item.frames[: item.length]
+    return frozenset(stem for index, stem in enumerate(stated) if index not in (0, item.length - 1))
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None

@@ -1,0 +1,31 @@
+"""The benchmarks' rules by name: what is scored of a sequence, and the table of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from evaluation import davis, folder, lvos, visor, vost, youtube_vos
+from evaluation.sequences import Plan, Truth
+from evaluation.tables import DAVIS_TABLE, TableLayout
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How a benchmark scores."""
+
+    plan: Callable[[Truth], Plan]
+    table: TableLayout
+    least: int = 3
+    """annotated frames without which a sequence has nothing to score"""
+
+
+RULES: dict[str, Rules] = {
+    "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
+    "folder": Rules(folder.plan_sequence, DAVIS_TABLE),
+    "folder_late": Rules(folder.plan_with_late_objects, DAVIS_TABLE),
+    "lvos": Rules(lvos.plan_sequence, lvos.TABLE, least=2),
+    "visor": Rules(visor.plan_sequence, visor.TABLE, least=2),
+    "vost": Rules(vost.plan_sequence, vost.TABLE),
+    "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, least=2),
+}

@@ -1,0 +1,239 @@
+"""Scoring a sequence frame by frame: what is scored of it, and what comes of that.
+
+A benchmark's rules make a `Plan` of a sequence. Its frames do not depend on one another, so they may be scored in
+any order and by any number of processes; `join` puts the parts together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import cv2
+import numpy as np
+
+from evaluation.measures import match_contours, object_box, tolerance_radius
+from utils.errors import InputError
+from utils.masks import VOID, read_mask
+
+Merge = Literal["ids", "void"]
+"""All ids are one object: those above 0 but void, or every one above 0 where the object is written as 255."""
+
+
+class ListedObject(Protocol):
+    """An object that a data set lists by itself, not by the first annotation."""
+
+    @property
+    def identity(self) -> int:
+        """Its id."""
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Stems of its frames in time order, from the first mask on."""
+
+    @property
+    def length(self) -> int:
+        """Number of frames that its metadata states."""
+
+    @property
+    def seen(self) -> bool | None:
+        """Whether its category is among the training set's; None: not known."""
+
+
+class Truth(Protocol):
+    """What scoring needs to know of a sequence."""
+
+    @property
+    def name(self) -> str:
+        """The sequence's name, also of its folder of results."""
+
+    @property
+    def annotations(self) -> tuple[Path, ...]:
+        """Ground truth in time order."""
+
+    @property
+    def objects(self) -> Sequence[ListedObject]:
+        """The objects where the data set lists them; else empty."""
+
+    @property
+    def merge_ids(self) -> bool:
+        """Every id is the one object."""
+
+    @property
+    def seen(self) -> bool | None:
+        """Whether the whole video is of the seen part; None: not known."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which objects of a sequence are scored on which frames: K objects, N frames."""
+
+    name: str
+    frames: tuple[Path, ...]
+    """annotations of the scored frames in time order"""
+    ids: tuple[int, ...]
+    counted: np.ndarray | None = None
+    """K×N bool: frames that count for an object; None: all do"""
+    present: np.ndarray | None = None
+    """K×N bool: frames whose annotation has the object, where it counts from its first sight on only"""
+    zeros: tuple[int, ...] = ()
+    """frames for each object that count as 0 without being there"""
+    seen: tuple[bool | None, ...] = ()
+    """group of each object; empty: not known of any"""
+    merge: Merge | None = None
+    contour: bool = True
+    """F is wanted as well as J"""
+    strict: bool = True
+    """a predicted id that is no object of the sequence is an error; else it is background, and reported"""
+
+
+@dataclass(frozen=True)
+class SequenceScores:
+    """J and F of every object in every scored frame; NaN in frames that do not count for an object."""
+
+    region: np.ndarray
+    """K×N float64"""
+    contour: np.ndarray
+    """K×N float64; all NaN where only J is wanted"""
+    ids: tuple[int, ...]
+    """object of each row"""
+    frames: tuple[str, ...] = ()
+    """stem of each column; "" for one that counts as 0 without being there"""
+    seen: tuple[bool | None, ...] = ()
+    """group of each row; empty: not known of any"""
+    unknown_ids: frozenset[int] = field(default=frozenset())
+    """predicted ids that are no object of the sequence, and were passed over"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Scores of some frames of a plan: J and F, 2×K×n float64, and predicted ids that were passed over."""
+
+    values: np.ndarray
+    unknown_ids: frozenset[int]
+
+
+def require_predictions(plan: Plan, results: Path) -> None:
+    """Raise unless ``results`` has a PNG for every frame of the plan.
+
+    Raises:
+        InputError: names the first missing one and the number of all.
+    """
+    wanted = [results / f"{path.stem}.png" for path in plan.frames]
+    missing = [path for path in wanted if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such mask file ({len(missing)} of {len(wanted)} scored frames are missing); "
+            "expected one palette PNG for each frame"
+        )
+
+
+def score_files(plan: Plan, results: Path, first: int = 0, stop: int | None = None) -> Part:
+    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs of the same names in ``results``.
+
+    Raises:
+        InputError: a file is missing or no mask, sizes differ, an id that the plan does not have.
+    """
+    columns, unknown = [np.empty((2, len(plan.ids), 0))], set()
+    for path in plan.frames[first:stop]:
+        found = results / f"{path.stem}.png"
+        values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
+        columns.append(values[:, :, None])
+        unknown |= ids
+    return Part(np.concatenate(columns, axis=2), frozenset(unknown))
+
+
+def score_pair(
+    plan: Plan, name: str, truth: np.ndarray, prediction: np.ndarray
+) -> tuple[np.ndarray, set[int]]:
+    """J and F (2×K) of one frame, and the predicted ids that were passed over.
+
+    Args:
+        plan: says which ids are the objects.
+        name: of the prediction, for messages.
+        truth: H×W ids, 255 for void.
+        prediction: H×W ids.
+
+    Raises:
+        InputError: the sizes differ, or an id that the plan does not have.
+    """
+    if truth.shape != prediction.shape:
+        raise InputError(
+            f"{name}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
+            f"{truth.shape[1]}×{truth.shape[0]}; write predictions in the annotation's size"
+        )
+    if plan.merge:
+        truth = truth > 0 if plan.merge == "void" else (truth > 0) & (truth != VOID)
+        return score_frame(truth.view(np.uint8), (prediction > 0).view(np.uint8), plan), set()
+    unknown = unknown_ids(prediction, plan.ids)
+    if unknown and plan.strict:
+        last = max(plan.ids)
+        known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
+        raise InputError(f"{name}: id {max(unknown)}, but the first annotation has objects {known} only")
+    return score_frame(truth, prediction, plan), unknown
+
+
+def score_frame(truth: np.ndarray, prediction: np.ndarray, plan: Plan) -> np.ndarray:
+    """J and F of the plan's objects in one frame: 2×K; H×W ids each."""
+    scores = np.ones((2, len(plan.ids)))
+    if not plan.contour:
+        scores[1] = np.nan
+    radius = tolerance_radius(*truth.shape)
+    anything = truth | prediction
+    everything = object_box(anything if anything.dtype == np.uint8 else anything > 0)
+    if everything is None:
+        return scores
+    truth, prediction = truth[everything], prediction[everything]
+    for index, identity in enumerate(plan.ids):
+        true, found = truth == identity, prediction == identity
+        union = true | found
+        # cutting again only cuts off what is empty, or the border of the frame itself
+        box = object_box(union)
+        if box is None:
+            continue
+        true, found = true[box], found[box]
+        common = cv2.countNonZero((true & found).view(np.uint8))
+        total = cv2.countNonZero(union[box].view(np.uint8))
+        scores[0, index] = common / total
+        if plan.contour and common != total:
+            scores[1, index] = match_contours(true, found, radius)
+    return scores
+
+
+def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
+    """Ids of H×W labels that are neither background nor among ``ids``."""
+    if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
+        return set()
+    return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
+
+
+def join(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
+    """The scores of a sequence from those of all its frames, in order."""
+    region, contour = np.concatenate([part.values for part in parts], axis=2)
+    counted = plan.counted
+    if plan.present is not None:
+        # where the annotation lacks the object, J below 1 says that the prediction has it
+        counted = np.maximum.accumulate(plan.present | (region < 1), axis=1)
+    if counted is not None:
+        region, contour = np.where(counted, region, np.nan), np.where(counted, contour, np.nan)
+    stems = tuple(path.stem for path in plan.frames)
+    if any(plan.zeros):
+        extra = np.full((len(plan.ids), max(plan.zeros)), np.nan)
+        for row, count in zip(extra, plan.zeros, strict=True):
+            row[:count] = 0
+        region, contour = np.hstack([region, extra]), np.hstack([contour, extra])
+        stems += ("",) * max(plan.zeros)
+    unknown = frozenset().union(*(part.unknown_ids for part in parts))
+    return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown)
+
+
+def score_sequence(plan: Plan, results: Path) -> SequenceScores:
+    """Score the folder of one sequence, frame by frame.
+
+    Raises:
+        InputError: a file is missing or no mask, sizes differ, an id that the plan does not have.
+    """
+    require_predictions(plan, results)
+    return join(plan, [score_files(plan, results)])

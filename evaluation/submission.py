@@ -1,0 +1,157 @@
+"""Archives for the benchmarks' servers: written from a folder of results, and checked entry by entry."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from utils.errors import InputError
+from utils.files import atomic_path
+from utils.masks import PALETTE
+
+DEPTH_BYTE = 24
+"""place of the bit depth in a PNG file"""
+DATE = (1980, 1, 1, 0, 0, 0)
+"""of every entry, so that the same results give the same archive"""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a server wants of one sequence."""
+
+    name: str
+    frames: tuple[str, ...]
+    """stems of its frames"""
+    size: tuple[int, int]
+    """(height, width) of the masks in pixels"""
+    ids: frozenset[int]
+    """ids that may occur beside 0"""
+
+
+def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool = False) -> list[str]:
+    """A line for each frame of ``results/<sequence>/<frame>.png`` that is missing or wrong; more is passed over."""
+    problems = []
+    for item, stem in _frames(wanted, "checking", progress):
+        path = results / item.name / f"{stem}.png"
+        problem = mask_problem(path.read_bytes(), item) if path.is_file() else "missing"
+        if problem is not None:
+            problems.append(f"{path}: {problem}")
+    return problems
+
+
+def write_archive(
+    archive: Path, results: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
+) -> None:
+    """Pack results that `check_results` has passed. Masks get the standard palette, whatever theirs is.
+
+    Args:
+        archive: the zip.
+        results: may hold more; that is left out.
+        wanted: every sequence.
+        folder: in the archive, around the sequences; "" for its root.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: the archive cannot be written.
+    """
+    # PNGs are compressed already
+    with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as out:
+        for item, stem in _frames(wanted, "packing", progress):
+            content = (results / item.name / f"{stem}.png").read_bytes()
+            entry = zipfile.ZipInfo(_entry(folder, item, stem), DATE)
+            entry.external_attr = 0o644 << 16  # readable where the server unpacks it
+            out.writestr(entry, with_palette(content))
+
+
+def check_archive(
+    archive: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
+) -> list[str]:
+    """A line for each entry of a zip that is missing, wrong, or not asked for.
+
+    Raises:
+        InputError: not a readable zip.
+    """
+    try:
+        with zipfile.ZipFile(archive) as file:
+            names = [name for name in file.namelist() if not name.endswith("/")]
+            expected = {_entry(folder, item, stem) for item in wanted for stem in item.frames}
+            if expected.isdisjoint(names):
+                return [_misplaced(names, min(expected))]
+            problems = [f"{name}: not asked for" for name in sorted(set(names) - expected)]
+            problems += [f"{name}: twice" for name in sorted(expected) if names.count(name) > 1]
+            present = set(names)
+            for item, stem in _frames(wanted, "checking", progress):
+                name = _entry(folder, item, stem)
+                problem = _entry_problem(file, name, item) if name in present else "missing"
+                if problem is not None:
+                    problems.append(f"{name}: {problem}")
+            return problems
+    except (OSError, zipfile.BadZipFile) as error:
+        raise InputError(f"{archive}: not a readable zip ({error}); write it anew with --output") from error
+
+
+def mask_problem(content: bytes, item: Expected) -> str | None:
+    """What is wrong with the bytes of a mask; None where nothing is."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            kind, mode, labels = image.format, image.mode, np.array(image)
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"not a readable PNG ({error})"
+    if kind != "PNG":
+        return f"a {kind} file, where a PNG is wanted"
+    if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
+        return f"of mode {mode} with {content[DEPTH_BYTE]} bits, where an 8-bit palette PNG is wanted"
+    if labels.shape != item.size:
+        return f"{labels.shape[1]}×{labels.shape[0]}, where {item.size[1]}×{item.size[0]} is wanted"
+    extra = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *item.ids}
+    if extra:
+        known = ", ".join(map(str, sorted(item.ids)))
+        return f"holds {', '.join(map(str, sorted(extra)))}, where the objects are {known}"
+    return None
+
+
+def with_palette(content: bytes) -> bytes:
+    """The bytes of a mask with the standard palette; the same ones if it has that."""
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode == "P" and image.getpalette() == PALETTE.ravel().tolist():
+            return content
+        palette_image = Image.fromarray(np.array(image), mode="P")
+    palette_image.putpalette(PALETTE.tobytes())
+    out = io.BytesIO()
+    palette_image.save(out, format="PNG")
+    return out.getvalue()
+
+
+def _frames(wanted: Sequence[Expected], verb: str, progress: bool) -> Iterator[tuple[Expected, str]]:
+    """Every frame of every sequence, with a bar."""
+    total = sum(len(item.frames) for item in wanted)
+    with tqdm(total=total, unit="frame", desc=verb, disable=not progress) as bar:
+        for item in wanted:
+            for stem in item.frames:
+                yield item, stem
+                bar.update()
+
+
+def _entry(folder: str, item: Expected, stem: str) -> str:
+    return "/".join(filter(None, (folder, item.name, f"{stem}.png")))
+
+
+def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
+    try:
+        return mask_problem(file.read(name), item)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        return f"cannot be unpacked ({error})"
+
+
+def _misplaced(names: Sequence[str], example: str) -> str:
+    """The line for an archive that holds nothing of what is wanted."""
+    first = f"its first is {min(names)}" if names else "it is empty"
+    return f"no entry is in its place: {first}, but one like {example} is wanted"

@@ -1,0 +1,30 @@
+"""The rules of VISOR: those of DAVIS 2017, but the last frame counts. Source: Darkhalil et al. 2022."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evaluation import davis
+from evaluation.sequences import Plan, Truth
+from evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of, mean_row, measure_row
+
+
+def plan_sequence(truth: Truth) -> Plan:
+    """What VISOR scores of a sequence: all annotated frames after the first.
+
+    Raises:
+        InputError: fewer than two frames, no object in the first annotation.
+    """
+    return davis.plan_sequence(truth, drop_last=False)
+
+
+def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """The means over all objects, and over those filmed in kitchens that training does not show."""
+    unseen = [row for row, group in zip(rows, seen, strict=True) if group is False]
+    return {
+        **mean_row(rows),
+        **{f"{column}_unseen": mean_of(unseen, column) for column in ("J&F", "J", "F")},
+    }
+
+
+TABLE = TableLayout(COLUMNS, measure_row, summary)

@@ -1,0 +1,37 @@
+"""The rules of VOST: J alone, over all frames and over those after the transformation.
+
+Objects and frames as in DAVIS, but predicted ids that no object has are background. J_tr is J over the last quarter
+of the scored frames. Source: Tokmakov et al. 2023 and the public evaluator.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from evaluation import davis
+from evaluation.sequences import Plan, Truth
+from evaluation.statistics import summarise
+from evaluation.tables import Row, TableLayout, plain_summary
+
+COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
+
+
+def plan_sequence(truth: Truth) -> Plan:
+    """What VOST scores of a sequence.
+
+    Raises:
+        InputError: fewer than three frames, no object in the first annotation.
+    """
+    return replace(davis.plan_sequence(truth), contour=False, strict=False)
+
+
+def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
+    """The `COLUMNS` of one object, from its (n,) values of J; the tail begins at three quarters, rounded down."""
+    whole, tail = summarise(region), summarise(region[3 * len(region) // 4 :])
+    fractions = (whole.mean, whole.recall, whole.decay, tail.mean, tail.recall, tail.decay)
+    return {column: 100 * value for column, value in zip(COLUMNS, fractions, strict=True)}
+
+
+TABLE = TableLayout(COLUMNS, object_row, plain_summary)

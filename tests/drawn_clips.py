@@ -1,0 +1,140 @@
+"""Drawn clips, and the layouts of data sets to write them in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from utils.masks import PALETTE, write_mask
+
+HEIGHT, WIDTH = 48, 64
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames with labels."""
+
+    stems: tuple[str, ...]
+    frames: np.ndarray
+    """T×H×W×3 uint8"""
+    labels: np.ndarray
+    """T×H×W uint8, 255 for void"""
+
+
+def draw_clip(
+    stems: Sequence[str],
+    ids: Mapping[int, int] | None = None,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (HEIGHT, WIDTH),
+) -> Clip:
+    """Discs that move over a speckled ground.
+
+    Args:
+        stems: names of the frames.
+        ids: object to the index of the frame in which it appears; default: objects 1 and 2 from the start.
+        seed: of places and speckles.
+        size: (height, width) in pixels.
+    """
+    ids = {1: 0, 2: 0} if ids is None else ids
+    rng = np.random.default_rng(seed)
+    height, width = size
+    speckles = rng.integers(60, 120, (HEIGHT, WIDTH, 1), dtype=np.uint8).repeat(3, axis=2)
+    # large frames have large speckles, which pack quickly
+    ground = speckles[np.arange(height)[:, None] * HEIGHT // height, np.arange(width) * WIDTH // width]
+    frames = np.stack([ground] * len(stems))
+    labels = np.zeros((len(stems), height, width), dtype=np.uint8)
+    rows, columns = np.mgrid[:height, :width]
+    for place, (identity, start) in enumerate(sorted(ids.items())):
+        radius = height // (6 + place)
+        row = height * (2 * place + 1) // (2 * len(ids))
+        column = int(rng.integers(height // 6, width // 2))
+        for index in range(start, len(stems)):
+            inside = (rows - row) ** 2 + (columns - column - index * width // 64) ** 2 <= radius**2
+            labels[index][inside] = identity
+            frames[index][inside] = PALETTE[identity] // 2 + 120
+    return Clip(tuple(stems), frames, labels)
+
+
+def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> list[str]:
+    """Names of ``count`` frames."""
+    return [form.format(first + step * index) for index in range(count)]
+
+
+def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
+    """Write the pictures under ``.jpg`` names; PNG data, so without loss."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = set(clip.stems if only is None else only)
+    for stem, frame in zip(clip.stems, clip.frames, strict=True):
+        if stem in wanted:
+            Image.fromarray(frame).save(folder / f"{stem}.jpg", format="PNG", compress_level=1)
+
+
+def write_labels(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
+    """Write the masks of the frames named; default: all."""
+    wanted = set(clip.stems if only is None else only)
+    for stem, labels in zip(clip.stems, clip.labels, strict=True):
+        if stem in wanted:
+            write_mask(folder / f"{stem}.png", labels)
+
+
+def write_list(path: Path, names: Iterable[str]) -> None:
+    """Write a list file, one name per line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(names) + "\n")
+
+
+def lay_out_davis(
+    root: Path, clips: Mapping[str, Clip], folder: str, split: str, *, first_only: bool = False
+) -> None:
+    """The layout of DAVIS, which VISOR has too; ``folder`` is that of the lists."""
+    for name, clip in clips.items():
+        write_frames(root / "JPEGImages" / "480p" / name, clip)
+        write_labels(root / "Annotations" / "480p" / name, clip, clip.stems[:1] if first_only else None)
+    write_list(root / "ImageSets" / folder / f"{split}.txt", clips)
+
+
+def lay_out_split(
+    folder: Path, clips: Mapping[str, Clip], *, labels: Mapping[str, Sequence[str]] | None = None
+) -> None:
+    """A split of YouTube-VOS, MOSE or LVOS, or a plain folder; ``labels``: frames with a mask, if not all."""
+    for name, clip in clips.items():
+        write_frames(folder / "JPEGImages" / name, clip)
+        write_labels(folder / "Annotations" / name, clip, None if labels is None else labels[name])
+
+
+def write_youtube_meta(folder: Path, clips: Mapping[str, Clip], *, categories: bool) -> None:
+    """meta.json by the labels: every object with its frames from the first one on."""
+    videos = {}
+    for name, clip in clips.items():
+        objects = {}
+        for identity in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
+            first = int((clip.labels == identity).any(axis=(1, 2)).argmax())
+            entry: dict[str, object] = {"frames": list(clip.stems[first:])}
+            if categories:
+                entry["category"] = "fish" if identity % 2 else "kite"
+            objects[str(identity)] = entry
+        videos[name] = {"objects": objects}
+    (folder / "meta.json").write_text(json.dumps({"videos": videos}))
+
+
+def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
+    """The metadata of LVOS by the labels; numbers are strings, as in the original."""
+    videos = {}
+    for name, clip in clips.items():
+        objects = {}
+        for identity in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
+            first = int((clip.labels == identity).any(axis=(1, 2)).argmax())
+            span = {
+                "start": int(clip.stems[first]),
+                "end": int(clip.stems[-1]) + 1,
+                "frame_nums": len(clip.stems) - first,
+            }
+            objects[str(identity)] = {"frame_range": {key: str(value) for key, value in span.items()}}
+        videos[name] = {"objects": objects}
+    (folder / f"{folder.name}_meta.json").write_text(json.dumps({"videos": videos}))

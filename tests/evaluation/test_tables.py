@@ -1,0 +1,104 @@
+"""Groups, text and CSV of the benchmarks' tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from evaluation import lvos, visor, vost, youtube_vos
+from evaluation.sequences import SequenceScores
+from evaluation.tables import DAVIS_TABLE, TableLayout, csv_text, format_table, scores_table, worst_objects
+
+
+def scores_of(*values: float, seen: tuple[bool | None, ...] = ()) -> SequenceScores:
+    """Objects that score the same in J and F on four frames."""
+    region = np.repeat(np.array(values)[:, None], 4, axis=1)
+    return SequenceScores(region, region, ids=tuple(range(1, len(values) + 1)), seen=seen)
+
+
+@pytest.mark.parametrize(
+    ("layout", "column"), [(youtube_vos.TABLE, "overall"), (lvos.TABLE, "J&F")], ids=["youtube_vos", "lvos"]
+)
+def test_groups_weigh_the_same_whatever_their_size(layout: TableLayout, column: str) -> None:
+    table = scores_table({"a": scores_of(0.9, 0.7, 0.8, 0.4, seen=(True, True, True, False))}, layout)
+    assert table["J_seen"] == pytest.approx(80)
+    assert table["J_unseen"] == pytest.approx(40)
+    assert table[column] == pytest.approx(60)
+
+
+@pytest.mark.parametrize(
+    ("layout", "column"), [(youtube_vos.TABLE, "overall"), (lvos.TABLE, "J&F")], ids=["youtube_vos", "lvos"]
+)
+def test_a_group_without_objects_leaves_the_whole_undefined(layout: TableLayout, column: str) -> None:
+    table = scores_table({"a": scores_of(0.9, seen=(True,))}, layout)
+    assert (table["J_unseen"], table[column]) == (None, None)
+    assert table["J_seen"] == pytest.approx(90)
+    assert f"{column} -" in format_table(table, layout)
+    json.dumps(table, allow_nan=False)
+
+
+def test_lvos_without_a_list_of_unseen_videos_has_means_over_all() -> None:
+    table = scores_table({"a": scores_of(0.9, 0.5, seen=(None, None))}, lvos.TABLE)
+    assert {key: table[key] for key in table if key != "sequences"} == pytest.approx(
+        {"J&F": 70, "J": 70, "F": 70, "V": 0}
+    )
+
+
+def test_visor_tells_unseen_kitchens_beside_all() -> None:
+    table = scores_table({"a": scores_of(0.9, seen=(True,)), "b": scores_of(0.5, seen=(False,))}, visor.TABLE)
+    assert (table["J"], table["J_unseen"], table["J&F_unseen"]) == pytest.approx((70, 50, 50))
+    assert scores_table({"a": scores_of(0.9)}, visor.TABLE)["J_unseen"] is None
+
+
+@pytest.mark.parametrize(("frames", "tail"), [(1, 1), (2, 1), (4, 1), (5, 2), (8, 2), (17, 5)])
+def test_the_tail_of_vost_begins_at_three_quarters_rounded_down(frames: int, tail: int) -> None:
+    region = np.zeros(frames)
+    region[-tail:] = 1
+    assert vost.object_row(region, region)["J_tr"] == 100
+    region[-tail] = 0
+    assert vost.object_row(region, region)["J_tr"] == pytest.approx(100 * (tail - 1) / tail)
+
+
+def test_the_spread_of_lvos_is_the_root_of_a_rounded_variance() -> None:
+    steady, changing = np.array([0.5, 0.51]), np.array([0.0, 1.0])
+    # a variance of 0.000025 rounds to 0
+    assert lvos.object_row(steady, steady)["V"] == 0
+    assert lvos.object_row(changing, changing)["V"] == 50
+
+
+def test_frames_that_do_not_count_for_an_object_are_left_out() -> None:
+    region = np.array([[np.nan, np.nan, 0.5, 1.0]])
+    table = scores_table({"a": SequenceScores(region, region, ids=(7,))})
+    assert list(table["sequences"]["a"]["objects"]) == ["7"]
+    assert (table["J"], table["J-Recall"]) == (75, 50)
+
+
+def test_the_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
+    table = scores_table({"b": scores_of(0.25), "a": scores_of(0.5, 1.0)})
+    rows = list(csv.DictReader(io.StringIO(csv_text(table))))
+    assert [(row["sequence"], row["object"], row["J"]) for row in rows] == [
+        ("a", "1", "50.000"),
+        ("a", "2", "100.000"),
+        ("a", "mean", "75.000"),
+        ("b", "1", "25.000"),
+        ("b", "mean", "25.000"),
+        ("all", "mean", "58.333"),
+    ]
+
+
+def test_the_worst_objects_come_first_and_ties_by_name() -> None:
+    table = scores_table({"b": scores_of(0.5, 0.25), "a": scores_of(1.0, 0.5)})
+    assert worst_objects(table, 3, "J") == [("b", 2, 25.0), ("a", 2, 50.0), ("b", 1, 50.0)]
+
+
+def test_columns_are_as_wide_as_their_names() -> None:
+    header, rule, row, *_ = format_table(
+        scores_table({"a": scores_of(0.5)}, vost.TABLE), vost.TABLE
+    ).splitlines()
+    assert len(header) == len(rule) == len(row)
+    assert header.split()[2:] == list(vost.COLUMNS)
+    assert DAVIS_TABLE.columns[0] == "J&F"

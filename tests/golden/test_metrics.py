@@ -1,0 +1,178 @@
+"""The benchmarks' tables against the public evaluators: data sets on disk, read and scored as a user does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataloaders.datasets import open_dataset
+from dataloaders.sequences import Video
+from engine.scoring import rules_of, score_videos
+from evaluation.rules import RULES
+from evaluation.sequences import score_sequence
+from evaluation.tables import scores_table
+from evaluation.youtube_vos import TABLE, plan_sequence
+from tests.drawn_clips import (
+    Clip,
+    lay_out_davis,
+    lay_out_split,
+    stems_from,
+    write_labels,
+    write_list,
+)
+from tests.shared import GOLDEN, needs_golden
+
+pytestmark = needs_golden
+# integer counts, then float64 divisions and sums in another order; in percent
+ROUNDING = 100 * 1e-12
+LVOS_STEM = "{:08d}"
+
+Golden = tuple[dict[str, dict[str, np.ndarray]], dict]
+"""benchmark/video to T×H×W ids of truth and prediction; the tables"""
+
+
+@pytest.fixture(scope="module")
+def golden() -> Golden:
+    with np.load(GOLDEN / "metrics" / "benchmarks.npz") as file:
+        arrays = {key: file[key] for key in file.files}
+    videos: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        benchmark, name, kind = key.split("/")
+        videos.setdefault(f"{benchmark}/{kind}", {})[name] = array
+    return videos, json.loads((GOLDEN / "metrics" / "benchmarks.json").read_text())
+
+
+def clips(
+    golden: Golden, benchmark: str, kind: str, stems: Callable[[str, int], Sequence[str]]
+) -> dict[str, Clip]:
+    """The clips of a benchmark, with empty pictures."""
+    return {
+        name: Clip(tuple(stems(name, len(labels))), np.zeros((*labels.shape, 3), np.uint8), labels)
+        for name, labels in golden[0][f"{benchmark}/{kind}"].items()
+    }
+
+
+def table_of(videos: list[Video], results: Path) -> dict:
+    report = score_videos(videos, results)
+    assert report.failures == {}
+    return scores_table(report.scores, rules_of(videos).table)
+
+
+def assert_row(found: dict, wanted: dict[str, float], names: dict[str, str]) -> None:
+    """Compare a row in percent with fractions under the evaluator's names."""
+    assert wanted
+    for theirs, ours in names.items():
+        assert found[ours] == pytest.approx(100 * wanted[theirs], abs=ROUNDING), theirs
+
+
+def assert_objects(table: dict, wanted: dict[str, dict], names: dict[str, str]) -> None:
+    rows = {
+        f"{name}_{place}": row
+        for name, sequence in table["sequences"].items()
+        for place, row in enumerate(sequence["objects"].values(), start=1)
+    }
+    assert rows.keys() == wanted.keys()
+    for key, row in rows.items():
+        assert_row(row, wanted[key], names)
+
+
+def test_the_table_of_vost(golden: Golden, tmp_path: Path) -> None:
+    wanted = golden[1]["vost"]
+    truth = clips(golden, "vost", "gt", lambda name, _: wanted["frames"][name])
+    lay_out_split(tmp_path / "VOST", truth)
+    write_list(tmp_path / "VOST" / "ImageSets" / "val.txt", truth)
+    for name, clip in clips(golden, "vost", "pred", lambda name, _: wanted["frames"][name]).items():
+        write_labels(tmp_path / "results" / name, clip)
+    table = table_of(open_dataset("vost", tmp_path / "VOST"), tmp_path / "results")
+    assert_row(table, wanted["global"], {
+        "J-Mean": "J", "J-Recall": "J-Recall", "J-Decay": "J-Decay",
+        "J_last-Mean": "J_tr", "J_last-Recall": "J_tr-Recall", "J_last-Decay": "J_tr-Decay",
+    })  # fmt: skip
+    assert_objects(table, wanted["per_object"], {
+        "J": "J", "J_recall": "J-Recall", "J_decay": "J-Decay",
+        "J_tr": "J_tr", "J_tr_recall": "J_tr-Recall", "J_tr_decay": "J_tr-Decay",
+    })  # fmt: skip
+
+
+def test_the_table_of_visor(golden: Golden, tmp_path: Path) -> None:
+    def stems(name: str, count: int) -> list[str]:
+        return stems_from(140, count, 60, f"{name[:-10]}_frame_{{:010d}}")
+
+    wanted = golden[1]["visor"]
+    lay_out_davis(tmp_path / "VISOR", clips(golden, "visor", "gt", stems), "2022", "val")
+    write_list(tmp_path / "VISOR" / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
+    for name, clip in clips(golden, "visor", "pred", stems).items():
+        write_labels(tmp_path / "results" / name, clip)
+    table = table_of(open_dataset("visor", tmp_path / "VISOR"), tmp_path / "results")
+    columns = ("J-Recall", "J-Decay", "F-Recall", "F-Decay")
+    assert_row(
+        table,
+        wanted["global"],
+        {"J&F-Mean": "J&F", "J-Mean": "J", "F-Mean": "F", **{name: name for name in columns}},
+    )
+    lower = {name.lower().replace("j", "J").replace("f", "F").replace("-", "_"): name for name in columns}
+    assert_objects(table, wanted["per_object"], {"J_mean": "J", "F_mean": "F", **lower})
+    assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
+
+
+@pytest.mark.parametrize("variant", ["exclusive", "inclusive"])
+def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path, variant: str) -> None:
+    wanted = golden[1]["ytvos"]
+    root = tmp_path / "YouTubeVOS"
+    lay_out_split(
+        root / "train", clips(golden, "ytvos", "gt", lambda name, _: wanted["annotated_frames"][name])
+    )
+    (root / "train" / "meta.json").write_text(json.dumps(wanted["meta"]))
+    write_list(root / "seen_categories.txt", wanted["seen_categories"])
+    found = clips(golden, "ytvos", "pred", lambda name, _: wanted["annotated_frames"][name])
+    for name, clip in found.items():
+        write_labels(tmp_path / "results" / name, clip)
+    videos = open_dataset("youtubevos2019", root, "train")
+    if variant == "exclusive":
+        table = table_of(videos, tmp_path / "results")
+    else:
+        plans = [plan_sequence(video, first_counts=True) for video in videos]
+        table = scores_table(
+            {plan.name: score_sequence(plan, tmp_path / "results" / plan.name) for plan in plans}, TABLE
+        )
+    names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
+    assert_row(table, wanted["global"][variant], {name: name for name in names})
+    for key, row in wanted["per_object"].items():
+        name, identity = key.split("/")
+        assert_row(table["sequences"][name]["objects"][identity], row[variant], {"J": "J", "F": "F"})
+
+
+def test_the_table_of_lvos(golden: Golden, tmp_path: Path) -> None:
+    wanted = golden[1]["lvos"]
+    folder = tmp_path / "LVOS" / "valid"
+    lay_out_split(folder, clips(golden, "lvos", "gt", lambda _, count: stems_from(1, count, 5, LVOS_STEM)))
+    (folder / "valid_meta.json").write_text(json.dumps(wanted["valid_meta"]))
+    write_list(folder / "unseen_videos.txt", wanted["unseen_videos"])
+    found = clips(golden, "lvos", "pred", lambda _, count: stems_from(1, count, 5, LVOS_STEM))
+    for name, clip in found.items():
+        write_labels(tmp_path / "results" / name, clip)
+    table = table_of(open_dataset("lvosv2", tmp_path / "LVOS"), tmp_path / "results")
+    names = {
+        f"{column}-{group}-Mean": f"{column}_{group}" for column in "JFV" for group in ("seen", "unseen")
+    }
+    assert_row(
+        table, wanted["global"], {**{f"{column}-Mean": column for column in ("J&F", "J", "F", "V")}, **names}
+    )
+    assert_objects(table, wanted["per_object"], {column: column for column in "JFV"})
+
+
+def test_frames_that_lvos_states_but_does_not_list_count_as_0(golden: Golden, tmp_path: Path) -> None:
+    folder = tmp_path / "LVOS" / "valid"
+    lay_out_split(folder, clips(golden, "lvos", "gt", lambda _, count: stems_from(1, count, 5, LVOS_STEM)))
+    (folder / "valid_meta.json").write_text(json.dumps(golden[1]["lvos"]["valid_meta"]))
+    video = open_dataset("lvosv2", tmp_path / "LVOS")[1]
+    (item,) = video.objects
+    longer = replace(video, objects=(replace(item, length=item.length + 2),))
+    # 6 listed frames after the first, all right, of 7 stated: the first and the one stated as the last are out
+    scores = score_sequence(RULES["lvos"].plan(longer), folder / "Annotations" / video.name)
+    assert scores.region.tolist() == [[1, 1, 1, 1, 1, 1, 0]]

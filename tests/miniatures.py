@@ -1,0 +1,182 @@
+"""Every benchmark in miniature, drawn, in the layout in which it is distributed.
+
+``make_<name>(root)`` makes what ``open_dataset("<name>", root)`` reads; `write_perturbed` makes results for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from dataloaders.sequences import Video
+from evaluation.davis import annotation_labels
+from tests.drawn_clips import (
+    Clip,
+    draw_clip,
+    lay_out_davis,
+    lay_out_split,
+    stems_from,
+    write_frames,
+    write_list,
+    write_lvos_meta,
+    write_youtube_meta,
+)
+from utils.masks import read_mask, write_mask
+
+
+def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:
+    """A clip as high as the results for DAVIS."""
+    return draw_clip(stems_from(0, frames), ids, seed=seed, size=(480, 640))
+
+
+def make_davis2016(root: Path) -> None:
+    """val: two sequences, lists of frames as in the first release; one is labelled 0 and 255."""
+    clips = {"bear": davis_clip(5, seed=1), "camel": davis_clip(4, {255: 0}, seed=2)}
+    lay_out_davis(root, clips, "480p", "val")
+    lines = [
+        f"/JPEGImages/480p/{name}/{stem}.jpg /Annotations/480p/{name}/{stem}.png"
+        for name, clip in clips.items()
+        for stem in clip.stems
+    ]
+    write_list(root / "ImageSets" / "480p" / "val.txt", lines)
+
+
+def make_davis2017(root: Path) -> None:
+    """val: two sequences; test-dev: two with the first mask alone."""
+    clips = {"bear": davis_clip(5, seed=1), "camel": davis_clip(4, {1: 0}, seed=2)}
+    lay_out_davis(root, clips, "2017", "val")
+    hidden = {"deer": davis_clip(4, seed=3), "eagle": davis_clip(3, seed=4)}
+    lay_out_davis(root, hidden, "2017", "test-dev", first_only=True)
+
+
+def make_youtubevos(root: Path) -> None:
+    """train with categories; valid with first masks alone, an object that comes late, and all frames."""
+    clips = {
+        "0a1b2c3d4e": draw_clip(stems_from(0, 6, 5), {2: 0, 5: 0, 3: 2}, seed=1),
+        "1f00aa2233": draw_clip(stems_from(0, 5, 5), {1: 0}, seed=2),
+    }
+    lay_out_split(root / "train", clips)
+    write_youtube_meta(root / "train", clips, categories=True)
+    write_list(root / "seen_categories.txt", ["fish"])
+    late, whole = clips["0a1b2c3d4e"].stems, clips["1f00aa2233"].stems
+    lay_out_split(root / "valid", clips, labels={"0a1b2c3d4e": [late[0], late[2]], "1f00aa2233": whole[:1]})
+    write_youtube_meta(root / "valid", clips, categories=False)
+    for name, clip in clips.items():
+        dense = stems_from(0, 5 * len(clip.stems))
+        frames = clip.frames.repeat(5, axis=0)
+        write_frames(root / "valid_all_frames" / "JPEGImages" / name, Clip(tuple(dense), frames, clip.labels))
+
+
+make_youtubevos2018 = make_youtubevos2019 = make_youtubevos
+
+
+def make_vost(root: Path) -> None:
+    """val: ids with void, an id that comes late and is no object, frames at 10 per second; test: first masks."""
+    form = "frame{:05d}"
+    clips = {
+        "1083_cut_tomato": draw_clip(stems_from(12, 8, 6, form), {1: 0, 3: 4}, seed=1),
+        "2001_fold_cloth": draw_clip(stems_from(6, 6, 6, form), seed=2),
+    }
+    for clip in clips.values():
+        clip.labels[:, :3] = 255
+    for split, named in (
+        ("val", clips),
+        ("test", {"3001_tear_paper": draw_clip(stems_from(0, 4, 6, form), seed=3)}),
+    ):
+        lay_out_split(
+            root,
+            named,
+            labels=None if split == "val" else {name: clip.stems[:1] for name, clip in named.items()},
+        )
+        write_list(root / "ImageSets" / f"{split}.txt", named)
+    for name, clip in clips.items():
+        first = int(clip.stems[0].removeprefix("frame"))
+        dense = stems_from(first, 2 * len(clip.stems) - 1, 3, form)
+        frames = clip.frames.repeat(2, axis=0)[:-1]
+        write_frames(root / "JPEGImages_10fps" / name, Clip(tuple(dense), frames, clip.labels))
+
+
+def make_visor(root: Path) -> None:
+    """val: one sequence of two frames and one with an object that comes late; the second is of an unseen kitchen."""
+    clips = {
+        name: draw_clip(
+            [f"{name[:-10]}_frame_{140 + 60 * index:010d}" for index in range(count)], ids, seed=count
+        )
+        for name, count, ids in (
+            ("P01_107_seq_00001", 2, {1: 0, 2: 0}),
+            ("P07_110_seq_00009", 4, {1: 0, 2: 2}),
+        )
+    }
+    lay_out_davis(root, clips, "2022", "val")
+    write_list(root / "ImageSets" / "2022" / "val_unseen.txt", ["P07_110_seq_00009"])
+
+
+def make_mose(root: Path) -> None:
+    """train with all labels and a video of one frame; valid with the first masks alone."""
+    clips = {"0a0b0c0d": draw_clip(stems_from(0, 5), seed=1), "1a1b1c1d": draw_clip(stems_from(0, 4), seed=2)}
+    clips["0a0b0c0d"].labels[2] = 0  # all objects hidden
+    lay_out_split(root / "train", {**clips, "330ac20d": draw_clip(stems_from(0, 1), seed=3)})
+    lay_out_split(root / "valid", clips, labels={name: clip.stems[:1] for name, clip in clips.items()})
+
+
+def make_lvos(root: Path) -> None:
+    """valid with all labels, an object that comes late, and one unseen video; test with first masks alone."""
+    form = "{:08d}"
+    clips = {
+        "7K7WVzGG": draw_clip(stems_from(1, 8, 5, form), {1: 0, 2: 3}, seed=1),
+        "d83wYdy0": draw_clip(stems_from(1, 7, 5, form), {1: 2}, seed=2),
+    }
+    lay_out_split(root / "valid", clips)
+    write_lvos_meta(root / "valid", clips)
+    write_list(root / "valid" / "unseen_videos.txt", ["d83wYdy0"])
+    hidden = {"AbCd1234": draw_clip(stems_from(1, 6, 5, form), {1: 0, 2: 2}, seed=3)}
+    clip = hidden["AbCd1234"]
+    clip.labels[2][clip.labels[2] == 1] = 0  # the second label holds the new object alone
+    lay_out_split(root / "test", hidden, labels={"AbCd1234": (clip.stems[0], clip.stems[2])})
+
+
+make_lvosv1 = make_lvosv2 = make_lvos
+
+
+def make_longvideo(root: Path) -> None:
+    """Two videos of many frames and few labels; the first label is that of the second frame in one."""
+    clips = {
+        "blueboy": draw_clip(stems_from(0, 12), {255: 0}, seed=1),
+        "dressage": draw_clip(stems_from(0, 10), {1: 0}, seed=2),
+    }
+    lay_out_split(root, clips, labels={"blueboy": stems_from(0, 4, 3), "dressage": stems_from(1, 3, 4)})
+
+
+def make_folder(root: Path) -> None:
+    """Two sequences: ids with a gap, and one with an object that comes late."""
+    clips = {
+        "first": draw_clip(stems_from(0, 5), {1: 0, 4: 0}, seed=1),
+        "second": draw_clip(stems_from(0, 6), {1: 0, 2: 2}, seed=2),
+    }
+    lay_out_split(root, clips)
+
+
+def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) -> None:
+    """Results for every frame asked for: its truth, or the last there is, without objects not given so far.
+
+    They are moved right by the ``shift``-th part of their height; 0 leaves them where they are.
+    """
+    for video in videos:
+        truth = {path.stem: path for path in video.annotations}
+        known: set[int] = set()
+        with Image.open(video.frames[0]) as image:
+            labels = np.zeros((image.height, image.width), dtype=np.uint8)
+        for index, path in enumerate(video.frames):
+            if path.stem in truth:
+                labels = annotation_labels(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
+            if index in video.masks:
+                new = video.new_ids(index)
+                known |= set(np.unique(labels).tolist()) if new is None else new
+            if path.stem in video.results:
+                moved, distance = np.zeros_like(labels), labels.shape[0] // shift if shift else 0
+                moved[:, distance:] = labels[:, : labels.shape[1] - distance]
+                found = np.where(np.isin(moved, list(known)), moved, 0)
+                write_mask(results / video.name / f"{path.stem}.png", found)

@@ -1,0 +1,58 @@
+"""The benchmark program on every data set in miniature, with a tracker that repeats what it was given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataloaders.datasets import DATASETS
+from tests import miniatures
+from tests.engine.test_evaluator_late import PaintingTracker
+from tools import eval as tool
+from tools.score import main as score
+
+SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tool.Tracker, "from_checkpoint", lambda *_, **__: PaintingTracker())
+
+
+def make(name: str, folder: Path, split: str) -> list[str]:
+    """Make a data set; the options that name it."""
+    getattr(miniatures, f"make_{name}")(folder / "root")
+    return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path) -> None:
+    options = make(name, tmp_path, SPLITS.get(name, "val"))
+    results, again = tmp_path / "results", tmp_path / "again.json"
+    assert tool.main([*options, "--output", str(results)]) == 0
+    assert score([*options, "--results", str(results), "--output", str(again)]) == 0
+    ours, theirs = (json.loads(path.read_text()) for path in (results / "scores.json", again))
+    assert ours.pop("fps") > 0
+    assert theirs.pop("fps") is None
+    assert ours == theirs
+    assert "J" in ours
+
+
+@pytest.mark.parametrize(("name", "split"), [("youtubevos2019", "val"), ("mose", "val"), ("lvosv2", "test")])
+def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
+    name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = make(name, tmp_path, split)
+    assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
+    assert sorted(json.loads((tmp_path / "results" / "scores.json").read_text())) == ["failures", "fps"]
+    text = capsys.readouterr().out
+    assert f"no score: the truth of {name} {split} is not public" in text
+    assert f"--results {tmp_path / 'results'} --output {tmp_path / 'results'}.zip" in text
+
+
+def test_an_option_of_another_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = make("mose", tmp_path, "train")
+    assert tool.main([*options, "--output", str(tmp_path / "results"), "--all-frames"]) == 2
+    assert "--all-frames: not for mose; youtubevos2018" in capsys.readouterr().err

@@ -1,0 +1,213 @@
+"""The scoring program on miniatures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.datasets import DATASETS, open_dataset
+from engine import scoring
+from tests import miniatures
+from tools.score import main
+from utils.masks import read_mask, write_mask
+
+SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+"""splits to score where it is not val"""
+DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
+GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
+COLUMNS = {
+    **dict.fromkeys(("davis2016", "davis2017", "mose", "longvideo", "folder"), DAVIS),
+    **dict.fromkeys(("youtubevos2018", "youtubevos2019"), ("overall", *GROUPS, "J&F", "J", "F")),
+    **dict.fromkeys(("lvosv1", "lvosv2"), ("J&F", "J", "F", "V", *GROUPS, "V_seen", "V_unseen")),
+    "vost": ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay"),
+    "visor": (*DAVIS, "J&F_unseen", "J_unseen", "F_unseen"),
+}
+"""what scores.json says of all objects"""
+
+
+def prepare(name: str, folder: Path) -> list[str]:
+    """Make a data set and perturbed results; the arguments that score them."""
+    getattr(miniatures, f"make_{name}")(folder / "root")
+    split = SPLITS.get(name, "val")
+    miniatures.write_perturbed(open_dataset(name, folder / "root", split), folder / "results")
+    return [
+        "--dataset",
+        name,
+        "--root",
+        str(folder / "root"),
+        "--split",
+        split,
+        "--results",
+        str(folder / "results"),
+    ]
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> list[str]:
+    return prepare("davis2017", tmp_path)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_scored_by_its_own_rules(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*prepare(name, tmp_path), "--workers", "1"]
+    assert (
+        main([*options, "--output", str(tmp_path / "scores.json"), "--csv", str(tmp_path / "scores.csv")])
+        == 0
+    )
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    sequences = scores.pop("sequences")
+    assert (scores.pop("fps"), scores.pop("failures")) == (None, {})
+    assert sorted(scores) == sorted(COLUMNS[name])
+    # moved by two pixels: worse than right, better than wrong
+    assert 30 < scores["J"] < 95
+    with (tmp_path / "scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    named = {row["sequence"]: row for row in rows if row["object"] == "mean"}
+    for sequence, values in sequences.items():
+        assert float(named[sequence]["J"]) == pytest.approx(values["J"], abs=0.0005)  # three decimals
+    for column, value in scores.items():
+        assert float(named["all"][column]) == pytest.approx(value, abs=0.0005)
+    text = capsys.readouterr().out
+    assert all(sequence in text for sequence in sequences)
+    objects = sum(len(values["objects"]) for values in sequences.values())
+    assert f"mean of {objects} objects" in text
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
+    options = prepare(name, tmp_path)
+    miniatures.write_perturbed(
+        open_dataset(name, tmp_path / "root", SPLITS.get(name, "val")), tmp_path / "results", shift=0
+    )
+    assert main([*options, "--output", str(tmp_path / "scores.json")]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert {value for key, value in scores.items() if key in ("J", "F", "J_tr", "overall", *GROUPS)} == {100}
+
+
+def test_the_number_of_workers_changes_no_byte(
+    davis: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
+    for workers in ("1", "2"):
+        assert main([*davis, "--workers", workers, "--output", str(tmp_path / f"{workers}.json")]) == 0
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+
+
+def test_the_worst_objects_come_first_and_are_drawn(
+    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results" / "bear" / "00002.png"
+    labels = read_mask(path)
+    write_mask(path, np.where(labels == 2, 0, labels))
+    assert main([*davis, "--worst", "2", "--overlay", str(tmp_path / "worst")]) == 0
+    lines = capsys.readouterr().out.split("worst J&F:\n")[1].splitlines()
+    assert [line.split()[0] for line in lines] == ["1", "2"]
+    assert lines[0].split()[2:4] == ["bear", "2"]
+    values = [float(line.split()[1]) for line in lines]
+    assert values == sorted(values)
+    pictures = sorted((tmp_path / "worst").iterdir())
+    assert pictures[0].name == "01_bear_2.jpg"
+    assert len(pictures) == 2
+    with Image.open(pictures[0]) as image:
+        # three scored frames of 640×480, truth above result, at 480 pixels, with two gaps of 4
+        assert (image.format, image.size) == ("JPEG", (3 * 320 + 8, 480))
+
+
+def test_a_bar_shows_how_far_it_is(davis: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main(davis)
+    assert "5/5" in capsys.readouterr().err
+
+
+def spoil_missing(path: Path) -> None:
+    path.unlink()
+
+
+def spoil_size(path: Path) -> None:
+    write_mask(path, np.ones((5, 6), np.uint8))
+
+
+def spoil_id(path: Path) -> None:
+    write_mask(path, np.where(read_mask(path) == 2, 7, read_mask(path)))
+
+
+def spoil_colour(path: Path) -> None:
+    Image.new("RGB", (640, 480)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_missing, "no such mask file (1 of 3 scored frames are missing)"),
+        (spoil_size, "the prediction is 6×5, its annotation 640×480"),
+        (spoil_id, "id 7, but the first annotation has objects 1 to 2 only"),
+        (spoil_colour, "an image of mode RGB"),
+    ],
+)
+def test_a_bad_prediction_fails_its_sequence_and_the_rest_is_scored(
+    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil, message: str
+) -> None:
+    spoil(tmp_path / "results" / "bear" / "00002.png")
+    assert main([*davis, "--output", str(tmp_path / "scores.json")]) == 1
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert list(scores["sequences"]) == ["camel"]
+    assert message in scores["failures"]["bear"]
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("failed: bear: ")
+    assert "00002.png" in last
+
+
+def refused(capsys: pytest.CaptureFixture[str], options: list[str]) -> str:
+    """The one line on stderr of a run that ends with status 2."""
+    assert main(options) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_results_of_something_else_are_refused(
+    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refused(capsys, [*davis, "--results", str(tmp_path / "root")])
+    assert "root: holds no results of the 2 sequences; expected" in line
+    assert "bear/<frame>.png" in line
+
+
+def test_absent_truth_is_refused(
+    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path / "root" / "Annotations").rglob("*.png"):
+        if path.stem != "00000":
+            path.unlink()
+    assert "no ground truth beside the given masks; expected annotations" in refused(capsys, davis)
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("davis2017", "test"), ("youtubevos2019", "val"), ("vost", "test"), ("mose", "val"), ("lvosv2", "test")],
+)
+def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
+    name: str, split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    getattr(miniatures, f"make_{name}")(tmp_path)
+    line = refused(
+        capsys,
+        ["--dataset", name, "--root", str(tmp_path), "--split", split, "--results", str(tmp_path / "x")],
+    )
+    assert f"the truth of {name} {split} is not public" in line
+    assert f"python tools/submit.py --dataset {name} --root {tmp_path} --split {split}" in line
+
+
+@pytest.mark.parametrize("options", [["--workers", "0"], ["--overlay", "worst"]])
+def test_bad_options_are_refused(
+    davis: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([*davis, *options])
+    assert stop.value.code == 2
+    assert options[0] in capsys.readouterr().err

@@ -1,0 +1,255 @@
+"""The program that packs results for servers, on miniatures."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.datasets import DATASETS, open_dataset
+from tests import miniatures
+from tools.submit import main
+from utils.masks import PALETTE, read_mask, write_mask
+
+SERVERS = {
+    "davis2017": "deer/00000.png",
+    "youtubevos2018": "Annotations/0a1b2c3d4e/00000.png",
+    "youtubevos2019": "Annotations/0a1b2c3d4e/00000.png",
+    "vost": "3001_tear_paper/frame00000.png",
+    "mose": "0a0b0c0d/00000.png",
+    "lvosv1": "Annotations/AbCd1234/00000001.png",
+    "lvosv2": "Annotations/AbCd1234/00000001.png",
+}
+"""data set to the first entry of an archive for its server"""
+
+
+class Run:
+    """A data set with results, and the program run on them."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.root, self.results, self.archive = folder / "root", folder / "results", folder / "out" / "a.zip"
+        getattr(miniatures, f"make_{name}")(self.root)
+        self.options = ["--dataset", name, "--root", str(self.root)]
+        self.videos = open_dataset(name, self.root, next(iter(DATASETS[name].server), "val"))
+        miniatures.write_perturbed(self.videos, self.results)
+
+    def write(self) -> int:
+        return main([*self.options, "--results", str(self.results), "--output", str(self.archive)])
+
+    def check(self) -> int:
+        return main([*self.options, "--check", str(self.archive)])
+
+    def repack(self, change) -> None:
+        """Write the archive anew after ``change(entries)``, entries by name."""
+        with zipfile.ZipFile(self.archive) as file:
+            entries = {name: file.read(name) for name in file.namelist()}
+        change(entries)
+        with zipfile.ZipFile(self.archive, "w") as file:
+            for name, content in entries.items():
+                file.writestr(name, content)
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Run:
+    return Run("davis2017", tmp_path)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What a run wrote on stderr, without its bars."""
+    return [line for line in capsys.readouterr().err.splitlines() if "frame/s" not in line and line.strip()]
+
+
+def test_every_data_set_with_a_server_is_here() -> None:
+    assert {name for name, dataset in DATASETS.items() if dataset.archive is not None} == SERVERS.keys()
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_an_archive_has_the_servers_layout_and_passes_its_own_check(name: str, tmp_path: Path) -> None:
+    run = Run(name, tmp_path)
+    (run.results / "overlay").mkdir()  # what an evaluation leaves beside the masks stays out
+    (run.results / "scores.json").write_text("{}")
+    assert run.write() == 0
+    assert run.check() == 0
+    prefix = SERVERS[name].rpartition("/")[0].rpartition("/")[0]
+    with zipfile.ZipFile(run.archive) as file:
+        assert file.namelist()[0] == SERVERS[name]
+        assert file.namelist() == [
+            "/".join(filter(None, (prefix, video.name, f"{stem}.png")))
+            for video in run.videos
+            for stem in video.results
+        ]
+        with Image.open(io.BytesIO(file.read(SERVERS[name]))) as image:
+            assert (image.mode, image.getpalette()) == ("P", PALETTE.ravel().tolist())
+
+
+def test_the_same_results_give_the_same_archive(davis: Run) -> None:
+    davis.write()
+    first = davis.archive.read_bytes()
+    with zipfile.ZipFile(davis.archive) as file:
+        assert {entry.date_time for entry in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    davis.write()
+    assert davis.archive.read_bytes() == first
+
+
+def test_masks_of_fewer_bits_than_8_are_refused(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    path = davis.results / "deer" / "00001.png"
+    with Image.open(path) as image:
+        image.save(path, bits=4)
+    assert davis.write() == 2
+    assert "of mode P with 4 bits, where an 8-bit palette PNG is wanted" in lines(capsys)[0]
+
+
+def test_grey_masks_and_other_palettes_get_the_standard_one(davis: Run) -> None:
+    grey, odd = (davis.results / "deer" / f"{stem}.png" for stem in ("00001", "00002"))
+    before = [read_mask(path) for path in (grey, odd)]
+    Image.fromarray(before[0]).save(grey)
+    image = Image.fromarray(before[1], mode="P")
+    image.putpalette([7, 7, 7] * 256)
+    image.save(odd)
+    assert davis.write() == 0
+    with zipfile.ZipFile(davis.archive) as file:
+        for path, labels in zip((grey, odd), before, strict=True):
+            with Image.open(io.BytesIO(file.read(f"deer/{path.name}"))) as packed:
+                assert (packed.mode, packed.getpalette()) == ("P", PALETTE.ravel().tolist())
+                np.testing.assert_array_equal(np.array(packed), labels)
+
+
+def test_all_that_is_wrong_is_listed_and_nothing_written(
+    davis: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deer, eagle = davis.results / "deer", davis.results / "eagle"
+    (deer / "00000.png").unlink()
+    Image.new("RGB", (640, 480)).save(deer / "00001.png")
+    write_mask(deer / "00002.png", np.ones((5, 6), np.uint8))
+    write_mask(deer / "00003.png", read_mask(deer / "00003.png") * 3)
+    (eagle / "00000.png").write_bytes(b"nonsense")
+    write_mask(eagle / "00001.png", read_mask(eagle / "00001.png").astype(np.int64) * 300)
+    Image.new("L", (640, 480)).save(eagle / "00002.png", format="BMP")
+    assert davis.write() == 2
+    assert not davis.archive.exists()
+    *problems, last = lines(capsys)
+    assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
+        "missing",
+        "of mode RGB with 8 bits, where an 8-bit palette PNG is wanted",
+        "6×5, where 640×480 is wanted",
+        "holds 3, 6, where the objects are 1, 2",
+        "not a readable PNG",
+        "of mode I;16 with 16 bits, where an 8-bit palette PNG is wanted",
+        "a BMP file, where a PNG is wanted",
+    ]
+    assert last.startswith(f"error: {davis.results}: 7 masks are missing, wrong or too many")
+
+
+def test_a_late_object_may_occur(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run("lvosv2", tmp_path)
+    path = run.results / "AbCd1234" / "00000026.png"
+    assert 2 in np.unique(read_mask(path))
+    write_mask(path, np.full((48, 64), 3, np.uint8))
+    assert run.write() == 2
+    assert "holds 3, where the objects are 1, 2" in lines(capsys)[0]
+
+
+def change_missing(entries: dict[str, bytes]) -> None:
+    del entries["deer/00002.png"]
+
+
+def change_extra(entries: dict[str, bytes]) -> None:
+    entries["__MACOSX/deer/._00000.png"] = b""
+
+
+def change_content(entries: dict[str, bytes]) -> None:
+    entries["deer/00002.png"] = b"nonsense"
+
+
+def test_an_entry_that_is_there_twice_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    davis.write()
+    with zipfile.ZipFile(davis.archive, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
+        file.writestr("deer/00002.png", file.read("deer/00002.png"))
+    capsys.readouterr()
+    assert davis.check() == 2
+    assert lines(capsys)[0] == "deer/00002.png: twice"
+
+
+def change_place(entries: dict[str, bytes]) -> None:
+    inside = {f"results/{name}": content for name, content in entries.items()}
+    entries.clear()
+    entries.update(inside)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (change_missing, "deer/00002.png: missing"),
+        (change_extra, "__MACOSX/deer/._00000.png: not asked for"),
+        (change_content, "deer/00002.png: not a readable PNG"),
+        (
+            change_place,
+            "no entry is in its place: its first is results/deer/00000.png, but one like deer/00000.png",
+        ),
+    ],
+)
+def test_the_check_names_what_is_wrong_with_an_archive(
+    davis: Run, capsys: pytest.CaptureFixture[str], change, problem: str
+) -> None:
+    davis.write()
+    davis.repack(change)
+    capsys.readouterr()
+    assert davis.check() == 2
+    first, last = lines(capsys)
+    assert first.startswith(problem)
+    assert last.startswith(f"error: {davis.archive}: 1 masks")
+
+
+@pytest.mark.parametrize("damage", ["cut", "absent", "nonsense"])
+def test_a_zip_that_cannot_be_read_is_refused(
+    davis: Run, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    davis.write()
+    whole = davis.archive.read_bytes()
+    davis.archive.unlink()
+    if damage != "absent":
+        davis.archive.write_bytes(whole[: len(whole) // 2] if damage == "cut" else b"nonsense")
+    capsys.readouterr()
+    assert davis.check() == 2
+    (line,) = lines(capsys)
+    assert "a.zip: not a readable zip" in line
+
+
+def test_an_entry_that_is_damaged_inside_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    davis.write()
+    content = bytearray(davis.archive.read_bytes())
+    content[200] ^= 0xFF  # in the first mask: its checksum no longer fits
+    davis.archive.write_bytes(content)
+    capsys.readouterr()
+    assert davis.check() == 2
+    assert lines(capsys)[0].startswith("deer/00000.png: cannot be unpacked")
+
+
+@pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
+def test_a_data_set_without_a_server_is_refused(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--dataset", name, "--root", str(tmp_path), "--check", "a.zip"]) == 2
+    assert "tools/score.py" in lines(capsys)[0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--results", "r"],
+        ["--output", "a.zip"],
+        ["--results", "r", "--output", "a.zip", "--check", "b.zip"],
+    ],
+)
+def test_one_of_writing_and_checking_must_be_asked_for(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--dataset", "davis2017", *options])
+    assert stop.value.code == 2
+    assert "--results DIR with --output FILE.zip, or --check FILE.zip" in capsys.readouterr().err

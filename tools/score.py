@@ -1,0 +1,143 @@
+"""Score folders of result PNGs by a benchmark's own rules; needs no model.
+
+python tools/score.py --dataset davis2017 --root datasets/DAVIS --results results/davis2017 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dataloaders.datasets import DATASETS, find_dataset, open_dataset, submission_hint
+from dataloaders.sequences import Video
+from engine.scoring import ScoringReport, has_truth, rules_of, score_videos
+from engine.worst import write_strip
+from evaluation.tables import csv_text, format_table, scores_table, worst_objects
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+
+log = logging.getLogger(__name__)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Score; returns 0, or 1 if a sequence could not be scored."""
+    args = parse(argv)
+    videos = scorable(open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects), args)
+    require_results(videos, args.results)
+    for path in (args.output, args.csv):
+        if path is not None:
+            require_writable(path.parent)
+    report = score_videos(videos, args.results, workers=args.workers, progress=True)
+    layout = rules_of(videos).table
+    table = scores_table(report.scores, layout) if report.scores else {}
+    if args.output is not None:
+        # the same content as an evaluation run writes
+        content = {**table, "fps": None, "failures": report.failures}
+        write_text(args.output, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    if table:
+        if args.csv is not None:
+            write_text(args.csv, csv_text(table, layout))
+        print(format_table(table, layout))
+        show_worst(
+            worst_objects(table, args.worst, layout.columns[0]), layout.columns[0], videos, report, args
+        )
+    for name, message in report.failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if report.failures else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="score.py", description="Score result PNGs by a benchmark's rules.")
+    parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(DATASETS)}")
+    parser.add_argument(
+        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+    )
+    parser.add_argument("--split", default="val", help="train, val, ... (default: val)")
+    parser.add_argument("--results", type=Path, required=True, help="folder with <sequence>/<frame>.png")
+    parser.add_argument("--output", type=Path, metavar="JSON", help="write scores.json here")
+    parser.add_argument("--csv", type=Path, help="write the table here as CSV")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
+    )
+    parser.add_argument("--worst", type=int, default=0, metavar="N", help="list the N worst objects")
+    parser.add_argument("--overlay", type=Path, metavar="DIR", help="draw the worst objects into this folder")
+    parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
+    args = parser.parse_args(argv)
+    if args.workers < 1 or args.worst < 0:
+        parser.error(f"--workers {args.workers} --worst {args.worst}: give at least 1 and 0")
+    if args.overlay is not None and args.worst == 0:
+        parser.error("--overlay draws the worst objects: say how many with --worst N")
+    return args
+
+
+def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
+    """The videos with truth.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = [video for video in videos if has_truth(video)]
+    if known:
+        hidden = [video.name for video in videos if not has_truth(video)]
+        if hidden:
+            log.warning("not scored, as there is no truth: %s", ", ".join(hidden))
+        return known
+    hint = submission_hint(args.dataset, args.root, args.split, args.results)
+    if hint is not None:
+        raise InputError(f"--split {args.split}: {hint}")
+    name, dataset = find_dataset(args.dataset)
+    raise InputError(
+        f"--dataset {name} --split {args.split}: no ground truth beside the given masks; "
+        f"expected annotations of more frames in {dataset.layout}"
+    )
+
+
+def require_results(videos: Sequence[Video], results: Path) -> None:
+    """Raise unless there is a folder for at least one video; single missing ones are failures of their own.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not any((results / video.name).is_dir() for video in videos):
+        raise InputError(
+            f"{results}: holds no results of the {len(videos)} sequences; "
+            f"expected {results / videos[0].name}/<frame>.png and so on"
+        )
+
+
+def show_worst(
+    worst: Sequence[tuple[str, int, float]],
+    column: str,
+    videos: Sequence[Video],
+    report: ScoringReport,
+    args: argparse.Namespace,
+) -> None:
+    """Print the worst objects, and draw them if --overlay says where."""
+    by_name = {video.name: video for video in videos}
+    if worst:
+        print(f"\nworst {column}:")
+    for place, (name, identity, value) in enumerate(worst, start=1):
+        drawn = ""
+        if args.overlay is not None:
+            path = args.overlay / f"{place:02d}_{name}_{identity}.jpg"
+            write_strip(path, by_name[name], args.results, scores=report.scores[name], identity=identity)
+            drawn = f"  {path}"
+        print(f"{place:4}  {value:5.1f}  {name}  {identity}{drawn}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(None))

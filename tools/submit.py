@@ -1,0 +1,105 @@
+"""Pack results for a benchmark's server, or check an archive that is to go there.
+
+python tools/submit.py --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
+python tools/submit.py --dataset youtubevos2019 --check youtubevos2019.zip
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dataloaders.datasets import DATASETS, DataSet, find_dataset, open_dataset
+from dataloaders.sequences import Video
+from evaluation.submission import Expected, check_archive, check_results, write_archive
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.masks import VOID, read_mask
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write or check an archive; returns 0, or 2 if something is wrong with it."""
+    args = parse(argv)
+    name, dataset = find_dataset(args.dataset)
+    folder = archive_folder(name, dataset)
+    split = args.split or next(iter(dataset.server))
+    wanted = [expected_of(video) for video in open_dataset(name, args.root, split)]
+    if args.check is None:
+        report(check_results(args.results, wanted, progress=True), args.results)
+        write_archive(args.output, args.results, wanted, folder, progress=True)
+    archive = args.output if args.check is None else args.check
+    report(check_archive(archive, wanted, folder, progress=True), archive)
+    frames = sum(len(item.frames) for item in wanted)
+    print(f"{archive}: {frames} masks of {len(wanted)} sequences of {name} {split}, all as wanted")
+    if split in dataset.server:
+        print(f"scored by {dataset.server[split]}")
+    return 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(
+        prog="submit.py", description="Pack results for a benchmark's server, or check an archive."
+    )
+    able = ", ".join(name for name, dataset in DATASETS.items() if dataset.archive is not None)
+    parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
+    parser.add_argument(
+        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+    )
+    parser.add_argument("--split", help="default: the one that the server scores")
+    parser.add_argument("--results", type=Path, help="folder with <sequence>/<frame>.png")
+    parser.add_argument("--output", type=Path, metavar="ZIP", help="the archive to write")
+    parser.add_argument("--check", type=Path, metavar="ZIP", help="check this archive; write nothing")
+    args = parser.parse_args(argv)
+    if (args.check is None) != (args.results is not None and args.output is not None):
+        parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")
+    return args
+
+
+def archive_folder(name: str, dataset: DataSet) -> str:
+    """The folder around the sequences in an archive for the data set's server.
+
+    Raises:
+        InputError: it has no server that takes PNGs.
+    """
+    if dataset.archive is None:
+        raise InputError(f"--dataset {name}: no server takes its masks; score them with tools/score.py")
+    return dataset.archive
+
+
+def expected_of(video: Video) -> Expected:
+    """What the server wants of a video; reads its given masks.
+
+    Raises:
+        InputError: a given mask cannot be read.
+    """
+    given = [read_mask(path) for path in video.masks.values()]
+    ids = {item.identity for item in video.objects}
+    if not ids:
+        ids = {int(identity) for labels in given for identity in np.unique(labels)} - {0, VOID}
+    # results of DAVIS have the size of its 480p annotations, whatever that of the frames
+    size = read_mask(video.annotations[0]).shape if video.annotations else given[0].shape
+    return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))
+
+
+def report(problems: Sequence[str], place: Path) -> None:
+    """List what is wrong on stderr.
+
+    Raises:
+        InputError: something is.
+    """
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        raise InputError(
+            f"{place}: {len(problems)} masks are missing, wrong or too many, listed above; mend them"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(None))
