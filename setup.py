@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-PACKAGES = ["utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"]
+PACKAGES = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
 
 
 def requirements(name: str) -> list[str]:
@@ -22,8 +22,8 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=PACKAGES,
-    package_data={"configs": ["presets/*.yaml", "recipes/*.yaml"]},
+    packages=[name for name in find_packages() if name.split(".")[0] in PACKAGES],
+    package_data={"configs": ["*/*.yaml"]},
     install_requires=requirements("requirements.txt"),
     extras_require={"test": requirements("requirements-test.txt")},
 )

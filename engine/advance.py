@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from engine.memory import MemoryBank
+from networks.relevance import look
 from networks.vos_model import Features, Propagated, VOSModel
 
 Feedback = Callable[[list[Tensor]], list[Tensor] | None]
@@ -35,8 +37,9 @@ def advance(
         logits.append(model.decode(propagated, features))
     masks = feedback(logits)
     if masks is not None:
-        for bank, propagated, mask in zip(banks, matched, masks, strict=True):
-            bank.add(model.memorize(propagated, model.assign_identities(mask)))
+        for bank, propagated, own, mask in zip(banks, matched, logits, masks, strict=True):
+            memory = model.memorize(propagated, model.assign_identities(mask))
+            bank.add(memory, partial(look, model, propagated, own))
     return logits
 
 

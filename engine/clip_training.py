@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from configs.schema import MemoryConfig
 from engine.advance import advance, one_hot, refer
-from engine.losses import frame_loss
-from engine.memory import MemoryBank, build_policy
+from engine.losses import IGNORE, frame_loss
+from engine.memory import MemoryBank
+from engine.policies import build_policy
 from networks.vos_model import Features, VOSModel
 
 
@@ -74,19 +75,22 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Less
         losses.append(_losses(kept, clip.labels[frame], lesson.hardest, model.config.align_corners))
         predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
-    def remembered(labels: Tensor) -> Tensor:
-        """Masks of B×H×W labels, objects at their identities."""
+    def remembered(frame: int, labels: Tensor) -> Tensor:
+        """Masks of B×H×W labels, objects at their identities, behind them the pixels to ignore if the model asks."""
         identities = model.config.max_objects
         placed = lesson.slots.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
-        return one_hot(torch.where(labels <= identities, placed, labels), identities + 1)
+        masks = one_hot(torch.where(labels <= identities, placed, labels), identities + 1)
+        if not model.config.ignore_plane:
+            return masks
+        return torch.cat([masks, (clip.labels[frame] == IGNORE)[:, None].to(masks)], 1)
 
     def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
         measure(frame, logits[0])
         if frame == length - 1:
             return None
-        return [remembered(predictions[frame] if lesson.own_predictions else clip.labels[frame])]
+        return [remembered(frame, predictions[frame] if lesson.own_predictions else clip.labels[frame])]
 
-    propagated = refer(model, bank, frames[0], remembered(clip.labels[0]))
+    propagated = refer(model, bank, frames[0], remembered(0, clip.labels[0]))
     with torch.set_grad_enabled(lesson.reference_gradient and torch.is_grad_enabled()):
         measure(0, model.decode(propagated, frames[0]))
     for index in range(1, length):
@@ -105,7 +109,9 @@ class ClipLearner(nn.Module):
 
     def forward(self, clip: ClipBatch, lesson: Lesson, reference_weight: float) -> tuple[Tensor, ClipLosses]:
         """The loss to learn from, a scalar, and what it is made of."""
-        bank = MemoryBank(build_policy(self.memory, training=True), self.memory.short_term_skip)
+        memory = self.memory
+        policy = build_policy(memory, training=True)
+        bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
         losses = clip_losses(self.model, bank, clip, lesson)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 

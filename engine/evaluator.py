@@ -96,7 +96,7 @@ def track_video(tracker: Tracker, video: Video, output: Path, *, overlay: bool =
     Raises:
         InputError: a frame or mask cannot be read, or a result not written.
     """
-    tracker.reset()
+    tracker.reset(len(video.frames))
     known: set[int] = set()
     for index, path in enumerate(video.frames):
         frame = read_image(path)

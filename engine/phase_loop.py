@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from configs.schema import Config
-from dataloaders.labelled import LabelledVideo
-from dataloaders.mixture import ClipTensors, Mixture, clip_loader
+from dataloaders.training.labelled import LabelledVideo
+from dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
 from engine.clip_training import ClipLearner
 from engine.journal import Journal, StepMeasures
 from engine.run_state import Run, save_state, saved_states

@@ -12,7 +12,7 @@ import torch
 
 from configs.published import resolve_training
 from configs.schema import Config
-from dataloaders.mixture import Mixture, clip_loader, describe
+from dataloaders.training.mixture import Mixture, clip_loader, describe
 from engine.build import build_model
 from engine.clip_training import ClipLearner
 from engine.phase_loop import Awaited, wrap

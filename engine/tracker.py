@@ -17,7 +17,8 @@ from configs.schema import Config
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
 from engine.advance import advance, one_hot, refer
 from engine.groups import fuse, group_masks
-from engine.memory import MemoryBank, build_policy
+from engine.memory import MemoryBank
+from engine.policies import build_policy
 from networks.checkpoints import load_checkpoint
 from networks.vos_model import Features, VOSModel
 from utils.devices import pick_device
@@ -92,8 +93,9 @@ class Tracker:
         model, settings = load_checkpoint(Path(path), config=config, overrides=overrides)
         return cls(model, settings, device=device)
 
-    def reset(self) -> None:
-        """Forget all objects and frames, for the next video."""
+    def reset(self, length: int | None = None) -> None:
+        """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""
+        self._length = length
         self._ids: list[int] = []
         # Groups of objects whose memories began on the same frame share a bank and are one batch.
         self._banks: list[MemoryBank] = []
@@ -167,7 +169,7 @@ class Tracker:
     def _full_size(self, logits: list[Tensor], size: Size) -> Tensor:
         """Logits of all objects at the output size: (1+n)×H×W."""
         identities = self.model.config.max_objects
-        joined = logits[0] if len(logits) == 1 else torch.cat(logits)
+        joined = torch.cat(logits)  # a copy, as memory policies look at the logits as they are
         if len(joined) == 1:
             joined = joined[:, : len(self._ids) + 1]
         else:
@@ -225,5 +227,7 @@ class Tracker:
         need = -(-len(self._ids) // self.model.config.max_objects)
         if need > have:
             memory = self.config.memory
-            self._banks.append(MemoryBank(build_policy(memory), memory.short_term_skip))
+            policy = build_policy(memory, length=self._length)
+            bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
+            self._banks.append(bank)
             self._groups.append(range(have, need))

@@ -13,7 +13,7 @@ import torch
 from configs.published import resolve_training
 from configs.schema import Config
 from configs.training import PhaseConfig
-from dataloaders.mixture import Mixture, open_mixture
+from dataloaders.training.mixture import Mixture, open_mixture
 from engine.build import build_model
 from engine.ema import EMA
 from engine.journal import open_journal

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize
 
 from configs.schema import Config
-from dataloaders.mixture import ClipTensors
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
+from dataloaders.training.mixture import ClipTensors
 from engine.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
 from engine.losses import hardest_count
 from engine.run_state import Run

@@ -8,8 +8,8 @@ import numpy as np
 
 from configs.schema import Config
 from configs.training import VIDEO_SETS
-from dataloaders.labelled import LabelledVideo, VideoSet
-from dataloaders.training_sets import data_root, open_set
+from dataloaders.training.labelled import LabelledVideo, VideoSet
+from dataloaders.training.sets import data_root, open_set
 from engine.tracker import Tracker
 from evaluation.davis import SequenceScores, annotation_labels, score_labels
 from evaluation.tables import scores_table
@@ -54,7 +54,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
     """Track one video in memory and score it."""
-    tracker.reset()
+    tracker.reset(len(video.frames))
     truth: list[np.ndarray] = []
     predictions: list[np.ndarray] = []
     for frame in video.frames:

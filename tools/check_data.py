@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from dataloaders.lint import LintReport, lint_folder
+from dataloaders.lint.folder import LintReport, lint_folder
 from utils.cli import Parser, command
 
 MOST_SIZES = 5

@@ -15,7 +15,7 @@ from typing import Any
 
 from configs.load import to_yaml
 from configs.options import add_config_options
-from dataloaders.datasets import DATASETS, open_dataset, submission_hint
+from dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from dataloaders.sequences import Video
 from engine.evaluator import EvaluationReport, evaluate, score
 from engine.scoring import rules_of

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataloaders.datasets import DATASETS, find_dataset, open_dataset, submission_hint
+from dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
 from dataloaders.sequences import Video
 from engine.scoring import ScoringReport, has_truth, rules_of, score_videos
 from engine.worst import write_strip

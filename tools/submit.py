@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.datasets import DATASETS, DataSet, find_dataset, open_dataset
+from dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
 from dataloaders.sequences import Video
 from evaluation.submission import Expected, check_archive, check_results, write_archive
 from utils.cli import Parser, command

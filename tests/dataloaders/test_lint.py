@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.lint import gather, lint_folder
-from dataloaders.lint_files import Finding
+from dataloaders.lint.files import Finding
+from dataloaders.lint.folder import gather, lint_folder
 from utils.errors import InputError
 from utils.masks import write_mask
 

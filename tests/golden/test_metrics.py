@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.datasets import open_dataset
+from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.sequences import Video
 from engine.scoring import rules_of, score_videos
 from evaluation.rules import RULES

@@ -15,7 +15,8 @@ import torch
 
 from configs.load import load_config
 from engine.advance import advance, one_hot, refer
-from engine.memory import EveryNthFrame, MemoryBank
+from engine.memory import MemoryBank
+from engine.policies import EveryNthFrame
 from engine.tracker import Tracker
 from networks.official import from_official, to_official
 from networks.vos_model import Propagated, VOSModel

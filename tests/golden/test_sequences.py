@@ -15,7 +15,8 @@ from configs.load import load_config
 from dataloaders.preprocess import network_size
 from engine.advance import advance, one_hot, refer
 from engine.groups import fuse, group_masks
-from engine.memory import EveryNthFrame, MemoryBank
+from engine.memory import MemoryBank
+from engine.policies import EveryNthFrame
 from engine.tracker import Tracker
 from networks.lstt import sine_position
 from tests.shared import fill_module, golden, golden_clip, golden_model, needs_golden

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from configs.load import load_config, preset_names
-from dataloaders.clips import Clip, merge, reflect, relabel
 from dataloaders.preprocess import network_size
+from dataloaders.training.clips import Clip, merge, reflect, relabel
 from engine.ema import EMA
 from engine.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight

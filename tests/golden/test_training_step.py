@@ -11,7 +11,8 @@ import torch
 
 from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.losses import hardest_count
-from engine.memory import EveryNthFrame, MemoryBank
+from engine.memory import MemoryBank
+from engine.policies import EveryNthFrame
 from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
 from networks.encoders import freeze_stages
 from networks.official import official_name

@@ -22,7 +22,7 @@ class RepeatingTracker:
 
     config = "the resolved config"
 
-    def reset(self):
+    def reset(self, length=None):
         self.labels = None
 
     def step(self, frame, mask=None, *, size=None):

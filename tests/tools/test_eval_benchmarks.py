@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.datasets import DATASETS
+from dataloaders.benchmarks.datasets import DATASETS
 from tests import miniatures
 from tests.engine.test_evaluator_late import PaintingTracker
 from tools import eval as tool

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.datasets import DATASETS, open_dataset
+from dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from engine import scoring
 from tests import miniatures
 from tools.score import main

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.datasets import DATASETS, open_dataset
+from dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from tests import miniatures
 from tools.submit import main
 from utils.masks import PALETTE, read_mask, write_mask

@@ -1,0 +1,1 @@
+"""Benchmarks as distributed, read as videos with reference masks and ground truth."""

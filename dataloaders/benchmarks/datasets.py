@@ -1,0 +1,205 @@
+"""The data sets by name."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dataloaders.benchmarks.davis import davis
+from dataloaders.benchmarks.long_video import long_video
+from dataloaders.benchmarks.lvos import lvos
+from dataloaders.benchmarks.mose import mose
+from dataloaders.benchmarks.visor import visor
+from dataloaders.benchmarks.vost import vost
+from dataloaders.benchmarks.youtube_vos import youtube_vos
+from dataloaders.sequences import Video, folder
+from utils.errors import InputError
+
+Reader = Callable[..., list[Video]]
+"""(root, split) and the options by name, to the videos of the split."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set: how to read it, and what to tell who has not got it."""
+
+    read: Reader
+    place: str | None = None
+    """its folder below ``datasets/``; None: it has no place of its own"""
+    source: str = ""
+    """where to get it"""
+    layout: str = ""
+    """what lies in its folder"""
+    options: frozenset[str] = frozenset()
+    """options that the reader takes"""
+    server: Mapping[str, str] = field(default_factory=dict)
+    """splits whose truth is not public, with who scores them"""
+    archive: str | None = None
+    """folder around the sequences in an archive for the server, "" for none; None: no server takes PNGs"""
+
+
+def _youtube(year: int) -> DataSet:
+    return DataSet(
+        youtube_vos,
+        f"YouTubeVOS/{year}",
+        f"https://youtube-vos.org (the {year} version)",
+        "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png, valid/meta.json",
+        frozenset({"all_frames"}),
+        dict.fromkeys(
+            ("val", "valid", "test"), "the challenge's server, linked from https://youtube-vos.org"
+        ),
+        archive="Annotations",
+    )
+
+
+def _lvos(version: int) -> DataSet:
+    return DataSet(
+        lvos,
+        f"LVOSv{version}",
+        "https://lingyihongfd.github.io/lvos.github.io",
+        "valid/JPEGImages/<video>/00000001.jpg, valid/Annotations/<video>/00000001.png, valid/valid_meta.json",
+        server={"test": "the challenge's server, linked from https://lingyihongfd.github.io/lvos.github.io"},
+        archive="Annotations",
+    )
+
+
+_DAVIS_LAYOUT = (
+    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
+    "ImageSets/<year>/<split>.txt"
+)
+_DAVIS_SERVER = "the DAVIS 2017 server, linked from https://davischallenge.org"
+
+DATASETS: dict[str, DataSet] = {
+    "davis2016": DataSet(
+        lambda root, split: davis(root, 2016, split), "DAVIS", "https://davischallenge.org", _DAVIS_LAYOUT
+    ),
+    "davis2017": DataSet(
+        lambda root, split: davis(root, 2017, split),
+        "DAVIS",
+        "https://davischallenge.org",
+        _DAVIS_LAYOUT,
+        server=dict.fromkeys(("test", "test-dev", "test-challenge"), _DAVIS_SERVER),
+        archive="",
+    ),
+    "youtubevos2018": _youtube(2018),
+    "youtubevos2019": _youtube(2019),
+    "vost": DataSet(
+        vost,
+        "VOST",
+        "https://www.vostdataset.org",
+        "JPEGImages/<sequence>/frame00012.jpg, Annotations/<sequence>/frame00012.png, ImageSets/<split>.txt",
+        frozenset({"all_frames"}),
+        {"test": "the challenge's server, linked from https://www.vostdataset.org"},
+        archive="",
+    ),
+    "visor": DataSet(
+        visor,
+        "VISOR_2022",
+        "https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
+        "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
+    ),
+    "mose": DataSet(
+        mose,
+        "MOSE",
+        "https://henghuiding.github.io/MOSE",
+        "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png",
+        server=dict.fromkeys(
+            ("val", "valid", "test"), "the server linked from https://henghuiding.github.io/MOSE"
+        ),
+        archive="",
+    ),
+    "lvosv1": _lvos(1),
+    "lvosv2": _lvos(2),
+    "longvideo": DataSet(
+        lambda root, split: long_video(root),
+        "LongVideo",
+        "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
+        "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labelled frames",
+    ),
+    "folder": DataSet(
+        lambda root, split, **options: folder(root, **options),
+        layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
+        options=frozenset({"new_objects"}),
+    ),
+}
+
+HOME = Path(__file__).resolve().parents[1] / "datasets"
+
+
+def open_dataset(
+    name: str,
+    root: Path | None = None,
+    split: str = "val",
+    *,
+    all_frames: bool = False,
+    new_objects: bool = False,
+) -> list[Video]:
+    """The videos of a data set's split.
+
+    Args:
+        name: a key of `DATASETS`, in any case.
+        root: its folder; None: the environment variable AOTLAB_<NAME>, else the place under ``datasets/``.
+        split: "folder" and "longvideo" have no splits and take any.
+        all_frames: YouTube-VOS, VOST: run on all frames, write the labelled ones.
+        new_objects: folder: later masks bring new objects.
+
+    Raises:
+        InputError: an unknown name, no root, an option that the data set does not have, or what the reader
+            finds wrong.
+    """
+    key, dataset = find_dataset(name)
+    options = {"all_frames": all_frames, "new_objects": new_objects}
+    wanted = {option: True for option, chosen in options.items() if chosen}
+    for option in wanted.keys() - dataset.options:
+        able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
+        raise InputError(f"--{option.replace('_', '-')}: not for {key}; {able} can be read so")
+    place = root if root is not None else default_root(key)
+    if not place.is_dir():
+        source = f"; get it from {dataset.source}" if dataset.source else ""
+        raise InputError(f"{place}: no such folder; expected {key} as {dataset.layout}{source}")
+    return dataset.read(place, split, **wanted)
+
+
+def find_dataset(name: str) -> tuple[str, DataSet]:
+    """The key and the data set of a name, in any case.
+
+    Raises:
+        InputError: an unknown name; the nearest ones are named.
+    """
+    key = name.lower()
+    if key not in DATASETS:
+        near = difflib.get_close_matches(key, DATASETS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(DATASETS)}"
+        raise InputError(f"--dataset {name}: unknown data set; {hint}")
+    return key, DATASETS[key]
+
+
+def submission_hint(name: str, root: Path | None, split: str, results: Path) -> str | None:
+    """The sentence for results of a split whose truth is not public; None if it is."""
+    key, dataset = find_dataset(name)
+    if split not in dataset.server:
+        return None
+    where = f" --root {root}" if root is not None else ""
+    return (
+        f"the truth of {key} {split} is not public, its scores come from {dataset.server[split]}; write the archive "
+        f"with: python tools/submit.py --dataset {key}{where} --split {split} --results {results} "
+        f"--output {results}.zip"
+    )
+
+
+def default_root(name: str) -> Path:
+    """Where the data set is when nobody says: AOTLAB_<NAME>, else its place under ``datasets/``.
+
+    Raises:
+        InputError: the variable is not set and the data set has no place of its own.
+    """
+    variable = f"AOTLAB_{name.upper()}"
+    if os.environ.get(variable):
+        return Path(os.environ[variable])
+    place = DATASETS[name].place
+    if place is None:
+        raise InputError(f"--dataset {name}: no root; give --root FOLDER or set {variable}")
+    return HOME / place

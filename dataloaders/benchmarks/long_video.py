@@ -1,0 +1,26 @@
+"""Reader of the Long-Time Video set (AFB-URR): one object, few labels. Layout as distributed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dataloaders.benchmarks.metadata import from_first_mask, video_names
+from dataloaders.sequences import Video, list_frames, masks_of
+
+
+def long_video(root: Path) -> list[Video]:
+    """The videos, in the order of their names; the first labelled frame is given, the others are scored.
+
+    Args:
+        root: the folder with JPEGImages and Annotations.
+
+    Raises:
+        InputError: a folder is missing or empty, or a video has no mask.
+    """
+    videos = []
+    for name in video_names(root):
+        every = list_frames(root / "JPEGImages" / name)
+        frames, annotations = from_first_mask(name, every, root / "Annotations" / name)
+        given = masks_of(frames[:1], annotations)
+        videos.append(Video(name, frames, masks=given, annotations=annotations, merge_ids=True))
+    return videos

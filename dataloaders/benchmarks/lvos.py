@@ -1,0 +1,84 @@
+"""Reader of LVOS, first and second version. Layout as distributed (lingyihongfd.github.io/lvos.github.io)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder, video_names
+from dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from utils.errors import InputError
+
+STEP = 5
+"""difference between the numbers of two labelled frames"""
+
+
+def lvos(root: Path, split: str = "val") -> list[Video]:
+    """The videos of a split, in the order of their names.
+
+    All labels of train and valid are public; the method is given each object's first one only. Those of test are
+    the first ones already.
+
+    Args:
+        root: the folder with train, valid, test.
+        split: train, val (or valid), test.
+
+    Raises:
+        InputError: a folder is missing or empty, or the metadata lists what is not there.
+    """
+    folder = split_folder(root, split)
+    names = video_names(folder)
+    unseen = read_names(folder / "unseen_videos.txt") or read_names(root / "unseen_videos.txt")
+    if split == "test":
+        return [_read(folder, name, None, unseen) for name in names]
+    paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
+    path = next((path for path in paths if path.is_file()), paths[0])
+    meta = read_metadata(path)
+    for name in names:
+        if not meta.get(name):
+            raise InputError(
+                f"{path}: lists no object of the video {name}; expected where each begins and ends"
+            )
+    return [_read(folder, name, meta[name], unseen) for name in names]
+
+
+def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: frozenset[str] | None) -> Video:
+    frames = list_frames(folder / "JPEGImages" / name)
+    annotations = list_masks(folder / "Annotations" / name)
+    if not annotations:
+        raise InputError(f"{folder / 'Annotations' / name}: no mask here; expected at least the first one")
+    objects = () if listed is None else _objects(folder, name, listed)
+    firsts = {item.frames[0] for item in objects}
+    given = masks_of(frames, [path for path in annotations if not objects or path.stem in firsts])
+    absent = sorted(firsts - {path.stem for path in given.values()})
+    if absent:
+        raise InputError(
+            f"{folder / 'Annotations' / name / absent[0]}.png: no such mask of a frame, "
+            "but an object begins there by the metadata"
+        )
+    return Video(
+        name,
+        frames,
+        masks=given,
+        annotations=annotations,
+        objects=objects,
+        seen=None if unseen is None else name not in unseen,
+        rules="lvos",
+    )
+
+
+def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[ListedObject, ...]:
+    """The objects of a video in the order of the metadata; those without frames are left out."""
+    objects = []
+    for identity, entry in listed.items():
+        try:
+            span = {key: int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums")}
+            stems = tuple(f"{number:08d}" for number in range(span["start"], span["end"], STEP))
+            objects.append(ListedObject(int(identity), stems, span["frame_nums"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder}: the metadata's object {identity} of {name} is not readable ({error!r}); "
+                "expected frame_range with start, end and frame_nums"
+            ) from error
+    return tuple(item for item in objects if item.frames)

@@ -1,0 +1,35 @@
+"""Reader of VISOR as its official script converts it to the layout of DAVIS (epic-kitchens.github.io/VISOR)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from dataloaders.benchmarks.davis import read_list
+from dataloaders.benchmarks.metadata import read_names
+from dataloaders.sequences import Video, read_video
+from utils.errors import InputError
+
+
+def visor(root: Path, split: str = "val") -> list[Video]:
+    """The sequences of a split, in the order of their names; those of val_unseen are marked.
+
+    Args:
+        root: the folder with JPEGImages, Annotations and ImageSets.
+        split: train, val, val_unseen.
+
+    Raises:
+        InputError: the split's list, or a sequence is missing or empty.
+    """
+    lists = root / "ImageSets" / "2022"
+    if not (lists / f"{split}.txt").is_file():
+        present = sorted(file.stem for file in lists.glob("*.txt"))
+        known = f"splits here: {', '.join(present)}" if present else "expected one sequence name per line"
+        raise InputError(f"{lists / split}.txt: no such list file; {known}")
+    unseen = read_names(lists / "val_unseen.txt")
+    videos = []
+    for name in read_list(lists / f"{split}.txt"):
+        images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
+        seen = None if unseen is None else name not in unseen
+        videos.append(replace(read_video(name, images, masks), seen=seen, rules="visor"))
+    return videos

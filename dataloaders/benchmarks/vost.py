@@ -1,0 +1,44 @@
+"""Reader of VOST. Layout as distributed (vostdataset.org)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dataloaders.benchmarks.davis import read_list
+from dataloaders.benchmarks.metadata import from_first_mask
+from dataloaders.sequences import Video, list_frames, masks_of
+from utils.errors import InputError
+
+
+def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+    """The videos of a split, in the order of their names.
+
+    The first labelled frame is given; its pixels of 255 are background. Some videos have ids in later labels that
+    their first one has not: these are no objects.
+
+    Args:
+        root: the folder with JPEGImages, Annotations and ImageSets.
+        split: train, val or test.
+        all_frames: run on the 10 frames per second of JPEGImages_10fps; results are wanted for the 5 per second.
+
+    Raises:
+        InputError: the split's list, or a video is missing or empty.
+    """
+    path = root / "ImageSets" / f"{split}.txt"
+    if not path.is_file():
+        present = sorted(file.stem for file in path.parent.glob("*.txt"))
+        known = f"splits here: {', '.join(present)}" if present else "expected one sequence name per line"
+        raise InputError(f"{path}: no such list file; {known}")
+    return [_read(root, name, all_frames=all_frames) for name in read_list(path)]
+
+
+def _read(root: Path, name: str, *, all_frames: bool) -> Video:
+    labelled = list_frames(root / "JPEGImages" / name)
+    frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
+    frames, annotations = from_first_mask(name, frames, root / "Annotations" / name)
+    first = frames[0].stem
+    given = masks_of(frames[:1], annotations)
+    # a label before the first frame could not be predicted
+    scored = tuple(path for path in annotations if path.stem >= first)
+    written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
+    return Video(name, frames, masks=given, annotations=scored, written=written, rules="vost")

@@ -1,0 +1,107 @@
+"""Reader of YouTube-VOS 2018 and 2019. Layout as distributed (youtube-vos.org)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
+from dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from utils.errors import InputError
+
+
+def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+    """The videos of a split, in the order of their names.
+
+    An object is given by its mask on the first frame that meta.json lists for it. Results are wanted for the
+    frames listed for any object, every fifth.
+
+    Args:
+        root: the folder with valid, train, ...
+        split: train, val (or valid), test.
+        all_frames: run on the 30 frames per second of ``<split>_all_frames`` from the first listed frame to the
+            last; else on the listed ones.
+
+    Raises:
+        InputError: a folder or file is missing, or meta.json lists a frame or mask that is not there.
+    """
+    folder = split_folder(root, split)
+    images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
+    if not (images / "JPEGImages").is_dir():
+        raise InputError(
+            f"{images / 'JPEGImages'}: no such folder; expected the frames of the all-frames archive"
+        )
+    seen = seen_categories(root)
+    meta = read_metadata(folder / "meta.json")
+    return [_read(folder, images, name, _objects(folder, name, meta[name], seen)) for name in sorted(meta)]
+
+
+def seen_categories(root: Path) -> frozenset[str] | None:
+    """The categories of the training set: the lines of seen_categories.txt, else those of train/meta.json.
+
+    None where neither is there. The file serves to hold out a part of the training set.
+    """
+    listed = read_names(root / "seen_categories.txt")
+    if listed is not None or not (root / "train" / "meta.json").is_file():
+        return listed
+    meta = read_metadata(root / "train" / "meta.json")
+    return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())
+
+
+def _objects(
+    folder: Path, name: str, objects: Mapping[str, Any], seen: frozenset[str] | None
+) -> tuple[ListedObject, ...]:
+    """The objects of a video in the order of their ids; those without frames are left out."""
+    try:
+        listed = {
+            int(identity): (sorted(objects[identity]["frames"]), objects[identity]) for identity in objects
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / 'meta.json'}: the objects of {name} are not readable ({error!r}); expected ids with frames"
+        ) from error
+    return tuple(
+        ListedObject(
+            identity,
+            tuple(frames),
+            len(frames),
+            seen=None if seen is None or "category" not in entry else entry["category"] in seen,
+        )
+        for identity, (frames, entry) in sorted(listed.items())
+        if frames
+    )
+
+
+def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:
+    listed = sorted({stem for item in objects for stem in item.frames})
+    if not listed:
+        raise InputError(f"{folder / 'meta.json'}: lists no frame of {name}; expected those of its objects")
+    frames = tuple(
+        path
+        for path in list_frames(images / "JPEGImages" / name)
+        if listed[0] <= path.stem <= listed[-1] and (images != folder or path.stem in set(listed))
+    )
+    missing = sorted(set(listed) - {path.stem for path in frames})
+    if missing:
+        raise InputError(
+            f"{images / 'JPEGImages' / name / missing[0]}.jpg: no such frame, but meta.json lists it "
+            f"(as {len(missing)} that are missing)"
+        )
+    annotations = list_masks(folder / "Annotations" / name)
+    firsts = {item.frames[0] for item in objects}
+    given = masks_of(frames, [path for path in annotations if path.stem in firsts])
+    absent = sorted(firsts - {path.stem for path in given.values()})
+    if absent:
+        raise InputError(
+            f"{folder / 'Annotations' / name / absent[0]}.png: no such mask, but an object begins there by meta.json"
+        )
+    return Video(
+        name,
+        frames,
+        masks=given,
+        annotations=annotations,
+        written=frozenset(listed),
+        objects=objects,
+        rules="youtube_vos",
+    )

@@ -1,0 +1,196 @@
+"""Looking through a user's own folder for what would stop training or make it go wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from dataloaders.lint.files import Facts, Finding, check_frame, check_mask
+from dataloaders.lint.ids import check_images, check_video, count_objects
+from dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
+from dataloaders.training.set_files import read_split, subfolders
+from dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
+from utils.errors import InputError
+
+Kind = Literal["video", "static"]
+MOST_SIZES = 3
+"""sizes that the frames of a video may have before they are taken for single images"""
+LEVELS = ("error", "warning", "info")
+
+
+@dataclass
+class LintReport:
+    """What was found, and how much data there is."""
+
+    findings: list[Finding]
+    units: int = 0
+    """videos, or sets of single images"""
+    frames: int = 0
+    labelled: int = 0
+    """frames with a mask"""
+    objects: int | None = 0
+    """ids, counted per video or per single image; None: masks were not decoded"""
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    """frames by (height, width)"""
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+
+def lint_folder(
+    root: Path, kind: Kind, *, decode: bool = True, workers: int = 2, progress: bool = False
+) -> LintReport:
+    """Look through ``root/JPEGImages`` and ``root/Annotations``.
+
+    Args:
+        root: the folder.
+        kind: video, or static for single images.
+        decode: read files to their end; otherwise only their heads, which tell size and mode but not ids.
+        workers: threads.
+        progress: show a bar on stderr.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
+    images, masks, findings = _find_folders(root, kind)
+    if images is None or masks is None:
+        return LintReport(findings)
+    units, stray = _find_units(images, masks, kind)
+    findings += stray + list(_check_lists(root, images, {unit.name for unit in units}, kind))
+    facts = _read_all(units, decode=decode, workers=workers, progress=progress)
+    report = LintReport(findings, units=len(units), objects=0 if decode else None)
+    for unit in units:
+        findings += gather(_check_unit(unit, facts, kind))
+        _count(report, unit, facts, kind)
+    usable = [unit for unit in units if len(unit.labelled) >= (LEAST_FRAMES if kind == "video" else 1)]
+    if not usable:
+        findings.append(Finding("error", root, f"nothing to train on; {_LAYOUT[kind]}"))
+    findings.sort(key=lambda finding: LEVELS.index(finding.level))
+    return report
+
+
+_LAYOUT: Mapping[Kind, str] = {
+    "video": "expected JPEGImages/<video>/00000.jpg and so on, with Annotations/<video>/00000.png of the same names, "
+    f"{LEAST_FRAMES} masks per video or more",
+    "static": "expected JPEGImages/<set>/x.jpg with Annotations/<set>/x.png of the same names",
+}
+
+
+def gather(findings: Iterable[Finding]) -> list[Finding]:
+    """One line per folder for warnings and notes of the same wording; errors stay one per file."""
+    groups: dict[tuple[str, Path | str, str], Finding] = {}
+    for number, finding in enumerate(findings):
+        place: Path | str = finding.file.parent if finding.level != "error" else str(number)
+        key = (finding.level, place, finding.message)
+        first = groups.get(key)
+        groups[key] = finding if first is None else replace(first, others=first.others + 1)
+    return list(groups.values())
+
+
+def _check_unit(unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> Iterator[Finding]:
+    yield from check_names(unit, ordered=kind == "video")
+    for path in (*unit.frames.values(), *unit.labels.values()):
+        yield from facts[path].findings
+    yield from _check_sizes(unit, facts, one_size=kind == "video")
+    yield from (check_video if kind == "video" else check_images)(unit, facts)
+
+
+def _count(report: LintReport, unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> None:
+    report.frames += len(unit.frames)
+    report.labelled += len(unit.labelled)
+    report.sizes.update(size for path in unit.frames.values() if (size := facts[path].size))
+    if report.objects is not None:
+        report.objects += count_objects(unit, facts, video=kind == "video")
+
+
+def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, list[Finding]]:
+    forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
+    for image_form, mask_form in forms:
+        if (root / image_form).is_dir() and (root / mask_form).is_dir():
+            return root / image_form, root / mask_form, []
+    findings = []
+    for name in ("JPEGImages", "Annotations"):
+        if not (root / name).is_dir():
+            near = [folder for folder in subfolders(root) if folder.casefold() == name.casefold()]
+            mend = f"rename {near[0]}" if near else _LAYOUT[kind]
+            findings.append(Finding("error", root / name, f"no such folder; {mend}"))
+    return None, None, findings
+
+
+def _find_units(images: Path, masks: Path, kind: Kind) -> tuple[list[Unit], list[Finding]]:
+    """The videos or sets, and what lies between them."""
+    units = [list_unit(name, images / name, masks / name) for name in subfolders(images)]
+    loose = list_unit("", images, masks)
+    findings = []
+    if kind == "static" and loose.frames:
+        units.append(replace(loose, name=LOOSE))
+    elif loose.frames:
+        first = next(iter(loose.frames.values()))
+        message = (
+            "a frame outside the folder of a video is not read; make a folder for each video, or use "
+            "kind static for single images"
+        )
+        findings.append(Finding("error", first, message, others=len(loose.frames) - 1))
+    for name in sorted(set(subfolders(masks)) - {unit.name for unit in units}):
+        message = f"masks without frames are not used; add {images / name} or remove them"
+        findings.append(Finding("warning", masks / name, message))
+    return units, findings
+
+
+def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Iterator[Finding]:
+    if kind == "static" and LOOSE in known:
+        return  # lists name images there
+    for path in sorted((root / "ImageSets").glob("*.txt")):
+        try:
+            names = read_split(path)
+        except InputError:
+            yield Finding("error", path, "the list is empty; write one name per line, or remove it")
+            continue
+        for name in names:
+            if name not in known:
+                yield Finding("error", path, f"names {name}, which is not in {images}; mend the list")
+
+
+def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bool) -> dict[Path, Facts]:
+    """Facts of every file."""
+    frames = [(path, check_frame) for unit in units for path in unit.frames.values()]
+    tasks = frames + [(path, check_mask) for unit in units for path in unit.labels.values()]
+    with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders let go of the interpreter's lock
+        facts = pool.map(lambda task: task[1](task[0], decode=decode), tasks)
+        bar = tqdm(facts, total=len(tasks), unit="file", disable=not progress)
+        return {path: fact for (path, _), fact in zip(tasks, bar, strict=True)}
+
+
+def _check_sizes(unit: Unit, facts: Mapping[Path, Facts], *, one_size: bool) -> Iterator[Finding]:
+    for stem in unit.labelled:
+        frame, mask = facts[unit.frames[stem]].size, facts[unit.labels[stem]].size
+        if frame and mask and frame != mask:
+            message = f"is {_size(mask)}, but its frame is {_size(frame)}; give a mask of the frame's size"
+            yield Finding("error", unit.labels[stem], message)
+    sizes = Counter(size for path in unit.frames.values() if (size := facts[path].size))
+    if one_size and len(sizes) > MOST_SIZES:
+        message = f"frames of {len(sizes)} sizes; give frames of one size, or if they are single images use kind static"
+        yield Finding("error", unit.images, message)
+    elif one_size and len(sizes) > 1:
+        usual = sizes.most_common(1)[0][0]
+        for path in unit.frames.values():
+            size = facts[path].size
+            if size and size != usual:
+                message = (
+                    f"is {_size(size)}, most frames of its video {_size(usual)}; give frames of one size"
+                )
+                yield Finding("error", path, message)
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"

@@ -1,0 +1,133 @@
+"""What file names tell: partners that do not find each other, wrong order, endings that nothing reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataloaders.lint.files import Finding
+from dataloaders.sequences import FRAME_SUFFIXES
+from dataloaders.training.set_files import files_by_stem, subfolders
+
+LOOSE = "."
+"""the name of images that lie in no folder of a set"""
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One video, or one set of single images: a folder of frames and a folder of masks."""
+
+    name: str
+    images: Path
+    masks: Path
+    frames: dict[str, Path]
+    """frames by stem, in order"""
+    labels: dict[str, Path]
+    """masks by stem, in order"""
+
+    @property
+    def labelled(self) -> list[str]:
+        """Stems of frames with a mask, in order."""
+        return [stem for stem in self.frames if stem in self.labels]
+
+
+def list_unit(name: str, images: Path, masks: Path) -> Unit:
+    """List both folders the way the training readers do."""
+    frames = {stem: images / file for stem, file in sorted(files_by_stem(images, FRAME_SUFFIXES).items())}
+    labels = {stem: masks / file for stem, file in sorted(files_by_stem(masks, (".png",)).items())}
+    return Unit(name, images, masks, frames, labels)
+
+
+def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
+    """What is wrong with the names of a unit's files; ``ordered`` for the frames of a video."""
+    yield from _partners(unit)
+    if unit.name != LOOSE:
+        yield from _inner_folders(unit.images)
+        yield from _inner_folders(unit.masks)
+    yield from _endings(unit.images, FRAME_SUFFIXES, "JPEG or PNG")
+    yield from _endings(unit.masks, (".png",), "palette PNG")
+    for path in unit.labels.values():
+        if path.suffix != ".png":
+            yield Finding("warning", path, "evaluation finds masks by the ending .png only; rename it")
+    if ordered:
+        yield from _order(unit)
+
+
+def _order(unit: Unit) -> Iterator[Finding]:
+    """Frames that come at another place by name than by number."""
+    wanted = sorted(unit.frames, key=_natural)
+    if len({normal_form(stem) for stem in wanted}) < len(wanted):
+        return  # twins, which have no order; they are told of elsewhere
+    for stem, rightful in zip(unit.frames, wanted, strict=True):
+        if stem != rightful:
+            message = (
+                "frames are ordered by name, not by number, and this one comes too early; pad with zeros"
+            )
+            yield Finding("error", unit.frames[stem], message)
+            return
+
+
+def _partners(unit: Unit) -> Iterator[Finding]:
+    """Masks without a frame, and twins that differ in padding, case or ending."""
+    alone = {normal_form(stem): stem for stem in unit.frames if stem not in unit.labels}
+    for stem, path in unit.labels.items():
+        if stem in unit.frames:
+            continue
+        twin = alone.get(normal_form(stem))
+        if twin is not None:
+            yield Finding(
+                "error",
+                path,
+                f"is written unlike its frame {unit.frames[twin].name}; rename the mask to {twin}.png",
+            )
+        else:
+            yield Finding(
+                "warning", path, "has no frame of this name and is not used; add the frame or remove the mask"
+            )
+    seen: dict[str, str] = {}
+    for stem in unit.frames:
+        twin = seen.setdefault(normal_form(stem), stem)
+        if twin != stem:
+            yield Finding(
+                "warning",
+                unit.frames[stem],
+                f"differs from {unit.frames[twin].name} only in zeros or case; remove one of them",
+            )
+
+
+def _inner_folders(folder: Path) -> Iterator[Finding]:
+    for name in subfolders(folder) if folder.is_dir() else ():
+        message = "a folder inside a folder of files is not read; move or remove it"
+        yield Finding("warning", folder / name, message)
+
+
+def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[Finding]:
+    """Files that nothing reads, and files that share a stem."""
+    if not folder.is_dir():
+        return
+    taken: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or path.is_dir():
+            continue
+        if suffix not in suffixes:
+            message = f"files ending in {path.suffix or 'nothing'} are not read here"
+            if suffix in PICTURE_SUFFIXES:
+                yield Finding("error", path, f"{message}; convert it to {wanted}")
+            else:
+                yield Finding("warning", path, f"{message}; remove it")
+        elif taken.setdefault(path.stem, path.name) != path.name:
+            yield Finding("warning", path, f"has the name of {taken[path.stem]}; one is not used, remove it")
+
+
+def normal_form(stem: str) -> str:
+    """A name without the zeros before numbers, in lower case."""
+    return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
+
+
+def _natural(stem: str) -> list[tuple[int, int | str]]:
+    """Sorts names by the numbers in them."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", stem) if part]

@@ -1,0 +1,1 @@
+"""Training data: sets as distributed, clips cut from them, augmentation, the mixture."""

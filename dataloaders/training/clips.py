@@ -1,0 +1,157 @@
+"""Training clips made of single images and of videos (AOT, section 5.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from configs.training import PhaseConfig
+from dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
+from dataloaders.training.labelled import LabelledImage, LabelledVideo
+from utils.errors import InputError
+from utils.masks import VOID
+
+MAX_OBJECTS = 10
+REFERENCE_PIXELS = 200
+"""labelled pixels that a reference frame has to exceed"""
+IGNORED_SHARE = 0.2
+"""ignored pixels that a reference frame may have, in parts of its labelled ones"""
+REFERENCE_TRIES = 20
+WINDOW_TRIES = 6
+"""choices of frames until no object comes up after the reference frame"""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to learn from; the first frame is the reference frame."""
+
+    frames: np.ndarray
+    """T×H×W×3 uint8 RGB"""
+    labels: np.ndarray
+    """T×H×W uint8: 0 background, 1 to ``objects``, 255 ignored"""
+    objects: int
+    """may be 0"""
+    names: tuple[str, ...] = ()
+    """images and videos that it is made of"""
+    replaced: tuple[str, ...] = ()
+    """a sentence for each item that was drawn for it but could not be read"""
+
+
+def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator) -> Clip:
+    """A clip that shows a single image moved about.
+
+    Raises:
+        InputError: not readable.
+    """
+    frames, labels = move_image(*_read(item), phase, rng)
+    return replace(relabel(frames, labels, rng, minimum=0), names=(item.name,))
+
+
+def sample_video(video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator) -> Clip:
+    """A clip of some frames of a video, in one random crop.
+
+    Raises:
+        InputError: a frame is not readable, or two differ in size.
+    """
+    indices = choose_frames(video, phase.clip_length, max_gap, rng)
+    read = {index: _read(video.frames[index]) for index in sorted(set(indices))}
+    height, width = read[indices[0]][1].shape
+    for index, (_, mask) in read.items():
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{video.frames[index].name}: {mask.shape[1]}×{mask.shape[0]}, but another frame of its video is "
+                f"{width}×{height}; give frames of one size"
+            )
+    images, masks = zip(*(read[index] for index in indices), strict=True)
+    frames, labels = crop_video(images, masks, phase, rng)
+    return replace(relabel(frames, labels, rng, minimum=MERGE_PIXELS), names=(video.name,))
+
+
+def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
+    """Frame numbers, the reference frame's first, with random gaps, forwards or backwards.
+
+    The reference frame shows enough, and the others no object that it lacks, if a few tries find such frames.
+
+    Raises:
+        InputError: a mask is not readable.
+    """
+    # Going backwards is going forwards through the frames in reverse.
+    order = range(len(video.frames)) if rng.random() < 0.5 else range(len(video.frames))[::-1]
+
+    @cache
+    def counts(index: int) -> np.ndarray:
+        return count_ids(_read_mask(video.frames[index]))
+
+    for _ in range(WINDOW_TRIES):
+        steps = rng.integers(1, max_gap + 1, length - 1)
+        for _ in range(REFERENCE_TRIES):
+            start = int(rng.integers(len(order)))
+            if fits_as_reference(counts(order[start])):
+                break
+        places = [start, *(start + np.cumsum(steps))]
+        indices = [order[reflect(int(place), len(order))] for place in places]
+        present = [counts(index)[1:VOID] > 0 for index in indices]
+        if not (np.any(present, axis=0) & ~present[0]).any():
+            break
+    return indices
+
+
+def fits_as_reference(counts: np.ndarray) -> bool:
+    """Whether a frame with this many pixels of each id shows enough, and leaves little open, to start a clip."""
+    labelled = counts[1:VOID].sum()
+    return bool(labelled > REFERENCE_PIXELS and counts[VOID] <= IGNORED_SHARE * labelled)
+
+
+def reflect(index: int, length: int) -> int:
+    """Fold a frame number back into 0 to length-1 at both ends."""
+    if length == 1:
+        return 0
+    period = 2 * (length - 1)
+    index %= period
+    return index if index < length else period - index
+
+
+def relabel(frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int) -> Clip:
+    """Number the reference frame's objects 1 to n (at most 10, drawn at random); all else is background.
+
+    Args:
+        frames: T×H×W×3 uint8.
+        labels: T×H×W uint8.
+        rng: source of all randomness.
+        minimum: pixels on the reference frame that an object has to exceed.
+    """
+    kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
+    kept = rng.permutation(kept)[:MAX_OBJECTS]
+    table = np.zeros(256, dtype=np.uint8)
+    table[kept] = np.arange(1, len(kept) + 1)
+    table[VOID] = VOID
+    return Clip(frames, table[labels], len(kept))
+
+
+def merge(first: Clip, second: Clip, rng: Generator) -> Clip:
+    """Paste the second clip's objects over the first clip (dynamic merge)."""
+    pasted = (second.labels > 0) & (second.labels < VOID)
+    frames = np.where(pasted[..., None], second.frames, first.frames)
+    labels = np.where(pasted, second.labels + np.uint8(MAX_OBJECTS), first.labels)
+    merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS)
+    return replace(merged, names=first.names + second.names)
+
+
+def _read(item: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+    try:
+        return item.read()
+    except (OSError, cv2.error) as error:
+        raise InputError(
+            f"{item.name}: cannot be read ({error}); give a whole image with its mask"
+        ) from error
+
+
+def _read_mask(item: LabelledImage) -> np.ndarray:
+    try:
+        return item.read_mask()
+    except (OSError, cv2.error) as error:
+        raise InputError(f"{item.name}: its mask cannot be read ({error}); give a whole one") from error

@@ -1,0 +1,157 @@
+"""Instance masks of COCO: an id map per image, drawn from the JSON when it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dataloaders.images import read_image
+from dataloaders.training.json_stream import stream_arrays, unscramble
+from utils.errors import InputError
+from utils.masks import VOID
+
+SMALLEST_AREA = 500
+"""pixels; smaller annotations are passed over, as in the published conversion of COCO to id maps"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoImage:
+    """An image, and where in the JSON file its annotations stand."""
+
+    image: Path
+    instances: Path
+    height: int
+    width: int
+    spans: np.ndarray
+    """(annotations, 2) byte offset and length of each"""
+
+    @property
+    def name(self) -> str:
+        """The image's path."""
+        return str(self.image)
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """The image H×W×3 uint8 RGB and its mask H×W uint8.
+
+        Raises:
+            InputError: not readable, or the image has another size than the JSON says.
+        """
+        image = read_image(self.image)
+        height, width = image.shape[:2]
+        if (height, width) != (self.height, self.width):
+            raise InputError(
+                f"{self.image}: {width}×{height}, but {self.instances} says {self.width}×{self.height}; "
+                "give the images that the annotations were made for"
+            )
+        return image, self.read_mask()
+
+    def read_mask(self) -> np.ndarray:
+        """Ids from 1 in the order of the annotations, later ones on top; crowds are ignored (255).
+
+        Raises:
+            InputError: an annotation cannot be drawn.
+        """
+        mask = np.zeros((self.height, self.width), dtype=np.uint8)
+        annotations = self._annotations()
+        for annotation in annotations:
+            if annotation.get("iscrowd"):
+                mask[self._draw(annotation)] = VOID
+        objects = [annotation for annotation in annotations if not annotation.get("iscrowd")]
+        for number, annotation in enumerate(objects[: VOID - 1], start=1):
+            mask[self._draw(annotation)] = number
+        return mask
+
+    def _annotations(self) -> list[dict[str, Any]]:
+        with self.instances.open("rb") as file:
+            texts = []
+            for offset, length in self.spans.tolist():
+                file.seek(offset)
+                texts.append(file.read(length))
+        try:
+            return [json.loads(text) for text in texts]
+        except ValueError as error:
+            raise InputError(f"{self.instances}: has changed since it was opened; start again") from error
+
+    def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
+        """H×W bool."""
+        try:
+            return rasterise(annotation["segmentation"], self.height, self.width)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"{self.instances}: annotation {annotation.get('id')} cannot be drawn ({error!r}); expected "
+                "polygons or run lengths under 'segmentation'"
+            ) from error
+
+
+def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
+    """Draw polygons (lists of x, y, x, y, ...) or run lengths (counts as a list or compressed): H×W bool.
+
+    Raises:
+        InputError: pycocotools is not installed.
+    """
+    try:
+        from pycocotools import mask as run_lengths
+    except ImportError as error:
+        raise InputError(
+            "kind coco: pycocotools is not installed; install it, or convert the set to id maps (kind static)"
+        ) from error
+    if isinstance(segmentation, list):
+        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer numbers enclose nothing
+        if not polygons:
+            return np.zeros((height, width), dtype=bool)
+        encoded = run_lengths.merge(run_lengths.frPyObjects(polygons, height, width))
+    elif isinstance(segmentation["counts"], list):
+        encoded = run_lengths.frPyObjects(segmentation, height, width)
+    else:
+        encoded = segmentation
+    drawn = run_lengths.decode(encoded).astype(bool)
+    if drawn.shape != (height, width):
+        raise ValueError(f"run lengths of {drawn.shape[1]}×{drawn.shape[0]} for {width}×{height}")
+    return drawn
+
+
+def coco_images(images: Path, instances: Path) -> list[CocoImage]:
+    """The images with at least one object, in the order of the JSON; files that are not there are passed over.
+
+    The JSON is gone through piece by piece; of an annotation only its place in the file stays in memory.
+
+    Raises:
+        InputError: not a readable JSON file of COCO's form.
+    """
+    pictures, table = _index(instances)
+    present = set(os.listdir(images))
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    found = []
+    for number, (file, height, width) in pictures.items():
+        first, last = np.searchsorted(table[:, 0], (number, number + 1))
+        rows = table[first:last]
+        if Path(file).name in present and rows[:, 3].any():
+            found.append(CocoImage(images / Path(file).name, instances, height, width, rows[:, 1:3]))
+    return found
+
+
+def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray]:
+    """Images by id as (file, height, width); per annotation of size: image id, offset, length, is it an object."""
+    pictures: dict[int, tuple[str, int, int]] = {}
+    numbers = array("q")
+    try:
+        for key, value, offset, length in stream_arrays(instances, ("images", "annotations")):
+            if key == "images":
+                pictures[value["id"]] = unscramble(value["file_name"]), value["height"], value["width"]
+                continue
+            crowd = bool(value.get("iscrowd"))
+            if crowd or value.get("area", SMALLEST_AREA) >= SMALLEST_AREA:
+                numbers.extend((value["image_id"], offset, length, not crowd))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{instances}: not in COCO's form ({error!r}); expected 'images' with id, file_name, height, width "
+            "and 'annotations' with image_id and segmentation"
+        ) from error
+    return pictures, np.array(numbers, dtype=np.int64).reshape(-1, 4)

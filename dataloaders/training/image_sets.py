@@ -1,0 +1,108 @@
+"""Sets of single images with masks, in the layouts in which they are distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from configs.training import SourceConfig
+from dataloaders.training.coco import coco_images
+from dataloaders.training.labelled import ImageSet, LabelledImage
+from dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
+from dataloaders.training.set_files import (
+    files_by_stem,
+    find_base,
+    find_first,
+    find_pair,
+    pair_files,
+    read_split,
+    require_known,
+    subfolders,
+)
+from utils.errors import InputError
+
+
+def static(folder: Path, source: SourceConfig) -> ImageSet:
+    """Sets of images side by side, or images without a folder of their own.
+
+    A split is a list of the sets' names, or of image names without ending where there are no sets.
+    """
+    layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
+    images, masks = find_pair(folder, [("JPEGImages", "Annotations")], layout)
+    loose = pair_files(images, masks, read_ids_or_saliency)
+    sets = {
+        name: pair_files(images / name, masks / name, read_ids_or_saliency) for name in subfolders(images)
+    }
+    if source.split is not None:
+        names = set(read_split(folder / "ImageSets" / f"{source.split}.txt"))
+        require_known(names, sets.keys() | {pair.image.stem for pair in loose}, images)
+        loose = [pair for pair in loose if pair.image.stem in names]
+        sets = {name: pairs for name, pairs in sets.items() if name in names}
+    return _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
+
+
+def coco(folder: Path, source: SourceConfig) -> ImageSet:
+    """COCO instances of a split, train2017 unless another is named; any set in the form of COCO's JSON."""
+    split = source.split or "train2017"
+    layout = f"{split}/*.jpg and annotations/instances_{split}.json"
+    instances = f"instances_{split}.json"
+    json_file = find_first(folder, (f"annotations/{instances}", instances), layout)
+    images = find_first(folder, (split, f"images/{split}", "images", "JPEGImages"), layout)
+    return _image_set(source, coco_images(images, json_file), images, json_file)
+
+
+def ecssd(folder: Path, source: SourceConfig) -> ImageSet:
+    """ECSSD: images/ and ground_truth_mask/."""
+    forms = [(f"{prefix}images", f"{prefix}ground_truth_mask") for prefix in ("", "ECSSD/")]
+    return _saliency(folder, source, forms, "images/*.jpg and ground_truth_mask/*.png")
+
+
+def msra10k(folder: Path, source: SourceConfig) -> ImageSet:
+    """MSRA10K: x.jpg beside x.png."""
+    here = ["."] if files_by_stem(folder, (".jpg",)) else []
+    forms = [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", *here)]
+    return _saliency(folder, source, forms, "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png beside it")
+
+
+def pascal_s(folder: Path, source: SourceConfig) -> ImageSet:
+    """PASCAL-S: how many people chose an object is its grey level; what at least half chose counts."""
+    forms = [
+        (f"{prefix}imgs/pascal", f"{prefix}masks/pascal")
+        for prefix in ("datasets/", "", "PASCAL-S/datasets/")
+    ]
+    return _saliency(folder, source, forms, "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png")
+
+
+def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
+    """The images of PASCAL VOC 2012 that have instance masks; trainval unless another split is named."""
+    layout = (
+        "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
+    )
+    prefixes = ("VOCdevkit/VOC2012", "VOC2012", "")
+    base = find_base(folder, prefixes, ("JPEGImages", "SegmentationObject"), layout)
+    names = set(read_split(base / "ImageSets" / "Segmentation" / f"{source.split or 'trainval'}.txt"))
+    images, masks = base / "JPEGImages", base / "SegmentationObject"
+    pairs = pair_files(images, masks, read_ids)
+    return _image_set(source, [pair for pair in pairs if pair.image.stem in names], images, masks)
+
+
+def _saliency(folder: Path, source: SourceConfig, forms: list[tuple[str, str]], layout: str) -> ImageSet:
+    _refuse_split(source)
+    images, masks = find_pair(folder, forms, layout)
+    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
+
+
+def _refuse_split(source: SourceConfig) -> None:
+    if source.split is not None:
+        raise InputError(
+            f"train.phases.sources.split={source.split}: {source.kind} has no splits; leave it out, or unpack "
+            "the set as kind static with a list of your own"
+        )
+
+
+def _image_set(source: SourceConfig, images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:
+    if not images:
+        raise InputError(
+            f"{where}: no image here with a mask in {masks}; expected x.jpg and x.png of one name"
+        )
+    return ImageSet(source.path, tuple(images))

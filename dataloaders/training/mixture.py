@@ -1,0 +1,266 @@
+"""The stream of training clips: clip number i of a phase is a pure function of the seed, the phase's name and i."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+from zlib import crc32
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from configs.training import DataConfig, PhaseConfig
+from dataloaders.training.clips import Clip, merge, sample_image, sample_video
+from dataloaders.training.labelled import ImageSet, VideoSet
+from dataloaders.training.sets import data_root, open_set
+from utils.errors import InputError, RunStopped
+
+ATTEMPTS = 10
+"""draws for one clip before its data count as unreadable altogether"""
+
+
+class ClipTensors(NamedTuple):
+    """A batch as the loader gives it."""
+
+    frames: Tensor
+    """T×B×H×W×3 uint8"""
+    labels: Tensor
+    """T×B×H×W int64"""
+    objects: list[int]
+    names: list[tuple[str, ...]]
+    """images and videos that each clip is made of"""
+    replaced: list[str]
+    """a sentence for each item that could not be read and gave way to another"""
+
+    def pin_memory(self) -> ClipTensors:
+        """The batch in page-locked memory; the loader looks for this method."""
+        return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Clips of several sources, drawn by weight."""
+
+    sources: tuple[ImageSet | VideoSet, ...]
+    weights: tuple[float, ...]
+    """their sum is 1"""
+    phase: PhaseConfig
+    data: DataConfig
+    seed: int
+
+    def __len__(self) -> int:
+        return self.phase.steps * self.phase.batch
+
+    def __getitem__(self, index: int) -> Clip:
+        """Clip number ``index``; where an item cannot be read, another is drawn.
+
+        Raises:
+            InputError: nothing that was drawn can be read.
+        """
+        replaced: list[str] = []
+        for attempt in range(ATTEMPTS):
+            rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
+            try:
+                return replace(self._clip(rng), replaced=tuple(replaced))
+            except InputError as error:
+                replaced.append(str(error))
+        raise InputError(
+            f"train.phases: {ATTEMPTS} draws in a row from the sources of {self.phase.name} cannot be read, "
+            f"the last because of {replaced[-1]}"
+        )
+
+    def _clip(self, rng: Generator) -> Clip:
+        item = self._draw(rng)
+        clip = self._sample(item, rng)
+        if clip.objects == 0 or rng.random() < self.phase.merge:
+            other = self._draw(rng)
+            for _ in range(ATTEMPTS):  # another item, unless there is hardly another
+                if other != item:
+                    break
+                other = self._draw(rng)
+            clip = merge(clip, self._sample(other, rng), rng)
+        return clip
+
+    def _draw(self, rng: Generator) -> tuple[int, int]:
+        """Numbers of a source and of an image or video in it."""
+        number = int(rng.choice(len(self.sources), p=self.weights))
+        source = self.sources[number]
+        held = source.images if isinstance(source, ImageSet) else source.videos
+        return number, int(rng.integers(len(held)))
+
+    def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
+        source, index = self.sources[item[0]], item[1]
+        if isinstance(source, ImageSet):
+            return sample_image(source.images[index], self.phase, rng)
+        return sample_video(source.videos[index], source.max_gap, self.phase, rng)
+
+
+def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int) -> Mixture:
+    """Find all sources of a phase.
+
+    Raises:
+        InputError: data.root is not set, or a source has no data.
+    """
+    root = data_root(data)
+    if not phase.sources:
+        raise InputError(f"train.phases: phase {phase.name} names no sources; add at least one")
+    sources = tuple(open_set(root, source) for source in phase.sources)
+    weights = np.array([source.weight for source in phase.sources])
+    return Mixture(sources, tuple((weights / weights.sum()).tolist()), phase, data, seed)
+
+
+def describe(mixture: Mixture) -> list[str]:
+    """A line per source: its kind, where it is, how much it holds and how often it is drawn."""
+    lines = []
+    for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
+        if isinstance(source, ImageSet):
+            holds = f"{len(source.images)} images"
+        else:
+            frames = sum(len(video.frames) for video in source.videos)
+            holds = f"{len(source.videos)} videos with {frames} labelled frames, gaps up to {source.max_gap}"
+        part = f", {config.split}" if config.split else ""
+        lines.append(f"{config.path} ({config.kind}{part}): {holds}; {100 * share:.1f} % of the draws")
+    return lines
+
+
+def clip_loader(
+    mixture: Mixture,
+    first_step: int,
+    rank: int = 0,
+    ranks: int = 1,
+    parts: int = 1,
+    *,
+    pin_memory: bool = False,
+) -> Iterator[ClipTensors]:
+    """Batches of a phase from ``first_step`` (counted from 0) to its end, prepared by worker processes.
+
+    A step's clips are split into ``parts`` times ``ranks`` equal pieces; a rank is given its piece of each part,
+    in page-locked memory if asked for. However many the ranks, together they see the same clips in a step.
+
+    Raises:
+        InputError: the batch cannot be split so; while iterating, nothing that was drawn for a clip is readable.
+        RunStopped: while iterating, a worker process died.
+    """
+    chunks = Chunks(mixture.phase, first_step, rank, ranks, parts)
+    before = signal.getsignal(signal.SIGCHLD)
+    loader: DataLoader[ClipTensors | InputError] = DataLoader(
+        _Batches(mixture),
+        batch_size=None,
+        sampler=chunks,
+        num_workers=mixture.data.workers,
+        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        worker_init_fn=_start_worker,
+        pin_memory=pin_memory,
+        # A loader draws a seed when it starts; from the global generator it would shift what a resumed run draws.
+        generator=torch.Generator(),
+    )
+    batches = iter(loader)
+    # Torch would now raise a worker's death out of whatever line the main thread is on, such as half an
+    # optimiser's step; without its handler the next batch does.
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, before)
+    return _checked(batches)
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """The clip numbers of each batch that one rank is given, step by step and part by part.
+
+    Raises:
+        InputError: the batch cannot be split into so many equal pieces.
+    """
+
+    phase: PhaseConfig
+    first_step: int
+    rank: int
+    ranks: int
+    parts: int
+
+    def __post_init__(self) -> None:
+        if self.phase.batch % (self.ranks * self.parts):
+            raise InputError(
+                f"train.phases.batch={self.phase.batch} of {self.phase.name}: cannot be split evenly over "
+                f"train.accumulate={self.parts} times {self.ranks} ranks; give a multiple of "
+                f"{self.ranks * self.parts}"
+            )
+
+    def __iter__(self) -> Iterator[list[int]]:
+        size = self.phase.batch // (self.ranks * self.parts)
+        for step in range(self.first_step, self.phase.steps):
+            for part in range(self.parts):
+                begin = step * self.phase.batch + (part * self.ranks + self.rank) * size
+                yield list(range(begin, begin + size))
+
+    def __len__(self) -> int:
+        return max(self.phase.steps - self.first_step, 0) * self.parts
+
+
+@dataclass(frozen=True)
+class _Batches(Dataset["ClipTensors | InputError"]):
+    """Batches by clip numbers. An error is handed over as a value: raised in a worker it would lose its sentence."""
+
+    mixture: Mixture
+
+    def __getitem__(self, numbers: list[int]) -> ClipTensors | InputError:
+        try:
+            return stack_clips([self.mixture[number] for number in numbers])
+        except InputError as error:
+            return error
+
+
+def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
+    """Put clips side by side, time first."""
+    return ClipTensors(
+        torch.from_numpy(np.stack([clip.frames for clip in clips], axis=1)),
+        torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
+        [clip.objects for clip in clips],
+        [clip.names for clip in clips],
+        [reason for clip in clips for reason in clip.replaced],
+    )
+
+
+def _checked(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
+    """Batches of a loader, with what went wrong in its workers raised here."""
+    try:
+        while True:
+            batch = next(batches, None)
+            if batch is None:
+                return
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+    except (RuntimeError, OSError, EOFError) as error:
+        if not _means_lost_worker(error):
+            raise
+        raise RunStopped(
+            f"a process that prepares clips died ({error}); it may have run out of memory or of /dev/shm, "
+            "lower data.workers"
+        ) from error
+    finally:
+        del batches  # ends the workers now, and not when the last traceback is forgotten
+
+
+def _means_lost_worker(error: Exception) -> bool:
+    """Whether a loader's error is a worker's death, and not what its code raised ("Caught ... in DataLoader ...")."""
+    if isinstance(error, RuntimeError):
+        return str(error).startswith("DataLoader worker")
+    # One that dies while it hands over a batch leaves a broken connection.
+    return not str(error).startswith("Caught")
+
+
+def _as_it_is(batch: ClipTensors | InputError) -> ClipTensors | InputError:
+    return batch
+
+
+def _start_worker(_: int) -> None:
+    """Keep a worker from taking the cores that the model computes on, and from ending before its parent does."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

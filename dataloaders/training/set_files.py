@@ -1,0 +1,127 @@
+"""Finding the files of a training set; every folder is listed once and nothing is decoded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from dataloaders.sequences import FRAME_SUFFIXES
+from dataloaders.training.mask_files import MaskedImage, MaskReader
+from utils.errors import InputError
+
+
+def read_split(path: Path) -> list[str]:
+    """Names in a list file, one per line, in its order.
+
+    Raises:
+        InputError: missing or empty.
+    """
+    require_list(path)
+    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"{path}: the list is empty; write one name per line")
+    return list(dict.fromkeys(names))
+
+
+def require_list(path: Path) -> None:
+    """Check that a list file is there.
+
+    Raises:
+        InputError: it is not; the lists beside it are named.
+    """
+    if not path.is_file():
+        present = sorted(file.stem for file in path.parent.glob("*.txt"))
+        known = f"lists here: {', '.join(present)}" if present else "write one name per line"
+        raise InputError(f"{path}: no such list file; {known}")
+
+
+def find_first(folder: Path, forms: Iterable[str], layout: str) -> Path:
+    """The first of several paths below a folder that is there.
+
+    Raises:
+        InputError: none is; ``layout`` says what one would look like.
+    """
+    for form in forms:
+        if (folder / form).exists():
+            return folder / form
+    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+
+
+def find_base(folder: Path, prefixes: Iterable[str], needed: Iterable[str], layout: str) -> Path:
+    """The first of ``folder/prefix`` that holds all that is needed: archives differ in their outermost folders.
+
+    Raises:
+        InputError: none does; ``layout`` says what one would look like.
+    """
+    needed = tuple(needed)
+    for prefix in prefixes:
+        base = folder / prefix
+        if all((base / name).exists() for name in needed):
+            return base
+    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+
+
+def find_pair(folder: Path, forms: Iterable[tuple[str, str]], layout: str) -> tuple[Path, Path]:
+    """The first of several forms of (image folder, mask folder) that is there.
+
+    Raises:
+        InputError: none is; ``layout`` says what one would look like.
+    """
+    for image_form, mask_form in forms:
+        images, masks = folder / image_form, folder / mask_form
+        if images.is_dir() and masks.is_dir():
+            return images, masks
+    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted; hidden ones are passed over."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+
+
+def pair_files(
+    images: Path, masks: Path, reader: MaskReader, *, dropped: tuple[int, ...] = ()
+) -> list[MaskedImage]:
+    """Images and masks of the same stem, sorted by it; what has no partner is passed over."""
+    mask_files = files_by_stem(masks, (".png",))
+    suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # else PNGs are masks
+    image_files = files_by_stem(images, suffixes)
+    return [
+        MaskedImage(images / image_files[stem], masks / mask_files[stem], reader, dropped)
+        for stem in sorted(image_files.keys() & mask_files.keys())
+    ]
+
+
+def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
+    """File names in a folder by stem; none where there is no folder. Hidden files are passed over.
+
+    Of several files of one stem, the one whose suffix is named first wins.
+    """
+    if not folder.is_dir():
+        return {}
+    rank = {suffix: index for index, suffix in enumerate(suffixes)}
+    found: dict[str, tuple[int, str]] = {}
+    for file in os.listdir(folder):
+        stem, suffix = os.path.splitext(file)
+        place = rank.get(suffix.lower())
+        if place is None or file.startswith("."):
+            continue
+        found[stem] = min(found.get(stem, (place, file)), (place, file))
+    return {stem: file for stem, (_, file) in found.items()}
+
+
+def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
+    """Check the names of a list.
+
+    Raises:
+        InputError: one is not in ``folder``.
+    """
+    missing = sorted(set(names) - set(known))
+    if missing:
+        raise InputError(
+            f"{folder / missing[0]}: not there, but the split's list names it (as {len(missing)} in all); "
+            "add the data or mend the list"
+        )

@@ -1,0 +1,131 @@
+"""Sets of videos with masks, in the layouts in which they are distributed."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from configs.training import SourceConfig
+from dataloaders.benchmarks.davis import read_list
+from dataloaders.training.labelled import LabelledVideo, VideoSet
+from dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
+from dataloaders.training.set_files import (
+    find_base,
+    find_pair,
+    pair_files,
+    read_split,
+    require_known,
+    require_list,
+    subfolders,
+)
+from utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+LEAST_FRAMES = 2
+"""labelled frames that a video, and in YouTube-VOS an object, needs"""
+VIDEO_FORMS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
+RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+
+
+def video(folder: Path, source: SourceConfig) -> VideoSet:
+    """Folders of frames; all of them, or those of a list in ImageSets/."""
+    images, masks = find_pair(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
+    names = subfolders(images)
+    if source.split is not None:
+        names = read_split(folder / "ImageSets" / f"{source.split}.txt")
+    return _listed(source, images, masks, names)
+
+
+def davis(folder: Path, source: SourceConfig) -> VideoSet:
+    """DAVIS 2017, split train unless another is named; with a split 2016/... all ids of a video are one object."""
+    layout = (
+        "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png and "
+        "ImageSets/2017/train.txt"
+    )
+    base = find_base(folder, ("", "DAVIS"), ("JPEGImages", "Annotations"), layout)
+    forms = [(f"JPEGImages/{name}", f"Annotations/{name}") for name in RESOLUTIONS]
+    images, masks = find_pair(base, forms, layout)
+    year, _, split = (source.split or "train").rpartition("/")
+    lists = [base / "ImageSets" / (year or "2017")]
+    if year == "2016":  # the first release keeps its lists under the resolution's name
+        lists.append(base / "ImageSets" / "480p")
+    files = [path / f"{split}.txt" for path in lists]
+    file = next((path for path in files if path.is_file()), files[0])
+    require_list(file)
+    return _listed(source, images, masks, read_list(file), read_one_object if year == "2016" else read_ids)
+
+
+def vost(folder: Path, source: SourceConfig) -> VideoSet:
+    """VOST at 5 frames per second, the ones with labels; split train unless another is named."""
+    layout = "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png and ImageSets/train.txt"
+    base = find_base(folder, ("", "VOST"), ("JPEGImages", "Annotations"), layout)
+    names = read_split(base / "ImageSets" / f"{source.split or 'train'}.txt")
+    return _listed(source, base / "JPEGImages", base / "Annotations", names)
+
+
+def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
+    """YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/.
+
+    Objects and videos with fewer than two frames in meta.json are dropped.
+    """
+    layout = "train/JPEGImages/<video>/00000.jpg, train/Annotations/<video>/00000.png and train/meta.json"
+    base = find_base(folder, ("train", ""), ("JPEGImages", "Annotations", "meta.json"), layout)
+    meta = _read_meta(base / "meta.json")
+    names: Iterable[str] = sorted(meta)
+    if source.split not in (None, "train"):
+        names = read_split(base / "ImageSets" / f"{source.split}.txt")
+        require_known(names, meta, base / "JPEGImages")
+    found = [_youtube_video(base, name, meta[name]) for name in names]
+    return _video_set(source, found, base / "JPEGImages", base / "Annotations")
+
+
+def _read_meta(path: Path) -> Mapping[str, Mapping[str, list[str]]]:
+    """Frames of every object of every video.
+
+    Raises:
+        InputError: not the meta.json of YouTube-VOS.
+    """
+    try:
+        content: Any = json.loads(path.read_bytes())
+        return {
+            name: {str(int(number)): item["frames"] for number, item in entry["objects"].items()}
+            for name, entry in content["videos"].items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not readable ({error!r}); expected YouTube-VOS's videos, their objects and their frames"
+        ) from error
+
+
+def _youtube_video(base: Path, name: str, objects: Mapping[str, list[str]]) -> LabelledVideo:
+    kept = {number for number, frames in objects.items() if len(frames) >= LEAST_FRAMES}
+    stems = {stem for number in kept for stem in objects[number]}
+    dropped = tuple(sorted(int(number) for number in objects.keys() - kept))
+    pairs = pair_files(base / "JPEGImages" / name, base / "Annotations" / name, read_ids, dropped=dropped)
+    return LabelledVideo(name, tuple(pair for pair in pairs if pair.image.stem in stems))
+
+
+def _listed(
+    source: SourceConfig, images: Path, masks: Path, names: Iterable[str], reader: MaskReader = read_ids
+) -> VideoSet:
+    names = list(names)
+    require_known(names, subfolders(images), images)
+    found = [LabelledVideo(name, tuple(pair_files(images / name, masks / name, reader))) for name in names]
+    return _video_set(source, found, images, masks)
+
+
+def _video_set(source: SourceConfig, found: list[LabelledVideo], images: Path, masks: Path) -> VideoSet:
+    videos = tuple(video for video in found if len(video.frames) >= LEAST_FRAMES)
+    if not videos:
+        raise InputError(
+            f"{images}: no video with {LEAST_FRAMES} frames that have masks of the same name in {masks}; "
+            "expected <video>/00000.jpg with <video>/00000.png"
+        )
+    if len(videos) < len(found):
+        short = len(found) - len(videos)
+        log.info("%s: %d videos with fewer than %d labelled frames left out", images, short, LEAST_FRAMES)
+    return VideoSet(source.path, videos, source.max_gap)

@@ -1,0 +1,143 @@
+"""Every benchmark's reader opens its miniature: what holds for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from dataloaders.images import read_image
+from engine.scoring import has_truth
+from evaluation.rules import RULES
+from tests import miniatures
+from utils.errors import InputError
+from utils.masks import read_mask
+
+SCORED = {
+    "davis2016": "val",
+    "davis2017": "val",
+    "youtubevos2018": "train",
+    "youtubevos2019": "train",
+    "vost": "val",
+    "visor": "val",
+    "mose": "train",
+    "lvosv1": "val",
+    "lvosv2": "val",
+    "longvideo": "val",
+    "folder": "val",
+}
+"""data set to a split whose truth is public"""
+HIDDEN = {
+    "davis2017": "test",
+    "youtubevos2018": "val",
+    "youtubevos2019": "val",
+    "vost": "test",
+    "mose": "val",
+    "lvosv1": "test",
+    "lvosv2": "test",
+}
+"""data set to a split that a server scores"""
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A data set's miniature, made once."""
+    made: dict[str, Path] = {}
+
+    def root(name: str) -> Path:
+        if name not in made:
+            made[name] = tmp_path_factory.mktemp(name)
+            getattr(miniatures, f"make_{name}")(made[name])
+        return made[name]
+
+    return root
+
+
+def test_every_data_set_has_a_miniature() -> None:
+    assert SCORED.keys() == DATASETS.keys()
+
+
+@pytest.mark.parametrize(("name", "split"), [*SCORED.items(), *HIDDEN.items()])
+def test_videos_are_whole_and_in_order(make: Callable[[str], Path], name: str, split: str) -> None:
+    videos = open_dataset(name, make(name), split)
+    assert [video.name for video in videos] == sorted(video.name for video in videos)
+    assert videos
+    for video in videos:
+        stems = [path.stem for path in video.frames]
+        assert stems == sorted(set(stems))
+        assert video.masks
+        assert video.rules in RULES
+        assert {path.stem for path in video.annotations} <= set(stems)
+        for index, path in video.masks.items():
+            assert path.stem == stems[index]
+            assert read_mask(path).shape == read_image(video.frames[index]).shape[:2]
+
+
+@pytest.mark.parametrize(("name", "split"), SCORED.items())
+def test_public_splits_have_truth(make: Callable[[str], Path], name: str, split: str) -> None:
+    assert all(has_truth(video) for video in open_dataset(name, make(name), split))
+
+
+@pytest.mark.parametrize(("name", "split"), HIDDEN.items())
+def test_splits_of_a_server_have_none(make: Callable[[str], Path], name: str, split: str) -> None:
+    assert split in DATASETS[name].server
+    assert not any(has_truth(video) for video in open_dataset(name, make(name), split))
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_a_missing_root_says_what_is_expected_and_where_to_get_it(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nowhere: no such folder; expected .*JPEGImages") as caught:
+        open_dataset(name, tmp_path / "nowhere")
+    assert name == "folder" or "https://" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_an_empty_root_says_what_is_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such (folder|list file)"):
+        open_dataset(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", SCORED)
+def test_the_root_may_come_from_the_environment(
+    make: Callable[[str], Path], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AOTLAB_{name.upper()}", str(make(name)))
+    assert open_dataset(name, split=SCORED[name]) == open_dataset(name, make(name), SCORED[name])
+
+
+@pytest.mark.parametrize("option", ["all_frames", "new_objects"])
+def test_an_option_is_refused_where_it_means_nothing(make: Callable[[str], Path], option: str) -> None:
+    with pytest.raises(InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; .* can be"):
+        open_dataset("davis2017", make("davis2017"), **{option: True})
+
+
+def test_a_folder_may_bring_new_objects_in_later_masks(make: Callable[[str], Path]) -> None:
+    first, second = open_dataset("folder", make("folder"), new_objects=True)
+    assert sorted(second.masks) == list(range(6))
+    assert second.rules == "folder_late"
+    assert sorted(np.unique(read_mask(first.masks[0]))) == [0, 1, 4]
+    assert [sorted(video.masks) for video in open_dataset("folder", make("folder"))] == [[0], [0]]
+
+
+def test_mose_passes_over_videos_of_one_frame(
+    make: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert [video.name for video in open_dataset("mose", make("mose"), "train")] == ["0a0b0c0d", "1a1b1c1d"]
+    assert "330ac20d" in caplog.text
+
+
+def test_long_videos_begin_with_their_first_mask(make: Callable[[str], Path]) -> None:
+    blueboy, dressage = open_dataset("longvideo", make("longvideo"))
+    assert (len(blueboy.frames), len(blueboy.annotations), blueboy.merge_ids) == (12, 4, True)
+    assert (dressage.frames[0].stem, dressage.masks[0].stem, len(dressage.frames)) == ("00001", "00001", 9)
+
+
+def test_visor_tells_kitchens_that_training_does_not_show(make: Callable[[str], Path]) -> None:
+    videos = open_dataset("visor", make("visor"))
+    assert [video.seen for video in videos] == [True, False]
+    assert [video.output_height for video in videos] == [None, None]
+    with pytest.raises(InputError, match=r"test\.txt: no such list file; splits here: val, val_unseen"):
+        open_dataset("visor", make("visor"), "test")

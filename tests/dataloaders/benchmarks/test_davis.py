@@ -1,0 +1,206 @@
+"""Reading DAVIS and folders of videos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.benchmarks.datasets import open_dataset
+from dataloaders.benchmarks.davis import davis
+from dataloaders.images import read_image
+from dataloaders.sequences import Video, folder
+from utils.errors import InputError
+from utils.masks import write_mask
+
+
+def add_sequence(root, name, *, frames=3, labels=None, resolution="480p"):
+    """Empty frames (never decoded here) and one-object masks."""
+    images, masks = (root / kind / resolution / name for kind in ("JPEGImages", "Annotations"))
+    images.mkdir(parents=True)
+    for index in range(frames):
+        (images / f"{index:05d}.jpg").touch()
+    for index in range(frames if labels is None else labels):
+        write_mask(masks / f"{index:05d}.png", np.ones((2, 3), dtype=np.uint8))
+
+
+def write_list(root, name, text):
+    path = root / "ImageSets" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode())
+
+
+@pytest.fixture
+def root(tmp_path):
+    add_sequence(tmp_path, "bear")
+    add_sequence(tmp_path, "camel")
+    return tmp_path
+
+
+PAIRS = "".join(
+    f"/JPEGImages/480p/{name}/{index:05d}.jpg /Annotations/480p/{name}/{index:05d}.png\n"
+    for name in ("camel", "bear")
+    for index in range(3)
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bear\ncamel\n",
+        "camel\nbear\ncamel",
+        "\r\n bear \r\n\r\ncamel\r\n",
+        PAIRS,
+        PAIRS.replace("\n", "\r\n\r\n"),
+        PAIRS.replace("/JPEG", "JPEG").replace(" /", " "),
+        "\ufeffcamel\nbear\n",
+    ],
+    ids=["names", "repeated", "crlf and blanks", "pairs", "pairs with crlf", "pairs without slash", "bom"],
+)
+@pytest.mark.parametrize("year", [2016, 2017])
+def test_both_list_forms_give_sorted_sequences_once(root, text, year):
+    write_list(root, f"{year}/val.txt", text)
+    assert [video.name for video in davis(root, year)] == ["bear", "camel"]
+
+
+def test_frames_masks_and_annotations_are_in_order(root):
+    write_list(root, "2017/val.txt", "bear")
+    (video,) = davis(root, 2017)
+    assert [path.name for path in video.frames] == ["00000.jpg", "00001.jpg", "00002.jpg"]
+    assert [path.name for path in video.annotations] == ["00000.png", "00001.png", "00002.png"]
+    assert dict(video.masks) == {0: root / "Annotations/480p/bear/00000.png"}
+
+
+@pytest.mark.parametrize(("year", "merged"), [(2016, True), (2017, False)])
+def test_only_davis_2016_merges_ids(root, year, merged):
+    write_list(root, f"{year}/val.txt", "bear")
+    assert davis(root, year)[0].merge_ids is merged
+
+
+def test_2016_list_of_the_first_release_is_found(root):
+    write_list(root, "480p/val.txt", PAIRS)
+    assert len(davis(root, 2016)) == 2
+    with pytest.raises(InputError, match="no such list file"):
+        davis(root, 2017)
+
+
+def test_split_test_means_test_dev_with_first_labels_only(root):
+    add_sequence(root, "deer", labels=1)
+    write_list(root, "2017/test-dev.txt", "deer")
+    (video,) = davis(root, 2017, "test")
+    assert (len(video.frames), len(video.masks), len(video.annotations)) == (3, 1, 1)
+
+
+def test_full_resolution_frames_are_scored_against_480p_annotations(root):
+    add_sequence(root, "bear", resolution="Full-Resolution")
+    write_list(root, "2017/val.txt", "bear")
+    (video,) = davis(root, 2017, resolution="Full-Resolution")
+    assert video.frames[0] == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
+    assert video.masks[0] == root / "Annotations/Full-Resolution/bear/00000.png"
+    assert video.annotations[0] == root / "Annotations/480p/bear/00000.png"
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "wanted"),
+    [
+        (480, 854, 854),
+        (480, 910, 910),
+        (1080, 1920, 854),
+        (240, 427, 854),
+        (720, 1280, 854),
+        (2160, 4096, 911),
+    ],
+)
+def test_davis_results_are_480_high_and_as_wide_as_the_frame_rounded_up(root, height, width, wanted):
+    write_list(root, "2017/val.txt", "bear")
+    assert davis(root, 2017)[0].output_size(height, width) == (480, wanted)
+
+
+def test_other_videos_keep_their_own_size():
+    assert Video("any", frames=()).output_size(123, 457) == (123, 457)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: the list is empty"),
+        (lambda root: write_list(root, "2017/val.txt", "a/b"), r"val\.txt: line 1 is 'a/b'"),
+        (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such sequence folder"),
+        (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
+        (lambda root: None, r"val\.txt: no such list file; expected JPEGImages"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_is_expected(root, spoil, message):
+    spoil(root)
+    with pytest.raises(InputError, match=message):
+        davis(root, 2017)
+
+
+def test_a_missing_root_says_where_to_get_davis(tmp_path):
+    with pytest.raises(InputError, match=r"JPEGImages/480p.*https://davischallenge\.org"):
+        davis(tmp_path / "nowhere", 2017)
+
+
+def test_a_sequence_without_first_mask_or_frames_is_named(root):
+    add_sequence(root, "empty", frames=0, labels=1)
+    add_sequence(root, "unlabelled", labels=0)
+    (root / "Annotations/480p/unlabelled").mkdir()
+    for name, message in (("empty", "no frame here"), ("unlabelled", r"00000\.png: no such mask")):
+        write_list(root, "2017/val.txt", name)
+        with pytest.raises(InputError, match=message):
+            davis(root, 2017)
+
+
+def test_a_folder_of_sequences_is_a_data_set(tmp_path):
+    for name, suffix in (("second", ".png"), ("first", ".jpg")):
+        images = tmp_path / "JPEGImages" / name
+        images.mkdir(parents=True)
+        for stem in ("b", "a"):
+            (images / f"{stem}{suffix}").touch()
+        write_mask(tmp_path / "Annotations" / name / "a.png", np.ones((2, 3), np.uint8))
+    videos = folder(tmp_path)
+    assert [video.name for video in videos] == ["first", "second"]
+    assert [path.name for path in videos[1].frames] == ["a.png", "b.png"]
+    assert videos == open_dataset("folder", tmp_path)
+
+
+def test_a_folder_without_sequences_says_what_is_expected(tmp_path):
+    with pytest.raises(InputError, match=r"expected .*/JPEGImages/<sequence>/\*\.jpg"):
+        folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("davis2018", "davis201"), ("davis", "davis201"), ("x", "known are")]
+)
+def test_an_unknown_data_set_is_answered_with_the_nearest_names(name, near):
+    with pytest.raises(InputError, match=f"unknown data set; .*{near}"):
+        open_dataset(name)
+
+
+def test_the_root_may_come_from_the_environment(root, monkeypatch):
+    write_list(root, "2017/val.txt", "bear")
+    monkeypatch.setenv("AOTLAB_DAVIS2017", str(root))
+    assert open_dataset("DAVIS2017")[0].name == "bear"
+
+
+def test_a_folder_without_root_asks_for_one(monkeypatch):
+    monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
+    with pytest.raises(InputError, match="--root"):
+        open_dataset("folder")
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
+def test_the_content_of_a_picture_decides_not_its_name(tmp_path, mode):
+    path = tmp_path / "frame.jpg"
+    Image.new(mode, (5, 4)).save(path, format="PNG")
+    image = read_image(path)
+    assert (image.shape, image.dtype) == ((4, 5, 3), np.uint8)
+
+
+def test_an_unreadable_picture_is_named(tmp_path):
+    whole, cut, nonsense = (tmp_path / name for name in ("whole.jpg", "cut.jpg", "nonsense.jpg"))
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(whole)
+    cut.write_bytes(whole.read_bytes()[:1500])
+    nonsense.write_bytes(b"nonsense")
+    for path in (cut, nonsense, tmp_path / "absent.jpg"):
+        with pytest.raises(InputError, match=path.name):
+            read_image(path)

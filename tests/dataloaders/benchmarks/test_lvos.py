@@ -1,0 +1,80 @@
+"""Reading LVOS."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dataloaders.benchmarks.datasets import open_dataset
+from tests.miniatures import make_lvos
+from utils.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_lvos(tmp_path)
+    return tmp_path
+
+
+def test_of_all_public_labels_only_the_first_of_each_object_is_given(root: Path) -> None:
+    video, late = open_dataset("lvosv2", root)
+    assert len(video.annotations) == 8
+    assert {index: path.stem for index, path in video.masks.items()} == {0: "00000001", 3: "00000016"}
+    assert (video.new_ids(0), video.new_ids(3)) == ({1}, {2})
+    # its only object comes after the first frame
+    assert {index: path.stem for index, path in late.masks.items()} == {2: "00000011"}
+    assert len(late.frames) == 7
+
+
+def test_the_list_beside_the_data_tells_which_videos_are_unseen(root: Path) -> None:
+    assert [video.seen for video in open_dataset("lvosv1", root)] == [True, False]
+    (root / "valid" / "unseen_videos.txt").unlink()
+    assert [video.seen for video in open_dataset("lvosv1", root)] == [None, None]
+
+
+def test_the_test_split_gives_all_its_labels_and_needs_no_metadata(root: Path) -> None:
+    (video,) = open_dataset("lvosv2", root, "test")
+    assert sorted(video.masks) == [0, 2]
+    assert video.new_ids(2) is None
+
+
+def metadata(**span: object) -> str:
+    """Metadata of the first video with one object."""
+    return json.dumps({"videos": {"7K7WVzGG": {"objects": {"1": {"frame_range": span}}}}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, r"valid_meta\.json: no such file; it comes with the data set"),
+        ("nonsense", r"valid_meta\.json: not readable"),
+        ('{"videos": {}}', r"valid_meta\.json: lists no object of the video 7K7WVzGG"),
+        (metadata(start=1, end=9, frame_nums=2), r"valid_meta\.json: lists no object of the video d83wYdy0"),
+    ],
+)
+def test_metadata_that_is_missing_or_wrong_is_named(root: Path, text: str | None, message: str) -> None:
+    path = root / "valid" / "valid_meta.json"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        open_dataset("lvosv2", root)
+
+
+@pytest.mark.parametrize(
+    ("span", "message"),
+    [
+        ({"start": "x"}, "object 1 of 7K7WVzGG is not readable"),
+        ({"start": 2, "end": 9, "frame_nums": 2}, r"00000002\.png: no such mask"),
+    ],
+)
+def test_an_object_that_is_listed_wrongly_is_named(root: Path, span: dict[str, object], message: str) -> None:
+    path = root / "valid" / "valid_meta.json"
+    listed = json.loads(path.read_text())
+    listed["videos"] |= json.loads(metadata(**span))["videos"]
+    path.write_text(json.dumps(listed))
+    with pytest.raises(InputError, match=message):
+        open_dataset("lvosv2", root)

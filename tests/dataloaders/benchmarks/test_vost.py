@@ -1,0 +1,46 @@
+"""Reading VOST."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dataloaders.benchmarks.datasets import open_dataset
+from tests.miniatures import make_vost
+from utils.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_vost(tmp_path)
+    return tmp_path
+
+
+def test_frames_begin_anywhere_and_the_first_mask_alone_is_given(root: Path) -> None:
+    video, _ = open_dataset("vost", root)
+    assert [path.stem for path in video.frames][:2] == ["frame00012", "frame00018"]
+    assert {index: path.stem for index, path in video.masks.items()} == {0: "frame00012"}
+    assert len(video.annotations) == 8
+
+
+def test_at_10_frames_per_second_results_are_wanted_for_the_labelled_5(root: Path) -> None:
+    sparse, dense = (open_dataset("vost", root, all_frames=dense)[0] for dense in (False, True))
+    assert (len(sparse.frames), len(dense.frames)) == (8, 15)
+    assert dense.results == sparse.results
+    assert dense.masks == sparse.masks
+
+
+def test_frames_before_the_first_mask_are_not_run(root: Path) -> None:
+    (root / "Annotations" / "1083_cut_tomato" / "frame00012.png").unlink()
+    video, _ = open_dataset("vost", root)
+    assert (video.frames[0].stem, video.masks[0].stem, len(video.frames)) == ("frame00018", "frame00018", 7)
+
+
+def test_a_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
+    for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="1083_cut_tomato: no mask of a frame"):
+        open_dataset("vost", root)
+    with pytest.raises(InputError, match=r"train\.txt: no such list file; splits here: test, val"):
+        open_dataset("vost", root, "train")

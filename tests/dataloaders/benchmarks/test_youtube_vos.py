@@ -1,0 +1,119 @@
+"""Reading YouTube-VOS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dataloaders.benchmarks.datasets import open_dataset
+from tests.miniatures import make_youtubevos
+from utils.errors import InputError
+
+LATE = "0a1b2c3d4e"
+"""the video whose object 3 begins at the third frame"""
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    make_youtubevos(tmp_path)
+    return tmp_path
+
+
+def change_meta(root: Path, change) -> None:
+    """Rewrite valid/meta.json after ``change(videos)``."""
+    path = root / "valid" / "meta.json"
+    meta = json.loads(path.read_text())
+    change(meta["videos"])
+    path.write_text(json.dumps(meta))
+
+
+def test_every_object_is_given_on_its_first_listed_frame(root: Path) -> None:
+    video = open_dataset("youtubevos2019", root)[0]
+    assert {index: path.stem for index, path in video.masks.items()} == {0: "00000", 2: "00010"}
+    assert (video.new_ids(0), video.new_ids(2)) == ({2, 5}, {3})
+
+
+def test_of_labels_on_every_frame_those_where_no_object_begins_are_not_given(root: Path) -> None:
+    video = open_dataset("youtubevos2019", root, "train")[0]
+    assert len(video.annotations) == 6
+    assert sorted(video.masks) == [0, 2]
+
+
+def test_ids_are_kept_with_their_gaps(root: Path) -> None:
+    assert [item.identity for item in open_dataset("youtubevos2019", root)[0].objects] == [2, 3, 5]
+
+
+def test_all_frames_are_run_on_but_only_the_listed_ones_written(root: Path) -> None:
+    sparse = open_dataset("youtubevos2018", root)[0]
+    dense = open_dataset("youtubevos2018", root, all_frames=True)[0]
+    assert len(sparse.frames) == 6
+    # from the first listed frame to the last: 00000 to 00025
+    assert len(dense.frames) == 26
+    assert dense.results == sparse.results == tuple(f"{5 * index:05d}" for index in range(6))
+    assert {dense.frames[index].stem for index in dense.masks} == {"00000", "00010"}
+    assert dense.frames[0].parent.parent.parent.name == "valid_all_frames"
+
+
+def test_frames_before_the_first_listed_one_are_not_run(root: Path) -> None:
+    def start_late(videos) -> None:
+        for item in videos["1f00aa2233"]["objects"].values():
+            item["frames"] = item["frames"][1:]
+
+    change_meta(root, start_late)
+    first, second = (
+        root / "valid" / "Annotations" / "1f00aa2233" / f"{stem}.png" for stem in ("00000", "00005")
+    )
+    first.rename(second)
+    video = open_dataset("youtubevos2019", root)[1]
+    assert video.frames[0].stem == "00005"
+    assert list(video.masks) == [0]
+
+
+def test_the_name_of_the_folder_is_valid_or_val(root: Path) -> None:
+    names = [video.name for video in open_dataset("youtubevos2019", root, "valid")]
+    shutil.move(root / "valid", root / "val")
+    assert [video.name for video in open_dataset("youtubevos2019", root, "val")] == names
+
+
+def test_seen_means_a_category_of_the_training_set(root: Path) -> None:
+    videos = open_dataset("youtubevos2019", root, "train")
+    assert {item.identity: item.seen for item in videos[0].objects} == {2: False, 3: True, 5: True}
+    (root / "seen_categories.txt").unlink()
+    videos = open_dataset("youtubevos2019", root, "train")
+    assert {item.seen for video in videos for item in video.objects} == {True}
+    videos = open_dataset("youtubevos2019", root, "val")
+    assert {item.seen for video in videos for item in video.objects} == {None}
+
+
+def list_nonsense(videos) -> None:
+    videos[LATE]["objects"] = {"x": {}}
+
+
+def list_nothing(videos) -> None:
+    videos[LATE]["objects"] = {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda root: (root / "valid/meta.json").unlink(), r"meta\.json: no such file"),
+        (lambda root: (root / "valid/meta.json").write_text("{"), r"meta\.json: not readable"),
+        (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: no such frame"),
+        (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: no such mask"),
+        (lambda root: change_meta(root, list_nonsense), f"{LATE} are not readable"),
+        (lambda root: change_meta(root, list_nothing), f"no frame of {LATE}"),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_named(root: Path, spoil, message: str) -> None:
+    spoil(root)
+    with pytest.raises(InputError, match=message):
+        open_dataset("youtubevos2019", root)
+
+
+def test_all_frames_need_their_archive(root: Path) -> None:
+    shutil.rmtree(root / "valid_all_frames")
+    with pytest.raises(InputError, match="valid_all_frames/JPEGImages: no such folder"):
+        open_dataset("youtubevos2019", root, all_frames=True)

@@ -1,0 +1,74 @@
+"""Labelled images and videos that exist in memory, for tests of what is made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from configs.training import PhaseConfig
+from dataloaders.drawing import draw_clip
+from dataloaders.training.labelled import LabelledVideo
+from utils.masks import write_mask
+
+CROP = 65
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def phase(*sources, **options):
+    """A short phase of small clips."""
+    return PhaseConfig(**{"name": "p", "steps": 4, "batch": 2, "clip_length": 3, "crop": CROP, "short_edge": 72,
+                          "sources": list(sources), **options})  # fmt: skip
+
+
+@dataclass
+class Shown:
+    """A labelled image whose pixels are grey of ten times their id, and a count of what was read of it."""
+
+    mask: np.ndarray
+    name: str = "shown"
+    read_images: int = 0
+    read_masks: int = 0
+    error: Exception | None = field(default=None, repr=False)
+
+    def read(self):
+        if self.error is not None:
+            raise self.error
+        self.read_images += 1
+        return coloured(self.mask), self.mask
+
+    def read_mask(self):
+        if self.error is not None:
+            raise self.error
+        self.read_masks += 1
+        return self.mask
+
+
+def coloured(mask):
+    """H×W×3 uint8: grey of ten times the id."""
+    return np.repeat((mask * np.uint8(10))[..., None], 3, axis=-1)
+
+
+def blocks(*ids, side=20):
+    """A mask of squares side by side, one per id."""
+    return np.repeat(np.repeat(np.array([ids], np.uint8), side, axis=0), side, axis=1)
+
+
+def video_of(*masks):
+    """A labelled video with these masks."""
+    return LabelledVideo("made", tuple(Shown(mask, f"frame {index}") for index, mask in enumerate(masks)))
+
+
+def write_videos(root, *names, frames=4, size=(72, 96), start=0):
+    """Drawn videos as JPEGImages/<name>/ and Annotations/<name>/."""
+    for seed, name in enumerate(names, start=start):
+        images, masks = draw_clip(frames, *size, seed)
+        folder = root / "JPEGImages" / name
+        folder.mkdir(parents=True)
+        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            Image.fromarray(image).save(folder / f"{index:05d}.png")
+            write_mask(root / "Annotations" / name / f"{index:05d}.png", mask)

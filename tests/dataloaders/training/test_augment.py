@@ -1,0 +1,188 @@
+"""Augmentation: crops that show an object, labels that follow their pixels, which colours for what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dataloaders.training.augment import count_ids, crop_video, move_image
+from dataloaders.training.warps import FILL
+from tests.dataloaders.training.made import CROP, coloured, phase, rng
+
+
+def painted(shape=(50, 70), value=3):
+    """A bright rectangle of an object on black, and its mask."""
+    mask = np.zeros(shape, np.uint8)
+    mask[15:40, 20:50] = value
+    return np.where(mask[..., None] > 0, 255, 0).repeat(3, -1).astype(np.uint8), mask
+
+
+def clip_of(kind, image, mask, seed=0, **options):
+    """Frames and labels of a clip of this image, as a single one or as a video that stands still."""
+    settings = phase(**{"clip_length": 4, **options})
+    if kind == "static":
+        return move_image(image, mask, settings, rng(seed))
+    return crop_video([image] * 4, [mask] * 4, settings, rng(seed))
+
+
+@pytest.mark.parametrize("augmentation", ["aot", "deaot"])
+@pytest.mark.parametrize("kind", ["static", "video"])
+@pytest.mark.parametrize("shape", [(50, 70), (200, 31), (65, 65), (30, 31), (400, 300)])
+def test_frames_and_masks_have_the_size_of_the_crop(kind, shape, augmentation):
+    frames, labels = clip_of(kind, *painted(shape), augmentation=augmentation, thin_plate=0.5)
+    assert (frames.shape, frames.dtype) == ((4, CROP, CROP, 3), np.uint8)
+    assert (labels.shape, labels.dtype) == ((4, CROP, CROP), np.uint8)
+
+
+@pytest.mark.parametrize("augmentation", ["aot", "deaot"])
+@pytest.mark.parametrize(("kind", "thin_plate"), [("static", 0.0), ("static", 1.0), ("video", 0.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_labels_follow_their_pixels(kind, thin_plate, seed, augmentation):
+    image, mask = painted((120, 160), value=3)
+    mask[30:90, 40:120] = 3
+    image[mask > 0] = 255
+    frames, labels = clip_of(
+        kind, image, mask, seed, thin_plate=thin_plate, augmentation=augmentation, short_edge=100
+    )
+    assert set(np.unique(labels)) <= {0, 3}
+    assert (labels == 3).any()
+    if augmentation == "deaot":  # colours vary too much to tell the fill from the object
+        brighter = [
+            frame[label == 3].mean() > 1.3 * frame[label == 0].mean()
+            for frame, label in zip(frames, labels, strict=True)
+        ]
+        assert all(brighter)
+        return
+    bright = frames.mean(-1) > 180
+    # Pictures are interpolated and masks are not: they may part along the outline.
+    assert (bright == (labels == 3)).mean() > 0.96
+
+
+def test_frames_of_a_single_image_differ_and_frames_of_a_still_video_do_not():
+    image, mask = painted((120, 160))
+    frames, labels = clip_of("static", image, mask, augmentation="aot")
+    assert not np.array_equal(labels[1], labels[2])
+    frames, labels = clip_of("video", image, mask, augmentation="aot")
+    assert np.array_equal(frames[0], frames[3])
+    assert np.array_equal(labels[0], labels[3])
+
+
+def test_the_reference_frame_of_a_single_image_is_cropped_and_flipped_but_not_turned():
+    image = coloured(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
+    turned = 0
+    for seed in range(10):
+        _, labels = clip_of("static", image, image[..., 0], seed)
+        assert (labels[0] == labels[0][:1]).all()
+        turned += not (labels[1] == labels[1][:1]).all()
+    assert turned == 10
+
+
+@pytest.mark.parametrize("kind", ["static", "video"])
+def test_both_directions_occur(kind):
+    mask = np.repeat(np.arange(1, 9, dtype=np.uint8), 10)[None].repeat(80, 0)
+    rising = 0
+    for seed in range(40):
+        row = clip_of(kind, coloured(mask), mask, seed, short_edge=80)[1][0, CROP // 2]
+        row = row[row > 0].astype(int)
+        rising += row[-1] > row[0]
+    assert 8 < rising < 32  # a coin would leave this range about once in 10⁴ tries
+
+
+def test_a_crop_looks_for_an_object_on_the_reference_frame():
+    # One object at the end of a wide picture, which a single random crop shows about one time in six.
+    image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
+    mask[:, :60] = 1
+    shown = [
+        count_ids(crop_video([image], [mask], phase(short_edge=65), rng(seed))[1][0])[1] > 100
+        for seed in range(60)
+    ]
+    assert np.mean(shown) > 0.45
+
+
+def test_all_frames_of_a_video_are_cut_alike():
+    mask = rng().integers(1, 9, (80, 120), dtype=np.uint8)
+    other = np.roll(mask, 1, axis=1)
+    _, labels = crop_video([coloured(mask), coloured(other)], [mask, other], phase(short_edge=100), rng(4))
+    _, alone = crop_video([coloured(mask)], [mask], phase(short_edge=100), rng(4))
+    assert np.array_equal(labels[0], alone[0])
+    assert not np.array_equal(labels[1], alone[0])
+
+
+def test_a_small_video_lies_somewhere_in_the_crop_on_an_even_colour():
+    places = set()
+    for seed in range(10):
+        image, mask = np.full((20, 30, 3), 200, np.uint8), np.full((20, 30), 1, np.uint8)
+        frames, labels = crop_video([image], [mask], phase(short_edge=20, augmentation="deaot"), rng(seed))
+        outside = labels[0] == 0
+        assert (frames[0][outside] == FILL).all()  # no jitter, blur or grey there
+        rows, columns = np.nonzero(~outside)
+        assert (~outside)[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1].all()
+        places.add((int(rows.min()), int(columns.min())))
+    assert len(places) > 5
+
+
+def test_the_scale_of_a_video_is_random_around_its_short_edge():
+    image, mask = np.zeros((60, 90, 3), np.uint8), np.ones((60, 90), np.uint8)
+    heights = []
+    for seed in range(100):
+        _, labels = crop_video([image], [mask], phase(short_edge=40), rng(seed))
+        heights.append(int(labels[0].any(axis=1).sum()))
+    assert 27 <= min(heights) <= 30  # 0.7 times 40 is 28
+    assert 50 <= max(heights) <= 52  # 1.3 times 40 is 52
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "kind", "changed"),
+    [
+        ("aot", "static", True),
+        ("aot", "video", False),
+        (None, "video", False),
+        ("deaot", "static", True),
+        ("deaot", "video", True),
+    ],
+)
+def test_which_augmentation_changes_whose_colours(augmentation, kind, changed):
+    image, mask = np.full((80, 80, 3), (180, 90, 40), np.uint8), np.ones((80, 80), np.uint8)
+    means = []
+    for seed in range(6):
+        frames, labels = clip_of(kind, image, mask, seed, augmentation=augmentation)
+        means += [
+            frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()
+        ]
+    assert bool(np.std(means, axis=0).max() > 2) is changed
+
+
+def test_deaot_changes_the_frames_of_a_video_one_by_one():
+    image, mask = painted((80, 80))
+    image[:40] = (180, 90, 40)
+    frames, _ = clip_of("video", image, mask, 2, augmentation="deaot")
+    assert len({frame.tobytes() for frame in frames}) == 4
+
+
+def test_a_large_image_is_averaged_and_not_sampled():
+    # Stripes of one pixel: every second one alone would be black or white, all of them are grey.
+    image = np.zeros((520, 520, 3), np.uint8)
+    image[:, ::2] = 255
+    frames, _ = move_image(image, np.ones((520, 520), np.uint8), phase(clip_length=2), rng(1))
+    assert frames[0].min() > 100
+    assert frames[0].max() < 155
+
+
+def test_thin_plates_bend_and_affine_maps_do_not():
+    mask = np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(160, 0)
+
+    def bend(thin_plate, seed):
+        """How far the outline between two stripes is from a straight line, in pixels."""
+        _, labels = clip_of("static", coloured(mask), mask, seed, thin_plate=thin_plate, crop=160)
+        label = labels[1].astype(int)
+        edge = np.array(
+            [np.flatnonzero(np.diff(row == 8)).mean() if (row == 8).any() else np.nan for row in label]
+        )
+        rows = np.flatnonzero(~np.isnan(edge))[8:-8]
+        line = np.polyfit(rows, edge[rows], 1)
+        return np.abs(np.polyval(line, rows) - edge[rows]).max()
+
+    bent = [bend(1.0, seed) for seed in range(8)]
+    straight = [bend(0.0, seed) for seed in range(8)]
+    assert np.median(bent) > 2
+    assert np.median(straight) < 1.5

@@ -1,0 +1,208 @@
+"""Training clips: which frames they take, what is numbered how, what is read."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dataloaders.training.clips import (
+    MAX_OBJECTS,
+    Clip,
+    choose_frames,
+    fits_as_reference,
+    merge,
+    reflect,
+    relabel,
+    sample_image,
+    sample_video,
+)
+from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, video_of
+from utils.errors import InputError
+
+
+def labelled(labels):
+    """A clip whose pictures show the label as grey."""
+    labels = np.asarray(labels, np.uint8)
+    return Clip(np.repeat(labels[..., None], 3, axis=-1), labels, len(set(np.unique(labels)) - {0, 255}))
+
+
+def counts(**pixels):
+    """Pixels per id, as in counts(_1=300)."""
+    table = np.zeros(256, int)
+    for name, number in pixels.items():
+        table[int(name[1:])] = number
+    return table
+
+
+def test_relabelling_numbers_the_reference_frames_objects_and_drops_others():
+    labels = np.zeros((2, 20, 20), np.uint8)
+    labels[:, :10, :10], labels[:, 10:, :10], labels[0, 0, 19], labels[1, 10:, 10:] = 7, 40, 9, 5
+    clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), minimum=50)
+    assert clip.objects == 2
+    assert {int(clip.labels[0, 0, 0]), int(clip.labels[0, 19, 0])} == {1, 2}
+    assert np.array_equal(clip.labels[0][:, :10], clip.labels[1][:, :10])
+    assert clip.labels[0, 0, 19] == 0  # too small
+    assert not clip.labels[1, 10:, 10:].any()  # not on the reference frame
+
+
+def test_an_object_of_exactly_the_minimum_is_dropped():
+    labels = np.zeros((1, 20, 20), np.uint8)
+    labels[0, :10, :10] = 1
+    frames = np.zeros((1, 20, 20, 3), np.uint8)
+    assert relabel(frames, labels, rng(), minimum=100).objects == 0
+    assert relabel(frames, labels, rng(), minimum=99).objects == 1
+
+
+def test_ignored_pixels_stay_ignored():
+    labels = np.full((1, 20, 20), 255, np.uint8)
+    labels[0, :5] = 8
+    clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), minimum=0)
+    assert clip.objects == 1
+    assert (clip.labels[0, 5:] == 255).all()
+
+
+def test_no_more_than_ten_objects_are_kept():
+    labels = np.repeat(np.arange(1, 25, dtype=np.uint8), 30).reshape(1, 24, 30)
+    clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), minimum=0)
+    assert clip.objects == MAX_OBJECTS
+    assert sorted(np.unique(clip.labels)) == list(range(11))
+    assert all((clip.labels == number).sum() == 30 for number in range(1, 11))
+
+
+def test_merging_pastes_the_seconds_objects_over_the_first():
+    below, above = np.zeros((2, 30, 30), np.uint8), np.zeros((2, 30, 30), np.uint8)
+    below[:, :, :15], above[:, 15:, :], above[:, 0, 0] = 1, 1, 255
+    first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
+    second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
+    merged = merge(first, second, rng())
+    assert (merged.objects, merged.names) == (2, ("a", "b"))
+    assert (merged.frames[:, 15:] == 200).all()
+    assert (merged.frames[:, :15] == 10).all()
+    corners = {int(merged.labels[0, 5, 5]), int(merged.labels[0, 20, 20])}
+    assert corners == {1, 2}
+    assert (merged.labels[0, 15:] == merged.labels[0, 20, 20]).all()
+    assert merged.labels[0, 0, 0] == merged.labels[0, 5, 5]  # what the second ignores is not pasted
+    assert (merged.labels[:, :15, 15:] == 0).all()
+
+
+def test_an_object_covered_by_merging_is_no_longer_counted():
+    below = np.zeros((1, 30, 30), np.uint8)
+    below[:, :15] = 1
+    merged = merge(labelled(below), labelled(below), rng())
+    assert merged.objects == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "index", "place"),
+    [(1, 9, 0), (5, 4, 4), (5, 5, 3), (5, 8, 0), (5, 9, 1), (5, -1, 1), (5, -4, 4), (2, -3, 1)],
+)
+def test_frame_numbers_fold_back_at_both_ends(length, index, place):
+    assert reflect(index, length) == place
+
+
+def test_frames_lie_within_the_gap_and_run_both_ways():
+    video = video_of(*[blocks(1)] * 60)
+    steps = np.array([np.diff(choose_frames(video, 5, 3, rng(seed))) for seed in range(200)])
+    assert np.abs(steps).max() <= 3
+    straight = steps[(steps > 0).all(1) | (steps < 0).all(1)]  # the others turn back at an end
+    assert len(straight) > 100
+    assert sorted(np.unique(straight)) == [-3, -2, -1, 1, 2, 3]
+    # Half of about 180 draws: 50 is six standard deviations away.
+    assert 50 < (straight[:, 0] > 0).sum() < len(straight) - 50
+
+
+def test_a_video_shorter_than_the_clip_is_gone_through_back_and_forth():
+    assert set(choose_frames(video_of(blocks(1), blocks(1)), 5, 1, rng())) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("table", "fits"),
+    [
+        (counts(_0=10_000, _1=200), False),
+        (counts(_1=150, _7=51), True),
+        (counts(_1=1000, _255=200), True),
+        (counts(_1=1000, _255=201), False),
+        (counts(_255=5000), False),
+    ],
+)
+def test_a_reference_frame_shows_enough_and_leaves_little_open(table, fits):
+    assert fits_as_reference(table) is fits
+
+
+def test_the_reference_frame_is_looked_for():
+    empty, tiny, open_, good = blocks(0), blocks(1, side=10), blocks(1, 255), blocks(1, 0)
+    video = video_of(empty, tiny, open_, good, empty, empty)
+    starts = [choose_frames(video, 2, 1, rng(seed))[0] for seed in range(40)]
+    # One frame in six fits, and 20 tries miss it in 3 of 100 clips.
+    assert starts.count(3) > 34
+
+
+def test_frames_without_newcomers_are_preferred():
+    old, both = blocks(1, 0), blocks(1, 2)
+    video = video_of(*[old] * 10, *[both] * 2)
+    choices = [choose_frames(video, 3, 2, rng(seed)) for seed in range(200)]
+    newcomers = sum(indices[0] < 10 and max(indices) >= 10 for indices in choices)
+    # A single choice meets one about one time in six.
+    assert newcomers <= 2
+
+
+def test_a_newcomer_that_cannot_be_avoided_becomes_background():
+    video = video_of(blocks(1, 0, side=40), blocks(1, 2, side=40))
+    clips = [sample_video(video, 1, phase(clip_length=2, short_edge=40), rng(seed)) for seed in range(40)]
+    for clip in clips:
+        assert sorted(np.unique(clip.labels)) == list(range(clip.objects + 1))
+    # A choice that starts at frame 0 is taken up only if six in a row do.
+    assert sum(clip.objects == 2 for clip in clips) > 30
+
+
+def test_only_chosen_images_are_decoded_and_no_mask_twice_while_choosing():
+    video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
+    clip = sample_video(video, 1, phase(clip_length=3), rng(3))
+    assert clip.names == ("made",)
+    assert sum(frame.read_images for frame in video.frames) <= 3
+    assert max(frame.read_images for frame in video.frames) == 1
+    assert max(frame.read_masks for frame in video.frames) == 1
+
+
+def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
+    mask = np.zeros((CROP, CROP), np.uint8)
+    mask[:30, :30], mask[40:44, 40:44] = 1, 2
+    still = phase(clip_length=2, short_edge=CROP)
+    assert max(sample_video(video_of(mask, mask), 1, still, rng(seed)).objects for seed in range(20)) == 1
+    assert max(sample_image(Shown(mask), still, rng(seed)).objects for seed in range(20)) == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_number_the_objects_and_keep_what_is_ignored(seed):
+    mask = blocks(3, 7, 255, 9, side=40)
+    for clip in (
+        sample_image(Shown(mask), phase(augmentation="deaot", thin_plate=0.5), rng(seed)),
+        sample_video(video_of(mask, mask), 1, phase(augmentation="deaot"), rng(seed)),
+    ):
+        assert clip.frames.shape == (3, CROP, CROP, 3)
+        assert (clip.frames.dtype, clip.labels.dtype) == (np.uint8, np.uint8)
+        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
+        assert set(np.unique(clip.labels)) <= {*range(clip.objects + 1), 255}
+    assert (sample_image(Shown(mask), phase(), rng(seed)).labels == 255).any()
+
+
+def test_an_image_without_an_object_makes_a_clip_without_one():
+    clip = sample_image(Shown(blocks(0, side=50)), phase(), rng())
+    assert clip.objects == 0
+    assert not clip.labels.any()
+    assert sample_video(video_of(*[blocks(0)] * 3), 1, phase(), rng()).objects == 0
+
+
+def test_frames_of_two_sizes_in_one_video_are_named():
+    video = video_of(blocks(1), blocks(1, side=30))
+    forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
+    with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
+        sample_video(video, 1, phase(clip_length=2), rng(forwards))
+
+
+@pytest.mark.parametrize("error", [OSError("truncated"), cv2.error("truncated")])
+def test_what_a_reader_raises_becomes_a_sentence_that_names_the_item(error):
+    broken = Shown(blocks(1), "x.jpg", error=error)
+    with pytest.raises(InputError, match=r"^x\.jpg: cannot be read \(truncated\)"):
+        sample_image(broken, phase(), rng())

@@ -1,0 +1,174 @@
+"""COCO's instances: found without decoding, drawn when read."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs.training import SourceConfig
+from dataloaders.training import coco, json_stream
+from dataloaders.training.json_stream import stream_arrays, unscramble
+from dataloaders.training.sets import open_set
+from utils.errors import InputError
+
+HEIGHT, WIDTH = 40, 60
+
+
+def box(number, image, x, y, width, height, **fields):
+    """An annotation of an axis-aligned box."""
+    corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+    return {"id": number, "image_id": image, "segmentation": [corners], "area": width * height, "iscrowd": 0,
+            **fields}  # fmt: skip
+
+
+ANNOTATIONS = [
+    box(10, 7, 0, 0, 30, 30),
+    box(11, 9, 0, 0, 25, 25),
+    box(12, 7, 0, 0, 5, 5),  # too small
+    box(13, 7, 20, 0, 30, 30),
+    box(14, 7, 0, 20, 60, 20, iscrowd=1),
+    box(15, 8, 0, 0, 30, 30, iscrowd=1),
+    box(16, 6, 0, 0, 30, 30),
+]
+
+
+def draw_box(segmentation, height, width):
+    """Draws what `box` makes, pixel by pixel as COCO's own code does for whole numbers."""
+    (corners,) = segmentation
+    drawn = np.zeros((height, width), bool)
+    drawn[corners[1] : corners[5], corners[0] : corners[2]] = True
+    return drawn
+
+
+@pytest.fixture
+def root(tmp_path):
+    make(tmp_path, "train2017", "annotations")
+    return tmp_path
+
+
+def make(root, images, annotations, split="train2017"):
+    """Images 7, 8 and 9; 6 is listed without its file. Image 9 comes first."""
+    numbers = (9, 8, 7, 6)
+    (root / images).mkdir(parents=True)
+    for number in numbers[:3]:
+        Image.new("RGB", (WIDTH, HEIGHT)).save(root / images / f"{number:012d}.jpg")
+    entries = [
+        {"id": number, "file_name": f"{number:012d}.jpg", "height": HEIGHT, "width": WIDTH}
+        for number in numbers
+    ]
+    content = {
+        "info": {"description": 'größe ] } \\" ['},
+        "annotations": ANNOTATIONS,
+        "images": entries,
+        "categories": [{"id": 1, "name": "x"}],
+    }
+    (root / annotations).mkdir(exist_ok=True)
+    file = root / annotations / f"instances_{split}.json"
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def opened(root, split=None):
+    return open_set(root.parent, SourceConfig(root.name, "coco", split)).images
+
+
+def test_images_with_an_object_of_size_are_found(root):
+    assert [image.name[-6:] for image in opened(root)] == ["09.jpg", "07.jpg"]
+
+
+def test_ids_follow_the_annotations_and_crowds_are_ignored(root, monkeypatch):
+    monkeypatch.setattr(coco, "rasterise", draw_box)
+    image = opened(root)[1]
+    picture, mask = pickle.loads(pickle.dumps(image)).read()
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    wanted = np.zeros((HEIGHT, WIDTH), np.uint8)
+    wanted[20:40] = 255
+    wanted[:30, :30] = 1
+    wanted[:30, 20:50] = 2
+    assert np.array_equal(mask, wanted)
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "split"),
+    [
+        ("val2017", "annotations", "val2017"),
+        ("images/train2017", "annotations", None),
+        ("images", "annotations", None),
+        ("train2017", ".", None),
+    ],
+)
+def test_other_forms_of_the_folders_are_found(tmp_path, images, annotations, split):
+    make(tmp_path, images, annotations, split or "train2017")
+    assert len(opened(tmp_path, split)) == 2
+
+
+def test_small_blocks_give_the_same(root, monkeypatch):
+    wanted = [(image.name, image.spans.tolist()) for image in opened(root)]
+    for block in (1, 2, 7, 64):
+        monkeypatch.setattr(json_stream, "BLOCK", block)
+        assert [(image.name, image.spans.tolist()) for image in opened(root)] == wanted
+
+
+def test_an_image_of_another_size_than_the_json_says_is_named(root):
+    image = opened(root)[0]
+    Image.new("RGB", (10, 10)).save(image.image)
+    with pytest.raises(InputError, match=r"009\.jpg: 10×10, but .*json says 60×40"):
+        image.read()
+
+
+def test_a_json_that_is_cut_off_is_named(root):
+    file = root / "annotations/instances_train2017.json"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"instances_train2017\.json: not a whole JSON object"):
+        opened(root)
+
+
+@pytest.mark.parametrize(
+    "content", [{"images": [{"id": 1}]}, {"annotations": [{"area": 900}]}, {"images": [3]}]
+)
+def test_a_json_of_another_form_is_named(root, content):
+    (root / "annotations/instances_train2017.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="not in COCO's form"):
+        opened(root)
+
+
+def test_a_json_that_changed_is_noticed(root):
+    image = opened(root)[0]
+    (root / "annotations/instances_train2017.json").write_text("{}")
+    with pytest.raises(InputError, match="has changed since it was opened"):
+        image.read()
+
+
+@pytest.mark.parametrize("block", [1, 3, 1 << 20])
+def test_streaming_gives_what_json_gives(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(json_stream, "BLOCK", block)
+    content = {"a": [1, 23, "é]", {"b": [4]}, [], None, -1.5e3], "c": 5, "d": [], "e": {"a": [9]}}
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    found = list(stream_arrays(path, ("a", "d")))
+    values = [unscramble(item.value) if isinstance(item.value, str) else item.value for item in found]
+    assert values == content["a"]
+    data = path.read_bytes()
+    texts = [data[item.offset : item.offset + item.length] for item in found]
+    assert [json.loads(text) for text in texts] == content["a"]
+
+
+def test_polygons_and_run_lengths_are_drawn():
+    run_lengths = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    wanted = np.zeros((HEIGHT, WIDTH), bool)
+    wanted[5:20, 10:30] = True
+    polygon = [10, 5, 30, 5, 30, 20, 10, 20]
+    assert np.array_equal(coco.rasterise([polygon], HEIGHT, WIDTH), wanted)
+    assert not coco.rasterise([[1, 2, 3, 4]], HEIGHT, WIDTH).any()
+    packed = run_lengths.encode(np.asfortranarray(wanted.astype(np.uint8)))
+    text = {"size": packed["size"], "counts": packed["counts"].decode()}
+    assert np.array_equal(coco.rasterise(text, HEIGHT, WIDTH), wanted)
+    flat = wanted.T.ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+    assert np.array_equal(coco.rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, HEIGHT, WIDTH), wanted)
+    with pytest.raises(ValueError, match="run lengths of"):
+        coco.rasterise(text, HEIGHT + 1, WIDTH)

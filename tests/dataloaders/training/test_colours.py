@@ -1,0 +1,120 @@
+"""Colours: the same as torchvision's, within range, as often as they should."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional
+
+from dataloaders.training import colours
+from dataloaders.training.colours import MILD, STRONG, Jitter, fade_and_blur, jitter
+from tests.dataloaders.training.made import rng
+
+
+@pytest.fixture(scope="module")
+def picture():
+    """Smooth and colourful, with pure black, white and primary colours."""
+    coarse = rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_LINEAR)
+    picture[0, :6] = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "amounts", "off"),
+    [
+        # One level: ours round where torchvision's cut off.
+        (colours.scale_brightness, functional.adjust_brightness, (0.6, 1.0, 1.4), 1),
+        (colours.scale_contrast, functional.adjust_contrast, (0.6, 1.0, 1.4), 2),
+        (colours.scale_saturation, functional.adjust_saturation, (0.0, 0.8, 1.2), 2),
+        # In 8 bits a step of hue is up to 6 levels of a primary colour; hue, turn and saturation are rounded.
+        (colours.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
+    ],
+)
+def test_changes_are_torchvisions(picture, ours, theirs, amounts, off):
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+    for amount in amounts:
+        expected = theirs(tensor, amount).permute(1, 2, 0).numpy().astype(int)
+        difference = np.abs(ours(picture, amount) - expected)
+        assert difference.max() <= off
+        assert difference.mean() <= 1
+
+
+def test_factors_of_one_and_no_turn_leave_a_picture_as_it_is(picture):
+    for change, amount in (
+        (colours.scale_brightness, 1.0), (colours.scale_contrast, 1.0),
+        (colours.scale_saturation, 1.0), (colours.shift_hue, 0.0),
+    ):  # fmt: skip
+        assert np.array_equal(change(picture, amount), picture)
+
+
+def test_bright_and_dark_pixels_are_clipped_and_do_not_wrap_around():
+    edges = np.zeros((8, 8, 3), np.uint8)
+    edges[:4] = 250
+    brighter = colours.scale_brightness(edges, 1.4)
+    assert brighter[0, 0].tolist() == [255, 255, 255]
+    starker = colours.scale_contrast(edges, 1.4)
+    assert starker[0, 0].tolist() == [255, 255, 255]
+    assert starker[7, 7].tolist() == [0, 0, 0]
+    red = np.full((4, 4, 3), (255, 10, 10), np.uint8)
+    assert colours.scale_saturation(red, 1.5)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_mild_changes_stay_near_and_strong_ones_go_further(picture):
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    mild = [jitter(grey, MILD, rng(seed)) for seed in range(60)]
+    strong = [jitter(grey, STRONG, rng(seed)) for seed in range(60)]
+    spread = [np.abs(np.array(changed).astype(int) - 128).max() for changed in (mild, strong)]
+    # An even grey answers to brightness alone: a tenth, or four tenths, of 128.
+    assert spread[0] <= 14
+    assert 40 < spread[1] <= 52
+
+
+def test_the_four_changes_come_in_random_order(picture):
+    only = {}
+    for seed in range(40):
+        generator = rng(seed)
+        order = tuple(_order(generator))
+        only[order] = only.get(order, 0) + 1
+    assert len(only) > 12
+
+
+def _order(generator):
+    """The order in which jitter would apply its changes."""
+    seen = []
+    names = ("scale_brightness", "scale_contrast", "scale_saturation", "shift_hue")
+    kept = {name: getattr(colours, name) for name in names}
+    try:
+        for name in names:
+            setattr(colours, name, lambda picture, amount, name=name: seen.append(name) or picture)
+        jitter(np.zeros((2, 2, 3), np.uint8), MILD, generator)
+    finally:
+        for name, function in kept.items():
+            setattr(colours, name, function)
+    return seen
+
+
+def test_jitter_has_its_probability(picture):
+    changed = [not np.array_equal(jitter(picture, STRONG, rng(seed)), picture) for seed in range(400)]
+    # Five standard deviations of 400 draws.
+    assert np.mean(changed) == pytest.approx(0.8, abs=0.1)
+    assert all(not np.array_equal(jitter(picture, MILD, rng(seed)), picture) for seed in range(50))
+    assert np.array_equal(jitter(picture, Jitter(1, 1, 1, 0.5, probability=0), rng()), picture)
+
+
+def test_pictures_turn_grey_and_blurred_as_often_as_they_should(picture):
+    results = [fade_and_blur(picture, rng(seed)) for seed in range(600)]
+    grey = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
+    # A blur of less than about 0.3 pixels may change nothing.
+    changed = [not np.array_equal(result, picture) for result in results]
+    assert np.mean(grey) == pytest.approx(0.2, abs=0.08)
+    assert np.mean(changed) == pytest.approx(1 - 0.8 * 0.7, abs=0.12)
+
+
+def test_the_picture_that_is_given_stays_as_it_was(picture):
+    before = picture.copy()
+    for seed in range(20):
+        fade_and_blur(jitter(picture, STRONG, rng(seed)), rng(seed))
+    assert np.array_equal(picture, before)

@@ -1,0 +1,226 @@
+"""The stream of clips: a pure function of its number, the same for any ranks, undisturbed by broken files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from configs.training import DataConfig, SourceConfig
+from dataloaders.training.labelled import ImageSet
+from dataloaders.training.mixture import Mixture, clip_loader, describe, open_mixture
+from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
+from utils.errors import InputError, RunStopped
+
+VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sets")
+    write_videos(root / "videos", "a", "b")
+    write_videos(root / "static", "shapes", frames=3, start=5)
+    return root
+
+
+def mixture(root, *sources, seed=0, workers=0, **options):
+    return open_mixture(DataConfig(root=str(root), workers=workers), phase(*sources, **options), seed)
+
+
+def in_memory(*images, **options):
+    """A mixture of single images."""
+    return Mixture((ImageSet("made", images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0)
+
+
+def same(clip, other):
+    return np.array_equal(clip.frames, other.frames) and np.array_equal(clip.labels, other.labels)
+
+
+@pytest.mark.parametrize("source", [VIDEOS, STATIC])
+@pytest.mark.parametrize("augmentation", ["aot", "deaot"])
+def test_clip_number_i_is_a_pure_function_of_the_seed_and_i(root, source, augmentation):
+    options = {"augmentation": augmentation, "thin_plate": 0.5}
+    first, again = (mixture(root, source, seed=3, **options) for _ in range(2))
+    third = first[2]  # asked for first, and again last
+    clips = [first[index] for index in range(4)]
+    assert same(third, clips[2])
+    assert same(third, again[2])
+    assert not same(clips[1], clips[2])
+    assert not same(mixture(root, source, seed=4, **options)[2], third)
+
+
+def test_phases_draw_different_clips(root):
+    assert not same(mixture(root, STATIC, name="one")[0], mixture(root, STATIC, name="two")[0])
+
+
+@pytest.mark.parametrize("merged", [0.0, 1.0])
+def test_labels_of_a_clip_are_consecutive_numbers_on_the_reference_frame(root, merged):
+    clips = mixture(root, VIDEOS, merge=merged)
+    for index in range(6):
+        clip = clips[index]
+        assert clip.frames.shape == (3, CROP, CROP, 3)
+        assert len(clip.names) == 1 + merged
+        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
+        assert set(np.unique(clip.labels)) - {255} <= set(range(clip.objects + 1))
+
+
+def test_sources_are_drawn_by_weight(root):
+    sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
+    clips = mixture(root, *sources, merge=0.0, clip_length=2, crop=32)
+    assert clips.weights == (0.25, 0.75)
+    videos = sum(clips[index].names[0] in "ab" for index in range(200))
+    assert 25 < videos < 75  # 50 expected, four standard deviations
+
+
+def test_the_share_of_merged_clips_is_the_phases():
+    clips = in_memory(
+        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=0.3, clip_length=2
+    )
+    merged = sum(len(clips[index].names) == 2 for index in range(300))
+    assert 60 < merged < 120  # 90 expected, four standard deviations
+
+
+def test_a_clip_is_merged_with_another_item():
+    clips = in_memory(Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=1.0)
+    assert all(set(clips[index].names) == {"a", "b"} for index in range(20))
+
+
+def test_a_clip_without_an_object_is_always_merged():
+    clips = in_memory(Shown(blocks(0, side=40), "empty"), Shown(blocks(5, side=40), "full"), merge=0.0)
+    found = [clips[index] for index in range(20)]
+    assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
+    assert all(clip.objects == 1 for clip in found)
+
+
+def test_clips_without_any_object_are_background_alone():
+    clip = in_memory(Shown(blocks(0, side=40)), merge=0.0)[0]
+    assert clip.objects == 0
+    assert not clip.labels.any()
+
+
+def test_an_item_that_cannot_be_read_gives_way_to_another():
+    broken = Shown(blocks(1), "bad.jpg", error=InputError("bad.jpg: cut off"))
+    whole = Shown(blocks(1, side=40), "good.jpg")
+    clips = in_memory(broken, whole, merge=0.0)
+    found = [clips[index] for index in range(20)]
+    assert all(clip.names == ("good.jpg",) for clip in found)
+    assert {reason for clip in found for reason in clip.replaced} == {"bad.jpg: cut off"}
+    assert 0 < sum(bool(clip.replaced) for clip in found) < 20
+    assert not any(same(found[index], found[index + 1]) for index in range(19))
+
+
+def test_a_corrupt_file_in_the_middle_of_a_video_is_named_by_the_loader(tmp_path):
+    write_videos(tmp_path / "videos", "a", "b")
+    bad = tmp_path / "videos" / "JPEGImages" / "a" / "00002.png"
+    bad.write_bytes(bad.read_bytes()[:200])
+    batches = list(clip_loader(mixture(tmp_path, VIDEOS, merge=0.0, steps=10), 0))
+    reasons = [reason for batch in batches for reason in batch.replaced]
+    assert reasons
+    assert all(reason.startswith(f"{bad}: cannot be read") for reason in reasons)
+    assert len(batches) == 10
+
+
+def test_data_of_which_nothing_can_be_read_is_one_sentence():
+    clips = in_memory(Shown(blocks(1), "bad.jpg", error=OSError("no such device")))
+    with pytest.raises(
+        InputError, match=r"10 draws in a row .* of p cannot be read, .* bad\.jpg: .*no such device"
+    ):
+        clips[0]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_sentence_comes_through_the_loader(tmp_path, workers):
+    write_videos(tmp_path / "videos", "a")
+    clips = mixture(tmp_path, VIDEOS, workers=workers)
+    for path in (tmp_path / "videos" / "JPEGImages" / "a").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"^train\.phases: 10 draws in a row"):
+        next(clip_loader(clips, 0))
+
+
+def test_a_loader_that_starts_later_gives_the_same_later_batches(root):
+    clips = mixture(root, VIDEOS)
+    batches = list(clip_loader(clips, 0))
+    assert len(batches) == 4
+    assert batches[0].frames.shape == (3, 2, CROP, CROP, 3)
+    assert batches[0].labels.shape == (3, 2, CROP, CROP)
+    assert batches[0].labels.dtype == torch.int64
+    for batch, later in zip(batches[2:], clip_loader(clips, 2), strict=True):
+        assert batch.frames.equal(later.frames)
+        assert batch.labels.equal(later.labels)
+        assert (batch.objects, batch.names) == (later.objects, later.names)
+
+
+def test_workers_give_the_batches_that_the_process_itself_gives(root):
+    alone, helped = (mixture(root, STATIC, workers=workers, augmentation="deaot") for workers in (0, 2))
+    for batch, other in zip(clip_loader(alone, 0), clip_loader(helped, 0), strict=True):
+        assert batch.frames.equal(other.frames)
+        assert batch.names == other.names
+
+
+@pytest.mark.parametrize(("ranks", "parts"), [(1, 4), (2, 1), (2, 2), (4, 1)])
+def test_ranks_and_parts_share_the_clips_of_a_step(root, ranks, parts):
+    clips = mixture(root, STATIC, batch=4, steps=3)
+    whole = list(clip_loader(clips, 1))
+    pieces = [list(clip_loader(clips, 1, rank, ranks, parts)) for rank in range(ranks)]
+    assert [len(own) for own in pieces] == [2 * parts] * ranks
+    for step, batch in enumerate(whole):
+        in_order = [pieces[rank][step * parts + part] for part in range(parts) for rank in range(ranks)]
+        assert torch.cat([piece.frames for piece in in_order], dim=1).equal(batch.frames)
+        assert torch.cat([piece.labels for piece in in_order], dim=1).equal(batch.labels)
+        assert [name for piece in in_order for name in piece.names] == batch.names
+
+
+def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_read(root):
+    clips = mixture(root, STATIC, batch=6)
+    with pytest.raises(
+        InputError,
+        match=r"train\.phases\.batch=6 of p: .* train\.accumulate=2 times 2 ranks; .* multiple of 4",
+    ):
+        clip_loader(clips, 0, 0, 2, 2)
+
+
+@pytest.mark.slow  # the loader looks after its workers every 5 seconds
+def test_a_worker_that_dies_ends_the_run_with_a_sentence(root):
+    clips = mixture(root, STATIC, workers=1, steps=500)
+    before = _children()
+    batches = clip_loader(clips, 0)
+    next(batches)
+    (worker,) = _children() - before
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(0.5)  # nothing is raised while the main thread does something else
+    with pytest.raises(RunStopped, match=r"a process that prepares clips died .* lower data\.workers"):
+        for _ in batches:
+            pass
+
+
+def _children():
+    """Process numbers of this process's children."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:
+        return {int(number) for number in file.read().split()}
+
+
+def test_a_mixture_is_described_source_by_source(root):
+    sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
+    assert describe(mixture(root, *sources)) == [
+        "videos (video): 2 videos with 8 labelled frames, gaps up to 3; 25.0 % of the draws",
+        "static (static): 3 images; 75.0 % of the draws",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "sources", "words"),
+    [
+        ({"root": None}, [VIDEOS], r"data\.root: not set"),
+        ({"root": "/nowhere"}, [VIDEOS], r"data\.root=/nowhere: no such folder"),
+        ({}, [], "phase p names no sources"),
+        ({}, [SourceConfig("gone")], r"gone: no such folder"),
+    ],
+)
+def test_missing_data_is_one_sentence(root, data, sources, words):
+    with pytest.raises(InputError, match=words):
+        open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0)

@@ -1,0 +1,130 @@
+"""Maps of pictures: what they may do, and masks that go along."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms import RandomResizedCrop
+
+from dataloaders.training.warps import (
+    CONTROL_SHIFT,
+    fit_box,
+    mirror,
+    random_affine,
+    random_box,
+    spline_places,
+    translation,
+    warp_affine,
+    warp_spline,
+)
+from tests.dataloaders.training.made import CROP, blocks, coloured, rng
+
+SHAPES = [(300, 400), (400, 300), (480, 480), (300, 620), (620, 300)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_boxes_are_distributed_as_torchvisions(shape):
+    generator = rng()
+    ours = np.array([random_box(*shape, generator) for _ in range(2000)], dtype=float)
+    torch.manual_seed(0)
+    empty = torch.empty(1, *shape)
+    theirs = np.array(
+        [RandomResizedCrop.get_params(empty, [0.8, 1.0], [3 / 4, 4 / 3]) for _ in range(2000)], dtype=float
+    )[:, [1, 0, 3, 2]]
+    # Means of 2000 draws of a spread of up to 30 pixels: 4 pixels are four standard deviations.
+    assert np.abs(ours.mean(0) - theirs.mean(0)).max() < 4
+    assert np.abs(ours.std(0) - theirs.std(0)).max() < 3
+    left, top, columns, rows = ours.T
+    assert (left >= 0).all()
+    assert (top >= 0).all()
+    assert (left + columns <= shape[1]).all()
+    assert (top + rows <= shape[0]).all()
+
+
+def test_a_box_in_a_very_wide_picture_is_its_middle():
+    assert random_box(90, 300, rng()) == (90, 0, 120, 90)
+    assert random_box(300, 90, rng()) == (0, 90, 90, 120)
+
+
+def test_affine_maps_stay_within_their_limits():
+    generator = rng()
+    moves = np.array([random_affine(100, 200, generator) for _ in range(500)])
+    area = np.linalg.det(moves[:, :2, :2])
+    assert area.min() >= 0.9**2 - 1e-9
+    assert area.max() <= 1.1**2 + 1e-9
+    turns = np.degrees(np.arctan2(moves[:, 1, 0], moves[:, 0, 0]))
+    assert 18 < np.abs(turns).max() <= 20 + 1e-9
+    centres = moves @ [100, 50, 1]
+    assert 18 < np.abs(centres[:, 0] - 100).max() <= 20 + 1e-9
+    assert 9 < np.abs(centres[:, 1] - 50).max() <= 10 + 1e-9
+
+
+def test_a_map_that_does_nothing_changes_nothing():
+    mask = rng().integers(0, 9, (CROP, CROP), dtype=np.uint8)
+    frame, label = warp_affine(coloured(mask), mask, np.eye(3), CROP)
+    assert np.array_equal(label, mask)
+    assert np.array_equal(frame, coloured(mask))
+
+
+def test_mirroring_is_exact():
+    mask = rng().integers(0, 9, (CROP, CROP), dtype=np.uint8)
+    frame, label = warp_affine(coloured(mask), mask, mirror(CROP), CROP)
+    assert np.array_equal(label, mask[:, ::-1])
+    assert np.array_equal(frame, coloured(mask)[:, ::-1])
+
+
+def test_a_box_is_enlarged_as_resizing_does():
+    mask = cv2.resize(rng().integers(0, 9, (6, 6), dtype=np.uint8), (60, 60))
+    part = coloured(mask)[10:40, 20:50]
+    frame, _ = warp_affine(coloured(mask), mask, fit_box((20, 10, 30, 30), 60), 60)
+    resized = cv2.resize(part, (60, 60), interpolation=cv2.INTER_CUBIC)
+    # The warp has weights of 5 bits, and knows the pixels around the box.
+    assert np.abs(frame[4:-4, 4:-4].astype(int) - resized[4:-4, 4:-4]).max() <= 4
+
+
+def agrees(frame, label):
+    """Whether colours are ten times the label, away from outlines, where pictures are interpolated."""
+    around = np.ones((7, 7))
+    inner = (cv2.dilate(label, around) == cv2.erode(label, around)) & (label > 0)
+    inner[[0, 1, 2, -1, -2, -3]] = inner[:, [0, 1, 2, -1, -2, -3]] = False
+    assert inner.mean() > 0.2
+    # 2 of the 10 levels between ids: cubic interpolation reaches a little further.
+    return np.abs(frame[inner] - 10.0 * label[inner][:, None]).max() <= 2
+
+
+def checkers():
+    return np.concatenate([blocks(1, 2, 3, 4, side=30), blocks(5, 6, 7, 8, side=30)])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_go_along_with_affine_maps(seed):
+    mask = checkers()
+    frame, label = warp_affine(
+        coloured(mask), mask, translation(-20, 5) @ random_affine(60, 120, rng(seed)), 60
+    )
+    assert agrees(frame, label)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_masks_go_along_with_splines(seed):
+    mask = checkers()
+    box = (20, 5, 60, 50)
+    frame, label = warp_spline(coloured(mask), mask, spline_places(box, mask.shape, CROP, rng(seed)))
+    assert (frame.shape, label.shape) == ((CROP, CROP, 3), (CROP, CROP))
+    assert len(np.unique(label)) >= 4
+    assert agrees(frame, label)
+
+
+def test_splines_shift_by_about_their_scale_and_do_not_fold():
+    height, width = 200, 400
+    box = (0, 0, width, height)
+    still = np.stack(np.meshgrid((np.arange(50) + 0.5) * 8, (np.arange(50) + 0.5) * 4), -1)
+    shifts = np.array([spline_places(box, (height, width), 50, rng(seed)) - still for seed in range(40)])
+    # Between its control points a spline moves a little less than at them.
+    assert np.std(shifts[..., 0]) == pytest.approx(CONTROL_SHIFT * width, rel=0.3)
+    assert np.std(shifts[..., 1]) == pytest.approx(CONTROL_SHIFT * height, rel=0.3)
+    places = still + shifts
+    assert np.diff(places[..., 0], axis=2).min() > 0
+    assert np.diff(places[..., 1], axis=1).min() > 0
