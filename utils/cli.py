@@ -17,6 +17,10 @@ Main = Callable[..., int]
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line on stderr and exit status 2."""
 
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Parse options and positionals in any order: settings may stand before and behind an option."""
+        return self.parse_intermixed_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Print the message without the usage block and exit."""
         self.exit(2, f"{self.prog}: {message}; see --help\n")

@@ -111,9 +111,18 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int) -> Mixture:
     root = data_root(data)
     if not phase.sources:
         raise InputError(f"train.phases: phase {phase.name} names no sources; add at least one")
-    sources = tuple(open_set(root, source) for source in phase.sources)
+    sources, problems = [], {}
+    for source in phase.sources:
+        try:
+            sources.append(open_set(root, source))
+        except InputError as error:
+            problems[source.path] = str(error)
+    if problems:
+        first, *others = problems
+        more = f"; the same recipe also lacks {', '.join(others)}" if others else ""
+        raise InputError(f"{problems[first]}{more}")
     weights = np.array([source.weight for source in phase.sources])
-    return Mixture(sources, tuple((weights / weights.sum()).tolist()), phase, data, seed)
+    return Mixture(tuple(sources), tuple((weights / weights.sum()).tolist()), phase, data, seed)
 
 
 def describe(mixture: Mixture) -> list[str]:

@@ -28,6 +28,14 @@ def test_print_config_shows_the_resolved_recipe(capsys: pytest.CaptureFixture[st
     assert "encoder: mobilenet_v2" in text
 
 
+def test_settings_may_stand_before_and_behind_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train.seed=7", "--config", RECIPE, "train.keep=2", "--print-config", "base=deaotl"]) == 0
+    text = capsys.readouterr().out
+    assert "seed: 7" in text
+    assert "keep: 2" in text
+    assert "block: gpm" in text
+
+
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
