@@ -1,16 +1,76 @@
-"""The settings options that every tool has."""
+"""The settings options that every tool has, and those of tools that track."""
 
 from __future__ import annotations
 
 import argparse
+import re
+
+from configs.schema import BOUNDED, POLICIES, Config
+from utils.errors import InputError
+
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--config``, ``--print-config`` and the ``key=value`` overrides to a tool."""
+def add_config_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add ``--config`` (``several``: a list), ``--print-config`` and the ``key=value`` overrides to a tool."""
     parser.add_argument(
-        "--config", metavar="NAME", help="a preset (aott, aotl, r50_aotl, ...) or a YAML file"
+        "--config",
+        metavar="NAME",
+        action="append" if several else "store",
+        help="a preset (aott, aotl, r50_aotl, ...) or a YAML file",
     )
     parser.add_argument("--print-config", action="store_true", help="show the resolved settings and stop")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings to change, for example memory.every=2"
     )
+
+
+def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget: bool = False) -> None:
+    """Add ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget`` in its place.
+
+    ``default`` is what the help says of leaving ``--memory`` out.
+    """
+    parser.add_argument(
+        "--memory", metavar="POLICY", help=f"memory.policy: one of {', '.join(POLICIES)} (default: {default})"
+    )
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument(
+        "--memory-frames",
+        type=int,
+        metavar="N",
+        help="memory.frames: frames in long-term memory at most, the reference frame included",
+    )
+    if budget:
+        size.add_argument(
+            "--memory-budget",
+            type=byte_count,
+            metavar="SIZE",
+            help="as many frames of long-term memory as fit into, for example, 2GB",
+        )
+
+
+def memory_overrides(args: argparse.Namespace) -> list[str]:
+    """What ``--memory`` and ``--memory-frames`` stand for."""
+    given = {"memory.policy": args.memory, "memory.frames": args.memory_frames}
+    return [f"{key}={value}" for key, value in given.items() if value is not None]
+
+
+def require_bounded(config: Config, option: str) -> None:
+    """Refuse an option that only bounded policies read.
+
+    Raises:
+        InputError: ``config`` has another policy.
+    """
+    if config.memory.policy not in BOUNDED:
+        raise InputError(
+            f"{option}: has no meaning for memory.policy {config.memory.policy}, which keeps all that it takes in; "
+            f"add --memory with one of {', '.join(BOUNDED)}"
+        )
+
+
+def byte_count(text: str) -> int:
+    """Bytes of "2GB", "512MB" or "1.5GiB"; an argparse type."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
+    if match is None or match[2] not in UNITS or float(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
+    return int(float(match[1]) * UNITS[match[2]])

@@ -8,7 +8,9 @@ from configs.checks import require
 from configs.training import DataConfig, TrainConfig
 
 STRIDES = (16, 8, 4)
-POLICIES = ("first_frame", "every_nth")
+BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
+"""memory policies that keep so many frames at most"""
+POLICIES = ("first_frame", "every_nth", *BOUNDED)
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,13 @@ class StageConfig:
     stride: int = 16
     """pixels per token: 16, 8 or 4"""
     block: str = "lstt"
-    """kind of block: lstt (AOT), gpm (DeAOT) or pyramid (multi-scale AOT)"""
+    """kind of block: lstt (AOT), lstt_recurrent (AOT+ of RMem), gpm (DeAOT) or pyramid (multi-scale AOT)"""
     depth: int = 1
     """number of blocks; without any, a stage only refines what the one before hands on"""
     heads: int = 8
     """attention heads (lstt, pyramid; gpm has one)"""
     window: int = 15
-    """side of the square that short-term attention sees, in tokens, odd"""
+    """side of the square that short-term attention sees, in tokens, odd; 0: no short-term attention (lstt)"""
     feedforward: int = 1024
     """hidden width of the feed-forward part (lstt, pyramid)"""
     drop_path: float = 0.1
@@ -39,15 +41,35 @@ class StageConfig:
     """long-term memory keeps one token in so many along both axes"""
     identity_stride: int | None = None
     """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null: stride"""
+    temporal_slots: int = 0
+    """slots of the temporal embedding of long-term memory (RMem has 4); 0: none"""
+    sine_position: bool = True
+    """self-attention is told where tokens are; may be left out of lstt"""
+    relative_position: bool = True
+    """short-term attention is told where in the window tokens are; may be left out of lstt"""
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
         require(self.depth >= 0, f"model.stages.depth must not be negative, got {self.depth}")
-        require(self.window % 2 == 1, f"model.stages.window must be odd, got {self.window}")
+        require(
+            self.window == 0 or (self.window > 0 and self.window % 2 == 1),
+            f"model.stages.window must be odd, or 0 for none, got {self.window}",
+        )
+        whole = self.window > 0 and self.sine_position and self.relative_position
+        require(
+            self.block == "lstt" or whole,
+            "model.stages: only lstt blocks go without short-term attention (window: 0), sine_position or "
+            f"relative_position, got block {self.block}",
+        )
         require(0 <= self.drop_path < 1, f"model.stages.drop_path must be in [0, 1), got {self.drop_path}")
         for name in ("heads", "self_heads", "self_stride", "memory_stride"):
             number = getattr(self, name)
             require(number is None or number >= 1, f"model.stages.{name} must be at least 1, got {number}")
+        require(
+            self.temporal_slots >= 0 and (self.temporal_slots == 0 or self.memory_stride == 1),
+            "model.stages.temporal_slots must be 0, or above 0 with a memory_stride of 1, "
+            f"got {self.temporal_slots} with {self.memory_stride}",
+        )
         require(
             self.block == "gpm" or (self.feedforward >= 32 and self.feedforward % 32 == 0),
             f"model.stages.feedforward must be a multiple of 32, got {self.feedforward}",
@@ -69,6 +91,8 @@ class ModelConfig:
     """width of the propagated embeddings"""
     max_objects: int = 10
     """identities in the bank, that is objects in a group"""
+    ignore_plane: bool = False
+    """the identity bank has a plane more, which training gives the pixels to ignore (label 255)"""
     align_corners: bool = True
     """sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     decode_all_blocks: bool = True
@@ -116,20 +140,43 @@ class MemoryConfig:
     """What is remembered while tracking and training."""
 
     policy: str = "first_frame"
-    """first_frame keeps reference frames alone; every_nth adds one frame in so many"""
+    """first_frame keeps reference frames alone; every_nth adds one frame in so many; so do the others, which keep
+    `frames` at most: bounded_fifo the newest, restricted (RMem) the most relevant and least seen ones,
+    relevance_redundancy (ERMU) the most relevant and least redundant ones"""
     every: int = 5
-    """frames from one long-term memory to the next while tracking (every_nth)"""
+    """frames from one long-term memory to the next while tracking (all but first_frame)"""
     every_in_training: int = 2
-    """the same in training clips"""
+    """the same in training clips, where every policy that keeps `frames` is bounded_fifo"""
+    frames: int = 9
+    """frames in long-term memory at most, the reference frame included (bounded_fifo, restricted,
+    relevance_redundancy); room for all of them is taken at once"""
+    insertions: int | None = None
+    """a video known to have N frames gives a memory every round(N / insertions) frames, where that is more than
+    every; null: every"""
+    score_early: bool = False
+    """frames are also scored while none has to go, as in the published DeAOT models (restricted,
+    relevance_redundancy)"""
+    relevance_weight: float = 4.0
+    """weight of relevance against redundancy (relevance_redundancy)"""
+    redundancy_slope: float = 10.0
+    """how sharply redundancy tells (relevance_redundancy)"""
+    redundancy_threshold: float = 0.4
+    """part in the redundancy of all frames that counts by half (relevance_redundancy)"""
     short_term_skip: int = 1
     """short-term memory is the frame this many steps ago"""
+    short_term_frames: int = 1
+    """how many frames short-term memory holds, that one and those before it"""
 
     def __post_init__(self) -> None:
         require(
             self.policy in POLICIES, f"memory.policy must be one of {', '.join(POLICIES)}, got {self.policy}"
         )
-        for name in ("every", "every_in_training", "short_term_skip"):
+        for name in ("every", "every_in_training", "short_term_skip", "short_term_frames", "frames"):
             require(getattr(self, name) >= 1, f"memory.{name} must be at least 1, got {getattr(self, name)}")
+        require(
+            self.insertions is None or self.insertions >= 1,
+            f"memory.insertions must be at least 1 or null, got {self.insertions}",
+        )
 
 
 @dataclass(frozen=True)
@@ -161,3 +208,11 @@ class Config:
     input: InputConfig = field(default_factory=InputConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        recurrent = any(stage.block == "lstt_recurrent" for stage in self.model.stages)
+        require(
+            not recurrent or self.memory.short_term_frames == 1,
+            "memory.short_term_frames must be 1 with lstt_recurrent blocks, which read one frame as a whole, "
+            f"got {self.memory.short_term_frames}",
+        )

@@ -1,120 +1,229 @@
-"""What is remembered of a video: the bank that stores, and the policies that decide."""
+"""What is remembered of a video: the bank that stores it. What it keeps is a policy's decision."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from copy import deepcopy
+from dataclasses import asdict, replace
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from configs.schema import MemoryConfig
+from engine.policies import LookAt, MemoryPolicy
 from networks.block import BlockMemory, KeyValue
 
 FrameMemory = Sequence[Sequence[BlockMemory]]
 """one frame's memory per stage and block: what long-term memory may keep of it, and what short-term memory takes in"""
 
 
-class MemoryPolicy(Protocol):
-    """Decides which frames become long-term memory, from frame numbers alone."""
-
-    def wants(self, frame: int, last: int) -> bool:
-        """Whether frame number ``frame`` is remembered, ``last`` being the newest one that is."""
-
-
-@dataclass(frozen=True)
-class FirstFrame:
-    """Reference frames are the only long-term memory (AOT-T, -S, -B)."""
-
-    def wants(self, frame: int, last: int) -> bool:
-        """Never."""
-        return False
-
-
-@dataclass(frozen=True)
-class EveryNthFrame:
-    """One frame in ``every`` is remembered besides the reference frames (AOT-L)."""
-
-    every: int
-
-    def wants(self, frame: int, last: int) -> bool:
-        """When ``every`` frames have gone by."""
-        return frame - last >= self.every
-
-
-def build_policy(config: MemoryConfig, *, training: bool = False) -> MemoryPolicy:
-    """The policy that ``config`` names."""
-    if config.policy == "first_frame":
-        return FirstFrame()
-    return EveryNthFrame(config.every_in_training if training else config.every)
-
-
 class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
-    The groups (in training: the clips of a batch) are the batch axis of every tensor.
+    The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
+    which may be others where a policy judges by what a group shows. Without gradients long-term memory is stored in
+    tensors with room for more frames, all that a bounded policy ever asks for; what `read` gave is then overwritten
+    by later frames.
     """
 
-    def __init__(self, policy: MemoryPolicy, short_term_skip: int = 1) -> None:
+    def __init__(self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1) -> None:
         self.policy = policy
-        self.frames: list[int] = []
-        """numbers of the frames in long-term memory, oldest first, counted from the bank's first frame"""
-        self._frame = -1
+        self._skip = short_term_skip
+        self.kept: list[list[int]] = []
+        """per group the numbers of the frames in long-term memory, oldest first, counted from the bank's first frame"""
+        self.references: list[int] = []
+        """numbers of the reference frames in long-term memory"""
+        self.newest = -1
+        """number of the newest frame taken in"""
+        self._inserted = 0
         self._long: list[list[KeyValue]] = []
-        self._short: deque[FrameMemory] = deque(maxlen=short_term_skip)
+        self._room = 0  # frames that the tensors of long-term memory are made for
+        self._short: deque[FrameMemory] = deque(maxlen=short_term_skip + short_term_frames - 1)
+
+    @property
+    def frames(self) -> list[int]:
+        """Numbers of the frames in long-term memory, the first group's."""
+        return self.kept[0] if self.kept else []
 
     def __len__(self) -> int:
         return len(self.frames)
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by long-term memory."""
+        """Bytes held by long-term memory, with the room for frames to come."""
         return sum(x.numel() * x.element_size() for stage in self._long for kv in stage for x in kv)
+
+    def tracked(self, group: int) -> list[int]:
+        """Places of a group's frames that are no reference frames, oldest first: what may be dropped."""
+        return [place for place, frame in enumerate(self.kept[group]) if frame not in self.references]
 
     def read(self) -> list[list[BlockMemory]]:
         """What each block of each stage reads on the next frame."""
         reading = []
-        for long, short in zip(self._long, self._short[0], strict=True):
+        several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
+        recent = _joined(list(self._short)[: several + 1]) if several > 0 else self._short[0]
+        for long, short in zip(self._long, recent, strict=True):
             blocks = []
-            for kept, newest in zip(long, short, strict=True):
-                blocks.append(BlockMemory(kept, newest.short))
+            for (key, value), newest in zip(long, short, strict=True):
+                used = key.shape[1] // self._room * len(self.kept[0])
+                blocks.append(BlockMemory(KeyValue(key[:, :used], value[:, :used]), newest.short))
             reading.append(blocks)
         return reading
 
     def add_reference(self, memory: FrameMemory) -> None:
-        """Take in a reference frame: always into long-term memory, and short-term memory restarts with it."""
-        self._frame += 1
+        """Take in a reference frame: always into long-term memory, and short-term memory restarts with it.
+
+        In a full bank the oldest tracked frame makes room, and where there is none, the oldest reference but the first.
+        """
+        self.newest += 1
         self._short.clear()
         self._short.append(memory)
+        if self.policy.capacity is not None and len(self) >= self.policy.capacity:
+            self._drop_for_reference()
+        self.references.append(self.newest)
+        self._inserted = self.newest
         self._extend(memory)
 
-    def add(self, memory: FrameMemory) -> None:
-        """Take in a tracked frame: short-term memory always, long-term memory when the policy wants it."""
-        self._frame += 1
-        self._short.append(memory)
-        if self.policy.wants(self._frame, self.frames[-1]):
-            self._extend(memory)
+    def add(self, memory: FrameMemory, look: LookAt | None = None) -> None:
+        """Take in a tracked frame: short-term memory always, long-term memory when the policy wants it.
 
-    def drop(self, place: int) -> None:
-        """Forget the frame at ``place`` of `frames`, in all blocks; a frame has its own number of tokens per stage."""
-        frames = len(self.frames)
-        del self.frames[place]
+        ``look``: what this frame saw of long-term memory, for policies that judge by it.
+        """
+        self.newest += 1
+        self._short.append(memory)
+        if self.newest - self._inserted < self.policy.every:
+            return
+        places = self.policy.evict(self, look)
+        self._inserted = self.newest
+        if places is not None and places[0] == len(self):
+            return
+        if places is not None:
+            self.drop(places)
+        self._extend(memory)
+
+    def drop(self, places: int | Sequence[int]) -> None:
+        """Forget a frame, the one at its place of `kept` for every group or one place for all, in all blocks.
+
+        A frame has its own number of tokens per stage.
+        """
+        places = [places] * len(self.kept) if isinstance(places, int) else places
+        count, room = len(self), self._room
+        for frames, place in zip(self.kept, places, strict=True):
+            del frames[place]
         for stage in self._long:
             for index, block in enumerate(stage):
-                tokens = block.key.shape[1] // frames
-                start, stop = place * tokens, (place + 1) * tokens
-                stage[index] = KeyValue(*(torch.cat([x[:, :start], x[:, stop:]], 1) for x in block))
+                stage[index] = KeyValue(*(_without(x, places, x.shape[1] // room, count) for x in block))
+        if torch.is_grad_enabled():
+            self._room = count - 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a bank of the same settings needs to go on from here: numbers, lists, and views of the memory."""
+        count, room = len(self), self._room
+        used = [
+            [tuple(x[:, : x.shape[1] // room * count] for x in kv) for kv in stage] for stage in self._long
+        ]
+        short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
+        numbers = {
+            "kept": self.kept,
+            "references": self.references,
+            "newest": self.newest,
+            "inserted": self._inserted,
+        }
+        policy = asdict(self.policy)  # type: ignore[call-overload]
+        return {**numbers, "room": room, "long": used, "short": short, "policy": policy}
+
+    def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
+        """Go on from where the bank was that gave this state; copies what it takes."""
+        self.kept = [list(frames) for frames in state["kept"]]
+        self.references, self.newest = list(state["references"]), state["newest"]
+        self._inserted, self._room = state["inserted"], state["room"]
+        self.policy = replace(self.policy, **deepcopy(state["policy"]))  # type: ignore[type-var]
+        count, room = len(self), self._room
+        self._long = [
+            [KeyValue(*(_roomy(x.to(device), count, room) for x in kv)) for kv in stage]
+            for stage in state["long"]
+        ]
+        self._short.clear()
+        for frame in state["short"]:
+            pairs = [[KeyValue(*(x.to(device, copy=True) for x in kv)) for kv in stage] for stage in frame]
+            # what is remembered of a frame in the long term has gone where it belongs already
+            self._short.append([[BlockMemory(kv, kv) for kv in stage] for stage in pairs])
+
+    def _drop_for_reference(self) -> None:
+        """Make room for a reference frame where there can be any."""
+        places = [self.tracked(group) for group in range(len(self.kept))]
+        if places[0]:
+            self.drop([own[0] for own in places])
+        elif len(self.references) > 1:
+            self.drop(1)
+            del self.references[1]
 
     def _extend(self, memory: FrameMemory) -> None:
         """Append one frame to long-term memory."""
-        self.frames.append(self._frame)
+        count = len(self)
         if not self._long:
             self._long = [[block.long for block in stage] for stage in memory]
+            self.kept = [[self.newest] for _ in range(len(memory[0][0].long.key))]
+            self._room = 1
             return
+        for frames in self.kept:
+            frames.append(self.newest)
+        if torch.is_grad_enabled():
+            room = count + 1
+        elif self._room > count:
+            room = self._room
+        else:
+            room = max(self.policy.capacity or 0, count + 1 + count // 2)
         for stage, new_stage in zip(self._long, memory, strict=True):
             for index, (new, _) in enumerate(new_stage):
-                old = stage[index]
-                stage[index] = KeyValue(
-                    torch.cat([old.key, new.key], 1), torch.cat([old.value, new.value], 1)
-                )
+                pairs = zip(stage[index], new, strict=True)
+                stage[index] = KeyValue(*(_appended(old, own, count, room) for old, own in pairs))
+        self._room = room
+
+
+def _appended(store: Tensor, new: Tensor, frames: int, room: int) -> Tensor:
+    """Tokens of one more frame behind those of ``frames`` in a store, which is moved to one for ``room`` if need be."""
+    tokens = new.shape[1]
+    start, stop = frames * tokens, (frames + 1) * tokens
+    if torch.is_grad_enabled():  # autograd may need what is stored as it is
+        return torch.cat([store[:, :start], new], 1)
+    if store.shape[1] < room * tokens:
+        wider = store.new_empty(len(store), room * tokens, store.shape[2])
+        wider[:, :start] = store[:, :start]
+        store = wider
+    store[:, start:stop] = new
+    return store
+
+
+def _roomy(used: Tensor, frames: int, room: int) -> Tensor:
+    """A copy of the tokens of ``frames``, in a store with ``room`` for more."""
+    store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
+    store[:, : used.shape[1]] = used
+    return store
+
+
+def _without(store: Tensor, places: Sequence[int], tokens: int, frames: int) -> Tensor:
+    """A store of ``frames`` with ``tokens`` each, without that at the place that each group gives up."""
+    if torch.is_grad_enabled():
+        rows = []
+        for row, place in zip(store, places, strict=True):
+            rows.append(torch.cat([row[: place * tokens], row[(place + 1) * tokens : frames * tokens]]))
+        return torch.stack(rows)
+    for row, place in zip(store, places, strict=True):
+        for start in range(place * tokens, (frames - 1) * tokens, tokens):
+            row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
+    return store
+
+
+def _joined(frames: Sequence[FrameMemory]) -> FrameMemory:
+    """Memories of several frames with the short-term part of all of them in each block, oldest first."""
+    stages = []
+    for same_stage in zip(*frames, strict=True):
+        blocks = []
+        for same_block in zip(*same_stage, strict=True):
+            parts = zip(*(block.short for block in same_block), strict=True)
+            short = KeyValue(*(torch.cat(part, 1) for part in parts))
+            blocks.append(same_block[-1]._replace(short=short))
+        stages.append(blocks)
+    return stages

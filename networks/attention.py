@@ -47,12 +47,13 @@ def local_attention(
     Exact, without a copy of keys or values per query: queries are taken in blocks of 8×8, each against its own
     padded neighbourhood, and the logits of a window are moved to their places there by padding alone.
 
-    query: B×L×C, unscaled; key: B×L×C; value: B×L×D; size: (H, W) of the map, L = H·W, row-major; position: of
-    the window, which also tells its side and the number of heads. Returns B×L×D.
+    query: B×L×C, unscaled; key: B×(n·L)×C and value: B×(n·L)×D of n frames, whose windows are read as one; size:
+    (H, W) of the map, L = H·W, row-major; position: of the window, the same in all frames, which also tells its
+    side and the number of heads. Returns B×L×D.
     """
     heads, area, dim = position.weight.shape
     height, width = size
-    window = int(area**0.5)
+    window, frames = int(area**0.5), key.shape[1] // query.shape[1]
     side = BLOCK + window - 1
     queries = _blocks(query, size, heads, 0)
     keys, values = _blocks(key, size, heads, window // 2), _blocks(value, size, heads, window // 2)
@@ -65,12 +66,14 @@ def local_attention(
     bias = bias.permute(0, 1, 2, 3, 6, 4, 5, 7) + _outside(size, window, bias.dtype, bias.device)
     bias = _shear(bias.flatten(6), side).transpose(4, 5).flatten(4, 5)  # query, y·side + x
 
-    scores = torch.baddbmm(bias.flatten(0, 3), queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
+    everywhere = bias.flatten(0, 3).unsqueeze(2).expand(-1, -1, frames, -1).flatten(2)
+    scores = torch.baddbmm(everywhere, queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
     weights = scores.softmax(2)
     result = torch.bmm(weights, values.flatten(0, 3)).unflatten(0, values.shape[:4])
     if position.value is not None:
         # The way back: the weights of the window's offsets out of the neighbourhood.
-        offsets = weights.view_as(bias).unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
+        offsets = weights if frames == 1 else weights.unflatten(2, (frames, -1)).sum(2)
+        offsets = offsets.view_as(bias).unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
         offsets = _shear(offsets, -side).unflatten(6, (window, side)).permute(0, 1, 2, 3, 5, 6, 4, 7)
         offsets = _shear(offsets, -1).transpose(5, 6).flatten(4, 5).flatten(5)
         result = result + offsets @ position.value.mT
@@ -79,12 +82,12 @@ def local_attention(
 
 
 def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
-    """Cut tokens B×(H·W)×C into squares of 8 + 2·reach every 8: B×rows×columns×heads×tokens×(C/heads)."""
+    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·reach every 8: B×rows×columns×heads×(n·tokens)×(C/heads)."""
     height, width = size
-    x = x.unflatten(1, size).unflatten(3, (heads, -1))
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))
     x = F.pad(x, (0, 0, 0, 0, reach, -width % BLOCK + reach, reach, -height % BLOCK + reach))
-    squares = x.unfold(1, BLOCK + 2 * reach, BLOCK).unfold(2, BLOCK + 2 * reach, BLOCK)
-    return squares.permute(0, 1, 2, 3, 5, 6, 4).flatten(4, 5)
+    squares = x.unfold(2, BLOCK + 2 * reach, BLOCK).unfold(3, BLOCK + 2 * reach, BLOCK)
+    return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
 
 
 @lru_cache(maxsize=64)

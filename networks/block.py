@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from configs.schema import StageConfig
+from networks.temporal import TemporalEmbedding
 
 Size = tuple[int, int]
 """(height, width) of a map in tokens"""
@@ -20,7 +21,10 @@ class KeyValue(NamedTuple):
 
 
 class BlockMemory(NamedTuple):
-    """What one block reads: long-term memory of all frames kept, short-term memory of one (L tokens)."""
+    """What one block reads: long-term memory of all frames kept, short-term memory of one or a few (L tokens each).
+
+    Of one frame it is what `Block.memorize` makes for both.
+    """
 
     long: KeyValue
     short: KeyValue
@@ -31,12 +35,19 @@ class Block(nn.Module):
 
     branches = 1
     """embeddings of the stage's width that an output holds side by side"""
+    heads = 1
+    """of long-term attention"""
     has_mask_token = False
     """whether published checkpoints hold a parameter that nothing reads"""
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """A block of width ``dim``; ``first`` says whether it is the model's first."""
         super().__init__()
+
+    @staticmethod
+    def key_dim(dim: int) -> int:
+        """Width of queries and keys of a block of width ``dim``."""
+        return dim
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
@@ -49,7 +60,12 @@ class Block(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+        self,
+        x: Tensor,
+        size: Size,
+        memory: BlockMemory | None,
+        identity: Tensor | None,
+        temporal: TemporalEmbedding | None = None,
     ) -> tuple[Tensor, KeyValue]:
         """Propagate memory to the current frame.
 
@@ -58,12 +74,13 @@ class Block(nn.Module):
             size: of the map.
             memory: what to read; None on a reference frame, which reads itself.
             identity: B×L×C, the reference frame's identity embedding; None on all other frames.
+            temporal: goes into queries and keys of long-term attention.
 
         Returns:
-            B×L×(branches·C), and this frame's key and value without identities (for `memorize`).
+            B×L×(branches·C), and this frame's key (its query as well) and value without identities, for `memorize`.
         """
         raise NotImplementedError
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory with the identity embedding B×L×C."""
         raise NotImplementedError

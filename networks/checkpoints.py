@@ -14,7 +14,7 @@ from torch import Tensor
 
 from configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
 from configs.schema import Config
-from networks.official import from_official, is_official, official_name
+from networks.official import from_official, grown, is_official, official_name
 from networks.vos_model import VOSModel
 from utils.errors import InputError
 from utils.files import atomic_path
@@ -57,7 +57,9 @@ def load_checkpoint(
 
 
 def load_weights(model: VOSModel, path: Path, name: str) -> None:
-    """Load a checkpoint of either kind into a model that is there, strictly.
+    """Load a checkpoint of either kind into a model that is there, strictly, to start training from.
+
+    A model of restricted memory may start from the AOT or DeAOT that it adds to; see `grown`.
 
     Args:
         model: changes in place.
@@ -70,7 +72,7 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     state = read_weights(path)
     if is_official(state):
         state = from_official(state, model)
-    _load_strictly(model, state, path, name)
+    _load_strictly(model, grown(state, model), path, name)
 
 
 def read_settings(path: Path, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:

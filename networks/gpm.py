@@ -10,6 +10,7 @@ from torchvision.ops import StochasticDepth
 from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
+from networks.temporal import TemporalEmbedding
 
 EXPANSION = 2
 """width of values and gates per branch, relative to the block"""
@@ -89,6 +90,11 @@ class GPMBlock(Block):
                 nn.init.xavier_uniform_(parameter)
 
     @staticmethod
+    def key_dim(dim: int) -> int:
+        """Half the width."""
+        return dim // 2
+
+    @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
         """One for what is decoded; finer stages get every block's output as it is."""
         return [TokenGroupNorm(2, 2 * dim)] if last else [nn.Identity() for _ in range(depth)]
@@ -99,7 +105,12 @@ class GPMBlock(Block):
         return nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+        self,
+        x: Tensor,
+        size: Size,
+        memory: BlockMemory | None,
+        identity: Tensor | None,
+        temporal: TemporalEmbedding | None = None,
     ) -> tuple[Tensor, KeyValue]:
         """Propagate memory to the current frame; arguments as `Block.forward`.
 
@@ -119,14 +130,11 @@ class GPMBlock(Block):
             gate = F.silu(torch.cat([gate, self.id_gate(named)], 2))
             current = KeyValue(key, torch.cat([value, named], 2))
         if memory is None:
-            own = self.memorize(current, identity)
-            memory = BlockMemory(own, own)
-        position = RelativePosition(
-            self.position_key.weight.flatten(1)[None],
-            self.position_key.bias[None],  # type: ignore[index]
-            None,
-        )
-        long = global_attention(key, memory.long.key, memory.long.value, 1)
+            memory = self.memorize(current, identity)
+        weight, bias = self.position_key.weight.flatten(1), self.position_key.bias
+        position = RelativePosition(weight[None], bias[None], None)  # type: ignore[index]
+        asked, remembered = (key, memory.long.key) if temporal is None else temporal(key, memory.long.key)
+        long = global_attention(asked, remembered, memory.long.value, 1)
         short = local_attention(key, memory.short.key, memory.short.value, size=size, position=position)
         moved = self.long(long, gate, size) + self.short(short, gate, size)
         visual = visual + moved[..., :dim]
@@ -135,10 +143,11 @@ class GPMBlock(Block):
         visual = visual + self.drop_path(moved[..., :dim])
         return torch.cat([visual, label + self.drop_path(moved[..., dim:])], 2), current
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: key and visual value stay, an identity value made of B×L×C joins them."""
         assert identity is not None
         wide = self.gate.out_features
         visual, named = current.value[..., :wide], current.value[..., wide:]
         label = F.silu(self.id_value(torch.cat([named, identity], 2)))
-        return KeyValue(current.key, torch.cat([visual, label], 2))
+        own = KeyValue(current.key, torch.cat([visual, label], 2))
+        return BlockMemory(own, own)

@@ -12,6 +12,7 @@ from torchvision.ops import StochasticDepth
 from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
+from networks.temporal import TemporalEmbedding
 
 
 @lru_cache(maxsize=32)
@@ -41,9 +42,9 @@ class SelfAttention(nn.Module):
         self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
         self.projection = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, position: Tensor) -> Tensor:
-        """B×L×C to B×L×C; the position embedding goes into queries and keys."""
-        placed = x + position
+    def forward(self, x: Tensor, position: Tensor | None) -> Tensor:
+        """B×L×C to B×L×C; the position embedding, if any, goes into queries and keys."""
+        placed = x if position is None else x + position
         key, value = self.key(placed[:, :: self.stride]), self.value(x[:, :: self.stride])
         return self.projection(global_attention(self.query(placed), key, value, self.heads))
 
@@ -74,13 +75,16 @@ class LSTTBlock(Block):
         """``first``: whether it is the model's first block; all are alike."""
         super().__init__(dim, config, first)
         heads, window = config.heads, config.window
-        self.heads = heads
+        self.heads, self.window, self.sine_position = heads, window, config.sine_position
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
         self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
-        self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.long_projection = nn.Linear(dim, dim)
+        self.short_projection = nn.Linear(dim, dim) if window else None
+        self.position_key = self.position_value = None
+        if window and config.relative_position:
+            self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
+            self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         for parameter in self.parameters():
@@ -98,27 +102,36 @@ class LSTTBlock(Block):
         return nn.Identity()
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+        self,
+        x: Tensor,
+        size: Size,
+        memory: BlockMemory | None,
+        identity: Tensor | None,
+        temporal: TemporalEmbedding | None = None,
     ) -> tuple[Tensor, KeyValue]:
         """Propagate memory to the current frame: B×L×C to B×L×C."""
-        x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
+        sine = sine_position(size, x.shape[2], x.device) if self.sine_position else None
+        x = x + self.drop_path(self.self_attention(self.norm1(x), sine))
         placed = self.norm2(x)
         query = self.query(placed)
         current = KeyValue(query, placed)
         if memory is None:
-            own = self.memorize(current, identity)
-            memory = BlockMemory(own, own)
-        position = RelativePosition(
-            self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
-            self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
-            self.position_value,
-        )
-        long = global_attention(query, memory.long.key, memory.long.value, self.heads)
-        short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
-        x = x + self.long_projection(long) + self.short_projection(short)
+            memory = self.memorize(current, identity)
+        asked, key = (query, memory.long.key) if temporal is None else temporal(query, memory.long.key)
+        x = x + self.long_projection(global_attention(asked, key, memory.long.value, self.heads))
+        if self.short_projection is not None:
+            shape = (self.heads, self.window**2, x.shape[2] // self.heads)
+            if self.position_key is None:  # every place of the window is alike
+                position = RelativePosition(query.new_zeros(shape), query.new_zeros(shape[:2]), None)
+            else:
+                bias = self.position_key.bias.view(shape[:2])  # type: ignore[union-attr]
+                position = RelativePosition(self.position_key.weight.view(shape), bias, self.position_value)
+            short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
+            x = x + self.short_projection(short)
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), current
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: the key stays, the value takes the identity embedding B×L×C."""
         labelled = current.value if identity is None else current.value + identity
-        return KeyValue(current.key, self.value(labelled))
+        own = KeyValue(current.key, self.value(labelled))
+        return BlockMemory(own, own)

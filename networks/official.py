@@ -18,6 +18,8 @@ RULES = [
     (r"^stages\.0\.blocks\.", "LSTT.layers."),
     (r"^stages\.0\.mask_token", "LSTT.mask_token"),
     (r"^stages\.0\.identity_norm\.", "id_norm."),
+    (r"^stages\.0\.temporal\.query", "cur_pos_emb"),
+    (r"^stages\.0\.temporal\.memory", "mem_pos_emb"),
     (r"^(\w*LSTT.*)\.self_attention\.match\.", r"\1.self_attn.linear_QK."),
     (r"^(\w*LSTT.*)\.self_attention\.value(\d)\.", r"\1.self_attn.linear_V\2."),
     (r"^(\w*LSTT.*)\.self_attention\.gate(\d)\.", r"\1.self_attn.linear_U\2."),
@@ -34,6 +36,10 @@ RULES = [
     (r"^(\w*LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
     (r"^(\w*LSTT.*)\.self_attention\.", r"\1.self_attn."),
     (r"^(\w*LSTT.*)\.query\.", r"\1.linear_Q."),
+    (r"^(\w*LSTT.*)\.short_key\.", r"\1.linear_QMem."),
+    (r"^(\w*LSTT.*)\.short_value\.", r"\1.linear_VMem."),
+    (r"^(\w*LSTT.*)\.idle_key\.", r"\1.linear_KMem."),
+    (r"^(\w*LSTT.*)\.short_norm\.", r"\1.norm4."),
     (r"^(\w*LSTT.*)\.value\.", r"\1.linear_V."),
     (r"^(\w*LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
     (r"^(\w*LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
@@ -50,6 +56,11 @@ RULES = [
 ]
 COMPUTED = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
+
+ADDED = (".temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
+"""parts of the names of what models of restricted memory have beside those they start from"""
+LEFT_BEHIND = ("LSTT.mask_token", ".short_term_attn.relative_emb_")
+"""parts of the published names of what AOT+ does without"""
 
 
 def official_name(key: str) -> str:
@@ -91,6 +102,27 @@ def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Te
         if not unread and not key.endswith((COMPUTED, "num_batches_tracked")):
             renamed[ours.get(key, key)] = tensor
     return renamed
+
+
+def grown(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights of an AOT or DeAOT for a ``model`` of restricted memory to start from: what it adds stays as it is.
+
+    Weights that already hold any of it, or are for a model that adds nothing, are given back as they are.
+    """
+    own = model.state_dict()
+    added = {key: tensor for key, tensor in own.items() if any(part in key for part in ADDED)}
+    if not added or any(key in state for key in added):
+        return dict(state)
+    result = added | {key: tensor for key, tensor in state.items() if not _left_behind(key, own)}
+    for key, tensor in own.items():
+        planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
+        if 0 < planes < tensor.shape[1]:
+            result[key] = torch.cat([result[key].to(tensor), tensor[:, planes:]], 1)
+    return result
+
+
+def _left_behind(key: str, own: Mapping[str, Tensor]) -> bool:
+    return key not in own and any(part in key for part in LEFT_BEHIND)
 
 
 def to_official(model: nn.Module) -> dict[str, Tensor]:

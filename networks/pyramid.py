@@ -10,6 +10,7 @@ from configs.schema import StageConfig
 from networks.attention import RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
 from networks.lstt import FeedForward, SelfAttention, sine_position
+from networks.temporal import TemporalEmbedding
 
 
 class PyramidBlock(Block):
@@ -45,29 +46,35 @@ class PyramidBlock(Block):
         return nn.LayerNorm(dim)
 
     def forward(
-        self, x: Tensor, size: Size, memory: BlockMemory | None, identity: Tensor | None
+        self,
+        x: Tensor,
+        size: Size,
+        memory: BlockMemory | None,
+        identity: Tensor | None,
+        temporal: TemporalEmbedding | None = None,
     ) -> tuple[Tensor, KeyValue]:
         """Propagate memory to the current frame: B×L×C to B×L×C."""
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
         query, value = self.key_value(self.norm2(x)).chunk(2, dim=2)
         current = KeyValue(query, value)
         if memory is None:
-            own = self.memorize(current, identity)
-            memory = BlockMemory(own, own)
+            memory = self.memorize(current, identity)
         position = RelativePosition(
             self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
             self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
             self.position_value,
         )
-        long = global_attention(query, memory.long.key, memory.long.value, self.heads)
+        asked, key = (query, memory.long.key) if temporal is None else temporal(query, memory.long.key)
+        long = global_attention(asked, key, memory.long.value, self.heads)
         short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
         x = x + self.long_projection(long) + self.short_projection(short)
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return self.output_norm(x), current
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> KeyValue:
+    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: key and value take the identity embedding B×L×C."""
         assert identity is not None
         loudness, value = self.id_key_value(identity).tensor_split([self.heads], dim=2)
         key = current.key.unflatten(2, (self.heads, -1)) * (1 + loudness.tanh()).unsqueeze(3)
-        return KeyValue(key.flatten(2), current.value + value)
+        own = KeyValue(key.flatten(2), current.value + value)
+        return BlockMemory(own, own)

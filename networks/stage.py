@@ -12,10 +12,17 @@ from networks.block import Block
 from networks.gpm import GPMBlock
 from networks.lstt import LSTTBlock
 from networks.pyramid import PyramidBlock
+from networks.recurrent import RecurrentLSTTBlock
+from networks.temporal import TemporalEmbedding
 from networks.transitions import Transition
 from utils.errors import InputError
 
-BLOCKS: dict[str, type[Block]] = {"lstt": LSTTBlock, "gpm": GPMBlock, "pyramid": PyramidBlock}
+BLOCKS: dict[str, type[Block]] = {
+    "lstt": LSTTBlock,
+    "lstt_recurrent": RecurrentLSTTBlock,
+    "gpm": GPMBlock,
+    "pyramid": PyramidBlock,
+}
 
 SHORTCUTS = {4: 0, 8: 1, 16: 2}
 """which of an encoder's maps has a stride"""
@@ -59,6 +66,9 @@ class Stage(nn.Module):
         if block.has_mask_token:
             # Never used; published checkpoints and optimiser states hold it.
             self.mask_token = nn.Parameter(torch.randn(1, 1, dim))
+        self.temporal = (
+            TemporalEmbedding(config.temporal_slots, block.key_dim(dim)) if config.temporal_slots else None
+        )
         self.identity_bank = _identity_bank(model, config, dim) if config.depth else None
         self.identity_norm = block.identity_norm(dim) if config.depth else None
 
@@ -95,7 +105,8 @@ def _identity_bank(model: ModelConfig, config: StageConfig, dim: int) -> nn.Conv
     # A kernel of one pixel more centres each patch on its token when sizes are 16k+1.
     kernel = stride + 1 if model.align_corners else stride
     padding = kernel % 2 * stride // 2
-    bank = nn.Conv2d(model.max_objects + 1, dim, kernel, stride, padding=padding)
+    planes = model.max_objects + 1 + model.ignore_plane
+    bank = nn.Conv2d(planes, dim, kernel, stride, padding=padding)
     # Rows have norm 1 before the gain, so a patch of one object is embedded as loudly at every stride.
     nn.init.orthogonal_(bank.weight.view(dim, -1), gain=(17 if model.align_corners else 16) ** -2)
     return bank

@@ -70,7 +70,7 @@ class VOSModel(nn.Module):
         return Features(quarter, eighth, sixteenth, self.projector(last))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Embed masks B×(m+1)×H×W (one-hot or soft, background first, m ≤ M).
+        """Embed masks B×(m+1)×H×W (one-hot or soft, background first, m ≤ M; the plane to ignore may follow M).
 
         Returns:
             B×L×C for every stage; B×0×0 for one without blocks, which remembers nothing.
@@ -113,7 +113,7 @@ class VOSModel(nn.Module):
             outputs, unlabelled = [x.flatten(2).mT], []
             for index, block in enumerate(stage.blocks):
                 read = None if memory is None else memory[number][index]
-                output, own = block(outputs[-1], size, read, identity)
+                output, own = block(outputs[-1], size, read, identity, stage.temporal)
                 outputs.append(output)
                 unlabelled.append(own)
             handed = [x] if stage.hands_on_input else []
@@ -133,9 +133,9 @@ class VOSModel(nn.Module):
             memory, stride = [], stage.memory_stride
             size = propagated.embeddings[number][0].shape[2:]
             for block, unlabelled in zip(stage.blocks, propagated.current[number], strict=True):
-                short = long = block.memorize(unlabelled, identities[number])
+                long, short = block.memorize(unlabelled, identities[number])
                 if stride > 1:
-                    grids = (x.unflatten(1, size)[:, ::stride, ::stride] for x in short)
+                    grids = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
                     long = KeyValue(*(grid.flatten(1, 2) for grid in grids))
                 memory.append(BlockMemory(long, short))
             memories.append(memory)

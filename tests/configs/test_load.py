@@ -23,7 +23,8 @@ def test_every_published_variant_has_its_preset():
     aot = ["aott", "aots", "aotb", "aotl", "r50_aotl", "swinb_aotl"]
     deaot = ["deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl"]
     multiscale = ["msdeaott", "msdeaotl", "r50_msdeaotl", "swinb_msdeaotl", "msdeaotl_hq", "r50_paotl"]
-    assert preset_names() == sorted(aot + deaot + multiscale)
+    vost = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
+    assert preset_names() == sorted(aot + deaot + multiscale + vost)
 
 
 def test_a_preset_inherits_from_its_base():

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from configs.schema import MemoryConfig
-from engine.memory import EveryNthFrame, FirstFrame, MemoryBank, build_policy
+from engine.memory import MemoryBank
+from engine.policies import EveryNthFrame, FirstFrame, build_policy
 from networks.block import BlockMemory, KeyValue
 
 TOKENS, DIM, BATCH = 6, 4, 2
@@ -106,6 +107,43 @@ def test_a_dropped_frame_leaves_every_stage_whatever_its_number_of_tokens(place)
     assert long_frames(bank, block=1) == kept
     assert bank.read()[1][0].long.key[0, ::2, 0].tolist() == kept
     assert bank.read()[1][0].short.key.shape[1] == TOKENS
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_without_gradients_a_dropped_frame_leaves_room_for_the_next(place):
+    with torch.no_grad():
+        bank = filled(EveryNthFrame(1), 4)
+        before = bank.nbytes
+        bank.drop(place)
+        bank.add(frame(4))
+    kept = [number for number in range(5) if number != place]
+    assert (bank.frames, long_frames(bank), long_frames(bank, block=1)) == (kept, kept, kept)
+    assert bank.nbytes == before
+    long = bank.read()[0][1].long
+    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
+
+
+def test_groups_may_give_up_different_frames():
+    for gradients in (True, False):
+        with torch.set_grad_enabled(gradients):
+            bank = filled(EveryNthFrame(1), 4)
+            bank.drop([1, 3])
+            bank.add(frame(4))
+        assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
+        assert [row[::TOKENS, 0].tolist() for row in bank.read()[0][0].long.key] == bank.kept
+
+
+def test_an_unbounded_bank_moves_rarely_and_holds_at_most_half_again_as_much():
+    bank, places = MemoryBank(EveryNthFrame(1)), set()
+    one = BATCH * TOKENS * (DIM + 8) * 4 * 2
+    with torch.no_grad():
+        for number in range(100):
+            (bank.add if number else bank.add_reference)(frame(number))
+            places.add(bank.nbytes)
+            assert bank.nbytes <= one * (1.5 * len(bank) + 1)
+            assert len(long_frames(bank)) == number + 1
+    assert long_frames(bank) == list(range(100))
+    assert len(places) < 15
 
 
 def test_gradients_flow_through_memory():

@@ -9,7 +9,8 @@ from torch.nn.functional import interpolate
 
 from configs.load import from_tree, load_config, to_yaml
 from engine.clip_training import ClipBatch, Lesson, clip_losses
-from engine.memory import MemoryBank, build_policy
+from engine.memory import MemoryBank
+from engine.policies import build_policy
 from engine.tracker import Tracker
 from networks.checkpoints import load_checkpoint, save_checkpoint
 from networks.vos_model import VOSModel

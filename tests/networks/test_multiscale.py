@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from configs.load import from_tree, load_config
 from configs.schema import Config, ModelConfig, StageConfig
 from engine.advance import refer
-from engine.memory import EveryNthFrame, MemoryBank
+from engine.memory import MemoryBank
+from engine.policies import EveryNthFrame
 from networks import stage as stage_module
 from networks.gpm import GatedSelfAttention
 from networks.lstt import BlockMemory, KeyValue, LSTTBlock, SelfAttention
@@ -226,7 +227,7 @@ def test_a_list_that_makes_no_sense_is_one_sentence_that_names_the_file(stages, 
 def test_an_unknown_kind_of_block_is_refused_with_those_there_are():
     config = from_tree({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
     with pytest.raises(
-        InputError, match=r"model\.stages\.block must be one of lstt, gpm, pyramid, got lsttt"
+        InputError, match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, pyramid, got lsttt"
     ):
         VOSModel(config.model)
 
@@ -241,8 +242,9 @@ class LoudBlock(LSTTBlock):
     """A kind of block that no file of ours knows."""
 
     def memorize(self, current, identity):
-        key, value = super().memorize(current, identity)
-        return KeyValue(key, 2 * value)
+        key, value = super().memorize(current, identity).long
+        own = KeyValue(key, 2 * value)
+        return BlockMemory(own, own)
 
 
 def test_a_kind_of_block_is_added_by_its_class_and_one_entry(monkeypatch):

@@ -1,0 +1,35 @@
+"""How many frames of long-term memory fit into a number of bytes."""
+
+from __future__ import annotations
+
+import torch
+
+from configs.schema import Config
+from dataloaders.preprocess import network_size
+from engine.advance import refer
+from engine.memory import MemoryBank
+from engine.policies import FirstFrame
+from networks.vos_model import VOSModel
+
+
+def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
+    """Bytes that long-term memory takes for each frame of a video.
+
+    Found by taking in a reference frame without computing anything, so true of any model.
+
+    Args:
+        config: of model and input.
+        size: (height, width) of the video.
+        objects: tracked in it, at least 1.
+    """
+    limits, identities = config.input, config.model.max_objects
+    height, width = network_size(
+        size, align_corners=config.model.align_corners, scale=limits.scale,
+        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
+    )  # fmt: skip
+    groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
+    with torch.device("meta"), torch.inference_mode():
+        model = VOSModel(config.model).eval()
+        features = model.encode(torch.empty(1, 3, height, width))
+        refer(model, bank, features, torch.empty(groups, identities + 1, height, width))
+    return bank.nbytes

@@ -1,0 +1,136 @@
+"""What a model learned and looks at: how alike its identities are, and where the attention of a pixel goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch.nn.functional as F
+
+from engine.attention_weights import BlockInputs, attention_weights, recorded_inputs, token_shares
+from engine.tracker import Tracker
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+
+Query = tuple[int, int] | int
+"""whose attention to see: the pixel (x, y), or all pixels of an object id"""
+
+
+@dataclass(frozen=True)
+class BlockWeights:
+    """Where attention goes in one block, averaged over heads and pixels; each memory adds up to 1."""
+
+    name: str
+    long: np.ndarray
+    """T×h×w, over the tokens of long-term memory"""
+    short: np.ndarray
+    """n×h×w, over those of short-term memory; n is 0 for a block without"""
+
+
+@dataclass(frozen=True)
+class AttentionReport:
+    """The attention of some pixels of a frame in all blocks."""
+
+    frame: int
+    labels: np.ndarray
+    """H×W predicted object ids"""
+    pixels: np.ndarray
+    """H×W bool, those that are asked about"""
+    long_frames: list[int]
+    """numbers of the frames in long-term memory, oldest first"""
+    short_frames: list[int]
+    """numbers of the frames in short-term memory, oldest first"""
+    blocks: list[BlockWeights]
+
+
+def identity_similarity(model: VOSModel) -> dict[str, np.ndarray]:
+    """Cosine similarity of every two identities, background first: (M+1)×(M+1) by name of the stage.
+
+    An identity's vector is what a patch that is wholly of it adds to the embedding: the sum of its kernel.
+    """
+    similar = {}
+    for number, stage in enumerate(model.stages, start=1):
+        if stage.identity_bank is not None:
+            kernels = stage.identity_bank.weight[:, : model.config.max_objects + 1]
+            vectors = F.normalize(kernels.detach().double().sum((2, 3)).T, dim=1)
+            similar[f"stage {number} (stride {stage.stride})"] = (vectors @ vectors.T).cpu().numpy()
+    return similar
+
+
+def inspect_attention(
+    tracker: Tracker, frames: Iterable[np.ndarray], mask: np.ndarray, *, frame: int, query: Query
+) -> AttentionReport:
+    """Track a video up to a frame, and see where the attention of some of its pixels goes.
+
+    Args:
+        tracker: starts anew.
+        frames: H×W×3 uint8 RGB.
+        mask: of the first frame.
+        frame: number of the frame to stop at, counted from 0.
+        query: what to ask about. Background is asked about in the first group of objects.
+
+    Raises:
+        InputError: the video ends before, a pixel outside, an object that is not there, or as `Tracker.step`.
+    """
+    if frame < 1:
+        raise InputError(f"--frame {frame}: frame 0 is the reference frame; give one of the frames behind it")
+    tracker.reset()
+    count = 0
+    for count, picture in enumerate(frames, start=1):
+        if count > frame:
+            break
+        tracker.step(picture, mask if count == 1 else None)
+    if count <= frame:
+        raise InputError(f"--frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
+    kept = [list(numbers) for numbers in tracker._banks[0].kept]
+    with recorded_inputs(tracker.model) as inputs:
+        labels = tracker.step(picture).labels
+    pixels = chosen_pixels(labels, query, tracker.ids)
+    asked = int(labels[pixels][0])
+    group = tracker.ids.index(asked) // tracker.model.config.max_objects if asked else 0
+    blocks = [
+        _block_weights(tracker.model, place, given.of_group(group), pixels) for place, given in inputs.items()
+    ]
+    short_count = max(len(block.short) for block in blocks)
+    newest = max(frame - tracker.config.memory.short_term_skip, 0)
+    short_frames = list(range(newest - short_count + 1, newest + 1))
+    return AttentionReport(frame, labels, pixels, kept[group], short_frames, blocks)
+
+
+def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.ndarray:
+    """H×W bool pixels of H×W labels that a query asks about; raises InputError where there are none."""
+    if isinstance(query, int):
+        if query not in ids:
+            known = ", ".join(map(str, ids))
+            raise InputError(f"--object {query}: the mask holds no such object; its objects are {known}")
+        if not (labels == query).any():
+            raise InputError(
+                f"--object {query}: has no pixels on this frame; give another --frame or --pixel"
+            )
+        return labels == query
+    (x, y), (height, width) = query, labels.shape
+    if not (0 <= x < width and 0 <= y < height):
+        raise InputError(
+            f"--pixel {x},{y}: outside the frame of {width}×{height}; "
+            f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
+        )
+    pixels = np.zeros(labels.shape, bool)
+    pixels[y, x] = True
+    return pixels
+
+
+def _block_weights(
+    model: VOSModel, place: tuple[int, int], inputs: BlockInputs, pixels: np.ndarray
+) -> BlockWeights:
+    """The attention of some pixels in the block at a place, as maps."""
+    number, index = place
+    stage, size = model.stages[number], inputs.size
+    queries = token_shares(pixels, size, align_corners=model.config.align_corners)
+    long, short = attention_weights(stage.blocks[index], inputs, queries.to(inputs.x.device))
+    thinned = [-(-side // stage.memory_stride) for side in size]
+    return BlockWeights(
+        f"stage {number + 1} (stride {stage.stride}), block {index + 1}",
+        long.cpu().numpy().reshape(-1, *thinned),
+        short.cpu().numpy().reshape(-1, *size),
+    )

@@ -1,0 +1,192 @@
+"""Memory policies: which frames become long-term memory, and which of them goes when there is no room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from configs.schema import MemoryConfig
+from networks.relevance import Look
+
+if TYPE_CHECKING:
+    from engine.memory import MemoryBank
+
+LookAt = Callable[[Tensor, int], Look]
+"""what the newest frame sees of the first block's keys B×(T·L)×C of T frames"""
+MOMENTUM = 0.8
+"""part of the newest relevance in its running value (RMem)"""
+
+
+class MemoryPolicy(Protocol):
+    """Decides about long-term memory from what a bank shows."""
+
+    @property
+    def capacity(self) -> int | None:
+        """Most frames in long-term memory; None for no bound."""
+
+    @property
+    def every(self) -> float:
+        """Frames from one that is remembered to the next."""
+
+    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
+        """The place that every group gives up for the bank's newest frame, ``len(bank)`` for that frame itself.
+
+        None where there is room. ``look`` is called by policies that need it, which otherwise drop the oldest.
+        """
+
+
+@dataclass(frozen=True)
+class FirstFrame:
+    """Reference frames are the only long-term memory (AOT-T, -S, -B)."""
+
+    capacity = None
+    every = math.inf
+
+    def evict(self, bank: MemoryBank, look: LookAt | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class EveryNthFrame:
+    """One frame in ``every`` is remembered besides the reference frames, and all are kept (AOT-L)."""
+
+    every: int
+    capacity = None
+
+    def evict(self, bank: MemoryBank, look: LookAt | None) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class BoundedFIFO:
+    """One frame in ``every`` is remembered, and the oldest that is no reference frame makes room for it."""
+
+    capacity: int
+    every: int
+
+    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
+        """The oldest tracked frame."""
+        return oldest(bank) if len(bank) >= self.capacity else None
+
+
+def oldest(bank: MemoryBank) -> list[int]:
+    """The place of every group's oldest tracked frame; that of the newest frame where there is none."""
+    return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
+
+
+@dataclass
+class _ByRelevance:
+    """One frame in ``every`` is remembered, and the tracked frame of the lowest score makes room for it.
+
+    The newest frame, which nothing has looked at yet, has no score and stays. Every group of objects decides for
+    itself. ``early``: look and count also while there is room, as the published DeAOT models do.
+    """
+
+    capacity: int
+    every: int
+    early: bool = False
+    running: dict[int, dict[int, float]] = field(default_factory=dict)
+    """running relevance by group and frame number"""
+    counts: dict[int, dict[int, int]] = field(default_factory=dict)
+    """how many looks a frame was part of, its own included, by group and frame number"""
+
+    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
+        """The tracked frame of the lowest score, the oldest of several, or of all if there was no foreground."""
+        full = len(bank) >= self.capacity
+        if look is None or not (full or self.early):
+            return oldest(bank) if full else None
+        seen = look(bank.read()[0][0].long.key, len(bank))
+        places = []
+        for group, shares in enumerate(seen.relevance.double().cpu().tolist()):
+            scores = self._scores(group, bank.kept[group], bank.newest, shares, seen.keys[group])
+            choice = bank.tracked(group)
+            best = int(np.argmin(scores[choice])) if choice and any(shares) else 0
+            places.append(choice[best] if choice else len(bank))
+        return places if full else None
+
+    def _scores(
+        self, group: int, frames: Sequence[int], newest: int, shares: Sequence[float], keys: Tensor
+    ) -> np.ndarray:
+        """Take a look at a group's frames into the running values, and score them: T."""
+        if not any(shares):
+            shares = [1 / len(shares)] * len(shares)
+        before, counts = self.running.get(group, {}), self.counts.get(group, {})
+        self.running[group] = {
+            frame: MOMENTUM * share + (1 - MOMENTUM) * before[frame] if frame in before else share
+            for frame, share in zip(frames, shares, strict=True)
+        }
+        self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, newest)}
+        running = np.array(list(self.running[group].values()))
+        return self.score(running, [self.counts[group][frame] for frame in frames], keys)
+
+    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+        """Scores of T frames by running relevance T, counts T and keys T×L×C."""
+        raise NotImplementedError
+
+
+@dataclass
+class Restricted(_ByRelevance):
+    """Relevance, and a bonus for frames that were part of few looks (RMem, section 3.2)."""
+
+    bonus: float = 1.5
+    doubt: float = 8.0
+
+    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+        """Upper confidence bound of relevance; the reference frame counts as often seen as there are frames."""
+        seen = np.array([len(counts), *counts[1:]], float)
+        return running + self.bonus * np.sqrt(math.log(seen.sum()) / (seen + self.doubt))
+
+
+@dataclass
+class RelevanceRedundancy(_ByRelevance):
+    """Relevance, and a penalty for frames that are like the others (ERMU)."""
+
+    weight: float = 4.0
+    slope: float = 10.0
+    threshold: float = 0.4
+
+    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+        """Weighted relevance and a sigmoid that falls with redundancy."""
+        excess = redundancy(keys).double().cpu().numpy() - self.threshold
+        return self.weight * running + 1 / (1 + np.exp(self.slope * excess))
+
+
+def redundancy(keys: Tensor) -> Tensor:
+    """Each frame's part in how alike the frames of T×L×C keys are: T, adds up to 1 but for rounding to 4 decimals.
+
+    Zeros where nothing is alike. Parts may be negative.
+    """
+    flat = F.normalize(keys.float(), dim=1).flatten(1)
+    alike = (flat @ flat.T).fill_diagonal_(0)
+    total = alike.sum()
+    parts = alike.sum(1) / torch.where(total == 0, 1, total)
+    return (parts * 1e4).round() / 1e4
+
+
+def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:
+    """The policy that ``config`` names, with a memory of its own for one bank.
+
+    In training no policy looks: all that are bounded drop the oldest. ``length``: frames of the video, if known.
+    """
+    every = config.every_in_training if training else config.every
+    if not training and length is not None and config.insertions is not None:
+        every = max(round(length / config.insertions), every)
+    if config.policy == "first_frame":
+        return FirstFrame()
+    if config.policy == "every_nth":
+        return EveryNthFrame(every)
+    if training or config.policy == "bounded_fifo":
+        return BoundedFIFO(config.frames, every)
+    if config.policy == "restricted":
+        return Restricted(config.frames, every, config.score_early)
+    return RelevanceRedundancy(
+        config.frames, every, config.score_early,
+        weight=config.relevance_weight, slope=config.redundancy_slope, threshold=config.redundancy_threshold,
+    )  # fmt: skip

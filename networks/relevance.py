@@ -1,0 +1,62 @@
+"""How much of each remembered frame the foreground of the current one drew on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from networks.vos_model import Propagated, VOSModel
+
+AT_ONCE = 2**22
+"""attention weights that are held at a time"""
+
+
+class Look(NamedTuple):
+    """What a frame saw of long-term memory in the first block of the first stage."""
+
+    relevance: Tensor
+    """B×T, each frame's part in the foreground's attention; adds up to 1, or is all 0 where there is no foreground"""
+    keys: Tensor
+    """B×T×L×C, the keys as they were compared with queries"""
+
+
+def look(model: VOSModel, propagated: Propagated, logits: Tensor, key: Tensor, frames: int) -> Look:
+    """See long-term memory as a frame did that was matched against it.
+
+    Args:
+        model: the network that matched.
+        propagated: what came of the frame.
+        logits: B×(M+1)×h×w that were decoded from it.
+        key: B×(T·L)×C of the first block's long-term memory that it read.
+        frames: T.
+    """
+    stage, size = model.stages[0], propagated.embeddings[0][0].shape[2:]
+    small = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
+    foreground = (1 - small.softmax(1)[:, 0]).flatten(1)
+    query = propagated.current[0][0].key  # queries and keys of a frame are one projection
+    if stage.temporal is not None:
+        query, key = stage.temporal(query, key)
+    shares = relevance(query, key, foreground, heads=stage.blocks[0].heads, frames=frames)
+    return Look(shares, key.unflatten(1, (frames, -1)))
+
+
+def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
+    """Attention that each frame gets, averaged over heads, summed over its tokens and the weighted queries.
+
+    Queries are taken a few at a time, so the whole matrix of attention weights is never there.
+
+    query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that adds up to 1, or zeros for no weight.
+    """
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2).float()
+    key = key.unflatten(2, (heads, -1)).permute(0, 2, 3, 1).float() * query.shape[3] ** -0.5
+    rows = max(1, AT_ONCE // (query.shape[0] * heads * key.shape[3]))
+    drawn = query.new_zeros(query.shape[0], key.shape[3])
+    for part, loudness in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
+        attention = (part @ key).softmax(3)
+        drawn += torch.einsum("bhls,bl->bs", attention, loudness)
+    shares = drawn.unflatten(1, (frames, -1)).sum(2)
+    total = shares.sum(1, keepdim=True)
+    return torch.where(total > 0, shares / total, 0)

@@ -1,0 +1,137 @@
+"""The rows of AOT's ablation table as settings: each differs from AOT-Small in one thing, trains and tracks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from configs.load import load_config, preset_names
+from configs.published import resolve_training
+from engine.tracker import Tracker
+from networks.checkpoints import load_checkpoint
+from networks.vos_model import VOSModel
+from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import run as track
+from tests.engine.tiny_recipes import draw_sets, log_lines, phase, run
+from utils.errors import InputError
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs" / "ablations"
+DIFFERENCES = {
+    "identities_15": {"max_objects": 15},
+    "identities_20": {"max_objects": 20},
+    "identities_30": {"max_objects": 30},
+    "window_11": {"window": 11},
+    "window_7": {"window": 7},
+    "window_0": {"window": 0},
+    "frames_0": {"window": 0},
+    "frames_2": {"short_term_frames": 2},
+    "frames_3": {"short_term_frames": 3},
+    "blocks_1": {"depth": 1},
+    "blocks_3": {"depth": 3},
+    "no_sine_position": {"sine_position": False},
+    "no_relative_position": {"relative_position": False},
+}
+"""file to what it changes in AOT-Small, which is the first row of every part of the table"""
+QUICK = ("window_0", "frames_3", "no_relative_position")
+
+
+def load(name, overrides=()):
+    return load_config(f"configs/ablations/{name}.yaml", overrides)
+
+
+def model_of(config):
+    torch.manual_seed(0)
+    return VOSModel(config.model)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return draw_sets(tmp_path_factory.mktemp("sets"), frames=4)
+
+
+def test_there_is_a_file_for_every_row():
+    assert sorted(path.stem for path in FOLDER.glob("*")) == sorted(DIFFERENCES)
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_row_is_aot_small_with_one_difference(name):
+    full, config, changed = load_config("aots"), load(name), DIFFERENCES[name]
+    model = {key: value for key, value in changed.items() if hasattr(full.model, key)}
+    memory = {key: value for key, value in changed.items() if hasattr(full.memory, key)}
+    stage = {key: value for key, value in changed.items() if hasattr(full.model.stages[0], key)}
+    stages = [replace(full.model.stages[0], **stage)]
+    assert config == replace(
+        full,
+        name=f"aots_{name}",
+        model=replace(full.model, stages=stages, **model),
+        memory=replace(full.memory, **memory),
+    )
+    assert config.model != full.model or config.memory != full.memory
+
+
+def test_rows_are_given_by_path_and_are_no_presets():
+    assert not set(DIFFERENCES) & set(preset_names())
+
+
+def test_a_recipe_takes_a_row_as_its_base_and_is_called_after_it():
+    config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
+    assert config.model == load("window_7").model
+    assert resolve_training(config).train.output == "runs/aots_window_7_ytvos"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["model.stages.0.window=4"], ["window", "odd", "4"]),
+        (["model.stages.0.window=-1"], ["window", "odd", "-1"]),
+        (["memory.short_term_frames=0"], ["short_term_frames", "at least 1", "0"]),
+        (["model.stages.0.block=gpm", "model.stages.0.window=0"], ["window: 0", "lstt", "gpm"]),
+        (
+            ["model.stages.0.block=pyramid", "model.stages.0.sine_position=false"],
+            ["sine_position", "pyramid"],
+        ),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(overrides, names):
+    with pytest.raises(InputError) as error:
+        load_config("aots", overrides)
+    assert all(name in str(error.value) for name in names)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in DIFFERENCES],
+)
+def test_every_row_trains_and_tracks(name, tmp_path, data):
+    settings = {
+        "base": str(FOLDER / f"{name}.yaml"),
+        "data": {"root": str(data), "workers": 0},
+        "train": {
+            "output": str(tmp_path / "run"),
+            "log_every": 1,
+            "picture_every": 0,
+            "phases": [phase(clip_length=4)],
+        },
+    }
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps(settings))  # JSON is YAML
+    config = load_config(str(recipe))
+    before = model_of(config).state_dict()
+    checkpoint = run(config).checkpoint
+    lines = log_lines(config)
+    assert len(lines) == 2
+    assert all(np.isfinite(line["loss"]) and line["gradient_norm"] > 0 for line in lines)
+    model, trained = load_checkpoint(checkpoint)
+    assert trained.model == load(name).model
+    assert trained.memory == load(name).memory
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    predictions = track(Tracker(model, trained), clip(5), {0: stripes([1, 2])})
+    assert all(prediction.logits.isfinite().all() for prediction in predictions)
+    assert predictions[-1].labels.shape == (33, 49)

@@ -1,0 +1,307 @@
+"""What memory policies keep, of invented looks at long-term memory and of a small model's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from configs.load import from_tree, load_config
+from configs.schema import MemoryConfig
+from engine.advance import advance, refer
+from engine.budget import frame_bytes
+from engine.clip_training import ClipBatch, Lesson, clip_losses
+from engine.groups import group_masks
+from engine.memory import MemoryBank
+from engine.policies import (
+    BoundedFIFO,
+    EveryNthFrame,
+    FirstFrame,
+    RelevanceRedundancy,
+    Restricted,
+    build_policy,
+    redundancy,
+)
+from engine.tracker import Tracker
+from networks.block import BlockMemory, KeyValue
+from networks.relevance import Look
+from networks.vos_model import Features, VOSModel
+from tests.engine.small_model import build, clip, run, stripes
+
+TOKENS, DIM = 6, 4
+BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}
+
+
+def frame(number, groups=1):
+    kv = KeyValue(
+        torch.full((groups, TOKENS, DIM), float(number)), torch.full((groups, TOKENS, 8), -1.0 - number)
+    )
+    return [[BlockMemory(kv, kv)]]
+
+
+def looks(shares, counted=None):
+    """Shows relevance by frame number of each group; keys are all unlike each other."""
+
+    def look_of(bank):
+        def look(key, frames):
+            if counted is not None:
+                counted.append(frames)
+            rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
+            keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
+            return Look(torch.tensor(rows), keys)
+
+        return look
+
+    return look_of
+
+
+def filled(policy, frames, look_of=None, references=(0,), groups=1):
+    bank = MemoryBank(policy)
+    with torch.no_grad():
+        for number in range(frames):
+            if number in references:
+                bank.add_reference(frame(number, groups))
+            else:
+                bank.add(frame(number, groups), look_of and look_of(bank))
+    return bank
+
+
+def stored(bank, group=0):
+    return bank.read()[0][0].long.key[group, ::TOKENS, 0].tolist()
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+@pytest.mark.parametrize("frames", [2, 4, 9])
+def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames):
+    share = np.random.default_rng(0).random(40).tolist()
+    bank = MemoryBank(BOUNDED[policy](frames, 1))
+    with torch.no_grad():
+        for number in range(40):
+            bank.add(frame(number), looks([share])(bank)) if number else bank.add_reference(frame(number))
+            assert len(bank) == min(number + 1, frames)
+            assert bank.frames[0] == 0
+            assert bank.frames == sorted(bank.frames)
+            assert stored(bank) == bank.frames
+            assert bank.frames[-1] == number
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_room_for_one_frame_is_the_references(policy):
+    assert filled(BOUNDED[policy](1, 2), 9, looks([[1.0] * 9])).frames == [0]
+
+
+def test_first_in_is_first_out():
+    assert filled(BoundedFIFO(4, 1), 8).frames == [0, 5, 6, 7]
+    assert filled(BoundedFIFO(4, 2), 8).frames == [0, 2, 4, 6]
+    assert filled(BoundedFIFO(4, 2), 9).frames == [0, 4, 6, 8]
+
+
+def test_the_least_relevant_frame_goes_and_the_newest_is_not_judged():
+    shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
+    for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
+        assert filled(policy, 5, looks([shares])).frames == [0, 1, 3, 4]
+        assert filled(policy, 6, looks([shares])).frames[-1] == 5
+
+
+def test_of_frames_that_are_alike_one_goes():
+    shares = torch.full((1, 4), 0.25)
+    keys = torch.eye(4)[:, None].repeat(1, TOKENS, 1)
+    keys[2] = keys[3]
+    bank = filled(EveryNthFrame(1), 4)
+    bank.newest += 1
+    assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: Look(shares, keys[None])) == [2]
+    assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
+    assert redundancy(keys[:1]).tolist() == [0]
+
+
+def test_a_frame_that_was_judged_often_loses_its_bonus():
+    policy = Restricted(4, 1)
+    alike = np.full(4, 0.25)
+    scores = policy.score(alike, [9, 5, 2, 1], torch.empty(0))
+    # ln(4 + 5 + 2 + 1) over the counts and 8; the reference counts as 4 frames
+    np.testing.assert_allclose(scores, 0.25 + 1.5 * np.sqrt(np.log(12) / np.array([12, 13, 10, 9])))
+
+
+def test_relevance_is_a_running_mean():
+    policy = Restricted(3, 1)
+    bank = filled(EveryNthFrame(1), 3)
+    for newest, own in ((3, [0.5, 0.3, 0.2]), (4, [0.1, 0.1, 0.8])):
+        bank.newest = newest
+        policy.evict(bank, lambda key, frames, own=own: Look(torch.tensor([own]), torch.empty(1, 3, 1, 1)))
+    assert policy.running[0] == pytest.approx({0: 0.18, 1: 0.14, 2: 0.68})
+    assert policy.counts[0] == {0: 2, 1: 2, 2: 2, 4: 1}
+
+
+@pytest.mark.parametrize("early", [False, True])
+def test_looks_are_taken_when_a_frame_has_to_go_or_from_the_first_on(early):
+    counted = []
+    filled(Restricted(4, 2, early), 12, looks([[1.0] * 12], counted))
+    assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
+
+
+@pytest.mark.parametrize("policy", [FirstFrame(), EveryNthFrame(1), BoundedFIFO(3, 1)])
+def test_policies_that_need_no_look_take_none(policy):
+    counted = []
+    filled(policy, 8, looks([[1.0] * 8], counted))
+    assert counted == []
+
+
+@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
+def test_without_any_foreground_the_oldest_frame_goes_and_no_score_is_lost(policy):
+    chooser = BOUNDED[policy](3, 1)
+    assert filled(chooser, 6, looks([[0.0] * 6])).frames == [0, 4, 5]
+    assert all(np.isfinite(list(chooser.running[0].values())))
+
+
+@pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
+def test_every_group_decides_for_itself(policy):
+    shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
+    bank = filled(BOUNDED[policy](4, 1), 5, looks(shares), groups=2)
+    assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert [stored(bank, group) for group in range(2)] == bank.kept
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_later_references_stay_while_tracked_frames_can_go(policy):
+    shares = looks([[1.0] * 20])
+    assert filled(BOUNDED[policy](4, 1), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
+    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5))
+    assert bank.frames == [0, 3, 4, 5]
+    bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5, 6))
+    assert bank.frames == [0, 4, 5, 6]
+    assert stored(bank) == bank.frames
+
+
+def test_settings_name_bounded_policies_and_their_constants():
+    ermu = load_config("r50_aotl_ermu").memory
+    assert build_policy(ermu) == RelevanceRedundancy(9, 5, False, weight=4, slope=10, threshold=0.4)
+    assert build_policy(load_config("r50_deaotl_ermu").memory) == RelevanceRedundancy(
+        9, 5, True, weight=2, slope=7, threshold=0.25
+    )
+    assert build_policy(load_config("r50_aotl_rmem").memory) == Restricted(9, 5, False)
+    assert build_policy(load_config("r50_deaotl_rmem").memory) == Restricted(9, 5, True)
+    assert build_policy(load_config("msdeaotl_hq").memory) == BoundedFIFO(6, 50)
+    assert build_policy(ermu) is not build_policy(ermu)
+
+
+@pytest.mark.parametrize(
+    ("length", "every"), [(None, 5), (100, 5), (164, 5), (165, 6), (195, 6), (3000, 100)]
+)
+def test_a_long_video_is_remembered_more_rarely(length, every):
+    assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
+
+
+def test_the_number_of_frames_is_no_matter_without_insertions():
+    for preset in ("aott", "aotl", "deaotl", "msdeaotl_hq"):
+        memory = load_config(preset).memory
+        assert build_policy(memory, length=10_000) == build_policy(memory)
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_training_forgets_the_oldest_whatever_the_policy(policy):
+    config = MemoryConfig(policy, every=5, every_in_training=4, frames=9, insertions=30)
+    assert build_policy(config, training=True, length=3000) == BoundedFIFO(9, 4)
+    bank = MemoryBank(build_policy(config, training=True))
+    sizes = []
+    for number in range(16):  # the last of 17 frames is not remembered
+        (bank.add if number else bank.add_reference)(frame(number))
+        sizes.append(len(bank))
+    assert bank.frames == [0, 4, 8, 12]
+    assert max(sizes) == 4
+
+
+def small(block, policy="relevance_redundancy", **memory):
+    tree = {
+        "model": {
+            "dim": 32, "max_objects": 2, "ignore_plane": True, "decode_all_blocks": block != "gpm",
+            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
+        },
+        "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
+    }  # fmt: skip
+    config = from_tree(tree, "small.yaml")
+    torch.manual_seed(0)
+    model = VOSModel(config.model)
+    with torch.no_grad():
+        model.stages[0].identity_bank.weight *= 300
+        model.decoder.conv_out.weight *= 10
+    return model, config
+
+
+@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
+def test_groups_of_a_batch_track_as_they_would_alone(block):
+    # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
+    # groups keep other frames.
+    model, config = small(block, frames=6, relevance_weight=1e4)
+    model.eval()
+    first = model.stages[0].blocks[0]
+    with torch.no_grad():  # sharp attention
+        (first.key_value if block == "gpm" else first.query).weight *= 4
+    generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
+    flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
+    encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
+    labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
+    masks = [group_masks(shown, range(2), 2) for shown in labels]
+
+    def track(groups):
+        bank = MemoryBank(build_policy(config.memory))
+        with torch.no_grad():
+            refer(model, bank, encoded[0], masks[0][groups])
+            for features, given in zip(encoded[1:], masks[1:], strict=True):
+                fed = [given[groups]]
+                (logits,) = advance(model, [bank], features, lambda _, fed=fed: fed)
+        return bank, logits
+
+    both, logits = track(slice(0, 2))
+    assert both.kept[0] != both.kept[1]
+    for group in range(2):
+        alone, own = track(slice(group, group + 1))
+        assert both.kept[group] == alone.frames
+        # batched and single matrix products round differently
+        torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("policy", BOUNDED)
+def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_place(policy):
+    model, config = build("aotl", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
+    tracker = Tracker(model, config)
+    places, sizes = set(), set()
+    for index, picture in enumerate(clip(9)):
+        tracker.step(picture, stripes([1, 2]) if index == 0 else None)
+        (bank,) = tracker._banks
+        if index >= 1:
+            places.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
+            sizes.add(bank.nbytes)
+    assert len(places) == len(sizes) == 1
+    assert sizes == {3 * frame_bytes(config, clip(1).shape[1:3], 2)}
+
+
+def test_the_bytes_of_a_frame_grow_with_groups_of_objects():
+    _, config = build("aotl", "model.max_objects=2")
+    assert frame_bytes(config, (33, 49), 3) == 2 * frame_bytes(config, (33, 49), 2)
+
+
+def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
+    frames, mask = clip(8), stripes([1, 2])
+    results = []
+    for policy in ("every_nth", *BOUNDED):
+        tracker = Tracker(*build("aotl", f"memory.policy={policy}", "memory.every=2"))
+        results.append([prediction.logits for prediction in run(tracker, frames, {0: mask})])
+    for others in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
+
+
+@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
+def test_training_reaches_what_restricted_memory_adds(block):
+    model, config = small(block)
+    frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
+    labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
+    labels[..., :4] = 255
+    bank = MemoryBank(build_policy(config.memory, training=True))
+    lesson = Lesson(torch.arange(3)[None], hardest=labels[0].numel(), own_predictions=True)
+    losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), lesson)
+    (losses.reference.mean() + losses.tracked.mean()).backward()
+    still = [name for name, weight in model.named_parameters() if weight.grad is None]
+    assert [name for name in still if "idle_key" not in name] == []
+    assert model.stages[0].temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
+    assert model.stages[0].identity_bank.weight.grad[:, 3].abs().max() > 0
+    assert bank.frames == [0, 2, 3]

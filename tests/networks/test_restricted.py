@@ -1,0 +1,183 @@
+"""What models of restricted memory add: temporal embedding, recurrent block, relevance, weights to start from."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from configs.load import from_tree, load_config
+from networks.block import BlockMemory, KeyValue
+from networks.checkpoints import load_weights
+from networks.official import to_official
+from networks.recurrent import RecurrentLSTTBlock
+from networks.relevance import relevance
+from networks.temporal import TemporalEmbedding, slots_of
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+
+DIM, SIZE = 32, (3, 4)
+TOKENS = SIZE[0] * SIZE[1]
+
+
+def random(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    ("frames", "slots"),
+    [
+        (1, [0]),
+        (2, [0, 1]),
+        (4, [0, 1, 2, 3]),
+        (5, [0, 1, 2, 3, 3]),
+        (6, [0, 1, 1, 2, 3, 3]),
+        (7, [0, 1, 1, 2, 2, 3, 3]),
+        (8, [0, 0, 1, 1, 2, 2, 3, 3]),
+        (9, [0, 0, 1, 1, 2, 2, 3, 3, 3]),
+        (10, [0, 0, 1, 1, 1, 2, 2, 3, 3, 3]),
+        (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
+    ],
+)
+def test_frames_share_the_slots_of_the_temporal_embedding(frames, slots):
+    assert slots_of(frames, 4).tolist() == slots
+
+
+def test_two_slots_are_shared_by_older_and_newer_frames():
+    assert slots_of(5, 2).tolist() == [0, 0, 1, 1, 1]
+
+
+def test_the_temporal_embedding_is_added_frame_by_frame():
+    temporal = TemporalEmbedding(4, DIM)
+    query, key = temporal(torch.zeros(2, TOKENS, DIM), torch.zeros(2, 5 * TOKENS, DIM))
+    assert torch.equal(query, temporal.query.expand(2, TOKENS, DIM))
+    expected = temporal.memory[[0, 1, 2, 3, 3]].repeat_interleave(TOKENS, 0)
+    assert torch.equal(key, expected.expand(2, -1, -1))
+
+
+def plain_relevance(query, key, weight, heads, frames):
+    """The whole matrix of attention weights, summed up."""
+    query, key = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key))
+    attention = (query @ key.mT * query.shape[3] ** -0.5).softmax(3).mean(1)
+    drawn = (attention.unflatten(2, (frames, -1)).sum(3) * weight[..., None]).sum(1)
+    return drawn / drawn.sum(1, keepdim=True)
+
+
+@pytest.mark.parametrize("heads", [1, 8])
+@pytest.mark.parametrize("at_once", [1, 500, 2**22])
+def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
+    monkeypatch.setattr("networks.relevance.AT_ONCE", at_once)
+    query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
+    weight = random(2, TOKENS, seed=2).sigmoid()
+    ours = relevance(query, key, weight, heads=heads, frames=5)
+    # sums in another order round differently
+    torch.testing.assert_close(ours, plain_relevance(query, key, weight, heads, 5), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(ours.sum(1), torch.ones(2))
+
+
+def test_without_foreground_nothing_is_relevant():
+    ours = relevance(random(1, 4, DIM), random(1, 8, DIM), torch.zeros(1, 4), heads=1, frames=2)
+    assert ours.tolist() == [[0, 0]]
+
+
+def small(block, **stage):
+    tree = {
+        "model": {
+            "dim": DIM,
+            "decode_all_blocks": block != "gpm",
+            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, **stage}],
+        }
+    }
+    return from_tree(tree, "small.yaml").model
+
+
+@pytest.fixture
+def block():
+    torch.manual_seed(0)
+    return RecurrentLSTTBlock(DIM, small("lstt_recurrent").stages[0], True).eval()
+
+
+def test_short_term_memory_is_made_of_what_short_term_attention_found(block):
+    own = KeyValue(random(1, TOKENS, DIM, seed=1), random(1, TOKENS, DIM, seed=2))
+    other = KeyValue(own.key + 1, random(1, TOKENS, DIM, seed=3))
+    identity = random(1, TOKENS, DIM, seed=4)
+    with torch.no_grad():
+        memories = [
+            block.memorize(block(random(1, TOKENS, DIM), SIZE, BlockMemory(own, short), None)[1], identity)
+            for short in (own, other)
+        ]
+    first, second = memories
+    assert all(torch.equal(a, b) for a, b in zip(first.long, second.long, strict=True))
+    assert all(not torch.allclose(a, b) for a, b in zip(first.short, second.short, strict=True))
+
+
+def test_an_identity_labels_both_values_and_no_key(block):
+    identity = random(1, TOKENS, DIM, seed=4)
+    with torch.no_grad():
+        _, current = block(random(1, TOKENS, DIM), SIZE, None, identity)
+        one, two = block.memorize(current, identity), block.memorize(current, 2 * identity)
+    for a, b in zip(one, two, strict=True):
+        assert torch.equal(a.key, b.key)
+        assert not torch.allclose(a.value, b.value)
+
+
+@pytest.mark.parametrize("block", ["lstt", "lstt_recurrent", "gpm", "pyramid"])
+def test_every_block_adds_the_temporal_embedding_to_what_it_compares(block):
+    torch.manual_seed(0)
+    model = VOSModel(small(block, temporal_slots=4)).eval()
+    masks = torch.zeros(1, 3, 33, 49)
+    masks[:, 0, :, :20] = masks[:, 1, :, 20:] = 1
+    image = random(2, 3, 33, 49)
+    with torch.no_grad():
+        identities = model.assign_identities(masks)
+        reference = model.encode(image[:1])
+        memory = model.memorize(model.propagate(reference, identities=identities), identities)
+        twice = [
+            [
+                BlockMemory(KeyValue(*(torch.cat([x, 2 * x], 1) for x in long)), short)
+                for long, short in memory[0]
+            ]
+        ]
+        features = model.encode(image[1:])
+        outputs = []
+        for change in (None, "query", "memory"):
+            if change is not None:
+                getattr(model.stages[0].temporal, change).mul_(100)
+            outputs.append(model.decode(model.propagate(features, twice), features))
+    assert (outputs[1] - outputs[0]).abs().max() > 1e-4
+    assert (outputs[2] - outputs[1]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
+def test_training_starts_from_the_model_that_is_added_to(tmp_path, block):
+    torch.manual_seed(0)
+    plain = VOSModel(small("gpm" if block == "gpm" else "lstt"))
+    weights = to_official(plain)
+    torch.save({"state_dict": weights}, tmp_path / "plain.pth")
+    config = small(block, temporal_slots=4)
+    model = VOSModel(type(config)(**{**vars(config), "ignore_plane": True}))
+    fresh = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    load_weights(model, tmp_path / "plain.pth", "small")
+    bank, old = model.stages[0].identity_bank.weight, plain.stages[0].identity_bank.weight
+    assert torch.equal(bank[:, :11], old)
+    assert torch.equal(bank[:, 11:], fresh["stages.0.identity_bank.weight"][:, 11:])
+    assert torch.equal(model.stages[0].temporal.memory, fresh["stages.0.temporal.memory"])
+    assert all(
+        torch.equal(tensor, plain.state_dict()[key])
+        for key, tensor in model.state_dict().items()
+        if key in plain.state_dict() and "identity_bank.weight" not in key
+    )
+
+
+def test_weights_that_lack_anything_else_are_refused(tmp_path):
+    weights = to_official(VOSModel(small("gpm")))
+    del weights["LSTT.layers.0.linear_QV.weight"]
+    torch.save(weights, tmp_path / "plain.pth")
+    with pytest.raises(InputError, match=r"1 keys missing \(LSTT.layers.0.linear_QV.weight\)"):
+        load_weights(VOSModel(small("gpm", temporal_slots=4)), tmp_path / "plain.pth", "small")
+
+
+def test_settings_that_do_not_go_together_are_refused():
+    with pytest.raises(InputError, match="temporal_slots"):
+        small("gpm", temporal_slots=4, memory_stride=2)
+    with pytest.raises(InputError, match="short_term_frames"):
+        load_config("r50_aotl_rmem", ["memory.short_term_frames=2"])

@@ -1,0 +1,143 @@
+"""The program that looks inside models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dataloaders.drawing import draw_clip
+from tools.inspect_model import main
+from utils.masks import write_mask
+
+QUICK = ["input.max_long_edge=64"]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of four drawn frames, and beside it a mask of the first one's halves, which stay where they are."""
+    folder = tmp_path_factory.mktemp("clip")
+    frames, _ = draw_clip(4, 48, 64, seed=0)
+    for index, frame in enumerate(frames):
+        (folder / "frames").mkdir(exist_ok=True)
+        Image.fromarray(frame).save(folder / "frames" / f"{index:05d}.png")
+    write_mask(folder / "first.png", np.repeat([[1] * 32 + [2] * 32], 48, 0))
+    return folder
+
+
+def attention(video: Path, output: Path, *options: str) -> list[str]:
+    return ["--attention", str(video / "frames"), "--mask", str(video / "first.png"), "--output", str(output),
+            *options, *QUICK]  # fmt: skip
+
+
+def test_the_table_and_the_file_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--size",
+        "97x65",
+        "--objects",
+        "3",
+        "--memory-frames",
+        "2",
+        "--output",
+        str(tmp_path / "costs.json"),
+    ]
+    assert main(["--config", "deaots", "--parameters", *options]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith(
+        "deaots, 97x65 (97x65 in the network), 3 object(s), 2 frame(s) in long-term memory"
+    )
+    report = json.loads((tmp_path / "costs.json").read_text())
+    assert (report["config"], report["network"], report["objects"]) == ("deaots", [97, 65], 3)
+    *parts, total = report["parts"]
+    assert total["parameters"] == sum(part["parameters"] for part in parts)
+    assert total["flops"] == sum(part["flops"] for part in parts)
+    assert round(total["parameters"] / 1e6, 1) == 10.2
+    for part in report["parts"]:
+        assert f"{part['name']} " in text
+        assert f"{part['parameters']:,}" in text
+
+
+def test_the_bundled_model_is_looked_into_when_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--parameters", "--size", "65x65"]) == 0
+    assert capsys.readouterr().out.startswith("aott_mini, 65x65")
+
+
+def test_frames_are_resized_as_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--config", "aott", "--parameters", "--size", "640x480", "input.max_long_edge=160"]) == 0
+    assert "640x480 (161x113 in the network)" in capsys.readouterr().out
+
+
+def test_identities_become_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--identities", str(tmp_path / "identities.png")]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "identities.png")
+    with Image.open(tmp_path / "identities.png") as picture:
+        assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+
+
+@pytest.mark.parametrize("whose", [["--pixel", "30,20"], ["--object", "1"]])
+def test_attention_becomes_a_picture(
+    tmp_path: Path, video: Path, whose: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(attention(video, tmp_path, "--frame", "2", *whose)) == 0
+    picture = Path(capsys.readouterr().out.strip())
+    assert picture.parent == tmp_path
+    assert picture.stem == "00002_" + whose[0].strip("-") + "_" + whose[1].replace(",", "_")
+    with Image.open(picture) as file:
+        assert file.width == 3 * 320  # the frame, the reference frame and the frame before
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frame", "4", "--object", "1"], ["--frame 4", "from 1 to 3"]),
+        (["--frame", "0", "--object", "1"], ["--frame 0", "reference frame"]),
+        (["--frame", "1", "--object", "99"], ["--object 99"]),
+        (["--frame", "1", "--pixel", "64,0"], ["--pixel 64,0", "64×48"]),
+    ],
+)
+def test_what_cannot_be_looked_at_is_one_sentence(
+    tmp_path: Path, video: Path, options: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(attention(video, tmp_path, *options)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert all(word in error for word in words)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "--parameters, --identities and --attention"),
+        (["--attention", "clip", "--mask", "first.png"], "--frame, --output, --pixel or --object"),
+        (["--parameters", "--identities", "x.png"], "not allowed with"),
+        (["--parameters", "--size", "854"], "854x480"),
+        (["--attention", "clip", "--pixel", "3;4"], "854,480"),
+    ],
+)
+def test_a_wrong_command_line_is_one_sentence(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(options)
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def test_numbers_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--parameters", "--objects", "0"]) == 2
+    assert "at least 1" in capsys.readouterr().err
+
+
+def test_a_mask_of_another_size_is_refused(
+    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mask(tmp_path / "small.png", np.ones((10, 10), np.uint8))
+    options = attention(video, tmp_path, "--frame", "1", "--object", "1")
+    options[3] = str(tmp_path / "small.png")
+    assert main(options) == 2
+    assert "10×10" in capsys.readouterr().err

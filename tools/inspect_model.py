@@ -1,0 +1,209 @@
+"""Look inside a model: what its parts cost, how alike its identities are, and what a pixel attends to.
+
+``python tools/inspect_model.py --config r50_deaotl --parameters``
+``python tools/inspect_model.py --identities identities.png``
+``python tools/inspect_model.py --attention video.mp4 --mask first.png --frame 20 --object 1 --output attention``
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from configs.load import load_config, to_yaml
+from configs.options import add_config_options
+from configs.schema import Config
+from dataloaders.preprocess import network_size
+from dataloaders.video import open_frames
+from engine.costs import Part, model_costs
+from engine.inspection import identity_similarity, inspect_attention
+from engine.inspection_pictures import draw_attention, draw_similarity, shown_frames
+from engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from networks.checkpoints import load_checkpoint, read_settings
+from networks.vos_model import VOSModel
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+from utils.masks import read_mask
+
+COUNTED = (
+    "FLOPs are those of one tracked frame: it is encoded once, what depends on objects runs for every group of them, "
+    "and its masks are memorised. A multiplication and its addition count as 2. Matrix products, convolutions and "
+    "attention count, as this project computes them, padding included; norms, softmax, activations, resizing and sums "
+    "do not."
+)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Do what the options ask for; returns the exit status."""
+    args = parse(argv)
+    if args.print_config:
+        print(to_yaml(settings(args)), end="")
+    elif args.parameters:
+        show_costs(args)
+    elif args.identities:
+        model, config = load(args)
+        draw_similarity(identity_similarity(model), config.name, args.identities)
+        print(args.identities)
+    else:
+        show_attention(args)
+    return 0
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser(prog="inspect_model.py", description="Look inside a model.", epilog=COUNTED)
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE",
+        help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
+    )  # fmt: skip
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--parameters", action="store_true", help="parameters and FLOPs of every part")
+    what.add_argument(
+        "--identities", type=Path, metavar="FILE.png", help="draw how alike the identities of every stage are"
+    )
+    what.add_argument(
+        "--attention", type=Path, metavar="VIDEO",
+        help="a video file or a folder of frames: draw the attention to long- and short-term memory in every block",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, metavar="PATH",
+        help="for --parameters a JSON file to write as well, for --attention the folder of the picture",
+    )  # fmt: skip
+    add_cost_options(parser)
+    add_attention_options(parser)
+    add_config_options(parser)
+    args = parser.parse_intermixed_args(argv)
+    if args.attention is not None:
+        needed = {"--mask": args.mask, "--frame": args.frame, "--output": args.output}
+        missing = [name for name, value in needed.items() if value is None]
+        if args.pixel is None and args.object is None:
+            missing.append("--pixel or --object")
+        if missing:
+            parser.error(f"--attention needs {', '.join(missing)}")
+    elif not (args.print_config or args.parameters or args.identities is not None):
+        parser.error("one of --parameters, --identities and --attention must be given")
+    return args
+
+
+def add_cost_options(parser: Parser) -> None:
+    """What the costs of a frame depend on."""
+    group = parser.add_argument_group("with --parameters")
+    group.add_argument(
+        "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
+        help="of the frame, before it is resized for the network (default 854x480)",
+    )  # fmt: skip
+    group.add_argument("--objects", type=int, default=1, metavar="N", help="tracked (default 1)")
+    group.add_argument(
+        "--memory-frames", type=int, default=1, metavar="N", help="in long-term memory (default 1)"
+    )
+
+
+def add_attention_options(parser: Parser) -> None:
+    """Which frame's attention is drawn, and whose."""
+    group = parser.add_argument_group("with --attention")
+    group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
+    group.add_argument("--frame", type=int, metavar="N", help="the frame that looks, counted from 0")
+    whose = group.add_mutually_exclusive_group()
+    whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="of that frame, which looks")
+    whose.add_argument(
+        "--object", type=int, metavar="ID", help="whose pixels look, as predicted on that frame"
+    )
+    group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+
+
+def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
+    """A reader of two numbers with ``between`` between them."""
+
+    def read(text: str) -> tuple[int, int]:
+        """The numbers of an option's value."""
+        first, _, second = text.partition(between)
+        if not (first.isdigit() and second.isdigit()):
+            raise ArgumentTypeError(f"{text}: expected two numbers like 854{between}480")
+        return int(first), int(second)
+
+    return read
+
+
+def settings(args: Namespace) -> Config:
+    """The settings of the model to look at."""
+    if args.checkpoint is None and args.config is not None:
+        return load_config(args.config, args.overrides)
+    return read_settings(args.checkpoint or BUNDLED_CHECKPOINT, config=args.config, overrides=args.overrides)
+
+
+def load(args: Namespace) -> tuple[VOSModel, Config]:
+    """The model to look at and its settings."""
+    if args.checkpoint is None and args.config is not None:
+        config = load_config(args.config, args.overrides)
+        return VOSModel(config.model), config
+    path = args.checkpoint or BUNDLED_CHECKPOINT
+    return load_checkpoint(path, config=args.config, overrides=args.overrides)
+
+
+def show_costs(args: Namespace) -> None:
+    """Print the table of costs, and write it.
+
+    Raises:
+        InputError: a number below 1, or a file that cannot be written.
+    """
+    width, height = args.size
+    if min(width, height, args.objects, args.memory_frames) < 1:
+        raise InputError(
+            f"--size {width}x{height} --objects {args.objects} --memory-frames {args.memory_frames}: "
+            "all must be at least 1"
+        )
+    config = settings(args)
+    limits = config.input
+    size = network_size(
+        (height, width), align_corners=config.model.align_corners, scale=limits.scale,
+        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
+    )  # fmt: skip
+    parts = model_costs(config.model, size, objects=args.objects, frames=args.memory_frames)
+    parts.append(Part("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
+    print(
+        f"{config.name}, {width}x{height} ({size[1]}x{size[0]} in the network), {args.objects} object(s), "
+        f"{args.memory_frames} frame(s) in long-term memory"
+    )
+    name = max(len(part.name) for part in parts)
+    print(f"{'':{name}}  {'parameters':>12}  {'GFLOP a frame':>13}")
+    for part in parts:
+        print(f"{part.name:{name}}  {part.parameters:12,}  {part.flops / 1e9:13.2f}")
+    if args.output is not None:
+        report = {
+            "config": config.name, "frame": [width, height], "network": [size[1], size[0]], "objects": args.objects,
+            "memory_frames": args.memory_frames, "parts": [asdict(part) for part in parts],
+        }  # fmt: skip
+        with atomic_path(args.output) as temporary:
+            temporary.write_text(json.dumps(report, indent=1))
+
+
+def show_attention(args: Namespace) -> None:
+    """Draw the attention of a pixel or an object into the output folder.
+
+    Raises:
+        InputError: input that is missing or does not fit, or a folder that cannot be written.
+    """
+    source = open_frames(args.attention)
+    mask = read_mask(args.mask, size=source.size)
+    require_writable(args.output)
+    model, config = load(args)
+    tracker = Tracker(model, config, device=args.device)
+    whose = args.object if args.pixel is None else args.pixel
+    report = inspect_attention(tracker, source, mask, frame=args.frame, query=whose)
+    wanted = shown_frames(report)
+    frames = {n: frame for n, frame in enumerate(islice(source, args.frame + 1)) if n in wanted}
+    asked = f"object_{whose}" if args.pixel is None else f"pixel_{whose[0]}_{whose[1]}"
+    picture = args.output / f"{source.stem(args.frame)}_{asked}.png"
+    draw_attention(report, frames, picture, align_corners=config.model.align_corners)
+    print(picture)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
