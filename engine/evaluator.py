@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
+import torch
 from tqdm import tqdm
 
-from dataloaders.images import read_image
 from dataloaders.sequences import Video
+from engine.finished import Finished, forget, load_finished, save_finished
 from engine.scoring import has_truth, score_videos
-from evaluation.davis import annotation_labels
+from engine.video_run import track_video
 from evaluation.sequences import SequenceScores
+from utils.distributed import World
 from utils.errors import InputError
-from utils.files import atomic_path, require_writable
-from utils.masks import read_mask, write_mask
-from utils.overlay import overlay as draw_overlay
+from utils.files import require_writable
 
 if TYPE_CHECKING:
+    from engine.ensemble import Ensemble
     from engine.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -36,86 +37,182 @@ class EvaluationReport:
     output: Path
     """folder with one folder of PNGs for each sequence"""
     finished: list[str] = field(default_factory=list)
-    """sequences that ran to their last frame"""
+    """sequences whose results are all there, made now or by an earlier run"""
+    found: list[str] = field(default_factory=list)
+    """those that an earlier run had finished"""
     failures: dict[str, str] = field(default_factory=dict)
     """sequence to what went wrong with it"""
     timed_frames: int = 0
     seconds: float = 0.0
-    """spent in the tracker on the timed frames: all but the first of each video; no reading or writing"""
+    """spent in the tracker on the timed frames, summed over ranks; no reading or writing"""
+    total_seconds: float = 0.0
+    """spent on the timed frames with reading and writing"""
+    warmed: int = 0
+    """frames that this process has tracked"""
+    stopped: bool = False
+    """someone asked it to end before all sequences were done"""
 
     @property
     def fps(self) -> float | None:
-        """Frames per second of the tracker alone; None where no frame was timed."""
+        """Frames per second of the tracker alone, in one process; None where no frame was timed."""
         return self.timed_frames / self.seconds if self.seconds > 0 else None
+
+    @property
+    def total_fps(self) -> float | None:
+        """Frames per second with reading and writing, in one process; None where no frame was timed."""
+        return self.timed_frames / self.total_seconds if self.total_seconds > 0 else None
+
+    def count(self, name: str, record: Finished) -> None:
+        """Take in a finished sequence."""
+        self.finished.append(name)
+        self.timed_frames += record.timed_frames
+        self.seconds += record.seconds
+        self.total_seconds += record.total_seconds
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How an evaluation runs; none of it changes the masks."""
+
+    overlay: bool = False
+    """also write ``output/overlay/<sequence>/<frame>.jpg``"""
+    progress: bool = True
+    """the lead shows a bar over the frames of its share on stderr"""
+    made_by: dict[str, Any] | None = None
+    """models and settings, as JSON holds them; sequences that the same have finished are not run again. None: no
+    record is looked at or kept"""
+    restart: bool = False
+    """run them all the same"""
+    warm_up: int = 0
+    """frames of each process that are not timed, beside the first of each video"""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """when it is set, the run ends before the next frame; what is finished stays so"""
 
 
 def evaluate(
-    tracker: Tracker,
+    tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     output: Path,
-    *,
-    overlay: bool = False,
-    progress: bool = True,
+    options: RunOptions | None = None,
+    world: World | None = None,
 ) -> EvaluationReport:
-    """Track every video and write ``output/<sequence>/<frame>.png``; one that cannot be read is skipped.
+    """Track every video and write ``output/<sequence>/<frame>.png``; one that cannot be run is skipped.
 
     Args:
         tracker: reset before each video.
-        videos: what to run on.
+        videos: what to run on; shared out over the ranks, which all call this.
         output: folder of the results.
-        overlay: also write ``output/overlay/<sequence>/<frame>.jpg``.
-        progress: show a bar over all frames on stderr.
+        options: see `RunOptions`.
+        world: the ranks; None: this process alone.
+
+    Returns:
+        What came of it on all ranks.
 
     Raises:
         InputError: the output folder cannot be written, or holds the data set itself.
     """
+    options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
     _refuse_source_folders(videos, output)
-    report = EvaluationReport(output)
-    with tqdm(total=sum(len(video.frames) for video in videos), unit="frame", disable=not progress) as bar:
-        for video in videos:
-            bar.set_description(video.name)
-            spent: list[float] = []
-            try:
-                for seconds in track_video(tracker, video, output, overlay=overlay):
-                    spent.append(seconds)
-                    bar.update()
-                report.finished.append(video.name)
-            except InputError as error:
-                log.error("%s: skipped: %s", video.name, error)
-                report.failures[video.name] = str(error)
-                bar.update(len(video.frames) - len(spent))
-            report.timed_frames += len(spent[1:])
-            report.seconds += sum(spent[1:])
-    return report
+    shares = world.share([len(video.frames) for video in videos])
+    own, report = [videos[number] for number in shares], EvaluationReport(output)
+    share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
+    total = sum(len(video.frames) for video in own)
+    with tqdm(total=total, unit="frame", disable=not (options.progress and world.lead)) as bar:
+        for video in own:
+            before = bar.n
+            bar.set_description(f"{video.name}{share}")
+            _run(tracker, video, report, options, bar)
+            if report.stopped:
+                break
+            bar.update(before + len(video.frames) - bar.n)
+    return _joined(world.gather(report), videos)
 
 
-def track_video(tracker: Tracker, video: Video, output: Path, *, overlay: bool = False) -> Iterator[float]:
-    """Track one video, writing each frame's result when it is made; yields the seconds its step took.
+def _run(
+    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+) -> None:
+    """One video into the report: found finished, tracked, or failed."""
+    try:
+        if options.made_by is not None and not options.restart:
+            record = load_finished(report.output, video, options.made_by, overlay=options.overlay)
+            if record is not None:
+                report.found.append(video.name)
+                report.count(video.name, record)
+                return
+        forget(report.output, video)
+        record = _track_sparing(tracker, video, report, options, bar)
+        if record is None:
+            report.stopped = True
+            return
+        if options.made_by is not None:
+            save_finished(report.output, video, record)
+        report.count(video.name, record)
+    except InputError as error:
+        log.error("%s: skipped: %s", video.name, error)
+        report.failures[video.name] = str(error)
+
+
+def _track_sparing(
+    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+) -> Finished | None:
+    """`_track`; with groups one at a time where all at once take more memory than there is.
 
     Raises:
-        InputError: a frame or mask cannot be read, or a result not written.
+        InputError: as `track_video`, or it does not fit even so.
     """
-    tracker.reset(len(video.frames))
-    known: set[int] = set()
-    for index, path in enumerate(video.frames):
-        frame = read_image(path)
-        height, width = frame.shape[:2]
-        size = video.output_size(height, width)
-        mask = _reference(video, index, (height, width), known)
-        start = time.perf_counter()
-        labels = tracker.step(frame, mask, size=size).labels
-        seconds = time.perf_counter() - start
-        if mask is not None:
-            if not known:
-                # benchmarks expect the given mask itself in the first frame
-                labels = resize_labels(mask, size)
-            known.update(np.unique(mask).tolist())
-        if video.written is None or path.stem in video.written:
-            write_mask(output / video.name / f"{path.stem}.png", labels)
-        if overlay:
-            _write_overlay(output / "overlay" / video.name / f"{path.stem}.jpg", frame, labels)
-        yield seconds
+    for sparing in (False, True):
+        tracker.one_group_at_a_time = sparing
+        try:
+            return _track(tracker, video, report, options, bar)
+        except torch.OutOfMemoryError as error:
+            reason, several = str(error).splitlines()[0], tracker.groups > 1
+        finally:
+            tracker.one_group_at_a_time = False
+        tracker.reset()
+        torch.cuda.empty_cache()
+        if sparing or not several:
+            break
+        log.warning("%s: out of memory; again, with its groups of objects one after another", video.name)
+    raise InputError(
+        f"{video.name}: out of memory ({reason}); make frames smaller with --max-long-edge, or memory with --memory"
+    )
+
+
+def _track(
+    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+) -> Finished | None:
+    """Track one video and time it; None if it was stopped."""
+    skip = max(1, options.warm_up - report.warmed)
+    spent: list[float] = []
+    start = time.perf_counter()
+    with closing(track_video(tracker, video, report.output, overlay=options.overlay)) as steps:
+        for seconds in steps:
+            spent.append(seconds)
+            bar.update()
+            if len(spent) == skip:
+                start = time.perf_counter()
+            if options.stop.is_set() and len(spent) < len(video.frames):
+                return None
+    report.warmed += len(spent)
+    timed = spent[skip:]
+    total = time.perf_counter() - start if timed else 0.0
+    return Finished(options.made_by or {}, len(timed), sum(timed), total)
+
+
+def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:
+    """The reports of all ranks as one, sequences in the order of the data set."""
+    report = EvaluationReport(parts[0].output)
+    finished = {name for part in parts for name in part.finished}
+    failures = {name: message for part in parts for name, message in part.failures.items()}
+    report.finished = [video.name for video in videos if video.name in finished]
+    report.failures = {video.name: failures[video.name] for video in videos if video.name in failures}
+    report.found = [name for part in parts for name in part.found]
+    report.timed_frames = sum(part.timed_frames for part in parts)
+    report.seconds = sum(part.seconds for part in parts)
+    report.total_seconds = sum(part.total_seconds for part in parts)
+    report.stopped = any(part.stopped for part in parts)
+    return report
 
 
 def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, SequenceScores]:
@@ -124,45 +221,6 @@ def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, Sequen
     found = score_videos(scorable, report.output)
     report.failures |= found.failures
     return found.scores
-
-
-def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """H×W ids in another (height, width), by nearest neighbour: ids have no values in between."""
-    if labels.shape == size:
-        return labels
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.intp)
-        for have, wanted in zip(labels.shape, size, strict=True)
-    )
-    return labels[rows[:, None], columns[None, :]]
-
-
-def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
-    """The ids given to the method at a frame, H×W, void as background; None where nothing is given.
-
-    Only objects that begin here are given: masks of later frames may show the known ones too.
-    """
-    if index not in video.masks:
-        return None
-    labels = annotation_labels(read_mask(video.masks[index], size=size), merge_ids=video.merge_ids)
-    new = video.new_ids(index)
-    if new is not None:
-        labels = np.where(np.isin(labels, list(new)), labels, 0)
-    elif known:
-        labels = np.where(np.isin(labels, list(known)), 0, labels)
-    if labels.any():
-        return labels
-    if new is None and known:
-        return None
-    raise InputError(f"{video.masks[index]}: no object in the reference mask; expected ids 1 to 254")
-
-
-def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
-    height, width = labels.shape
-    if frame.shape[:2] != labels.shape:
-        frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
-    with atomic_path(path) as temporary:
-        Image.fromarray(draw_overlay(frame, labels)).save(temporary, format="JPEG", quality=90)
 
 
 def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.datasets import open_dataset
+from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.images import read_image
 from dataloaders.video import open_frames
-from engine.evaluator import evaluate, score
+from engine.evaluator import RunOptions, evaluate, score
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from evaluation.measures import region_similarity
 from evaluation.tables import scores_table
@@ -57,7 +57,7 @@ def test_a_real_video_tracks_from_its_file() -> None:
 @pytest.mark.parametrize("name", ["davis2017", "davis2016"])
 def test_the_bundled_model_is_far_above_optical_flow_on_real_video(name: str, tmp_path: Path) -> None:
     videos = open_dataset(name, SHARED / "data" / "DAVIS")
-    report = evaluate(Tracker.from_checkpoint(), videos, tmp_path / "results", progress=False)
+    report = evaluate(Tracker.from_checkpoint(), videos, tmp_path / "results", RunOptions(progress=False))
     table = scores_table(score(videos, report))
     # Over these clips, copying the first mask scores J 18.7 and warping it by dense optical flow 42.5.
     assert table["J"] > 55

@@ -1,59 +1,128 @@
 """Run a model on a benchmark: palette PNGs for every frame, and J&F where ground truth is at hand.
 
 python tools/eval.py --dataset davis2017 --root datasets/DAVIS --output results/davis2017
+python tools/eval.py --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
+    --output results/visor
+torchrun --nproc-per-node 4 tools/eval.py --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import hashlib
 import json
 import sys
+import threading
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from configs.load import to_yaml
-from configs.options import add_config_options
+from configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from dataloaders.sequences import Video
-from engine.evaluator import EvaluationReport, evaluate, score
+from engine.ensemble import Ensemble, augmented
+from engine.evaluator import EvaluationReport, RunOptions, evaluate, score
+from engine.finished import digest
 from engine.scoring import rules_of
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from evaluation.tables import TableLayout, format_table, scores_table
 from networks.checkpoints import read_settings
 from utils.cli import Parser, command
-from utils.errors import InputError
+from utils.distributed import World, open_world
+from utils.errors import InputError, RunStopped
 from utils.files import atomic_path, require_writable
+from utils.signals import stop_flag
+
+WARM_UP = 10
+"""frames of each process that --fps-report leaves out"""
+PATIENCE = timedelta(days=7)
+"""a rank may be done long before the others"""
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; returns 0, or 1 if a sequence failed."""
     args = parse(argv)
-    if args.print_config:
-        settings = read_settings(args.checkpoint, config=args.config, overrides=args.overrides)
-        print(to_yaml(settings), end="")
-        return 0
+    if args.print_config or args.memory_frames is not None:
+        checkpoint, config = args.models[0]
+        settings = read_settings(checkpoint, config=config, overrides=args.overrides)
+        if args.print_config:
+            print(to_yaml(settings), end="")
+            return 0
+        require_bounded(settings, "--memory-frames")
     # whatever is wrong with the data set or the output shows before the slow part
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
     )
     videos = select(every, args.sequence)
     require_writable(args.output)
-    tracker = Tracker.from_checkpoint(
-        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
-    )
-    report = evaluate(tracker, videos, args.output, overlay=args.overlay)
+    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
+        report = track(videos, args, world, stop)
+    if not world.lead:
+        return 0
     scores = score(videos, report)
     layout = rules_of(videos).table
     table = scores_table(scores, layout) if scores else {}
-    write_scores(args.output / "scores.json", table, report)
-    show(table, layout, report)
+    write_scores(args.output / "scores.json", table, report, total=args.fps_report)
+    show(table, layout, report, total=args.fps_report)
     if not scores:
         hint = submission_hint(args.dataset, args.root, args.split, args.output)
         print(f"no score: {hint or 'no ground truth for what was tracked'}")
     return 1 if report.failures else 0
+
+
+def track(
+    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
+) -> EvaluationReport:
+    """Load the models and track this rank's share.
+
+    Raises:
+        InputError: a model or option is wrong.
+        RunStopped: it was interrupted.
+    """
+    tracker, made_by = load(args, str(world.device))
+    options = RunOptions(
+        overlay=args.overlay,
+        made_by=made_by,
+        restart=args.restart,
+        warm_up=WARM_UP if args.fps_report else 0,
+        stop=stop,
+    )
+    report = evaluate(tracker, videos, args.output, options, world)
+    if report.stopped:
+        raise RunStopped(
+            f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
+            "the same command goes on from there"
+        )
+    return report
+
+
+def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+    """The tracker that the options ask for, and what its results depend on.
+
+    Raises:
+        InputError: a checkpoint, a scale or the number of weights is wrong.
+    """
+    weights = args.weights or [1.0] * len(args.models)
+    if len(weights) != len(args.models):
+        raise InputError(
+            f"--weights: {len(weights)} of them for {len(args.models)} models; give one for each"
+        )
+    branches, made_by = [], []
+    for (checkpoint, config), weight in zip(args.models, weights, strict=True):
+        single = Tracker.from_checkpoint(checkpoint, config=config, overrides=args.overrides, device=device)
+        settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
+        made_by.append({"checkpoint": digest(checkpoint), "settings": settings, "weight": weight})
+        if len(args.models) == 1 and not args.flip and args.scales == [1.0]:
+            return single, {"models": made_by}
+        branches += augmented(
+            single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
+        )
+    views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
+    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": made_by, **views}
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -72,18 +141,72 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
     parser.add_argument(
-        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="default: the bundled model"
+        "--checkpoint",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="a model (default: the bundled one); repeated: they answer together, each --config is for one of them",
     )
     parser.add_argument("--output", type=Path, help="folder for the results and scores.json")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--overlay", action="store_true", help="also write pictures with the masks drawn in")
-    add_config_options(parser)
+    add_run_options(parser)
+    add_memory_options(parser, "the preset's, which is what was published")
+    add_config_options(parser, several=True)
     # intermixed: overrides may stand before, between and after the options
     args = parser.parse_intermixed_args(argv)
+    args.overrides = [*args.overrides, *memory_overrides(args)]
+    if args.max_long_edge is not None:
+        args.overrides.append(f"input.max_long_edge={args.max_long_edge}")
+    args.models = models(args)
     missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
     if missing and not args.print_config:
         parser.error(f"{' and '.join(missing)} must be given")
     return args
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how each frame is seen, and how the run goes."""
+    parser.add_argument("--flip", action="store_true", help="see every frame mirrored as well, and average")
+    parser.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="see every frame in these sizes"
+    )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", metavar="W", help="one for each --checkpoint (default: all equal)"
+    )
+    parser.add_argument(
+        "--feedback",
+        choices=("own", "fused"),
+        default="own",
+        help="with several views or models, each remembers its own answer (default) or all the common one",
+    )
+    parser.add_argument(
+        "--max-long-edge", type=int, metavar="N", help="short for input.max_long_edge=N, in pixels"
+    )
+    parser.add_argument(
+        "--restart", action="store_true", help="run again what the same models have finished in --output"
+    )
+    parser.add_argument(
+        "--fps-report",
+        action="store_true",
+        help=f"frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
+    )
+
+
+def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
+    """(checkpoint, preset) of each model.
+
+    Raises:
+        InputError: the numbers of --checkpoint and --config do not fit.
+    """
+    checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
+    configs = args.config or [None]
+    if len(configs) not in (1, len(checkpoints)):
+        raise InputError(
+            f"--config: {len(configs)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
+            "for each in the same order"
+        )
+    return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
 
 
 def select(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
@@ -102,19 +225,30 @@ def select(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
     return [video for video in videos if video.name in names]
 
 
-def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport) -> None:
-    """Write the scores with the speed and what failed as JSON."""
-    content = {**table, "fps": report.fps, "failures": report.failures}
+def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *, total: bool = False) -> None:
+    """Write the scores with the speed and what failed as JSON; ``total``: also the speed with reading and writing."""
+    content = {**table, "fps": report.fps}
+    if total:
+        content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
+    content["failures"] = report.failures
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def show(table: dict[str, Any], layout: TableLayout, report: EvaluationReport) -> None:
+def show(
+    table: dict[str, Any], layout: TableLayout, report: EvaluationReport, *, total: bool = False
+) -> None:
     """Print the table, the speed, and on stderr what failed."""
     if table:
         print(format_table(table, layout))
+    if report.found:
+        print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
     if report.fps is not None:
         print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
+    if total and report.total_fps is not None:
+        print(f"{report.total_fps:.2f} with reading and writing")
+    elif total:
+        print(f"no frame was timed: no process tracked more than the {WARM_UP} to warm up")
     for name, message in report.failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
 

@@ -21,3 +21,9 @@ def pick_device(name: str) -> torch.device:
             f"--device {name}: not usable here ({str(error).splitlines()[0]}); try cpu or cuda"
         ) from error
     return device
+
+
+def settle(device: str | torch.device) -> None:
+    """Wait until the device has done all it was told, so that a clock means something."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)

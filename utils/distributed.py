@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -44,13 +45,30 @@ class World:
         dist.all_gather_object(items, item)
         return items
 
+    def share(self, costs: Sequence[int]) -> list[int]:
+        """Numbers of the items that are this rank's: each goes, dearest first, to the rank with the least so far.
+
+        One rank alone takes them in their order.
+        """
+        if self.ranks == 1:
+            return list(range(len(costs)))
+        loads: list[int] = [0] * self.ranks
+        own = []
+        for number in sorted(range(len(costs)), key=lambda number: -costs[number]):
+            rank = loads.index(min(loads))
+            loads[rank] += costs[number]
+            if rank == self.rank:
+                own.append(number)
+        return own
+
 
 @contextmanager
-def open_world(device: str) -> Iterator[World]:
+def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[World]:
     """Join the processes that torchrun started: nccl between GPUs, gloo otherwise. Alone without torchrun.
 
     Args:
         device: ``cpu`` or ``cuda``; with several ranks each takes the GPU of its local rank.
+        patience: how long a rank waits for the others before it takes them for lost; None: torch's own limit.
 
     Raises:
         InputError: the device is not usable, or a machine has fewer GPUs than ranks.
@@ -69,7 +87,7 @@ def open_world(device: str) -> Iterator[World]:
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
     here = pick_device(device)
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=patience)
     try:
         yield World(here, dist.get_rank(), ranks)
     finally:

@@ -126,7 +126,7 @@ DATASETS: dict[str, DataSet] = {
     ),
 }
 
-HOME = Path(__file__).resolve().parents[1] / "datasets"
+HOME = Path(__file__).resolve().parents[2] / "datasets"
 
 
 def open_dataset(

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from dataloaders.sequences import Video
-from engine.evaluator import evaluate, resize_labels, score
+from engine.evaluator import RunOptions, evaluate, score
+from engine.video_run import resize_labels
 from utils.errors import InputError
 from utils.masks import read_mask, write_mask
 
@@ -18,11 +19,13 @@ HEIGHT, WIDTH = 24, 32
 class RepeatingTracker:
     """Answers every frame with the last mask it was given; notes how it was called."""
 
+    device = "cpu"
+
     def __init__(self):
         self.calls = []
         self.resets = 0
 
-    def reset(self):
+    def reset(self, length=None):
         self.resets += 1
         self.labels = None
 
@@ -56,7 +59,7 @@ def names(folder):
 
 
 def run(videos, output, tracker=None, **options):
-    return evaluate(tracker or RepeatingTracker(), videos, output, progress=False, **options)
+    return evaluate(tracker or RepeatingTracker(), videos, output, RunOptions(progress=False, **options))
 
 
 def test_every_frame_becomes_a_palette_png_of_the_same_stem(tmp_path):
@@ -201,7 +204,7 @@ def test_the_data_set_is_never_overwritten(tmp_path, folder):
 def test_progress_counts_the_frames_of_failed_videos_too(tmp_path, capsys):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     videos[0].frames[1].write_bytes(b"nonsense")
-    evaluate(RepeatingTracker(), videos, tmp_path / "out", progress=True)
+    evaluate(RepeatingTracker(), videos, tmp_path / "out")
     assert "8/8" in capsys.readouterr().err
 
 

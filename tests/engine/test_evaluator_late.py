@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dataloaders.datasets import open_dataset
-from engine.evaluator import EvaluationReport, evaluate
+from dataloaders.benchmarks.datasets import open_dataset
+from engine.evaluator import EvaluationReport, RunOptions, evaluate
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 from utils.masks import read_mask
 
@@ -17,7 +17,10 @@ from utils.masks import read_mask
 class PaintingTracker:
     """Repeats what it was given, later masks over earlier ones; notes the ids of every call."""
 
-    def reset(self) -> None:
+    device = "cpu"
+    config = "the resolved config"
+
+    def reset(self, length: int | None = None) -> None:
         self.given: list[list[int] | None] = []
         self.labels: np.ndarray | None = None
 
@@ -38,7 +41,7 @@ def run(
     """Evaluate the first video of a data set."""
     tracker = PaintingTracker()
     videos = open_dataset(name, root, split, **options)[:1]
-    return tracker, evaluate(tracker, videos, root / "results", progress=False)
+    return tracker, evaluate(tracker, videos, root / "results", RunOptions(progress=False))
 
 
 def test_objects_are_given_on_the_frame_that_the_metadata_says(tmp_path: Path) -> None:
@@ -58,7 +61,10 @@ def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path
     make_folder(tmp_path)
     tracker = PaintingTracker()
     evaluate(
-        tracker, open_dataset("folder", tmp_path, new_objects=True)[1:], tmp_path / "results", progress=False
+        tracker,
+        open_dataset("folder", tmp_path, new_objects=True)[1:],
+        tmp_path / "results",
+        RunOptions(progress=False),
     )
     assert tracker.given == [[0, 1], None, [0, 2], None, None, None]
 
@@ -66,7 +72,7 @@ def test_without_metadata_an_object_is_new_where_no_earlier_mask_has_it(tmp_path
 def test_before_the_first_object_all_is_background_and_then_its_mask_is_the_result(tmp_path: Path) -> None:
     make_lvos(tmp_path)
     videos = open_dataset("lvosv2", tmp_path)[1:]
-    evaluate(PaintingTracker(), videos, tmp_path / "results", progress=False)
+    evaluate(PaintingTracker(), videos, tmp_path / "results", RunOptions(progress=False))
     results = [read_mask(tmp_path / "results" / "d83wYdy0" / f"{stem}.png") for stem in videos[0].results]
     assert [bool(labels.any()) for labels in results] == [False, False] + [True] * 5
     np.testing.assert_array_equal(results[2], read_mask(videos[0].masks[2]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.datasets import open_dataset
+from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.sequences import Video
 from engine import scoring
 from engine.scoring import has_truth, rules_of, score_videos

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from dataloaders.datasets import open_dataset
+from dataloaders.benchmarks.datasets import open_dataset
 from engine.scoring import score_videos
 from evaluation.davis import annotation_labels
 from evaluation.sequences import Plan, score_pair

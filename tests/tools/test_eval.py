@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +20,7 @@ class RepeatingTracker:
     """Answers every frame with the mask it was given."""
 
     config = "the resolved config"
+    device = "cpu"
 
     def reset(self, length=None):
         self.labels = None
@@ -85,25 +85,40 @@ def test_a_benchmark_run_writes_results_and_scores(root, tmp_path, loaded, capsy
 
 
 def test_options_reach_the_tracker(root, tmp_path, loaded):
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(b"weights")
     options = [
         "--checkpoint",
-        "mine.pth",
+        str(mine),
         "memory.every=2",
         "--config",
         "aotl",
         "--device",
-        "cuda:1",
+        "cpu:0",
         "b.c=3",
     ]
     assert run(root, tmp_path / "out", *options) == 0
     assert loaded == [
         {
-            "path": Path("mine.pth"),
+            "path": mine,
             "config": "aotl",
             "overrides": ["memory.every=2", "b.c=3"],
-            "device": "cuda:1",
+            "device": "cpu:0",
         }
     ]
+
+
+def test_memory_is_the_presets_unless_told_otherwise(root, tmp_path, loaded):
+    assert run(root, tmp_path / "out", "--config", "aotl") == 0
+    memory = ["--memory", "restricted", "--memory-frames", "4"]
+    assert run(root, tmp_path / "out", "--config", "aotl", *memory) == 0
+    assert [call["overrides"] for call in loaded] == [[], ["memory.policy=restricted", "memory.frames=4"]]
+
+
+def test_a_number_of_frames_is_refused_where_all_are_kept(root, tmp_path, loaded, capsys):
+    assert run(root, tmp_path / "out", "--config", "aotl", "--memory-frames", "4") == 2
+    assert "--memory-frames: has no meaning for memory.policy every_nth" in capsys.readouterr().err
+    assert loaded == []
 
 
 def test_the_bundled_model_is_the_default(root, tmp_path, loaded):

@@ -1,0 +1,177 @@
+"""`Ensemble`: several trackers that answer as one, for test-time augmentation and ensembles of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from configs.schema import Config
+from engine.advance import one_hot
+from engine.tracker import UNUSED, Choice, Prediction, Size, Tracker, overrule
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+
+SHORT_OF_LONG = 480 / 800
+"""longest short edge in proportion to the longest long one, at several scales: the published evaluation's"""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One tracker of an ensemble and how it sees the frames."""
+
+    tracker: Tracker
+    flip: bool = False
+    """frames and masks are mirrored left to right"""
+    weight: float = 1.0
+    """of its probabilities in the mean"""
+
+    def mirror(self, maps: Tensor) -> Tensor:
+        """Maps ...×W from the frame's side to the branch's or back."""
+        return maps.flip(-1) if self.flip else maps
+
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None, size: Size, choose: Choice | None
+    ) -> Prediction:
+        """`Tracker.step` on what the branch sees; the prediction is not turned back.
+
+        ``choose`` gets this branch's logits and returns the places to remember, both turned back.
+        """
+        if self.flip:
+            frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
+        self.tracker.choose = choose and (lambda logits: self.mirror(choose(self.mirror(logits))))
+        try:
+            return self.tracker.step(frame, mask, size=size)
+        finally:
+            self.tracker.choose = None
+
+
+class Ensemble:
+    """Trackers of any models, scales and mirrorings as one, with the interface of `Tracker`.
+
+    Every branch keeps its own memory; the answer is the most likely of the mean of their probabilities. What a
+    branch remembers of a frame is its own answer, as in the published evaluation of AOT, or with ``fused_feedback``
+    the common one, as in MSDeAOT's.
+
+    Branches run one after another, not as one batch: a batch of a bank is groups of objects that share the features
+    of one frame, and policies of bounded memory judge by what that bank shows. So each branch is exactly what its
+    tracker alone would be.
+    """
+
+    def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
+        """Raises InputError without branches, or for a weight that is not positive."""
+        if not branches or any(branch.weight <= 0 for branch in branches):
+            weights = [branch.weight for branch in branches]
+            raise InputError(f"ensemble: needs branches with weights above 0, got {weights}")
+        total = sum(branch.weight for branch in branches)
+        self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
+        self.fused_feedback = fused_feedback
+
+    def reset(self, length: int | None = None) -> None:
+        """Forget all objects and frames, as `Tracker.reset`."""
+        for branch in self.branches:
+            branch.tracker.reset(length)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the answer is."""
+        return self.branches[0].tracker.device
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects tracked so far, in the order they were given."""
+        return self.branches[0].tracker.ids
+
+    @property
+    def groups(self) -> int:
+        """The most groups that a branch has."""
+        return max(branch.tracker.groups for branch in self.branches)
+
+    @property
+    def one_group_at_a_time(self) -> bool:
+        """As `Tracker.one_group_at_a_time`, for all branches."""
+        return self.branches[0].tracker.one_group_at_a_time
+
+    @one_group_at_a_time.setter
+    def one_group_at_a_time(self, value: bool) -> None:
+        for branch in self.branches:
+            branch.tracker.one_group_at_a_time = value
+
+    @torch.inference_mode()
+    def step(
+        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
+    ) -> Prediction:
+        """Track all objects to the next frame; arguments, answer and errors as `Tracker.step`."""
+        size = size or (frame.shape[0], frame.shape[1])
+        if not self.ids:  # there is nothing to vote on yet
+            answers = [branch.step(frame, mask, size, None) for branch in self.branches]
+            lead, first = self.branches[0], answers[0]
+            return Prediction(first.ids, lead.mirror(first.logits), lead.mirror(first.places))
+        fused = self._fuse(frame, mask, size)
+        places = fused.max(0).indices
+        if mask is None or not mask.any():
+            return Prediction(self.ids, fused.clamp(min=1e-30).log(), places)
+        places = overrule(places, self.branches[0].tracker.places_of(mask))
+        certain = one_hot(places, len(self.ids) + 1)
+        return Prediction(self.ids, torch.where(certain > 0, 0.0, UNUSED), places)
+
+    def _fuse(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> Tensor:
+        """Step all branches; the mean of their probabilities of the objects known before, (1+n)×H×W.
+
+        With ``fused_feedback`` a branch asks the ones after it while it is in its own step, so all have answered
+        when the last one does, and each remembers the common answer.
+        """
+        fused: list[Tensor] = []
+
+        def ask(number: int) -> None:
+            branch = self.branches[number]
+
+            def choose(logits: Tensor) -> Tensor:
+                own = logits.softmax(0) * branch.weight
+                fused[:] = [fused[0] + own.to(fused[0].device) if fused else own]
+                if not self.fused_feedback:
+                    return logits.max(0).indices
+                if number + 1 < len(self.branches):
+                    ask(number + 1)
+                return fused[0].max(0).indices.to(logits.device)
+
+            branch.step(frame, mask, size, choose)
+
+        for number in range(1 if self.fused_feedback else len(self.branches)):
+            ask(number)
+        return fused[0]
+
+
+def augmented(
+    model: VOSModel,
+    config: Config,
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    weight: float = 1.0,
+    device: str | torch.device = "cpu",
+) -> list[Branch]:
+    """Branches of one model: each scale, and with ``flip`` each mirrored as well.
+
+    Scales come on top of ``input.scale``, after the limits of the long and short edge. With several scales the short
+    edge is limited too where the settings leave it open, as in the published evaluation.
+
+    Raises:
+        InputError: a scale that is not positive, or the same one twice.
+    """
+    if not scales or min(scales) <= 0 or len(set(scales)) < len(scales):
+        raise InputError(f"--scales {' '.join(map(str, scales))}: give different numbers above 0")
+    limits = config.input
+    if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
+        limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_OF_LONG)))
+    branches = []
+    for scale in scales:
+        own = replace(config, input=replace(limits, scale=limits.scale * scale))
+        branches += [
+            Branch(Tracker(model, own, device=device), flip=side, weight=weight)
+            for side in ((False, True) if flip else (False,))
+        ]
+    return branches

@@ -1,0 +1,106 @@
+"""Which sequences of an evaluation run are done: a small file for each, so that a run goes on where it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dataloaders.sequences import Video
+from utils.errors import InputError
+from utils.files import atomic_path
+from utils.masks import read_mask
+
+FOLDER = ".finished"
+"""of the records, in the folder of the results"""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A sequence that ran to its last frame."""
+
+    made_by: dict[str, Any] = field(default_factory=dict)
+    """models and settings, as JSON holds them"""
+    timed_frames: int = 0
+    seconds: float = 0.0
+    """in the tracker, on the timed frames"""
+    total_seconds: float = 0.0
+    """on the timed frames, with reading and writing"""
+
+
+def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overlay: bool) -> Finished | None:
+    """The record of a sequence that need not run again; None if it must.
+
+    It need not if the same models and settings made it of the same files, and its results are there and readable.
+    """
+    try:
+        record = Finished(**json.loads(_path(output, video).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # none, or not written by this program: either way the sequence runs
+    if record.made_by != {**made_by, "video": describe(video)}:
+        return None
+    return record if _whole(output, video, overlay) else None
+
+
+def save_finished(output: Path, video: Video, record: Finished) -> None:
+    """Write the record of a sequence whose results are all written."""
+    made_by = {**record.made_by, "video": describe(video)}
+    with atomic_path(_path(output, video)) as temporary:
+        content = dataclasses.asdict(dataclasses.replace(record, made_by=made_by))
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def forget(output: Path, video: Video) -> None:
+    """Remove the record of a sequence that is about to run, and what a killed run left half written."""
+    _path(output, video).unlink(missing_ok=True)
+    for folder in (output / video.name, output / "overlay" / video.name):
+        for path in folder.glob(".*.part.*"):
+            path.unlink(missing_ok=True)
+
+
+def describe(video: Video) -> str:
+    """A digest of what a video's results depend on besides the model: given masks, frames by name and size, options.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    masks = [(index, digest(path)) for index, path in sorted(video.masks.items())]
+    try:
+        frames = [(path.name, path.stat().st_size) for path in video.frames]
+    except OSError as error:
+        raise InputError(f"{error.filename}: no such picture; expected a frame of {video.name}") from error
+    asked = (video.merge_ids, video.output_height, video.results, video.objects)
+    return hashlib.sha256(repr((masks, frames, asked)).encode()).hexdigest()
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        total = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+        return total.hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file") from error
+
+
+def _whole(output: Path, video: Video, overlay: bool) -> bool:
+    try:
+        for stem in video.results:
+            read_mask(output / video.name / f"{stem}.png")
+    except InputError:
+        return False
+    pictures = output / "overlay" / video.name
+    return not overlay or all((pictures / f"{path.stem}.jpg").is_file() for path in video.frames)
+
+
+def _path(output: Path, video: Video) -> Path:
+    return output / FOLDER / f"{video.name}.json"

@@ -1,0 +1,185 @@
+"""Tables of papers as files: which model on which benchmark, what is published for it, and what has to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
+from utils.errors import InputError
+
+MODELS = Path(__file__).resolve().parents[1] / "pretrain_models"
+"""where checkpoints lie that a table names without a folder"""
+ROOT = MODELS.parent
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set and split to run on."""
+
+    dataset: str
+    split: str = "val"
+    root: str | None = None
+    options: tuple[str, ...] = ()
+    """of tools/eval.py"""
+
+    @property
+    def place(self) -> Path:
+        """Folder of the data set."""
+        return Path(self.root) if self.root else default_root(find_dataset(self.dataset)[0])
+
+    @property
+    def server(self) -> str | None:
+        """Who scores it, where its truth is not public."""
+        return find_dataset(self.dataset)[1].server.get(self.split)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Checkpoints that answer together, or models whose results are voted on."""
+
+    checkpoints: tuple[str, ...] = ()
+    """file names in pretrain_models/, or paths from the project's root"""
+    configs: tuple[str, ...] = ()
+    """a preset for each of them; none for files that hold their settings"""
+    options: tuple[str, ...] = ()
+    """of tools/eval.py"""
+    vote: tuple[str, ...] = ()
+    """models of this table, whose saved results are voted on"""
+    weights: tuple[str, ...] = ()
+    """of the checkpoints, or of the models in the vote"""
+    get: str = ""
+    """where its checkpoints come from, if not from where those of the table do"""
+
+    @property
+    def files(self) -> list[Path]:
+        """The checkpoints' places."""
+        return [ROOT / name if "/" in name else MODELS / name for name in self.checkpoints]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model on a benchmark with its published figures."""
+
+    model: str
+    benchmark: str
+    published: Mapping[str, Sequence[float | None]]
+    """source to a figure for each column"""
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of a paper."""
+
+    name: str
+    title: str
+    columns: Mapping[str, str]
+    """heading to the name of the figure in scores.json"""
+    sources: Mapping[str, str]
+    """short name of each source of figures to what it is"""
+    benchmarks: Mapping[str, Benchmark]
+    models: Mapping[str, Model]
+    rows: tuple[Row, ...]
+    get: str = ""
+    """where checkpoints come from"""
+    note: str = ""
+    """what to know when comparing"""
+
+
+def load_table(path: Path) -> PaperTable:
+    """Read a table.
+
+    Raises:
+        InputError: missing, no YAML, an unknown key or name, a row with too few figures.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = {"name": path.stem, **content}
+        tree["benchmarks"] = {key: _build(Benchmark, value) for key, value in tree["benchmarks"].items()}
+        tree["models"] = {key: _build(Model, value) for key, value in tree["models"].items()}
+        tree["rows"] = tuple(
+            Row(row.pop("model"), row.pop("benchmark"), row) for row in map(dict, tree["rows"])
+        )
+        table: PaperTable = _build(PaperTable, tree)
+        _check(table)
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: not a table ({error}); see scripts/tables/ for examples") from error
+    return table
+
+
+def missing(table: PaperTable, row: Row) -> list[str]:
+    """A sentence for each thing that is not there and a row needs."""
+    benchmark, found = table.benchmarks[row.benchmark], []
+    if not benchmark.place.is_dir():
+        dataset = find_dataset(benchmark.dataset)[1]
+        found.append(
+            f"{_short(benchmark.place)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+        )
+    return found + _missing_files(table, table.models[row.model])
+
+
+def format_table(table: PaperTable, ours: Sequence[str]) -> str:
+    """The table as Markdown, a line for each row: our figures, or why there are none, beside the published ones."""
+    named = [source for source in table.sources if any(source in row.published for row in table.rows)]
+    lines = [["model", "benchmark", "ours", *named]]
+    for row, own in zip(table.rows, ours, strict=True):
+        published = [figures(row.published.get(source, ())) for source in named]
+        lines.append([row.model, row.benchmark, own, *published])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    padded = [[f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines]
+    padded.insert(1, ["-" * width for width in widths])
+    text = [f"{table.title}: {' / '.join(table.columns)}", ""]
+    text += [f"| {' | '.join(line)} |" for line in padded]
+    text += ["", *(f"{key}: {table.sources[key]}" for key in named)]
+    return "\n".join([*text, table.note] if table.note else text)
+
+
+def figures(values: Sequence[float | None]) -> str:
+    """Figures of one row in the order of the columns."""
+    return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
+
+
+def _missing_files(table: PaperTable, model: Model) -> list[str]:
+    found = [
+        f"{_short(file)}: {model.get or table.get}"
+        for file in dict.fromkeys(model.files)
+        if not file.is_file()
+    ]
+    return found + [line for name in model.vote for line in _missing_files(table, table.models[name])]
+
+
+def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
+    """A dataclass from a mapping, its lists as tuples of texts."""
+    known = {item.name for item in fields(kind)}
+    for key in values:
+        if key not in known:
+            raise ValueError(f"unknown key {key}; known are {', '.join(sorted(known))}")
+    return kind(
+        **{key: tuple(map(str, value)) if isinstance(value, list) else value for key, value in values.items()}
+    )
+
+
+def _check(table: PaperTable) -> None:
+    """Raise ValueError or KeyError unless names and numbers fit together."""
+    for benchmark in table.benchmarks.values():
+        if benchmark.dataset not in DATASETS:
+            raise ValueError(f"unknown data set {benchmark.dataset}")
+    for name, model in table.models.items():
+        if bool(model.checkpoints) == bool(model.vote):
+            raise ValueError(f"model {name} needs either checkpoints or vote")
+        for member in model.vote:
+            table.models[member]
+    for row in table.rows:
+        table.benchmarks[row.benchmark], table.models[row.model]
+        for source, values in row.published.items():
+            table.sources[source]
+            if len(values) != len(table.columns):
+                raise ValueError(f"{row.model}, {row.benchmark}, {source}: {len(values)} figures")
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)

@@ -1,0 +1,91 @@
+"""Saved results of several models made into one, pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from dataloaders.sequences import list_masks
+from utils.errors import InputError
+from utils.masks import read_mask, write_mask
+
+
+def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
+    """The id with the most weight behind it in every pixel; of equals, that of the map listed first.
+
+    Args:
+        maps: H×W ids each.
+        weights: of the maps. Whole numbers, as sums of others are not exact and ties would depend on rounding.
+    """
+    best = np.zeros(maps[0].shape, dtype=np.int64)
+    winner = np.zeros(maps[0].shape, dtype=np.result_type(*maps))
+    for labels in maps:
+        support = sum(
+            weight * (labels == other).astype(np.int64) for other, weight in zip(maps, weights, strict=True)
+        )
+        better = support > best
+        winner[better], best[better] = labels[better], support[better]
+    return winner
+
+
+def whole_weights(weights: Sequence[str], count: int) -> list[int]:
+    """Weights as they were typed ("0.5", "1/3") in whole numbers of the same proportions; all equal if none.
+
+    Raises:
+        InputError: not one for each of ``count``, or one is no number above 0.
+    """
+    if weights and len(weights) != count:
+        raise InputError(f"--weights: {len(weights)} of them for {count} folders; give one for each")
+    try:
+        exact = [Fraction(text) for text in weights] or [Fraction(1)] * count
+    except (ValueError, ZeroDivisionError):
+        exact = [Fraction(0)]
+    if min(exact) <= 0:
+        raise InputError(f"--weights {' '.join(weights)}: give numbers above 0")
+    common = math.lcm(*(weight.denominator for weight in exact))
+    return [int(weight * common) for weight in exact]
+
+
+def sequences_of(results: Path) -> list[str]:
+    """Names of the folders that hold PNGs, sorted.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = (
+        sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if results.is_dir()
+        else []
+    )
+    found = [name for name in names if list_masks(results / name)]
+    if not found:
+        raise InputError(
+            f"{results}: no results here; expected <sequence>/<frame>.png as tools/eval.py writes"
+        )
+    return found
+
+
+def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:
+    """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames.
+
+    Raises:
+        InputError: a folder has other frames than the first, sizes differ, a file is no mask.
+    """
+    stems = [[path.stem for path in list_masks(folder / name)] for folder in folders]
+    for folder, own in zip(folders, stems, strict=True):
+        odd = sorted(set(own) ^ set(stems[0]))
+        if odd:
+            raise InputError(
+                f"{folder / name}: frame {odd[0]} is not both here and in {folders[0] / name} ({len(odd)} such "
+                "frames); all folders must hold results for the same frames"
+            )
+    for stem in stems[0]:
+        first = read_mask(folders[0] / name / f"{stem}.png")
+        size = (first.shape[0], first.shape[1])
+        others = [read_mask(folder / name / f"{stem}.png", size=size) for folder in folders[1:]]
+        write_mask(output / name / f"{stem}.png", vote([first, *others], weights))
+    return len(stems[0])

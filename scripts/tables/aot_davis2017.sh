@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# AOT on DAVIS 2017: ours beside the published figures. Options: see run.sh.
+exec bash "$(dirname "${BASH_SOURCE[0]}")/run.sh" aot_davis2017 "$@"

@@ -1,0 +1,218 @@
+"""Evaluation runs that stop and go on, that run out of memory, and that several ranks share."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.evaluator import EvaluationReport, RunOptions, evaluate
+from engine.finished import FOLDER
+from engine.tracker import Tracker
+from engine.video_run import resize_labels
+from tests.engine.small_model import build
+from tests.engine.test_evaluator import make_video, names, square
+from utils.distributed import World
+from utils.masks import read_mask, write_mask
+
+MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
+
+
+class CountingTracker:
+    """Repeats the given mask; counts its steps, and may set a flag or run out of memory on the way."""
+
+    device = "cpu"
+    groups = 1
+    one_group_at_a_time = False
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.before_step = lambda: None
+
+    def reset(self, length: int | None = None) -> None:
+        self.labels: np.ndarray | None = None
+
+    def step(self, frame, mask=None, *, size):
+        self.before_step()
+        self.steps += 1
+        self.labels = self.labels if mask is None else mask
+        return SimpleNamespace(labels=resize_labels(self.labels, size))
+
+
+@pytest.fixture
+def videos(tmp_path):
+    return [make_video(tmp_path, name, frames=frames) for name, frames in (("a", 3), ("b", 5), ("c", 4))]
+
+
+def run(
+    videos, output: Path, tracker: CountingTracker | None = None, **options
+) -> tuple[CountingTracker, EvaluationReport]:
+    tracker = tracker or CountingTracker()
+    settings = {"progress": False, "made_by": MADE_BY, **options}
+    return tracker, evaluate(tracker, videos, output, RunOptions(**settings))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in names(folder) if FOLDER not in name}
+
+
+def test_what_is_finished_is_not_run_again(videos, tmp_path):
+    run(videos[:2], tmp_path / "out")
+    tracker, report = run(videos, tmp_path / "out")
+    assert tracker.steps == 4
+    assert (report.found, report.finished) == (["a", "b"], ["a", "b", "c"])
+    assert report.timed_frames == 2 + 4 + 3  # what was measured then counts
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"restart": True}, {"made_by": {**MADE_BY, "flip": True}}, {"overlay": True}],
+    ids=["--restart", "other settings", "pictures that are missing"],
+)
+def test_a_sequence_runs_again_when(videos, tmp_path, options):
+    run(videos[:1], tmp_path / "out")
+    assert run(videos[:1], tmp_path / "out", **options)[0].steps == 3
+    assert run(videos[:1], tmp_path / "out", **{**options, "restart": False})[0].steps == 0
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut off", "record"])
+def test_results_that_are_not_whole_are_made_again(videos, tmp_path, damage):
+    run(videos[:1], tmp_path / "out")
+    before, result = contents(tmp_path / "out"), tmp_path / "out/a/00001.png"
+    if damage == "missing":
+        result.unlink()
+    elif damage == "cut off":
+        result.write_bytes(result.read_bytes()[:60])
+    else:
+        (tmp_path / "out" / FOLDER / "a.json").write_text("{")
+    assert run(videos[:1], tmp_path / "out")[0].steps == 3
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_changed_reference_mask_runs_its_sequence_again(videos, tmp_path):
+    run(videos, tmp_path / "out")
+    size = videos[1].masks[0].stat().st_size
+    write_mask(videos[1].masks[0], square(3))
+    assert videos[1].masks[0].stat().st_size == size  # which tells nothing
+    assert run(videos, tmp_path / "out")[0].steps == 5
+    assert read_mask(tmp_path / "out/b/00003.png").max() == 3
+
+
+def test_without_models_named_nothing_is_taken_over_or_recorded(videos, tmp_path):
+    run(videos, tmp_path / "out")
+    assert run(videos, tmp_path / "out", made_by=None)[0].steps == 12
+    assert list((tmp_path / "out" / FOLDER).iterdir()) == []  # the results are of unknown origin now
+
+
+def test_a_stop_ends_before_the_next_frame_and_the_next_run_goes_on(videos, tmp_path):
+    stop, tracker = threading.Event(), CountingTracker()
+    tracker.before_step = lambda: stop.set() if tracker.steps == 4 else None
+    _, report = run(videos, tmp_path / "out", tracker, stop=stop)
+    assert (report.stopped, report.finished, tracker.steps) == (True, ["a"], 5)
+    again, report = run(videos, tmp_path / "out")
+    assert (report.stopped, report.finished, again.steps) == (False, ["a", "b", "c"], 9)
+    run(videos, tmp_path / "whole")
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_what_a_killed_writer_left_is_cleared_away(videos, tmp_path):
+    left = tmp_path / "out/a/.00001.123.part.png"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    run(videos[:1], tmp_path / "out")
+    assert not left.exists()
+
+
+def out_of_memory(tracker: CountingTracker, *, sparing_helps: bool) -> None:
+    def fail() -> None:
+        if tracker.steps == 2 and not (sparing_helps and tracker.one_group_at_a_time):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
+
+    tracker.before_step = fail
+
+
+def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path):
+    tracker = CountingTracker()
+    tracker.groups = 3
+    out_of_memory(tracker, sparing_helps=True)
+    _, report = run(videos[:1], tmp_path / "out", tracker)
+    assert (report.finished, report.failures) == (["a"], {})
+    assert not tracker.one_group_at_a_time  # the next video may fit
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
+    tracker = CountingTracker()
+    tracker.groups = groups
+    out_of_memory(tracker, sparing_helps=False)
+    tracker.steps = 2
+    _, report = run(videos[:1], tmp_path / "out", tracker)
+    assert "out of memory" in report.failures["a"]
+    assert "--max-long-edge" in report.failures["a"]
+
+
+def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path, monkeypatch):
+    model, config = build("aott", "model.max_objects=1")
+    mask = square()
+    mask[:4] = 2
+    video = make_video(tmp_path, "a", reference=mask)
+    tracker, batches = Tracker(model, config), []
+    memorize = model.memorize
+
+    def spy(propagated, identities):
+        batches.append(len(identities[0]))
+        if batches[-1] > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return memorize(propagated, identities)
+
+    monkeypatch.setattr(model, "memorize", spy)
+    _, report = run([video], tmp_path / "out", tracker)
+    assert report.failures == {}
+    assert batches == [2] + [1] * 8  # two groups in each of four frames
+
+
+class OneOfTwo(World):
+    """A rank whose partner reports what it is told to."""
+
+    def __init__(self, rank: int, other: EvaluationReport | None = None) -> None:
+        super().__init__(torch.device("cpu"), rank, 2)
+        object.__setattr__(self, "other", other)
+
+    def gather(self, item):
+        return [item] if self.other is None else [self.other, item]
+
+
+def test_ranks_share_sequences_the_longest_first_and_every_report_has_all(videos, tmp_path, capsys):
+    lead, second = CountingTracker(), CountingTracker()
+    first = evaluate(lead, videos, tmp_path / "out", RunOptions(), OneOfTwo(0))
+    joined = evaluate(second, videos, tmp_path / "out", RunOptions(), OneOfTwo(1, first))
+    assert (lead.steps, second.steps) == (5, 7)  # b alone; c and a
+    assert (first.finished, joined.finished) == (["b"], ["a", "b", "c"])
+    assert joined.timed_frames == 4 + 3 + 2
+    text = capsys.readouterr().err
+    assert "5/5" in text
+    assert "share 1 of 2" in text
+    assert "7/7" not in text  # one bar, the lead's
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 5])
+def test_every_sequence_has_exactly_one_rank(ranks):
+    costs = [3, 9, 1, 4, 4, 7, 2]
+    shares = [World(torch.device("cpu"), rank, ranks).share(costs) for rank in range(ranks)]
+    assert sorted(number for share in shares for number in share) == list(range(7))
+    loads = [sum(costs[number] for number in share) for share in shares]
+    assert max(loads) - min(loads) <= max(costs)
+
+
+def test_warm_up_frames_are_not_timed(videos, tmp_path):
+    _, report = run(videos, tmp_path / "out", warm_up=6)
+    # three of a; of b another three, and then all but the first; of c all but the first
+    assert report.timed_frames == 0 + 2 + 3
+    assert report.seconds <= report.total_seconds
+    record = json.loads((tmp_path / "out" / FOLDER / "b.json").read_text())
+    assert record["timed_frames"] == 2

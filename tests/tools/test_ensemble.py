@@ -1,0 +1,107 @@
+"""Weighted voting over saved results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.voting import vote
+from tools.ensemble import main
+from utils.masks import read_mask, write_mask
+
+
+def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:
+    """The same for one pixel after another."""
+    winner = np.zeros_like(maps[0])
+    for place in np.ndindex(winner.shape):
+        votes: dict[int, int] = {}
+        for labels, weight in zip(maps, weights, strict=True):
+            votes[labels[place]] = votes.get(labels[place], 0) + weight
+        winner[place] = max(
+            votes, key=lambda identity: votes[identity]
+        )  # the first of equals was voted for first
+    return winner
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1], [3, 1, 1, 2], [1, 2, 2, 1]])
+def test_a_vote_is_the_one_counted_by_hand(weights):
+    maps = list(np.random.default_rng(0).integers(0, 4, (4, 16, 16), dtype=np.uint8))
+    np.testing.assert_array_equal(vote(maps, weights), by_hand(maps, weights))
+
+
+def test_of_equals_the_first_listed_wins():
+    one, two = np.array([[1, 0]], np.uint8), np.array([[2, 2]], np.uint8)
+    assert vote([one, two], [1, 1]).tolist() == [[1, 0]]
+    assert vote([two, one], [1, 1]).tolist() == [[2, 2]]
+
+
+def test_ids_of_any_width_are_kept():
+    maps = [np.array([[300]], np.uint16), np.array([[7]], np.uint8), np.array([[7]], np.uint8)]
+    assert vote(maps, [3, 1, 1]).tolist() == [[300]]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[str]:
+    """Three sets of results for two sequences; in each pixel the third disagrees with the first two."""
+    for number, value in enumerate((1, 1, 2)):
+        for name in ("a", "b"):
+            for stem in ("00000", "00001"):
+                write_mask(tmp_path / f"{number}" / name / f"{stem}.png", np.full((4, 6), value, np.uint8))
+    return [str(tmp_path / str(number)) for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "winner"),
+    [
+        ([], 1),
+        (["1", "1", "3"], 2),
+        (["0.1", "0.2", "0.3"], 1),  # in floats 0.1 + 0.2 is above 0.3, and 0.3 in the other order below
+        (["0.3", "0.1", "0.4"], 1),
+        (["1/3", "1/3", "0.67"], 2),
+    ],
+)
+def test_weights_decide_exactly(folders, tmp_path, weights, winner):
+    more = ["--weights", *weights] if weights else []
+    assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 0
+    found = sorted((tmp_path / "out").rglob("*.png"))
+    assert len(found) == 4
+    assert {int(value) for path in found for value in np.unique(read_mask(path))} == {winner}
+
+
+def test_a_sequence_with_other_frames_fails_and_the_rest_is_voted_on(folders, tmp_path, capsys):
+    (tmp_path / "1" / "a" / "00001.png").unlink()
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 1
+    assert "failed: a: " in capsys.readouterr().err
+    assert [path.parent.name for path in (tmp_path / "out").rglob("*.png")] == ["b", "b"]
+
+
+def test_a_result_of_another_size_fails_its_sequence(folders, tmp_path, capsys):
+    write_mask(tmp_path / "2" / "b" / "00001.png", np.zeros((5, 6), np.uint8))
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 1
+    assert "6×5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--weights", "1", "2"], "--weights: 2 of them for 3 folders"),
+        (["--weights", "1", "2", "x"], "--weights 1 2 x: give numbers above 0"),
+        (["--weights", "1", "2", "0"], "give numbers above 0"),
+    ],
+)
+def test_senseless_weights_are_refused(folders, tmp_path, capsys, more, message):
+    assert main([*folders, "--output", str(tmp_path / "out"), *more]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_results_are_never_overwritten(folders, capsys):
+    assert main([*folders, "--output", folders[1]]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+
+
+def test_a_folder_without_results_is_refused(folders, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main([folders[0], str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == 2
+    assert "empty: no results here" in capsys.readouterr().err

@@ -1,0 +1,188 @@
+"""The benchmark program with the bundled model at a tiny size: views, ensembles, kills, ranks, and what follows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dataloaders.benchmarks.datasets import DATASETS
+from engine.finished import FOLDER
+from engine.tracker import BUNDLED_CHECKPOINT
+from tests import miniatures
+from tests.drawn_clips import draw_clip, lay_out_split, stems_from
+from tools.eval import main
+from tools.score import main as score
+from tools.submit import main as submit
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = str(ROOT / "tools" / "eval.py")
+TINY = ["--max-long-edge", "48"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of their own lengths."""
+    root = tmp_path_factory.mktemp("clips")
+    clips = {f"clip{n}": draw_clip(stems_from(0, 4 + n), {1: 0, 2: 0}, seed=n) for n in range(6)}
+    lay_out_split(root, clips)
+    return root
+
+
+def options(data: Path, output: Path, *more: str) -> list[str]:
+    return ["--dataset", "folder", "--root", str(data), "--output", str(output), *TINY, *more]
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run that nothing disturbed, by a process of its own as all that are compared with them."""
+    output = tmp_path_factory.mktemp("whole")
+    command = [sys.executable, PROGRAM, *options(data, output)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_killed_in_the_middle_goes_on_to_identical_results(
+    data: Path, whole: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [sys.executable, PROGRAM, *options(data, tmp_path)]
+    run = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
+    while run.poll() is None and len(list((tmp_path / FOLDER).glob("*.json"))) < 2:
+        time.sleep(0.005)
+    run.send_signal(number)
+    _, said = run.communicate()
+    finished = len(list((tmp_path / FOLDER).glob("*.json")))
+    assert 2 <= finished < 6
+    if number == signal.SIGTERM:
+        assert run.returncode == 1
+        assert f"{finished} of 6 sequences are done" in said.splitlines()[-1]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"finished before: {finished} of 6" in done.stdout
+    assert results(tmp_path) == results(whole)
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
+    assert (ours["J&F"], ours["sequences"]) == (theirs["J&F"], theirs["sequences"])
+
+
+@pytest.mark.slow
+def test_two_ranks_write_what_one_process_does(data: Path, whole: Path, tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = str(server.getsockname()[1])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", port]
+    done = subprocess.run(
+        [*torchrun, PROGRAM, *options(data, tmp_path)],
+        env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("mean of 12 objects") == 1  # the lead speaks for all
+    assert results(tmp_path) == results(whole)
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (tmp_path, whole))
+    assert ours["sequences"] == theirs["sequences"]
+
+
+def test_a_second_run_finds_all_and_other_settings_run_again(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = options(data, tmp_path, "--sequence", "clip0")
+    assert main(arguments) == 0
+    before = results(tmp_path)
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "finished before: 1 of 1" in capsys.readouterr().out
+    assert results(tmp_path) == before
+    for more in (["--flip"], ["--restart"], ["memory.every=2"]):
+        assert main([*arguments, *more]) == 0
+        assert "finished before" not in capsys.readouterr().out
+
+
+def test_views_and_models_make_an_ensemble(data: Path, tmp_path: Path) -> None:
+    """Two models that are the same one, with equal weights or not, answer as one of them does."""
+    views = ["--sequence", "clip0", "--flip", "--scales", "1.0", "1.3"]
+    pair = ["--checkpoint", str(BUNDLED_CHECKPOINT)] * 2
+    assert main(options(data, tmp_path / "plain", "--sequence", "clip0")) == 0
+    assert main(options(data, tmp_path / "one", *views)) == 0
+    assert main(options(data, tmp_path / "two", *views, *pair, "--weights", "3", "1")) == 0
+    assert main(options(data, tmp_path / "fused", *views, "--feedback", "fused")) == 0
+    plain, one, two, fused = (results(tmp_path / name) for name in ("plain", "one", "two", "fused"))
+    assert one == two
+    assert (
+        len({json.dumps({key: value.hex() for key, value in run.items()}) for run in (plain, one, fused)})
+        == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--weights", "1", "2"], "--weights: 2 of them for 1 models"),
+        (["--scales", "1.0", "1.0"], "--scales 1.0 1.0: give different numbers"),
+        (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
+        (["--flip", "--weights", "0"], "weights above 0"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert main(options(data, tmp_path, *more)) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_speed_report_tells_the_model_from_reading_and_writing(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options(data, tmp_path, "--sequence", "clip4", "--sequence", "clip5", "--fps-report")) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["timed_frames"] == 7  # of 8 + 9 frames without the first 10
+    assert 0 < scores["fps_total"] <= scores["fps"]
+    assert "with reading and writing" in capsys.readouterr().out
+    assert main(options(data, tmp_path / "short", "--sequence", "clip0", "--fps-report")) == 0
+    assert "no frame was timed" in capsys.readouterr().out
+
+
+SCORED = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_goes_from_tracking_to_scores(name: str, tmp_path: Path) -> None:
+    getattr(miniatures, f"make_{name}")(tmp_path / "root")
+    where = ["--dataset", name, "--root", str(tmp_path / "root"), "--split", SCORED.get(name, "val")]
+    assert main([*where, "--output", str(tmp_path / "out"), *TINY]) == 0
+    again = tmp_path / "again.json"
+    assert score([*where, "--results", str(tmp_path / "out"), "--output", str(again)]) == 0
+    ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "out" / "scores.json", again))
+    assert ours["J"] == theirs["J"] > 20  # the drawn objects hardly move; a broken run has next to nothing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.archive is not None])
+def test_every_server_gets_an_archive_that_passes_the_check(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    getattr(miniatures, f"make_{name}")(tmp_path / "root")
+    split = "test-dev" if name == "davis2017" else next(iter(DATASETS[name].server))
+    where = ["--dataset", name, "--root", str(tmp_path / "root"), "--split", split]
+    assert main([*where, "--output", str(tmp_path / "out"), *TINY]) == 0
+    archive = str(tmp_path / "out.zip")
+    assert submit([*where, "--results", str(tmp_path / "out"), "--output", archive]) == 0
+    assert submit([*where, "--check", archive]) == 0
+    assert "all as wanted" in capsys.readouterr().out

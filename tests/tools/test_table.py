@@ -1,0 +1,183 @@
+"""The tables of the papers: their files, and the program that runs them, whose commands are played."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from configs.load import load_config
+from dataloaders.benchmarks.datasets import DATASETS, default_root
+from engine.paper_tables import load_table, missing
+from tests.shared import SHARED
+from tools import eval as evaluation
+from tools import table as tool
+from utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = sorted((ROOT / "scripts" / "tables").glob("*.yaml"))
+FACTS = SHARED / "specs" / "published_results.md"
+
+SMALL = """
+title: Two models and their vote
+columns: {J&F: J&F, J: J}
+sources: {paper: the paper}
+benchmarks:
+  here: {dataset: folder, root: DATA, options: [--new-objects]}
+  hidden: {dataset: mose, root: DATA}
+models:
+  A: {checkpoints: [a.safetensors], configs: [aott]}
+  B: {checkpoints: [FILE, FILE], weights: [2, 1], options: [--scales, 1.0, 1.3]}
+  AB: {vote: [B, B], weights: [3, 1]}
+get: the shop
+rows:
+  - {model: A, benchmark: here, paper: [80.0, null]}
+  - {model: B, benchmark: here, paper: [81.0, 79.5]}
+  - {model: AB, benchmark: here, paper: [82.0, 80.5]}
+  - {model: B, benchmark: hidden, paper: [50.0, 49.0]}
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A table whose model A is missing."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "b.safetensors").write_bytes(b"")
+    path = tmp_path / "small.yaml"
+    path.write_text(
+        SMALL.replace("DATA", str(tmp_path / "data")).replace("FILE", str(tmp_path / "b.safetensors"))
+    )
+    return path
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would run, each of which leaves scores."""
+    calls: list[list[str]] = []
+
+    def run(line: list[str], **_: object) -> SimpleNamespace:
+        calls.append([Path(line[1]).name, *line[2:]])
+        output = Path(line[line.index("--output") + 1])
+        scores = output if output.suffix == ".json" else output / "scores.json"
+        if output.suffix != ".zip":
+            scores.parent.mkdir(parents=True, exist_ok=True)
+            scores.write_text(json.dumps({"J&F": 70.25, "J": None, "fps": 5.0}))
+        return SimpleNamespace(returncode=1 if "broken" in line else 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return calls
+
+
+def test_ours_stands_beside_the_published_and_what_is_missing_is_told(small, played, tmp_path, capsys):
+    assert tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"]) == 0
+    text = capsys.readouterr().out
+    lines = [re.sub(" +", " ", line) for line in text.splitlines()]
+    assert "| A | here | missing | 80.0 / - |" in lines
+    assert "| B | here | 70.2 / - | 81.0 / 79.5 |" in lines
+    assert "| AB | here | 70.2 / - | 82.0 / 80.5 |" in lines
+    assert f"| B | hidden | server: {tmp_path}/out/small/B_hidden.zip | 50.0 / 49.0 |" in lines
+    assert "- pretrain_models/a.safetensors: the shop" in lines
+    assert (tmp_path / "out" / "small.md").read_text() == text
+
+
+def test_every_command_runs_once(small, played, tmp_path):
+    tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
+    assert [call[0] for call in played] == ["eval.py", "ensemble.py", "score.py", "eval.py", "submit.py"]
+    first, vote, *_ = played
+    assert first[first.index("--scales") :][:3] == ["--scales", "1.0", "1.3"]
+    assert first.count("--checkpoint") == 2
+    assert first[first.index("--weights") :][:3] == ["--weights", "2", "1"]
+    assert first[first.index("--device") + 1] == "cuda"
+    assert "--new-objects" in first
+    assert vote[1] == vote[2] == str(tmp_path / "out" / "small" / "B_here")
+    assert vote[-3:] == ["--weights", "3", "1"]
+
+
+def test_a_command_that_fails_fails_its_row_and_the_rest_goes_on(small, played, tmp_path, capsys):
+    small.write_text(small.read_text().replace("--new-objects", "broken"))
+    assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 1
+    text = capsys.readouterr().out
+    assert "failed: exit status 1" in text
+    assert "server: " in text
+
+
+def test_a_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_path, capsys):
+    assert tool.main([str(small), "--output", str(tmp_path / "out"), "--smoke"]) == 0
+    text = capsys.readouterr().out
+    assert "missing" not in text
+    assert "smoke test" in text
+    assert [call[0] for call in played] == ["eval.py", "eval.py", "ensemble.py", "score.py"]
+    assert all(str(ROOT / "datasets" / "sample") in call for call in played if call[0] != "ensemble.py")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("columns:", "colums:", "unknown key colums"),
+        ("{model: A,", "{model: C,", "'C'"),
+        ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
+        ("dataset: folder", "dataset: holder", "unknown data set holder"),
+        ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
+        ("title:", "  title:", "not a table"),
+    ],
+)
+def test_a_table_with_a_mistake_is_refused(small, tmp_path, capsys, old, new, message):
+    small.write_text(small.read_text().replace(old, new, 1))
+    assert tool.main([str(small), "--output", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_every_command_of_every_table_can_be_given(path):
+    table = load_table(path)
+    for row in table.rows:
+        model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
+        for config in model.configs:
+            load_config(config)
+        options = [*tool.where(benchmark), *benchmark.options, *tool.of_model(model), *model.options]
+        evaluation.parse([*options, "--output", "results"])
+        for line in missing(table, row):
+            assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
+    script = path.with_suffix(".sh").read_text()
+    assert f'run.sh" {path.stem} ' in script
+
+
+@pytest.mark.skipif(not FACTS.is_file(), reason="the published results (../shared/specs) are not here")
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_every_published_figure_stands_together_with_its_row(path):
+    """All figures of a row are on one line of the collected results, or in one paragraph of text."""
+    text = FACTS.read_text()
+    places = [line for line in text.splitlines() if line.startswith("|")]
+    places += [part for part in text.split("\n\n") if not part.startswith("|")]
+    found = [set(re.findall(r"\d+(?:\.\d+)?", place)) for place in places]
+    for row in load_table(path).rows:
+        for source, values in row.published.items():
+            wanted = {f"{value:g}" for value in values if value is not None}
+            wanted = {value if "." in value else f"{value}.0" for value in wanted}
+            known = [{number if "." in number else f"{number}.0" for number in place} for place in found]
+            assert any(wanted <= place for place in known), (row.model, row.benchmark, source, values)
+
+
+@pytest.mark.slow
+def test_a_real_table_runs_from_end_to_end_on_the_bundled_clip(tmp_path, capfd):
+    path = ROOT / "scripts" / "tables" / "aot_davis2016.yaml"
+    assert tool.main([str(path), "--smoke", "--output", str(tmp_path)]) == 0
+    captured = capfd.readouterr()
+    assert captured.err.count("$ python tools/eval.py") == 1
+    assert re.search(r"\| AOT-T +\| val +\| \d+\.\d / \d+\.\d / \d+\.\d / \d+\.\d +\| 86\.8", captured.out)
+
+
+def test_data_sets_lie_in_the_projects_own_folder(monkeypatch):
+    for name, dataset in DATASETS.items():
+        monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
+        if dataset.place is not None:
+            assert default_root(name) == ROOT / "datasets" / dataset.place
+
+
+def test_a_missing_table_is_refused(tmp_path):
+    with pytest.raises(InputError, match="not a table"):
+        load_table(tmp_path / "none.yaml")

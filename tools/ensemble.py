@@ -1,0 +1,65 @@
+"""Make one set of results of several by weighted voting in every pixel; needs no model.
+
+python tools/ensemble.py results/a results/b results/c --weights 2 1 1 --output results/voted
+
+Of ids with equal weight behind them the one in the folder listed first wins. Results of one model for several views,
+or of several models, are better averaged before the decision, which needs them at hand: see tools/eval.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from engine.voting import sequences_of, vote_sequence, whole_weights
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import require_writable
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Vote; returns 0, or 1 if a sequence could not be voted on."""
+    args = parse(argv)
+    weights = whole_weights(args.weights or [], len(args.results))
+    if args.output.resolve() in [folder.resolve() for folder in args.results]:
+        raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
+    names = sorted({name for folder in args.results for name in sequences_of(folder)})
+    require_writable(args.output)
+    frames, failures = 0, {}
+    for name in tqdm(names, unit="sequence"):
+        try:
+            frames += vote_sequence(name, args.results, weights, args.output)
+        except InputError as error:
+            failures[name] = str(error)
+    print(f"{frames} frames of {len(names) - len(failures)} sequences in {args.output}")
+    for name, message in failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="ensemble.py", description="Make one set of results of several by weighted voting.")
+    parser.add_argument(
+        "results",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="folders with <sequence>/<frame>.png, the best first",
+    )
+    parser.add_argument("--weights", nargs="+", metavar="W", help="one for each folder (default: all equal)")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the voted results"
+    )
+    args = parser.parse_args(argv)
+    if len(args.results) < 2:
+        parser.error("give at least two folders of results")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main(None))

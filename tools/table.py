@@ -1,0 +1,149 @@
+"""Run a table of a paper as far as data and models are at hand, and put our figures beside the published ones.
+
+python tools/table.py scripts/tables/aot_davis2017.yaml --device cuda
+python tools/table.py scripts/tables/aot_davis2017.yaml --smoke     (the bundled model on the bundled clip)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from engine.paper_tables import (
+    ROOT,
+    Benchmark,
+    Model,
+    PaperTable,
+    Row,
+    figures,
+    format_table,
+    load_table,
+    missing,
+)
+from utils.cli import Parser, command
+from utils.errors import RunStopped
+from utils.files import atomic_path, require_writable
+
+SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=("--max-long-edge", "64"))
+SMOKE_NOTE = "smoke test: ours is the bundled model on the bundled clip, nothing to compare"
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run and print a table; returns 0, or 1 if a command failed."""
+    args = parse(argv)
+    table = load_table(args.table)
+    output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
+    runner = Runner(smoke(table) if args.smoke else table, output, args.device, args.ranks)
+    ours, lacking = [], dict[str, None]()
+    for row in runner.table.rows:
+        gaps = missing(runner.table, row)
+        lacking |= dict.fromkeys(gaps)
+        ours.append("missing" if gaps else runner.run(row))
+    text = format_table(runner.table, ours)
+    if lacking:
+        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
+    print(text)
+    with atomic_path(output.with_suffix(".md")) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return 1 if runner.failed else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="table.py", description="Run a table of a paper and compare.")
+    parser.add_argument("table", type=Path, help="a file of scripts/tables/")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--ranks", type=int, default=1, help="processes that share the videos (default 1)")
+    parser.add_argument("--smoke", action="store_true", help="all of it, with the bundled model and clip")
+    parser.add_argument("--output", type=Path, default=Path("results/tables"), help="default: results/tables")
+    return parser.parse_args(argv)
+
+
+def smoke(table: PaperTable) -> PaperTable:
+    """The same table with the bundled model on the bundled clip in every row."""
+    models = {
+        name: replace(model, checkpoints=("aott_mini.safetensors",) * len(model.checkpoints), configs=())
+        for name, model in table.models.items()
+    }
+    return replace(table, models=models, benchmarks=dict.fromkeys(table.benchmarks, SMOKE), note=SMOKE_NOTE)
+
+
+@dataclass
+class Runner:
+    """Runs the commands of a table, each once."""
+
+    table: PaperTable
+    output: Path
+    device: str
+    ranks: int
+    failed: bool = False
+    done: dict[tuple[str, ...], Path] = field(default_factory=dict)
+    """results by the command that made them"""
+
+    def run(self, row: Row) -> str:
+        """Our figures for a row, or why there are none."""
+        benchmark = self.table.benchmarks[row.benchmark]
+        try:
+            results = self.results(row.model, row.benchmark)
+            if benchmark.server is not None:
+                archive = results.with_suffix(".zip")
+                self.call("submit.py", *where(benchmark), "--results", str(results), "--output", str(archive))
+                return f"server: {archive}"
+        except subprocess.CalledProcessError as error:
+            self.failed = True
+            return f"failed: exit status {error.returncode}"
+        scores = json.loads((results / "scores.json").read_text(encoding="utf-8"))
+        return figures([scores.get(key) for key in self.table.columns.values()])
+
+    def results(self, name: str, benchmark_name: str) -> Path:
+        """Folder of the results of a model on a benchmark, made unless they are there."""
+        model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
+        output = self.output / re.sub(r"[^A-Za-z0-9.]+", "_", f"{name}_{benchmark_name}").strip("_")
+        if model.vote:
+            parts = [str(self.results(member, benchmark_name)) for member in model.vote]
+            weights = ["--weights", *model.weights] if model.weights else []
+            self.call("ensemble.py", *parts, "--output", str(output), *weights)
+            if benchmark.server is None:
+                scores = str(output / "scores.json")
+                self.call("score.py", *where(benchmark), "--results", str(output), "--output", scores)
+            return output
+        arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
+        if arguments not in self.done:
+            more = ("--device", self.device, "--fps-report", "--output", str(output))
+            self.call("eval.py", *arguments, *more, ranks=self.ranks)
+            self.done[arguments] = output
+        return self.done[arguments]
+
+    def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
+        """Run a tool, telling its command."""
+        start = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)] if ranks > 1 else []
+        line = [sys.executable, *start, str(ROOT / "tools" / tool), *arguments]
+        print(f"$ {' '.join(['python', *start, f'tools/{tool}', *arguments])}", file=sys.stderr, flush=True)
+        status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
+        if status < 0 or status == 130:
+            raise RunStopped(f"{tool} was interrupted; the same command goes on from there")
+        if status:
+            raise subprocess.CalledProcessError(status, line)
+
+
+def where(benchmark: Benchmark) -> tuple[str, ...]:
+    """The options that name a benchmark."""
+    root = ("--root", benchmark.root) if benchmark.root else ()
+    return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
+
+
+def of_model(model: Model) -> tuple[str, ...]:
+    """The options that name a model's checkpoints."""
+    files = (option for file in model.files for option in ("--checkpoint", str(file)))
+    presets = (option for name in model.configs for option in ("--config", name))
+    return (*files, *presets, *(("--weights", *model.weights) if model.weights else ()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(None))
