@@ -1,21 +1,20 @@
-"""Frames from a video file or a folder of pictures, and video files from frames."""
+"""Frames from a video file or a folder of pictures."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
 from fractions import Fraction
+from itertools import islice, pairwise
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from dataloaders.images import read_image
+from dataloaders.video_writer import VideoWriter as VideoWriter
 from utils.errors import InputError
-from utils.files import atomic_path
 
 if TYPE_CHECKING:
     import av
@@ -28,6 +27,9 @@ FOLDER_RATE = Fraction(24)
 
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single pictures, which it would take for videos."""
+
+PEEK = 200
+"""Packets that are looked at to tell whether the frame rate varies."""
 
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
@@ -46,6 +48,13 @@ class FrameSource(Protocol):
     """frames per second"""
     length: int | None
     """number of frames, or None where only reading all of them would tell"""
+    variable: bool
+    """whether frames come at times that are no multiples of 1 / rate"""
+    live: bool
+    """whether frames come as they happen, and are gone if nobody takes them"""
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame to one that was read already."""
 
     def stem(self, index: int) -> str:
         """File name without suffix for what belongs to a frame."""
@@ -75,6 +84,8 @@ def open_frames(path: Path | str, *, rate: Fraction = FOLDER_RATE) -> FrameSourc
 class FolderFrames:
     """A folder of pictures as a `FrameSource`; results are named like the pictures."""
 
+    variable = live = False
+
     def __init__(self, folder: Path, rate: Fraction = FOLDER_RATE) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
         self.paths = sorted(names, key=_natural)
@@ -89,6 +100,10 @@ class FolderFrames:
         self.rate = Fraction(rate)
         self.length: int | None = len(self.paths)
 
+    def time(self, index: int) -> Fraction:
+        """As the rate says."""
+        return index / self.rate
+
     def stem(self, index: int) -> str:
         """The stem of the picture at this place."""
         return self.paths[index].stem
@@ -96,24 +111,32 @@ class FolderFrames:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the pictures in order; raises `InputError` for one that is broken or of another size."""
         for path in self.paths:
-            yield _of_size(read_image(path), self.size, str(path))
+            yield of_size(read_image(path), self.size, str(path))
 
 
 class VideoFrames:
     """A video file as a `FrameSource`, decoded as it is read and turned the way players show it."""
+
+    live = False
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.stem
         with _open_video(path) as container:
             stream = container.streams.video[0]
-            # Some files (one frame, raw streams) state no rate; any serves then, 25 is FFmpeg's own guess.
-            self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+            self.rate = rate_of(stream)
             self.length: int | None = stream.frames or None
             first = next(_decode(path, container), None)
         if first is None:
             raise InputError(f"{path}: {NO_FRAMES}")
-        self.size: tuple[int, int] = (first.shape[0], first.shape[1])
+        with _open_video(path) as container:
+            self.variable = is_variable(container, self.rate)
+        self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
+        self._times = Times(self.rate, self.variable)
+
+    def time(self, index: int) -> Fraction:
+        """As the file says where its rate varies, else as the rate says."""
+        return self._times[index]
 
     def stem(self, index: int) -> str:
         """The frame's number, five digits at least."""
@@ -121,94 +144,58 @@ class VideoFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames; raises `InputError` for one that does not decode or has another size."""
+        self._times.clear()
         with _open_video(self.path) as container:
-            for index, picture in enumerate(_decode(self.path, container)):
-                yield _of_size(picture, self.size, f"{self.path}, frame {index}")
+            for index, (picture, time) in enumerate(_decode(self.path, container)):
+                self._times.add(time)
+                yield of_size(picture, self.size, f"{self.path}, frame {index}")
 
 
-class VideoWriter:
-    """Write frames to an H.264 MP4 file of exactly their rate and size; a context manager.
+class Times:
+    """Seconds from the first frame of frames that were read, for files whose rate varies; others need no list."""
 
-    H.264 with 4:2:0 chroma holds even sizes only, so an odd width or height is written with 4:4:4 chroma.
-    Without libx264 the file is MPEG-4 Part 2. The file takes its name when the block ends without an error;
-    a block that writes no frame makes no file.
+    def __init__(self, rate: Fraction, variable: bool) -> None:
+        self._rate, self._variable = rate, variable
+        self._seconds: list[Fraction] = []
 
-    Args:
-        path: the file, ending in .mp4.
-        rate: frames per second.
-        size: (height, width) of every frame.
+    def __getitem__(self, index: int) -> Fraction:
+        return self._seconds[index] - self._seconds[0] if self._variable else index / self._rate
+
+    def add(self, seconds: Fraction | None) -> None:
+        """Note the next frame's time by the clock of its source; None where it has none."""
+        if self._variable:
+            behind = self._seconds[-1] + 1 / self._rate if self._seconds else Fraction(0)
+            self._seconds.append(behind if seconds is None else seconds)
+
+    def clear(self) -> None:
+        """Start again."""
+        self._seconds = []
+
+
+def rate_of(stream: Any) -> Fraction:
+    """Frames per second of a video stream.
+
+    Some files (one frame, raw streams) state no rate; any serves then, 25 is FFmpeg's own guess.
     """
-
-    def __init__(self, path: Path, *, rate: Fraction, size: tuple[int, int]) -> None:
-        self.path = path
-        self.rate = Fraction(rate)
-        self.size = size
-        self.frames = 0
-        self._stack = ExitStack()
-        self._container: Any = None
-        self._stream: Any = None
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
-            self._stack.__exit__(kind, error, trace)
-            return
-        with self._stack:
-            if self._stream is not None:
-                self._container.mux(self._stream.encode(None))
-
-    def write(self, frame: np.ndarray) -> None:
-        """Append one frame, H×W×3 uint8 RGB.
-
-        Raises:
-            ValueError: it has another size than the file.
-        """
-        import av
-
-        if frame.shape != (*self.size, 3):
-            raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
-        if self._stream is None:
-            self._start()
-        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-        picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
-        picture.pts = self.frames
-        picture.time_base = self._stream.codec_context.time_base
-        self._container.mux(self._stream.encode(picture))
-        self.frames += 1
-
-    def _start(self) -> None:
-        import av
-
-        temporary = self._stack.enter_context(atomic_path(self.path))
-        self._container = self._stack.enter_context(av.open(str(temporary), "w", format="mp4"))
-        self._stream = _add_stream(self._container, self.rate, self.size)
+    return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
-def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best encoder that this PyAV has, set for good quality."""
-    import av
+def is_variable(container: av.container.InputContainer, rate: Fraction) -> bool:
+    """Whether the first frames come at uneven times, or at another rate than the file states; reads on."""
+    stream = container.streams.video[0]
+    if stream.time_base is None:
+        return False
+    packets = islice(container.demux(stream), PEEK)
+    times = sorted(packet.pts * stream.time_base for packet in packets if packet.pts is not None)
+    slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
+    # the last ones may lack neighbours that are stored behind them
+    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
+    return any(abs(step - 1 / rate) > slack for step in steps)
 
-    height, width = size
-    if "libx264" in av.codecs_available:
-        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "fast"})
-        stream.pix_fmt = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
-    else:
-        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
-        rate = 1 / (1 / rate).limit_denominator(65535)
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.pix_fmt = "yuv420p"
-        stream.bit_rate = max(200_000, round(height * width * rate / 4))
-    stream.height, stream.width = height, width
-    stream.codec_context.time_base = 1 / rate
-    # Untagged colours are guessed by players from the height; 1 is BT.709 in each of the three lists.
-    stream.codec_context.colorspace = 1
-    stream.codec_context.color_primaries = 1
-    stream.codec_context.color_trc = 1
-    return stream
+
+def seconds_of(frame: av.VideoFrame) -> Fraction | None:
+    """The frame's time by the clock of its source."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
 def _open_video(path: Path) -> av.container.InputContainer:
@@ -232,8 +219,10 @@ def _open_video(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _decode(path: Path, container: av.container.InputContainer) -> Iterator[np.ndarray]:
-    """Yield the frames as shown, H×W×3 uint8 RGB; raises `InputError` at one that is damaged."""
+def _decode(
+    path: Path, container: av.container.InputContainer
+) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+    """Yield the frames as shown, H×W×3 uint8 RGB, and their seconds; raises `InputError` at one that is damaged."""
     import av
 
     index = 0
@@ -243,7 +232,7 @@ def _decode(path: Path, container: av.container.InputContainer) -> Iterator[np.n
                 raise InputError(
                     f"{path}: frame {index} is damaged; repair the file or cut it before that frame"
                 )
-            yield _upright(frame)
+            yield upright(frame), seconds_of(frame)
             index += 1
     except (av.FFmpegError, OSError) as error:
         message = (
@@ -252,7 +241,7 @@ def _decode(path: Path, container: av.container.InputContainer) -> Iterator[np.n
         raise InputError(message) from error
 
 
-def _upright(frame: av.VideoFrame) -> np.ndarray:
+def upright(frame: av.VideoFrame) -> np.ndarray:
     """The picture as its display matrix shows it: quarter turns and mirrorings of the decoded picture."""
     picture = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
@@ -265,7 +254,7 @@ def _upright(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+def of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     """The picture, if it has the first frame's size."""
     height, width, _ = picture.shape
     if (height, width) != size:

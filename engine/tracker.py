@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,9 @@ from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
 from engine.advance import advance, one_hot, refer
 from engine.groups import fuse, group_masks
 from engine.memory import MemoryBank
+from engine.objects import drop_forgotten, without_forgotten
 from engine.policies import build_policy
+from engine.tracker_state import restore, state_of
 from networks.checkpoints import load_checkpoint
 from networks.vos_model import Features, VOSModel
 from utils.devices import pick_device
@@ -31,6 +34,8 @@ UNUSED = -1e10
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
+Choice = Callable[[Tensor], Tensor]
+"""From logits (1+n)×H×W to the places H×W int64 that are remembered for them."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Prediction:
     """What the tracker says about one frame."""
 
     ids: tuple[int, ...]
-    """all objects tracked so far, in the order they were given"""
+    """all objects tracked so far, in the order they were given, without forgotten ones"""
     logits: Tensor
     """(1+n)×H×W, background and then the objects in the order of ``ids``"""
     places: Tensor
@@ -78,6 +83,11 @@ class Tracker:
         self.device = pick_device(str(device))
         self.model = model.to(self.device).eval()
         self.config = config
+        self.choose: Choice | None = None
+        """what is remembered of a frame's logits, for trackers that decide together; None: the most likely, by
+        `max`, which is many times faster on CPUs than argmax"""
+        self.one_group_at_a_time = False
+        """groups that come on one frame run one after another, which takes less memory; set it after a reset"""
         self.reset()
 
     @classmethod
@@ -96,7 +106,7 @@ class Tracker:
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""
         self._length = length
-        self._ids: list[int] = []
+        self._ids: list[int] = []  # of the places from 1 on; 0 for an object that was forgotten
         # Groups of objects whose memories began on the same frame share a bank and are one batch.
         self._banks: list[MemoryBank] = []
         self._groups: list[range] = []
@@ -105,8 +115,13 @@ class Tracker:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far, in the order they were given."""
-        return tuple(self._ids)
+        """Objects tracked so far, in the order they were given, without forgotten ones."""
+        return tuple(number for number in self._ids if number)
+
+    @property
+    def groups(self) -> int:
+        """How many groups of `max_objects` these objects fill."""
+        return self._groups[-1].stop if self._groups else 0
 
     @torch.inference_mode()
     def step(
@@ -116,8 +131,7 @@ class Tracker:
 
         Args:
             frame: H×W×3 uint8 RGB.
-            mask: H×W object ids of any size and order (or bool, for one object), 0 for "nothing said here". The
-                first holds the objects to track; later ones new objects, or new masks for known ones.
+            mask: H×W object ids (bool: object 1), 0 for "nothing said here"; later ones bring new objects or masks.
             size: (height, width) of the prediction; the frame's own when not given.
 
         Returns:
@@ -143,11 +157,42 @@ class Tracker:
 
         def feedback(logits: list[Tensor]) -> list[Tensor]:
             full = self._full_size(logits, size)
-            outputs.extend((full, full.max(0).indices))  # many times faster on CPUs than argmax
+            outputs.extend((full, self.choose(full) if self.choose else full.max(0).indices))
             return self._masks(outputs[1])
 
         advance(self.model, self._banks, features, feedback)
+        if 0 in self._ids:
+            return Prediction(self.ids, *without_forgotten(self._ids, *outputs))
         return Prediction(tuple(self._ids), *outputs)
+
+    def forget(self, number: int) -> None:
+        """Track an object no longer: from the next frame on it has no pixel, and its id may be given anew.
+
+        Frames in memory still show it, so its identity goes to no other object; once all objects of a bank are
+        forgotten, the bank goes with its memory, and its identities are free.
+
+        Raises:
+            InputError: no such object is tracked.
+        """
+        if number not in self.ids:
+            raise InputError(f"forget: object {number} is not tracked; give one of {list(self.ids)}")
+        self._ids[self._ids.index(number)] = 0
+        drop_forgotten(self._ids, self._banks, self._groups, self.model.config.max_objects)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a tracker of the same model needs to go on with this video, as `torch.save` takes it.
+
+        Tensors are views of this tracker's memory, which its next step may overwrite: save before it.
+        """
+        return state_of(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with the video of the tracker that gave this state (`torch.load` with ``weights_only`` reads it).
+
+        Raises:
+            InputError: the state is of a tracker with other settings.
+        """
+        restore(self, state)
 
     def _begin(self, frame: np.ndarray) -> None:
         """Check the first frame and fix the sizes of this video."""
@@ -174,6 +219,9 @@ class Tracker:
             joined = joined[:, : len(self._ids) + 1]
         else:
             joined[-1, len(self._ids) - identities * (len(joined) - 1) + 1 :] = UNUSED
+        for place, number in enumerate(self._ids):
+            if not number:
+                joined[place // identities, place % identities + 1] = UNUSED
         align = self.model.config.align_corners
         joined = F.interpolate(joined.float(), size, mode="bilinear", align_corners=align)
         return joined[0] if len(joined) == 1 else fuse(joined)[: len(self._ids) + 1]
@@ -196,38 +244,55 @@ class Tracker:
         if not np.issubdtype(mask.dtype, np.integer) or mask.min() < 0:
             raise InputError(f"mask: expected object ids of 0 and above, got {mask.dtype} from {mask.min()}")
         first = not self._ids
-        old = None if first else self._full_size(self._peek(features), size).max(0).indices
-        given = self._slots(mask)
+        old = None if first else self._expect(features, size)
+        given = self.places_of(mask)
         if old is not None:
-            given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
-            corrected = torch.isin(old, given[given > 0].unique())
-            given = torch.where(given > 0, given, torch.where(corrected, 0, old))
+            given = overrule(old, given)
         self._open_groups()
         for bank, masks in zip(self._banks, self._masks(given), strict=True):
             refer(self.model, bank, features, masks)
         final = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
         certain = one_hot(final, len(self._ids) + 1)
-        return Prediction(tuple(self._ids), torch.where(certain > 0, 0.0, UNUSED), final)
+        logits = torch.where(certain > 0, 0.0, UNUSED)
+        return Prediction(self.ids, *without_forgotten(self._ids, logits, final))
 
-    def _peek(self, features: Features) -> list[Tensor]:
-        """Each bank's logits on a frame, without remembering it."""
-        return advance(self.model, self._banks, features, lambda logits: None)
+    def _expect(self, features: Features, size: Size) -> Tensor:
+        """Places H×W of the known objects on a frame, without remembering it."""
+        logits = self._full_size(advance(self.model, self._banks, features, lambda logits: None), size)
+        return self.choose(logits) if self.choose else logits.max(0).indices
 
-    def _slots(self, mask: np.ndarray) -> Tensor:
-        """Labels 0 to n of a mask of object ids; ids not seen before join the end, in ascending order."""
+    def places_of(self, mask: np.ndarray) -> Tensor:
+        """Places 0 to n of a mask of object ids; ids not seen before join the end, in ascending order."""
         present, inverse = np.unique(mask, return_inverse=True)
         self._ids += [int(number) for number in present if number and int(number) not in self._ids]
-        places = {number: place for place, number in enumerate(self._ids, start=1)}
+        places = {**{number: place for place, number in enumerate(self._ids, start=1)}, 0: 0}
         table = np.array([places.get(int(number), 0) for number in present])
         return torch.from_numpy(table[inverse.reshape(mask.shape)]).to(self.device)
 
     def _open_groups(self) -> None:
         """Make a bank for groups that have none yet."""
-        have = self._groups[-1].stop if self._groups else 0
+        have = self.groups
         need = -(-len(self._ids) // self.model.config.max_objects)
         if need > have:
             memory = self.config.memory
-            policy = build_policy(memory, length=self._length)
-            bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
-            self._banks.append(bank)
-            self._groups.append(range(have, need))
+            step = 1 if self.one_group_at_a_time else need - have
+            for start in range(have, need, step):
+                policy = build_policy(memory, length=self._length)
+                bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
+                self._banks.append(bank)
+                self._groups.append(range(start, start + step))
+
+
+def overrule(places: Tensor, given: Tensor) -> Tensor:
+    """What holds where a mask is given on a frame of its own prediction: H×W places of the objects each.
+
+    The mask rules where it is not 0, and an object that it has is nowhere else.
+
+    Args:
+        places: predicted.
+        given: of any size.
+    """
+    size = (places.shape[0], places.shape[1])
+    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+    corrected = torch.isin(places, given[given > 0].unique())
+    return torch.where(given > 0, given, torch.where(corrected, 0, places))

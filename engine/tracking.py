@@ -1,35 +1,64 @@
-"""Track objects through a video: frames stream in, masks and an overlay video stream out."""
+"""Track objects through a video: frames stream in, masks and other results stream out."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from dataloaders.video import FrameSource, VideoWriter
+from dataloaders.video import FrameSource
+from engine.directions import Answered, both_directions
+from engine.outputs import OUTPUTS, Output, Tracked, open_outputs
+from engine.pipeline import ReadAhead, WriteBehind
 from utils.errors import InputError
 from utils.files import require_writable
-from utils.masks import write_mask
-from utils.overlay import overlay as draw_overlay
-
-MASKS = "masks"
-"""Folder of the masks, in the output folder."""
-
-OVERLAY = "overlay.mp4"
-"""Name of the overlay video, in the output folder."""
+from utils.signals import stop_flag
 
 
 class Steps(Protocol):
     """What tracking needs of a tracker."""
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
-        """Take a frame (H×W×3 uint8 RGB) and perhaps its mask; return what has ``labels``, H×W ids."""
+        """Take a frame (H×W×3 uint8 RGB) and perhaps its mask; return what has ``labels``, H×W ids.
+
+        Labels are empty before the first mask.
+        """
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """How `track` goes about it."""
+
+    write: tuple[str, ...] = ("masks", "overlay")
+    """what to write: names of `OUTPUTS`"""
+    both_directions: bool = False
+    """track from every annotated frame forward and backward, and merge what meets in between"""
+    realtime: bool = False
+    """skip frames that there is no time for"""
+    timeout: float = 30.0
+    """seconds without a frame after which the source counts as stalled"""
+    progress: bool = True
+    """show a bar where stderr is a terminal"""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.write if name not in OUTPUTS]
+        if unknown or not self.write:
+            raise InputError(f"--write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
+        if self.timeout <= 0:
+            raise InputError(f"--timeout {self.timeout:g}: give a number of seconds above 0")
+        if self.realtime and self.both_directions:
+            raise InputError(
+                "--realtime: cannot go with --both-directions, which needs later frames; give one"
+            )
+
+
+DEFAULTS = TrackOptions()
 
 
 @dataclass(frozen=True)
@@ -37,15 +66,27 @@ class TrackReport:
     """What a run of `track` did."""
 
     frames: int
-    """frames whose mask is written"""
+    """frames whose results are written"""
     seconds: float
     """time spent in the tracker, without reading and writing"""
-    masks: Path
-    """folder of the masks"""
-    overlay: Path | None
-    """the overlay video; None where none was asked for"""
+    written: dict[str, Path] = field(default_factory=dict)
+    """complete results by their name in `OUTPUTS`; on an early end they hold the frames until then"""
+    dropped: int = 0
+    """frames that there was no time for"""
+    interrupted: bool = False
+    """whether Ctrl-C or SIGTERM ended it"""
     error: str | None = None
     """the sentence that says why it ended early or what was left out; None if all went well"""
+
+    @property
+    def masks(self) -> Path | None:
+        """Folder of the masks; None where none were asked for."""
+        return self.written.get("masks")
+
+    @property
+    def overlay(self) -> Path | None:
+        """The overlay video; None where there is none."""
+        return self.written.get("overlay")
 
     @property
     def frames_per_second(self) -> float:
@@ -58,56 +99,94 @@ def track(
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
-    *,
-    overlay: bool = True,
-    progress: bool = True,
+    options: TrackOptions = DEFAULTS,
 ) -> TrackReport:
-    """Run the tracker over a video and write what it finds, one frame at a time.
+    """Run the tracker over a video and write what it finds, while the next frames are read.
 
-    Every frame gives a PNG in ``output/masks``, named by ``source.stem``, and a frame of the overlay video.
-    One that cannot be read ends the run: what was done is kept, and the report's ``error`` names the frame.
+    Whatever ends it early (a frame that cannot be read, a source that stalls, a full disk, Ctrl-C), what was done
+    is kept and complete, and the report's ``error`` says why.
 
     Args:
-        tracker: has ``step``; it returns empty labels before the first mask.
+        tracker: for both directions it also needs ``reset``.
         source: the frames.
         masks: H×W object ids by frame index; one at a later frame adds objects.
         output: folder; made if it is missing.
-        overlay: also write the overlay video; ``progress``: show a bar where stderr is a terminal.
 
     Raises:
         InputError: the output folder cannot be written, or not even the first frame can be done.
+        Exception: any other error of the tracker, after what was done was completed.
     """
-    folder, video = require_writable(output / MASKS), output / OVERLAY if overlay else None
-    done, seconds, problem = 0, 0.0, None
-    bar = tqdm(total=source.length, unit="frame", disable=None if progress else True)
-    with bar, _writer(video, source) as writer:
-        try:
-            for frame, labels, spent in _follow(tracker, source, masks):
-                write_mask(folder / f"{source.stem(done)}.png", labels)
-                if writer is not None:
-                    writer.write(draw_overlay(frame, labels))
-                done, seconds = done + 1, seconds + spent
-                bar.update()
-        except InputError as error:
-            if done == 0:
-                raise
-            problem = str(error)  # and the block ends without an error, which finishes the video
-    return TrackReport(done, seconds, folder, video, problem or _unused(source, masks, done))
+    outputs = open_outputs(options.write, require_writable(output), source)
+    timed = Timed(tracker)
+    with stop_flag() as stop:
+        ahead = ReadAhead(source, stop, options.timeout, realtime=options.realtime, keep=masks.keys())
+        sink = WriteBehind(list(outputs.values()), source)
+        with closing(_results(timed, ahead, masks, options, output)) as results:
+            done, problem = _write_all(results, sink, source, options.progress)
+    if problem is not None and (sink.frames == 0 or not isinstance(problem, InputError)):
+        raise problem
+    unused = None if stop.is_set() else _unused(source, masks, sink.last + 1)
+    return TrackReport(
+        frames=sink.frames,
+        seconds=timed.seconds,
+        written={name: own.path for name, own in outputs.items() if own in done and own.path.exists()},
+        dropped=ahead.dropped,
+        interrupted=stop.is_set(),
+        error=str(problem) if problem else unused,
+    )
 
 
-def _writer(video: Path | None, source: FrameSource) -> AbstractContextManager[VideoWriter | None]:
-    """The writer of the overlay video, or none."""
-    return nullcontext() if video is None else VideoWriter(video, rate=source.rate, size=source.size)
+class Timed:
+    """A tracker with a clock that runs while it works."""
 
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+        self.seconds = 0.0
 
-def _follow(
-    tracker: Steps, source: FrameSource, masks: Mapping[int, np.ndarray]
-) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Yield every frame, the tracker's labels for it (H×W ids), and the seconds that the tracker took."""
-    for index, frame in enumerate(source):
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
+        """Step the tracker, and wait for the labels, which its device may still be busy with."""
         start = time.perf_counter()
-        labels = np.asarray(tracker.step(frame, masks.get(index)).labels)
-        yield frame, labels, time.perf_counter() - start
+        prediction = self._tracker.step(frame, mask)
+        np.asarray(prediction.labels)
+        self.seconds += time.perf_counter() - start
+        return prediction
+
+    def reset(self, length: int | None = None) -> None:
+        """Reset the tracker."""
+        self._tracker.reset(length)
+
+
+def _results(
+    tracker: Timed, frames: ReadAhead, masks: Mapping[int, np.ndarray], options: TrackOptions, folder: Path
+) -> Generator[Answered, None, None]:
+    """Yield number, picture and prediction of every frame, in order."""
+    with closing(iter(frames)) as numbered:
+        if options.both_directions:
+            yield from both_directions(tracker, numbered, masks, folder, frames.stop)
+            return
+        for index, frame in numbered:
+            yield index, frame, tracker.step(frame, masks.get(index))
+
+
+def _write_all(
+    results: Iterable[Answered], sink: WriteBehind, source: FrameSource, progress: bool
+) -> tuple[list[Output], BaseException | None]:
+    """Give all results to be written, as long as they can be; return complete outputs and what went wrong."""
+    problem: BaseException | None = None
+    try:
+        try:
+            with tqdm(total=source.length, unit="frame", disable=None if progress else True) as bar:
+                for index, frame, prediction in results:
+                    if not sink.put(Tracked(index, frame, prediction, source.time(index))):
+                        break
+                    bar.update()
+        except Exception as error:
+            problem = error
+        done = sink.finish()
+    except KeyboardInterrupt:  # the second one
+        sink.drop()
+        raise
+    return done, problem or sink.error
 
 
 def _unused(source: FrameSource, masks: Mapping[int, np.ndarray], frames: int) -> str | None:

@@ -20,9 +20,9 @@ from configs.options import add_config_options
 from configs.schema import Config
 from dataloaders.preprocess import network_size
 from dataloaders.video import open_frames
-from engine.costs import Part, model_costs
-from engine.inspection import identity_similarity, inspect_attention
-from engine.inspection_pictures import draw_attention, draw_similarity, shown_frames
+from engine.inspection.attention import identity_similarity, inspect_attention
+from engine.inspection.costs import Part, model_costs
+from engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from networks.checkpoints import load_checkpoint, read_settings
 from networks.vos_model import VOSModel

@@ -10,15 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from configs.load import to_yaml
-from configs.options import add_config_options
-from dataloaders.video import FrameSource, open_frames
+from configs.options import (
+    add_config_options,
+    add_memory_options,
+    memory_overrides,
+    require_bounded,
+)
+from configs.schema import Config
+from dataloaders.streams import open_source
+from dataloaders.video import FrameSource
+from engine.budget import frame_bytes
+from engine.outputs import OUTPUTS
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from engine.tracking import MASKS, OVERLAY, track
+from engine.tracking import TrackOptions, track
 from networks.checkpoints import read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError
 from utils.files import require_writable
 from utils.masks import read_mask
+
+BOUNDED = "restricted"
+"""Memory policy in place of the one that keeps all frames: the same on short videos, with bounded room on long ones."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 MOST_OBJECTS = 1000
 """A file with more ids than this is a picture that was given by mistake."""
@@ -27,7 +42,12 @@ MOST_OBJECTS = 1000
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser(prog="track", description="Track the objects of one or more masks through a video.")
-    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file, or a folder of frames")
+    parser.add_argument(
+        "video",
+        nargs="?",
+        metavar="VIDEO",
+        help="a video file, a folder of frames, rtsp:// or http://, a camera (/dev/video0), or - for standard input",
+    )
     parser.add_argument(
         "--mask",
         action="append",
@@ -41,7 +61,9 @@ def parse(argv: list[str] | None) -> Namespace:
         "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, metavar="FILE", help="weights (%(default)s)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
-    parser.add_argument("--no-overlay", action="store_true", help="write masks only, no overlay video")
+    add_tracking_options(parser)
+    default = f"the preset's, but {BOUNDED} in place of every_nth, as videos may be long"
+    add_memory_options(parser, default, budget=True)
     add_config_options(parser)
     args = parser.parse_intermixed_args(argv)
     if args.print_config:
@@ -52,8 +74,50 @@ def parse(argv: list[str] | None) -> Namespace:
     missing = [name for name, value in given.items() if not value]
     if missing:
         parser.error(f"{', '.join(missing)} must be given")
-    args.video = Path(args.video)
+    args.options = track_options(args)
     return args
+
+
+def add_tracking_options(parser: Parser) -> None:
+    """Add what is written, in which directions, and how to deal with streams."""
+    parser.add_argument(
+        "--write",
+        default="masks,overlay",
+        metavar="LIST",
+        help=f"what to write, of {','.join(OUTPUTS)}: palette PNGs, one folder of PNGs per object, COCO run lengths "
+        "with confidence, PNGs with alpha, ProRes 4444 and VP9 with alpha, the video with masks drawn in (%(default)s)",
+    )
+    parser.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
+    parser.add_argument(
+        "--both-directions",
+        action="store_true",
+        help="track from every --mask forward and backward and merge; masks show all objects of their frame",
+    )
+    parser.add_argument(
+        "--realtime", action="store_true", help="skip frames that there is no time for, rather than lag"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="end when no frame came for so long (%(default)g)",
+    )
+
+
+def track_options(args: Namespace) -> TrackOptions:
+    """The options of `track`.
+
+    Raises:
+        InputError: as `TrackOptions`.
+    """
+    write = [name.strip() for name in args.write.split(",") if name.strip()]
+    return TrackOptions(
+        write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
+        both_directions=args.both_directions,
+        realtime=args.realtime,
+        timeout=args.timeout,
+    )
 
 
 def mask_files(values: list[str]) -> dict[int, Path]:
@@ -107,32 +171,81 @@ def check_output(output: Path, video: Path) -> None:
     Raises:
         InputError: the folder cannot be written, or holds the video under a name that a result would take.
     """
-    if video.resolve() in ((output / MASKS).resolve(), (output / OVERLAY).resolve()):
+    if video.resolve() in [(output / name).resolve() for name, _ in OUTPUTS.values()]:
         raise InputError(f"--output {output}: the results would overwrite {video}; choose another folder")
     require_writable(output)
+
+
+def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
+    """The settings with long-term memory bounded, and the overrides that make them so of those in the checkpoint.
+
+    A preset that remembers ever more frames is given a policy that keeps the most telling of them (RMem), unless
+    the command line names one.
+
+    Raises:
+        InputError: as `read_settings`, or an option that the policy does not read.
+    """
+    overrides = [*args.overrides, *memory_overrides(args)]
+    settings = read_settings(args.checkpoint, config=args.config, overrides=overrides)
+    if settings.memory.policy == "every_nth" and not any(o.startswith("memory.policy=") for o in overrides):
+        overrides.append(f"memory.policy={BOUNDED}")
+        settings = read_settings(args.checkpoint, config=args.config, overrides=overrides)
+    for option in ("memory_frames", "memory_budget"):
+        if getattr(args, option) is not None:
+            require_bounded(settings, f"--{option.replace('_', '-')}")
+    return settings, overrides
+
+
+def fit_budget(budget: int, settings: Config, source: FrameSource, masks: dict[int, np.ndarray]) -> list[str]:
+    """Overrides for as many frames as fit into ``budget`` bytes; no more than the video can give.
+
+    Raises:
+        InputError: not even the reference frame and one more fit.
+    """
+    objects = len(np.unique(np.concatenate([np.unique(mask[mask > 0]) for mask in masks.values()])))
+    each, memory = frame_bytes(settings, source.size, objects), settings.memory
+    frames = budget // each
+    if frames < 2:
+        raise InputError(
+            f"--memory-budget: {budget / 1e6:.1f} MB is too little, a frame of this video with {objects} objects "
+            f"takes {each / 1e6:.1f} MB; give at least {2 * each / 1e6:.1f}MB"
+        )
+    if source.length is not None:
+        frames = min(frames, max(2, 1 + len(masks) + source.length // memory.every))
+    overrides = [f"memory.frames={frames}"]
+    if memory.insertions is not None:
+        overrides.append(f"memory.insertions={max(memory.insertions, frames)}")
+    return overrides
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
     args = parse(argv)
+    settings, overrides = memory_settings(args)
     if args.print_config:
-        settings = read_settings(args.checkpoint, config=args.config, overrides=args.overrides)
         print(to_yaml(settings), end="")
         return 0
     # whatever is wrong with the input or the output shows before the slow part
-    source = open_frames(args.video)
+    source = open_source(args.video, timeout=args.timeout)
     masks = load_masks(mask_files(args.mask), source)
-    check_output(args.output, args.video)
+    check_output(args.output, Path(args.video))
+    if args.memory_budget is not None:
+        overrides += fit_budget(args.memory_budget, settings, source, masks)
     tracker = Tracker.from_checkpoint(
-        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
+        args.checkpoint, config=args.config, overrides=overrides, device=args.device
     )
-    report = track(tracker, source, masks, args.output, overlay=not args.no_overlay)
-    results = report.masks if report.overlay is None else f"{report.masks} and {report.overlay}"
-    print(f"{report.frames} frames at {report.frames_per_second:.1f} frames per second: {results}")
+    tracker.reset(source.length)
+    report = track(tracker, source, masks, args.output, args.options)
+    results = " and ".join(map(str, report.written.values())) or "nothing complete"
+    skipped = f", {report.dropped} skipped" if args.realtime else ""
+    print(f"{report.frames} frames at {report.frames_per_second:.1f} frames per second{skipped}: {results}")
     if report.error is not None:
         print(f"error: {report.error}", file=sys.stderr)
         return 1
+    if report.interrupted:
+        print(f"interrupted: the results hold the first {report.frames} frames", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 

@@ -10,8 +10,8 @@ import sys
 
 from configs.load import load_config, to_yaml
 from configs.options import add_config_options
-from engine.rehearsal import rehearse
-from engine.trainer import Trained, train
+from engine.training.rehearsal import rehearse
+from engine.training.trainer import Trained, train
 from utils.cli import Parser, command
 from utils.distributed import open_world
 

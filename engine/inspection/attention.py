@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch.nn.functional as F
 
-from engine.attention_weights import BlockInputs, attention_weights, recorded_inputs, token_shares
+from engine.inspection.weights import BlockInputs, attention_weights, recorded_inputs, token_shares
 from engine.tracker import Tracker
 from networks.vos_model import VOSModel
 from utils.errors import InputError

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from engine.inspection import AttentionReport, BlockWeights
+from engine.inspection.attention import AttentionReport, BlockWeights
 from utils.files import atomic_path
 
 if TYPE_CHECKING:

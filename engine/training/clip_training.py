@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from configs.schema import MemoryConfig
 from engine.advance import advance, one_hot, refer
-from engine.losses import IGNORE, frame_loss
 from engine.memory import MemoryBank
 from engine.policies import build_policy
+from engine.training.losses import IGNORE, frame_loss
 from networks.vos_model import Features, VOSModel
 
 

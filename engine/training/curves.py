@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.curve_panels import (
+from engine.training.curve_panels import (
     BLUE,
     GREEN,
     GREY,
@@ -20,7 +20,7 @@ from engine.curve_panels import (
     draw_panel,
     draw_phases,
 )  # fmt: skip
-from engine.log_lines import Line, has_place, phase_starts, read_lines
+from engine.training.log_lines import Line, has_place, phase_starts, read_lines
 from utils.errors import InputError
 from utils.files import atomic_path
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from tqdm import tqdm
 
-from engine.clip_training import ClipBatch
-from engine.curves import draw_curves
-from engine.log_lines import append_line, phase_starts, read_lines, undo
-from engine.pictures import clip_picture, save_picture
+from engine.training.clip_training import ClipBatch
+from engine.training.curves import draw_curves
+from engine.training.log_lines import append_line, phase_starts, read_lines, undo
+from engine.training.pictures import clip_picture, save_picture
 from utils.errors import InputError
 
 if TYPE_CHECKING:

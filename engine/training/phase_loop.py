@@ -15,11 +15,11 @@ from torch import nn
 from configs.schema import Config
 from dataloaders.training.labelled import LabelledVideo
 from dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
-from engine.clip_training import ClipLearner
-from engine.journal import Journal, StepMeasures
-from engine.run_state import Run, save_state, saved_states
-from engine.training_step import NotFinite, StepResult, train_step
-from engine.validation import validate
+from engine.training.clip_training import ClipLearner
+from engine.training.journal import Journal, StepMeasures
+from engine.training.run_state import Run, save_state, saved_states
+from engine.training.training_step import NotFinite, StepResult, train_step
+from engine.training.validation import validate
 from networks.checkpoints import save_checkpoint
 from utils.distributed import World
 from utils.errors import InputError, RunStopped

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
-from engine.clip_training import ClipBatch
+from engine.training.clip_training import ClipBatch
 from utils.files import atomic_path
 from utils.overlay import overlay, strip
 

@@ -13,13 +13,13 @@ import torch
 from configs.published import resolve_training
 from configs.schema import Config
 from dataloaders.training.mixture import Mixture, clip_loader, describe
-from engine.build import build_model
-from engine.clip_training import ClipLearner
-from engine.phase_loop import Awaited, wrap
-from engine.run_state import Run
-from engine.trainer import begin_phase, open_phases
-from engine.training_step import train_step
-from engine.validation import validation_videos
+from engine.training.build import build_model
+from engine.training.clip_training import ClipLearner
+from engine.training.phase_loop import Awaited, wrap
+from engine.training.run_state import Run
+from engine.training.trainer import begin_phase, open_phases
+from engine.training.training_step import train_step
+from engine.training.validation import validation_videos
 from networks.vos_model import VOSModel
 from utils.distributed import World
 from utils.files import require_writable
@@ -48,7 +48,7 @@ def rehearse(config: Config, world: World) -> str:
     """Build all of a run, try two steps of each phase and write the report on what the whole would take.
 
     Raises:
-        InputError: whatever `engine.trainer.train` would raise before its first step.
+        InputError: whatever `engine.training.trainer.train` would raise before its first step.
     """
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))

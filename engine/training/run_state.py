@@ -14,8 +14,8 @@ import torch
 from configs.load import to_yaml
 from configs.schema import Config
 from configs.training import PhaseConfig
-from engine.build import architecture
-from engine.ema import EMA
+from engine.training.build import architecture
+from engine.training.ema import EMA
 from networks.vos_model import VOSModel
 from utils.distributed import World
 from utils.errors import InputError

@@ -14,13 +14,13 @@ from configs.published import resolve_training
 from configs.schema import Config
 from configs.training import PhaseConfig
 from dataloaders.training.mixture import Mixture, open_mixture
-from engine.build import build_model
-from engine.ema import EMA
-from engine.journal import open_journal
-from engine.phase_loop import Job, measure, run_steps, save
-from engine.run_state import Run, load_state, restore, saved_states
-from engine.schedule import parameter_groups
-from engine.validation import validation_videos
+from engine.training.build import build_model
+from engine.training.ema import EMA
+from engine.training.journal import open_journal
+from engine.training.phase_loop import Job, measure, run_steps, save
+from engine.training.run_state import Run, load_state, restore, saved_states
+from engine.training.schedule import parameter_groups
+from engine.training.validation import validation_videos
 from networks.checkpoints import save_checkpoint
 from networks.vos_model import VOSModel
 from utils.distributed import World

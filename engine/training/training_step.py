@@ -15,10 +15,10 @@ from torchvision.transforms.v2.functional import normalize
 from configs.schema import Config
 from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
 from dataloaders.training.mixture import ClipTensors
-from engine.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
-from engine.losses import hardest_count
-from engine.run_state import Run
-from engine.schedule import learning_rate, reference_loss_weight
+from engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
+from engine.training.losses import hardest_count
+from engine.training.run_state import Run
+from engine.training.schedule import learning_rate, reference_loss_weight
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """what each precision computes in, besides float32"""

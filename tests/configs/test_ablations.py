@@ -17,7 +17,7 @@ from networks.checkpoints import load_checkpoint
 from networks.vos_model import VOSModel
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
-from tests.engine.tiny_recipes import draw_sets, log_lines, phase, run
+from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
 from utils.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "ablations"

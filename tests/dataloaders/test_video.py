@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -73,6 +74,68 @@ def test_a_mirrored_video_comes_mirrored(tmp_path):
     path = write(tmp_path / "selfie.mp4", frames)
     set_display_matrix(path, MIRROR)
     assert np.abs(next(iter(open_frames(path))).astype(int) - frames[0][:, ::-1]).mean() < 4
+
+
+UNEVEN = [Fraction(at, 100) for at in (0, 4, 8, 30, 34, 50, 54, 90)]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_uneven_times_are_read_and_written_as_they_are(tmp_path, suffix):
+    frames = smooth(48, 64, 8)
+    path = tmp_path / f"phone.{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for frame, time in zip(frames, UNEVEN, strict=True):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.pts, picture.time_base = int(time * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    source = open_frames(path)
+    assert source.variable
+    with VideoWriter(tmp_path / "out.mp4", rate=source.rate, size=(48, 64), variable=True) as writer:
+        for index, frame in enumerate(source):
+            writer.write(frame, source.time(index))
+    written = open_frames(tmp_path / "out.mp4")
+    assert len(list(written)) == 8
+    assert [written.time(index) for index in range(8)] == UNEVEN
+    assert [source.time(index) for index in range(8)] == UNEVEN
+
+
+def test_even_times_follow_from_the_rate(tmp_path):
+    rate = Fraction(30000, 1001)
+    source = open_frames(write(tmp_path / "clip.mp4", smooth(48, 64, 12), rate))
+    assert not source.variable
+    assert source.time(7) == 7 / rate
+
+
+@pytest.mark.parametrize(("suffix", "decoder"), [("mov", "prores"), ("webm", "libvpx-vp9")])
+def test_a_file_with_alpha_gives_the_alpha_back(tmp_path, suffix, decoder):
+    frames = np.concatenate([smooth(47, 63), np.zeros((5, 47, 63, 1), np.uint8)], axis=-1)
+    frames[:, 10:30, 20:, 3] = 255
+    path = write(tmp_path / f"alpha.{suffix}", frames, Fraction(12))
+    with av.open(str(path)) as container:
+        codec = av.CodecContext.create(decoder, "r")
+        codec.extradata = container.streams.video[0].codec_context.extradata
+        back = [f for packet in container.demux(video=0) if packet.size for f in codec.decode(packet)]
+    assert len(back) == 5
+    # both encoders are lossy
+    assert np.abs(back[4].to_ndarray(format="rgba").astype(int) - frames[4]).mean() < 4
+    assert (back[4].to_ndarray(format="rgba")[15:25, 30:60, 3] > 250).all()
+
+
+def test_a_full_disk_is_an_error_of_one_sentence_and_leaves_no_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
+    writer.write(smooth(48, 64)[0])
+    real, writer._container = writer._container, SimpleNamespace(mux=full)
+    with pytest.raises(InputError, match=r"a\.mp4: cannot be written \(No space left"), writer:
+        writer.write(smooth(48, 64)[0])
+    real.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_libx264_a_video_is_still_written(tmp_path, monkeypatch):

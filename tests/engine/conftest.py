@@ -6,7 +6,7 @@ import pytest
 
 from engine.tracker import Tracker
 from tests.engine.small_model import build
-from tests.engine.tiny_recipes import draw_sets, tiny_recipe
+from tests.engine.training.tiny_recipes import draw_sets, tiny_recipe
 
 
 @pytest.fixture(scope="module")

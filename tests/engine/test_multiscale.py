@@ -8,10 +8,10 @@ import torch
 from torch.nn.functional import interpolate
 
 from configs.load import from_tree, load_config, to_yaml
-from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.memory import MemoryBank
 from engine.policies import build_policy
 from engine.tracker import Tracker
+from engine.training.clip_training import ClipBatch, Lesson, clip_losses
 from networks.checkpoints import load_checkpoint, save_checkpoint
 from networks.vos_model import VOSModel
 from tests.engine.small_model import clip, run, stripes

@@ -10,7 +10,6 @@ from configs.load import from_tree, load_config
 from configs.schema import MemoryConfig
 from engine.advance import advance, refer
 from engine.budget import frame_bytes
-from engine.clip_training import ClipBatch, Lesson, clip_losses
 from engine.groups import group_masks
 from engine.memory import MemoryBank
 from engine.policies import (
@@ -23,6 +22,7 @@ from engine.policies import (
     redundancy,
 )
 from engine.tracker import Tracker
+from engine.training.clip_training import ClipBatch, Lesson, clip_losses
 from networks.block import BlockMemory, KeyValue
 from networks.relevance import Look
 from networks.vos_model import Features, VOSModel

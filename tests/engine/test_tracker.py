@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.clip_training import ClipBatch, Lesson, clip_losses
-from engine.memory import MemoryBank, build_policy
+from engine.memory import MemoryBank
+from engine.policies import build_policy
 from engine.tracker import Prediction, Tracker
+from engine.training.clip_training import ClipBatch, Lesson, clip_losses
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 from utils.errors import InputError
 

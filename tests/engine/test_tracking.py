@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataloaders.video import VideoWriter, open_frames
-from engine.tracking import track
+from engine.tracking import TrackOptions, track
 from utils.errors import InputError
 from utils.masks import read_mask, write_mask
 
@@ -76,8 +76,9 @@ def test_results_of_a_video_file_are_named_by_number_and_keep_its_rate(tmp_path)
 
 
 def test_without_overlay_there_are_only_masks(tmp_path):
+    options = TrackOptions(write=("masks",))
     report = track(
-        Repeater(), open_frames(folder(tmp_path / "in")), {0: square(1)}, tmp_path / "out", overlay=False
+        Repeater(), open_frames(folder(tmp_path / "in")), {0: square(1)}, tmp_path / "out", options
     )
     assert report.overlay is None
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["masks"]

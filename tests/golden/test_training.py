@@ -14,9 +14,9 @@ import torch
 from configs.load import load_config, preset_names
 from dataloaders.preprocess import network_size
 from dataloaders.training.clips import Clip, merge, reflect, relabel
-from engine.ema import EMA
-from engine.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
-from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
+from engine.training.ema import EMA
+from engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
+from engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from networks.encoders import freeze_stages
 from networks.official import official_name
 from networks.vos_model import VOSModel

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine.clip_training import ClipBatch, Lesson, clip_losses
-from engine.losses import hardest_count
 from engine.memory import MemoryBank
 from engine.policies import EveryNthFrame
-from engine.schedule import learning_rate, parameter_groups, reference_loss_weight
+from engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from engine.training.losses import hardest_count
+from engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from networks.encoders import freeze_stages
 from networks.official import official_name
 from tests.shared import fill_module, golden, golden_model, needs_golden

@@ -1,11 +1,18 @@
 """The track command: its checks and its results, with a tracker that repeats the last mask."""
 
+import os
+import signal
+import threading
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from dataloaders.video import open_frames
+from engine.tracker import Prediction
 from utils.masks import read_mask, write_mask
 
 cli = pytest.importorskip("tools.track", reason="the tracker is not here yet")
@@ -22,6 +29,9 @@ class Repeater:
         cls.loads += 1
         cls.overrides = list(overrides)
         return cls()
+
+    def reset(self, length=None):
+        type(self).length = length
 
     def step(self, frame, mask=None):
         self.labels = (
@@ -154,6 +164,65 @@ def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mas
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
+def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask, tmp_path, tracker):
+    options = ["--no-overlay", "--config", "aotl"]
+    for more, overrides in (
+        ([], ["memory.policy=restricted"]),
+        (["--memory", "every_nth"], ["memory.policy=every_nth"]),
+        (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
+        (["--memory-frames", "4"], ["memory.frames=4", "memory.policy=restricted"]),
+        (
+            ["--memory", "bounded_fifo", "--memory-frames", "4"],
+            ["memory.policy=bounded_fifo", "memory.frames=4"],
+        ),
+    ):
+        assert run(video, tmp_path, mask, more=[*options, *more]) == 0
+        assert tracker.overrides == overrides
+    assert tracker.length == 4
+
+
+def test_a_model_that_keeps_the_reference_alone_stays_as_it_is(video, mask, tmp_path, tracker):
+    assert run(video, tmp_path, mask, more=["--no-overlay"]) == 0
+    assert tracker.overrides == []
+
+
+def test_a_budget_becomes_as_many_frames_as_fit(video, mask, tmp_path, tracker):
+    options = ["--no-overlay", "--config", "aotl", "memory.every=1", "--memory-budget"]
+    # 3×4 tokens of 256 keys and 256 values in three blocks
+    each = 3 * 4 * 512 * 4 * 3
+    assert run(video, tmp_path, mask, more=[*options, f"{3 * each + 5}B"]) == 0
+    assert tracker.overrides[-1] == "memory.frames=3"
+    assert run(video, tmp_path, mask, more=[*options, "2GB"]) == 0
+    assert tracker.overrides[-1] == "memory.frames=6"  # the video has no more to give
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--memory-frames", "4"], ["--memory-frames", "first_frame", "--memory", "restricted"]),
+        (["--memory-budget", "1GB"], ["--memory-budget", "first_frame"]),
+        (["--config", "aotl", "--memory-budget", "9KB"], ["--memory-budget", "too little", "0.1 MB"]),
+        (["--memory", "all"], ["memory.policy", "every_nth", "restricted", "all"]),
+        (["--memory", "restricted", "--memory-frames", "0"], ["memory.frames", "at least 1"]),
+    ],
+)
+def test_memory_options_that_make_no_sense_are_refused(
+    video, mask, tmp_path, capsys, tracker, options, words
+):
+    line = refused(capsys, tracker, run(video, tmp_path, mask, more=options))
+    assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize(
+    "options", [["--memory-budget", "2"], ["--memory-budget", "1GB", "--memory-frames", "4"]]
+)
+def test_memory_options_that_cannot_be_read_end_with_status_2(video, mask, tmp_path, capsys, options):
+    with pytest.raises(SystemExit) as stop:
+        run(video, tmp_path, mask, more=options)
+    assert stop.value.code == 2
+    assert "--memory-" in capsys.readouterr().err
+
+
 def test_print_config_needs_no_video(capsys):
     assert cli.main(["--print-config", "--config", "aotl", "memory.every=2"]) == 0
     text = capsys.readouterr().out
@@ -161,3 +230,74 @@ def test_print_config_needs_no_video(capsys):
     assert "every: 2" in text
     assert cli.main(["memory.every=3", "--print-config"]) == 0
     assert "every: 3" in capsys.readouterr().out
+
+
+class Sure(Repeater):
+    """Says of everything that it is object 1, for certain."""
+
+    def step(self, frame, mask=None):
+        labels = super().step(frame, mask).labels
+        background = torch.from_numpy((labels == 0).astype(np.float32))
+        return Prediction((1,), torch.stack([background, 1 - background]).log(), (1 - background).long())
+
+
+def test_write_chooses_what_is_written(video, mask, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "Tracker", Sure)
+    assert run(video, tmp_path, mask, more=["--write", "objects,rle,alpha,overlay", "--no-overlay"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "objects", "rle.json"]
+    assert "rle.json" in capsys.readouterr().out
+
+
+def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
+    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--write", "masks,gif"]))
+    assert "--write masks,gif: give some of masks, objects, rle" in line
+
+
+def test_both_directions_keep_the_given_masks(video, mask, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "Tracker", Sure)
+    other = save(tmp_path / "other.png", 1)
+    assert run(video, tmp_path, f"1:{mask}", f"3:{other}", more=["--both-directions"]) == 0
+    found = [read_mask(path).any() for path in sorted((tmp_path / "out" / "masks").iterdir())]
+    assert found == [True] * 4  # frame 0 is before the first mask
+
+
+def test_realtime_with_both_directions_is_refused(video, mask, tmp_path, capsys, tracker):
+    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--both-directions", "--realtime"]))
+    assert "--realtime" in line
+
+
+def test_a_pipe_is_tracked_and_the_number_of_skipped_frames_is_said(mask, tmp_path, capsys):
+    with av.open(str(tmp_path / "clip.ts"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for _ in range(4):
+            container.mux(stream.encode(av.VideoFrame(48, 32, "yuv420p")))
+        container.mux(stream.encode(None))
+    os.mkfifo(tmp_path / "pipe")
+    content = (tmp_path / "clip.ts").read_bytes()
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+    assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
+    out = capsys.readouterr().out
+    written = len(list((tmp_path / "out" / "masks").iterdir()))
+    assert f"{written} frames" in out
+    assert f"{4 - written} skipped" in out
+
+
+def test_an_interrupt_has_its_status_and_finishes_the_files(video, mask, tmp_path, monkeypatch, capsys):
+    original = Repeater.step
+
+    def step(self, frame, mask=None):
+        if frame[0, 0, 2] == 42:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, frame, mask)
+
+    monkeypatch.setattr(Repeater, "step", step)
+    assert run(video, tmp_path, mask) == 130
+    assert "hold the first 3 frames" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "masks").iterdir())) == 3
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 3
+
+
+def test_a_camera_or_address_that_does_not_answer_is_refused(mask, tmp_path, capsys, tracker):
+    line = refused(capsys, tracker, run("http://127.0.0.1:9/live", tmp_path, mask, more=["--timeout", "5"]))
+    assert "http://127.0.0.1:9/live: cannot be opened" in line

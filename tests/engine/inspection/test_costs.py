@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from configs.load import load_config
 from engine.advance import advance, refer
-from engine.costs import model_costs
+from engine.inspection.costs import model_costs
 from engine.memory import MemoryBank
 from engine.policies import FirstFrame
 from networks.attention import global_attention, local_attention

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from configs.load import from_tree
-from engine.attention_weights import attention_weights, channel_weights, recorded_inputs, token_shares
-from engine.inspection import chosen_pixels, identity_similarity, inspect_attention
-from engine.inspection_pictures import draw_attention, draw_similarity, shown_frames
+from engine.inspection.attention import chosen_pixels, identity_similarity, inspect_attention
+from engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
+from engine.inspection.weights import attention_weights, channel_weights, recorded_inputs, token_shares
 from engine.tracker import Tracker
 from networks.vos_model import VOSModel
 from tests.engine import small_model, test_multiscale

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.curve_panels import BLUE, smoothed
-from engine.curves import draw_curves
+from engine.training.curve_panels import BLUE, smoothed
+from engine.training.curves import draw_curves
 from utils.errors import InputError
 
 

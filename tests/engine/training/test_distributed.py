@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.run_state import saved_states
-from tests.engine.tiny_recipes import EXACT, steady_phase, write_recipe
+from engine.training.run_state import saved_states
+from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TRAIN = str(ROOT / "tools" / "train.py")
 
 

@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from engine import journal as journal_module
-from engine.clip_training import ClipBatch
-from engine.journal import StepMeasures, open_journal
-from engine.log_lines import append_line, read_lines
-from engine.pictures import GAP, HEIGHT, clip_picture
+from engine.training import journal as journal_module
+from engine.training.clip_training import ClipBatch
+from engine.training.journal import StepMeasures, open_journal
+from engine.training.log_lines import append_line, read_lines
+from engine.training.pictures import GAP, HEIGHT, clip_picture
 from utils.errors import InputError
 
 MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr", "gradient_norm",

@@ -7,9 +7,9 @@ import json
 import numpy as np
 from PIL import Image
 
-from engine.validation import validation_videos
+from engine.training.validation import validation_videos
 from evaluation.davis import score_labels
-from tests.engine.tiny_recipes import log_lines, phase, run, tiny_recipe
+from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 from utils.masks import write_mask
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine import phase_loop
-from engine.run_state import saved_states
-from tests.engine.tiny_recipes import log_lines, phase, run
+from engine.training import phase_loop
+from engine.training.run_state import saved_states
+from tests.engine.training.tiny_recipes import log_lines, phase, run
 from utils.errors import InputError, RunStopped
 
 EVERY = ["train.save_every=1", "train.keep=9"]
@@ -189,7 +189,7 @@ def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
 
 
 def test_an_unreadable_item_is_replaced_counted_and_listed(recipe, tmp_path):
-    from tests.engine.tiny_recipes import draw_sets
+    from tests.engine.training.tiny_recipes import draw_sets
 
     root = draw_sets(tmp_path / "broken")
     picture = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"

@@ -9,10 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from configs.published import resolve_training
-from engine import trainer
-from engine.build import build_model
+from engine.training import trainer
+from engine.training.build import build_model
 from networks.checkpoints import load_checkpoint
-from tests.engine.tiny_recipes import EXACT, log_lines, phase, run, steady_phase
+from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase
 from utils.errors import InputError
 
 BANK = "stages.0.identity_bank.weight"

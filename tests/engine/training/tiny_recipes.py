@@ -12,7 +12,7 @@ from configs.load import load_config
 from configs.schema import Config
 from dataloaders.drawing import draw_clip
 from engine.tracker import BUNDLED_CHECKPOINT
-from engine.trainer import Trained, train
+from engine.training.trainer import Trained, train
 from utils.distributed import World
 from utils.masks import write_mask
 

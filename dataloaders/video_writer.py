@@ -1,0 +1,153 @@
+"""Video files from frames: H.264 for people, ProRes and VP9 with an alpha channel for editors."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from utils.errors import InputError
+from utils.files import atomic_path
+
+if TYPE_CHECKING:
+    import av
+
+FINE = Fraction(1, 90000)
+"""Seconds that a time is rounded to in a video of variable rate; the usual tick of MPEG."""
+
+ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420p")}
+"""Encoder and pixel format of the files with an alpha channel, by suffix."""
+
+
+class VideoWriter:
+    """Write frames to a video file of exactly their rate and size; a context manager.
+
+    ``.mp4`` is H.264 (4:2:0 chroma holds even sizes only, so an odd width or height is written with 4:4:4; without
+    libx264 it is MPEG-4 Part 2). ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha, for H×W×4 frames.
+    The file takes its name when the block ends without an error; a block that writes no frame makes no file.
+
+    Args:
+        path: the file, ending in .mp4, .mov or .webm.
+        rate: frames per second.
+        size: (height, width) of every frame.
+        variable: `write` gets times that are no multiples of the frame's duration.
+    """
+
+    def __init__(self, path: Path, *, rate: Fraction, size: tuple[int, int], variable: bool = False) -> None:
+        self.path = path
+        self.rate = Fraction(rate)
+        self.size = size
+        self.variable = variable
+        self.channels = 4 if path.suffix in ALPHA else 3
+        self.frames = 0
+        self._last = -1  # tick of the newest frame
+        self._stack = ExitStack()
+        self._container: Any = None
+        self._stream: Any = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+
+    def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
+        """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
+
+        Args:
+            frame: the picture.
+            time: seconds from the first frame; right behind the frame before when not given.
+
+        Raises:
+            ValueError: it has another size than the file.
+            InputError: the file cannot be written, for example as the disk is full.
+        """
+        import av
+
+        if frame.shape != (*self.size, self.channels):
+            raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
+        try:
+            if self._stream is None:
+                self._start()
+            layout = "rgb24" if self.channels == 3 else "rgba"
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
+            picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
+            base = self._stream.codec_context.time_base
+            # No two frames may have one time, and none an earlier one.
+            tick = self._last + 1 if time is None else max(round(time / base), self._last + 1)
+            picture.pts, picture.time_base, self._last = tick, base, tick
+            self._container.mux(self._stream.encode(picture))
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"{self.path}: cannot be written ({reason}); free space or choose another folder"
+            ) from error
+        self.frames += 1
+
+    def _start(self) -> None:
+        import av
+
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._container = self._stack.enter_context(av.open(str(temporary), "w"))
+        add = _add_alpha_stream if self.channels == 4 else _add_stream
+        self._stream = add(self._container, self.rate, self.size)
+        base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
+        self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
+
+
+def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
+    """Add the best encoder that this PyAV has, set for good quality."""
+    import av
+
+    height, width = size
+    if "libx264" in av.codecs_available:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "fast"})
+        stream.pix_fmt = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
+    else:
+        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
+        rate = 1 / (1 / rate).limit_denominator(65535)
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = max(200_000, round(height * width * rate / 4))
+    return _sized(stream, size)
+
+
+def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
+    """Add the encoder with alpha that belongs to this kind of file.
+
+    Raises:
+        InputError: this PyAV lacks it.
+    """
+    import av
+
+    codec, layout = ALPHA[Path(container.name).suffix]
+    if codec not in av.codecs_available:
+        raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
+    options = (
+        {"profile": "4444"} if codec == "prores_ks" else {"crf": "24", "deadline": "good", "cpu-used": "4"}
+    )
+    stream: Any = container.add_stream(codec, rate=rate, options=options)
+    stream.pix_fmt = layout
+    if codec == "libvpx-vp9":
+        stream.bit_rate = 0  # quality alone decides
+    return _sized(stream, size)
+
+
+def _sized(stream: Any, size: tuple[int, int]) -> Any:
+    """The stream with a size and colours; untagged colours are guessed by players from the height."""
+    stream.height, stream.width = size
+    stream.codec_context.colorspace = 1  # BT.709 in each of the three lists
+    stream.codec_context.color_primaries = 1
+    stream.codec_context.color_trc = 1
+    return stream

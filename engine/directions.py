@@ -1,0 +1,209 @@
+"""Between annotated frames a video is tracked from both of them, and what they say is merged.
+
+An annotated frame is complete: what its mask does not show is not there. It is kept as given, and nothing is
+remembered beyond it, so that only the frames between two of them, and what one direction says about them, are
+kept at a time, on disk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from engine.tracker import Prediction
+from utils.errors import InputError
+
+Answered = tuple[int, np.ndarray, Any]
+"""a frame's number, its picture, and what was found on it"""
+
+Key = tuple[np.ndarray, np.ndarray]
+"""an annotated frame: picture and mask"""
+
+
+class Restarting(Protocol):
+    """What both directions need of a tracker."""
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
+        """As `Tracker.step`."""
+
+    def reset(self, length: int | None = None) -> None:
+        """As `Tracker.reset`."""
+
+
+class Spill:
+    """Arrays in a file without a name, which is gone when the program is; read in any order.
+
+    A context manager; raises `InputError` where the disk is full.
+    """
+
+    def __init__(self, folder: Path, *, compress: bool) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        self.folder, self._compress = folder, compress
+        self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
+        self._end = 0
+
+    def __enter__(self) -> Spill:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def append(self, array: np.ndarray) -> None:
+        """Store an array of uint8."""
+        content = np.ascontiguousarray(array).tobytes()
+        content = zlib.compress(content, 1) if self._compress else content
+        try:
+            self._file.seek(self._end)
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.folder}: no room for the frames between two masks ({error.strerror}); "
+                "free space, or give masks closer to each other"
+            ) from error
+        self._places.append((self._end, len(content), array.shape))
+        self._end += len(content)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        offset, size, shape = self._places[index]
+        self._file.seek(offset)
+        content = self._file.read(size)
+        content = zlib.decompress(content) if self._compress else content
+        return np.frombuffer(bytearray(content), np.uint8).reshape(shape)  # writable, as PyTorch wants it
+
+
+def both_directions(
+    tracker: Restarting,
+    frames: Iterable[tuple[int, np.ndarray]],
+    masks: Mapping[int, np.ndarray],
+    folder: Path,
+    stop: threading.Event,
+) -> Iterator[Answered]:
+    """Yield every frame with what the annotated frames before and after it say.
+
+    Args:
+        tracker: runs forward and backward in turn.
+        frames: numbers and pictures, in order. Where they break off, those after the last annotated frame are
+            tracked forward from it.
+        masks: H×W object ids by frame number, complete ones.
+        folder: has room for the frames between two masks.
+        stop: ends it within a frame when set.
+    """
+    before: Key | None = None
+    frames = iter(frames)
+    while not stop.is_set():
+        with Spill(folder, compress=False) as gap:
+            numbers: list[int] = []
+            try:
+                found = _gather(frames, masks, gap, numbers)
+            except Exception:
+                # what the source gave until then is worth tracking
+                yield from _forward(tracker, before, gap, numbers, stop)
+                raise
+            if found is None:
+                yield from _forward(tracker, before, gap, numbers, stop)
+                return
+            index, after = found
+            yield from _between(tracker, (before, after), gap, numbers, stop)
+        if not stop.is_set():
+            tracker.reset()
+            yield index, after[0], tracker.step(*after)
+        before = after
+        if index == max(masks):
+            yield from ((number, frame, tracker.step(frame)) for number, frame in frames)
+            return
+
+
+def _gather(
+    frames: Iterator[tuple[int, np.ndarray]], masks: Mapping[int, np.ndarray], gap: Spill, numbers: list[int]
+) -> tuple[int, Key] | None:
+    """Store frames up to the next annotated one, and return that; None where there is none any more."""
+    for index, frame in frames:
+        if index in masks:
+            return index, (frame, masks[index])
+        gap.append(frame)
+        numbers.append(index)
+    return None
+
+
+def _forward(
+    tracker: Restarting, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
+) -> Iterator[Answered]:
+    """Yield the frames of a gap, tracked from the annotated frame before it; empty where there is none."""
+    tracker.reset(len(gap) + 1)
+    if before is not None and numbers:
+        tracker.step(*before)
+    for place, index in enumerate(numbers):
+        if stop.is_set():
+            return
+        yield index, gap[place], tracker.step(gap[place])
+
+
+def _between(
+    tracker: Restarting,
+    keys: tuple[Key | None, Key],
+    gap: Spill,
+    numbers: list[int],
+    stop: threading.Event,
+) -> Iterator[Answered]:
+    """Yield the frames of a gap (and their ``numbers``), with what the annotated frames around it say."""
+    before, after = keys
+    if not numbers:
+        return
+    with Spill(gap.folder, compress=True) as backward:
+        tracker.reset(len(gap) + 1)
+        ids = tracker.step(*after).ids
+        for place in reversed(range(len(gap))):
+            if stop.is_set():
+                return
+            backward.append(as_bytes(tracker.step(gap[place])))
+        tracker.reset(len(gap) + 1)
+        if before is not None:
+            tracker.step(*before)
+        for place, index in enumerate(numbers):
+            if stop.is_set():
+                return
+            forward = None if before is None else tracker.step(gap[place])
+            behind = backward[len(gap) - 1 - place]
+            yield index, gap[place], merge(forward, ids, behind, (place + 1) / (len(gap) + 1))
+
+
+def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float) -> Prediction:
+    """The weighted mean of the probabilities of both directions; an object that one does not know has 0 there.
+
+    Args:
+        forward: from the annotated frame before; None where there is none, so that backward alone counts.
+        ids: objects of ``behind``.
+        behind: from the annotated frame after, (1+n)×H×W, probabilities of 0 to 255.
+        weight: of ``behind``, 0 at the annotated frame before to 1 at the one after.
+    """
+    back = torch.from_numpy(behind.astype(np.float32))
+    back = back / back.sum(0).clamp(min=1)
+    if forward is None:
+        own = torch.zeros_like(back[:1])
+        forward, weight = Prediction((), own, own[0].long()), 1.0
+    names = forward.ids + tuple(number for number in ids if number not in forward.ids)
+    known = forward.probabilities
+    total = torch.zeros(1 + len(names), *behind.shape[1:], device=known.device)
+    total[: len(known)] = (1 - weight) * known
+    rows = [0, *(1 + names.index(number) for number in ids)]
+    total[rows] += weight * back.to(known.device)
+    return Prediction(names, total.clamp(min=1e-30).log(), total.max(0).indices)
+
+
+def as_bytes(prediction: Prediction) -> np.ndarray:
+    """Probabilities (1+n)×H×W as 0 to 255, uint8."""
+    return (prediction.probabilities * 255).round().byte().cpu().numpy()

@@ -1,0 +1,1 @@
+"""Looking inside models: what they cost, where they look, how alike their identities are."""

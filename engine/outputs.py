@@ -1,0 +1,220 @@
+"""What a tracked video leaves behind: masks, one folder per object, run lengths, pictures with alpha, videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from dataloaders.video import FrameSource
+from dataloaders.video_writer import VideoWriter
+from engine.objects import LostFlags
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+from utils.masks import write_mask
+from utils.overlay import overlay
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One frame and what was found on it."""
+
+    index: int
+    """the frame's number in its source"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    prediction: Any
+    """has ``labels``; objects, run lengths and alpha ask for more of `Prediction`"""
+    time: Fraction
+    """seconds from the first frame"""
+
+
+class Output(Protocol):
+    """One kind of result, written frame by frame."""
+
+    path: Path
+    """the file or folder"""
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Take in the next frame, whose files are called ``name``; raises `InputError` if they cannot be written."""
+
+    def finish(self) -> None:
+        """Complete the file with what was written; raises `InputError` if it cannot be."""
+
+    def drop(self) -> None:
+        """Leave no half file; what is complete by itself stays."""
+
+
+class _Files:
+    """A folder in which every frame has files of its own, so that there is nothing to finish."""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        self.path = require_writable(path)
+
+    def finish(self) -> None:
+        """Nothing."""
+
+    def drop(self) -> None:
+        """Nothing."""
+
+
+class MaskFiles(_Files):
+    """``masks/<frame>.png``: the palette PNG of all objects."""
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Write one mask."""
+        write_mask(self.path / f"{name}.png", np.asarray(tracked.prediction.labels))
+
+
+class ObjectFiles(_Files):
+    """``objects/<id>/<frame>.png``: 255 where that object is; from the frame on that it is tracked."""
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Write one picture per object."""
+        for number in tracked.prediction.ids:
+            own = (tracked.prediction.labels == number).astype(np.uint8) * 255
+            _save(Image.fromarray(own), self.path / str(number) / f"{name}.png")
+
+
+class AlphaFiles(_Files):
+    """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Write one picture."""
+        _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
+
+
+class RunLengths:
+    """``rle.json``: COCO run lengths, ids, confidence and lost flags of all frames; written as they come."""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        self.path = path
+        self._flags = LostFlags()
+        self._head = {
+            "video": source.name,
+            "size": list(source.size),
+            "rate": str(source.rate),
+            "lost": {"frames": self._flags.frames, "confidence": self._flags.confidence},
+        }
+        self._stack = ExitStack()
+        self._file: IO[str] | None = None
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Append one frame."""
+        labels, confidence = tracked.prediction.labels, tracked.prediction.confidence
+        lost = self._flags.update(tracked.prediction)
+        objects = [
+            {
+                "id": int(number),
+                "segmentation": run_length(labels == number),
+                "confidence": round(confidence[number], 4),
+                "lost": lost[number],
+            }
+            for number in tracked.prediction.ids
+        ]
+        frame = {"frame": tracked.index, "name": name, "time": float(tracked.time), "objects": objects}
+        self._append(json.dumps(frame))
+
+    def _append(self, line: str) -> None:
+        if self._file is not None:
+            self._text(",\n" + line)
+            return
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
+        self._text(json.dumps(self._head)[:-1] + ', "frames": [\n' + line)
+
+    def _text(self, text: str) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(text)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
+
+    def finish(self) -> None:
+        """Close the list and give the file its name."""
+        with self._stack:
+            if self._file is not None:
+                self._text("\n]}\n")
+                self._file.flush()
+
+    def drop(self) -> None:
+        """Remove the half file."""
+        _unwind(self._stack)
+
+
+class Video:
+    """A video of the source's rate, times and size, of pictures made of each frame."""
+
+    def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
+        self.path = path
+        self._draw = draw
+        self._writer = VideoWriter(path, rate=source.rate, size=source.size, variable=source.variable)
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Append one frame."""
+        self._writer.write(self._draw(tracked), tracked.time)
+
+    def finish(self) -> None:
+        """Complete the file, which plays to the last frame written."""
+        self._writer.__exit__(None, None, None)
+
+    def drop(self) -> None:
+        """Remove the half file."""
+        error = InputError(f"{self.path}: dropped")
+        self._writer.__exit__(InputError, error, None)
+
+
+def with_overlay(tracked: Tracked) -> np.ndarray:
+    """The frame with its objects drawn over it: H×W×3 uint8."""
+    return overlay(tracked.frame, np.asarray(tracked.prediction.labels))
+
+
+def with_alpha(tracked: Tracked) -> np.ndarray:
+    """The frame and the probability that a pixel is of any object, 0 to 255: H×W×4 uint8."""
+    background = tracked.prediction.probabilities[0]
+    alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    return np.dstack([tracked.frame, alpha])
+
+
+def run_length(mask: np.ndarray) -> dict[str, Any]:
+    """COCO's compressed run lengths of an H×W bool mask, ready for JSON."""
+    from pycocotools import mask as coco
+
+    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
+    "masks": ("masks", MaskFiles),
+    "objects": ("objects", ObjectFiles),
+    "rle": ("rle.json", RunLengths),
+    "alpha": ("alpha", AlphaFiles),
+    "prores": ("alpha.mov", lambda path, source: Video(path, source, with_alpha)),
+    "vp9": ("alpha.webm", lambda path, source: Video(path, source, with_alpha)),
+    "overlay": ("overlay.mp4", lambda path, source: Video(path, source, with_overlay)),
+}
+"""What can be written: name of the file or folder, and what writes it"""
+
+
+def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> dict[str, Output]:
+    """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written."""
+    return {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    """Write a PNG; level 1 is several times faster than Pillow's usual 6, for files a little larger."""
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG", compress_level=1)
+
+
+def _unwind(stack: ExitStack) -> None:
+    """Leave the blocks of a stack as if they had failed."""
+    error = InputError("dropped")
+    stack.__exit__(InputError, error, None)

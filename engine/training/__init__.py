@@ -1,0 +1,1 @@
+"""Training: phases, steps, states, and what people look at meanwhile."""

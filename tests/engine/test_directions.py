@@ -1,0 +1,164 @@
+"""Tracking between annotated frames, with a small model and with trackers whose answers are known."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from engine.directions import Spill, as_bytes, both_directions, merge
+from engine.tracker import Prediction, Tracker
+from tests.engine.small_model import clip, run, stripes
+from utils.errors import InputError
+
+
+def answer(ids, rows):
+    """A prediction of 1×W pixels from probabilities, background first."""
+    probabilities = torch.tensor(rows)[:, None]
+    return Prediction(ids, probabilities.log(), probabilities.max(0).indices)
+
+
+def both(tracker, frames, masks, folder, stop=None):
+    return list(both_directions(tracker, enumerate(frames), masks, folder, stop or threading.Event()))
+
+
+@pytest.fixture(scope="module")
+def keyed(models, tmp_path_factory):
+    """A clip annotated on frames 2 and 6 of 9, and what both directions make of it."""
+    frames, masks = clip(9), {2: stripes([4, 9]), 6: stripes([0, 9, 7])}
+    results = both(Tracker(*models["aott"]), frames, masks, tmp_path_factory.mktemp("room"))
+    return frames, masks, results
+
+
+def test_every_frame_comes_once_in_order_with_its_picture(keyed):
+    frames, _, results = keyed
+    assert [index for index, _, _ in results] == list(range(9))
+    assert all((frame == frames[index]).all() for index, frame, _ in results)
+
+
+def test_annotated_frames_are_exactly_as_given(keyed):
+    _, masks, results = keyed
+    for index, mask in masks.items():
+        assert (results[index][2].labels == mask).all()
+
+
+def test_before_the_first_and_after_the_last_annotation_one_direction_counts(models, keyed):
+    frames, masks, results = keyed
+    backward = run(Tracker(*models["aott"]), frames[2::-1], {0: masks[2]})
+    forward = run(Tracker(*models["aott"]), frames[6:], {0: masks[6]})
+    for index in (0, 1):
+        # probabilities are kept in steps of 1/255, which may turn a pixel that is in doubt
+        assert (results[index][2].labels == backward[2 - index].labels).mean() > 0.99
+    for index in (7, 8):
+        assert torch.equal(results[index][2].logits, forward[index - 6].logits)
+
+
+def test_in_between_both_directions_count_by_their_distance(models, keyed):
+    frames, masks, results = keyed
+    forward = run(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
+    backward = run(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
+    for index, weight in ((3, 0.25), (4, 0.5), (5, 0.75)):
+        ahead, behind = forward[index - 2].probabilities, backward[6 - index].probabilities
+        assert results[index][2].ids == (4, 9, 7)
+        expected = torch.zeros(4, *ahead.shape[1:])
+        expected[:3] = (1 - weight) * ahead  # background, 4, 9
+        expected[[0, 3, 2]] += weight * behind  # background, 7, 9
+        # half a step of 1/255, and as much again from making the sum 1
+        torch.testing.assert_close(results[index][2].probabilities, expected, atol=0.01, rtol=0)
+
+
+def test_a_nearer_annotation_outweighs_a_farther_one():
+    ahead, behind = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), answer((1,), [[1.0, 0.0], [0.0, 1.0]])
+    near = merge(ahead, (1,), as_bytes(behind), 0.25)
+    far = merge(ahead, (1,), as_bytes(behind), 0.75)
+    assert near.labels.tolist() == [[1, 0]]
+    assert far.labels.tolist() == [[0, 1]]
+    assert near.probabilities[1].tolist() == [pytest.approx([0.75, 0.25])]
+
+
+def test_an_object_that_one_side_does_not_know_appears_halfway():
+    ahead, behind = answer((1,), [[1.0], [0.0]]), as_bytes(answer((8,), [[0.0], [1.0]]))
+    assert [merge(ahead, (8,), behind, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
+
+
+def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
+    frames, masks = clip(3), {0: stripes([1]), 1: stripes([1, 2]), 7: stripes([3])}
+    results = both(Tracker(*models["aott"]), frames, masks, tmp_path)
+    assert [index for index, _, _ in results] == [0, 1, 2]
+    assert (results[1][2].labels == masks[1]).all()
+    forward = run(Tracker(*models["aott"]), frames[1:], {0: masks[1]})
+    assert torch.equal(results[2][2].logits, forward[1].logits)
+
+
+def test_where_the_source_breaks_the_frames_before_it_are_tracked_forward(models, tmp_path):
+    frames = clip(4)
+
+    def broken():
+        yield from enumerate(frames[:3])
+        raise InputError("frame 3 is damaged")
+
+    found = []
+    with pytest.raises(InputError, match="frame 3"):
+        found.extend(
+            both_directions(
+                Tracker(*models["aott"]),
+                broken(),
+                {0: stripes([1]), 9: stripes([1])},
+                tmp_path,
+                threading.Event(),
+            )
+        )
+    forward = run(Tracker(*models["aott"]), frames[:3], {0: stripes([1])})
+    assert [index for index, _, _ in found] == [0, 1, 2]
+    assert torch.equal(found[2][2].logits, forward[2].logits)
+
+
+def test_a_stop_ends_it_at_once(models, tmp_path):
+    stop, steps = threading.Event(), []
+
+    class Watched(Tracker):
+        def step(self, frame, mask=None):
+            steps.append(1)
+            if len(steps) == 4:
+                stop.set()
+            return super().step(frame, mask)
+
+    both(Watched(*models["aott"]), clip(12), {0: stripes([1]), 11: stripes([1])}, tmp_path, stop)
+    assert len(steps) == 4
+
+
+def test_only_the_frames_between_two_annotations_are_kept(models, tmp_path, monkeypatch):
+    sizes = []
+    original = Spill.append
+
+    def append(self, array):
+        original(self, array)
+        sizes.append((self._compress, len(self)))
+
+    monkeypatch.setattr(Spill, "append", append)
+    masks = dict.fromkeys((0, 3, 6, 9), stripes([1, 2]))
+    both(Tracker(*models["aott"]), clip(12), masks, tmp_path)
+    assert {compress for compress, _ in sizes} == {True, False}
+    assert max(count for _, count in sizes) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spill_gives_arrays_back_in_any_order_and_names_a_full_disk(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
+    for compress in (True, False):
+        with Spill(tmp_path, compress=compress) as spill:
+            for array in arrays:
+                spill.append(array)
+            assert all((spill[index] == arrays[index]).all() for index in (1, 0))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with Spill(tmp_path, compress=False) as spill:
+        spill._file.close()
+        spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()
+        with pytest.raises(InputError, match=r"no room .*No space left"):
+            spill.append(arrays[0])

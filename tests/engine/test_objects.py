@@ -1,0 +1,127 @@
+"""Objects that go: forgotten by the user, or lost from sight."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from engine.objects import LostFlags
+from engine.tracker import Tracker
+from tests.engine.small_model import clip, run, stripes
+from utils.errors import InputError
+
+
+@pytest.mark.parametrize("name", ["aott", "few"])
+def test_a_forgotten_object_is_gone_and_the_others_keep_their_ids(models, name):
+    frames, ids = clip(5), [4, 7, 9, 300, 12][: 3 if name == "aott" else 5]
+    tracker = Tracker(*models[name])
+    before = run(tracker, frames[:3], {0: stripes(ids)})[-1]
+    assert (before.labels == 7).any()
+    tracker.forget(7)
+    left = tuple(sorted(set(ids) - {7}))
+    assert tracker.ids == left
+    for frame in frames[3:]:
+        prediction = tracker.step(frame)
+        assert prediction.ids == left
+        assert prediction.logits.shape[0] == len(left) + 1
+        assert set(np.unique(prediction.labels)) <= {0, *left}
+        assert (prediction.logits.max(0).indices == prediction.places).all()
+        assert list(prediction.confidence) == list(left)
+
+
+def test_the_pixels_of_a_forgotten_object_go_to_the_next_likely_one(models):
+    frames, mask = clip(3), stripes([1, 2, 3])
+    kept, forgot = Tracker(*models["aott"]), Tracker(*models["aott"])
+    plain = run(kept, frames, {0: mask})[2]
+    run(forgot, frames[:2], {0: mask})
+    forgot.forget(2)
+    expected = plain.logits.clone()
+    expected[2] = -torch.inf
+    found = forgot.step(frames[2])
+    # the memory of both is the same here, as the second frame was before
+    assert (found.labels == np.array([0, 1, 2, 3])[expected.max(0).indices.numpy()]).all()
+
+
+def test_a_forgotten_id_given_again_is_a_new_object(models):
+    frames, again = clip(5), np.zeros((33, 49), np.int64)
+    again[20:30, 5:15] = 2
+    tracker = Tracker(*models["aott"])
+    run(tracker, frames[:2], {0: stripes([1, 2, 3])})
+    tracker.forget(2)
+    tracker.step(frames[2])
+    prediction = tracker.step(frames[3], again)
+    assert (prediction.labels == 2).sum() == 100
+    assert tracker.ids == (1, 3, 2)
+    assert tracker.step(frames[4]).logits.shape[0] == 4
+
+
+def test_after_the_last_object_nothing_is_tracked_or_remembered(models):
+    frames = clip(5)
+    tracker = Tracker(*models["aott"])
+    run(tracker, frames[:2], {0: stripes([1, 2])})
+    for number in (1, 2):
+        tracker.forget(number)
+    assert (tracker.ids, tracker.groups, tracker._banks) == ((), 0, [])
+    assert not tracker.step(frames[2]).labels.any()
+    again = [tracker.step(frames[3], stripes([5])), tracker.step(frames[4])]
+    fresh = run(Tracker(*models["aott"]), frames[3:], {0: stripes([5])})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(again, fresh, strict=True))
+
+
+def test_a_bank_without_objects_goes_and_changes_no_label(models):
+    frames, late = clip(6), stripes([0, 0, 0, 0, 6, 7])
+    late[:20] = 0
+    trackers = [Tracker(*models["few"]) for _ in range(2)]
+    for tracker in trackers:
+        run(tracker, frames[:3], {0: stripes([1, 2, 3]), 2: late})
+        assert len(tracker._banks) == 2
+        tracker.forget(1)
+        tracker.forget(2)
+    trackers[0].forget(3)
+    assert (len(trackers[0]._banks), trackers[0].groups, trackers[0].ids) == (1, 1, (6, 7))
+    prediction = trackers[0].step(frames[3])
+    assert prediction.logits.shape[0] == 3
+    others = trackers[1].step(frames[3])
+    unclaimed = others.labels != 3  # where the one object more says nothing
+    assert (prediction.labels == others.labels)[unclaimed].mean() > 0.9
+
+
+def test_only_a_tracked_object_can_be_forgotten(tracker):
+    run(tracker, clip(1), {0: stripes([1])})
+    for number in (0, 2):
+        with pytest.raises(InputError, match=rf"object {number} is not tracked; give one of \[1\]"):
+            tracker.forget(number)
+
+
+def seen(flags, *confidences):
+    return [flags.update(SimpleNamespace(confidence={3: value}))[3] for value in confidences]
+
+
+def test_an_object_is_lost_after_so_many_frames_without_a_sure_pixel_until_it_is_back():
+    assert seen(LostFlags(3, 0.6), 0.9, 0, 0.5, 0, 0.59, 0.6, 0) == [
+        False,
+        False,
+        False,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_without_a_threshold_only_absence_counts():
+    assert seen(LostFlags(1, 0), 0.01, 0) == [False, True]
+
+
+def test_objects_are_counted_on_their_own_and_from_when_they_come():
+    flags = LostFlags(2)
+    flags.update(SimpleNamespace(confidence={1: 0.0}))
+    assert flags.update(SimpleNamespace(confidence={1: 0.0, 2: 0.0})) == {1: True, 2: False}
+
+
+def test_flags_refuse_what_makes_no_sense():
+    with pytest.raises(ValueError, match="frames from 1"):
+        LostFlags(0)

@@ -1,0 +1,247 @@
+"""Reading ahead, writing behind, and what is left when one of them fails or somebody stops the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dataloaders.video import open_frames
+from engine import outputs
+from engine.channel import Channel
+from engine.pipeline import AHEAD, BEHIND
+from engine.tracking import TrackOptions, track
+from utils.errors import InputError
+from utils.masks import read_mask
+
+MASK = np.pad(np.ones((16, 16), np.uint8), 8)
+QUIET = TrackOptions(progress=False)
+
+
+class Source:
+    """Frames of one brightness each; ``at`` runs something before a frame is given."""
+
+    name, size, rate, length, variable, live = "fake", (32, 32), Fraction(50), None, False, False
+
+    def __init__(self, count=6, at=None, live=False):
+        self.count, self.at, self.live, self.given = count, at or {}, live, 0
+
+    def stem(self, index):
+        return f"{index:05d}"
+
+    def time(self, index):
+        return index / self.rate
+
+    def __iter__(self):
+        for index in range(self.count):
+            self.at.get(index, lambda: None)()
+            self.given = index + 1
+            yield np.full((32, 32, 3), index, np.uint8)
+
+
+class Echo:
+    """Answers with the mask it was given first; ``at`` runs something on a frame of that brightness."""
+
+    def __init__(self, at=None, delay=0.0):
+        self.at, self.delay, self.seen = at or {}, delay, []
+
+    def step(self, frame, mask=None):
+        number = int(frame[0, 0, 0])
+        self.seen.append(number)
+        self.at.get(number, lambda: None)()
+        time.sleep(self.delay)
+        probabilities = SimpleNamespace(ids=(1,), labels=MASK, confidence={1: 1.0})
+        return probabilities
+
+
+def fail(error):
+    def act():
+        raise error
+
+    return act
+
+
+def written(tmp_path):
+    """Numbers of the masks, all of which can be read, and frames of the overlay."""
+    masks = sorted((tmp_path / "masks").iterdir())
+    assert all((read_mask(path) == MASK).all() for path in masks)
+    overlay = tmp_path / "overlay.mp4"
+    count = len(list(open_frames(overlay))) if overlay.exists() else 0
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left <= {"masks", "overlay.mp4", "rle.json"}, left
+    return [int(path.stem) for path in masks], count
+
+
+def test_all_frames_pass_in_order(tmp_path):
+    tracker = Echo()
+    report = track(tracker, Source(), {0: MASK}, tmp_path, QUIET)
+    assert tracker.seen == list(range(6))
+    assert written(tmp_path) == (list(range(6)), 6)
+    assert (report.frames, report.dropped, report.interrupted, report.error) == (6, 0, False, None)
+
+
+def test_reading_and_writing_keep_few_frames_waiting(tmp_path, monkeypatch):
+    source, gate, ahead = Source(40), threading.Event(), []
+    write = outputs.MaskFiles.write
+
+    def slow(self, name, tracked):
+        gate.wait(5)
+        write(self, name, tracked)
+
+    def look():
+        time.sleep(0.3)
+        ahead.append(source.given)
+        gate.set()
+
+    monkeypatch.setattr(outputs.MaskFiles, "write", slow)
+    threading.Thread(target=look).start()
+    report = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    assert report.frames == 40
+    # waiting to be tracked and to be written, and one in the hands of each of the three
+    assert ahead[0] <= AHEAD + BEHIND + 3
+
+
+def test_a_source_that_stalls_is_given_up_and_what_came_is_kept(tmp_path):
+    release = threading.Event()
+    source = Source(at={3: lambda: release.wait(20)})
+    start = time.monotonic()
+    report = track(Echo(), source, {0: MASK}, tmp_path, TrackOptions(timeout=0.3, progress=False))
+    release.set()
+    assert time.monotonic() - start < 8
+    assert report.error.startswith("fake: no frame for 0.3 seconds")
+    assert written(tmp_path) == ([0, 1, 2], 3)
+
+
+def test_a_source_that_breaks_off_keeps_what_came(tmp_path):
+    report = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
+    assert report.error == "it broke"
+    assert written(tmp_path) == ([0, 1], 2)
+
+
+def test_a_crash_of_the_tracker_keeps_what_was_done(tmp_path):
+    with pytest.raises(RuntimeError, match="out of memory"):
+        track(Echo(at={3: fail(RuntimeError("out of memory"))}), Source(), {0: MASK}, tmp_path, QUIET)
+    assert written(tmp_path) == ([0, 1, 2], 3)
+
+
+def test_a_crash_of_the_reader_keeps_what_was_done(tmp_path):
+    with pytest.raises(RuntimeError, match="a bug"):
+        track(Echo(), Source(at={3: fail(RuntimeError("a bug"))}), {0: MASK}, tmp_path, QUIET)
+    assert written(tmp_path) == ([0, 1, 2], 3)
+
+
+def test_a_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
+    write = outputs.write_mask
+
+    def full(path, labels):
+        if path.stem == "00003":
+            raise InputError(f"{path}: cannot be written (No space left on device)")
+        write(path, labels)
+
+    monkeypatch.setattr(outputs, "write_mask", full)
+    source = Source(60)
+    options = TrackOptions(write=("masks", "overlay", "rle"), progress=False)
+    report = track(Echo(), source, {0: MASK}, tmp_path, options)
+    assert "No space left" in report.error
+    assert report.frames == 3
+    assert written(tmp_path) == ([0, 1, 2], 3)
+    assert len(json.loads((tmp_path / "rle.json").read_text())["frames"]) == 3
+    assert source.given < 20  # and the rest of the video was not run for nothing
+
+
+def test_an_overlay_that_cannot_be_finished_is_left_out_and_the_masks_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        outputs.Video, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
+    )
+    report = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
+    assert report.error == "disk is full"
+    assert list(report.written) == ["masks"]
+    assert written(tmp_path) == (list(range(6)), 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_all_files(tmp_path, number):
+    tracker = Echo(at={3: lambda: os.kill(os.getpid(), number)})
+    report = track(tracker, Source(100), {0: MASK}, tmp_path, QUIET)
+    assert (report.interrupted, report.error) == (True, None)
+    assert written(tmp_path) == ([0, 1, 2, 3], 4)
+
+
+def test_a_signal_is_heeded_while_a_source_is_silent(tmp_path):
+    release = threading.Event()
+    source = Source(at={3: lambda: (time.sleep(0.2), os.kill(os.getpid(), signal.SIGINT), release.wait(20))})
+    start = time.monotonic()
+    report = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    release.set()
+    assert time.monotonic() - start < 8
+    assert report.interrupted
+    assert written(tmp_path) == ([0, 1, 2], 3)
+
+
+def test_a_second_interrupt_leaves_no_half_video(tmp_path):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        track(Echo(at={3: twice}), Source(), {0: MASK}, tmp_path, QUIET)
+    assert written(tmp_path)[1] == 0
+
+
+def test_realtime_skips_frames_but_never_an_annotated_one(tmp_path):
+    tracker, source = Echo(delay=0.1), Source(30)
+    options = TrackOptions(realtime=True, progress=False)
+    start = time.monotonic()
+    report = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
+    # 30 frames at 50 a second; without skipping it would take 3 seconds
+    assert time.monotonic() - start < 2.5
+    assert report.dropped == 30 - report.frames > 5
+    assert {0, 7, 8} <= set(tracker.seen)
+    assert tracker.seen == sorted(tracker.seen)
+    numbers, count = written(tmp_path)
+    assert numbers == tracker.seen
+    assert count == len(numbers)
+    video = open_frames(tmp_path / "overlay.mp4")
+    shown = [round(video.time(index) * 50) for index, _ in enumerate(video)]
+    assert shown[-1] == numbers[-1] - numbers[0]
+
+
+def test_realtime_and_both_directions_exclude_each_other():
+    with pytest.raises(InputError, match="--realtime"):
+        TrackOptions(realtime=True, both_directions=True)
+
+
+def test_a_channel_drops_the_oldest_that_need_not_be_kept():
+    channel = Channel(2)
+    for item in range(5):
+        channel.put_newest(item, lambda item: item == 1)
+    assert channel.dropped == 3
+    channel.end()
+    assert [channel.take() for _ in range(3)] == [1, 4, None]
+
+
+def test_a_channel_hands_an_error_on_behind_what_came_before_it():
+    channel = Channel(2)
+    channel.put("a")
+    channel.end(ValueError("b"))
+    assert channel.take() == "a"
+    with pytest.raises(ValueError, match="b"):
+        channel.take()
+
+
+def test_a_closed_channel_lets_the_other_side_go():
+    channel, answers = Channel(1), []
+    channel.put(1)
+    thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
+    thread.start()
+    channel.close()
+    thread.join(5)
+    assert answers == [False]

@@ -1,0 +1,78 @@
+"""A video that is stopped in the middle and resumed by another tracker."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.tracker import Tracker
+from tests.engine.small_model import build, clip, run, stripes
+from utils.errors import InputError
+
+LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
+
+
+@pytest.fixture(scope="module")
+def bounded():
+    """Models whose memory overflows within a few frames."""
+    settings = ["memory.frames=3", "memory.every=1", "memory.short_term_frames=2"]
+    return {
+        policy: build("aotl", "model.max_objects=3", f"memory.policy={policy}", *settings)
+        for policy in ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
+    } | {"first_frame": build("aott", "model.max_objects=3")}
+
+
+def stored(tracker, path):
+    torch.save(tracker.state_dict(), path)
+    return torch.load(path, weights_only=True)
+
+
+def resumed(model, config, state):
+    tracker = Tracker(model, config)
+    tracker.load_state_dict(state)
+    return tracker
+
+
+@pytest.mark.parametrize(
+    "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
+)
+@pytest.mark.parametrize("split", [2, 5])
+def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_path, policy, split):
+    frames = clip(9)
+    whole = run(Tracker(*bounded[policy]), frames, LATE)
+    first = Tracker(*bounded[policy])
+    run(first, frames[:split], LATE)
+    second = resumed(*bounded[policy], stored(first, tmp_path / "state.pt"))
+    assert second.ids == first.ids
+    masks = {index - split: mask for index, mask in LATE.items()}
+    rest = run(second, frames[split:], masks)
+    for expected, found in zip(whole[split:], rest, strict=True):
+        assert found.ids == expected.ids
+        assert torch.equal(found.logits, expected.logits)
+
+
+def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):
+    frames = clip(7)
+    first = Tracker(*bounded["restricted"])
+    run(first, frames[:4], LATE)
+    second = resumed(*bounded["restricted"], first.state_dict())
+    expected, found = run(first, frames[4:], {}), run(second, frames[4:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
+def test_a_state_before_the_first_mask_and_one_with_forgotten_objects_resume(bounded, tmp_path):
+    frames = clip(5)
+    first = Tracker(*bounded["every_nth"])
+    first.step(frames[0])
+    second = resumed(*bounded["every_nth"], stored(first, tmp_path / "state.pt"))
+    run(second, frames[1:3], LATE)
+    second.forget(4)
+    third = resumed(*bounded["every_nth"], stored(second, tmp_path / "state.pt"))
+    assert third.ids == (9,)
+    assert torch.equal(third.step(frames[3]).logits, second.step(frames[3]).logits)
+
+
+def test_a_state_of_other_settings_is_refused(bounded):
+    tracker = Tracker(*bounded["every_nth"])
+    with pytest.raises(InputError, match="other settings of memory"):
+        tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
