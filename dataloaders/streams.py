@@ -55,7 +55,7 @@ def open_source(address: str | Path, *, timeout: float = 30.0) -> FrameSource:
     if path.is_char_device():
         return _open(lambda av: _open_camera(av, text), text, path.name, timeout, live=True)
     if path.is_fifo():
-        return _open(lambda av: av.open(text), text, path.stem, timeout)
+        return _open(lambda av: av.open(open(path, "rb", buffering=0)), text, path.stem, timeout)
     return open_frames(path)
 
 

@@ -134,7 +134,7 @@ class MemoryBank:
         return {**numbers, "room": room, "long": used, "short": short, "policy": policy}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from where the bank was that gave this state; copies what it takes."""
+        """Go on from where the bank was that gave this state, which may go on too."""
         self.kept = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
         self._inserted, self._room = state["inserted"], state["room"]
@@ -146,7 +146,7 @@ class MemoryBank:
         ]
         self._short.clear()
         for frame in state["short"]:
-            pairs = [[KeyValue(*(x.to(device, copy=True) for x in kv)) for kv in stage] for stage in frame]
+            pairs = [[KeyValue(*(x.to(device) for x in kv)) for kv in stage] for stage in frame]
             # what is remembered of a frame in the long term has gone where it belongs already
             self._short.append([[BlockMemory(kv, kv) for kv in stage] for stage in pairs])
 

@@ -103,8 +103,7 @@ def track(
 ) -> TrackReport:
     """Run the tracker over a video and write what it finds, while the next frames are read.
 
-    Whatever ends it early (a frame that cannot be read, a source that stalls, a full disk, Ctrl-C), what was done
-    is kept and complete, and the report's ``error`` says why.
+    Whatever ends it early (a bad frame, a stall, a full disk, Ctrl-C), what was done is complete; the report says why.
 
     Args:
         tracker: for both directions it also needs ``reset``.
@@ -114,25 +113,26 @@ def track(
 
     Raises:
         InputError: the output folder cannot be written, or not even the first frame can be done.
-        Exception: any other error of the tracker, after what was done was completed.
+        Exception: a crash, after what was done was completed.
     """
     outputs = open_outputs(options.write, require_writable(output), source)
-    timed = Timed(tracker)
     with stop_flag() as stop:
+        timed = Timed(tracker)
         ahead = ReadAhead(source, stop, options.timeout, realtime=options.realtime, keep=masks.keys())
         sink = WriteBehind(list(outputs.values()), source)
         with closing(_results(timed, ahead, masks, options, output)) as results:
             done, problem = _write_all(results, sink, source, options.progress)
     if problem is not None and (sink.frames == 0 or not isinstance(problem, InputError)):
         raise problem
-    unused = None if stop.is_set() else _unused(source, masks, sink.last + 1)
+    written = {name: own.path for name, own in outputs.items() if own in done and own.path.exists()}
     return TrackReport(
-        frames=sink.frames,
-        seconds=timed.seconds,
-        written={name: own.path for name, own in outputs.items() if own in done and own.path.exists()},
+        sink.frames,
+        timed.seconds,
+        written,
         dropped=ahead.dropped,
         interrupted=stop.is_set(),
-        error=str(problem) if problem else unused,
+        error=_sentence(problem, set(outputs) - set(written))
+        or _unused(source, {} if stop.is_set() else masks, sink.last + 1),
     )
 
 
@@ -187,6 +187,14 @@ def _write_all(
         sink.drop()
         raise
     return done, problem or sink.error
+
+
+def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
+    """What went wrong, if anything did, and which results could not be completed because of it."""
+    if problem is None:
+        return None
+    left_out = ", ".join(OUTPUTS[name][0] for name in OUTPUTS if name in missing)
+    return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
 def _unused(source: FrameSource, masks: Mapping[int, np.ndarray], frames: int) -> str | None:

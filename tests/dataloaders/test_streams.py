@@ -88,11 +88,23 @@ def test_a_source_that_ends_early_gives_what_came(tmp_path, served):
 
 
 def test_damaged_pieces_are_left_out(tmp_path, served):
-    content = bytearray(write(tmp_path / "whole.ts", 30).read_bytes())
-    middle = len(content) // 188 // 2 * 188
-    content[middle : middle + 4 * 188] = bytes(4 * 188)
-    (tmp_path / "hurt.ts").write_bytes(content)
-    assert 10 < len(list(open_source(f"{served}/hurt.ts"))) < 30
+    noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
+    with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index, picture in enumerate(noise):
+            packets = stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+            for packet in packets:
+                if index == 5:
+                    broken = av.Packet(bytes(packet.size))
+                    broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
+                    broken.stream = stream
+                    packet = broken
+                container.mux(packet)
+    source = open_source(f"{served}/hurt.mkv")
+    assert len(list(source)) == 11
+    assert source.damaged == 1
+    assert source.time(5) == Fraction(1, 2)
 
 
 def test_standard_input_is_read(tmp_path):
@@ -101,7 +113,7 @@ def test_standard_input_is_read(tmp_path):
         "source = open_source('-', timeout=20)\n"
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )
-    with write(tmp_path / "clip.ts").open("rb") as stdin:
+    with write(tmp_path / "clip.mkv").open("rb") as stdin:
         out = subprocess.run(
             [sys.executable, "-c", code], stdin=stdin, cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -109,7 +121,7 @@ def test_standard_input_is_read(tmp_path):
 
 
 def test_a_named_pipe_is_read(tmp_path):
-    content = write(tmp_path / "clip.ts").read_bytes()
+    content = write(tmp_path / "clip.mkv").read_bytes()
     os.mkfifo(tmp_path / "pipe")
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert brightness(open_source(tmp_path / "pipe", timeout=20)) == GREYS

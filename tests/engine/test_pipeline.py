@@ -161,7 +161,7 @@ def test_an_overlay_that_cannot_be_finished_is_left_out_and_the_masks_stay(tmp_p
         outputs.Video, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
     )
     report = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
-    assert report.error == "disk is full"
+    assert report.error == "disk is full (not completed: overlay.mp4)"
     assert list(report.written) == ["masks"]
     assert written(tmp_path) == (list(range(6)), 0)
 
@@ -186,13 +186,19 @@ def test_a_signal_is_heeded_while_a_source_is_silent(tmp_path):
 
 
 def test_a_second_interrupt_leaves_no_half_video(tmp_path):
+    halves = []
+
     def twice():
+        time.sleep(0.2)  # the writer comes after
+        halves.extend(tmp_path.glob(".overlay*"))
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
 
+    # so many that the encoder has begun to write
     with pytest.raises(KeyboardInterrupt):
-        track(Echo(at={3: twice}), Source(), {0: MASK}, tmp_path, QUIET)
+        track(Echo(at={99: twice}), Source(200), {0: MASK}, tmp_path, QUIET)
+    assert len(halves) == 1
     assert written(tmp_path)[1] == 0
 
 

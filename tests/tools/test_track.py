@@ -267,14 +267,15 @@ def test_realtime_with_both_directions_is_refused(video, mask, tmp_path, capsys,
 
 
 def test_a_pipe_is_tracked_and_the_number_of_skipped_frames_is_said(mask, tmp_path, capsys):
-    with av.open(str(tmp_path / "clip.ts"), "w") as container:
+    with av.open(str(tmp_path / "clip.mkv"), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
         for _ in range(4):
-            container.mux(stream.encode(av.VideoFrame(48, 32, "yuv420p")))
+            grey = np.full((32, 48, 3), 90, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
         container.mux(stream.encode(None))
     os.mkfifo(tmp_path / "pipe")
-    content = (tmp_path / "clip.ts").read_bytes()
+    content = (tmp_path / "clip.mkv").read_bytes()
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
     out = capsys.readouterr().out
