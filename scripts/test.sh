@@ -15,4 +15,5 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
-.venv/bin/python -m pytest "${marks[@]}" "$@"
+# A process per core, each computing on one.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

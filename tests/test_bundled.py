@@ -10,7 +10,7 @@ import pytest
 from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.images import read_image
 from dataloaders.video import open_frames
-from engine.evaluator import RunOptions, evaluate, score
+from engine.benchmark.evaluator import RunOptions, evaluate, score
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from evaluation.measures import region_similarity
 from evaluation.tables import scores_table

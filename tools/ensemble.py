@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from engine.voting import sequences_of, vote_sequence, whole_weights
+from engine.benchmark.voting import sequences_of, vote_sequence, whole_weights
 from utils.cli import Parser, command
 from utils.errors import InputError
 from utils.files import require_writable

@@ -23,10 +23,10 @@ from configs.load import to_yaml
 from configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from dataloaders.sequences import Video
+from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate, score
+from engine.benchmark.finished import digest
+from engine.benchmark.scoring import rules_of
 from engine.ensemble import Ensemble, augmented
-from engine.evaluator import EvaluationReport, RunOptions, evaluate, score
-from engine.finished import digest
-from engine.scoring import rules_of
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from evaluation.tables import TableLayout, format_table, scores_table
 from networks.checkpoints import read_settings

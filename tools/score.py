@@ -15,8 +15,8 @@ from pathlib import Path
 
 from dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
 from dataloaders.sequences import Video
-from engine.scoring import ScoringReport, has_truth, rules_of, score_videos
-from engine.worst import write_strip
+from engine.benchmark.scoring import ScoringReport, has_truth, rules_of, score_videos
+from engine.benchmark.worst import write_strip
 from evaluation.tables import csv_text, format_table, scores_table, worst_objects
 from utils.cli import Parser, command
 from utils.errors import InputError

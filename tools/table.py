@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.paper_tables import (
+from engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
     Model,

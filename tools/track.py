@@ -20,9 +20,9 @@ from configs.schema import Config
 from dataloaders.streams import open_source
 from dataloaders.video import FrameSource
 from engine.budget import frame_bytes
-from engine.outputs import OUTPUTS
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from engine.tracking import TrackOptions, track
+from engine.video.outputs import OUTPUTS
+from engine.video.tracking import TrackOptions, track
 from networks.checkpoints import read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError

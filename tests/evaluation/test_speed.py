@@ -16,7 +16,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from dataloaders.benchmarks.datasets import open_dataset
-from engine.scoring import score_videos
+from engine.benchmark.scoring import score_videos
 from evaluation.davis import annotation_labels
 from evaluation.sequences import Plan, score_pair
 from evaluation.tables import scores_table

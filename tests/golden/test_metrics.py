@@ -12,7 +12,7 @@ import pytest
 
 from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.sequences import Video
-from engine.scoring import rules_of, score_videos
+from engine.benchmark.scoring import rules_of, score_videos
 from evaluation.rules import RULES
 from evaluation.sequences import score_sequence
 from evaluation.tables import scores_table

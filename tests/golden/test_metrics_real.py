@@ -12,7 +12,7 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from dataloaders.benchmarks.datasets import open_dataset
-from engine.scoring import score_videos
+from engine.benchmark.scoring import score_videos
 from evaluation.davis import annotation_labels
 from evaluation.tables import scores_table
 from tests.shared import GOLDEN, SHARED, needs_data, needs_golden

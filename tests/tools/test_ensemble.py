@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.voting import vote
+from engine.benchmark.voting import vote
 from tools.ensemble import main
 from utils.masks import read_mask, write_mask
 

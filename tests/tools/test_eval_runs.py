@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dataloaders.benchmarks.datasets import DATASETS
-from engine.finished import FOLDER
+from engine.benchmark.finished import FOLDER
 from engine.tracker import BUNDLED_CHECKPOINT
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from

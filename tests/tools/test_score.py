@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from engine import scoring
+from engine.benchmark import scoring
 from tests import miniatures
 from tools.score import main
 from utils.masks import read_mask, write_mask

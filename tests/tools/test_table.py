@@ -12,7 +12,7 @@ import pytest
 
 from configs.load import load_config
 from dataloaders.benchmarks.datasets import DATASETS, default_root
-from engine.paper_tables import load_table, missing
+from engine.benchmark.paper_tables import load_table, missing
 from tests.shared import SHARED
 from tools import eval as evaluation
 from tools import table as tool

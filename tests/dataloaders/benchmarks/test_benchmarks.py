@@ -10,7 +10,7 @@ import pytest
 
 from dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from dataloaders.images import read_image
-from engine.scoring import has_truth
+from engine.benchmark.scoring import has_truth
 from evaluation.rules import RULES
 from tests import miniatures
 from utils.errors import InputError

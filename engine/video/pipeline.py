@@ -10,8 +10,8 @@ from contextlib import suppress
 import numpy as np
 
 from dataloaders.video import FrameSource
-from engine.channel import Channel
-from engine.outputs import Output, Tracked
+from engine.video.channel import Channel
+from engine.video.outputs import Output, Tracked
 from utils.errors import InputError
 
 AHEAD, BEHIND = 4, 2

@@ -13,9 +13,9 @@ import numpy as np
 from tqdm import tqdm
 
 from dataloaders.video import FrameSource
-from engine.directions import Answered, both_directions
-from engine.outputs import OUTPUTS, Output, Tracked, open_outputs
-from engine.pipeline import ReadAhead, WriteBehind
+from engine.video.directions import Answered, both_directions
+from engine.video.outputs import OUTPUTS, Output, Tracked, open_outputs
+from engine.video.pipeline import ReadAhead, WriteBehind
 from utils.errors import InputError
 from utils.files import require_writable
 from utils.signals import stop_flag

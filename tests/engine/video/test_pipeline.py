@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from dataloaders.video import open_frames
-from engine import outputs
-from engine.channel import Channel
-from engine.pipeline import AHEAD, BEHIND
-from engine.tracking import TrackOptions, track
+from engine.video import outputs
+from engine.video.channel import Channel
+from engine.video.pipeline import AHEAD, BEHIND
+from engine.video.tracking import TrackOptions, track
 from utils.errors import InputError
 from utils.masks import read_mask
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.directions import Spill, as_bytes, both_directions, merge
 from engine.tracker import Prediction, Tracker
+from engine.video.directions import Spill, as_bytes, both_directions, merge
 from tests.engine.small_model import clip, run, stripes
 from utils.errors import InputError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.worst import pick_frames
+from engine.benchmark.worst import pick_frames
 from evaluation.sequences import SequenceScores
 
 

@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from dataloaders.sequences import Video
-from engine.finished import Finished, forget, load_finished, save_finished
-from engine.scoring import has_truth, score_videos
-from engine.video_run import track_video
+from engine.benchmark.finished import Finished, forget, load_finished, save_finished
+from engine.benchmark.scoring import has_truth, score_videos
+from engine.benchmark.video_run import track_video
 from evaluation.sequences import SequenceScores
 from utils.distributed import World
 from utils.errors import InputError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.evaluator import EvaluationReport, RunOptions, evaluate
-from engine.finished import FOLDER
+from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
+from engine.benchmark.finished import FOLDER
+from engine.benchmark.video_run import resize_labels
 from engine.tracker import Tracker
-from engine.video_run import resize_labels
 from tests.engine.small_model import build
 from tests.engine.test_evaluator import make_video, names, square
 from utils.distributed import World

@@ -10,8 +10,8 @@ import pytest
 
 from dataloaders.benchmarks.datasets import open_dataset
 from dataloaders.sequences import Video
-from engine import scoring
-from engine.scoring import has_truth, rules_of, score_videos
+from engine.benchmark import scoring
+from engine.benchmark.scoring import has_truth, rules_of, score_videos
 from evaluation.tables import scores_table
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
 from utils.masks import read_mask, write_mask

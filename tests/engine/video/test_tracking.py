@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dataloaders.video import VideoWriter, open_frames
-from engine.tracking import TrackOptions, track
+from engine.video.tracking import TrackOptions, track
 from utils.errors import InputError
 from utils.masks import read_mask, write_mask
 

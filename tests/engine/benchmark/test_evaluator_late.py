@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dataloaders.benchmarks.datasets import open_dataset
-from engine.evaluator import EvaluationReport, RunOptions, evaluate
+from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 from utils.masks import read_mask
 

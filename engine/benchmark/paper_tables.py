@@ -12,7 +12,7 @@ import yaml
 from dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from utils.errors import InputError
 
-MODELS = Path(__file__).resolve().parents[1] / "pretrain_models"
+MODELS = Path(__file__).resolve().parents[2] / "pretrain_models"
 """where checkpoints lie that a table names without a folder"""
 ROOT = MODELS.parent
 

@@ -1,0 +1,1 @@
+"""Tracking a video from end to end: read ahead, track, write behind."""
