@@ -9,7 +9,7 @@ import pytest
 
 from dataloaders.benchmarks.datasets import DATASETS
 from tests import miniatures
-from tests.engine.test_evaluator_late import PaintingTracker
+from tests.engine.benchmark.test_evaluator_late import PaintingTracker
 from tools import eval as tool
 from tools.score import main as score
 

@@ -15,8 +15,8 @@ from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
 from engine.benchmark.finished import FOLDER
 from engine.benchmark.video_run import resize_labels
 from engine.tracker import Tracker
+from tests.engine.benchmark.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
-from tests.engine.test_evaluator import make_video, names, square
 from utils.distributed import World
 from utils.masks import read_mask, write_mask
 
