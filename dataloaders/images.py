@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from utils.errors import InputError
+from utils.masks import UNREADABLE
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -24,7 +25,7 @@ def read_image(path: Path) -> np.ndarray:
         with Image.open(BytesIO(content)) as image:
             require_end(content, image)
             return np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{path}: cannot be read as a picture ({error}); expected a whole JPEG or PNG"
         ) from error

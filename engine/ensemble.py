@@ -127,6 +127,7 @@ class Ensemble:
         fused: list[Tensor] = []
 
         def ask(number: int) -> None:
+            """Step one branch and add its probabilities to the mean."""
             branch = self.branches[number]
 
             def choose(logits: Tensor) -> Tensor:

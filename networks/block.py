@@ -51,13 +51,16 @@ class Block(nn.Module):
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """Norms of the outputs that a stage hands on, its last ones; ``last``: on to the decoder."""
-        raise NotImplementedError
+        """Norms of the outputs that a stage hands on, its last ones; ``last``: on to the decoder.
+
+        A LayerNorm for each block, unless a kind of block says otherwise.
+        """
+        return [nn.LayerNorm(dim) for _ in range(depth)]
 
     @staticmethod
     def identity_norm(dim: int) -> nn.Module:
-        """Norm of the identity embedding."""
-        raise NotImplementedError
+        """Norm of the identity embedding; none, unless a kind of block says otherwise."""
+        return nn.Identity()
 
     def forward(
         self,

@@ -91,16 +91,6 @@ class LSTTBlock(Block):
             if parameter.dim() > 1 and parameter is not self.position_value:
                 nn.init.xavier_uniform_(parameter)
 
-    @staticmethod
-    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """One for each block."""
-        return [nn.LayerNorm(dim) for _ in range(depth)]
-
-    @staticmethod
-    def identity_norm(dim: int) -> nn.Module:
-        """None."""
-        return nn.Identity()
-
     def forward(
         self,
         x: Tensor,

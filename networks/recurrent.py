@@ -34,16 +34,6 @@ class RecurrentLSTTBlock(Block):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    @staticmethod
-    def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """One for each block."""
-        return [nn.LayerNorm(dim) for _ in range(depth)]
-
-    @staticmethod
-    def identity_norm(dim: int) -> nn.Module:
-        """None."""
-        return nn.Identity()
-
     def forward(
         self,
         x: Tensor,

@@ -26,9 +26,9 @@ needs_data = pytest.mark.skipif(
 )
 
 
-def fill_module() -> ModuleType:
+def fill_module(name: str = "fill") -> ModuleType:
     """The helper that makes identical weights and clips from names and seeds."""
-    spec = importlib.util.spec_from_file_location("golden_fill", GOLDEN / "fill.py")
+    spec = importlib.util.spec_from_file_location(f"golden_{name}", GOLDEN / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

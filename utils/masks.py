@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,11 @@ from PIL import Image
 
 from utils.errors import InputError
 from utils.files import atomic_path
+
+UNREADABLE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+"""What opening and decoding a broken picture may raise."""
 
 VOID = 255
 """The id that benchmark labels give to pixels that belong to no object for certain."""
@@ -52,7 +59,7 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
         with Image.open(path) as image:
             mode = image.mode
             mask = np.array(image)
-    except (OSError, SyntaxError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a readable mask ({error}); give a palette PNG") from error
     if mode == "1":
         mask = mask.astype(np.uint8)

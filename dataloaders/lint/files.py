@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from dataloaders.images import require_end
-from utils.masks import VOID
+from utils.masks import UNREADABLE, VOID
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60
@@ -55,7 +55,7 @@ def check_frame(path: Path, *, decode: bool) -> Facts:
                 require_end(path.read_bytes(), image)
                 image.load()
             return Facts((image.height, image.width))
-    except Exception as error:  # a decoder may fail in any way on broken bytes
+    except UNREADABLE as error:
         return _unreadable(path, error)
 
 
@@ -67,7 +67,7 @@ def check_mask(path: Path, *, decode: bool) -> Facts:
             if image.format != "PNG" or image.mode not in MASK_MODES:
                 return Facts(size, None, (_wrong_form(path, image),))
             values = np.unique(np.asarray(image)) if decode else None
-    except Exception as error:
+    except UNREADABLE as error:
         return _unreadable(path, error)
     if values is None:
         return Facts(size)

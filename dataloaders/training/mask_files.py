@@ -11,7 +11,7 @@ from PIL import Image
 
 from dataloaders.images import read_image
 from utils.errors import InputError
-from utils.masks import VOID, read_mask
+from utils.masks import UNREADABLE, VOID, read_mask
 
 MaskReader = Callable[[Path], np.ndarray]
 """file to H×W uint8: ids, 0 background, 255 ignored"""
@@ -90,5 +90,5 @@ def read_saliency(path: Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: not a readable mask ({error}); give a grey PNG") from error

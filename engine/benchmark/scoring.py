@@ -143,6 +143,7 @@ def _shared_out(
     """Score chunks in several processes, in the order in which they finish."""
 
     def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
+        """Places and scores of all chunks; raises RunStopped when a process dies."""
         with ProcessPoolExecutor(workers, mp_context=_process_context()) as pool:
             waiting: dict[Future[Part | InputError], Place] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)

@@ -44,6 +44,7 @@ def recorded_inputs(model: VOSModel) -> Iterator[dict[tuple[int, int], BlockInpu
             for index, block in enumerate(stage.blocks):
 
                 def record(_: nn.Module, given: tuple, place: tuple[int, int] = (number, index)) -> None:
+                    """Keep what a block is called with."""
                     x, size, memory, *rest = given
                     if memory is None:
                         return

@@ -1,4 +1,4 @@
-"""What memory policies keep, of invented looks at long-term memory and of a small model's own."""
+"""What memory policies keep, of invented looks at long-term memory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import from_tree, load_config
+from configs.load import load_config
 from configs.schema import MemoryConfig
-from engine.advance import advance, refer
-from engine.budget import frame_bytes
-from engine.groups import group_masks
 from engine.memory import MemoryBank
 from engine.policies import (
     BoundedFIFO,
@@ -21,12 +18,8 @@ from engine.policies import (
     build_policy,
     redundancy,
 )
-from engine.tracker import Tracker
-from engine.training.clip_training import ClipBatch, Lesson, clip_losses
 from networks.block import BlockMemory, KeyValue
 from networks.relevance import Look
-from networks.vos_model import Features, VOSModel
-from tests.engine.small_model import build, clip, run, stripes
 
 TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}
@@ -208,100 +201,3 @@ def test_training_forgets_the_oldest_whatever_the_policy(policy):
         sizes.append(len(bank))
     assert bank.frames == [0, 4, 8, 12]
     assert max(sizes) == 4
-
-
-def small(block, policy="relevance_redundancy", **memory):
-    tree = {
-        "model": {
-            "dim": 32, "max_objects": 2, "ignore_plane": True, "decode_all_blocks": block != "gpm",
-            "stages": [{"block": block, "depth": 2, "window": 7, "feedforward": 64, "temporal_slots": 4}],
-        },
-        "memory": {"policy": policy, "every": 1, "every_in_training": 1, "frames": 3, **memory},
-    }  # fmt: skip
-    config = from_tree(tree, "small.yaml")
-    torch.manual_seed(0)
-    model = VOSModel(config.model)
-    with torch.no_grad():
-        model.stages[0].identity_bank.weight *= 300
-        model.decoder.conv_out.weight *= 10
-    return model, config
-
-
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_groups_of_a_batch_track_as_they_would_alone(block):
-    # Features that are unlike each other but for those that only the decoder reads, relevance alone tells: so the
-    # groups keep other frames.
-    model, config = small(block, frames=6, relevance_weight=1e4)
-    model.eval()
-    first = model.stages[0].blocks[0]
-    with torch.no_grad():  # sharp attention
-        (first.key_value if block == "gpm" else first.query).weight *= 4
-    generator, channels = torch.Generator().manual_seed(5), model.encoder.channels
-    flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
-    encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
-    labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
-    masks = [group_masks(shown, range(2), 2) for shown in labels]
-
-    def track(groups):
-        bank = MemoryBank(build_policy(config.memory))
-        with torch.no_grad():
-            refer(model, bank, encoded[0], masks[0][groups])
-            for features, given in zip(encoded[1:], masks[1:], strict=True):
-                fed = [given[groups]]
-                (logits,) = advance(model, [bank], features, lambda _, fed=fed: fed)
-        return bank, logits
-
-    both, logits = track(slice(0, 2))
-    assert both.kept[0] != both.kept[1]
-    for group in range(2):
-        alone, own = track(slice(group, group + 1))
-        assert both.kept[group] == alone.frames
-        # batched and single matrix products round differently
-        torch.testing.assert_close(logits[group], own[0], atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize("policy", BOUNDED)
-def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_place(policy):
-    model, config = build("aotl", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
-    tracker = Tracker(model, config)
-    places, sizes = set(), set()
-    for index, picture in enumerate(clip(9)):
-        tracker.step(picture, stripes([1, 2]) if index == 0 else None)
-        (bank,) = tracker._banks
-        if index >= 1:
-            places.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
-            sizes.add(bank.nbytes)
-    assert len(places) == len(sizes) == 1
-    assert sizes == {3 * frame_bytes(config, clip(1).shape[1:3], 2)}
-
-
-def test_the_bytes_of_a_frame_grow_with_groups_of_objects():
-    _, config = build("aotl", "model.max_objects=2")
-    assert frame_bytes(config, (33, 49), 3) == 2 * frame_bytes(config, (33, 49), 2)
-
-
-def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
-    frames, mask = clip(8), stripes([1, 2])
-    results = []
-    for policy in ("every_nth", *BOUNDED):
-        tracker = Tracker(*build("aotl", f"memory.policy={policy}", "memory.every=2"))
-        results.append([prediction.logits for prediction in run(tracker, frames, {0: mask})])
-    for others in results[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))
-
-
-@pytest.mark.parametrize("block", ["lstt_recurrent", "gpm"])
-def test_training_reaches_what_restricted_memory_adds(block):
-    model, config = small(block)
-    frames = torch.from_numpy(clip(5)).movedim(-1, 1)[:, None] / 255
-    labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
-    labels[..., :4] = 255
-    bank = MemoryBank(build_policy(config.memory, training=True))
-    lesson = Lesson(torch.arange(3)[None], hardest=labels[0].numel(), own_predictions=True)
-    losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), lesson)
-    (losses.reference.mean() + losses.tracked.mean()).backward()
-    still = [name for name, weight in model.named_parameters() if weight.grad is None]
-    assert [name for name in still if "idle_key" not in name] == []
-    assert model.stages[0].temporal.memory.grad.abs().sum(1).gt(0).sum() == 3
-    assert model.stages[0].identity_bank.weight.grad[:, 3].abs().max() > 0
-    assert bank.frames == [0, 2, 3]

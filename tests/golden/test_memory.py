@@ -7,9 +7,8 @@ Files of the same kind that are not here yet are picked up when they come.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from engine.policies import build_policy, redundancy
 from networks.official import from_official
 from networks.relevance import Look, look
 from networks.vos_model import VOSModel
-from tests.shared import GOLDEN, needs_golden
+from tests.shared import GOLDEN, fill_module, needs_golden
 
 pytestmark = needs_golden
 
@@ -123,15 +122,6 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
 
-def fill_memory() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("golden_fill_memory", GOLDEN / "fill_memory.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def planes(labels: np.ndarray) -> torch.Tensor:
     return one_hot(torch.from_numpy(labels.astype(np.int64)), 11)[None]
 
@@ -156,9 +146,11 @@ class Replay:
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
         keys = json.loads((GOLDEN / "keys" / f"{file_of(name)}.json").read_text())
         self.model = VOSModel(config.model)
-        self.model.load_state_dict(from_official(fill_memory().fill(keys), self.model), strict=True)
+        self.model.load_state_dict(
+            from_official(fill_module("fill_memory").fill(keys), self.model), strict=True
+        )
         self.model.eval()
-        self.images = torch.from_numpy(fill_memory().normalise(self.arrays["in_frames"]))
+        self.images = torch.from_numpy(fill_module("fill_memory").normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]
         self.insertions = {entry["frame"]: entry for entry in self.meta["insertions"]}

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -13,73 +12,8 @@ from PIL import Image
 
 from dataloaders.video import open_frames
 from engine.tracker import Prediction
-from utils.masks import read_mask, write_mask
-
-cli = pytest.importorskip("tools.track", reason="the tracker is not here yet")
-
-
-class Repeater:
-    """Answers with the last mask it was given."""
-
-    config = None
-    loads = 0
-
-    @classmethod
-    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
-        cls.loads += 1
-        cls.overrides = list(overrides)
-        return cls()
-
-    def reset(self, length=None):
-        type(self).length = length
-
-    def step(self, frame, mask=None):
-        self.labels = (
-            mask if mask is not None else getattr(self, "labels", np.zeros(frame.shape[:2], np.uint8))
-        )
-        return SimpleNamespace(labels=self.labels)
-
-
-@pytest.fixture(autouse=True)
-def tracker(monkeypatch):
-    monkeypatch.setattr(cli, "Tracker", Repeater)
-    monkeypatch.setattr(Repeater, "loads", 0)
-    return Repeater
-
-
-@pytest.fixture
-def video(tmp_path):
-    folder = tmp_path / "video"
-    folder.mkdir()
-    for index in range(4):
-        Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(folder / f"{index:05d}.png")
-    return folder
-
-
-@pytest.fixture
-def mask(tmp_path):
-    return save(tmp_path / "first.png", 1)
-
-
-def save(path, value, size=(32, 48)):
-    picture = np.zeros(size, dtype=np.int64)
-    picture[8:24, 8:24] = value
-    write_mask(path, picture)
-    return path
-
-
-def run(video, tmp_path, *masks, more=()):
-    options = [part for mask in masks for part in ("--mask", str(mask))]
-    return cli.main([str(video), *options, "--output", str(tmp_path / "out"), *more])
-
-
-def refused(capsys, tracker, status):
-    """The error line of a run that was refused before the model was loaded."""
-    assert status == 2
-    assert tracker.loads == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    return lines[0]
+from tests.tools.track.runs import Repeater, cli, refused, run, save
+from utils.masks import read_mask
 
 
 def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, capsys):
@@ -162,65 +96,6 @@ def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mas
     assert "00002.png" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
     assert (tmp_path / "out" / "overlay.mp4").is_file()
-
-
-def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask, tmp_path, tracker):
-    options = ["--no-overlay", "--config", "aotl"]
-    for more, overrides in (
-        ([], ["memory.policy=restricted"]),
-        (["--memory", "every_nth"], ["memory.policy=every_nth"]),
-        (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
-        (["--memory-frames", "4"], ["memory.frames=4", "memory.policy=restricted"]),
-        (
-            ["--memory", "bounded_fifo", "--memory-frames", "4"],
-            ["memory.policy=bounded_fifo", "memory.frames=4"],
-        ),
-    ):
-        assert run(video, tmp_path, mask, more=[*options, *more]) == 0
-        assert tracker.overrides == overrides
-    assert tracker.length == 4
-
-
-def test_a_model_that_keeps_the_reference_alone_stays_as_it_is(video, mask, tmp_path, tracker):
-    assert run(video, tmp_path, mask, more=["--no-overlay"]) == 0
-    assert tracker.overrides == []
-
-
-def test_a_budget_becomes_as_many_frames_as_fit(video, mask, tmp_path, tracker):
-    options = ["--no-overlay", "--config", "aotl", "memory.every=1", "--memory-budget"]
-    # 3×4 tokens of 256 keys and 256 values in three blocks
-    each = 3 * 4 * 512 * 4 * 3
-    assert run(video, tmp_path, mask, more=[*options, f"{3 * each + 5}B"]) == 0
-    assert tracker.overrides[-1] == "memory.frames=3"
-    assert run(video, tmp_path, mask, more=[*options, "2GB"]) == 0
-    assert tracker.overrides[-1] == "memory.frames=6"  # the video has no more to give
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--memory-frames", "4"], ["--memory-frames", "first_frame", "--memory", "restricted"]),
-        (["--memory-budget", "1GB"], ["--memory-budget", "first_frame"]),
-        (["--config", "aotl", "--memory-budget", "9KB"], ["--memory-budget", "too little", "0.1 MB"]),
-        (["--memory", "all"], ["memory.policy", "every_nth", "restricted", "all"]),
-        (["--memory", "restricted", "--memory-frames", "0"], ["memory.frames", "at least 1"]),
-    ],
-)
-def test_memory_options_that_make_no_sense_are_refused(
-    video, mask, tmp_path, capsys, tracker, options, words
-):
-    line = refused(capsys, tracker, run(video, tmp_path, mask, more=options))
-    assert all(word in line for word in words)
-
-
-@pytest.mark.parametrize(
-    "options", [["--memory-budget", "2"], ["--memory-budget", "1GB", "--memory-frames", "4"]]
-)
-def test_memory_options_that_cannot_be_read_end_with_status_2(video, mask, tmp_path, capsys, options):
-    with pytest.raises(SystemExit) as stop:
-        run(video, tmp_path, mask, more=options)
-    assert stop.value.code == 2
-    assert "--memory-" in capsys.readouterr().err
 
 
 def test_print_config_needs_no_video(capsys):
