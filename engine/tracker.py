@@ -81,7 +81,7 @@ class Tracker:
 
     def __init__(self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu") -> None:
         self.device = pick_device(str(device))
-        self.model = model.to(self.device).eval()
+        self.model = model.to(self.device).eval().folded()
         self.config = config
         self.choose: Choice | None = None
         """what is remembered of a frame's logits, for trackers that decide together; None: the most likely, by

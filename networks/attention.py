@@ -14,6 +14,8 @@ from torch import Tensor
 
 BLOCK = 8
 """side in tokens of the query blocks of local attention"""
+AT_ONCE = 2**22
+"""weights that global attention holds at a time where PyTorch's own kernels would hold all of them"""
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -24,7 +26,13 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     query = query.unflatten(2, (heads, -1)).transpose(1, 2)
     key = key.unflatten(2, (heads, -1)).transpose(1, 2)
     value = value.unflatten(2, (heads, -1)).transpose(1, 2)
-    return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    weights = query[..., 0].numel() * key.shape[2]
+    if value.shape[3] == query.shape[3] or weights <= AT_ONCE:
+        attended = F.scaled_dot_product_attention(query, key, value)
+    else:  # there is no fused kernel for values of another width
+        parts = query.chunk(-(-weights // AT_ONCE), 2)
+        attended = torch.cat([F.scaled_dot_product_attention(part, key, value) for part in parts], 2)
+    return attended.transpose(1, 2).flatten(2)
 
 
 class RelativePosition(NamedTuple):
@@ -45,40 +53,32 @@ def local_attention(
     """Attention of every token of a map over the window around it, with relative positions (AOT, section 4.3).
 
     Exact, without a copy of keys or values per query: queries are taken in blocks of 8×8, each against its own
-    padded neighbourhood, and the logits of a window are moved to their places there by padding alone.
+    padded neighbourhood, of which the windows are views.
 
     query: B×L×C, unscaled; key: B×(n·L)×C and value: B×(n·L)×D of n frames, whose windows are read as one; size:
     (H, W) of the map, L = H·W, row-major; position: of the window, the same in all frames, which also tells its
     side and the number of heads. Returns B×L×D.
     """
     heads, area, dim = position.weight.shape
-    height, width = size
     window, frames = int(area**0.5), key.shape[1] // query.shape[1]
-    side = BLOCK + window - 1
     queries = _blocks(query, size, heads, 0)
-    keys, values = _blocks(key, size, heads, window // 2), _blocks(value, size, heads, window // 2)
+    keys = _blocks(key, size, heads, window // 2).flatten(0, 3)
+    values = _blocks(value, size, heads, window // 2).flatten(0, 3)
 
-    # A logit per query and offset, moved to its place in the neighbourhood: along x, then along y.
-    bias = (queries @ position.weight.mT + position.bias[:, None]).unflatten(5, (window, window))
-    bias = _shear(
-        bias.unflatten(4, (BLOCK, BLOCK)).transpose(5, 6), 1
-    )  # query row, window row, query column, x
-    bias = bias.permute(0, 1, 2, 3, 6, 4, 5, 7) + _outside(size, window, bias.dtype, bias.device)
-    bias = _shear(bias.flatten(6), side).transpose(4, 5).flatten(4, 5)  # query, y·side + x
-
-    everywhere = bias.flatten(0, 3).unsqueeze(2).expand(-1, -1, frames, -1).flatten(2)
-    scores = torch.baddbmm(everywhere, queries.flatten(0, 3) * dim**-0.5, keys.flatten(0, 3).mT)
-    weights = scores.softmax(2)
-    result = torch.bmm(weights, values.flatten(0, 3)).unflatten(0, values.shape[:4])
+    scores = torch.bmm(queries.flatten(0, 3) * dim**-0.5, keys.mT)
+    places = queries @ position.weight.mT + position.bias[:, None]
+    places = places + _outside(size, window, places.dtype, places.device)
+    windows = _windows(scores, window, frames)
+    logits = windows + places.view(-1, BLOCK, BLOCK, 1, window, window)
+    weights = logits.flatten(3).softmax(3)
+    spread = torch.zeros_like(scores)
+    _windows(spread, window, frames).copy_(weights.view(windows.shape))
+    result = torch.bmm(spread, values)
     if position.value is not None:
-        # The way back: the weights of the window's offsets out of the neighbourhood.
-        offsets = weights if frames == 1 else weights.unflatten(2, (frames, -1)).sum(2)
-        offsets = offsets.view_as(bias).unflatten(4, (BLOCK, BLOCK)).transpose(4, 5)
-        offsets = _shear(offsets, -side).unflatten(6, (window, side)).permute(0, 1, 2, 3, 5, 6, 4, 7)
-        offsets = _shear(offsets, -1).transpose(5, 6).flatten(4, 5).flatten(5)
-        result = result + offsets @ position.value.mT
-    result = result.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
-    return result.flatten(3, 4).flatten(1, 2)[:, :height, :width].flatten(1, 2)
+        offsets = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+        result = result.view(*queries.shape[:5], -1) + offsets.view_as(places) @ position.value.mT
+    result = result.view(*queries.shape[:4], BLOCK, BLOCK, -1).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+    return result.flatten(3, 4).flatten(1, 2)[:, : size[0], : size[1]].flatten(1, 2)
 
 
 def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
@@ -90,36 +90,28 @@ def _blocks(x: Tensor, size: tuple[int, int], heads: int, reach: int) -> Tensor:
     return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
 
 
+def _windows(x: Tensor, window: int, frames: int) -> Tensor:
+    """View of the windows in what the queries of blocks have for all tokens of their neighbourhoods.
+
+    N×64×(n·side²), contiguous, of queries and neighbourhood tokens, to N×8×8×n×window×window. One query further,
+    the window lies one token further, so places in memory are linear in query and offset.
+    """
+    side = BLOCK + window - 1
+    row = frames * side * side
+    steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
+    return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
+
+
 @lru_cache(maxsize=64)
 def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A very negative number where a neighbourhood lies outside the map, else 0.
-
-    rows×columns×1×1×8×window×side: block, head, query column, query row, window row, neighbourhood column.
-    """
-    reach, side = window // 2, BLOCK + window - 1
+    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×1×64×window²."""
     inside = []
     for length in size:
         starts = torch.arange(0, length, BLOCK, device=device)
-        places = starts[:, None] + torch.arange(side, device=device) - reach
-        inside.append((places >= 0) & (places < length))
-    rows = inside[0].unfold(1, window, 1)  # rows×8×window: the window rows of each query row
-    both = rows[:, None, :, :, None] & inside[1][None, :, None, None, :]
+        places = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        inside.append(((places >= 0) & (places < length)).unfold(1, window, 1))  # blocks×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
     # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
     lowest = torch.finfo(dtype).min / 2
-    return torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)[:, :, None, None]
-
-
-def _shear(x: Tensor, step: int) -> Tensor:
-    """Shift row i of the last two axes right by i·step, or undo that with the negative step.
-
-    ...×n×w becomes ...×n×(w + (n-1)·step), filled with -inf. Every row is padded to ``step`` more than the result
-    is wide, then all are read with the result's width: each row so starts ``step`` places later than the one
-    before, and nothing is indexed.
-    """
-    rows, width = x.shape[-2:]
-    sheared = width + (rows - 1) * step
-    if step > 0:
-        long = F.pad(x, (0, rows * step), value=float("-inf")).flatten(-2)
-        return long[..., : rows * sheared].unflatten(-1, (rows, sheared))
-    long = F.pad(x.flatten(-2), (0, -rows * step))
-    return long.unflatten(-1, (rows, width - step))[..., :sheared]
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3).unsqueeze(2)

@@ -6,6 +6,7 @@ and ``stages``: their parts from the image on, for freezing. Batch norms are fro
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import pairwise
 
 import torch
@@ -36,11 +37,25 @@ class FrozenNormConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W to B×C'×H'×W', convolved and normalised."""
+        kernel, shift = self.scaled()
+        return F.conv2d(x, kernel, shift, self.stride, self.padding, self.dilation, self.groups)
+
+    def scaled(self) -> tuple[Tensor, Tensor]:
+        """Kernel and bias of the convolution that does both."""
         norm = self.norm
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        shift = norm.bias - norm.running_mean * scale
-        kernel = self.weight * scale[:, None, None, None]
-        return F.conv2d(x, kernel, shift, self.stride, self.padding, self.dilation, self.groups)
+        return self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
+
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution that computes the same from constant weights."""
+        kernel, shift = self.scaled()
+        with torch.device("meta"):
+            conv = nn.Conv2d(
+                self.in_channels, self.out_channels, self.kernel_size,  # type: ignore[arg-type]
+                self.stride, self.padding, self.dilation, self.groups,  # type: ignore[arg-type]
+            )  # fmt: skip
+        conv.weight, conv.bias = (nn.Parameter(x.detach(), requires_grad=False) for x in (kernel, shift))
+        return conv
 
 
 def join_norms(module: nn.Module) -> None:
@@ -53,6 +68,17 @@ def join_norms(module: nn.Module) -> None:
     for child in module.children():
         if not isinstance(child, FrozenNormConv2d):
             join_norms(child)
+
+
+def fold_norms(encoder: nn.Module) -> nn.Module:
+    """A copy of an encoder for inference: every `FrozenNormConv2d` folded, all other weights shared with it."""
+    tensors = [*encoder.parameters(), *encoder.buffers()]
+    encoder = deepcopy(encoder, {id(tensor): tensor for tensor in tensors})
+    for parent in list(encoder.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, FrozenNormConv2d):
+                setattr(parent, name, child.folded())
+    return encoder
 
 
 class MobileNetV2(nn.Module):

@@ -28,8 +28,9 @@ class GatedOutput(nn.Module):
 
     def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
         """B×L×4C twice to B×L×2C, visual branch first."""
-        gated = (attended * gate).mT.unflatten(2, size)
-        return self.projection(self.dropout(self.conv(gated)).flatten(2).mT)
+        gated = (attended * gate).unflatten(1, size).permute(0, 3, 1, 2)
+        mixed = self.dropout(self.conv(gated))
+        return self.projection(mixed.permute(0, 2, 3, 1).flatten(1, 2))
 
 
 class GatedSelfAttention(GatedOutput):
@@ -62,7 +63,7 @@ class TokenGroupNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×L×C to B×L×C."""
-        return self.gn(x.mT).mT
+        return self.gn(x.unsqueeze(1).permute(0, 3, 1, 2)).squeeze(2).mT
 
 
 class GPMBlock(Block):

@@ -61,9 +61,9 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """B×L×C to B×L×C; ``size`` is the map's."""
-        hidden = self.expand(x).mT.unflatten(2, size)
+        hidden = self.expand(x).unflatten(1, size).permute(0, 3, 1, 2)
         hidden = self.conv(nn.functional.gelu(self.norm(hidden)))
-        return self.reduce(hidden.flatten(2).mT)
+        return self.reduce(hidden.permute(0, 2, 3, 1).flatten(1, 2))
 
 
 class LSTTBlock(Block):

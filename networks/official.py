@@ -126,9 +126,9 @@ def _left_behind(key: str, own: Mapping[str, Tensor]) -> bool:
 
 
 def to_official(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``model`` with published names, as the reference implementation loads it."""
+    """The state dict of ``model`` with published names, as the reference implementation loads it, all contiguous."""
     names = official_names(model.state_dict())
-    state = {names[key]: tensor for key, tensor in model.state_dict().items()}
+    state = {names[key]: tensor.contiguous() for key, tensor in model.state_dict().items()}
     buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
     computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
     return state | computed

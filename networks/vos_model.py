@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from configs.schema import ModelConfig
 from networks.block import BlockMemory, KeyValue
 from networks.decoder import ConvDecoder, FPNDecoder
-from networks.encoders import build_encoder
+from networks.encoders import build_encoder, fold_norms
 from networks.stage import Stage
 
 
@@ -63,6 +64,14 @@ class VOSModel(nn.Module):
             )
         else:
             self.decoder = ConvDecoder(inputs, config.dim // 2, identities)
+        # The fastest layout for convolutions; tokens are then views of maps, and maps of tokens.
+        self.to(memory_format=torch.channels_last)
+
+    def folded(self) -> VOSModel:
+        """This model for inference, its frozen norms folded into its convolutions; the rest is shared."""
+        model = copy(self)
+        model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
+        return model
 
     def encode(self, image: Tensor) -> Features:
         """Encode a normalised image B×3×H×W, once for all groups of objects."""
@@ -86,7 +95,7 @@ class VOSModel(nn.Module):
             if bank.stride[0] > stage.stride:
                 size = [-(-side // stage.stride) for side in masks.shape[2:]]
                 embedding = F.interpolate(embedding, size, mode="nearest")
-            identities.append(norm(embedding.flatten(2).mT))
+            identities.append(norm(embedding.permute(0, 2, 3, 1).flatten(1, 2)))
         return identities
 
     def propagate(
@@ -110,7 +119,7 @@ class VOSModel(nn.Module):
             if stage.transition is not None:
                 x = stage.transition(embeddings[-1], features[stage.shortcut])
             size, identity = (x.shape[2], x.shape[3]), None if identities is None else identities[number]
-            outputs, unlabelled = [x.flatten(2).mT], []
+            outputs, unlabelled = [x.permute(0, 2, 3, 1).flatten(1, 2)], []
             for index, block in enumerate(stage.blocks):
                 read = None if memory is None else memory[number][index]
                 output, own = block(outputs[-1], size, read, identity, stage.temporal)
@@ -118,7 +127,7 @@ class VOSModel(nn.Module):
                 unlabelled.append(own)
             handed = [x] if stage.hands_on_input else []
             for norm, output in zip(stage.norms, outputs[-len(stage.norms) :], strict=True):
-                handed.append(norm(output).mT.unflatten(2, size))
+                handed.append(norm(output).unflatten(1, size).permute(0, 3, 1, 2))
             embeddings.append(handed)
             current.append(unlabelled)
         return Propagated(embeddings, current)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from utils.allocator import keep_freed_memory
 from utils.errors import InputError, RunStopped
 
 Main = Callable[..., int]
@@ -36,6 +37,7 @@ def command(main: Main) -> Main:
     def run(argv: list[str] | None = None) -> int:
         """Run ``main`` and return its exit status, or that of the error it ended with."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        keep_freed_memory()
         try:
             return main(argv)
         except InputError as error:

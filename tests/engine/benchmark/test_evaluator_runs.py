@@ -162,7 +162,7 @@ def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path
     mask[:4] = 2
     video = make_video(tmp_path, "a", reference=mask)
     tracker, batches = Tracker(model, config), []
-    memorize = model.memorize
+    memorize = tracker.model.memorize
 
     def spy(propagated, identities):
         batches.append(len(identities[0]))
@@ -170,7 +170,7 @@ def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return memorize(propagated, identities)
 
-    monkeypatch.setattr(model, "memorize", spy)
+    monkeypatch.setattr(tracker.model, "memorize", spy)
     _, report = run([video], tmp_path / "out", tracker)
     assert report.failures == {}
     assert batches == [2] + [1] * 8  # two groups in each of four frames
