@@ -1,94 +1,211 @@
-"""Measure seconds per frame: ``python tools/benchmark.py --config aott --size 854x480 --objects 1``."""
+"""Measure seconds per frame: by part, two settings side by side, or the whole performance table.
+
+``python tools/benchmark.py --config aott --size 854x480 --objects 1``
+``python tools/benchmark.py --compare r50_aotl,slow=all r50_aotl --at-frame 30``
+``python tools/benchmark.py --report docs/performance.md``
+"""
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
 import sys
-import time
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import torch
+from typing import Any
 
 from configs.load import load_config, to_yaml
 from configs.options import add_config_options
-from dataloaders.drawing import draw_clip
-from engine.tracker import Tracker
-from networks.checkpoints import load_checkpoint
-from networks.vos_model import VOSModel
+from engine.performance.comparison import Comparison, compare
+from engine.performance.machine import cpu_threads
+from engine.performance.measurement import Measurement, Part, measure
+from engine.performance.report import write_report
+from engine.performance.settings import PRECISIONS, Setting, parse_setting, picture_size, slow_names
+from networks.checkpoints import read_settings
 from utils.cli import Parser, command
+from utils.devices import pick_device
 from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+
+SETTINGS = (
+    "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
+    "the run: objects, size, frames, at_frame, video, checkpoint, device, precision, compile, slow. slow=all runs what "
+    "the published code does without its CUDA extension, slow=local_attention+norms parts of it. What they leave out "
+    "is as the options say."
+)
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Time the tracker on a drawn clip and print one line; returns the exit status."""
+    """Do what the options ask for; returns the exit status."""
     args = parse(argv)
-    if args.checkpoint is not None:
-        model, config = load_checkpoint(args.checkpoint, config=args.config, overrides=args.overrides)
-    else:
-        config = load_config(args.config or "aott", args.overrides)
-        model = VOSModel(config.model)
+    setting = setting_of(args)
     if args.print_config:
-        print(to_yaml(config), end="")
+        print_config(setting)
         return 0
-    width, height = args.size
-    tracker = Tracker(model, config, device=args.device)
-    seconds = time_frames(tracker, width, height, args.objects, args.frames)
-    median = statistics.median(seconds)
-    print(
-        f"{config.name} {width}x{height}, {args.objects} objects, {args.frames} frames, {args.device}, "
-        f"{torch.get_num_threads()} threads: {median:.3f} s per frame (fastest {min(seconds):.3f}), "
-        f"{1 / median:.2f} frames per second"
-    )
+    if args.output is not None:
+        require_writable(args.output.parent)
+    with cpu_threads(args.threads):
+        if args.report is not None:
+            require_writable(args.report.parent)
+            write_report(args.report, setting, only=args.only or "")
+        elif args.compare is not None:
+            first, second = (parse_setting(text, replace(setting, overrides=())) for text in args.compare)
+            show_comparison(compare(first, second), args.output)
+        else:
+            show_measurement(measure(setting), args.output)
     return 0
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="benchmark.py", description="Seconds per frame of a model, random or trained.")
-    parser.add_argument("--checkpoint", type=Path, help="weights; random ones when not given")
-    parser.add_argument(
-        "--size", type=picture_size, default=(854, 480), help="WIDTHxHEIGHT (default 854x480)"
+    parser = Parser(prog="benchmark.py", description="Seconds per frame of a model.", epilog=SETTINGS)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--compare", nargs=2, metavar=("A", "B"), help="two SETTINGS, timed frame by frame in turn"
     )
-    parser.add_argument("--objects", type=int, default=1, help="number of objects (default 1)")
-    parser.add_argument(
-        "--frames", type=int, default=20, help="frames to time, after 3 to warm up (default 20)"
+    what.add_argument(
+        "--report", type=Path, metavar="FILE.md", help="measure all comparisons and write their table"
     )
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, ...")
+    parser.add_argument(
+        "--only", metavar="TEXT", help="with --report: measure rows that hold this text alone"
+    )
+    add_run_options(parser)
     add_config_options(parser)
-    return parser.parse_intermixed_args(argv)
+    args = parser.parse_intermixed_args(argv)
+    refuse_ignored(parser, args)
+    return args
 
 
-def picture_size(text: str) -> tuple[int, int]:
-    """(width, height) of "854x480"."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT, for example 854x480")
-    return int(width), int(height)
+def refuse_ignored(parser: Parser, args: argparse.Namespace) -> None:
+    """Stop at options that would have no meaning, or one that is not theirs."""
+    if args.only is not None and args.report is None:
+        parser.error("--only needs --report")
+    if args.report is not None and args.output is not None:
+        parser.error("--output: --report writes its JSON beside the table; leave --output out")
+    apart: tuple[str, ...] = ()
+    if args.compare is not None or args.report is not None:
+        apart = ("config", "checkpoint", "overrides")
+    if args.report is not None:  # rows say these themselves
+        apart += ("video", "objects", "at_frame", "precision", "compile", "slow")
+    for name in apart:
+        if getattr(args, name) != parser.get_default(name) and getattr(args, name) != []:
+            option = "--" + name.replace("_", "-") if name != "overrides" else args.overrides[0]
+            parser.error(f"{option}: goes into SETTINGS beside --compare, and has no meaning beside --report")
 
 
-def time_frames(tracker: Tracker, width: int, height: int, objects: int, count: int) -> list[float]:
-    """Seconds of each of ``count`` tracked frames, after three that are not counted.
+def add_run_options(parser: Parser) -> None:
+    """How the model runs."""
+    usual = Setting()
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights; random ones when not given")
+    parser.add_argument(
+        "--size", type=size_option, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)"
+    )
+    parser.add_argument(
+        "--video", type=Path, metavar="PATH", help="a video file or folder of frames, in place of drawn ones"
+    )
+    parser.add_argument("--objects", type=int, default=usual.objects, help="number of objects (default 1)")
+    parser.add_argument(
+        "--frames", type=int, default=usual.frames, help="frames to time, after 3 to warm up (default 20)"
+    )
+    parser.add_argument(
+        "--at-frame", type=int, default=0, metavar="N", help="track N frames, untimed, before those to time"
+    )
+    parser.add_argument("--device", default=usual.device, help="cpu (default), cuda, ...")
+    parser.add_argument(
+        "--precision", choices=tuple(PRECISIONS), default=usual.precision, help="float32 (default), or autocast's"
+    )  # fmt: skip
+    parser.add_argument("--compile", action="store_true", help="put the model's parts through torch.compile")
+    parser.add_argument(
+        "--slow", type=slow_names, default=(), metavar="NAMES", help="slow parts joined by +, or all"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own)")
+    parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures as JSON as well")
+
+
+def size_option(text: str) -> tuple[int, int]:
+    """(width, height) of "854x480"; an argparse type."""
+    try:
+        return picture_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def setting_of(args: argparse.Namespace) -> Setting:
+    """What the options say.
 
     Raises:
-        InputError: fewer than one object or frame.
+        InputError: a value out of range, options that exclude each other, or a device that is not there.
     """
-    if objects < 1 or count < 1:
-        raise InputError(f"--objects {objects} --frames {count}: both must be at least 1")
-    frames, _ = draw_clip(4, height, width, seed=0)
-    # Vertical stripes: any number of objects, all of them visible.
-    mask = np.broadcast_to(np.arange(width) * (objects + 1) // width, (height, width))
-    tracker.step(frames[0], mask)
-    seconds = []
-    for index in range(count + 3):
-        begin = time.perf_counter()
-        tracker.step(frames[1 + index % 3])
-        if tracker.device.type == "cuda":
-            torch.cuda.synchronize(tracker.device)
-        seconds.append(time.perf_counter() - begin)
-    return seconds[3:]
+    if args.size is not None and args.video is not None:
+        raise InputError("--size: frames of --video have their own size; leave one of the two out")
+    pick_device(args.device)
+    return Setting(
+        config=args.config, overrides=tuple(args.overrides), checkpoint=args.checkpoint,
+        size=args.size or Setting().size, video=args.video, objects=args.objects, frames=args.frames,
+        at_frame=args.at_frame, device=args.device, precision=args.precision, compile=args.compile, slow=args.slow,
+    )  # fmt: skip
+
+
+def print_config(setting: Setting) -> None:
+    """Show the resolved settings of the model."""
+    if setting.checkpoint is not None:
+        config = read_settings(setting.checkpoint, config=setting.config, overrides=setting.overrides)
+    else:
+        config = load_config(setting.config or "aott", setting.overrides)
+    print(to_yaml(config), end="")
+
+
+def show_measurement(found: Measurement, output: Path | None) -> None:
+    """Print the table of parts, and write it."""
+    width, height = found.size
+    print(
+        f"{found.name} {width}x{height}, {found.objects} objects, {found.frames} frames, {found.machine.device}, "
+        f"{found.machine.threads} threads: {found.step_seconds:.3f} s per frame (fastest {found.step_fastest:.3f}), "
+        f"{1 / found.step_seconds:.2f} frames per second"
+    )
+    print(f"{found.title} on {found.machine.title}")
+    print(f"{'':12} {'ms':>8} {'fastest':>8} {'share':>6} {'GFLOP':>8} {'of matmul rate':>15}")
+    for part in found.parts:
+        print(part_line(part))
+    inside = "x".join(str(side) for side in found.network_size)
+    print(
+        f"reading to writing {found.total_seconds * 1e3:.1f} ms (fastest {found.total_fastest * 1e3:.1f}), "
+        f"{1 / found.total_seconds:.2f} frames per second, one after another; {inside} in the network, "
+        f"{found.memory_frames} frame(s) in long-term memory at the end, peak memory {found.peak_bytes / 2**20:.0f} MiB"
+    )
+    print(
+        f"step: {found.step_gflop:.1f} GFLOP at {found.step_gflop / found.step_seconds:.1f} GFLOP/s, "
+        f"{found.rate_share:.0%} of the {found.matmul_gflops:.0f} GFLOP/s of large {found.precision} matrix products"
+    )
+    write_json(output, found.as_dict())
+
+
+def part_line(part: Part) -> str:
+    """A row of the table of parts."""
+    gflop = "" if part.gflop is None else f"{part.gflop:.2f}"
+    rate = "" if part.rate_share is None else f"{part.rate_share:.0%}"
+    return (
+        f"{part.name:12} {part.milliseconds:8.1f} {part.fastest:8.1f} {part.share:6.1%} {gflop:>8} {rate:>15}"
+    )
+
+
+def show_comparison(found: Comparison, output: Path | None) -> None:
+    """Print both medians and their ratio, and write them."""
+    low, high = found.spread
+    machines = " and ".join(dict.fromkeys(machine.title for machine in found.machines))
+    print(f"{len(found.first_seconds)} pairs of frames on {machines}")
+    print(f"A  {found.medians[0]:.4f} s per frame  {found.first}")
+    print(f"B  {found.medians[1]:.4f} s per frame  {found.second}")
+    print(f"A / B  {found.ratio:.3f}  (10th to 90th percentile {low:.3f} to {high:.3f})")
+    write_json(output, found.as_dict())
+
+
+def write_json(output: Path | None, content: dict[str, Any]) -> None:
+    """Write figures where they are asked for."""
+    if output is not None:
+        with atomic_path(output) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

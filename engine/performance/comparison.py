@@ -1,0 +1,71 @@
+"""Two settings side by side: interleaved frame by frame, so that what else the machine does slows both."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.performance.machine import Machine, describe
+from engine.performance.runs import Run, frames_of, looped
+from engine.performance.settings import Setting
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds per frame of A and B, pair by pair of frames that ran one after the other."""
+
+    first: str
+    second: str
+    """how A and B are written"""
+    first_seconds: tuple[float, ...]
+    second_seconds: tuple[float, ...]
+    machines: tuple[Machine, Machine]
+    """of A and B"""
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Seconds of A and B."""
+        return statistics.median(self.first_seconds), statistics.median(self.second_seconds)
+
+    @property
+    def ratio(self) -> float:
+        """A's seconds over B's: the median over pairs. Above 1, B is faster."""
+        return float(np.median(self._ratios))
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """10th and 90th percentile of the ratio over pairs."""
+        low, high = np.percentile(self._ratios, [10, 90])
+        return float(low), float(high)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        results = {"medians": self.medians, "ratio": self.ratio, "spread": self.spread}
+        return {**asdict(self), **results}
+
+    @property
+    def _ratios(self) -> np.ndarray:
+        return np.array(self.first_seconds) / np.array(self.second_seconds)
+
+
+def compare(first: Setting, second: Setting) -> Comparison:
+    """Time two settings, each on its own tracker, in the order A B B A A B B A ...
+
+    As many frames are timed as the setting with fewer says.
+
+    Raises:
+        InputError: a model, file or device that is not there.
+    """
+    runs, clips = [Run(setting) for setting in (first, second)], [frames_of(first), frames_of(second)]
+    for run, frames in zip(runs, clips, strict=True):
+        run.start(frames)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for index in range(min(first.frames, second.frames)):
+        for which in (0, 1) if index % 2 == 0 else (1, 0):
+            taken, _ = runs[which].timed_step(looped(clips[which], index))
+            seconds[which].append(taken)
+    machines = describe(runs[0].tracker.device), describe(runs[1].tracker.device)
+    return Comparison(first.title, second.title, tuple(seconds[0]), tuple(seconds[1]), machines)

@@ -1,0 +1,104 @@
+"""What a speed was measured on, and how fast that multiplies matrices."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from utils.devices import settle
+from utils.errors import InputError
+
+SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
+"""sides of the square matrices that are multiplied"""
+PATIENCE = 1.0
+"""seconds after which no larger matrices are tried"""
+REPEATS = 4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine and the software that ran."""
+
+    device: str
+    """cpu, cuda, ..."""
+    processor: str
+    """name of the CPU or GPU"""
+    threads: int
+    """of PyTorch's operations on the CPU"""
+    torch: str
+    python: str
+
+    @property
+    def title(self) -> str:
+        """One line."""
+        threads = f", {self.threads} thread(s)" if self.device == "cpu" else ""
+        return f"{self.device}: {self.processor}{threads}, PyTorch {self.torch}, Python {self.python}"
+
+
+def describe(device: torch.device) -> Machine:
+    """The machine this runs on."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    return Machine(device.type, name, torch.get_num_threads(), torch.__version__, platform.python_version())
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP per second of the fastest of several products of large matrices; a multiply-add counts as 2."""
+    best, begin = 0.0, time.perf_counter()
+    for side in SIDES.get(device.type, SIDES["cpu"]):
+        left = torch.rand(side, side, device=device).to(dtype)
+        for _ in range(REPEATS):
+            settle(device)
+            start = time.perf_counter()
+            left @ left
+            settle(device)
+            best = max(best, 2 * side**3 / (time.perf_counter() - start))
+            if time.perf_counter() - begin > PATIENCE:
+                return best
+    return best
+
+
+def forget_peak(device: torch.device) -> None:
+    """Begin to look for the peak of memory anew, where the device can; a process's own peak stays."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_bytes(device: torch.device) -> int:
+    """Most memory so far: PyTorch's on a GPU, else what the process had resident."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+
+
+@contextmanager
+def cpu_threads(count: int | None) -> Iterator[None]:
+    """Let PyTorch use so many threads for a while; None: as many as it does.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    before = torch.get_num_threads()
+    if count is not None and count < 1:
+        raise InputError(f"--threads {count}: must be at least 1")
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _processor() -> str:
+    """The CPU's name, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,251 @@
+"""The slow twin: parts of the frame path as the published code runs them where its CUDA extension is missing.
+
+Every part says the same thing as the one it stands in for, to rounding, and is switched on around a step by itself, so
+that what a part is worth can be measured. Nothing of the fast path knows of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial, wraps
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.memory import MemoryBank
+from engine.tracker import Prediction, Tracker
+from networks.attention import RelativePosition, global_attention, local_attention
+from networks.block import BlockMemory, KeyValue
+from networks.encoders import FrozenNormConv2d
+from networks.swin import SwinBase
+from networks.vos_model import VOSModel
+from utils.allocator import give_freed_memory_back, keep_freed_memory
+
+Switch = Callable[[Tracker], AbstractContextManager[Any]]
+"""Makes a tracker do one thing the slow way for as long as the context lasts."""
+
+
+@contextmanager
+def slow_parts(tracker: Tracker, names: Iterable[str]) -> Iterator[None]:
+    """Switch parts of `SLOW_PARTS` on for ``tracker``; afterwards all is as it was."""
+    with ExitStack() as stack:
+        for name in names:
+            stack.enter_context(SLOW_PARTS[name](tracker))
+        yield
+
+
+def unfolded_local_attention(
+    query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
+) -> Tensor:
+    """What `local_attention` computes, with a copy of the window's keys for every query.
+
+    With relative positions in the values (AOT) these are copied as well; without (DeAOT) the weights of the window
+    go into a full matrix over all tokens, as in the published code.
+    """
+    heads, area, dim = position.weight.shape
+    window, frames = int(area**0.5), key.shape[1] // query.shape[1]
+    queries = query.mT.unflatten(1, (heads, dim))
+    keys = _windows(key, size, frames, heads, window)
+    # A product and a sum are quicker here than einsum, which copies the keys once more.
+    logits = ((queries * dim**-0.5)[:, None, :, :, None] * keys).sum(3)
+    relative = torch.einsum("hac,bhcl->bhal", position.weight, queries) + position.bias[:, :, None]
+    places = torch.arange(1.0, 1 + query.shape[1], device=query.device).view(1, 1, *size)
+    places = F.unfold(places, window, padding=window // 2)[0].long()  # window²×L, 0 outside the map
+    logits = (logits + relative[:, None]).masked_fill(places == 0, float("-inf"))
+    weights = logits.transpose(1, 2).flatten(2, 3).softmax(2).unflatten(2, (frames, area)).transpose(1, 2)
+    if position.value is None:
+        return _spread(weights, places, value, heads)
+    values = _windows(value, size, frames, heads, window)
+    result = (weights[:, :, :, None] * values).sum((1, 4))
+    result = result + torch.einsum("bhal,hca->bhcl", weights.sum(1), position.value)
+    return result.flatten(1, 2).mT
+
+
+def _spread(weights: Tensor, places: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Values B×(n·L)×D under weights B×n×heads×window²×L of the places window²×L, by a full matrix: B×L×D."""
+    batch, frames, _, _, tokens = weights.shape
+    matrix = weights.new_zeros(batch, frames, heads, tokens, tokens + 1)
+    matrix.scatter_(4, places.mT.expand(batch, frames, heads, -1, -1), weights.mT)
+    values = value.unflatten(1, (frames, -1)).unflatten(3, (heads, -1)).transpose(2, 3)
+    return (matrix[..., 1:] @ values).sum(1).transpose(1, 2).flatten(2)
+
+
+def _windows(x: Tensor, size: tuple[int, int], frames: int, heads: int, window: int) -> Tensor:
+    """Tokens B×(n·L)×C to what every token sees around it: B×n×heads×(C/heads)×window²×L."""
+    maps = x.unflatten(1, (frames, -1)).flatten(0, 1).mT.unflatten(2, size)
+    copies = F.unfold(maps, window, padding=window // 2)
+    return copies.unflatten(0, (-1, frames)).unflatten(2, (heads, -1, window**2))
+
+
+def full_global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """What `global_attention` computes, with the whole matrix of weights."""
+    query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    weights = (query * query.shape[3] ** -0.5 @ key.mT).softmax(3)
+    return (weights @ value).transpose(1, 2).flatten(2)
+
+
+def _local_attention(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Keys of short-term attention, and values of AOT's, are unfolded: a window for every query."""
+    return replaced_everywhere(local_attention, unfolded_local_attention)
+
+
+def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Long-term and self-attention as two matrix products with the softmax between them."""
+    return replaced_everywhere(global_attention, full_global_attention)
+
+
+@contextmanager
+def replaced_everywhere(function: Callable[..., Any], other: Callable[..., Any]) -> Iterator[None]:
+    """Put ``other`` in the place of a function in every module of networks that knows it by its name."""
+    name = function.__name__
+    with ExitStack() as stack:
+        for path, module in list(sys.modules.items()):
+            if path.startswith("networks.") and vars(module).get(name) is function:
+                stack.enter_context(patch.object(module, name, other))
+        yield
+
+
+@contextmanager
+def _norms(tracker: Tracker) -> Iterator[None]:
+    """A frozen batch norm is an operation of its own behind its convolution, wherever the encoder has one."""
+    encoder = tracker.model.encoder
+    with ExitStack() as stack:
+        for module in [] if isinstance(encoder, SwinBase) else encoder.modules():
+            if isinstance(module, nn.Conv2d):
+                stack.enter_context(patch.object(module, "forward", partial(_normed_behind, module)))
+        yield
+
+
+def _normed_behind(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """B×C×H×W to B×C'×H'×W' by a convolution that a norm was joined to.
+
+    Where that is folded into kernel and bias already, it counts as scaling by 1 and shifting, which is as much work.
+    """
+    convolved = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
+    if isinstance(conv, FrozenNormConv2d):
+        return conv.norm(convolved)
+    if conv.bias is None:
+        return convolved
+    shift = conv.bias.view(-1, 1, 1)
+    return convolved * torch.ones_like(shift) + shift
+
+
+def _groups(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Groups of objects run one after another, each with a memory of its own; all share the encoded image.
+
+    It holds from the first reference frame on or not at all, as groups have their memories for good.
+    """
+    return patch.object(tracker, "one_group_at_a_time", True)
+
+
+@contextmanager
+def _memory(tracker: Tracker) -> Iterator[None]:
+    """Long-term memory is copied whole for every frame it takes in.
+
+    The two branches of gated propagation are stored apart and joined anew for every frame that reads them.
+    """
+    # With gradients a bank concatenates; inference mode still holds, so none are recorded.
+    kinds = {stage.block for stage in tracker.config.model.stages}
+    read = MemoryBank.read
+
+    def joining(bank: MemoryBank) -> list[list[BlockMemory]]:
+        """What `read` gives, with values joined from their halves."""
+        return [[BlockMemory(*(_joined(own) for own in block)) for block in stage] for stage in read(bank)]
+
+    with ExitStack() as stack:
+        for name in ("add", "add_reference"):
+            stack.enter_context(
+                patch.object(MemoryBank, name, torch.enable_grad()(getattr(MemoryBank, name)))
+            )
+        if "gpm" in kinds:
+            stack.enter_context(patch.object(MemoryBank, "read", joining))
+        yield
+
+
+def _joined(own: KeyValue) -> KeyValue:
+    """Keys as they are, values as a copy made of their two halves."""
+    return KeyValue(own.key, torch.cat(own.value.chunk(2, 2), 2))
+
+
+def _planes(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Masks have a plane for every identity there is, used or not, and all are convolved."""
+
+    def assign_identities(model: VOSModel, masks: Tensor) -> list[Tensor]:
+        """What the model's own method gives for these masks B×(m+1)×H×W."""
+        identities = []
+        for stage in model.stages:
+            bank, norm = stage.identity_bank, stage.identity_norm
+            if not isinstance(bank, nn.Conv2d) or norm is None:
+                identities.append(masks.new_empty(len(masks), 0, 0))
+                continue
+            missing = bank.in_channels - masks.shape[1]
+            embedding = bank(torch.cat([masks, masks.new_zeros(len(masks), missing, *masks.shape[2:])], 1))
+            if bank.stride[0] > stage.stride:
+                size = [-(-side // stage.stride) for side in masks.shape[2:]]
+                embedding = F.interpolate(embedding, size, mode="nearest")
+            identities.append(norm(embedding.flatten(2).mT))
+        return identities
+
+    return patch.object(VOSModel, "assign_identities", assign_identities)
+
+
+def _argmax(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Labels are the argmax of the softmax, not the place of the largest logit."""
+    return patch.object(tracker, "choose", lambda logits: logits.softmax(0).argmax(0))
+
+
+def _sync(tracker: Tracker) -> AbstractContextManager[Any]:
+    """A step ends when the object ids of its frame have come to the host."""
+    step = tracker.step
+
+    @wraps(step)
+    def waiting(frame: np.ndarray, mask: np.ndarray | None = None, **options: Any) -> Prediction:
+        """Track a frame and fetch its labels."""
+        prediction = step(frame, mask, **options)
+        _ = prediction.labels
+        return prediction
+
+    return patch.object(tracker, "step", waiting)
+
+
+@contextmanager
+def _layout(tracker: Tracker) -> Iterator[None]:
+    """Maps have one channel after the other in memory, so tokens are copies of maps, and maps of tokens."""
+    model = tracker.model
+    weights = {weight: weight.data for weight in model.parameters() if weight.dim() == 4}
+    for weight, data in weights.items():
+        weight.data = data.clone(memory_format=torch.contiguous_format)
+    encode = model.encode
+    with patch.object(model, "encode", lambda image: encode(image.contiguous())):
+        yield
+    for weight, data in weights.items():
+        weight.data = data
+
+
+@contextmanager
+def _allocator(tracker: Tracker) -> Iterator[None]:
+    """Freed memory goes back to the system."""
+    give_freed_memory_back()
+    yield
+    keep_freed_memory()
+
+
+SLOW_PARTS: dict[str, Switch] = {
+    "local_attention": _local_attention,
+    "global_attention": _global_attention,
+    "norms": _norms,
+    "groups": _groups,
+    "memory": _memory,
+    "planes": _planes,
+    "argmax": _argmax,
+    "sync": _sync,
+    "layout": _layout,
+    "allocator": _allocator,
+}
+"""a name and what it makes slow; a further part is a function and its line here"""

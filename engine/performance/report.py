@@ -1,0 +1,140 @@
+"""Measuring the rows of the performance table, one after another, and keeping what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from configs.load import load_config
+from engine.performance.comparison import compare
+from engine.performance.machine import describe, matmul_rate
+from engine.performance.measurement import measure
+from engine.performance.report_text import as_markdown
+from engine.performance.rows import STEP, Row, rows
+from engine.performance.settings import Setting, parse_setting
+from utils.devices import pick_device
+from utils.errors import InputError, RunStopped
+from utils.files import atomic_path
+
+Result = dict[str, Any]
+Kept = dict[str, dict[str, Result]]
+"""by kind of device, by name of the row"""
+
+
+def write_report(
+    path: Path, usual: Setting, *, only: str = "", table: Sequence[Row] | None = None, progress: bool = True
+) -> None:
+    """Measure rows and write them as a Markdown table; what was measured before is kept in a JSON file beside it.
+
+    Both files are written after every row. Rows of other kinds of device stay in the table too.
+
+    Args:
+        path: of the Markdown file.
+        usual: what the settings of rows do not say: device, frames, size.
+        only: text that the rows to measure hold, in name or settings; empty: all.
+        table: the rows there are; None: `rows`.
+        progress: show a bar.
+
+    Raises:
+        InputError: no such row or device, or a file that cannot be read or written.
+        RunStopped: rows that failed, when all others are done.
+    """
+    table = rows() if table is None else table
+    device = pick_device(usual.device)
+    tasks = _tasks(usual, only, table, device)
+    kept = read_kept(path.with_suffix(".json"))
+    failed = []
+    for name, task in tqdm(tasks.items(), desc="rows", disable=not progress, dynamic_ncols=True):
+        try:
+            result = task()
+        except (RuntimeError, MemoryError) as error:  # out of memory, for one
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            failed.append(f"{name} ({reason})")
+            continue
+        kept.setdefault(device.type, {})[name] = {**result, **_now(device)}
+        save(path, kept, table)
+    if failed:
+        raise RunStopped(f"{path}: not measured: {'; '.join(failed)}; all other rows are written")
+
+
+def read_kept(path: Path) -> Kept:
+    """What earlier runs measured; nothing where there is no file.
+
+    Raises:
+        InputError: not a file of this kind.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        kept = json.loads(path.read_text())
+        if all(isinstance(result, dict) for own in kept.values() for result in own.values()):
+            return kept
+        raise ValueError("not results by device and row")
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not the results of earlier reports ({error}); remove it or choose another --report"
+        ) from error
+
+
+def save(path: Path, kept: Kept, table: Sequence[Row]) -> None:
+    """Write the results of rows that there are as JSON, and the Markdown table beside it.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    known = {STEP, *(row.what for row in table)}
+    kept = {kind: {name: own[name] for name in own if name in known} for kind, own in kept.items()}
+    with atomic_path(path.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(kept, indent=1) + "\n")
+    with atomic_path(path) as temporary:
+        temporary.write_text(as_markdown(kept, table))
+
+
+def _tasks(
+    usual: Setting, only: str, table: Sequence[Row], device: torch.device
+) -> dict[str, Callable[[], Result]]:
+    """What there is to measure, by name; wrong settings are found before the first of them runs."""
+    tasks: dict[str, Callable[[], Result]] = {}
+    if only.lower() in STEP.lower():
+        tasks[STEP] = partial(_measured, parse_setting("aott", usual))
+    here = [row for row in table if not row.gpu_only or device.type != "cpu"]
+    for row in here:
+        if row.holds(only):
+            pair = [parse_setting(text, usual) for text in (row.first, row.second)]
+            for setting in pair:
+                load_config(setting.config or "aott", setting.overrides)
+            tasks[row.what] = partial(_compared, *pair)
+    if not tasks:
+        names = "; ".join([STEP, *(row.what for row in here)])
+        raise InputError(f"--only {only}: no row holds this text; rows are: {names}")
+    return tasks
+
+
+def _measured(setting: Setting) -> Result:
+    """A setting's seconds and its share of what the machine can do."""
+    found = measure(setting)
+    return {"seconds": found.step_seconds, "gflop": found.step_gflop, "rate_share": found.rate_share}
+
+
+def _compared(first: Setting, second: Setting) -> Result:
+    """Both medians, and the ratio with its spread."""
+    found = compare(first, second)
+    return {
+        "first": found.first, "second": found.second, "seconds": list(found.medians),
+        "ratio": found.ratio, "spread": list(found.spread), "pairs": len(found.first_seconds),
+    }  # fmt: skip
+
+
+def _now(device: torch.device) -> Result:
+    """Where and when a row was measured, and how fast the machine was just then."""
+    return {
+        "machine": describe(device).title, "date": date.today().isoformat(),
+        "matmul_gflops": matmul_rate(device) / 1e9,
+    }  # fmt: skip

@@ -1,0 +1,79 @@
+"""The comparisons that say how fast the project is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STEP = "AOTT's step"
+"""the one entry of the report that is a measurement by itself, no comparison"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: A and B as settings, and what their ratio A / B should be, where there is such a number."""
+
+    what: str
+    first: str
+    second: str
+    at_least: float | None = None
+    at_most: float | None = None
+    gpu_only: bool = False
+
+    def met(self, ratio: float) -> bool | None:
+        """Whether a ratio is as it should be; None where nothing is asked."""
+        if self.at_least is None and self.at_most is None:
+            return None
+        return (self.at_least or 0) <= ratio <= (self.at_most or float("inf"))
+
+    @property
+    def target(self) -> str:
+        """What is asked of the ratio."""
+        bounds = {"at least": self.at_least, "at most": self.at_most}
+        return ", ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound is not None)
+
+    def holds(self, text: str) -> bool:
+        """Whether name or settings hold a text, in any case of letters."""
+        return text.lower() in f"{self.what} {self.first} {self.second}".lower()
+
+
+MODELS = {"AOTT": "aott", "DeAOTT": "deaott", "R50-AOTL": "r50_aotl", "R50-DeAOTL": "r50_deaotl"}
+
+ALONE = {
+    "local_attention": ("aott", "deaott"),
+    "global_attention": ("aott", "r50_aotl,at_frame=30"),
+    "norms": ("aott", "r50_aotl"),
+    "groups": ("aott,objects=30",),
+    "memory": ("r50_aotl,at_frame=30", "r50_deaotl,at_frame=30"),
+    "planes": ("aott",),
+    "argmax": ("aott", "aott,objects=10"),
+    "sync": ("aott",),
+    "layout": ("aott", "deaott", "r50_aotl"),
+    "allocator": ("aott", "r50_aotl"),
+}
+"""a slow part, and the settings where it matters, in which it is measured without the others"""
+
+BOUNDED = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
+WAYS = ("precision=bfloat16", "compile", "precision=bfloat16,compile")
+"""what is tried on GPUs alone"""
+
+
+def rows() -> tuple[Row, ...]:
+    """All comparisons, in the order of the table."""
+    found = []
+    for name, config in MODELS.items():
+        for setting in (config, f"{config},objects=10"):
+            objects = "10 objects" if "objects" in setting else "1 object"
+            found.append(Row(f"{name}, {objects}: slow twin against ours", f"{setting},slow=all", setting))
+    late = "r50_aotl,at_frame=30"
+    found.append(Row("R50-AOTL from frame 30 on: slow twin against ours", f"{late},slow=all", late))
+    for name, config in MODELS.items():
+        found.append(Row(f"{name}: 10 objects against 1", f"{config},objects=10", config))
+    early, later = f"{BOUNDED},at_frame=45", f"{BOUNDED},at_frame=95"
+    found.append(Row("AOTL, 9 frames in memory at most: from frame 95 on against 45", later, early))
+    for part, settings in ALONE.items():
+        for setting in settings:
+            found.append(Row(f"{part} alone, {setting}", f"{setting},slow={part}", setting))
+    for name, config in MODELS.items():
+        for way in WAYS:
+            found.append(Row(f"{name}: float32 against {way}", config, f"{config},{way}", gpu_only=True))
+    return tuple(found)

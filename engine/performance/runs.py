@@ -1,0 +1,147 @@
+"""A tracker at work as a `Setting` says, one timed frame at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from configs.load import load_config
+from configs.schema import Config
+from dataloaders.drawing import draw_clip
+from dataloaders.video import FrameSource, open_frames
+from engine.performance.naive import slow_parts
+from engine.performance.settings import PRECISIONS, Setting
+from engine.tracker import Prediction, Tracker
+from networks.checkpoints import load_checkpoint
+from networks.vos_model import VOSModel
+from utils.devices import settle
+from utils.errors import InputError
+from utils.files import make_folder
+
+WARM_UP = 3
+"""frames behind the reference frame that are never timed"""
+CLIP_LENGTH = 4
+"""frames that are drawn, or kept of a video, and shown again and again"""
+
+
+def build(setting: Setting) -> tuple[VOSModel, Config]:
+    """The model of a setting, with its weights or the same random ones every time.
+
+    Raises:
+        InputError: unknown preset, setting or checkpoint.
+    """
+    if setting.checkpoint is not None:
+        return load_checkpoint(setting.checkpoint, config=setting.config, overrides=setting.overrides)
+    config = load_config(setting.config or "aott", setting.overrides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return VOSModel(config.model), config
+
+
+def write_clip(folder: Path, size: tuple[int, int]) -> FrameSource:
+    """Draw frames of ``size`` (width, height) into a folder of JPEGs; returns their reader."""
+    make_folder(folder)
+    frames, _ = draw_clip(CLIP_LENGTH, size[1], size[0], seed=0)
+    for index, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{index:05d}.jpg", quality=95)
+    return open_frames(folder)
+
+
+def frames_of(setting: Setting) -> list[np.ndarray]:
+    """A few frames H×W×3 uint8 RGB of the setting's video, or drawn ones.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+    if setting.video is not None:
+        return list(islice(open_frames(setting.video), CLIP_LENGTH))
+    width, height = setting.size
+    return list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
+
+
+def striped_mask(objects: int, height: int, width: int) -> np.ndarray:
+    """H×W ids of vertical stripes: background and any number of objects, all of them visible.
+
+    Raises:
+        InputError: more objects than columns.
+    """
+    if objects >= width:
+        raise InputError(
+            f"objects: at most {width - 1} are seen on frames {width} pixels wide, got {objects}"
+        )
+    return np.broadcast_to(np.arange(width) * (objects + 1) // width, (height, width))
+
+
+class Run:
+    """One tracker as a setting says."""
+
+    def __init__(self, setting: Setting) -> None:
+        """Build the model; raises InputError for a model, file or device that is not there."""
+        self.setting = setting
+        model, config = build(setting)
+        self.tracker = Tracker(model, config, device=setting.device)
+        if setting.compile:
+            compile_parts(self.tracker.model)
+
+    def start(self, frames: list[np.ndarray]) -> None:
+        """Take in the reference frame, and go on untimed to the first frame to time.
+
+        Raises:
+            InputError: a frame of the setting cannot be tracked, as torch.compile does not work here.
+        """
+        height, width = frames[0].shape[:2]
+        mask = striped_mask(self.setting.objects, height, width)
+        self.tracker.reset()
+        try:
+            with self.way():
+                self.tracker.step(frames[0], mask)
+            before = max(WARM_UP, self.setting.at_frame)
+            for index in range(before):
+                # What memory holds is the same either way, so only the last ones need to be slow.
+                with self.way(slow=index >= before - WARM_UP):
+                    self.tracker.step(looped(frames, index))
+        except torch._dynamo.exc.TorchDynamoException as error:
+            inside = getattr(error, "inner_exception", error)
+            reason = f"{type(inside).__name__}: {inside}".splitlines()[0]
+            raise InputError(f"compile: torch.compile does not work here ({reason}); leave it out") from error
+
+    def timed_step(self, frame: np.ndarray) -> tuple[float, Prediction]:
+        """Track a frame: seconds until the device has done all of it, and what came of it."""
+        with self.way():
+            settle(self.tracker.device)
+            begin = time.perf_counter()
+            prediction = self.tracker.step(frame)
+            settle(self.tracker.device)
+            return time.perf_counter() - begin, prediction
+
+    @contextmanager
+    def way(self, *, slow: bool = True) -> Iterator[None]:
+        """The setting's precision and, unless ``slow`` is false, its slow parts, for as long as the context lasts."""
+        precision, device = self.setting.precision, self.tracker.device.type
+        with ExitStack() as stack:
+            if precision != "float32":
+                stack.enter_context(torch.autocast(device, dtype=PRECISIONS[precision]))
+            names = [name for name in self.setting.slow if slow or name == "groups"]
+            stack.enter_context(slow_parts(self.tracker, names))
+            yield
+
+
+def looped(frames: list[np.ndarray], index: int) -> np.ndarray:
+    """The frame at a place behind the reference frame, of a clip that is shown again and again without it."""
+    return frames[1 + index % (len(frames) - 1)] if len(frames) > 1 else frames[0]
+
+
+def compile_parts(model: VOSModel) -> None:
+    """Hand encoder, blocks and decoder to torch.compile, which does its work when they first run."""
+    blocks = [block for stage in model.stages for block in stage.blocks]
+    part: nn.Module
+    for part in (model.encoder, *blocks, model.decoder):
+        part.compile()
