@@ -1,0 +1,102 @@
+"""Clips played forward and backward, and DAVIS made of them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dataloaders.benchmarks.datasets import open_dataset
+from dataloaders.images import read_image
+from dataloaders.looped import bounce, loop_davis, looped_length
+from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
+from utils.errors import InputError
+from utils.masks import read_mask
+
+
+@pytest.fixture
+def clips() -> dict[str, Clip]:
+    return {
+        "bear": draw_clip(stems_from(0, 4), seed=1),
+        "camel": draw_clip(stems_from(10, 3, 5), {1: 0}, seed=2),
+    }
+
+
+@pytest.fixture
+def root(tmp_path: Path, clips: dict[str, Clip]) -> Path:
+    lay_out_davis(tmp_path / "DAVIS", clips, "2017", "val")
+    return tmp_path / "DAVIS"
+
+
+def loop(
+    root: Path, output: Path, times: int = 3, *, split: str = "val", copy: bool = False
+) -> dict[str, int]:
+    return loop_davis(root, output, year=2017, split=split, times=times, copy=copy)
+
+
+def test_a_clip_goes_forward_and_backward_without_a_frame_twice_in_a_row() -> None:
+    order = [bounce(index, 4) for index in range(10)]
+    assert order == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
+    assert all(abs(after - before) == 1 for before, after in pairwise(order))
+    assert looped_length(4, 3) == 10
+
+
+def test_a_clip_of_one_frame_stays_on_it() -> None:
+    assert [bounce(index, 1) for index in range(3)] == [0, 0, 0]
+    assert looped_length(1, 5) == 1
+
+
+@pytest.mark.parametrize("copy", [False, True], ids=["links", "copies"])
+def test_every_frame_of_a_loop_has_picture_and_labels_of_the_one_it_repeats(
+    root: Path, clips: dict[str, Clip], tmp_path: Path, copy: bool
+) -> None:
+    assert loop(root, tmp_path / "long", copy=copy) == {"bear": 10, "camel": 7}
+    videos = open_dataset("davis2017", tmp_path / "long")
+    assert [video.name for video in videos] == ["bear", "camel"]
+    for video in videos:
+        clip = clips[video.name]
+        assert [path.stem for path in video.frames] == stems_from(0, looped_length(len(clip.stems), 3))
+        for index, (frame, labels) in enumerate(zip(video.frames, video.annotations, strict=True)):
+            place = bounce(index, len(clip.stems))
+            assert frame.is_symlink() != copy
+            assert np.array_equal(read_image(frame), clip.frames[place])
+            assert np.array_equal(read_mask(labels), clip.labels[place])
+
+
+def test_the_same_loop_again_changes_nothing(root: Path, tmp_path: Path) -> None:
+    loop(root, tmp_path / "long")
+    before = sorted(tmp_path.rglob("*"))
+    loop(root, tmp_path / "long")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_shorter_loop_does_not_mix_with_a_longer_one(root: Path, tmp_path: Path) -> None:
+    loop(root, tmp_path / "long", times=3)
+    with pytest.raises(InputError, match=r"bear/00007\.\w+: is not of this loop"):
+        loop(root, tmp_path / "long", times=2)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_the_data_set_itself_is_not_written_over(root: Path, tmp_path: Path, linked: bool) -> None:
+    output = root
+    if linked:
+        output = tmp_path / "long"
+        output.mkdir()
+        (output / "JPEGImages").symlink_to(root / "JPEGImages")
+    with pytest.raises(InputError, match="is the data set that would be looped"):
+        loop(root, output)
+    assert not any(path.is_symlink() for path in root.rglob("*.jpg"))
+
+
+def test_a_split_without_labels_is_refused(root: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
+    lay_out_davis(root, {"deer": clips["bear"]}, "2017", "test-dev", first_only=True)
+    with pytest.raises(InputError, match=r"deer/00001\.jpg: has no labels"):
+        loop(root, tmp_path / "long", split="test-dev")
+    assert not (tmp_path / "long").exists()
+
+
+def test_a_loop_of_no_time_is_refused(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--times 0: must be at least 1"):
+        loop(root, tmp_path / "long", times=0)

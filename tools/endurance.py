@@ -1,0 +1,213 @@
+"""Time and memory of a tracker on a very long video, for several memory policies: a clip forward and backward.
+
+python tools/endurance.py clip.mp4 --frames 3000 --compare first_frame bounded_fifo,memory.frames=9 every_nth \
+    --size 320x180 --masks first.png --plot endurance.png --output endurance.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from configs.load import to_yaml
+from configs.options import add_config_options, byte_count
+from configs.schema import POLICIES, Config
+from dataloaders.video import open_frames
+from engine.performance.endurance import Course, Trial, resident_bytes, run_apart
+from engine.performance.endurance_report import as_json, draw_courses, format_table
+from engine.tracker import BUNDLED_CHECKPOINT
+from networks.checkpoints import read_settings
+from utils.cli import Parser, command
+from utils.errors import InputError
+from utils.files import atomic_path, require_writable
+from utils.masks import read_mask
+from utils.signals import stop_flag
+
+INTERRUPTED = 130
+"""exit status after Ctrl-C, as shells have it"""
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run every policy and report; returns 0, 1 if a process died, 130 after Ctrl-C."""
+    args = parse(argv)
+    if args.print_config:
+        print(to_yaml(read_settings(args.checkpoint, config=args.config, overrides=args.overrides)), end="")
+        return 0
+    # whatever is wrong with the input or the output shows before the slow part
+    settings = check_policies(args)
+    for path in filter(None, (args.plot, args.output)):
+        require_writable(path.parent)
+    resident_bytes()
+    clip, mask = load_clip(args)
+    courses: dict[str, Course] = {}
+    with stop_flag() as stop:
+        for policy in args.compare:
+            trial = Trial(
+                args.checkpoint, args.config, overrides_of(policy, args), args.device, clip, mask, args.frames,
+                args.stop_above,
+            )  # fmt: skip
+            with tqdm(total=args.frames, desc=policy, unit="frame", dynamic_ncols=True) as bar:
+                courses[policy] = run_apart(trial, stop, lambda bar=bar: bar.update())  # type: ignore[misc]
+            report(args, settings, courses, clip, mask)
+            if stop.is_set():
+                break
+    print(format_table(courses))
+    if stop.is_set():
+        print("interrupted: the results hold what was measured", file=sys.stderr)
+        return INTERRUPTED
+    return 1 if any(course.failed for course in courses.values()) else 0
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(prog="endurance.py", description="Time and memory of a tracker on a very long video.")
+    parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file or a folder of frames")
+    parser.add_argument("--frames", type=int, default=3000, help="of the long video (default 3000)")
+    parser.add_argument(
+        "--clip-frames", type=int, default=250, metavar="N",
+        help="the first N frames are played forward and backward; they are held in memory (default 250)",
+    )  # fmt: skip
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--size", type=picture_size, help="WIDTHxHEIGHT that frames are resized to beforehand")
+    size.add_argument(
+        "--max-long-edge", type=int, metavar="N", help="short for input.max_long_edge=N, in pixels"
+    )
+    parser.add_argument(
+        "--masks", type=Path, metavar="PNG", help="the first frame's mask, or a folder of masks, whose first is taken "
+        "(default: one object, the middle of the frame)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--compare", nargs="+", default=["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"],
+        metavar="POLICY[,key=value...]", help=f"of {', '.join(POLICIES)}, with settings of their own "
+        "(default: all but every_nth, which takes ever more time and memory)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stop-above", type=byte_count, metavar="SIZE", help="end a policy whose process takes more, as 8GB"
+    )
+    add_model_options(parser)
+    args = parser.parse_intermixed_args(argv)
+    if args.print_config:
+        args.overrides = [*filter(None, [args.video]), *args.overrides]
+    elif args.video is None:
+        parser.error("VIDEO must be given")
+    if args.frames < 1 or args.clip_frames < 1:
+        parser.error("--frames and --clip-frames must be at least 1")
+    if args.max_long_edge is not None:
+        args.overrides.append(f"input.max_long_edge={args.max_long_edge}")
+    return args
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add which model runs where, and what is written."""
+    parser.add_argument("--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="weights (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    parser.add_argument("--plot", type=Path, metavar="PNG", help="picture of all frames to write")
+    parser.add_argument("--output", type=Path, metavar="JSON", help="all that was measured")
+    add_config_options(parser)
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """(width, height) of "320x180"."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT, for example 320x180")
+    return int(width), int(height)
+
+
+def overrides_of(policy: str, args: argparse.Namespace) -> tuple[str, ...]:
+    """The settings of one of --compare, over those of all."""
+    name, *own = policy.split(",")
+    return (*args.overrides, f"memory.policy={name}", *own)
+
+
+def check_policies(args: argparse.Namespace) -> Config:
+    """The settings of the first policy, after a look at all.
+
+    Raises:
+        InputError: one of --compare is no policy, stands there twice, or has a wrong setting.
+    """
+    for policy in args.compare:
+        name = policy.split(",")[0]
+        if name not in POLICIES:
+            raise InputError(f"--compare {policy}: no policy {name}; expected one of {', '.join(POLICIES)}")
+        if args.compare.count(policy) > 1:
+            raise InputError(f"--compare {policy}: stands there twice; give each policy once")
+    every = [
+        read_settings(args.checkpoint, config=args.config, overrides=overrides_of(policy, args))
+        for policy in args.compare
+    ]
+    return every[0]
+
+
+def load_clip(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
+    """Frames and the first one's mask, in the size asked for.
+
+    Raises:
+        InputError: the video or the mask cannot be read, or the mask holds no object.
+    """
+    source = open_frames(args.video)
+    if args.masks is None:
+        height, width = source.size
+        mask: np.ndarray = np.zeros(source.size, np.uint8)
+        mask[height // 3 : -(-2 * height // 3), width // 3 : -(-2 * width // 3)] = 1
+    else:
+        mask = read_mask(first_mask(args.masks), size=source.size)
+    clip = list(islice(source, args.clip_frames))
+    if args.size is not None:
+        clip = [cv2.resize(frame, args.size, interpolation=cv2.INTER_AREA) for frame in clip]
+        mask = cv2.resize(mask, args.size, interpolation=cv2.INTER_NEAREST)
+    if not mask.any():
+        raise InputError(f"{args.masks or args.video}: the first mask holds no object in this size")
+    return clip, mask
+
+
+def first_mask(path: Path) -> Path:
+    """The mask file itself, or the first of a folder.
+
+    Raises:
+        InputError: a folder without masks.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(mask for mask in path.glob("*.png") if mask.name[0] != ".")
+    if not found:
+        raise InputError(f"--masks {path}: holds no mask; give a PNG, or a folder whose first PNG is one")
+    return found[0]
+
+
+def report(
+    args: argparse.Namespace,
+    settings: Config,
+    courses: dict[str, Course],
+    clip: list[np.ndarray],
+    mask: np.ndarray,
+) -> None:
+    """Write the files asked for, with what was measured so far."""
+    height, width, _ = clip[0].shape
+    objects = int(np.count_nonzero(np.unique(mask)))
+    if args.output is not None:
+        about = {
+            "model": settings.name, "video": str(args.video), "clip_frames": len(clip), "frames": args.frames,
+            "width": width, "height": height, "objects": objects, "device": args.device,
+            "threads": torch.get_num_threads(),
+        }  # fmt: skip
+        with atomic_path(args.output) as temporary:
+            content = json.dumps({**about, "policies": as_json(courses)}, allow_nan=False)
+            temporary.write_text(content + "\n", encoding="utf-8")
+    if args.plot is not None:
+        noun = "object" if objects == 1 else "objects"
+        title = f"{settings.name}, {width}×{height}, {objects} {noun}, {args.frames} frames, {args.device}"
+        draw_courses(courses, args.plot, title)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
