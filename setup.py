@@ -1,4 +1,4 @@
-"""Installs the framework: ``pip install -e .`` (add ``[test]`` for the test tools)."""
+"""Installs the framework: ``pip install -e .`` (``[test]`` adds the test tools, ``[export]`` ONNX)."""
 
 from pathlib import Path
 
@@ -25,5 +25,8 @@ setup(
     packages=[name for name in find_packages() if name.split(".")[0] in PACKAGES],
     package_data={"configs": ["*/*.yaml"]},
     install_requires=requirements("requirements.txt"),
-    extras_require={"test": requirements("requirements-test.txt")},
+    extras_require={
+        "export": requirements("requirements-export.txt"),
+        "test": requirements("requirements-test.txt") + requirements("requirements-export.txt"),
+    },
 )

@@ -1,0 +1,1 @@
+"""A model as graphs that run without its code: ONNX files for onnxruntime and others, or programs of torch.export."""

@@ -1,0 +1,138 @@
+"""``export.yaml``: what a folder of graphs holds, for `ExportedModel` and for people who run the graphs themselves."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+
+from configs.load import from_tree
+from configs.schema import BOUNDED, Config
+from dataloaders.preprocess import network_size
+from utils.errors import InputError
+
+FILE = "export.yaml"
+SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
+"""formats and what their files end with"""
+NEVER = 2**31 - 1
+"""frames from one long-term memory to the next where only reference frames are remembered"""
+
+
+@dataclass(frozen=True)
+class GraphDescription:
+    """One graph, whose file is called after it."""
+
+    inputs: dict[str, list[Any]]
+    """shapes by name, in order; ``12*frames`` is an axis that grows with the frames in long-term memory"""
+    outputs: dict[str, list[Any]]
+    same: dict[str, str]
+    """further results, each of which is that input or output of the graph"""
+
+
+@dataclass(frozen=True)
+class Description:
+    """A folder of graphs."""
+
+    format: str
+    """onnx or torch"""
+    video_size: list[int]
+    """height and width of the frames that it is for"""
+    network_size: list[int]
+    """height and width that these are resized to"""
+    groups: int
+    """of objects in a batch"""
+    heads: int
+    """of long-term attention in the first block, for memory policies that look"""
+    graphs: dict[str, GraphDescription]
+    config: Config
+    """of the model and its memory"""
+
+    @property
+    def frames(self) -> int:
+        """Frames in long-term memory at most."""
+        return self.config.memory.frames
+
+    def file(self, graph: str) -> str:
+        """Name of a graph's file."""
+        return graph + SUFFIXES[self.format]
+
+
+def bounded(config: Config) -> Config:
+    """The settings with a memory that never outgrows ``memory.frames``.
+
+    ``first_frame`` becomes the ``bounded_fifo`` that never remembers a frame by itself: with up to that many given
+    masks it is the same, and of more the oldest but the first goes.
+
+    Raises:
+        InputError: the policy keeps all frames, or there is no room for a later mask, or short-term memory is several
+            frames.
+    """
+    memory = config.memory
+    if memory.policy not in (*BOUNDED, "first_frame"):
+        raise InputError(
+            f"memory.policy {memory.policy}: keeps all that it takes in, but the memory of exported graphs is bounded; "
+            "add --memory bounded_fifo --memory-frames 4 (or memory.policy=bounded_fifo memory.frames=4)"
+        )
+    if memory.frames < 2:
+        raise InputError(
+            f"memory.frames {memory.frames}: give at least 2, so that a mask given later has room besides the first"
+        )
+    if memory.short_term_frames > 1:
+        raise InputError(
+            f"memory.short_term_frames {memory.short_term_frames}: exported graphs read one; "
+            "add memory.short_term_frames=1"
+        )
+    if memory.policy == "first_frame":
+        return replace(config, memory=replace(memory, policy="bounded_fifo", every=NEVER))
+    return config
+
+
+def size_in_network(config: Config, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) that frames (height, width) are resized to."""
+    limits = config.input
+    return network_size(
+        size, align_corners=config.model.align_corners, scale=limits.scale,
+        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
+    )  # fmt: skip
+
+
+def to_text(description: Description) -> str:
+    """What `read_description` reads."""
+    return yaml.safe_dump(asdict(description), sort_keys=False, default_flow_style=None, width=120)
+
+
+def read_description(folder: Path) -> Description:
+    """What a folder of graphs holds.
+
+    Raises:
+        InputError: it is no export, or not a whole one.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise InputError(f"{folder}: is no export, as it has no {FILE}; make one with tools/export.py")
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(path))
+        assert isinstance(tree, dict)
+        graphs = {str(name): GraphDescription(**own) for name, own in tree.pop("graphs").items()}
+        config = from_tree(tree.pop("config"), str(path))
+        description = Description(**tree, graphs=graphs, config=config)  # type: ignore[arg-type]
+    except (
+        OSError,
+        ValueError,
+        yaml.YAMLError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+    ) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: does not describe an export ({reason}); export again") from error
+    if description.format not in SUFFIXES:
+        raise InputError(f"{path}: format must be one of {', '.join(SUFFIXES)}, got {description.format}")
+    missing = [name for name in map(description.file, graphs) if not (folder / name).is_file()]
+    if missing:
+        raise InputError(f"{folder}: lacks {', '.join(missing)}; copy the whole folder or export again")
+    return description

@@ -1,0 +1,86 @@
+"""What the inputs and outputs of graphs are called: the nested results of a model as flat tables, and back.
+
+A graph takes and gives tensors by name. ``long_key_0_1`` is the key of long-term memory of stage 0, block 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor
+
+from configs.schema import ModelConfig
+from networks.block import BlockMemory, KeyValue
+from networks.vos_model import Features, StageMemory
+
+Tensors = Mapping[str, Tensor]
+
+
+def map_sizes(config: ModelConfig, size: Sequence[int]) -> list[tuple[int, int]]:
+    """(height, width) in tokens of each stage's map, for the network's input (height, width) in pixels."""
+    return [(-(-size[0] // stage.stride), -(-size[1] // stage.stride)) for stage in config.stages]
+
+
+def features_of(given: Tensors) -> Features:
+    """The maps that are there; a verb gets those that it reads."""
+    return Features(*(given.get(name) for name in Features._fields))  # type: ignore[arg-type]
+
+
+def named_identities(identities: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Identity embeddings of the stages that have blocks: ``identities_0``."""
+    return {f"identities_{stage}": own for stage, own in enumerate(identities) if own.numel()}
+
+
+def identities_of(config: ModelConfig, given: Tensors) -> list[Tensor]:
+    """One embedding per stage; an empty one, B×0×0, for a stage without blocks."""
+    empty = given["identities_0"][:, :0, :0]
+    return [given.get(f"identities_{stage}", empty) for stage in range(len(config.stages))]
+
+
+def named_current(current: Sequence[Sequence[KeyValue]]) -> dict[str, Tensor]:
+    """A frame's unlabelled memory: ``key_0_0`` and ``value_0_0``, for every stage and block."""
+    return {
+        f"{part}_{stage}_{block}": tensor
+        for stage, blocks in enumerate(current)
+        for block, pair in enumerate(blocks)
+        for part, tensor in pair._asdict().items()
+    }
+
+
+def current_of(config: ModelConfig, given: Tensors, prefix: str = "") -> list[list[KeyValue]]:
+    """What `named_current` named."""
+    return [
+        [
+            KeyValue(given[f"{prefix}key_{number}_{block}"], given[f"{prefix}value_{number}_{block}"])
+            for block in range(stage.depth)
+        ]
+        for number, stage in enumerate(config.stages)
+    ]
+
+
+def named_memory(memory: StageMemory) -> dict[str, Tensor]:
+    """What blocks read: ``long_key_0_0``, ``long_value_0_0``, ``short_key_0_0``, ``short_value_0_0``."""
+    named = {}
+    for kind in BlockMemory._fields:
+        pairs = [[getattr(block, kind) for block in blocks] for blocks in memory]
+        named.update({f"{kind}_{name}": tensor for name, tensor in named_current(pairs).items()})
+    return named
+
+
+def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
+    """What `named_memory` named."""
+    long, short = current_of(config, given, "long_"), current_of(config, given, "short_")
+    return [
+        [BlockMemory(*pair) for pair in zip(*blocks, strict=True)] for blocks in zip(long, short, strict=True)
+    ]
+
+
+def named_embeddings(handed: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The maps to decode, oldest first: ``embedding_0``."""
+    return {f"embedding_{index}": tensor for index, tensor in enumerate(handed)}
+
+
+def embeddings_of(given: Tensors) -> list[Tensor]:
+    """What `named_embeddings` named."""
+    count = sum(name.startswith("embedding_") for name in given)
+    return [given[f"embedding_{index}"] for index in range(count)]

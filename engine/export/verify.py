@@ -1,0 +1,73 @@
+"""Whether exported graphs say what the model says: both track the drawn clip."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from dataloaders.drawing import draw_clip
+from engine.export.runtime import CPU, ExportedModel, exported_tracker
+from engine.tracker import Prediction, Tracker
+from networks.vos_model import VOSModel
+
+TOLERANCE = 1e-3
+"""largest difference of logits that counts as equal, as a part of their standard deviation"""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How alike two trackers are over a clip."""
+
+    difference: float
+    """the largest of logits, as a part of the standard deviation of PyTorch's on that frame"""
+    equal: float
+    """part of the pixels that have the same label"""
+    exported: float
+    """median seconds a frame"""
+    pytorch: float
+    """the same for PyTorch"""
+
+
+def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
+    """Track the drawn clip, four objects, by exported graphs and by the model they were made of, frame by frame.
+
+    Each remembers its own masks. Logits are compared from the second frame on: those of a given mask are the mask.
+
+    Args:
+        model: that was exported.
+        folder: of the graphs.
+        frames: of the clip, at least 2.
+        provider: of onnxruntime.
+
+    Raises:
+        InputError: as `exported_tracker`.
+    """
+    exported = exported_tracker(folder, provider=provider)
+    description = cast(ExportedModel, exported.model).description
+    plain = Tracker(model, exported.config)
+    height, width = description.video_size
+    pictures, masks = draw_clip(frames, height, width, seed=0)
+    exported.step(pictures[0], masks[0])
+    plain.step(pictures[0], masks[0])
+    differences, equal, times = [], [], []
+    for picture in pictures[1:]:
+        seconds, both = [], []
+        for tracker in (exported, plain):
+            begin = time.perf_counter()
+            both.append(tracker.step(picture))
+            seconds.append(time.perf_counter() - begin)
+        times.append(seconds)
+        differences.append(difference(*both))
+        equal.append((both[0].places == both[1].places).double().mean().item())
+    medians = [statistics.median(own) for own in zip(*times, strict=True)]
+    return Agreement(max(differences), statistics.mean(equal), *medians)
+
+
+def difference(one: Prediction, other: Prediction) -> float:
+    """Largest difference of the logits of two predictions, as a part of the second's standard deviation."""
+    return float((one.logits - other.logits).abs().max() / torch.std(other.logits))

@@ -1,0 +1,169 @@
+"""Writing a model as a folder of graphs, whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from configs.schema import Config
+from engine.export.description import (
+    FILE,
+    SUFFIXES,
+    Description,
+    GraphDescription,
+    bounded,
+    size_in_network,
+    to_text,
+)
+from engine.export.graphs import Graph, build_graphs
+from networks.vos_model import VOSModel
+from utils.errors import InputError
+from utils.files import require_writable
+
+NEEDED = ("onnx", "onnxscript")
+"""packages that write ONNX files; onnxruntime runs them"""
+
+
+def require_format(format: str, packages: Sequence[str] = NEEDED) -> None:
+    """Raises InputError for an unknown format, or for onnx where one of these packages is not installed."""
+    if format not in SUFFIXES:
+        raise InputError(f"--format {format}: must be one of {', '.join(SUFFIXES)}")
+    missing = [name for name in packages if format == "onnx" and importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"--format onnx: {' and '.join(missing)} must be installed; pip install -e '.[export]', "
+            "or export with --format torch"
+        )
+
+
+def export_model(
+    model: VOSModel,
+    config: Config,
+    folder: Path,
+    *,
+    video: tuple[int, int],
+    groups: int = 1,
+    format: str = "onnx",
+) -> Description:
+    """Write a model's graphs and ``export.yaml``.
+
+    Args:
+        model: stays as it is.
+        config: its settings; ``memory.frames`` bounds the long-term memory that the graphs take.
+        folder: new or empty; it appears when all is written.
+        video: (height, width) of the frames in pixels.
+        groups: of ``max_objects`` objects that run as one batch; more run as further batches.
+        format: onnx or torch (programs of torch.export).
+
+    Raises:
+        InputError: settings that no bounded memory has, unknown format, missing package, a folder that is not empty or
+            cannot be written.
+    """
+    require_format(format)
+    config = bounded(config)
+    size = size_in_network(config, video)
+    with _new_folder(folder) as temporary:
+        graphs = build_graphs(model, size, groups)
+        description = Description(
+            format=format, video_size=list(video), network_size=list(size), groups=groups,
+            heads=model.stages[0].blocks[0].heads, config=config,
+            graphs={name: _describe(graph) for name, graph in graphs.items()},
+        )  # fmt: skip
+        write = _write_onnx if format == "onnx" else _write_program
+        for name, graph in graphs.items():
+            with _without_chatter():
+                write(graph, temporary / description.file(name), config.memory.frames)
+        (temporary / FILE).write_text(to_text(description), encoding="utf-8")
+    return description
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
+    require_writable(folder.parent)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise InputError(f"--output {folder}: is there already; choose another folder or empty this one")
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Without the exporters' remarks on their own working."""
+    chatty = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in chatty]
+    for logger in chatty:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(chatty, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tuple[Any, ...]]:
+    """The program of a graph, and which axes of its inputs are free."""
+    held = torch.export.Dim("frames", min=1, max=frames)
+    free: list[dict[int, Any] | None] = []
+    for name in graph.examples:
+        axis, length = graph.growing.get(name, (None, 0))
+        free.append(None if axis is None else {axis: held if length == 1 else length * held})
+    with torch.no_grad():
+        program = torch.export.export(
+            graph.module, tuple(graph.examples.values()), dynamic_shapes=(tuple(free),), strict=False
+        )
+    return program, tuple(free)
+
+
+def _write_program(graph: Graph, path: Path, frames: int) -> None:
+    torch.export.save(_traced(graph, frames)[0], path)
+
+
+def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
+    """Weights stay inside the file, which protocol buffers limit to 2 GB."""
+    program, free = _traced(graph, frames)
+    converted = torch.onnx.export(
+        program, args=tuple(graph.examples.values()), dynamic_shapes=(free,), dynamo=True, verbose=False,
+        input_names=list(graph.module.inputs), output_names=list(graph.module.outputs),
+    )  # fmt: skip
+    assert converted is not None
+    converted.save(path, external_data=False)
+
+
+def _describe(graph: Graph) -> GraphDescription:
+    """Names and shapes of what goes in and comes out."""
+
+    def shape(name: str, own: Tensor) -> list[Any]:
+        """Of one input."""
+        sides: list[Any] = list(own.shape)
+        if name in graph.growing:
+            axis, length = graph.growing[name]
+            sides[axis] = f"{length}*frames"
+        return sides
+
+    return GraphDescription(
+        inputs={name: shape(name, own) for name, own in graph.examples.items()},
+        outputs={name: list(graph.results[name].shape) for name in graph.module.outputs},
+        same=dict(graph.same),
+    )

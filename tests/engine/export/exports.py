@@ -1,0 +1,76 @@
+"""Small models as graphs in a folder, and what trackers say of a clip by them and by PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from configs.load import load_config
+from configs.schema import Config
+from engine.export.runtime import exported_tracker
+from engine.export.verify import TOLERANCE, difference
+from engine.export.writing import export_model
+from engine.tracker import Tracker
+from networks.vos_model import VOSModel
+from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+
+FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A folder of graphs and the model that they were made of."""
+
+    folder: Path
+    model: VOSModel
+    config: Config
+
+
+def build(preset, *overrides):
+    """A small model whose masks follow what was given, of one stage or several."""
+    config = load_config(preset, ["model.stages.0.window=7", *overrides])
+    torch.manual_seed(0)
+    model = VOSModel(config.model)
+    with torch.no_grad():
+        for stage in model.stages:
+            if stage.identity_bank is not None:
+                stage.identity_bank.weight *= 300
+        model.decoder.conv_out.weight *= 10
+        model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
+    return model, config
+
+
+def make(folder, preset, *overrides, format, groups=1):
+    model, config = build(preset, *overrides)
+    export_model(model, config, folder, video=(HEIGHT, WIDTH), groups=groups, format=format)
+    return Export(folder, model, config)
+
+
+def both(export):
+    """A tracker by graphs, and one of the model with the same settings."""
+    exported = exported_tracker(export.folder)
+    return exported, Tracker(export.model, exported.config)
+
+
+def assert_alike(export, masks, length=7):
+    """Logits agree on every frame that is tracked; random weights have few ties, so labels do too."""
+    exported, plain = both(export)
+    compared = 0
+    for index, frame in enumerate(clip(length)):
+        one, other = exported.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
+        assert one.ids == other.ids
+        assert (one.places == other.places).double().mean() > 0.999
+        if index not in masks:
+            assert torch.std(other.logits) > 0.1
+            assert difference(one, other) < TOLERANCE
+            compared += 1
+        assert [bank.kept for bank in exported._banks] == [bank.kept for bank in plain._banks]
+        assert all(len(bank) <= exported.config.memory.frames for bank in exported._banks)
+    assert compared == length - len(masks)
+    return exported
+
+
+MASKS = {0: stripes([1, 2]), 4: stripes([9, 2, 1])}
+"""two objects, and on a later frame a third one"""

@@ -1,0 +1,98 @@
+"""ONNX files run by onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import yaml
+
+from engine.export.runtime import exported_tracker
+from tests.engine.export.exports import FIFO, MASKS, Export, assert_alike, make
+from tests.engine.small_model import clip, stripes
+from utils.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def aott(tmp_path_factory) -> Export:
+    return make(tmp_path_factory.mktemp("exports") / "aott", "aott", *FIFO, format="onnx")
+
+
+def test_aot_tracks_as_by_pytorch(aott):
+    exported = assert_alike(aott, MASKS)
+    assert exported._banks[0].kept == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
+
+
+def test_any_number_of_objects_runs_in_batches_of_the_exported_size(aott):
+    assert_alike(aott, {0: stripes(range(1, 13)), 2: stripes(range(1, 25))}, length=4)
+
+
+def test_files_are_whole_and_described(aott):
+    description = yaml.safe_load((aott.folder / "export.yaml").read_text())
+    for name, graph in description["graphs"].items():
+        model = onnx.load(aott.folder / f"{name}.onnx", load_external_data=False)
+        onnx.checker.check_model(model)
+        for kind, given in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+            shapes = {
+                own.name: [side.dim_param or side.dim_value for side in own.type.tensor_type.shape.dim]
+                for own in given
+            }
+            assert shapes == graph[kind]
+    free = [shape for graph in description["graphs"].values() for shape in graph["inputs"].values()]
+    assert {side for shape in free for side in shape if isinstance(side, str)} == {"12*frames"}
+
+
+def test_a_frame_of_another_size_is_refused(aott):
+    tracker = exported_tracker(aott.folder)
+    with pytest.raises(InputError, match="this export is for frames of 49×33"):
+        tracker.step(np.zeros((65, 49, 3), np.uint8), np.ones((65, 49), np.uint8))
+
+
+def test_more_frames_than_exported_are_refused(aott):
+    tracker = exported_tracker(aott.folder)
+    tracker.step(clip()[0], stripes([1]))
+    bank = tracker._banks[0]
+    bank._long = [[type(own)(*(x.repeat(1, 4, 1) for x in own)) for own in stage] for stage in bank._long]
+    bank.kept, bank._room = [[0, 1, 2, 3]], 4
+    with pytest.raises(
+        InputError, match=r"holds 4 frames, but this export has room for 3; .*memory.frames=4"
+    ):
+        tracker.step(clip()[1])
+
+
+def test_an_unknown_provider_is_refused(aott):
+    with pytest.raises(
+        InputError, match=r"--provider Nonsense: onnxruntime has none such here; use one of .*CPU"
+    ):
+        exported_tracker(aott.folder, provider="Nonsense")
+
+
+def test_a_broken_file_is_named(aott, tmp_path):
+    for path in aott.folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "decode.onnx").unlink()
+    with pytest.raises(InputError, match=r"lacks decode.onnx; copy the whole folder"):
+        exported_tracker(tmp_path)
+    (tmp_path / "decode.onnx").write_bytes((aott.folder / "decode.onnx").read_bytes()[:1000])
+    with pytest.raises(InputError, match=r"decode.onnx: onnxruntime cannot load it .*; export again"):
+        exported_tracker(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("preset", "overrides"),
+    [
+        ("deaott", FIFO),
+        ("msdeaott", (*FIFO, "model.stages.1.window=5")),
+        ("r50_aotl", FIFO),
+        ("r50_paotl", FIFO),
+        ("swinb_aotl", FIFO),
+        (
+            "r50_aotl_rmem",
+            ("memory.frames=6", "memory.every=1"),
+        ),  # more frames than slots, and a policy that looks
+        ("msdeaotl", ("memory.policy=relevance_redundancy", "memory.frames=3", "memory.every=1")),
+    ],
+)
+def test_other_models_do_too(tmp_path, preset, overrides):
+    assert_alike(make(tmp_path / "export", preset, *overrides, format="onnx"), MASKS, length=9)

@@ -1,0 +1,157 @@
+"""Programs of torch.export, and what makes exports of any kind."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+
+import pytest
+import torch
+
+import networks.lstt
+from configs.load import load_config
+from engine.export import writing
+from engine.export.attention import exportable_attention, global_attention, local_attention
+from engine.export.description import bounded
+from engine.export.runtime import exported_tracker
+from engine.export.writing import export_model
+from engine.tracker import Tracker
+from networks import attention
+from tests.engine.export.exports import FIFO, MASKS, assert_alike, build, make
+from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
+from utils.errors import InputError
+
+VIDEO = (HEIGHT, WIDTH)
+
+
+def test_deaot_tracks_as_by_pytorch(tmp_path):
+    assert_alike(make(tmp_path / "export", "deaott", *FIFO, format="torch"), MASKS)
+
+
+@pytest.mark.slow
+def test_several_stages_track_as_by_pytorch(tmp_path):
+    overrides = (*FIFO, "model.stages.1.window=5")
+    assert_alike(make(tmp_path / "export", "msdeaott", *overrides, format="torch"), MASKS)
+
+
+@pytest.mark.slow
+def test_batches_of_several_groups_are_filled_up(tmp_path):
+    export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", format="torch", groups=2)
+    tracker = assert_alike(export, {0: stripes([1, 2, 3, 4, 5]), 3: stripes([7, 1, 2, 8, 5])})
+    assert [len(bank.kept) for bank in tracker._banks] == [3, 1]
+
+
+@pytest.mark.parametrize("size", [(5, 9), (8, 16), (13, 7)])
+@pytest.mark.parametrize("with_value", [True, False])
+def test_local_attention_of_graphs_is_that_of_the_model(size, with_value):
+    heads, dim, value_dim, window, length = 2, 8, 12, 7, size[0] * size[1]
+    draw = torch.Generator().manual_seed(0)
+    query, key = (torch.randn(3, length, dim, generator=draw) for _ in range(2))
+    value = torch.randn(3, length, value_dim, generator=draw)
+    position = attention.RelativePosition(
+        torch.randn(heads, window**2, dim // heads, generator=draw),
+        torch.randn(heads, window**2, generator=draw),
+        torch.randn(heads, value_dim // heads, window**2, generator=draw) if with_value else None,
+    )
+    given = (query, key, value)
+    expected = attention.local_attention(*given, size=size, position=position)
+    found = local_attention(*given, size=size, position=position)
+    # float32 sums of 49 terms in another order
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_global_attention_of_graphs_is_that_of_the_model():
+    draw = torch.Generator().manual_seed(0)
+    query, key = torch.randn(2, 5, 8, generator=draw), torch.randn(2, 15, 8, generator=draw)
+    value = torch.randn(2, 15, 12, generator=draw)
+    found = global_attention(query, key, value, 2)
+    torch.testing.assert_close(found, attention.global_attention(query, key, value, 2))
+
+
+def test_blocks_have_their_own_attention_again():
+    model, _ = build("aott")
+    with exportable_attention(model):
+        assert networks.lstt.local_attention is local_attention
+    assert networks.lstt.local_attention is attention.local_attention
+
+
+def test_first_frame_is_the_same_with_a_bound():
+    """Three masks given, room for three."""
+    model, config = build("aott", "memory.frames=3")
+    masks = {0: stripes([1, 2]), 3: stripes([2, 1]), 4: stripes([1, 2, 3])}
+    frames = clip(7)
+    one, other = (
+        run(Tracker(model, config), frames, masks),
+        run(Tracker(model, bounded(config)), frames, masks),
+    )
+    assert config.memory.policy == "first_frame"
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("preset", "overrides", "message"),
+    [
+        ("aotl", (), "memory.policy every_nth: .* --memory-frames 4"),
+        ("aott", ("memory.frames=1",), "memory.frames 1: give at least 2"),
+        (
+            "aott",
+            ("memory.short_term_frames=2",),
+            "memory.short_term_frames 2: .* add memory.short_term_frames=1",
+        ),
+    ],
+)
+def test_settings_that_no_bounded_memory_has_are_refused(preset, overrides, message):
+    with pytest.raises(InputError, match=message):
+        bounded(load_config(preset, overrides))
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        InputError, match=r"onnx and onnxscript must be installed; pip install -e '.\[export\]'"
+    ):
+        export_model(*build("aott"), tmp_path / "export", video=VIDEO)
+
+
+def test_a_failed_export_leaves_nothing(monkeypatch, tmp_path):
+    def fail(graph, path, frames):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writing, "_write_program", fail)
+    with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
+        export_model(*build("aott"), tmp_path / "export", video=VIDEO, format="torch")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="is there already"):
+        export_model(*build("aott"), tmp_path, video=VIDEO, format="torch")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "is no export, as it has no export.yaml"),
+        ("graphs: 3", "does not describe an export"),
+        ("a: [", "does not describe an export"),
+        ("just text", "does not describe an export"),
+    ],
+)
+def test_a_folder_that_is_no_export_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "export.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        exported_tracker(tmp_path)
+
+
+def test_an_export_leaves_the_model_as_it_is(monkeypatch, tmp_path):
+    monkeypatch.setattr(writing, "_write_program", lambda graph, path, frames: path.write_bytes(b""))
+    model, config = build("r50_aotl_rmem")
+    before = {name: own.clone() for name, own in model.state_dict().items()}
+    config = replace(config, memory=replace(config.memory, frames=3))
+    export_model(model, config, tmp_path / "export", video=VIDEO, format="torch")
+    assert all(torch.equal(own, before[name]) for name, own in model.state_dict().items())
+    assert all(parameter.requires_grad for parameter in model.stages.parameters())

@@ -1,0 +1,59 @@
+"""The export tool."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.export.verify import Agreement
+from tools import export
+from tools.export import main
+
+TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7", "--format", "torch"]
+
+
+def test_it_exports_and_verifies(tmp_path, capsys):
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", "--verify-frames", "3"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("aott as 6 torch graphs for 49x33, up to 9 frames in long-term memory")
+    assert second.startswith("largest difference of logits")
+    assert "s per frame, PyTorch" in second
+    assert (tmp_path / "out" / "propagate.pt2").is_file()
+
+
+def test_graphs_that_differ_stop_it(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, "export_model", lambda *args, **settings: Description())
+    monkeypatch.setattr(export, "verify", lambda *args, **settings: Agreement(float("nan"), 0.5, 0.1, 0.1))
+    assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 1
+    assert "expected at most 0.001" in capsys.readouterr().err
+
+
+class Description:
+    """Stands for what an export returns."""
+
+    graphs: dict[str, str] = {}  # noqa: RUF012
+    frames = 9
+
+
+def test_settings_are_shown_as_they_will_be(capsys):
+    assert main([*TINY, "--print-config"]) == 0
+    assert "policy: bounded_fifo" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "--output: missing"),
+        (["--output", "out", "--format", "tflite"], "--format tflite: must be one of onnx, torch"),
+        (["--output", "out", "--config", "aotl"], "add --memory bounded_fifo --memory-frames 4"),
+        (["--output", "out", "--objects", "0"], "sides and objects must be at least 1"),
+        (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path, monkeypatch, capsys, more, message):
+    monkeypatch.chdir(tmp_path)
+    given = [] if "--checkpoint" in more else TINY
+    assert main([*given, *more]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,137 @@
+"""Write a model as graphs that run without its code, and check that they say the same.
+
+``python tools/export.py --config aott --size 854x480 --format onnx --output exported --verify``
+``python tools/export.py --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
+
+import torch
+
+from configs.load import load_config, to_yaml
+from configs.options import add_config_options, add_memory_options, memory_overrides
+from configs.schema import Config
+from engine.export.description import bounded
+from engine.export.runtime import CPU
+from engine.export.verify import TOLERANCE, verify
+from engine.export.writing import NEEDED, export_model, require_format
+from engine.tracker import BUNDLED_CHECKPOINT
+from networks.checkpoints import load_checkpoint, read_settings
+from networks.vos_model import VOSModel
+from utils.cli import Parser, command
+from utils.errors import InputError, RunStopped
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Export, and verify if asked to; returns the exit status."""
+    args = parse(argv)
+    args.overrides += memory_overrides(args)
+    if args.print_config:
+        print(to_yaml(bounded(settings(args))), end="")
+        return 0
+    if args.output is None:
+        raise InputError("--output: missing; give the folder to write, which is new or empty")
+    if min(*args.size, *([] if args.objects is None else [args.objects])) < 1 or args.verify_frames < 2:
+        raise InputError(
+            f"--size {args.size[0]}x{args.size[1]} --objects {args.objects} --verify-frames {args.verify_frames}: "
+            "sides and objects must be at least 1, frames to verify at least 2"
+        )
+    require_format(args.format, (*NEEDED, "onnxruntime") if args.verify else NEEDED)
+    bounded(settings(args))
+    model, config = load(args)
+    identities = config.model.max_objects
+    description = export_model(
+        model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
+        format=args.format,
+    )  # fmt: skip
+    print(
+        f"{args.output}: {config.name} as {len(description.graphs)} {args.format} graphs for {args.size[0]}x"
+        f"{args.size[1]}, up to {description.frames} frames in long-term memory"
+    )
+    if args.verify:
+        check(args, model)
+    return 0
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser(
+        prog="export.py", description="Write a model as ONNX files or as programs of torch.export."
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE",
+        help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder to write, new or empty")
+    parser.add_argument("--format", default="onnx", help="onnx (default) or torch")
+    parser.add_argument(
+        "--size", type=picture_size, default=(854, 480), metavar="WIDTHxHEIGHT",
+        help="of the videos' frames (default 854x480)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--objects", type=int, metavar="N",
+        help="tracked in one batch (default: as many as the model has identities); more run as further batches",
+    )  # fmt: skip
+    parser.add_argument(
+        "--verify", action="store_true",
+        help=f"track the drawn clip by both; exit status 1 where logits differ by over {TOLERANCE} of their spread",
+    )  # fmt: skip
+    parser.add_argument(
+        "--verify-frames", type=int, default=12, metavar="N", help="of that clip (default 12)"
+    )
+    parser.add_argument("--provider", default=CPU, help=f"of onnxruntime, for --verify (default {CPU})")
+    add_memory_options(parser, "the model's own, if it is bounded")
+    add_config_options(parser)
+    return parser.parse_args(argv)
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """(width, height) of "854x480"; an argparse type."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT like 854x480")
+    return int(width), int(height)
+
+
+def settings(args: Namespace) -> Config:
+    """The settings of the model to export."""
+    if args.checkpoint is None and args.config is not None:
+        return load_config(args.config, args.overrides)
+    return read_settings(args.checkpoint or BUNDLED_CHECKPOINT, config=args.config, overrides=args.overrides)
+
+
+def load(args: Namespace) -> tuple[VOSModel, Config]:
+    """The model to export and its settings."""
+    if args.checkpoint is None and args.config is not None:
+        config = load_config(args.config, args.overrides)
+        torch.manual_seed(0)
+        return VOSModel(config.model), config
+    path = args.checkpoint or BUNDLED_CHECKPOINT
+    return load_checkpoint(path, config=args.config, overrides=args.overrides)
+
+
+def check(args: Namespace, model: VOSModel) -> None:
+    """Verify and print one line.
+
+    Raises:
+        RunStopped: graphs and model do not agree.
+    """
+    found = verify(model, args.output, frames=args.verify_frames, provider=args.provider)
+    print(
+        f"largest difference of logits {found.difference:.1e} of their spread, {found.equal:.4%} of the labels equal; "
+        f"{found.exported:.3f} s per frame, PyTorch {found.pytorch:.3f} ({torch.get_num_threads()} threads)"
+    )
+    if not found.difference <= TOLERANCE:
+        raise RunStopped(
+            f"{args.output}: logits differ from PyTorch's by {found.difference:.1e} of their spread, expected at most "
+            f"{TOLERANCE}; the graphs are there, but do not use them"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
