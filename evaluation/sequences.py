@@ -164,40 +164,55 @@ def score_pair(
             f"{name}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
             f"{truth.shape[1]}×{truth.shape[0]}; write predictions in the annotation's size"
         )
+    radius = tolerance_radius(*truth.shape)
     if plan.merge:
         truth = truth > 0 if plan.merge == "void" else (truth > 0) & (truth != VOID)
-        return score_frame(truth.view(np.uint8), (prediction > 0).view(np.uint8), plan), set()
+        truth, prediction = _cut(truth.view(np.uint8), (prediction > 0).view(np.uint8))
+        return score_frame(truth, prediction, plan, radius), set()
+    truth, prediction = _cut(truth, prediction)
     unknown = unknown_ids(prediction, plan.ids)
     if unknown and plan.strict:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the first annotation has objects {known} only")
-    return score_frame(truth, prediction, plan), unknown
+    return score_frame(truth, prediction, plan, radius), unknown
 
 
-def score_frame(truth: np.ndarray, prediction: np.ndarray, plan: Plan) -> np.ndarray:
-    """J and F of the plan's objects in one frame: 2×K; H×W ids each."""
+def _cut(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """H×W ids each, cut to what is not background in either, grown by one; 0×0 where nothing is."""
+    rows = _span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (truth, prediction)))
+    truth, prediction = truth[rows], prediction[rows]
+    columns = _span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (truth, prediction)))
+    return truth[:, columns], prediction[:, columns]
+
+
+def _span(one: np.ndarray, other: np.ndarray) -> slice:
+    """From the first to the last place where either is not 0, grown by one."""
+    places = np.flatnonzero(one | other)
+    return slice(max(places[0] - 1, 0), places[-1] + 2) if len(places) else slice(0)
+
+
+def score_frame(truth: np.ndarray, prediction: np.ndarray, plan: Plan, radius: int) -> np.ndarray:
+    """J and F of the plan's objects in one frame, 2×K, from H×W ids cut to a box of them all.
+
+    Contours match within ``radius`` pixels.
+    """
     scores = np.ones((2, len(plan.ids)))
     if not plan.contour:
         scores[1] = np.nan
-    radius = tolerance_radius(*truth.shape)
-    anything = truth | prediction
-    everything = object_box(anything if anything.dtype == np.uint8 else anything > 0)
-    if everything is None:
-        return scores
-    truth, prediction = truth[everything], prediction[everything]
     for index, identity in enumerate(plan.ids):
         true, found = truth == identity, prediction == identity
         union = true | found
         # cutting again only cuts off what is empty, or the border of the frame itself
-        box = object_box(union)
+        box = object_box(union) if union.size else None
         if box is None:
             continue
         true, found = true[box], found[box]
-        common = cv2.countNonZero((true & found).view(np.uint8))
         total = cv2.countNonZero(union[box].view(np.uint8))
-        scores[0, index] = common / total
-        if plan.contour and common != total:
+        # one bit of a byte says what the pixel is
+        different = int(cv2.norm(true.view(np.uint8), found.view(np.uint8), cv2.NORM_HAMMING))
+        scores[0, index] = (total - different) / total
+        if plan.contour and different:
             scores[1, index] = match_contours(true, found, radius)
     return scores
 

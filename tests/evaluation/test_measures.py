@@ -9,6 +9,8 @@ from evaluation.measures import (
     boundary_map,
     contour_accuracy,
     count_near,
+    match_contours,
+    object_box,
     region_similarity,
     tolerance_radius,
 )
@@ -151,9 +153,9 @@ def slow_dilate(mask, radius):
     return grown
 
 
-def slow_contour_accuracy(truth, prediction):
+def slow_contour_accuracy(truth, prediction, radius=None):
     """The definition, pixel by pixel and without a crop."""
-    radius = tolerance_radius(*truth.shape)
+    radius = radius or tolerance_radius(*truth.shape)
     true, found = slow_boundary(truth), slow_boundary(prediction)
     if not true.any() or not found.any():
         return float(true.any() == found.any())
@@ -173,6 +175,20 @@ def test_contour_accuracy_equals_its_slow_twin(seed):
     )
     # the same counts divided alike: equal to the last bit
     assert contour_accuracy(truth, prediction) == slow_contour_accuracy(truth, prediction)
+
+
+@pytest.mark.parametrize("radius", [2, 3, 8, 12])
+@pytest.mark.parametrize("shift", [(0, 1), (3, 3), (-5, 7), (12, 0)])
+def test_contours_match_within_any_radius_up_to_the_frames_border(radius, shift):
+    rows, columns = np.mgrid[:37, :45]
+    # one disk inside the frame, one cut off by its lower right corner, and one pixel in the first
+    truth = ((rows - 14) ** 2 + (columns - 15) ** 2 <= 80) | ((rows - 36) ** 2 + (columns - 44) ** 2 <= 150)
+    truth[0, 0] = True
+    prediction = np.roll(truth, shift, axis=(0, 1))
+    box = object_box(truth | prediction)
+    # the same counts divided alike: equal to the last bit
+    expected = slow_contour_accuracy(truth, prediction, radius)
+    assert match_contours(truth[box], prediction[box], radius) == expected
 
 
 @pytest.mark.parametrize("radius", [1, 2, 5, 9, 18])

@@ -88,8 +88,8 @@ def test_scores_equal_the_plain_evaluator_and_come_many_times_faster(sequences: 
     plain, ours, files = (1e3 * total / frames for total in (slow, quick, reading))
     print(f"\nplain {plain:.2f} ms, ours {ours:.2f} ms a frame: {plain / ours:.1f} times faster")
     print(f"with {files:.2f} ms to read two PNGs: {(plain + files) / (ours + files):.1f} times")
-    # measured 17 to 28, by what else runs; the rest is left to busy machines
-    assert slow / quick > 10
+    # measured 18 to 28, by what else runs; the rest is left to busy machines
+    assert slow / quick > 14
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores")
