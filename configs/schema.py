@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from configs.checks import require
-from configs.training import DataConfig, TrainConfig
+from configs.training import PRECISIONS, DataConfig, TrainConfig
 
 STRIDES = (16, 8, 4)
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
@@ -198,6 +198,22 @@ class InputConfig:
 
 
 @dataclass(frozen=True)
+class ComputeConfig:
+    """How tracking computes; training has settings of its own."""
+
+    precision: str = "float32"
+    """float32, bfloat16 or float16 (autocast)"""
+    compile: bool = False
+    """encoder, blocks and decoder go through torch.compile; for many frames of one size"""
+
+    def __post_init__(self) -> None:
+        known = ", ".join(PRECISIONS)
+        require(
+            self.precision in PRECISIONS, f"compute.precision must be one of {known}, got {self.precision}"
+        )
+
+
+@dataclass(frozen=True)
 class Config:
     """All settings of a model, its tracking and its training."""
 
@@ -206,6 +222,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from configs.schema import Config
 from engine.advance import one_hot
-from engine.tracker import UNUSED, Choice, Prediction, Size, Tracker, overrule
+from engine.objects import overrule
+from engine.tracker import UNUSED, Choice, Prediction, Size, Tracker
 from networks.vos_model import VOSModel
 from utils.errors import InputError
 

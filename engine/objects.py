@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from engine.memory import MemoryBank
@@ -16,6 +17,21 @@ LOST_AFTER = 5
 
 SURE = 0.6
 """Least mean probability over its own pixels of an object that is seen; guessing between two gives 0.5."""
+
+
+def overrule(places: Tensor, given: Tensor) -> Tensor:
+    """What holds where a mask is given on a frame of its own prediction: H×W places of the objects each.
+
+    The mask rules where it is not 0, and an object that it has is nowhere else.
+
+    Args:
+        places: predicted.
+        given: of any size.
+    """
+    size = (places.shape[0], places.shape[1])
+    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+    corrected = torch.isin(places, given[given > 0].unique())
+    return torch.where(given > 0, given, torch.where(corrected, 0, places))
 
 
 class Confident(Protocol):

@@ -19,12 +19,12 @@ from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
 from engine.advance import advance, one_hot, refer
 from engine.groups import fuse, group_masks
 from engine.memory import MemoryBank
-from engine.objects import drop_forgotten, without_forgotten
+from engine.objects import drop_forgotten, overrule, without_forgotten
 from engine.policies import build_policy
 from engine.tracker_state import restore, state_of
 from networks.checkpoints import load_checkpoint
 from networks.vos_model import Features, VOSModel
-from utils.devices import pick_device
+from utils.devices import AUTOCAST, pick_device
 from utils.errors import InputError
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parents[1] / "pretrain_models" / "aott_mini.safetensors"
@@ -82,6 +82,10 @@ class Tracker:
     def __init__(self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu") -> None:
         self.device = pick_device(str(device))
         self.model = model.to(self.device).eval().folded()
+        if config.compute.compile:
+            self.model.compile_parts()
+        precision = AUTOCAST.get(config.compute.precision)
+        self._autocast = torch.autocast(self.device.type, precision, enabled=precision is not None)
         self.config = config
         self.choose: Choice | None = None
         """what is remembered of a frame's logits, for trackers that decide together; None: the most likely, by
@@ -127,15 +131,12 @@ class Tracker:
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
     ) -> Prediction:
-        """Track all objects to the next frame.
+        """Track all objects to the next frame; returns its masks, all background before the first one is given.
 
         Args:
             frame: H×W×3 uint8 RGB.
             mask: H×W object ids (bool: object 1), 0 for "nothing said here"; later ones bring new objects or masks.
             size: (height, width) of the prediction; the frame's own when not given.
-
-        Returns:
-            Masks at ``size``. Before the first mask all is background.
 
         Raises:
             InputError: a frame of another size than the first, a mask of another size, a first mask without object.
@@ -150,9 +151,10 @@ class Tracker:
             return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
         image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self._network_size, mode="bicubic", align_corners=False)
-        features = self.model.encode(normalize(image, list(IMAGE_MEAN), list(IMAGE_STD)))
+        image = normalize(image, list(IMAGE_MEAN), list(IMAGE_STD))
         if given:
-            return self._take_mask(features, np.asarray(mask), size)
+            with self._autocast:
+                return self._take_mask(self.model.encode(image), np.asarray(mask), size)
         outputs: list[Tensor] = []
 
         def feedback(logits: list[Tensor]) -> list[Tensor]:
@@ -160,7 +162,8 @@ class Tracker:
             outputs.extend((full, self.choose(full) if self.choose else full.max(0).indices))
             return self._masks(outputs[1])
 
-        advance(self.model, self._banks, features, feedback)
+        with self._autocast:
+            advance(self.model, self._banks, self.model.encode(image), feedback)
         if 0 in self._ids:
             return Prediction(self.ids, *without_forgotten(self._ids, *outputs))
         return Prediction(tuple(self._ids), *outputs)
@@ -214,7 +217,7 @@ class Tracker:
     def _full_size(self, logits: list[Tensor], size: Size) -> Tensor:
         """Logits of all objects at the output size: (1+n)×H×W."""
         identities = self.model.config.max_objects
-        joined = torch.cat(logits)  # a copy, as memory policies look at the logits as they are
+        joined = torch.cat(logits).float()  # a copy, as memory policies look at the logits as they are
         if len(joined) == 1:
             joined = joined[:, : len(self._ids) + 1]
         else:
@@ -223,7 +226,7 @@ class Tracker:
             if not number:
                 joined[place // identities, place % identities + 1] = UNUSED
         align = self.model.config.align_corners
-        joined = F.interpolate(joined.float(), size, mode="bilinear", align_corners=align)
+        joined = F.interpolate(joined, size, mode="bilinear", align_corners=align)
         return joined[0] if len(joined) == 1 else fuse(joined)[: len(self._ids) + 1]
 
     def _masks(self, labels: Tensor) -> list[Tensor]:
@@ -281,18 +284,3 @@ class Tracker:
                 bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
                 self._banks.append(bank)
                 self._groups.append(range(start, start + step))
-
-
-def overrule(places: Tensor, given: Tensor) -> Tensor:
-    """What holds where a mask is given on a frame of its own prediction: H×W places of the objects each.
-
-    The mask rules where it is not 0, and an object that it has is nowhere else.
-
-    Args:
-        places: predicted.
-        given: of any size.
-    """
-    size = (places.shape[0], places.shape[1])
-    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
-    corrected = torch.isin(places, given[given > 0].unique())
-    return torch.where(given > 0, given, torch.where(corrected, 0, places))

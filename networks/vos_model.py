@@ -73,6 +73,12 @@ class VOSModel(nn.Module):
         model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
         return model
 
+    def compile_parts(self) -> None:
+        """Hand encoder, blocks and decoder to torch.compile, which does its work when they first run."""
+        blocks = [block for stage in self.stages for block in stage.blocks]
+        for part in (self.encoder, *blocks, self.decoder):
+            part.compile()
+
     def encode(self, image: Tensor) -> Features:
         """Encode a normalised image B×3×H×W, once for all groups of objects."""
         quarter, eighth, sixteenth, last = self.encoder(image)

@@ -6,6 +6,9 @@ import torch
 
 from utils.errors import InputError
 
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+"""what each precision computes in, besides float32"""
+
 
 def pick_device(name: str) -> torch.device:
     """The device called ``name``: cpu, cuda, cuda:1, mps, ...

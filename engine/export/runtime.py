@@ -82,6 +82,9 @@ class ExportedModel(nn.Module):
         """Itself: in graphs everything is folded already."""
         return self
 
+    def compile_parts(self) -> None:
+        """Nothing: graphs are compiled already."""
+
     def encode(self, image: Tensor) -> Features:
         """Maps of an image 1×3×H×W.
 

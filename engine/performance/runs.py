@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
 from configs.load import load_config
 from configs.schema import Config
 from dataloaders.drawing import draw_clip
 from dataloaders.video import FrameSource, open_frames
 from engine.performance.naive import slow_parts
-from engine.performance.settings import PRECISIONS, Setting
+from engine.performance.settings import Setting
 from engine.tracker import Prediction, Tracker
 from networks.checkpoints import load_checkpoint
 from networks.vos_model import VOSModel
@@ -38,9 +37,11 @@ def build(setting: Setting) -> tuple[VOSModel, Config]:
     Raises:
         InputError: unknown preset, setting or checkpoint.
     """
+    compute = (f"compute.precision={setting.precision}", f"compute.compile={str(setting.compile).lower()}")
+    overrides = (*setting.overrides, *compute)
     if setting.checkpoint is not None:
-        return load_checkpoint(setting.checkpoint, config=setting.config, overrides=setting.overrides)
-    config = load_config(setting.config or "aott", setting.overrides)
+        return load_checkpoint(setting.checkpoint, config=setting.config, overrides=overrides)
+    config = load_config(setting.config or "aott", overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return VOSModel(config.model), config
@@ -88,8 +89,6 @@ class Run:
         self.setting = setting
         model, config = build(setting)
         self.tracker = Tracker(model, config, device=setting.device)
-        if setting.compile:
-            compile_parts(self.tracker.model)
 
     def start(self, frames: list[np.ndarray]) -> None:
         """Take in the reference frame, and go on untimed to the first frame to time.
@@ -124,24 +123,11 @@ class Run:
 
     @contextmanager
     def way(self, *, slow: bool = True) -> Iterator[None]:
-        """The setting's precision and, unless ``slow`` is false, its slow parts, for as long as the context lasts."""
-        precision, device = self.setting.precision, self.tracker.device.type
-        with ExitStack() as stack:
-            if precision != "float32":
-                stack.enter_context(torch.autocast(device, dtype=PRECISIONS[precision]))
-            names = [name for name in self.setting.slow if slow or name == "groups"]
-            stack.enter_context(slow_parts(self.tracker, names))
+        """The setting's slow parts, for as long as the context lasts; unless ``slow``, only those that began before."""
+        with slow_parts(self.tracker, [name for name in self.setting.slow if slow or name == "groups"]):
             yield
 
 
 def looped(frames: list[np.ndarray], index: int) -> np.ndarray:
     """The frame at a place behind the reference frame, of a clip that is shown again and again without it."""
     return frames[1 + index % (len(frames) - 1)] if len(frames) > 1 else frames[0]
-
-
-def compile_parts(model: VOSModel) -> None:
-    """Hand encoder, blocks and decoder to torch.compile, which does its work when they first run."""
-    blocks = [block for stage in model.stages for block in stage.blocks]
-    part: nn.Module
-    for part in (model.encoder, *blocks, model.decoder):
-        part.compile()

@@ -19,9 +19,7 @@ from engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_io
 from engine.training.losses import hardest_count
 from engine.training.run_state import Run
 from engine.training.schedule import learning_rate, reference_loss_weight
-
-AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""what each precision computes in, besides float32"""
+from utils.devices import AUTOCAST
 
 
 @dataclass(frozen=True)
