@@ -71,9 +71,7 @@ def local_attention(
     windows = _windows(scores, window, frames)
     logits = windows + places.view(-1, BLOCK, BLOCK, 1, window, window)
     weights = logits.flatten(3).softmax(3)
-    spread = torch.zeros_like(scores)
-    _windows(spread, window, frames).copy_(weights.view(windows.shape))
-    result = torch.bmm(spread, values)
+    result = torch.bmm(_spread(weights.view(windows.shape), windows, scores), values)
     if position.value is not None:
         offsets = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
         result = result.view(*queries.shape[:5], -1) + offsets.view_as(places) @ position.value.mT
@@ -100,6 +98,13 @@ def _windows(x: Tensor, window: int, frames: int) -> Tensor:
     row = frames * side * side
     steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
     return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
+
+
+def _spread(weights: Tensor, windows: Tensor, scores: Tensor) -> Tensor:
+    """What is like ``scores`` with ``weights`` where ``windows`` is its view, and 0 elsewhere."""
+    spread = torch.zeros_like(scores)
+    spread.as_strided(windows.shape, windows.stride()).copy_(weights)
+    return spread
 
 
 @lru_cache(maxsize=64)

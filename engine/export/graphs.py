@@ -63,7 +63,7 @@ class GraphModule(nn.Module):
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
-        with exportable_attention(self.model):
+        with exportable_attention():
             results = self.verb(self.model, dict(zip(self.inputs, given, strict=True)))
         return tuple(results[name] for name in self.outputs)
 

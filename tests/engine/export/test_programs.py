@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-import networks.lstt
 from configs.load import load_config
 from engine.export import writing
-from engine.export.attention import exportable_attention, global_attention, local_attention
+from engine.export.attention import exportable_attention, windows_of
 from engine.export.description import bounded
 from engine.export.runtime import exported_tracker
 from engine.export.writing import export_model
@@ -41,13 +40,15 @@ def test_batches_of_several_groups_are_filled_up(tmp_path):
     assert [len(bank.kept) for bank in tracker._banks] == [3, 1]
 
 
+@pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("size", [(5, 9), (8, 16), (13, 7)])
 @pytest.mark.parametrize("with_value", [True, False])
-def test_local_attention_of_graphs_is_that_of_the_model(size, with_value):
+def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames):
     heads, dim, value_dim, window, length = 2, 8, 12, 7, size[0] * size[1]
     draw = torch.Generator().manual_seed(0)
-    query, key = (torch.randn(3, length, dim, generator=draw) for _ in range(2))
-    value = torch.randn(3, length, value_dim, generator=draw)
+    query = torch.randn(3, length, dim, generator=draw)
+    key = torch.randn(3, frames * length, dim, generator=draw)
+    value = torch.randn(3, frames * length, value_dim, generator=draw)
     position = attention.RelativePosition(
         torch.randn(heads, window**2, dim // heads, generator=draw),
         torch.randn(heads, window**2, generator=draw),
@@ -55,24 +56,16 @@ def test_local_attention_of_graphs_is_that_of_the_model(size, with_value):
     )
     given = (query, key, value)
     expected = attention.local_attention(*given, size=size, position=position)
-    found = local_attention(*given, size=size, position=position)
-    # float32 sums of 49 terms in another order
-    torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-5)
+    with exportable_attention():
+        found = attention.local_attention(*given, size=size, position=position)
+    assert torch.equal(found, expected)  # the same numbers, moved in another way
 
 
-def test_global_attention_of_graphs_is_that_of_the_model():
-    draw = torch.Generator().manual_seed(0)
-    query, key = torch.randn(2, 5, 8, generator=draw), torch.randn(2, 15, 8, generator=draw)
-    value = torch.randn(2, 15, 12, generator=draw)
-    found = global_attention(query, key, value, 2)
-    torch.testing.assert_close(found, attention.global_attention(query, key, value, 2))
-
-
-def test_blocks_have_their_own_attention_again():
-    model, _ = build("aott")
-    with exportable_attention(model):
-        assert networks.lstt.local_attention is local_attention
-    assert networks.lstt.local_attention is attention.local_attention
+def test_attention_is_its_own_again():
+    before = attention._windows, attention._spread, attention.AT_ONCE
+    with exportable_attention():
+        assert attention._windows is windows_of
+    assert (attention._windows, attention._spread, attention.AT_ONCE) == before
 
 
 def test_first_frame_is_the_same_with_a_bound():
