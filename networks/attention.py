@@ -14,8 +14,8 @@ from torch import Tensor
 
 BLOCK = 8
 """side in tokens of the query blocks of local attention"""
-AT_ONCE = 2**22
-"""weights that global attention holds at a time where PyTorch's own kernels would hold all of them"""
+AT_ONCE = 2**20
+"""weights that are held at a time where PyTorch would hold all of them; so many stay in a CPU's cache"""
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -26,13 +26,18 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     query = query.unflatten(2, (heads, -1)).transpose(1, 2)
     key = key.unflatten(2, (heads, -1)).transpose(1, 2)
     value = value.unflatten(2, (heads, -1)).transpose(1, 2)
-    weights = query[..., 0].numel() * key.shape[2]
-    if value.shape[3] == query.shape[3] or weights <= AT_ONCE:
+    if value.shape[3] == query.shape[3] or query.device.type != "cpu":
         attended = F.scaled_dot_product_attention(query, key, value)
-    else:  # there is no fused kernel for values of another width
-        parts = query.chunk(-(-weights // AT_ONCE), 2)
-        attended = torch.cat([F.scaled_dot_product_attention(part, key, value) for part in parts], 2)
+    else:  # CPUs have no fused kernel for values of another width
+        attended = _attend_in_parts(query, key, value)
     return attended.transpose(1, 2).flatten(2)
+
+
+def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention with heads apart, B×heads×tokens×width each, for a few queries at a time."""
+    rows = max(AT_ONCE // (query.shape[0] * query.shape[1] * key.shape[2]), 1)
+    parts = (query * query.shape[3] ** -0.5).split(rows, 2)
+    return torch.cat([(part @ key.mT).softmax(3) @ value for part in parts], 2)
 
 
 class RelativePosition(NamedTuple):

@@ -20,7 +20,7 @@ from networks.attention import BLOCK
 @contextmanager
 def exportable_attention() -> Iterator[None]:
     """Let attention use these functions for a while."""
-    own = {"_windows": windows_of, "_spread": spread, "AT_ONCE": float("inf")}
+    own = {"_windows": windows_of, "_spread": spread, "_attend_in_parts": F.scaled_dot_product_attention}
     with ExitStack() as stack:
         for name, replacement in own.items():
             stack.enter_context(patch.object(networks.attention, name, replacement))

@@ -62,6 +62,7 @@ ALONE = {
 """a slow part, and the settings where it matters, in which it is measured without the others"""
 
 BOUNDED = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
+LONG = "aott,memory.policy=bounded_fifo,memory.frames=9,size=256x144"
 WAYS = ("precision=bfloat16", "compile", "precision=bfloat16,compile")
 """what is tried besides float32, all but the first on GPUs alone"""
 
@@ -88,6 +89,8 @@ def rows() -> tuple[Row, ...]:
     found.append(
         Row("AOTL, 9 frames in memory at most: from frame 95 on against 45", later, early, at_most=FLAT)
     )
+    early, later = f"{LONG},at_frame=200", f"{LONG},at_frame=2800"
+    found.append(Row("AOTT, 256x144, 9 frames: from frame 2800 on against 200", later, early, at_most=FLAT))
     for part, settings in ALONE.items():
         for setting in settings:
             found.append(Row(f"{part} alone, {setting}", f"{setting},slow={part}", setting))

@@ -37,7 +37,9 @@ def test_half_precision_says_nearly_the_same(precision, count):
 
 
 def test_an_unknown_precision_is_one_sentence():
-    with pytest.raises(InputError, match=r"compute.precision must be one of float32, bfloat16, float16, got int8"):
+    with pytest.raises(
+        InputError, match=r"compute.precision must be one of float32, bfloat16, float16, got int8"
+    ):
         load_config("aott", ["compute.precision=int8"])
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from networks import attention
 from networks.attention import RelativePosition, global_attention, local_attention
 
 HEADS = 2
@@ -120,8 +121,10 @@ def test_local_attention_never_copies_keys_or_values_per_query():
     assert largest.numel <= unfolded / 10
 
 
+@pytest.mark.parametrize("at_once", [2**20, 40, 1])
 @pytest.mark.parametrize("heads", [1, 4])
-def test_global_attention_equals_an_explicit_softmax(heads):
+def test_global_attention_equals_an_explicit_softmax(heads, at_once, monkeypatch):
+    monkeypatch.setattr(attention, "AT_ONCE", at_once)
     generator = torch.Generator().manual_seed(heads)
     query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
     value = torch.randn(2, 9, 24, generator=generator)

@@ -62,10 +62,10 @@ def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames
 
 
 def test_attention_is_its_own_again():
-    before = attention._windows, attention._spread, attention.AT_ONCE
+    before = attention._windows, attention._spread, attention._attend_in_parts
     with exportable_attention():
         assert attention._windows is windows_of
-    assert (attention._windows, attention._spread, attention.AT_ONCE) == before
+    assert (attention._windows, attention._spread, attention._attend_in_parts) == before
 
 
 def test_first_frame_is_the_same_with_a_bound():
