@@ -56,6 +56,18 @@ def load_checkpoint(
     return model.eval(), settings
 
 
+def build_or_load(
+    path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()
+) -> tuple[VOSModel, Config]:
+    """`load_checkpoint`, or without a path the model of a preset (aott) with the same random weights every time."""
+    if path is not None:
+        return load_checkpoint(path, config=config, overrides=overrides)
+    settings = read_settings(path, config=config, overrides=overrides)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return VOSModel(settings.model).eval(), settings
+
+
 def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into a model that is there, strictly, to start training from.
 
@@ -75,11 +87,13 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     _load_strictly(model, grown(state, model), path, name)
 
 
-def read_settings(path: Path, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
-    """The settings that `load_checkpoint` would use, without building a model.
+def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
+    """The settings that `build_or_load` would use, without building a model.
 
     With ``config`` the file is not read; raises as `load_checkpoint`.
     """
+    if path is None:
+        return load_config(config or "aott", overrides)
     inside = None if config is not None else _read(path)[1]
     return _settings(path, inside, config, overrides)
 

@@ -14,15 +14,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from configs.load import load_config, to_yaml
+from configs.load import to_yaml
 from configs.options import add_config_options
 from engine.performance.comparison import Comparison, compare
 from engine.performance.machine import cpu_threads
 from engine.performance.measurement import Measurement, Part, measure
 from engine.performance.report import write_report
-from engine.performance.settings import PRECISIONS, Setting, parse_setting, picture_size, slow_names
+from engine.performance.settings import PRECISIONS, Setting, parse_setting, slow_names
 from networks.checkpoints import read_settings
-from utils.cli import Parser, command
+from utils.cli import Parser, command, picture_size
 from utils.devices import pick_device
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
@@ -99,7 +99,7 @@ def add_run_options(parser: Parser) -> None:
     usual = Setting()
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights; random ones when not given")
     parser.add_argument(
-        "--size", type=size_option, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)"
+        "--size", type=picture_size, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)"
     )
     parser.add_argument(
         "--video", type=Path, metavar="PATH", help="a video file or folder of frames, in place of drawn ones"
@@ -123,14 +123,6 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures as JSON as well")
 
 
-def size_option(text: str) -> tuple[int, int]:
-    """(width, height) of "854x480"; an argparse type."""
-    try:
-        return picture_size(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
 def setting_of(args: argparse.Namespace) -> Setting:
     """What the options say.
 
@@ -149,10 +141,7 @@ def setting_of(args: argparse.Namespace) -> Setting:
 
 def print_config(setting: Setting) -> None:
     """Show the resolved settings of the model."""
-    if setting.checkpoint is not None:
-        config = read_settings(setting.checkpoint, config=setting.config, overrides=setting.overrides)
-    else:
-        config = load_config(setting.config or "aott", setting.overrides)
+    config = read_settings(setting.checkpoint, config=setting.config, overrides=setting.overrides)
     print(to_yaml(config), end="")
 
 

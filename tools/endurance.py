@@ -25,7 +25,7 @@ from engine.performance.endurance import Course, Trial, resident_bytes, run_apar
 from engine.performance.endurance_report import as_json, draw_courses, format_table
 from engine.tracker import BUNDLED_CHECKPOINT
 from networks.checkpoints import read_settings
-from utils.cli import Parser, command
+from utils.cli import Parser, command, picture_size
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
 from utils.masks import read_mask
@@ -113,14 +113,6 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, metavar="PNG", help="picture of all frames to write")
     parser.add_argument("--output", type=Path, metavar="JSON", help="all that was measured")
     add_config_options(parser)
-
-
-def picture_size(text: str) -> tuple[int, int]:
-    """(width, height) of "320x180"."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT, for example 320x180")
-    return int(width), int(height)
 
 
 def overrides_of(policy: str, args: argparse.Namespace) -> tuple[str, ...]:

@@ -7,22 +7,21 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from pathlib import Path
 
 import torch
 
-from configs.load import load_config, to_yaml
+from configs.load import to_yaml
 from configs.options import add_config_options, add_memory_options, memory_overrides
-from configs.schema import Config
 from engine.export.description import bounded
 from engine.export.runtime import CPU
 from engine.export.verify import TOLERANCE, verify
 from engine.export.writing import NEEDED, export_model, require_format
 from engine.tracker import BUNDLED_CHECKPOINT
-from networks.checkpoints import load_checkpoint, read_settings
+from networks.checkpoints import build_or_load, read_settings
 from networks.vos_model import VOSModel
-from utils.cli import Parser, command
+from utils.cli import Parser, command, picture_size
 from utils.errors import InputError, RunStopped
 
 
@@ -31,8 +30,10 @@ def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
     args.overrides += memory_overrides(args)
+    path = args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
+    settings = bounded(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
-        print(to_yaml(bounded(settings(args))), end="")
+        print(to_yaml(settings), end="")
         return 0
     if args.output is None:
         raise InputError("--output: missing; give the folder to write, which is new or empty")
@@ -42,8 +43,7 @@ def main(argv: list[str] | None = None) -> int:
             "sides and objects must be at least 1, frames to verify at least 2"
         )
     require_format(args.format, (*NEEDED, "onnxruntime") if args.verify else NEEDED)
-    bounded(settings(args))
-    model, config = load(args)
+    model, config = build_or_load(path, config=args.config, overrides=args.overrides)
     identities = config.model.max_objects
     description = export_model(
         model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
@@ -88,31 +88,6 @@ def parse(argv: list[str] | None) -> Namespace:
     add_memory_options(parser, "the model's own, if it is bounded")
     add_config_options(parser)
     return parser.parse_args(argv)
-
-
-def picture_size(text: str) -> tuple[int, int]:
-    """(width, height) of "854x480"; an argparse type."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT like 854x480")
-    return int(width), int(height)
-
-
-def settings(args: Namespace) -> Config:
-    """The settings of the model to export."""
-    if args.checkpoint is None and args.config is not None:
-        return load_config(args.config, args.overrides)
-    return read_settings(args.checkpoint or BUNDLED_CHECKPOINT, config=args.config, overrides=args.overrides)
-
-
-def load(args: Namespace) -> tuple[VOSModel, Config]:
-    """The model to export and its settings."""
-    if args.checkpoint is None and args.config is not None:
-        config = load_config(args.config, args.overrides)
-        torch.manual_seed(0)
-        return VOSModel(config.model), config
-    path = args.checkpoint or BUNDLED_CHECKPOINT
-    return load_checkpoint(path, config=args.config, overrides=args.overrides)
 
 
 def check(args: Namespace, model: VOSModel) -> None:

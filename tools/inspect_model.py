@@ -15,17 +15,15 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from configs.load import load_config, to_yaml
+from configs.load import to_yaml
 from configs.options import add_config_options
-from configs.schema import Config
 from dataloaders.preprocess import network_size
 from dataloaders.video import open_frames
 from engine.inspection.attention import identity_similarity, inspect_attention
 from engine.inspection.costs import Part, model_costs
 from engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
 from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from networks.checkpoints import load_checkpoint, read_settings
-from networks.vos_model import VOSModel
+from networks.checkpoints import build_or_load, read_settings
 from utils.cli import Parser, command
 from utils.errors import InputError
 from utils.files import atomic_path, require_writable
@@ -44,11 +42,13 @@ def main(argv: list[str] | None = None) -> int:
     """Do what the options ask for; returns the exit status."""
     args = parse(argv)
     if args.print_config:
-        print(to_yaml(settings(args)), end="")
+        print(
+            to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end=""
+        )
     elif args.parameters:
         show_costs(args)
     elif args.identities:
-        model, config = load(args)
+        model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
         draw_similarity(identity_similarity(model), config.name, args.identities)
         print(args.identities)
     else:
@@ -131,20 +131,9 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
     return read
 
 
-def settings(args: Namespace) -> Config:
-    """The settings of the model to look at."""
-    if args.checkpoint is None and args.config is not None:
-        return load_config(args.config, args.overrides)
-    return read_settings(args.checkpoint or BUNDLED_CHECKPOINT, config=args.config, overrides=args.overrides)
-
-
-def load(args: Namespace) -> tuple[VOSModel, Config]:
-    """The model to look at and its settings."""
-    if args.checkpoint is None and args.config is not None:
-        config = load_config(args.config, args.overrides)
-        return VOSModel(config.model), config
-    path = args.checkpoint or BUNDLED_CHECKPOINT
-    return load_checkpoint(path, config=args.config, overrides=args.overrides)
+def checkpoint_of(args: Namespace) -> Path | None:
+    """The weights to look at; None: random ones of a preset."""
+    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
 
 
 def show_costs(args: Namespace) -> None:
@@ -159,7 +148,7 @@ def show_costs(args: Namespace) -> None:
             f"--size {width}x{height} --objects {args.objects} --memory-frames {args.memory_frames}: "
             "all must be at least 1"
         )
-    config = settings(args)
+    config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
     limits = config.input
     size = network_size(
         (height, width), align_corners=config.model.align_corners, scale=limits.scale,
@@ -193,7 +182,7 @@ def show_attention(args: Namespace) -> None:
     source = open_frames(args.attention)
     mask = read_mask(args.mask, size=source.size)
     require_writable(args.output)
-    model, config = load(args)
+    model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
     tracker = Tracker(model, config, device=args.device)
     whose = args.object if args.pixel is None else args.pixel
     report = inspect_attention(tracker, source, mask, frame=args.frame, query=whose)

@@ -27,6 +27,14 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see --help\n")
 
 
+def picture_size(text: str) -> tuple[int, int]:
+    """(width, height) of "854x480", both above 0; an argparse type."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"{text}: expected WIDTHxHEIGHT, for example 854x480")
+    return int(width), int(height)
+
+
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
 

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from configs.load import load_config
 from configs.schema import Config
 from dataloaders.drawing import draw_clip
 from dataloaders.video import FrameSource, open_frames
 from engine.performance.naive import slow_parts
 from engine.performance.settings import Setting
 from engine.tracker import Prediction, Tracker
-from networks.checkpoints import load_checkpoint
+from networks.checkpoints import build_or_load
 from networks.vos_model import VOSModel
 from utils.devices import settle
 from utils.errors import InputError
@@ -39,12 +38,7 @@ def build(setting: Setting) -> tuple[VOSModel, Config]:
     """
     compute = (f"compute.precision={setting.precision}", f"compute.compile={str(setting.compile).lower()}")
     overrides = (*setting.overrides, *compute)
-    if setting.checkpoint is not None:
-        return load_checkpoint(setting.checkpoint, config=setting.config, overrides=overrides)
-    config = load_config(setting.config or "aott", overrides)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return VOSModel(config.model), config
+    return build_or_load(setting.checkpoint, config=setting.config, overrides=overrides)
 
 
 def write_clip(folder: Path, size: tuple[int, int]) -> FrameSource:

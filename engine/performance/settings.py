@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import torch
 
 from engine.performance.naive import SLOW_PARTS
+from utils.cli import picture_size
+from utils.devices import AUTOCAST
 from utils.errors import InputError
 
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRECISIONS = {"float32": torch.float32, **AUTOCAST}
 CHECKPOINTS = (".safetensors", ".pth")
 SMALLEST = 16
 """least width and height of a frame in pixels"""
@@ -101,7 +104,7 @@ def parse_setting(text: str, usual: Setting | None = None) -> Setting:
         if key in READERS and (equals or key == "compile"):
             try:
                 values[key] = READERS[key](value or "true")
-            except ValueError as error:
+            except (ValueError, ArgumentTypeError) as error:
                 raise InputError(f"{text}: {key}: {error}") from error
         elif equals:
             overrides.append(part)
@@ -111,14 +114,6 @@ def parse_setting(text: str, usual: Setting | None = None) -> Setting:
         return replace(usual or Setting(), overrides=tuple(overrides), **values)
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
-
-
-def picture_size(text: str) -> tuple[int, int]:
-    """(width, height) of "854x480"; raises ValueError for anything else."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise ValueError(f"expected WIDTHxHEIGHT, for example 854x480, got {text}")
-    return int(width), int(height)
 
 
 def slow_names(text: str) -> tuple[str, ...]:

@@ -14,14 +14,18 @@ HEIGHT, WIDTH = 33, 49
 def build(preset="aott", *overrides):
     config = load_config(preset, ["model.stages.0.window=7", *overrides])
     torch.manual_seed(0)
-    model = VOSModel(config.model)
+    return louder(VOSModel(config.model)), config
+
+
+def louder(model):
+    """At random initialisation identities hardly reach the logits; louder, masks follow what was given."""
     with torch.no_grad():
-        # At random initialisation identities hardly reach the logits; louder, masks follow what was given.
         for stage in model.stages:
-            stage.identity_bank.weight *= 300
+            if stage.identity_bank is not None:
+                stage.identity_bank.weight *= 300
         model.decoder.conv_out.weight *= 10
         model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
-    return model, config
+    return model
 
 
 def clip(length=4, height=HEIGHT, width=WIDTH, seed=0):

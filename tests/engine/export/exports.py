@@ -7,14 +7,13 @@ from pathlib import Path
 
 import torch
 
-from configs.load import load_config
 from configs.schema import Config
 from engine.export.runtime import exported_tracker
 from engine.export.verify import TOLERANCE, difference
 from engine.export.writing import export_model
 from engine.tracker import Tracker
 from networks.vos_model import VOSModel
-from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")
 
@@ -26,20 +25,6 @@ class Export:
     folder: Path
     model: VOSModel
     config: Config
-
-
-def build(preset, *overrides):
-    """A small model whose masks follow what was given, of one stage or several."""
-    config = load_config(preset, ["model.stages.0.window=7", *overrides])
-    torch.manual_seed(0)
-    model = VOSModel(config.model)
-    with torch.no_grad():
-        for stage in model.stages:
-            if stage.identity_bank is not None:
-                stage.identity_bank.weight *= 300
-        model.decoder.conv_out.weight *= 10
-        model.decoder.conv_out.weight -= model.decoder.conv_out.weight.mean(1, keepdim=True)
-    return model, config
 
 
 def make(folder, preset, *overrides, format, groups=1):
