@@ -1,6 +1,9 @@
-"""The two attentions of the family: global over memory tokens, local over a window of a map.
+"""The matrix products of propagation: linear layers, and the two attentions of the family.
 
-Both take queries, keys and values with heads folded into channels and say nothing about where they come from.
+Attentions take queries, keys and values with heads folded into channels and say nothing about where they come from.
+
+On a CPU linear layers and global attention are convolutions, of tokens as the pixels of a map. PyTorch leaves float32
+products to MKL, which uses AVX-512 on Intel's processors alone, and convolutions to oneDNN, which uses what there is.
 """
 
 from __future__ import annotations
@@ -10,12 +13,28 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
+CONVOLVES = torch.backends.mkldnn.is_available()
+"""whether a CPU's products are convolutions"""
 BLOCK = 8
 """side in tokens of the query blocks of local attention"""
-AT_ONCE = 2**20
-"""weights that are held at a time where PyTorch would hold all of them; so many stay in a CPU's cache"""
+AT_ONCE = 2**22
+"""weights that a CPU's global attention holds at a time, about as many as stay in its cache"""
+ROWS = 512
+"""queries that it takes at a time at least, as keys and values are sorted for each of these products"""
+
+
+class Linear(nn.Linear):
+    """A linear layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """...×C to ...×C'."""
+        if not (CONVOLVES and x.is_cpu):
+            return F.linear(x, self.weight, self.bias)
+        pixels = x.flatten(0, -2)[None, None].permute(0, 3, 1, 2)
+        result = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
+        return result.permute(0, 2, 3, 1).view(*x.shape[:-1], -1)
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -26,18 +45,19 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     query = query.unflatten(2, (heads, -1)).transpose(1, 2)
     key = key.unflatten(2, (heads, -1)).transpose(1, 2)
     value = value.unflatten(2, (heads, -1)).transpose(1, 2)
-    if value.shape[3] == query.shape[3] or query.device.type != "cpu":
-        attended = F.scaled_dot_product_attention(query, key, value)
-    else:  # CPUs have no fused kernel for values of another width
-        attended = _attend_in_parts(query, key, value)
-    return attended.transpose(1, 2).flatten(2)
-
-
-def _attend_in_parts(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention with heads apart, B×heads×tokens×width each, for a few queries at a time."""
-    rows = max(AT_ONCE // (query.shape[0] * query.shape[1] * key.shape[2]), 1)
-    parts = (query * query.shape[3] ** -0.5).split(rows, 2)
-    return torch.cat([(part @ key.mT).softmax(3) @ value for part in parts], 2)
+    # With gradients, what is fused keeps no weights; CPUs have no such kernel for values of another width.
+    fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
+    if fused or not (CONVOLVES and query.is_cpu):
+        return F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    batch, _, tokens, width = query.shape
+    parts = -(-tokens // max(AT_ONCE // key.shape[2], ROWS))
+    attended = []
+    for q, k, v in zip(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
+        for asked in (q * width**-0.5).tensor_split(parts):
+            logits = F.conv2d(asked[None, None].permute(0, 3, 1, 2), k[:, :, None, None])
+            weights = logits.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
+            attended.append(F.conv_transpose2d(weights, v[:, :, None, None])[0, :, 0].mT)
+    return torch.cat(attended).view(batch, heads, tokens, -1).transpose(1, 2).flatten(2)
 
 
 class RelativePosition(NamedTuple):
@@ -76,11 +96,17 @@ def local_attention(
     windows = _windows(scores, window, frames)
     logits = windows + places.view(-1, BLOCK, BLOCK, 1, window, window)
     weights = logits.flatten(3).softmax(3)
-    result = torch.bmm(_spread(weights.view(windows.shape), windows, scores), values)
+    spread = _spread(weights.view(windows.shape))
+    if CONVOLVES and spread.is_cpu:
+        pixels = spread.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)
+        groups = F.conv_transpose2d(pixels, values.flatten(0, 1)[:, :, None, None], groups=len(values))
+        result = groups[0, :, 0].mT.unflatten(1, (len(values), -1)).transpose(0, 1)
+    else:
+        result = torch.bmm(spread, values)
     if position.value is not None:
         offsets = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-        result = result.view(*queries.shape[:5], -1) + offsets.view_as(places) @ position.value.mT
-    result = result.view(*queries.shape[:4], BLOCK, BLOCK, -1).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
+        result = result.unflatten(0, queries.shape[:4]) + offsets.view_as(places) @ position.value.mT
+    result = result.reshape(*queries.shape[:4], BLOCK, BLOCK, -1).permute(0, 1, 4, 2, 5, 3, 6).flatten(5)
     return result.flatten(3, 4).flatten(1, 2)[:, : size[0], : size[1]].flatten(1, 2)
 
 
@@ -105,11 +131,15 @@ def _windows(x: Tensor, window: int, frames: int) -> Tensor:
     return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
 
 
-def _spread(weights: Tensor, windows: Tensor, scores: Tensor) -> Tensor:
-    """What is like ``scores`` with ``weights`` where ``windows`` is its view, and 0 elsewhere."""
-    spread = torch.zeros_like(scores)
-    spread.as_strided(windows.shape, windows.stride()).copy_(weights)
-    return spread
+def _spread(weights: Tensor) -> Tensor:
+    """The way back: weights of the windows in N×64×(n·side²), 0 elsewhere; in memory, queries come before blocks."""
+    count, _, _, frames, window, _ = weights.shape
+    side = BLOCK + window - 1
+    row = frames * side * side
+    spread = weights.new_zeros(BLOCK * BLOCK, count, row)
+    steps = (row, BLOCK * count * row + side, count * row + 1, side * side, side, 1)
+    spread.as_strided(weights.shape, steps).copy_(weights)
+    return spread.transpose(0, 1)
 
 
 @lru_cache(maxsize=64)

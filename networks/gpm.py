@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
-from networks.attention import RelativePosition, global_attention, local_attention
+from networks.attention import Linear, RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
 from networks.temporal import TemporalEmbedding
 
@@ -24,7 +24,7 @@ class GatedOutput(nn.Module):
         wide = 2 * EXPANSION * dim
         self.conv = nn.Conv2d(wide, wide, 5, padding=2, groups=wide, bias=False)
         self.dropout = nn.Dropout2d(0.1)
-        self.projection = nn.Linear(wide, 2 * dim)
+        self.projection = Linear(wide, 2 * dim)
 
     def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
         """B×L×4C twice to B×L×2C, visual branch first."""
@@ -41,9 +41,9 @@ class GatedSelfAttention(GatedOutput):
         super().__init__(dim)
         wide = EXPANSION * dim
         self.stride = stride
-        self.match = nn.Linear(2 * dim, dim // 2)
-        self.value1, self.value2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
-        self.gate1, self.gate2 = nn.Linear(dim, wide), nn.Linear(dim, wide)
+        self.match = Linear(2 * dim, dim // 2)
+        self.value1, self.value2 = Linear(dim, wide), Linear(dim, wide)
+        self.gate1, self.gate2 = Linear(dim, wide), Linear(dim, wide)
 
     def propagate(self, visual: Tensor, label: Tensor, size: Size) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
@@ -77,11 +77,11 @@ class GPMBlock(Block):
         wide, key = EXPANSION * dim, dim // 2
         self.first = first
         self.norm1, self.norm2, self.id_norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
-        self.key_value = nn.Linear(dim, key + wide)
-        self.gate = nn.Linear(dim, wide)
-        self.id_value = nn.Linear(dim if self.first else 2 * dim, wide)
+        self.key_value = Linear(dim, key + wide)
+        self.gate = Linear(dim, wide)
+        self.id_value = Linear(dim if self.first else 2 * dim, wide)
         if not self.first:
-            self.id_norm1, self.id_gate = nn.LayerNorm(dim), nn.Linear(dim, wide)
+            self.id_norm1, self.id_gate = nn.LayerNorm(dim), Linear(dim, wide)
         self.long, self.short = GatedOutput(dim), GatedOutput(dim)
         self.position_key = nn.Conv2d(key, config.window**2, 1)
         self.self_attention = GatedSelfAttention(dim, config.self_stride)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
-from networks.attention import RelativePosition, global_attention, local_attention
+from networks.attention import Linear, RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
 from networks.temporal import TemporalEmbedding
 
@@ -39,8 +39,8 @@ class SelfAttention(nn.Module):
         """``stride``: one token in so many, in row order, is read."""
         super().__init__()
         self.heads, self.stride = heads, stride
-        self.query, self.key, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.projection = nn.Linear(dim, dim)
+        self.query, self.key, self.value = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
+        self.projection = Linear(dim, dim)
 
     def forward(self, x: Tensor, position: Tensor | None) -> Tensor:
         """B×L×C to B×L×C; the position embedding, if any, goes into queries and keys."""
@@ -54,10 +54,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.expand = nn.Linear(dim, hidden)
+        self.expand = Linear(dim, hidden)
         self.norm = nn.GroupNorm(32, hidden)
         self.conv = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden, bias=False)
-        self.reduce = nn.Linear(hidden, dim)
+        self.reduce = Linear(hidden, dim)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """B×L×C to B×L×C; ``size`` is the map's."""
@@ -78,9 +78,9 @@ class LSTTBlock(Block):
         self.heads, self.window, self.sine_position = heads, window, config.sine_position
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
-        self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.long_projection = nn.Linear(dim, dim)
-        self.short_projection = nn.Linear(dim, dim) if window else None
+        self.query, self.value = Linear(dim, dim), Linear(dim, dim)
+        self.long_projection = Linear(dim, dim)
+        self.short_projection = Linear(dim, dim) if window else None
         self.position_key = self.position_value = None
         if window and config.relative_position:
             self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
-from networks.attention import RelativePosition, global_attention, local_attention
+from networks.attention import Linear, RelativePosition, global_attention, local_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
 from networks.lstt import FeedForward, SelfAttention, sine_position
 from networks.temporal import TemporalEmbedding
@@ -23,9 +23,9 @@ class PyramidBlock(Block):
         self.heads = heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
-        self.key_value = nn.Linear(dim, 2 * dim)
-        self.id_key_value = nn.Linear(dim, heads + dim)
-        self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.key_value = Linear(dim, 2 * dim)
+        self.id_key_value = Linear(dim, heads + dim)
+        self.long_projection, self.short_projection = Linear(dim, dim), Linear(dim, dim)
         self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
         self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
         self.feedforward = FeedForward(dim, config.feedforward)

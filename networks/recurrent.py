@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from configs.schema import StageConfig
-from networks.attention import global_attention
+from networks.attention import Linear, global_attention
 from networks.block import Block, BlockMemory, KeyValue, Size
 from networks.lstt import FeedForward, SelfAttention, sine_position
 from networks.temporal import TemporalEmbedding
@@ -22,12 +22,12 @@ class RecurrentLSTTBlock(Block):
         self.heads = config.heads
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or config.heads, config.self_stride)
-        self.query, self.value = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.short_key, self.short_value = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.query, self.value = Linear(dim, dim), Linear(dim, dim)
+        self.short_key, self.short_value = Linear(dim, dim), Linear(dim, dim)
         self.short_norm = nn.LayerNorm(dim)
         # Never used; published checkpoints hold it.
-        self.idle_key = nn.Linear(dim, dim)
-        self.long_projection, self.short_projection = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.idle_key = Linear(dim, dim)
+        self.long_projection, self.short_projection = Linear(dim, dim), Linear(dim, dim)
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         for parameter in self.parameters():

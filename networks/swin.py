@@ -10,6 +10,8 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
+from networks.attention import Linear
+
 WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
@@ -69,6 +71,9 @@ class SwinBase(nn.Module):
             self.norms.append(nn.LayerNorm(dim))
             if stage < len(DEPTHS) - 1:
                 self.downsamples.append(PatchMerging(dim, out_dim=2 * dim))
+        for module in self.modules():
+            if type(module) is nn.Linear:
+                module.__class__ = Linear  # timm's layers as they are, but for how they multiply
 
     @staticmethod
     def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:

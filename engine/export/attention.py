@@ -20,7 +20,7 @@ from networks.attention import BLOCK
 @contextmanager
 def exportable_attention() -> Iterator[None]:
     """Let attention use these functions for a while."""
-    own = {"_windows": windows_of, "_spread": spread, "_attend_in_parts": F.scaled_dot_product_attention}
+    own = {"_windows": windows_of, "_spread": spread, "CONVOLVES": False}
     with ExitStack() as stack:
         for name, replacement in own.items():
             stack.enter_context(patch.object(networks.attention, name, replacement))
@@ -37,8 +37,8 @@ def windows_of(x: Tensor, window: int, frames: int) -> Tensor:
     return x.unflatten(4, (window, side))[..., :window]
 
 
-def spread(weights: Tensor, windows: Tensor, scores: Tensor) -> Tensor:
-    """The way back: ``weights`` in their windows, 0 elsewhere; the others tell nothing but shapes."""
+def spread(weights: Tensor) -> Tensor:
+    """The way back: weights of the windows in N×64×(n·side²), 0 elsewhere."""
     window = weights.shape[5]
     side = BLOCK + window - 1
     x = F.pad(weights, (0, BLOCK - 1)).flatten(4)  # window rows as long as the neighbourhood's

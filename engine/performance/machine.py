@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from networks.attention import Linear
 from utils.devices import settle
 from utils.errors import InputError
 
@@ -50,16 +51,21 @@ def describe(device: torch.device) -> Machine:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """FLOP per second of the fastest of several products of large matrices; a multiply-add counts as 2."""
+    """FLOP per second of the fastest of several products of large matrices; a multiply-add counts as 2.
+
+    PyTorch's own product and the linear layer of models are tried.
+    """
     best, begin = 0.0, time.perf_counter()
     for side in SIDES.get(device.type, SIDES["cpu"]):
         left = torch.rand(side, side, device=device).to(dtype)
+        layer = Linear(side, side, bias=False, device=device, dtype=dtype).requires_grad_(False)
         for _ in range(REPEATS):
-            settle(device)
-            start = time.perf_counter()
-            left @ left
-            settle(device)
-            best = max(best, 2 * side**3 / (time.perf_counter() - start))
+            for multiply in (left.matmul, layer):
+                settle(device)
+                start = time.perf_counter()
+                multiply(left)
+                settle(device)
+                best = max(best, 2 * side**3 / (time.perf_counter() - start))
             if time.perf_counter() - begin > PATIENCE:
                 return best
     return best

@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import networks.attention
 from engine.memory import MemoryBank
 from engine.tracker import Prediction, Tracker
 from networks.attention import RelativePosition, global_attention, local_attention
@@ -98,6 +99,11 @@ def _local_attention(tracker: Tracker) -> AbstractContextManager[Any]:
 def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
     """Long-term and self-attention as two matrix products with the softmax between them."""
     return replaced_everywhere(global_attention, full_global_attention)
+
+
+def _products(tracker: Tracker) -> AbstractContextManager[Any]:
+    """Products of matrices are what PyTorch makes of them, never convolutions."""
+    return patch.object(networks.attention, "CONVOLVES", False)
 
 
 @contextmanager
@@ -239,6 +245,7 @@ def _allocator(tracker: Tracker) -> Iterator[None]:
 SLOW_PARTS: dict[str, Switch] = {
     "local_attention": _local_attention,
     "global_attention": _global_attention,
+    "products": _products,
     "norms": _norms,
     "groups": _groups,
     "memory": _memory,

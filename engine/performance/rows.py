@@ -50,6 +50,7 @@ FLAT = 1.05
 ALONE = {
     "local_attention": ("aott", "deaott"),
     "global_attention": ("aott", "r50_aotl,at_frame=30"),
+    "products": ("aott", "deaott", "r50_aotl", "r50_deaotl", "swinb_deaotl"),
     "norms": ("aott", "r50_aotl"),
     "groups": ("aott,objects=30",),
     "memory": ("r50_aotl,at_frame=30", "r50_deaotl,at_frame=30"),

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -121,17 +122,62 @@ def test_local_attention_never_copies_keys_or_values_per_query():
     assert largest.numel <= unfolded / 10
 
 
-@pytest.mark.parametrize("at_once", [2**20, 40, 1])
-@pytest.mark.parametrize("heads", [1, 4])
-def test_global_attention_equals_an_explicit_softmax(heads, at_once, monkeypatch):
-    monkeypatch.setattr(attention, "AT_ONCE", at_once)
-    generator = torch.Generator().manual_seed(heads)
-    query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
-    value = torch.randn(2, 9, 24, generator=generator)
+def explicit_attention(query, key, value, heads):
     outputs = []
     for q, k, v in zip(query.chunk(heads, 2), key.chunk(heads, 2), value.chunk(heads, 2), strict=True):
-        outputs.append((q @ k.mT / (16 / heads) ** 0.5).softmax(-1) @ v)
+        outputs.append((q @ k.mT / q.shape[2] ** 0.5).softmax(-1) @ v)
+    return torch.cat(outputs, 2)
+
+
+@pytest.mark.parametrize("convolves", [True, False])
+@pytest.mark.parametrize("value_dim", [16, 24])
+@pytest.mark.parametrize("at_once", [2**20, 40, 1])
+@pytest.mark.parametrize("heads", [1, 4])
+def test_global_attention_equals_an_explicit_softmax(heads, at_once, value_dim, convolves, monkeypatch):
+    monkeypatch.setattr(attention, "CONVOLVES", convolves)
+    monkeypatch.setattr(attention, "AT_ONCE", at_once)
+    monkeypatch.setattr(attention, "ROWS", 1)
+    generator = torch.Generator().manual_seed(heads)
+    query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
+    value = torch.randn(2, 9, value_dim, generator=generator)
+    with torch.no_grad():
+        found = global_attention(query, key, value, heads)
     # float32 rounding of sums of 16 terms
-    torch.testing.assert_close(
-        global_attention(query, key, value, heads), torch.cat(outputs, 2), atol=1e-6, rtol=1e-5
-    )
+    torch.testing.assert_close(found, explicit_attention(query, key, value, heads), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("value_dim", [8, 12])
+def test_gradients_of_global_attention_equal_those_of_an_explicit_softmax(value_dim):
+    draw = torch.Generator().manual_seed(0)
+    shapes = ((2, 6, 8), (2, 7, 8), (2, 7, value_dim))
+    leaves = [torch.randn(*shape, generator=draw, dtype=torch.float64).requires_grad_() for shape in shapes]
+    weights = torch.randn(2, 6, value_dim, generator=draw, dtype=torch.float64)
+    gradients = [
+        torch.autograd.grad((attend(*leaves, 2) * weights).sum(), leaves)
+        for attend in (global_attention, explicit_attention)
+    ]
+    for ours, twin in zip(*gradients, strict=True):
+        # float64 rounding only
+        torch.testing.assert_close(ours, twin, atol=1e-12, rtol=1e-10)
+
+
+def ways_of_tokens():
+    """Shapes that a layer is given, one of them not in order in memory."""
+    draw = torch.Generator().manual_seed(1)
+    maps = torch.randn(2, 6, 3, 5, generator=draw)
+    return [maps[0, :, 0].T, maps.permute(0, 2, 3, 1), maps.flatten(2).mT, maps.flatten(2).mT[:, ::2]]
+
+
+@pytest.mark.parametrize("x", ways_of_tokens(), ids=lambda x: str(tuple(x.shape)))
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_linear_layer_is_pytorchs_and_so_are_its_gradients(x, bias):
+    torch.manual_seed(0)
+    layer = attention.Linear(6, 4, bias=bias).double()
+    inputs = (x.double().requires_grad_(), *layer.parameters())
+    results = [layer(inputs[0]), F.linear(inputs[0], *layer.parameters())]
+    # float64 rounding only
+    torch.testing.assert_close(*results, atol=1e-13, rtol=0)
+    gradients = [torch.autograd.grad(result.square().sum(), inputs) for result in results]
+    for ours, twin in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, twin, atol=1e-12, rtol=0)
+    assert layer.float()(x.float()).shape == (*x.shape[:-1], 4)
