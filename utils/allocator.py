@@ -24,8 +24,11 @@ def keep_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> bool:
-    """What glibc does by itself, after `keep_freed_memory`; returns whether that worked."""
-    return _set(USUAL)
+    """What glibc does by itself, after `keep_freed_memory`, whose memory goes back now; returns whether that worked."""
+    worked = _set(USUAL)
+    if worked:
+        ctypes.CDLL(None).malloc_trim(0)
+    return worked
 
 
 def _set(settings: Mapping[int, int]) -> bool:

@@ -236,7 +236,7 @@ def _layout(tracker: Tracker) -> Iterator[None]:
 
 @contextmanager
 def _allocator(tracker: Tracker) -> Iterator[None]:
-    """Freed memory goes back to the system."""
+    """Freed memory goes back to the system, before a step and in it."""
     give_freed_memory_back()
     yield
     keep_freed_memory()

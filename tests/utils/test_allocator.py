@@ -28,7 +28,7 @@ keep_freed_memory()
 faults(64)  # the heap grows once
 kept = faults(64)
 give_freed_memory_back()
-print(usual, kept, faults(256))  # more than was kept
+print(usual, kept, faults(64))
 """
 
 
