@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 CONVOLVES = torch.backends.mkldnn.is_available()
 """whether a CPU's products are convolutions"""
+DILATION = 2
+"""of kernels of one pixel, for which it means nothing; without it a single thread's would not be given to oneDNN"""
 BLOCK = 8
 """side in tokens of the query blocks of local attention"""
 AT_ONCE = 2**22
@@ -33,7 +35,7 @@ class Linear(nn.Linear):
         if not (CONVOLVES and x.is_cpu):
             return F.linear(x, self.weight, self.bias)
         pixels = x.flatten(0, -2)[None, None].permute(0, 3, 1, 2)
-        result = F.conv2d(pixels, self.weight[:, :, None, None], self.bias)
+        result = F.conv2d(pixels, self.weight[:, :, None, None], self.bias, dilation=DILATION)
         return result.permute(0, 2, 3, 1).view(*x.shape[:-1], -1)
 
 
@@ -54,9 +56,10 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     attended = []
     for q, k, v in zip(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
         for asked in (q * width**-0.5).tensor_split(parts):
-            logits = F.conv2d(asked[None, None].permute(0, 3, 1, 2), k[:, :, None, None])
+            pixels = asked[None, None].permute(0, 3, 1, 2)
+            logits = F.conv2d(pixels, k[:, :, None, None], dilation=DILATION)
             weights = logits.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
-            attended.append(F.conv_transpose2d(weights, v[:, :, None, None])[0, :, 0].mT)
+            attended.append(F.conv_transpose2d(weights, v[:, :, None, None], dilation=DILATION)[0, :, 0].mT)
     return torch.cat(attended).view(batch, heads, tokens, -1).transpose(1, 2).flatten(2)
 
 
@@ -99,7 +102,8 @@ def local_attention(
     spread = _spread(weights.view(windows.shape))
     if CONVOLVES and spread.is_cpu:
         pixels = spread.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)
-        groups = F.conv_transpose2d(pixels, values.flatten(0, 1)[:, :, None, None], groups=len(values))
+        kernels = values.flatten(0, 1)[:, :, None, None]
+        groups = F.conv_transpose2d(pixels, kernels, groups=len(values), dilation=DILATION)
         result = groups[0, :, 0].mT.unflatten(1, (len(values), -1)).transpose(0, 1)
     else:
         result = torch.bmm(spread, values)

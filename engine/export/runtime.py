@@ -200,6 +200,8 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Between two graphs PyTorch works: threads that wait by spinning would take its cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(path, options, providers=list(dict.fromkeys((provider, CPU))))
