@@ -10,8 +10,10 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from configs.load import load_config
 from networks import attention
 from networks.attention import RelativePosition, global_attention, local_attention
+from networks.vos_model import VOSModel
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
@@ -181,3 +183,31 @@ def test_a_linear_layer_is_pytorchs_and_so_are_its_gradients(x, bias):
     for ours, twin in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, twin, atol=1e-12, rtol=0)
     assert layer.float()(x.float()).shape == (*x.shape[:-1], 4)
+
+
+@pytest.mark.parametrize("name", ["aott", "deaott", "msdeaott", "swinb_aotl", "r50_paotl"])
+def test_every_linear_layer_of_a_model_is_this_one(name):
+    model = VOSModel(load_config(name).model)
+    layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
+    assert len(layers) >= 10
+    assert all(type(layer) is attention.Linear for layer in layers)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_products_are_right_on_one_thread_and_on_two(threads):
+    """PyTorch has other kernels for a single thread."""
+    q, k, v, position = inputs((9, 40), 7, dim=32, value_dim=48)
+    layer = attention.Linear(64, 32)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.no_grad():
+            found = layer(q), global_attention(q, k, v, HEADS)
+            local = local_attention(q, k, v, size=(9, 40), position=position)
+    finally:
+        torch.set_num_threads(before)
+    expected = F.linear(q, layer.weight, layer.bias), explicit_attention(q, k, v, HEADS)
+    # float32 rounding of sums of 64 and 720 terms
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    twin = per_pixel_attention(q, k, v, size=(9, 40), position=position)
+    torch.testing.assert_close(local, twin, atol=1e-5, rtol=0)
