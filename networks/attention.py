@@ -28,7 +28,7 @@ ROWS = 768
 
 
 class Linear(nn.Linear):
-    """A linear layer."""
+    """A linear layer, which a CPU convolves; weights and their names are PyTorch's."""
 
     def forward(self, x: Tensor) -> Tensor:
         """...×C to ...×C'."""
