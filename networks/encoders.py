@@ -18,7 +18,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from networks.attention import DILATION
+from networks.attention import CONVOLVES, DILATION
 from networks.swin import SwinBase
 
 
@@ -50,7 +50,8 @@ class FrozenNormConv2d(nn.Conv2d):
     def folded(self) -> nn.Conv2d:
         """A plain convolution that computes the same from constant weights."""
         kernel, shift = self.scaled()
-        dilation = DILATION if self.kernel_size == (1, 1) and kernel.is_cpu else self.dilation
+        pixelwise = CONVOLVES and kernel.is_cpu and self.kernel_size == (1, 1)
+        dilation = DILATION if pixelwise else self.dilation
         with torch.device("meta"):
             conv = nn.Conv2d(
                 self.in_channels, self.out_channels, self.kernel_size,  # type: ignore[arg-type]

@@ -194,20 +194,23 @@ def test_every_linear_layer_of_a_model_is_this_one(name):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_products_are_right_on_one_thread_and_on_two(threads):
-    """PyTorch has other kernels for a single thread."""
-    q, k, v, position = inputs((9, 40), 7, dim=32, value_dim=48)
-    layer = attention.Linear(64, 32)
+def test_products_and_their_gradients_are_right_on_one_thread_and_on_two(threads):
+    """PyTorch has other kernels for a single thread, and for less than 20480 numbers, which these are not."""
+    q, k, v, position = inputs((9, 40), 7, dim=64, value_dim=48)
+    leaves = [x.requires_grad_() for x in (q, k, v)]
+    layer = attention.Linear(128, 32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.no_grad():
-            found = layer(q), global_attention(q, k, v, HEADS)
-            local = local_attention(q, k, v, size=(9, 40), position=position)
+        found = layer(q), global_attention(q, k, v, HEADS)
+        gradients = torch.autograd.grad(sum(x.sin().sum() for x in found), [*leaves, *layer.parameters()])
+        local = local_attention(q, k, v, size=(9, 40), position=position)
     finally:
         torch.set_num_threads(before)
     expected = F.linear(q, layer.weight, layer.bias), explicit_attention(q, k, v, HEADS)
-    # float32 rounding of sums of 64 and 720 terms
+    # float32 rounding of sums of 128 and 720 terms
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    wanted = torch.autograd.grad(sum(x.sin().sum() for x in expected), [*leaves, *layer.parameters()])
+    torch.testing.assert_close(gradients, wanted, atol=1e-4, rtol=1e-4)
     twin = per_pixel_attention(q, k, v, size=(9, 40), position=position)
     torch.testing.assert_close(local, twin, atol=1e-5, rtol=0)
