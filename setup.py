@@ -1,32 +1,79 @@
-"""Installs the framework: ``pip install -e .`` (``[test]`` adds the test tools, ``[export]`` ONNX)."""
+"""Installs the project as the package ``aotlab``: ``pip install -e '.[all]'`` (plain ``.``: the tracker on arrays)."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-PACKAGES = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
+FOLDERS = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
+"""top-level folders that are subpackages of aotlab"""
+CORE = [
+    "torch>=2.4",
+    "torchvision>=0.19",
+    "timm>=1.0",
+    "numpy>=1.26",
+    "Pillow>=10.0",
+    "omegaconf>=2.3",
+    "safetensors>=0.4",
+]
+EXTRAS = {
+    "video": ["av>=12.0", "opencv-python-headless>=4.8", "pycocotools>=2.0.7", "tqdm>=4.65"],
+    "train": [
+        "opencv-python-headless>=4.8",
+        "scipy>=1.11",
+        "pycocotools>=2.0.7",
+        "tqdm>=4.65",
+        "tensorboard>=2.14",
+        "matplotlib>=3.8",
+    ],
+    "score": ["opencv-python-headless>=4.8", "scipy>=1.11", "pycocotools>=2.0.7", "tqdm>=4.65"],
+    "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.20"],
+}
+"""what each use needs beside the core"""
+EXTRAS["all"] = sorted({name for names in EXTRAS.values() for name in names})
+EXTRAS["test"] = [
+    *EXTRAS["all"],
+    "pytest>=8.0",
+    "pytest-xdist>=3.5",
+    "ruff>=0.6",
+    "mypy>=1.10",
+    "build>=1.0",
+]
 
 
-def requirements(name: str) -> list[str]:
-    """Lines of a requirements file that name a distribution."""
-    lines = (HERE / name).read_text().splitlines()
-    return [line.strip() for line in lines if line.strip() and not line.startswith(("#", "-r"))]
+def version() -> str:
+    """The version that aotlab/__init__.py states."""
+    found = re.search(r'^__version__ = "(.+)"', (HERE / "aotlab" / "__init__.py").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def subpackages() -> list[str]:
+    """Names of all packages in the folders, as they are imported."""
+    return [f"aotlab.{name}" for name in find_packages() if name.split(".")[0] in FOLDERS]
 
 
 setup(
     name="aotlab",
-    version="0.1.0",
+    version=version(),
     description="Video object segmentation with AOT: train, benchmark, and track objects in any video",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=[name for name in find_packages() if name.split(".")[0] in PACKAGES],
-    package_data={"configs": ["*/*.yaml"]},
-    install_requires=requirements("requirements.txt"),
-    extras_require={
-        "export": requirements("requirements-export.txt"),
-        "test": requirements("requirements-test.txt") + requirements("requirements-export.txt"),
+    packages=["aotlab", *subpackages(), "aotlab.pretrain_models"],
+    package_dir={
+        "aotlab": "aotlab",
+        **{f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")},
     },
+    package_data={
+        "aotlab": ["py.typed"],
+        "aotlab.configs": ["*/*.yaml"],
+        "aotlab.pretrain_models": ["*.safetensors"],
+    },
+    include_package_data=False,
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["aotlab = aotlab.tools.main:main"]},
 )

@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from configs.schema import Config
-from utils.errors import InputError
+from aotlab.configs.schema import Config
+from aotlab.utils.errors import InputError
 
 HERE = Path(__file__).parent
 PRESETS = HERE / "presets"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
-from configs.schema import BOUNDED, POLICIES, Config
-from utils.errors import InputError
+from aotlab.configs.schema import BOUNDED, POLICIES, Config
+from aotlab.utils.errors import InputError
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 

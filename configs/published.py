@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from configs.schema import Config, ModelConfig
-from configs.training import PhaseConfig
+from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.training import PhaseConfig
 
 FINAL_LR = {"mobilenet_v2": 2e-5}
 """learning rate at the end, by encoder; 1e-5 for all others"""

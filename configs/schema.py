@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from configs.checks import require
-from configs.training import PRECISIONS, DataConfig, TrainConfig
+from aotlab.configs.checks import require
+from aotlab.configs.training import PRECISIONS, DataConfig, TrainConfig
 
 STRIDES = (16, 8, 4)
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from configs.checks import require
+from aotlab.configs.checks import require
 
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
 VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")

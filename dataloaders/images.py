@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.errors import InputError
-from utils.masks import UNREADABLE
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import UNREADABLE
 
 
 def read_image(path: Path) -> np.ndarray:

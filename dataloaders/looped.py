@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from dataloaders.benchmarks.davis import davis
-from dataloaders.sequences import Video
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.dataloaders.benchmarks.davis import davis
+from aotlab.dataloaders.sequences import Video
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 
 def bounce(index: int, length: int) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from dataloaders.video import FrameSource, Times, of_size, open_frames, rate_of, seconds_of, upright
-from utils.errors import InputError
+from aotlab.dataloaders.video import FrameSource, Times, of_size, open_frames, rate_of, seconds_of, upright
+from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     import av

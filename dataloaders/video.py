@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from dataloaders.images import read_image
-from dataloaders.video_writer import VideoWriter as VideoWriter
-from utils.errors import InputError
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
+from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     import av

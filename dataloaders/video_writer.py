@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
     import av

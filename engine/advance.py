@@ -8,9 +8,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from engine.memory import MemoryBank
-from networks.relevance import look
-from networks.vos_model import Features, Propagated, VOSModel
+from aotlab.engine.memory import MemoryBank
+from aotlab.networks.relevance import look
+from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 Feedback = Callable[[list[Tensor]], list[Tensor] | None]
 """From each bank's logits B×(M+1)×H/4×W/4 to the masks B×(m+1)×H×W it shall remember; None to remember nothing."""

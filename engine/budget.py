@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from configs.schema import Config
-from dataloaders.preprocess import network_size
-from engine.advance import refer
-from engine.memory import MemoryBank
-from engine.policies import FirstFrame
-from networks.vos_model import VOSModel
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.engine.advance import refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import FirstFrame
+from aotlab.networks.vos_model import VOSModel
 
 
 def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:

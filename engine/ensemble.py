@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from configs.schema import Config
-from engine.advance import one_hot
-from engine.objects import overrule
-from engine.tracker import UNUSED, Choice, Prediction, Size, Tracker
-from networks.vos_model import VOSModel
-from utils.errors import InputError
+from aotlab.configs.schema import Config
+from aotlab.engine.advance import one_hot
+from aotlab.engine.objects import overrule
+from aotlab.engine.tracker import UNUSED, Choice, Prediction, Size, Tracker
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 
 SHORT_OF_LONG = 480 / 800
 """longest short edge in proportion to the longest long one, at several scales: the published evaluation's"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.advance import one_hot
+from aotlab.engine.advance import one_hot
 
 
 def group_masks(labels: Tensor, groups: range, identities: int) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.policies import LookAt, MemoryPolicy
-from networks.block import BlockMemory, KeyValue
+from aotlab.engine.policies import LookAt, MemoryPolicy
+from aotlab.networks.block import BlockMemory, KeyValue
 
 FrameMemory = Sequence[Sequence[BlockMemory]]
 """one frame's memory per stage and block: what long-term memory may keep of it, and what short-term memory takes in"""

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.memory import MemoryBank
+from aotlab.engine.memory import MemoryBank
 
 LOST_AFTER = 5
 """Frames in a row without a sure pixel after which an object counts as lost."""

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from configs.schema import MemoryConfig
-from networks.relevance import Look
+from aotlab.configs.schema import MemoryConfig
+from aotlab.networks.relevance import Look
 
 if TYPE_CHECKING:
-    from engine.memory import MemoryBank
+    from aotlab.engine.memory import MemoryBank
 
 LookAt = Callable[[Tensor, int], Look]
 """what the newest frame sees of the first block's keys B×(T·L)×C of T frames"""

@@ -14,18 +14,18 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize
 
-from configs.schema import Config
-from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
-from engine.advance import advance, one_hot, refer
-from engine.groups import fuse, group_masks
-from engine.memory import MemoryBank
-from engine.objects import drop_forgotten, overrule, without_forgotten
-from engine.policies import build_policy
-from engine.tracker_state import restore, state_of
-from networks.checkpoints import load_checkpoint
-from networks.vos_model import Features, VOSModel
-from utils.devices import AUTOCAST, pick_device
-from utils.errors import InputError
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
+from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.groups import fuse, group_masks
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.objects import drop_forgotten, overrule, without_forgotten
+from aotlab.engine.policies import build_policy
+from aotlab.engine.tracker_state import restore, state_of
+from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.utils.devices import AUTOCAST, pick_device
+from aotlab.utils.errors import InputError
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parents[1] / "pretrain_models" / "aott_mini.safetensors"
 """the model that ships with the project"""

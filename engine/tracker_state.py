@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from engine.memory import MemoryBank
-from engine.policies import build_policy
-from utils.errors import InputError
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy
+from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from engine.tracker import Tracker
+    from aotlab.engine.tracker import Tracker
 
 
 def state_of(tracker: Tracker) -> dict[str, Any]:

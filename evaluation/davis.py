@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.sequences import Merge, Part, Plan, SequenceScores, Truth, join, score_pair
-from utils.errors import InputError
-from utils.masks import VOID, read_mask
+from aotlab.evaluation.sequences import Merge, Part, Plan, SequenceScores, Truth, join, score_pair
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID, read_mask
 
 
 def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:

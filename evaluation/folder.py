@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation import davis
-from evaluation.sequences import Plan, Truth
-from utils.masks import VOID, read_mask
+from aotlab.evaluation import davis
+from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.utils.masks import VOID, read_mask
 
 
 def plan_sequence(truth: Truth) -> Plan:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.sequences import ListedObject, Plan, Truth
-from evaluation.tables import Row, Summary, TableLayout, mean_of
-from utils.errors import InputError
+from aotlab.evaluation.sequences import ListedObject, Plan, Truth
+from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")
 

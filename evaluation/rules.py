@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evaluation import davis, folder, lvos, visor, vost, youtube_vos
-from evaluation.sequences import Plan, Truth
-from evaluation.tables import DAVIS_TABLE, TableLayout
+from aotlab.evaluation import davis, folder, lvos, visor, vost, youtube_vos
+from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.tables import DAVIS_TABLE, TableLayout
 
 
 @dataclass(frozen=True)

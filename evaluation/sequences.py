@@ -14,9 +14,9 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 
-from evaluation.measures import match_contours, object_box, tolerance_radius
-from utils.errors import InputError
-from utils.masks import VOID, read_mask
+from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID, read_mask
 
 Merge = Literal["ids", "void"]
 """All ids are one object: those above 0 but void, or every one above 0 where the object is written as 255."""

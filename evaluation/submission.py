@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from utils.errors import InputError
-from utils.files import atomic_path
-from utils.masks import PALETTE
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.masks import PALETTE
 
 DEPTH_BYTE = 24
 """place of the bit depth in a PNG file"""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluation.sequences import SequenceScores
-from evaluation.statistics import summarise
+from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.statistics import summarise
 
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 

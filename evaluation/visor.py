@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evaluation import davis
-from evaluation.sequences import Plan, Truth
-from evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of, mean_row, measure_row
+from aotlab.evaluation import davis
+from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of, mean_row, measure_row
 
 
 def plan_sequence(truth: Truth) -> Plan:

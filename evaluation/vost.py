@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from evaluation import davis
-from evaluation.sequences import Plan, Truth
-from evaluation.statistics import summarise
-from evaluation.tables import Row, TableLayout, plain_summary
+from aotlab.evaluation import davis
+from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.statistics import summarise
+from aotlab.evaluation.tables import Row, TableLayout, plain_summary
 
 COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.sequences import Plan, Truth
-from evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 
 COLUMNS = ("J&F", "J", "F")
 

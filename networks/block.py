@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from configs.schema import StageConfig
-from networks.temporal import TemporalEmbedding
+from aotlab.configs.schema import StageConfig
+from aotlab.networks.temporal import TemporalEmbedding
 
 Size = tuple[int, int]
 """(height, width) of a map in tokens"""

@@ -12,12 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
-from configs.schema import Config
-from networks.official import from_official, grown, is_official, official_name
-from networks.vos_model import VOSModel
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
+from aotlab.configs.schema import Config
+from aotlab.networks.official import from_official, grown, is_official, official_name
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 
 def save_checkpoint(path: Path, model: VOSModel, config: Config, *, half: bool = False) -> None:

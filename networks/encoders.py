@@ -18,8 +18,8 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from networks.attention import CONVOLVES, DILATION
-from networks.swin import SwinBase
+from aotlab.networks.attention import CONVOLVES, DILATION
+from aotlab.networks.swin import SwinBase
 
 
 class FrozenNormConv2d(nn.Conv2d):

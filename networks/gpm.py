@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from configs.schema import StageConfig
-from networks.attention import Linear, RelativePosition, global_attention, local_attention
-from networks.block import Block, BlockMemory, KeyValue, Size
-from networks.temporal import TemporalEmbedding
+from aotlab.configs.schema import StageConfig
+from aotlab.networks.attention import Linear, RelativePosition, global_attention, local_attention
+from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.temporal import TemporalEmbedding
 
 EXPANSION = 2
 """width of values and gates per branch, relative to the block"""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from configs.schema import StageConfig
-from networks.attention import Linear, RelativePosition, global_attention, local_attention
-from networks.block import Block, BlockMemory, KeyValue, Size
-from networks.temporal import TemporalEmbedding
+from aotlab.configs.schema import StageConfig
+from aotlab.networks.attention import Linear, RelativePosition, global_attention, local_attention
+from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.temporal import TemporalEmbedding
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
-from networks.official_multiscale import NEVER_READ, family_rules
+from aotlab.networks.official_multiscale import NEVER_READ, family_rules
 
 # Ours to official, applied in order.
 RULES = [

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
-from configs.schema import StageConfig
-from networks.attention import Linear, RelativePosition, global_attention, local_attention
-from networks.block import Block, BlockMemory, KeyValue, Size
-from networks.lstt import FeedForward, SelfAttention, sine_position
-from networks.temporal import TemporalEmbedding
+from aotlab.configs.schema import StageConfig
+from aotlab.networks.attention import Linear, RelativePosition, global_attention, local_attention
+from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.lstt import FeedForward, SelfAttention, sine_position
+from aotlab.networks.temporal import TemporalEmbedding
 
 
 class PyramidBlock(Block):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from networks.vos_model import Propagated, VOSModel
+from aotlab.networks.vos_model import Propagated, VOSModel
 
 AT_ONCE = 2**22
 """attention weights that are held at a time"""

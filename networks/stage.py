@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from configs.schema import ModelConfig, StageConfig
-from networks.block import Block
-from networks.gpm import GPMBlock
-from networks.lstt import LSTTBlock
-from networks.pyramid import PyramidBlock
-from networks.recurrent import RecurrentLSTTBlock
-from networks.temporal import TemporalEmbedding
-from networks.transitions import Transition
-from utils.errors import InputError
+from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.networks.block import Block
+from aotlab.networks.gpm import GPMBlock
+from aotlab.networks.lstt import LSTTBlock
+from aotlab.networks.pyramid import PyramidBlock
+from aotlab.networks.recurrent import RecurrentLSTTBlock
+from aotlab.networks.temporal import TemporalEmbedding
+from aotlab.networks.transitions import Transition
+from aotlab.utils.errors import InputError
 
 BLOCKS: dict[str, type[Block]] = {
     "lstt": LSTTBlock,

@@ -10,7 +10,7 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from networks.attention import Linear
+from aotlab.networks.attention import Linear
 
 WINDOW = 7
 DEPTHS = (2, 2, 18)

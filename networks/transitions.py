@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from networks.decoder import ConvGN
+from aotlab.networks.decoder import ConvGN
 
 
 class Residual(nn.Module):

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from configs.schema import ModelConfig
-from networks.block import BlockMemory, KeyValue
-from networks.decoder import ConvDecoder, FPNDecoder
-from networks.encoders import build_encoder, fold_norms
-from networks.stage import Stage
+from aotlab.configs.schema import ModelConfig
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.decoder import ConvDecoder, FPNDecoder
+from aotlab.networks.encoders import build_encoder, fold_norms
+from aotlab.networks.stage import Stage
 
 
 class Features(NamedTuple):

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source scripts/setup.sh
-set_up ""
+set_up "[all]"
 
 output=${1:-results/quickstart}
 clip=datasets/sample

@@ -14,6 +14,7 @@ if [ "${1:-}" = "--all" ]; then
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
+.venv/bin/python scripts/mypy_view.py build/view  # mypy does not know setuptools' package_dir
 .venv/bin/mypy
 # A process per core, each computing on one.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataloaders.sequences import Video
-from evaluation.davis import annotation_labels
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.utils.masks import read_mask, write_mask
 from tests.drawn_clips import (
     Clip,
     draw_clip,
@@ -24,7 +25,6 @@ from tests.drawn_clips import (
     write_lvos_meta,
     write_youtube_meta,
 )
-from utils.masks import read_mask, write_mask
 
 
 def davis_clip(frames: int, ids: dict[int, int] | None = None, *, seed: int) -> Clip:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config
-from networks.official import from_official
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.networks.official import from_official
+from aotlab.networks.vos_model import VOSModel
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 GOLDEN = SHARED / "golden"

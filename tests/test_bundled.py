@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
-from dataloaders.images import read_image
-from dataloaders.video import open_frames
-from engine.benchmark.evaluator import RunOptions, evaluate, score
-from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from evaluation.measures import region_similarity
-from evaluation.tables import scores_table
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.video import open_frames
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.evaluation.measures import region_similarity
+from aotlab.evaluation.tables import scores_table
+from aotlab.utils.masks import read_mask
 from tests.shared import SHARED, needs_data
-from utils.masks import read_mask
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
 

@@ -14,18 +14,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from configs.load import to_yaml
-from configs.options import add_config_options
-from engine.performance.comparison import Comparison, compare
-from engine.performance.machine import cpu_threads
-from engine.performance.measurement import Measurement, Part, measure
-from engine.performance.report import write_report
-from engine.performance.settings import PRECISIONS, Setting, parse_setting, slow_names
-from networks.checkpoints import read_settings
-from utils.cli import Parser, command, picture_size
-from utils.devices import pick_device
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import add_config_options
+from aotlab.engine.performance.comparison import Comparison, compare
+from aotlab.engine.performance.machine import cpu_threads
+from aotlab.engine.performance.measurement import Measurement, Part, measure
+from aotlab.engine.performance.report import write_report
+from aotlab.engine.performance.settings import PRECISIONS, Setting, parse_setting, slow_names
+from aotlab.networks.checkpoints import read_settings
+from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.utils.devices import pick_device
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
 
 SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "

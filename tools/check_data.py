@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from dataloaders.lint.folder import LintReport, lint_folder
-from utils.cli import Parser, command
+from aotlab.dataloaders.lint.folder import LintReport, lint_folder
+from aotlab.utils.cli import Parser, command
 
 MOST_SIZES = 5
 

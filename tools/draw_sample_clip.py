@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from dataloaders.drawing import draw_clip
-from utils.cli import Parser, command
-from utils.files import atomic_path, require_writable
-from utils.masks import write_mask
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.masks import write_mask
 
 NAME = "shapes"
 

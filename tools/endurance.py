@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from configs.load import to_yaml
-from configs.options import add_config_options, byte_count
-from configs.schema import POLICIES, Config
-from dataloaders.video import open_frames
-from engine.performance.endurance import Course, Trial, resident_bytes, run_apart
-from engine.performance.endurance_report import as_json, draw_courses, format_table
-from engine.tracker import BUNDLED_CHECKPOINT
-from networks.checkpoints import read_settings
-from utils.cli import Parser, command, picture_size
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
-from utils.masks import read_mask
-from utils.signals import stop_flag
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import add_config_options, byte_count
+from aotlab.configs.schema import POLICIES, Config
+from aotlab.dataloaders.video import open_frames
+from aotlab.engine.performance.endurance import Course, Trial, resident_bytes, run_apart
+from aotlab.engine.performance.endurance_report import as_json, draw_courses, format_table
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+from aotlab.networks.checkpoints import read_settings
+from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.masks import read_mask
+from aotlab.utils.signals import stop_flag
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from engine.benchmark.voting import sequences_of, vote_sequence, whole_weights
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.files import require_writable
+from aotlab.engine.benchmark.voting import sequences_of, vote_sequence, whole_weights
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
 
 
 @command

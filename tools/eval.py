@@ -19,22 +19,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from configs.load import to_yaml
-from configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
-from dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
-from dataloaders.sequences import Video
-from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate, score
-from engine.benchmark.finished import digest
-from engine.benchmark.scoring import rules_of
-from engine.ensemble import Ensemble, augmented
-from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from evaluation.tables import TableLayout, format_table, scores_table
-from networks.checkpoints import read_settings
-from utils.cli import Parser, command
-from utils.distributed import World, open_world
-from utils.errors import InputError, RunStopped
-from utils.files import atomic_path, require_writable
-from utils.signals import stop_flag
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
+from aotlab.dataloaders.sequences import Video
+from aotlab.engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate, score
+from aotlab.engine.benchmark.finished import digest
+from aotlab.engine.benchmark.scoring import rules_of
+from aotlab.engine.ensemble import Ensemble, augmented
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.evaluation.tables import TableLayout, format_table, scores_table
+from aotlab.networks.checkpoints import read_settings
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.distributed import World, open_world
+from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.signals import stop_flag
 
 WARM_UP = 10
 """frames of each process that --fps-report leaves out"""

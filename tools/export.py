@@ -12,17 +12,17 @@ from pathlib import Path
 
 import torch
 
-from configs.load import to_yaml
-from configs.options import add_config_options, add_memory_options, memory_overrides
-from engine.export.description import bounded
-from engine.export.runtime import CPU
-from engine.export.verify import TOLERANCE, verify
-from engine.export.writing import NEEDED, export_model, require_format
-from engine.tracker import BUNDLED_CHECKPOINT
-from networks.checkpoints import build_or_load, read_settings
-from networks.vos_model import VOSModel
-from utils.cli import Parser, command, picture_size
-from utils.errors import InputError, RunStopped
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import add_config_options, add_memory_options, memory_overrides
+from aotlab.engine.export.description import bounded
+from aotlab.engine.export.runtime import CPU
+from aotlab.engine.export.verify import TOLERANCE, verify
+from aotlab.engine.export.writing import NEEDED, export_model, require_format
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+from aotlab.networks.checkpoints import build_or_load, read_settings
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.utils.errors import InputError, RunStopped
 
 
 @command

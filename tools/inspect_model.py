@@ -15,19 +15,19 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from configs.load import to_yaml
-from configs.options import add_config_options
-from dataloaders.preprocess import network_size
-from dataloaders.video import open_frames
-from engine.inspection.attention import identity_similarity, inspect_attention
-from engine.inspection.costs import Part, model_costs
-from engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
-from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from networks.checkpoints import build_or_load, read_settings
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
-from utils.masks import read_mask
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import add_config_options
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.dataloaders.video import open_frames
+from aotlab.engine.inspection.attention import identity_similarity, inspect_attention
+from aotlab.engine.inspection.costs import Part, model_costs
+from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.networks.checkpoints import build_or_load, read_settings
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.masks import read_mask
 
 COUNTED = (
     "FLOPs are those of one tracked frame: it is encoded once, what depends on objects runs for every group of them, "

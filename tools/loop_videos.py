@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from dataloaders.looped import loop_davis
-from utils.cli import Parser, command
+from aotlab.dataloaders.looped import loop_davis
+from aotlab.utils.cli import Parser, command
 
 
 @command

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
-from dataloaders.sequences import Video
-from engine.benchmark.scoring import ScoringReport, has_truth, rules_of, score_videos
-from engine.benchmark.worst import write_strip
-from evaluation.tables import csv_text, format_table, scores_table, worst_objects
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
+from aotlab.dataloaders.sequences import Video
+from aotlab.engine.benchmark.scoring import ScoringReport, has_truth, rules_of, score_videos
+from aotlab.engine.benchmark.worst import write_strip
+from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataloaders.video import open_frames
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.files import atomic_path
-from utils.overlay import strip
+from aotlab.dataloaders.video import open_frames
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.overlay import strip
 
 
 @command

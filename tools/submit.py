@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
-from dataloaders.sequences import Video
-from evaluation.submission import Expected, check_archive, check_results, write_archive
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.masks import VOID, read_mask
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.submission import Expected, check_archive, check_results, write_archive
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID, read_mask
 
 
 @command

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.benchmark.paper_tables import (
+from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
     Model,
@@ -25,9 +25,9 @@ from engine.benchmark.paper_tables import (
     load_table,
     missing,
 )
-from utils.cli import Parser, command
-from utils.errors import RunStopped
-from utils.files import atomic_path, require_writable
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import RunStopped
+from aotlab.utils.files import atomic_path, require_writable
 
 SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=("--max-long-edge", "64"))
 SMOKE_NOTE = "smoke test: ours is the bundled model on the bundled clip, nothing to compare"

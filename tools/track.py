@@ -9,25 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.load import to_yaml
-from configs.options import (
+from aotlab.configs.load import to_yaml
+from aotlab.configs.options import (
     add_config_options,
     add_memory_options,
     memory_overrides,
     require_bounded,
 )
-from configs.schema import Config
-from dataloaders.streams import open_source
-from dataloaders.video import FrameSource
-from engine.budget import frame_bytes
-from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from engine.video.outputs import OUTPUTS
-from engine.video.tracking import TrackOptions, track
-from networks.checkpoints import read_settings
-from utils.cli import Parser, command
-from utils.errors import InputError
-from utils.files import require_writable
-from utils.masks import read_mask
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.streams import open_source
+from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.budget import frame_bytes
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.engine.video.outputs import OUTPUTS
+from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.networks.checkpoints import read_settings
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
+from aotlab.utils.masks import read_mask
 
 BOUNDED = "restricted"
 """Memory policy in place of the one that keeps all frames: the same on short videos, with bounded room on long ones."""

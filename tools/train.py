@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 
-from configs.load import load_config, to_yaml
-from configs.options import add_config_options
-from engine.training.rehearsal import rehearse
-from engine.training.trainer import Trained, train
-from utils.cli import Parser, command
-from utils.distributed import open_world
+from aotlab.configs.load import load_config, to_yaml
+from aotlab.configs.options import add_config_options
+from aotlab.engine.training.rehearsal import rehearse
+from aotlab.engine.training.trainer import Trained, train
+from aotlab.utils.cli import Parser, command
+from aotlab.utils.distributed import open_world
 
 
 @command

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from utils.allocator import keep_freed_memory
-from utils.errors import InputError, RunStopped
+from aotlab.utils.allocator import keep_freed_memory
+from aotlab.utils.errors import InputError, RunStopped
 
 Main = Callable[..., int]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """what each precision computes in, besides float32"""

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from utils.devices import pick_device
-from utils.errors import InputError
+from aotlab.utils.devices import pick_device
+from aotlab.utils.errors import InputError
 
 
 @dataclass(frozen=True)

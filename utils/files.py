@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 UNREADABLE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from utils.masks import colour_of
+from aotlab.utils.masks import colour_of
 
 OPACITY = 0.45
 """How much of the object's colour covers the frame inside a mask, from 0 to 1."""

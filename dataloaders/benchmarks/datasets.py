@@ -8,15 +8,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dataloaders.benchmarks.davis import davis
-from dataloaders.benchmarks.long_video import long_video
-from dataloaders.benchmarks.lvos import lvos
-from dataloaders.benchmarks.mose import mose
-from dataloaders.benchmarks.visor import visor
-from dataloaders.benchmarks.vost import vost
-from dataloaders.benchmarks.youtube_vos import youtube_vos
-from dataloaders.sequences import Video, folder
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.davis import davis
+from aotlab.dataloaders.benchmarks.long_video import long_video
+from aotlab.dataloaders.benchmarks.lvos import lvos
+from aotlab.dataloaders.benchmarks.mose import mose
+from aotlab.dataloaders.benchmarks.visor import visor
+from aotlab.dataloaders.benchmarks.vost import vost
+from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
+from aotlab.dataloaders.sequences import Video, folder
+from aotlab.utils.errors import InputError
 
 Reader = Callable[..., list[Video]]
 """(root, split) and the options by name, to the videos of the split."""

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from dataloaders.sequences import Video, list_masks, read_video
-from utils.errors import InputError
+from aotlab.dataloaders.sequences import Video, list_masks, read_video
+from aotlab.utils.errors import InputError
 
 OUTPUT_HEIGHT = 480
 LAYOUT = (

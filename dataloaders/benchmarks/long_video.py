@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataloaders.benchmarks.metadata import from_first_mask, video_names
-from dataloaders.sequences import Video, list_frames, masks_of
+from aotlab.dataloaders.benchmarks.metadata import from_first_mask, video_names
+from aotlab.dataloaders.sequences import Video, list_frames, masks_of
 
 
 def long_video(root: Path) -> list[Video]:

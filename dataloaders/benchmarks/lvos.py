@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder, video_names
-from dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder, video_names
+from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from aotlab.utils.errors import InputError
 
 STEP = 5
 """difference between the numbers of two labelled frames"""

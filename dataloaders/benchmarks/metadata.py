@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataloaders.sequences import list_folders, list_masks
-from utils.errors import InputError
+from aotlab.dataloaders.sequences import list_folders, list_masks
+from aotlab.utils.errors import InputError
 
 
 def split_folder(root: Path, split: str) -> Path:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from dataloaders.benchmarks.metadata import split_folder, video_names
-from dataloaders.sequences import Video, read_video
+from aotlab.dataloaders.benchmarks.metadata import split_folder, video_names
+from aotlab.dataloaders.sequences import Video, read_video
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from dataloaders.benchmarks.davis import read_list
-from dataloaders.benchmarks.metadata import read_names
-from dataloaders.sequences import Video, read_video
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.benchmarks.metadata import read_names
+from aotlab.dataloaders.sequences import Video, read_video
+from aotlab.utils.errors import InputError
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dataloaders.benchmarks.davis import read_list
-from dataloaders.benchmarks.metadata import from_first_mask
-from dataloaders.sequences import Video, list_frames, masks_of
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.benchmarks.metadata import from_first_mask
+from aotlab.dataloaders.sequences import Video, list_frames, masks_of
+from aotlab.utils.errors import InputError
 
 
 def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:

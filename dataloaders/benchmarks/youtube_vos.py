@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
-from dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
+from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from aotlab.utils.errors import InputError
 
 
 def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:

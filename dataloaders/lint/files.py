@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from dataloaders.images import require_end
-from utils.masks import UNREADABLE, VOID
+from aotlab.dataloaders.images import require_end
+from aotlab.utils.masks import UNREADABLE, VOID
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60

@@ -11,12 +11,12 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from dataloaders.lint.files import Facts, Finding, check_frame, check_mask
-from dataloaders.lint.ids import check_images, check_video, count_objects
-from dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
-from dataloaders.training.set_files import read_split, subfolders
-from dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
-from utils.errors import InputError
+from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
+from aotlab.dataloaders.lint.ids import check_images, check_video, count_objects
+from aotlab.dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
+from aotlab.dataloaders.training.set_files import read_split, subfolders
+from aotlab.dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
+from aotlab.utils.errors import InputError
 
 Kind = Literal["video", "static"]
 MOST_SIZES = 3

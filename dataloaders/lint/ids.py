@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from dataloaders.lint.files import Facts, Finding
-from dataloaders.lint.names import Unit
-from dataloaders.training.video_sets import LEAST_FRAMES
-from utils.masks import VOID
+from aotlab.dataloaders.lint.files import Facts, Finding
+from aotlab.dataloaders.lint.names import Unit
+from aotlab.dataloaders.training.video_sets import LEAST_FRAMES
+from aotlab.utils.masks import VOID
 
 MOST_OBJECTS = 10
 """objects of a clip that training takes"""

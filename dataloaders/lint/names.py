@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dataloaders.lint.files import Finding
-from dataloaders.sequences import FRAME_SUFFIXES
-from dataloaders.training.set_files import files_by_stem, subfolders
+from aotlab.dataloaders.lint.files import Finding
+from aotlab.dataloaders.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
 
 LOOSE = "."
 """the name of images that lie in no folder of a set"""

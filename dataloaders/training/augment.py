@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from configs.training import PhaseConfig
-from dataloaders.training.colours import MILD, STRONG, fade_and_blur, jitter
-from dataloaders.training.warps import (
+from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.training.colours import MILD, STRONG, fade_and_blur, jitter
+from aotlab.dataloaders.training.warps import (
     FILL,
     fit_box,
     mirror,

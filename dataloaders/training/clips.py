@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from configs.training import PhaseConfig
-from dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
-from dataloaders.training.labelled import LabelledImage, LabelledVideo
-from utils.errors import InputError
-from utils.masks import VOID
+from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
+from aotlab.dataloaders.training.labelled import LabelledImage, LabelledVideo
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID
 
 MAX_OBJECTS = 10
 REFERENCE_PIXELS = 200

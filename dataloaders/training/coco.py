@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from dataloaders.images import read_image
-from dataloaders.training.json_stream import stream_arrays, unscramble
-from utils.errors import InputError
-from utils.masks import VOID
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID
 
 SMALLEST_AREA = 500
 """pixels; smaller annotations are passed over, as in the published conversion of COCO to id maps"""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from configs.training import SourceConfig
-from dataloaders.training.coco import coco_images
-from dataloaders.training.labelled import ImageSet, LabelledImage
-from dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
-from dataloaders.training.set_files import (
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.coco import coco_images
+from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage
+from aotlab.dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
+from aotlab.dataloaders.training.set_files import (
     files_by_stem,
     find_base,
     find_first,
@@ -19,7 +19,7 @@ from dataloaders.training.set_files import (
     require_known,
     subfolders,
 )
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 
 def static(folder: Path, source: SourceConfig) -> ImageSet:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 BLOCK = 4 << 20
 """bytes read at a time"""

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataloaders.images import read_image
-from utils.errors import InputError
-from utils.masks import UNREADABLE, VOID, read_mask
+from aotlab.dataloaders.images import read_image
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import UNREADABLE, VOID, read_mask
 
 MaskReader = Callable[[Path], np.ndarray]
 """file to H×W uint8: ids, 0 background, 255 ignored"""

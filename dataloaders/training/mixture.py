@@ -16,11 +16,11 @@ from numpy.random import Generator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from configs.training import DataConfig, PhaseConfig
-from dataloaders.training.clips import Clip, merge, sample_image, sample_video
-from dataloaders.training.labelled import ImageSet, VideoSet
-from dataloaders.training.sets import data_root, open_set
-from utils.errors import InputError, RunStopped
+from aotlab.configs.training import DataConfig, PhaseConfig
+from aotlab.dataloaders.training.clips import Clip, merge, sample_image, sample_video
+from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
+from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.utils.errors import InputError, RunStopped
 
 ATTEMPTS = 10
 """draws for one clip before its data count as unreadable altogether"""

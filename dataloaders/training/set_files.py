@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from dataloaders.sequences import FRAME_SUFFIXES
-from dataloaders.training.mask_files import MaskedImage, MaskReader
-from utils.errors import InputError
+from aotlab.dataloaders.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.training.mask_files import MaskedImage, MaskReader
+from aotlab.utils.errors import InputError
 
 
 def read_split(path: Path) -> list[str]:

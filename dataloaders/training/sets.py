@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from configs.training import DataConfig, SourceConfig
-from dataloaders.training import image_sets, video_sets
-from dataloaders.training.labelled import ImageSet, VideoSet
-from dataloaders.training.set_files import read_split
-from utils.errors import InputError
+from aotlab.configs.training import DataConfig, SourceConfig
+from aotlab.dataloaders.training import image_sets, video_sets
+from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
+from aotlab.dataloaders.training.set_files import read_split
+from aotlab.utils.errors import InputError
 
 __all__ = ["READERS", "data_root", "open_set", "read_split"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.training import SourceConfig
-from dataloaders.benchmarks.davis import read_list
-from dataloaders.training.labelled import LabelledVideo, VideoSet
-from dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
-from dataloaders.training.set_files import (
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
+from aotlab.dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
+from aotlab.dataloaders.training.set_files import (
     find_base,
     find_pair,
     pair_files,
@@ -21,7 +21,7 @@ from dataloaders.training.set_files import (
     require_list,
     subfolders,
 )
-from utils.errors import InputError
+from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 

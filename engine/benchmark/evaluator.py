@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from dataloaders.sequences import Video
-from engine.benchmark.finished import Finished, forget, load_finished, save_finished
-from engine.benchmark.scoring import has_truth, score_videos
-from engine.benchmark.video_run import track_video
-from evaluation.sequences import SequenceScores
-from utils.distributed import World
-from utils.errors import InputError
-from utils.files import require_writable
+from aotlab.dataloaders.sequences import Video
+from aotlab.engine.benchmark.finished import Finished, forget, load_finished, save_finished
+from aotlab.engine.benchmark.scoring import has_truth, score_videos
+from aotlab.engine.benchmark.video_run import track_video
+from aotlab.evaluation.sequences import SequenceScores
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
 
 if TYPE_CHECKING:
-    from engine.ensemble import Ensemble
-    from engine.tracker import Tracker
+    from aotlab.engine.ensemble import Ensemble
+    from aotlab.engine.tracker import Tracker
 
 log = logging.getLogger(__name__)
 

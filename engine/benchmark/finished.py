@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dataloaders.sequences import Video
-from utils.errors import InputError
-from utils.files import atomic_path
-from utils.masks import read_mask
+from aotlab.dataloaders.sequences import Video
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.masks import read_mask
 
 FOLDER = ".finished"
 """of the records, in the folder of the results"""

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
-from utils.errors import InputError
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
+from aotlab.utils.errors import InputError
 
 MODELS = Path(__file__).resolve().parents[2] / "pretrain_models"
 """where checkpoints lie that a table names without a folder"""

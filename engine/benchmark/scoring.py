@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from dataloaders.sequences import Video
-from evaluation.rules import RULES, Rules
-from evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
-from utils.errors import InputError, RunStopped
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.rules import RULES, Rules
+from aotlab.evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
+from aotlab.utils.errors import InputError, RunStopped
 
 log = logging.getLogger(__name__)
 

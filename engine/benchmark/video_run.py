@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from dataloaders.images import read_image
-from dataloaders.sequences import Video
-from evaluation.davis import annotation_labels
-from utils.devices import settle
-from utils.errors import InputError
-from utils.files import atomic_path
-from utils.masks import read_mask, write_mask
-from utils.overlap import ahead, behind
-from utils.overlay import overlay as draw_overlay
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.utils.devices import settle
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.masks import read_mask, write_mask
+from aotlab.utils.overlap import ahead, behind
+from aotlab.utils.overlay import overlay as draw_overlay
 
 if TYPE_CHECKING:
-    from engine.ensemble import Ensemble
-    from engine.tracker import Tracker
+    from aotlab.engine.ensemble import Ensemble
+    from aotlab.engine.tracker import Tracker
 
 
 def track_video(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dataloaders.sequences import list_masks
-from utils.errors import InputError
-from utils.masks import read_mask, write_mask
+from aotlab.dataloaders.sequences import list_masks
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask, write_mask
 
 
 def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from dataloaders.images import read_image
-from dataloaders.sequences import Video
-from evaluation.davis import annotation_labels
-from evaluation.sequences import SequenceScores
-from utils.files import atomic_path
-from utils.masks import read_mask
-from utils.overlay import overlay, strip
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.sequences import SequenceScores
+from aotlab.utils.files import atomic_path
+from aotlab.utils.masks import read_mask
+from aotlab.utils.overlay import overlay, strip
 
 HEIGHT = 240
 """pixels of a frame in the picture"""

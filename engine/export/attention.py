@@ -13,8 +13,8 @@ from unittest.mock import patch
 import torch.nn.functional as F
 from torch import Tensor
 
-import networks.attention
-from networks.attention import BLOCK
+from aotlab.networks import attention
+from aotlab.networks.attention import BLOCK
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def exportable_attention() -> Iterator[None]:
     own = {"_windows": windows_of, "_spread": spread, "CONVOLVES": False}
     with ExitStack() as stack:
         for name, replacement in own.items():
-            stack.enter_context(patch.object(networks.attention, name, replacement))
+            stack.enter_context(patch.object(attention, name, replacement))
         yield
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from configs.load import from_tree
-from configs.schema import BOUNDED, Config
-from dataloaders.preprocess import network_size
-from utils.errors import InputError
+from aotlab.configs.load import from_tree
+from aotlab.configs.schema import BOUNDED, Config
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.utils.errors import InputError
 
 FILE = "export.yaml"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}

@@ -15,8 +15,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from engine.export.attention import exportable_attention
-from engine.export.names import (
+from aotlab.engine.export.attention import exportable_attention
+from aotlab.engine.export.names import (
     Tensors,
     current_of,
     embeddings_of,
@@ -29,8 +29,8 @@ from engine.export.names import (
     named_identities,
     named_memory,
 )
-from networks.temporal import TemporalEmbedding, slots_of
-from networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.temporal import TemporalEmbedding, slots_of
+from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 Verb = Callable[[VOSModel, Tensors], dict[str, Tensor]]
 EXAMPLE_FRAMES = 2

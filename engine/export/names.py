@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from configs.schema import ModelConfig
-from networks.block import BlockMemory, KeyValue
-from networks.vos_model import Features, StageMemory
+from aotlab.configs.schema import ModelConfig
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.vos_model import Features, StageMemory
 
 Tensors = Mapping[str, Tensor]
 

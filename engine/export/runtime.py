@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.export.description import read_description
-from engine.export.names import (
+from aotlab.engine.export.description import read_description
+from aotlab.engine.export.names import (
     current_of,
     embeddings_of,
     identities_of,
@@ -23,12 +23,12 @@ from engine.export.names import (
     named_identities,
     named_memory,
 )
-from engine.export.writing import require_format
-from engine.tracker import Tracker
-from networks.block import BlockMemory
-from networks.temporal import slots_of
-from networks.vos_model import Features, Propagated, StageMemory, VOSModel
-from utils.errors import InputError
+from aotlab.engine.export.writing import require_format
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.block import BlockMemory
+from aotlab.networks.temporal import slots_of
+from aotlab.networks.vos_model import Features, Propagated, StageMemory, VOSModel
+from aotlab.utils.errors import InputError
 
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """a graph: its inputs by name (others are ignored) to its outputs by name"""

@@ -10,10 +10,10 @@ from typing import cast
 
 import torch
 
-from dataloaders.drawing import draw_clip
-from engine.export.runtime import CPU, ExportedModel, exported_tracker
-from engine.tracker import Prediction, Tracker
-from networks.vos_model import VOSModel
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.engine.export.runtime import CPU, ExportedModel, exported_tracker
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.networks.vos_model import VOSModel
 
 TOLERANCE = 1e-3
 """largest difference of logits that counts as equal, as a part of their standard deviation"""

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from configs.schema import Config
-from engine.export.description import (
+from aotlab.configs.schema import Config
+from aotlab.engine.export.description import (
     FILE,
     SUFFIXES,
     Description,
@@ -25,10 +25,10 @@ from engine.export.description import (
     size_in_network,
     to_text,
 )
-from engine.export.graphs import Graph, build_graphs
-from networks.vos_model import VOSModel
-from utils.errors import InputError
-from utils.files import require_writable
+from aotlab.engine.export.graphs import Graph, build_graphs
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files; onnxruntime runs them"""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch.nn.functional as F
 
-from engine.inspection.weights import BlockInputs, attention_weights, recorded_inputs, token_shares
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
-from utils.errors import InputError
+from aotlab.engine.inspection.weights import BlockInputs, attention_weights, recorded_inputs, token_shares
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 
 Query = tuple[int, int] | int
 """whose attention to see: the pixel (x, y), or all pixels of an object id"""

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from configs.schema import ModelConfig
-from networks.attention import global_attention, local_attention
-from networks.vos_model import StageMemory, VOSModel
+from aotlab.configs.schema import ModelConfig
+from aotlab.networks.attention import global_attention, local_attention
+from aotlab.networks.vos_model import StageMemory, VOSModel
 
 BANKS = "identity banks"
 SELF, LONG, SHORT = "self-attention", "long-term attention", "short-term attention"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from engine.inspection.attention import AttentionReport, BlockWeights
-from utils.files import atomic_path
+from aotlab.engine.inspection.attention import AttentionReport, BlockWeights
+from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

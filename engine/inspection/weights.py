@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from networks.block import Block, BlockMemory, KeyValue
-from networks.recurrent import RecurrentLSTTBlock
-from networks.temporal import TemporalEmbedding
-from networks.vos_model import VOSModel
+from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.recurrent import RecurrentLSTTBlock
+from aotlab.networks.temporal import TemporalEmbedding
+from aotlab.networks.vos_model import VOSModel
 
 
 class BlockInputs(NamedTuple):

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.performance.machine import Machine, describe
-from engine.performance.runs import Run, frames_of, looped
-from engine.performance.settings import Setting
+from aotlab.engine.performance.machine import Machine, describe
+from aotlab.engine.performance.runs import Run, frames_of, looped
+from aotlab.engine.performance.settings import Setting
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.performance.endurance import Course, Sample
-from utils.files import atomic_path
+from aotlab.engine.performance.endurance import Course, Sample
+from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

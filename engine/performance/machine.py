@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from networks.attention import Linear
-from utils.devices import settle
-from utils.errors import InputError
+from aotlab.networks.attention import Linear
+from aotlab.utils.devices import settle
+from aotlab.utils.errors import InputError
 
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 """sides of the square matrices that are multiplied"""

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from dataloaders.preprocess import network_size
-from dataloaders.video import FrameSource, open_frames
-from engine.performance.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
-from engine.performance.parts import PARTS, READ, WRITE, PartClock, flops_of
-from engine.performance.runs import Run, frames_of, write_clip
-from engine.performance.settings import PRECISIONS, Setting
-from utils.masks import write_mask
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.dataloaders.video import FrameSource, open_frames
+from aotlab.engine.performance.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
+from aotlab.engine.performance.parts import PARTS, READ, WRITE, PartClock, flops_of
+from aotlab.engine.performance.runs import Run, frames_of, write_clip
+from aotlab.engine.performance.settings import PRECISIONS, Setting
+from aotlab.utils.masks import write_mask
 
 
 @dataclass(frozen=True)

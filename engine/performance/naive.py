@@ -18,15 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import networks.attention
-from engine.memory import MemoryBank
-from engine.tracker import Prediction, Tracker
-from networks.attention import RelativePosition, global_attention, local_attention
-from networks.block import BlockMemory, KeyValue
-from networks.encoders import FrozenNormConv2d
-from networks.swin import SwinBase
-from networks.vos_model import VOSModel
-from utils.allocator import give_freed_memory_back, keep_freed_memory
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.networks import attention
+from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.encoders import FrozenNormConv2d
+from aotlab.networks.swin import SwinBase
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
 
 Switch = Callable[[Tracker], AbstractContextManager[Any]]
 """Makes a tracker do one thing the slow way for as long as the context lasts."""
@@ -103,7 +103,7 @@ def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
 
 def _products(tracker: Tracker) -> AbstractContextManager[Any]:
     """Products of matrices are what PyTorch makes of them, never convolutions."""
-    return patch.object(networks.attention, "CONVOLVES", False)
+    return patch.object(attention, "CONVOLVES", False)
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def replaced_everywhere(function: Callable[..., Any], other: Callable[..., Any])
     name = function.__name__
     with ExitStack() as stack:
         for path, module in list(sys.modules.items()):
-            if path.startswith("networks.") and vars(module).get(name) is function:
+            if path.startswith("aotlab.networks.") and vars(module).get(name) is function:
                 stack.enter_context(patch.object(module, name, other))
         yield
 

@@ -12,10 +12,10 @@ from unittest.mock import patch
 
 import torch
 
-from engine.inspection.costs import BANKS, model_costs
-from engine.memory import MemoryBank
-from engine.performance.runs import Run
-from utils.devices import settle
+from aotlab.engine.inspection.costs import BANKS, model_costs
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.performance.runs import Run
+from aotlab.utils.devices import settle
 
 READ, BEFORE, ENCODE, PROPAGATE = "read frame", "preprocess", "encode", "propagate"
 DECODE, MEMORY, AFTER, WRITE = "decode", "memory", "postprocess", "write mask"

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from configs.load import load_config
-from engine.performance.comparison import compare
-from engine.performance.machine import describe, matmul_rate
-from engine.performance.measurement import measure
-from engine.performance.report_text import as_markdown
-from engine.performance.rows import STEP, Row, rows
-from engine.performance.settings import Setting, parse_setting
-from utils.devices import pick_device
-from utils.errors import InputError, RunStopped
-from utils.files import atomic_path
+from aotlab.configs.load import load_config
+from aotlab.engine.performance.comparison import compare
+from aotlab.engine.performance.machine import describe, matmul_rate
+from aotlab.engine.performance.measurement import measure
+from aotlab.engine.performance.report_text import as_markdown
+from aotlab.engine.performance.rows import STEP, Row, rows
+from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.utils.devices import pick_device
+from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.files import atomic_path
 
 Result = dict[str, Any]
 Kept = dict[str, dict[str, Result]]

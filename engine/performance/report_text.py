@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.performance.rows import STEP, Row
+from aotlab.engine.performance.rows import STEP, Row
 
 INTRODUCTION = """# Performance
 

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from PIL import Image
 
-from configs.schema import Config
-from dataloaders.drawing import draw_clip
-from dataloaders.video import FrameSource, open_frames
-from engine.performance.naive import slow_parts
-from engine.performance.settings import Setting
-from engine.tracker import Prediction, Tracker
-from networks.checkpoints import build_or_load
-from networks.vos_model import VOSModel
-from utils.devices import settle
-from utils.errors import InputError
-from utils.files import make_folder
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.dataloaders.video import FrameSource, open_frames
+from aotlab.engine.performance.naive import slow_parts
+from aotlab.engine.performance.settings import Setting
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.networks.checkpoints import build_or_load
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.devices import settle
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import make_folder
 
 WARM_UP = 3
 """frames behind the reference frame that are never timed"""

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from engine.performance.naive import SLOW_PARTS
-from utils.cli import picture_size
-from utils.devices import AUTOCAST
-from utils.errors import InputError
+from aotlab.engine.performance.naive import SLOW_PARTS
+from aotlab.utils.cli import picture_size
+from aotlab.utils.devices import AUTOCAST
+from aotlab.utils.errors import InputError
 
 PRECISIONS = {"float32": torch.float32, **AUTOCAST}
 CHECKPOINTS = (".safetensors", ".pth")

@@ -9,13 +9,13 @@ from pathlib import Path
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from configs.schema import Config, ModelConfig
-from configs.training import TrainConfig
-from networks.checkpoints import load_weights, read_settings, read_weights
-from networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
-from networks.official import load_encoder_weights
-from networks.vos_model import VOSModel
-from utils.errors import InputError
+from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.training import TrainConfig
+from aotlab.networks.checkpoints import load_weights, read_settings, read_weights
+from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
+from aotlab.networks.official import load_encoder_weights
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 
 
 def build_model(config: Config) -> VOSModel:

@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from configs.schema import MemoryConfig
-from engine.advance import advance, one_hot, refer
-from engine.memory import MemoryBank
-from engine.policies import build_policy
-from engine.training.losses import IGNORE, frame_loss
-from networks.vos_model import Features, VOSModel
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy
+from aotlab.engine.training.losses import IGNORE, frame_loss
+from aotlab.networks.vos_model import Features, VOSModel
 
 
 @dataclass(frozen=True)

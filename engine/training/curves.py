@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.training.curve_panels import (
+from aotlab.engine.training.curve_panels import (
     BLUE,
     GREEN,
     GREY,
@@ -20,9 +20,9 @@ from engine.training.curve_panels import (
     draw_panel,
     draw_phases,
 )  # fmt: skip
-from engine.training.log_lines import Line, has_place, phase_starts, read_lines
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.engine.training.log_lines import Line, has_place, phase_starts, read_lines
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 
 def draw_curves(log: Path, picture: Path) -> None:

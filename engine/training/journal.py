@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from tqdm import tqdm
 
-from engine.training.clip_training import ClipBatch
-from engine.training.curves import draw_curves
-from engine.training.log_lines import append_line, phase_starts, read_lines, undo
-from engine.training.pictures import clip_picture, save_picture
-from utils.errors import InputError
+from aotlab.engine.training.clip_training import ClipBatch
+from aotlab.engine.training.curves import draw_curves
+from aotlab.engine.training.log_lines import append_line, phase_starts, read_lines, undo
+from aotlab.engine.training.pictures import clip_picture, save_picture
+from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from utils.files import atomic_path
+from aotlab.utils.files import atomic_path
 
 Line = dict[str, Any]
 

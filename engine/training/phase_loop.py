@@ -12,17 +12,17 @@ from typing import NoReturn
 import torch
 from torch import nn
 
-from configs.schema import Config
-from dataloaders.training.labelled import LabelledVideo
-from dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
-from engine.training.clip_training import ClipLearner
-from engine.training.journal import Journal, StepMeasures
-from engine.training.run_state import Run, save_state, saved_states
-from engine.training.training_step import NotFinite, StepResult, train_step
-from engine.training.validation import validate
-from networks.checkpoints import save_checkpoint
-from utils.distributed import World
-from utils.errors import InputError, RunStopped
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
+from aotlab.engine.training.clip_training import ClipLearner
+from aotlab.engine.training.journal import Journal, StepMeasures
+from aotlab.engine.training.run_state import Run, save_state, saved_states
+from aotlab.engine.training.training_step import NotFinite, StepResult, train_step
+from aotlab.engine.training.validation import validate
+from aotlab.networks.checkpoints import save_checkpoint
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError, RunStopped
 
 
 @dataclass(frozen=True)

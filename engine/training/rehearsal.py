@@ -10,19 +10,19 @@ from pathlib import Path
 
 import torch
 
-from configs.published import resolve_training
-from configs.schema import Config
-from dataloaders.training.mixture import Mixture, clip_loader, describe
-from engine.training.build import build_model
-from engine.training.clip_training import ClipLearner
-from engine.training.phase_loop import Awaited, wrap
-from engine.training.run_state import Run
-from engine.training.trainer import begin_phase, open_phases
-from engine.training.training_step import train_step
-from engine.training.validation import validation_videos
-from networks.vos_model import VOSModel
-from utils.distributed import World
-from utils.files import require_writable
+from aotlab.configs.published import resolve_training
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe
+from aotlab.engine.training.build import build_model
+from aotlab.engine.training.clip_training import ClipLearner
+from aotlab.engine.training.phase_loop import Awaited, wrap
+from aotlab.engine.training.run_state import Run
+from aotlab.engine.training.trainer import begin_phase, open_phases
+from aotlab.engine.training.training_step import train_step
+from aotlab.engine.training.validation import validation_videos
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.distributed import World
+from aotlab.utils.files import require_writable
 
 GIB = 2**30
 CLIPS = 8

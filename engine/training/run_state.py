@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from configs.load import to_yaml
-from configs.schema import Config
-from configs.training import PhaseConfig
-from engine.training.build import architecture
-from engine.training.ema import EMA
-from networks.vos_model import VOSModel
-from utils.distributed import World
-from utils.errors import InputError
-from utils.files import atomic_path
+from aotlab.configs.load import to_yaml
+from aotlab.configs.schema import Config
+from aotlab.configs.training import PhaseConfig
+from aotlab.engine.training.build import architecture
+from aotlab.engine.training.ema import EMA
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
 
 log = logging.getLogger(__name__)
 

@@ -10,23 +10,23 @@ from typing import Any
 
 import torch
 
-from configs.published import resolve_training
-from configs.schema import Config
-from configs.training import PhaseConfig
-from dataloaders.training.mixture import Mixture, open_mixture
-from engine.training.build import build_model
-from engine.training.ema import EMA
-from engine.training.journal import open_journal
-from engine.training.phase_loop import Job, measure, run_steps, save
-from engine.training.run_state import Run, load_state, restore, saved_states
-from engine.training.schedule import parameter_groups
-from engine.training.validation import validation_videos
-from networks.checkpoints import save_checkpoint
-from networks.vos_model import VOSModel
-from utils.distributed import World
-from utils.errors import InputError
-from utils.files import require_writable
-from utils.signals import stop_flag
+from aotlab.configs.published import resolve_training
+from aotlab.configs.schema import Config
+from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.training.mixture import Mixture, open_mixture
+from aotlab.engine.training.build import build_model
+from aotlab.engine.training.ema import EMA
+from aotlab.engine.training.journal import open_journal
+from aotlab.engine.training.phase_loop import Job, measure, run_steps, save
+from aotlab.engine.training.run_state import Run, load_state, restore, saved_states
+from aotlab.engine.training.schedule import parameter_groups
+from aotlab.engine.training.validation import validation_videos
+from aotlab.networks.checkpoints import save_checkpoint
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
+from aotlab.utils.signals import stop_flag
 
 
 @dataclass(frozen=True)

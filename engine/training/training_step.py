@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms.v2.functional import normalize
 
-from configs.schema import Config
-from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
-from dataloaders.training.mixture import ClipTensors
-from engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
-from engine.training.losses import hardest_count
-from engine.training.run_state import Run
-from engine.training.schedule import learning_rate, reference_loss_weight
-from utils.devices import AUTOCAST
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
+from aotlab.dataloaders.training.mixture import ClipTensors
+from aotlab.engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
+from aotlab.engine.training.losses import hardest_count
+from aotlab.engine.training.run_state import Run
+from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
+from aotlab.utils.devices import AUTOCAST
 
 
 @dataclass(frozen=True)

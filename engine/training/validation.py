@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from configs.schema import Config
-from configs.training import VIDEO_SETS
-from dataloaders.training.labelled import LabelledVideo, VideoSet
-from dataloaders.training.sets import data_root, open_set
-from engine.tracker import Tracker
-from evaluation.davis import SequenceScores, annotation_labels, score_labels
-from evaluation.tables import scores_table
-from networks.vos_model import VOSModel
-from utils.distributed import World
-from utils.errors import InputError
+from aotlab.configs.schema import Config
+from aotlab.configs.training import VIDEO_SETS
+from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
+from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.engine.tracker import Tracker
+from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
+from aotlab.evaluation.tables import scores_table
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
 
 
 def validation_videos(config: Config) -> list[LabelledVideo]:

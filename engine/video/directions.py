@@ -18,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from engine.tracker import Prediction
-from utils.errors import InputError
+from aotlab.engine.tracker import Prediction
+from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]
 """a frame's number, its picture, and what was found on it"""

@@ -13,13 +13,13 @@ from typing import IO, Any, Protocol
 import numpy as np
 from PIL import Image
 
-from dataloaders.video import FrameSource
-from dataloaders.video_writer import VideoWriter
-from engine.objects import LostFlags
-from utils.errors import InputError
-from utils.files import atomic_path, require_writable
-from utils.masks import write_mask
-from utils.overlay import overlay
+from aotlab.dataloaders.video import FrameSource
+from aotlab.dataloaders.video_writer import VideoWriter
+from aotlab.engine.objects import LostFlags
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.masks import write_mask
+from aotlab.utils.overlay import overlay
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import numpy as np
 
-from dataloaders.video import FrameSource
-from engine.video.channel import Channel
-from engine.video.outputs import Output, Tracked
-from utils.errors import InputError
+from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.video.channel import Channel
+from aotlab.engine.video.outputs import Output, Tracked
+from aotlab.utils.errors import InputError
 
 AHEAD, BEHIND = 4, 2
 """Frames that wait to be tracked, and to be written, at most."""

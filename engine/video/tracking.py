@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 from tqdm import tqdm
 
-from dataloaders.video import FrameSource
-from engine.video.directions import Answered, both_directions
-from engine.video.outputs import OUTPUTS, Output, Tracked, open_outputs
-from engine.video.pipeline import ReadAhead, WriteBehind
-from utils.errors import InputError
-from utils.files import require_writable
-from utils.signals import stop_flag
+from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.video.directions import Answered, both_directions
+from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, open_outputs
+from aotlab.engine.video.pipeline import ReadAhead, WriteBehind
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_writable
+from aotlab.utils.signals import stop_flag
 
 
 class Steps(Protocol):

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config, preset_names
-from configs.published import resolve_training
-from engine.tracker import Tracker
-from networks.checkpoints import load_checkpoint
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config, preset_names
+from aotlab.configs.published import resolve_training
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run
-from utils.errors import InputError
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "ablations"
 DIFFERENCES = {

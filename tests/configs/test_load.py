@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from configs.load import load_config, preset_names, to_yaml
-from configs.schema import Config
-from utils.errors import InputError
+from aotlab.configs.load import load_config, preset_names, to_yaml
+from aotlab.configs.schema import Config
+from aotlab.utils.errors import InputError
 
 
 def write(path, text):

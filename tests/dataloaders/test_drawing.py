@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dataloaders.drawing import draw_clip, value_noise
+from aotlab.dataloaders.drawing import draw_clip, value_noise
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.lint.files import Finding
-from dataloaders.lint.folder import gather, lint_folder
-from utils.errors import InputError
-from utils.masks import write_mask
+from aotlab.dataloaders.lint.files import Finding
+from aotlab.dataloaders.lint.folder import gather, lint_folder
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import write_mask
 
 SIZE = 24, 32
 

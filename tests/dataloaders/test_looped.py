@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
-from dataloaders.images import read_image
-from dataloaders.looped import bounce, loop_davis, looped_length
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.looped import bounce, loop_davis, looped_length
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
-from utils.errors import InputError
-from utils.masks import read_mask
 
 
 @pytest.fixture

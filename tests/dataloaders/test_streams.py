@@ -16,8 +16,8 @@ import av
 import numpy as np
 import pytest
 
-from dataloaders.streams import StreamFrames, open_source
-from utils.errors import InputError
+from aotlab.dataloaders.streams import StreamFrames, open_source
+from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -109,7 +109,7 @@ def test_damaged_pieces_are_left_out(tmp_path, served):
 
 def test_standard_input_is_read(tmp_path):
     code = (
-        "from dataloaders.streams import open_source\n"
+        "from aotlab.dataloaders.streams import open_source\n"
         "source = open_source('-', timeout=20)\n"
         "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
     )

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.drawing import draw_clip
-from dataloaders.video import VideoWriter, open_frames
-from utils.errors import InputError
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.dataloaders.video import VideoWriter, open_frames
+from aotlab.utils.errors import InputError
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from configs.load import load_config
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.networks.vos_model import VOSModel
 
 HEIGHT, WIDTH = 33, 49
 

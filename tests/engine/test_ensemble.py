@@ -11,16 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2.functional import normalize
 
-from configs.schema import Config
-from dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
-from engine.advance import one_hot
-from engine.ensemble import Branch, Ensemble, augmented
-from engine.memory import MemoryBank
-from engine.policies import build_policy
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
+from aotlab.engine.advance import one_hot
+from aotlab.engine.ensemble import Branch, Ensemble, augmented
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
-from utils.errors import InputError
 
 SCALES = (1.0, 1.5)
 VIEWS = [(scale, flip) for scale in SCALES for flip in (False, True)]

@@ -9,9 +9,9 @@ from types import CodeType, FrameType
 import numpy as np
 import torch
 
-from configs.load import load_config
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")

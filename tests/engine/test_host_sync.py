@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from configs.load import load_config
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import clip, stripes
 
 WAITING = {"_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "equal", "masked_select", "bincount"}

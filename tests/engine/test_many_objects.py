@@ -7,11 +7,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dataloaders.images import read_image
-from engine.tracker import Tracker
+from aotlab.dataloaders.images import read_image
+from aotlab.engine.tracker import Tracker
+from aotlab.utils.masks import read_mask
 from tests.engine.test_tracker_groups import Counter
 from tests.shared import SHARED, needs_data
-from utils.masks import read_mask
 
 FRAMES = 3
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from configs.schema import MemoryConfig
-from engine.memory import MemoryBank
-from engine.policies import EveryNthFrame, FirstFrame, build_policy
-from networks.block import BlockMemory, KeyValue
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import EveryNthFrame, FirstFrame, build_policy
+from aotlab.networks.block import BlockMemory, KeyValue
 
 TOKENS, DIM, BATCH = 6, 4, 2
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from configs.load import from_tree, load_config, to_yaml
-from engine.memory import MemoryBank
-from engine.policies import build_policy
-from engine.tracker import Tracker
-from engine.training.clip_training import ClipBatch, Lesson, clip_losses
-from networks.checkpoints import load_checkpoint, save_checkpoint
-from networks.vos_model import VOSModel
+from aotlab.configs.load import from_tree, load_config, to_yaml
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy
+from aotlab.engine.tracker import Tracker
+from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import clip, louder, run, stripes
 
 STAGES = {

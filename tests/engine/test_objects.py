@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.objects import LostFlags
-from engine.tracker import Tracker
+from aotlab.engine.objects import LostFlags
+from aotlab.engine.tracker import Tracker
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
-from utils.errors import InputError
 
 
 @pytest.mark.parametrize("name", ["aott", "few"])

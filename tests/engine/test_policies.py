@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config
-from configs.schema import MemoryConfig
-from engine.memory import MemoryBank
-from engine.policies import (
+from aotlab.configs.load import load_config
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import (
     BoundedFIFO,
     EveryNthFrame,
     FirstFrame,
@@ -18,8 +18,8 @@ from engine.policies import (
     build_policy,
     redundancy,
 )
-from networks.block import BlockMemory, KeyValue
-from networks.relevance import Look
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.relevance import Look
 
 TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}

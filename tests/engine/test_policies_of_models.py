@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import from_tree
-from engine.advance import advance, refer
-from engine.budget import frame_bytes
-from engine.groups import group_masks
-from engine.memory import MemoryBank
-from engine.policies import (
+from aotlab.configs.load import from_tree
+from aotlab.engine.advance import advance, refer
+from aotlab.engine.budget import frame_bytes
+from aotlab.engine.groups import group_masks
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import (
     build_policy,
 )
-from engine.tracker import Tracker
-from engine.training.clip_training import ClipBatch, Lesson, clip_losses
-from networks.vos_model import Features, VOSModel
+from aotlab.engine.tracker import Tracker
+from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.small_model import build, clip, run, stripes
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")

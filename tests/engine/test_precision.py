@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config
-from engine.tracker import Tracker
+from aotlab.configs.load import load_config
+from aotlab.engine.tracker import Tracker
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
-from utils.errors import InputError
 
 
 def track(*overrides, count=2):

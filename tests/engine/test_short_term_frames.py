@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from engine.memory import MemoryBank
-from engine.policies import FirstFrame
-from engine.tracker import Tracker
-from engine.training.clip_training import ClipLearner, Lesson
-from networks.block import BlockMemory, KeyValue
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import FirstFrame
+from aotlab.engine.tracker import Tracker
+from aotlab.engine.training.clip_training import ClipLearner, Lesson
+from aotlab.networks.block import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.test_multiscale import clip_batch
 

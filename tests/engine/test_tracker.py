@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from engine.memory import MemoryBank
-from engine.policies import build_policy
-from engine.tracker import Prediction, Tracker
-from engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
-from utils.errors import InputError
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (16, 16), (17, 33), (31, 50), (65, 40)])

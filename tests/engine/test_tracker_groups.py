@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.tracker import Tracker
+from aotlab.engine.tracker import Tracker
 from tests.engine.small_model import clip, run, stripes
 
 

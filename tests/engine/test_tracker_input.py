@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.tracker import Tracker
+from aotlab.engine.tracker import Tracker
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
-from utils.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.tracker import Tracker
+from aotlab.engine.tracker import Tracker
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, run, stripes
-from utils.errors import InputError
 
 LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.sequences import Video
-from evaluation.davis import plan_sequence, score_labels
-from evaluation.sequences import score_sequence as score_plan
-from evaluation.tables import COLUMNS, format_table, scores_table
-from utils.errors import InputError
-from utils.masks import read_mask, write_mask
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.davis import plan_sequence, score_labels
+from aotlab.evaluation.sequences import score_sequence as score_plan
+from aotlab.evaluation.tables import COLUMNS, format_table, scores_table
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask, write_mask
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 GOLDEN = SHARED / "golden" / "metrics"
@@ -138,7 +138,7 @@ def test_each_png_is_read_once(tmp_path, monkeypatch):
         return read_mask(path)
 
     for module in ("davis", "sequences"):
-        monkeypatch.setattr(f"evaluation.{module}.read_mask", noted)
+        monkeypatch.setattr(f"aotlab.evaluation.{module}.read_mask", noted)
     score_sequence(paths, tmp_path / "found")
     assert len(read) == len(set(read)) == 5  # the first annotation and two scored pairs
 

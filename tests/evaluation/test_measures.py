@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.measures import (
+from aotlab.evaluation.measures import (
     boundary_map,
     contour_accuracy,
     count_near,

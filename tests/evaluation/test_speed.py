@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from dataloaders.benchmarks.datasets import open_dataset
-from engine.benchmark.scoring import score_videos
-from evaluation.davis import annotation_labels
-from evaluation.sequences import Plan, score_pair
-from evaluation.tables import scores_table
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.scoring import score_videos
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.sequences import Plan, score_pair
+from aotlab.evaluation.tables import scores_table
+from aotlab.utils.masks import read_mask, write_mask
 from tests.evaluation import plain_evaluator
 from tests.shared import SHARED, needs_data
-from utils.masks import read_mask, write_mask
 
 pytestmark = [needs_data, pytest.mark.slow]
 DAVIS = SHARED / "data" / "DAVIS"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.statistics import decay, mean, recall, summarise
+from aotlab.evaluation.statistics import decay, mean, recall, summarise
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 GOLDEN = SHARED / "golden" / "metrics" / "statistics.npz"

@@ -9,9 +9,16 @@ import json
 import numpy as np
 import pytest
 
-from evaluation import lvos, visor, vost, youtube_vos
-from evaluation.sequences import SequenceScores
-from evaluation.tables import DAVIS_TABLE, TableLayout, csv_text, format_table, scores_table, worst_objects
+from aotlab.evaluation import lvos, visor, vost, youtube_vos
+from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.tables import (
+    DAVIS_TABLE,
+    TableLayout,
+    csv_text,
+    format_table,
+    scores_table,
+    worst_objects,
+)
 
 
 def scores_of(*values: float, seen: tuple[bool | None, ...] = ()) -> SequenceScores:

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 
+from aotlab.tools.eval import main
+from aotlab.utils.masks import read_mask, write_mask
 from tests.shared import golden, needs_golden, official_weights
-from tools.eval import main
-from utils.masks import read_mask, write_mask
 
 pytestmark = needs_golden
 

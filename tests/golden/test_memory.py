@@ -15,13 +15,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from configs.load import load_config
-from engine.advance import advance, one_hot, refer
-from engine.memory import MemoryBank
-from engine.policies import build_policy, redundancy
-from networks.official import from_official
-from networks.relevance import Look, look
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import build_policy, redundancy
+from aotlab.networks.official import from_official
+from aotlab.networks.relevance import Look, look
+from aotlab.networks.vos_model import VOSModel
 from tests.shared import GOLDEN, fill_module, needs_golden
 
 pytestmark = needs_golden

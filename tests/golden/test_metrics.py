@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
-from dataloaders.sequences import Video
-from engine.benchmark.scoring import rules_of, score_videos
-from evaluation.rules import RULES
-from evaluation.sequences import score_sequence
-from evaluation.tables import scores_table
-from evaluation.youtube_vos import TABLE, plan_sequence
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.sequences import Video
+from aotlab.engine.benchmark.scoring import rules_of, score_videos
+from aotlab.evaluation.rules import RULES
+from aotlab.evaluation.sequences import score_sequence
+from aotlab.evaluation.tables import scores_table
+from aotlab.evaluation.youtube_vos import TABLE, plan_sequence
 from tests.drawn_clips import (
     Clip,
     lay_out_davis,

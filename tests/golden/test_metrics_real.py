@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from dataloaders.benchmarks.datasets import open_dataset
-from engine.benchmark.scoring import score_videos
-from evaluation.davis import annotation_labels
-from evaluation.tables import scores_table
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.scoring import score_videos
+from aotlab.evaluation.davis import annotation_labels
+from aotlab.evaluation.tables import scores_table
+from aotlab.utils.masks import read_mask, write_mask
 from tests.shared import GOLDEN, SHARED, needs_data, needs_golden
-from utils.masks import read_mask, write_mask
 
 pytestmark = [needs_golden, needs_data]
 # integer counts, then float64 divisions and sums in another order

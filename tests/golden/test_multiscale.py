@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config
-from engine.advance import advance, one_hot, refer
-from engine.memory import MemoryBank
-from engine.policies import EveryNthFrame
-from engine.tracker import Tracker
-from networks.official import from_official, to_official
-from networks.vos_model import Propagated, VOSModel
+from aotlab.configs.load import load_config
+from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.official import from_official, to_official
+from aotlab.networks.vos_model import Propagated, VOSModel
 from tests.shared import GOLDEN, fill_module, needs_golden
 
 pytestmark = needs_golden

@@ -11,14 +11,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from configs.load import load_config
-from dataloaders.preprocess import network_size
-from engine.advance import advance, one_hot, refer
-from engine.groups import fuse, group_masks
-from engine.memory import MemoryBank
-from engine.policies import EveryNthFrame
-from engine.tracker import Tracker
-from networks.lstt import sine_position
+from aotlab.configs.load import load_config
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.groups import fuse, group_masks
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.lstt import sine_position
 from tests.shared import fill_module, golden, golden_clip, golden_model, needs_golden
 
 pytestmark = needs_golden

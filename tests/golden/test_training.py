@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from configs.load import load_config, preset_names
-from dataloaders.preprocess import network_size
-from dataloaders.training.clips import Clip, merge, reflect, relabel
-from engine.training.ema import EMA
-from engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
-from engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
-from networks.encoders import freeze_stages
-from networks.official import official_name
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config, preset_names
+from aotlab.dataloaders.preprocess import network_size
+from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
+from aotlab.engine.training.ema import EMA
+from aotlab.engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
+from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
+from aotlab.networks.encoders import freeze_stages
+from aotlab.networks.official import official_name
+from aotlab.networks.vos_model import VOSModel
 from tests.shared import GOLDEN, fill_module, golden, needs_golden
 
 pytestmark = needs_golden

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from engine.memory import MemoryBank
-from engine.policies import EveryNthFrame
-from engine.training.clip_training import ClipBatch, Lesson, clip_losses
-from engine.training.losses import hardest_count
-from engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
-from networks.encoders import freeze_stages
-from networks.official import official_name
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.training.losses import hardest_count
+from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
+from aotlab.networks.encoders import freeze_stages
+from aotlab.networks.official import official_name
 from tests.shared import fill_module, golden, golden_model, needs_golden
 
 pytestmark = needs_golden

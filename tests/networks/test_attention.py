@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from configs.load import load_config
-from networks import attention
-from networks.attention import RelativePosition, global_attention, local_attention
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.networks import attention
+from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks.vos_model import VOSModel
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]

@@ -9,12 +9,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from configs.load import load_config, preset_names
-from networks.checkpoints import load_checkpoint, save_checkpoint
-from networks.official import from_official, is_official, load_encoder_weights, official_name, to_official
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config, preset_names
+from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.official import (
+    from_official,
+    is_official,
+    load_encoder_weights,
+    official_name,
+    to_official,
+)
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 from tests.shared import GOLDEN, fill_module, needs_golden
-from utils.errors import InputError
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
@@ -102,7 +108,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch)
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("networks.checkpoints.save_file", fail)
+    monkeypatch.setattr("aotlab.networks.checkpoints.save_file", fail)
     with pytest.raises(InputError, match="disk full"):
         save_checkpoint(path, model, config)
     assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from configs.load import load_config
-from networks.encoders import ENCODERS, FrozenNormConv2d, build_encoder, freeze_stages, join_norms
-from networks.official import official_name
-from networks.swin import SwinBase
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.networks.encoders import ENCODERS, FrozenNormConv2d, build_encoder, freeze_stages, join_norms
+from aotlab.networks.official import official_name
+from aotlab.networks.swin import SwinBase
+from aotlab.networks.vos_model import VOSModel
 from tests.shared import GOLDEN, needs_golden
 
 

@@ -8,16 +8,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from configs.load import from_tree, load_config
-from configs.schema import Config, ModelConfig, StageConfig
-from engine.advance import refer
-from engine.memory import MemoryBank
-from engine.policies import EveryNthFrame
-from networks import stage as stage_module
-from networks.gpm import GatedSelfAttention
-from networks.lstt import BlockMemory, KeyValue, LSTTBlock, SelfAttention
-from networks.vos_model import VOSModel
-from utils.errors import InputError
+from aotlab.configs.load import from_tree, load_config
+from aotlab.configs.schema import Config, ModelConfig, StageConfig
+from aotlab.engine.advance import refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import EveryNthFrame
+from aotlab.networks import stage as stage_module
+from aotlab.networks.gpm import GatedSelfAttention
+from aotlab.networks.lstt import BlockMemory, KeyValue, LSTTBlock, SelfAttention
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 
 DIM = 32
 LISTS = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from configs.load import from_tree, load_config
-from networks.block import BlockMemory, KeyValue
-from networks.checkpoints import load_weights
-from networks.official import to_official
-from networks.recurrent import RecurrentLSTTBlock
-from networks.relevance import relevance
-from networks.temporal import TemporalEmbedding, slots_of
-from networks.vos_model import VOSModel
-from utils.errors import InputError
+from aotlab.configs.load import from_tree, load_config
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.checkpoints import load_weights
+from aotlab.networks.official import to_official
+from aotlab.networks.recurrent import RecurrentLSTTBlock
+from aotlab.networks.relevance import relevance
+from aotlab.networks.temporal import TemporalEmbedding, slots_of
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]
@@ -65,7 +65,7 @@ def plain_relevance(query, key, weight, heads, frames):
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
 def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
-    monkeypatch.setattr("networks.relevance.AT_ONCE", at_once)
+    monkeypatch.setattr("aotlab.networks.relevance.AT_ONCE", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
     ours = relevance(query, key, weight, heads=heads, frames=5)

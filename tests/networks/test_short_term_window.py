@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from configs.load import load_config
-from configs.schema import StageConfig
-from networks.attention import local_attention
-from networks.block import BlockMemory, KeyValue
-from networks.lstt import LSTTBlock
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.configs.schema import StageConfig
+from aotlab.networks.attention import local_attention
+from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.lstt import LSTTBlock
+from aotlab.networks.vos_model import VOSModel
 from tests.networks.test_attention import inputs
 
 SIZE, TOKENS, DIM = (9, 13), 9 * 13, 32

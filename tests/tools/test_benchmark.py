@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from engine.performance import measurement, report
-from engine.performance.rows import Row
+from aotlab.engine.performance import measurement, report
+from aotlab.engine.performance.rows import Row
+from aotlab.tools.benchmark import main
 from tests.engine.small_model import clip
-from tools.benchmark import main
 
 TINY = ["--size", "64x48", "--frames", "2"]
 

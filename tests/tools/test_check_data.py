@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.sequences import list_frames
+from aotlab.dataloaders.sequences import list_frames
+from aotlab.tools.check_data import main
+from aotlab.utils.masks import write_mask
 from tests.shared import SHARED, needs_data
-from tools.check_data import main
-from utils.masks import write_mask
 
 SAMPLE = Path("datasets/sample")
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.performance.endurance import Course, Sample
-from tools import endurance as tool
-from utils.masks import write_mask
+from aotlab.engine.performance.endurance import Course, Sample
+from aotlab.tools import endurance as tool
+from aotlab.utils.masks import write_mask
 
 WIDTH, HEIGHT = 60, 40
 

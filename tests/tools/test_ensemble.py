@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.benchmark.voting import vote
-from tools.ensemble import main
-from utils.masks import read_mask, write_mask
+from aotlab.engine.benchmark.voting import vote
+from aotlab.tools.ensemble import main
+from aotlab.utils.masks import read_mask, write_mask
 
 
 def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools import eval as tool
-from utils.masks import write_mask
+from aotlab.tools import eval as tool
+from aotlab.utils.masks import write_mask
 
 HEIGHT, WIDTH = 480, 640
 """DAVIS results are 480 high"""

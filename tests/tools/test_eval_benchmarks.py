@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.benchmarks.datasets import DATASETS
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.tools import eval as tool
+from aotlab.tools.score import main as score
 from tests import miniatures
 from tests.engine.benchmark.test_evaluator_late import PaintingTracker
-from tools import eval as tool
-from tools.score import main as score
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
 

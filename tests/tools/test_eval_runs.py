@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.benchmarks.datasets import DATASETS
-from engine.benchmark.finished import FOLDER
-from engine.tracker import BUNDLED_CHECKPOINT
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.engine.benchmark.finished import FOLDER
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+from aotlab.tools.eval import main
+from aotlab.tools.score import main as score
+from aotlab.tools.submit import main as submit
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
-from tools.eval import main
-from tools.score import main as score
-from tools.submit import main as submit
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(ROOT / "tools" / "eval.py")

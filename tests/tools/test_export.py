@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.export.verify import Agreement
-from tools import export
-from tools.export import main
+from aotlab.engine.export.verify import Agreement
+from aotlab.tools import export
+from aotlab.tools.export import main
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7", "--format", "torch"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.drawing import draw_clip
-from tools.inspect_model import main
-from utils.masks import write_mask
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.tools.inspect_model import main
+from aotlab.utils.masks import write_mask
 
 QUICK = ["input.max_long_edge=64"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.tools.loop_videos import main
 from tests.drawn_clips import draw_clip, lay_out_davis, stems_from
-from tools.loop_videos import main
 
 
 def test_it_says_how_long_the_videos_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from engine.benchmark import scoring
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.engine.benchmark import scoring
+from aotlab.tools.score import main
+from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
-from tools.score import main
-from utils.masks import read_mask, write_mask
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
 """splits to score where it is not val"""

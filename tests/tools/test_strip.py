@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.strip import main
+from aotlab.tools.strip import main
 
 
 def test_frames_stand_side_by_side_in_one_picture(tmp_path: Path) -> None:

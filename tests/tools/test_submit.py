@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.tools.submit import main
+from aotlab.utils.masks import PALETTE, read_mask, write_mask
 from tests import miniatures
-from tools.submit import main
-from utils.masks import PALETTE, read_mask, write_mask
 
 SERVERS = {
     "davis2017": "deer/00000.png",

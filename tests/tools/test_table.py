@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from configs.load import load_config
-from dataloaders.benchmarks.datasets import DATASETS, default_root
-from engine.benchmark.paper_tables import load_table, missing
+from aotlab.configs.load import load_config
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
+from aotlab.engine.benchmark.paper_tables import load_table, missing
+from aotlab.tools import eval as evaluation
+from aotlab.tools import table as tool
+from aotlab.utils.errors import InputError
 from tests.shared import SHARED
-from tools import eval as evaluation
-from tools import table as tool
-from utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = sorted((ROOT / "scripts" / "tables").glob("*.yaml"))

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from configs.load import load_config
-from configs.published import resolve_training
-from dataloaders.drawing import draw_clip
-from engine.tracker import Tracker
-from tools.train import main
-from utils.masks import write_mask
+from aotlab.configs.load import load_config
+from aotlab.configs.published import resolve_training
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.engine.tracker import Tracker
+from aotlab.tools.train import main
+from aotlab.utils.masks import write_mask
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from utils.allocator import keep_freed_memory
+from aotlab.utils.allocator import keep_freed_memory
 
 HUGE_PAGES = 4 * 64 // 2
 """page faults that four blocks of 64 MiB take at least, with pages of 2 MiB"""
 SCRIPT = """
 import resource
 import numpy as np
-from utils.allocator import give_freed_memory_back, keep_freed_memory
+from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
 
 def faults(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

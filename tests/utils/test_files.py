@@ -2,8 +2,8 @@
 
 import pytest
 
-from utils.errors import InputError
-from utils.files import atomic_path, make_folder, require_writable
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, make_folder, require_writable
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):

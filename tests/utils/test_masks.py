@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from utils.errors import InputError
-from utils.masks import PALETTE, colour_of, read_mask, write_mask
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import PALETTE, colour_of, read_mask, write_mask
 
 
 def test_the_palette_is_that_of_pascal_voc():

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from utils.overlap import ahead, behind
+from aotlab.utils.overlap import ahead, behind
 
 
 def test_results_come_in_order_and_only_a_few_ahead():

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from utils.masks import colour_of
-from utils.overlay import overlay, strip
+from aotlab.utils.masks import colour_of
+from aotlab.utils.overlay import overlay, strip
 
 
 def grey(height=60, width=80):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from utils.signals import stop_flag
+from aotlab.utils.signals import stop_flag
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

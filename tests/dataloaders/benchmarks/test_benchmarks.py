@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from dataloaders.images import read_image
-from engine.benchmark.scoring import has_truth
-from evaluation.rules import RULES
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.dataloaders.images import read_image
+from aotlab.engine.benchmark.scoring import has_truth
+from aotlab.evaluation.rules import RULES
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
 from tests import miniatures
-from utils.errors import InputError
-from utils.masks import read_mask
 
 SCORED = {
     "davis2016": "val",

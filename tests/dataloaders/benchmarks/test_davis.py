@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dataloaders.benchmarks.datasets import open_dataset
-from dataloaders.benchmarks.davis import davis
-from dataloaders.images import read_image
-from dataloaders.sequences import Video, folder
-from utils.errors import InputError
-from utils.masks import write_mask
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.davis import davis
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.sequences import Video, folder
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import write_mask
 
 
 def add_sequence(root, name, *, frames=3, labels=None, resolution="480p"):

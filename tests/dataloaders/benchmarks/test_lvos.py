@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.utils.errors import InputError
 from tests.miniatures import make_lvos
-from utils.errors import InputError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
-from utils.errors import InputError
 
 LATE = "0a1b2c3d4e"
 """the video whose object 3 begins at the third frame"""

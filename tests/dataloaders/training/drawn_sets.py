@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from configs.training import SourceConfig
-from dataloaders.training.sets import open_set
-from utils.masks import write_mask
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.sets import open_set
+from aotlab.utils.masks import write_mask
 
 SIZE = 24, 32
 IDS = np.zeros(SIZE, np.uint8)

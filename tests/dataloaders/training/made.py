@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from configs.training import PhaseConfig
-from dataloaders.drawing import draw_clip
-from dataloaders.training.labelled import LabelledVideo
-from utils.masks import write_mask
+from aotlab.configs.training import PhaseConfig
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.utils.masks import write_mask
 
 CROP = 65
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dataloaders.training.clips import (
+from aotlab.dataloaders.training.clips import (
     MAX_OBJECTS,
     Clip,
     choose_frames,
@@ -17,8 +17,8 @@ from dataloaders.training.clips import (
     sample_image,
     sample_video,
 )
+from aotlab.utils.errors import InputError
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, video_of
-from utils.errors import InputError
 
 
 def labelled(labels):

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.training import SourceConfig
-from dataloaders.training import coco, json_stream
-from dataloaders.training.json_stream import stream_arrays, unscramble
-from dataloaders.training.sets import open_set
-from utils.errors import InputError
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training import coco, json_stream
+from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
+from aotlab.dataloaders.training.sets import open_set
+from aotlab.utils.errors import InputError
 
 HEIGHT, WIDTH = 40, 60
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from dataloaders.training import colours
-from dataloaders.training.colours import MILD, STRONG, Jitter, fade_and_blur, jitter
+from aotlab.dataloaders.training import colours
+from aotlab.dataloaders.training.colours import MILD, STRONG, Jitter, fade_and_blur, jitter
 from tests.dataloaders.training.made import rng
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from configs.training import DataConfig, SourceConfig
-from dataloaders.training.labelled import ImageSet
-from dataloaders.training.mixture import Mixture, clip_loader, describe, open_mixture
+from aotlab.configs.training import DataConfig, SourceConfig
+from aotlab.dataloaders.training.labelled import ImageSet
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe, open_mixture
+from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
-from utils.errors import InputError, RunStopped
 
 VIDEOS, STATIC = SourceConfig("videos", max_gap=2), SourceConfig("static", kind="static")
 

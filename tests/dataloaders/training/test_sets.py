@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.training import SourceConfig
-from dataloaders.training.labelled import ImageSet, VideoSet
-from dataloaders.training.sets import READERS, open_set
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
+from aotlab.dataloaders.training.sets import READERS, open_set
+from aotlab.utils.masks import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     add_grey,
@@ -22,7 +23,6 @@ from tests.dataloaders.training.drawn_sets import (
     values,
 )
 from tests.shared import SHARED, needs_data
-from utils.masks import write_mask
 
 
 def test_every_kind_of_the_settings_has_a_reader():

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.training import DataConfig, SourceConfig
-from dataloaders.images import read_image
-from dataloaders.training.sets import READERS, data_root, open_set, read_split
+from aotlab.configs.training import DataConfig, SourceConfig
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.training.sets import READERS, data_root, open_set, read_split
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     SIZE,
@@ -17,8 +19,6 @@ from tests.dataloaders.training.drawn_sets import (
     add_video,
     opened,
 )
-from utils.errors import InputError
-from utils.masks import write_mask
 
 
 @pytest.mark.parametrize("kind", sorted(READERS))

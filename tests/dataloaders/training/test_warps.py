@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.transforms import RandomResizedCrop
 
-from dataloaders.training.warps import (
+from aotlab.dataloaders.training.warps import (
     CONTROL_SHIFT,
     fit_box,
     mirror,

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
-from engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
+from aotlab.utils.masks import read_mask
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
-from utils.masks import read_mask
 
 
 class PaintingTracker:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataloaders.benchmarks.datasets import open_dataset
-from dataloaders.sequences import Video
-from engine.benchmark import scoring
-from engine.benchmark.scoring import has_truth, rules_of, score_videos
-from evaluation.tables import scores_table
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.sequences import Video
+from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.scoring import has_truth, rules_of, score_videos
+from aotlab.evaluation.tables import scores_table
+from aotlab.utils.masks import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
-from utils.masks import read_mask, write_mask
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.benchmark.worst import pick_frames
-from evaluation.sequences import SequenceScores
+from aotlab.engine.benchmark.worst import pick_frames
+from aotlab.evaluation.sequences import SequenceScores
 
 
 def scores_of(*region: float) -> SequenceScores:

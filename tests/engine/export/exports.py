@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from configs.schema import Config
-from engine.export.runtime import exported_tracker
-from engine.export.verify import TOLERANCE, difference
-from engine.export.writing import export_model
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
+from aotlab.configs.schema import Config
+from aotlab.engine.export.runtime import exported_tracker
+from aotlab.engine.export.verify import TOLERANCE, difference
+from aotlab.engine.export.writing import export_model
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, stripes
 
 FIFO = ("memory.policy=bounded_fifo", "memory.frames=3", "memory.every=1")

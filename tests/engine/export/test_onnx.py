@@ -7,10 +7,10 @@ import onnx
 import pytest
 import yaml
 
-from engine.export.runtime import exported_tracker
+from aotlab.engine.export.runtime import exported_tracker
+from aotlab.utils.errors import InputError
 from tests.engine.export.exports import FIFO, MASKS, Export, assert_alike, make
 from tests.engine.small_model import clip, stripes
-from utils.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,17 @@ from dataclasses import replace
 import pytest
 import torch
 
-from configs.load import load_config
-from engine.export import writing
-from engine.export.attention import exportable_attention, windows_of
-from engine.export.description import bounded
-from engine.export.runtime import exported_tracker
-from engine.export.writing import export_model
-from engine.tracker import Tracker
-from networks import attention
+from aotlab.configs.load import load_config
+from aotlab.engine.export import writing
+from aotlab.engine.export.attention import exportable_attention, windows_of
+from aotlab.engine.export.description import bounded
+from aotlab.engine.export.runtime import exported_tracker
+from aotlab.engine.export.writing import export_model
+from aotlab.engine.tracker import Tracker
+from aotlab.networks import attention
+from aotlab.utils.errors import InputError
 from tests.engine.export.exports import FIFO, MASKS, assert_alike, build, make
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
-from utils.errors import InputError
 
 VIDEO = (HEIGHT, WIDTH)
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from configs.load import load_config
-from engine.advance import advance, refer
-from engine.inspection.costs import model_costs
-from engine.memory import MemoryBank
-from engine.policies import FirstFrame
-from networks.attention import global_attention, local_attention
-from networks.vos_model import VOSModel
+from aotlab.configs.load import load_config
+from aotlab.engine.advance import advance, refer
+from aotlab.engine.inspection.costs import model_costs
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import FirstFrame
+from aotlab.networks.attention import global_attention, local_attention
+from aotlab.networks.vos_model import VOSModel
 from tests.networks.test_attention import inputs
 
 SIZE, TOKENS = (33, 49), 3 * 4

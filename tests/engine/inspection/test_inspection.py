@@ -9,15 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from configs.load import from_tree
-from engine.inspection.attention import chosen_pixels, identity_similarity, inspect_attention
-from engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
-from engine.inspection.weights import attention_weights, channel_weights, recorded_inputs, token_shares
-from engine.tracker import Tracker
-from networks.vos_model import VOSModel
+from aotlab.configs.load import from_tree
+from aotlab.engine.inspection.attention import chosen_pixels, identity_similarity, inspect_attention
+from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
+from aotlab.engine.inspection.weights import attention_weights, channel_weights, recorded_inputs, token_shares
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
 from tests.engine import small_model, test_multiscale
 from tests.engine.small_model import clip, run, stripes
-from utils.errors import InputError
 
 SIZE = (3, 4)
 """of the map at stride 16 of a small clip"""

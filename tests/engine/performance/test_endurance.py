@@ -10,13 +10,13 @@ import threading
 import numpy as np
 import pytest
 
-from dataloaders.looped import bounce
-from engine.performance import endurance
-from engine.performance.endurance import Course, Trial, measure, resident_bytes, run_apart
-from engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from networks.checkpoints import load_checkpoint
+from aotlab.dataloaders.looped import bounce
+from aotlab.engine.performance import endurance
+from aotlab.engine.performance.endurance import Course, Trial, measure, resident_bytes, run_apart
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
-from utils.errors import InputError
 
 FRAMES = 41
 

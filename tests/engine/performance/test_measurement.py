@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from engine.memory import MemoryBank
-from engine.performance import comparison, measurement
-from engine.performance.comparison import Comparison, compare
-from engine.performance.machine import cpu_threads, describe, matmul_rate, peak_bytes
-from engine.performance.measurement import measure
-from engine.performance.parts import PARTS, PartClock
-from engine.performance.runs import Run, frames_of
-from engine.performance.settings import Setting, parse_setting
-from utils.errors import InputError
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.performance import comparison, measurement
+from aotlab.engine.performance.comparison import Comparison, compare
+from aotlab.engine.performance.machine import cpu_threads, describe, matmul_rate, peak_bytes
+from aotlab.engine.performance.measurement import measure
+from aotlab.engine.performance.parts import PARTS, PartClock
+from aotlab.engine.performance.runs import Run, frames_of
+from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.utils.errors import InputError
 
 TINY = Setting(size=(64, 48), frames=3)
 SLEEP = 0.02
@@ -150,7 +150,7 @@ def test_more_objects_than_columns_is_one_sentence():
 
 
 def test_the_machine_tells_its_rate_and_its_memory(monkeypatch):
-    monkeypatch.setattr("engine.performance.machine.SIDES", {"cpu": (64,)})
+    monkeypatch.setattr("aotlab.engine.performance.machine.SIDES", {"cpu": (64,)})
     assert matmul_rate(torch.device("cpu")) > 1e6
     assert peak_bytes(torch.device("cpu")) > 2**24
 

@@ -12,11 +12,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import FrozenBatchNorm2d
 
-from engine.memory import MemoryBank
-from engine.performance.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
-from engine.tracker import Tracker
-from networks.attention import RelativePosition, global_attention, local_attention
-from networks.vos_model import VOSModel
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.performance.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import build, clip, stripes
 
 MODELS = {
@@ -143,7 +143,7 @@ def test_nothing_of_it_stays():
 
 def places(tracker):
     """All that slow parts may stand in for."""
-    modules = {name: module for name, module in sys.modules.items() if name.startswith("networks.")}
+    modules = {name: module for name, module in sys.modules.items() if name.startswith("aotlab.networks.")}
     names = (global_attention.__name__, local_attention.__name__)
     functions = [vars(module).get(name) for module in modules.values() for name in names]
     methods = [MemoryBank.add, MemoryBank.read, VOSModel.assign_identities]

@@ -6,14 +6,14 @@ import json
 
 import pytest
 
-from configs.load import load_config
-from engine.performance import report
-from engine.performance.comparison import Comparison
-from engine.performance.machine import Machine
-from engine.performance.report import write_report
-from engine.performance.rows import STEP, Row, rows
-from engine.performance.settings import Setting, parse_setting
-from utils.errors import InputError, RunStopped
+from aotlab.configs.load import load_config
+from aotlab.engine.performance import report
+from aotlab.engine.performance.comparison import Comparison
+from aotlab.engine.performance.machine import Machine
+from aotlab.engine.performance.report import write_report
+from aotlab.engine.performance.rows import STEP, Row, rows
+from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.utils.errors import InputError, RunStopped
 
 TABLE = (
     Row("slow against ours", "aott,slow=all", "aott", at_least=3),

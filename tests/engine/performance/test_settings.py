@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.performance.naive import SLOW_PARTS
-from engine.performance.settings import Setting, parse_setting
-from utils.errors import InputError
+from aotlab.engine.performance.naive import SLOW_PARTS
+from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.utils.errors import InputError
 
 
 def test_keys_of_the_run_and_of_the_config_are_told_apart():

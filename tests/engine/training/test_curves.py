@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.training.curve_panels import BLUE, smoothed
-from engine.training.curves import draw_curves
-from utils.errors import InputError
+from aotlab.engine.training.curve_panels import BLUE, smoothed
+from aotlab.engine.training.curves import draw_curves
+from aotlab.utils.errors import InputError
 
 
 def training(phase, step, **values):

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from engine.training import journal as journal_module
-from engine.training.clip_training import ClipBatch
-from engine.training.journal import StepMeasures, open_journal
-from engine.training.log_lines import append_line, read_lines
-from engine.training.pictures import GAP, HEIGHT, clip_picture
-from utils.errors import InputError
+from aotlab.engine.training import journal as journal_module
+from aotlab.engine.training.clip_training import ClipBatch
+from aotlab.engine.training.journal import StepMeasures, open_journal
+from aotlab.engine.training.log_lines import append_line, read_lines
+from aotlab.engine.training.pictures import GAP, HEIGHT, clip_picture
+from aotlab.utils.errors import InputError
 
 MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr", "gradient_norm",
             "data_seconds", "step_seconds"]  # fmt: skip

@@ -7,10 +7,10 @@ import json
 import numpy as np
 from PIL import Image
 
-from engine.training.validation import validation_videos
-from evaluation.davis import score_labels
+from aotlab.engine.training.validation import validation_videos
+from aotlab.evaluation.davis import score_labels
+from aotlab.utils.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
-from utils.masks import write_mask
 
 
 def draw_disc(root, name, seed, frames=5, size=80):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from engine.training import phase_loop
-from engine.training.run_state import saved_states
+from aotlab.engine.training import phase_loop
+from aotlab.engine.training.run_state import saved_states
+from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run
-from utils.errors import InputError, RunStopped
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 

@@ -8,12 +8,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from configs.published import resolve_training
-from engine.training import trainer
-from engine.training.build import build_model
-from networks.checkpoints import load_checkpoint
+from aotlab.configs.published import resolve_training
+from aotlab.engine.training import trainer
+from aotlab.engine.training.build import build_model
+from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase
-from utils.errors import InputError
 
 BANK = "stages.0.identity_bank.weight"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from configs.load import load_config
-from configs.schema import Config
-from dataloaders.drawing import draw_clip
-from engine.tracker import BUNDLED_CHECKPOINT
-from engine.training.trainer import Trained, train
-from utils.distributed import World
-from utils.masks import write_mask
+from aotlab.configs.load import load_config
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.drawing import draw_clip
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+from aotlab.engine.training.trainer import Trained, train
+from aotlab.utils.distributed import World
+from aotlab.utils.masks import write_mask
 
 EXACT = [
     f"train.start_from={BUNDLED_CHECKPOINT}", "model.stages.0.window=15", "model.stages.0.drop_path=0",

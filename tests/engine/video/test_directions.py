@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.tracker import Prediction, Tracker
-from engine.video.directions import Spill, as_bytes, both_directions, merge
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.video.directions import Spill, as_bytes, both_directions, merge
+from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
-from utils.errors import InputError
 
 
 def answer(ids, rows):

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from dataloaders.video import VideoWriter, open_frames
-from engine.tracker import Prediction, Tracker
-from engine.video.outputs import OUTPUTS, Tracked, run_length
-from engine.video.tracking import TrackOptions, track
+from aotlab.dataloaders.video import VideoWriter, open_frames
+from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.video.outputs import OUTPUTS, Tracked, run_length
+from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
 from tests.dataloaders.test_video import QUARTER_TURN, set_display_matrix
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
-from utils.errors import InputError
-from utils.masks import read_mask
 
 EVERYTHING = TrackOptions(write=tuple(OUTPUTS), progress=False)
 
@@ -81,14 +81,14 @@ def test_videos_have_the_sources_rate_size_and_length(report):
 def test_soft_edges_have_soft_alpha():
     logits = torch.tensor([[[0.75, 0.5, 0.0]], [[0.25, 0.5, 1.0]]]).log()
     prediction = Prediction((1,), logits, logits.max(0).indices)
-    from engine.video.outputs import with_alpha
+    from aotlab.engine.video.outputs import with_alpha
 
     picture = with_alpha(Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
     assert picture[0, :, 3].tolist() == [64, 128, 255]
 
 
 def test_lost_objects_are_flagged(source, tmp_path):
-    from engine.video.outputs import RunLengths
+    from aotlab.engine.video.outputs import RunLengths
 
     lengths = RunLengths(tmp_path / "rle.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))

@@ -13,13 +13,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dataloaders.video import open_frames
-from engine.video import outputs
-from engine.video.channel import Channel
-from engine.video.pipeline import AHEAD, BEHIND
-from engine.video.tracking import TrackOptions, track
-from utils.errors import InputError
-from utils.masks import read_mask
+from aotlab.dataloaders.video import open_frames
+from aotlab.engine.video import outputs
+from aotlab.engine.video.channel import Channel
+from aotlab.engine.video.pipeline import AHEAD, BEHIND
+from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = TrackOptions(progress=False)

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from dataloaders.video import open_frames
-from engine.tracker import Prediction
+from aotlab.dataloaders.video import open_frames
+from aotlab.engine.tracker import Prediction
+from aotlab.utils.masks import read_mask
 from tests.tools.track.runs import Repeater, cli, refused, run, save
-from utils.masks import read_mask
 
 
 def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, capsys):

@@ -1,0 +1,60 @@
+"""The command ``aotlab``: ``aotlab track …`` is ``python tools/track.py …``, and so for every tool."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+
+from aotlab import __version__
+
+COMMANDS = {
+    "track": "track objects in a video",
+    "eval": "run a model on a benchmark and score it",
+    "score": "score folders of results",
+    "submit": "pack results for a benchmark's server",
+    "ensemble": "combine several sets of results by voting",
+    "train": "train a model",
+    "check_data": "look through a data set of your own before training",
+    "export": "write a model as ONNX or torch.export graphs",
+    "inspect_model": "parameters, FLOPs, identities and attention of a model",
+    "benchmark": "measure seconds per frame",
+    "endurance": "time and memory on very long videos",
+    "loop_videos": "make long sequences out of DAVIS",
+    "table": "run a table of a paper",
+    "strip": "put a few frames of a video side by side",
+    "draw_sample_clip": "draw the sample clip",
+}
+"""tool in this folder to what it does"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the tool that the first argument names with the others; returns its exit status."""
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"aotlab {__version__}")
+        return 0
+    name = arguments[0].replace("-", "_")
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see aotlab --help"
+        print(f"error: aotlab {arguments[0]}: no such command; {hint}", file=sys.stderr)
+        return 2
+    tool = importlib.import_module(f"aotlab.tools.{name}")
+    sys.argv[0] = f"aotlab {name}"
+    status: int = tool.main(arguments[1:])
+    return status
+
+
+def usage() -> str:
+    """All commands with one line each."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)\n\n" + "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
