@@ -10,7 +10,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.video import open_frames
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
+from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.tables import scores_table

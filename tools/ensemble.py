@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from aotlab.engine.benchmark.voting import sequences_of, vote_sequence, whole_weights
+from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
 from aotlab.utils.cli import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable

@@ -23,10 +23,10 @@ from aotlab.configs.load import to_yaml
 from aotlab.configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate, score
-from aotlab.engine.benchmark.finished import digest
-from aotlab.engine.benchmark.scoring import rules_of
 from aotlab.engine.ensemble import Ensemble, augmented
+from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate, score
+from aotlab.engine.evaluation.finished import digest
+from aotlab.engine.evaluation.scoring import rules_of
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import TableLayout, format_table, scores_table
 from aotlab.networks.checkpoints import read_settings

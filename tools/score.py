@@ -15,8 +15,8 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark.scoring import ScoringReport, has_truth, rules_of, score_videos
-from aotlab.engine.benchmark.worst import write_strip
+from aotlab.engine.evaluation.scoring import ScoringReport, has_truth, rules_of, score_videos
+from aotlab.engine.evaluation.worst import write_strip
 from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
 from aotlab.utils.cli import Parser, command
 from aotlab.utils.errors import InputError

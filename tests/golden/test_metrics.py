@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark.scoring import rules_of, score_videos
+from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequences import score_sequence
 from aotlab.evaluation.tables import scores_table

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.engine.benchmark.voting import vote
+from aotlab.engine.evaluation.voting import vote
 from aotlab.tools.ensemble import main
 from aotlab.utils.masks import read_mask, write_mask
 

@@ -11,7 +11,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
-from tests.engine.benchmark.test_evaluator_late import PaintingTracker
+from tests.engine.evaluation.test_evaluator_late import PaintingTracker
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.engine.benchmark.finished import FOLDER
+from aotlab.engine.evaluation.finished import FOLDER
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT
 from aotlab.tools.eval import main
 from aotlab.tools.score import main as score

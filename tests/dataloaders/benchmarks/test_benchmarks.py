@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.images import read_image
-from aotlab.engine.benchmark.scoring import has_truth
+from aotlab.engine.evaluation.scoring import has_truth
 from aotlab.evaluation.rules import RULES
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask

@@ -11,7 +11,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.benchmark import scoring
-from aotlab.engine.benchmark.scoring import has_truth, rules_of, score_videos
+from aotlab.engine.evaluation.scoring import has_truth, rules_of, score_videos
 from aotlab.evaluation.tables import scores_table
 from aotlab.utils.masks import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
-from aotlab.engine.benchmark.video_run import resize_labels
+from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
+from aotlab.engine.evaluation.video_run import resize_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask, write_mask
 
@@ -142,7 +142,7 @@ def test_a_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypatch):
     # a clock that a step moves by a quarter of a second, a first step by a hundred
     now = [0.0]
-    monkeypatch.setattr("aotlab.engine.benchmark.evaluator.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("aotlab.engine.evaluation.evaluator.time.perf_counter", lambda: now[0])
     tracker = RepeatingTracker()
     plain = tracker.step
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.benchmark.evaluator import EvaluationReport, RunOptions, evaluate
-from aotlab.engine.benchmark.finished import FOLDER
-from aotlab.engine.benchmark.video_run import resize_labels
+from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate
+from aotlab.engine.evaluation.finished import FOLDER
+from aotlab.engine.evaluation.video_run import resize_labels
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.distributed import World
 from aotlab.utils.masks import read_mask, write_mask
-from tests.engine.benchmark.test_evaluator import make_video, names, square
+from tests.engine.evaluation.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}

@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark.finished import Finished, forget, load_finished, save_finished
-from aotlab.engine.benchmark.scoring import has_truth, score_videos
-from aotlab.engine.benchmark.video_run import track_video
+from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
+from aotlab.engine.evaluation.scoring import has_truth, score_videos
+from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequences import SequenceScores
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
