@@ -15,7 +15,8 @@ from aotlab.dataloaders.training.labelled import LabelledImage, LabelledVideo
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import VOID
 
-MAX_OBJECTS = 10
+MOST_OBJECTS = (VOID - 1) // 2
+"""objects of a clip, whatever the model: those of two merged clips are numbered below 255"""
 REFERENCE_PIXELS = 200
 """labelled pixels that a reference frame has to exceed"""
 IGNORED_SHARE = 0.2
@@ -41,18 +42,21 @@ class Clip:
     """a sentence for each item that was drawn for it but could not be read"""
 
 
-def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator) -> Clip:
-    """A clip that shows a single image moved about.
+def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
+    """A clip of at most ``max_objects`` objects that shows a single image moved about.
 
     Raises:
         InputError: not readable.
     """
     frames, labels = move_image(*_read(item), phase, rng)
-    return replace(relabel(frames, labels, rng, minimum=0), names=(item.name,))
+    clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
+    return replace(clip, names=(item.name,))
 
 
-def sample_video(video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator) -> Clip:
-    """A clip of some frames of a video, in one random crop.
+def sample_video(
+    video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator, *, max_objects: int
+) -> Clip:
+    """A clip of some frames of a video, in one random crop, with at most ``max_objects`` objects.
 
     Raises:
         InputError: a frame is not readable, or two differ in size.
@@ -68,7 +72,8 @@ def sample_video(video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Ge
             )
     images, masks = zip(*(read[index] for index in indices), strict=True)
     frames, labels = crop_video(images, masks, phase, rng)
-    return replace(relabel(frames, labels, rng, minimum=MERGE_PIXELS), names=(video.name,))
+    clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+    return replace(clip, names=(video.name,))
 
 
 def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
@@ -115,29 +120,32 @@ def reflect(index: int, length: int) -> int:
     return index if index < length else period - index
 
 
-def relabel(frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int) -> Clip:
-    """Number the reference frame's objects 1 to n (at most 10, drawn at random); all else is background.
+def relabel(
+    frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int, max_objects: int
+) -> Clip:
+    """Number the reference frame's objects 1 to n; all else is background.
 
     Args:
         frames: T×H×W×3 uint8.
         labels: T×H×W uint8.
         rng: source of all randomness.
         minimum: pixels on the reference frame that an object has to exceed.
+        max_objects: where there are more objects, so many are drawn at random.
     """
     kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
-    kept = rng.permutation(kept)[:MAX_OBJECTS]
+    kept = rng.permutation(kept)[: min(max_objects, MOST_OBJECTS)]
     table = np.zeros(256, dtype=np.uint8)
     table[kept] = np.arange(1, len(kept) + 1)
     table[VOID] = VOID
     return Clip(frames, table[labels], len(kept))
 
 
-def merge(first: Clip, second: Clip, rng: Generator) -> Clip:
-    """Paste the second clip's objects over the first clip (dynamic merge)."""
+def merge(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:
+    """Paste the second clip's objects over the first clip (dynamic merge); at most ``max_objects`` are kept."""
     pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
-    labels = np.where(pasted, second.labels + np.uint8(MAX_OBJECTS), first.labels)
-    merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS)
+    labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
+    merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
 
 

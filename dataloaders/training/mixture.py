@@ -54,6 +54,8 @@ class Mixture:
     phase: PhaseConfig
     data: DataConfig
     seed: int
+    max_objects: int
+    """objects of a clip"""
 
     def __len__(self) -> int:
         return self.phase.steps * self.phase.batch
@@ -85,7 +87,7 @@ class Mixture:
                 if other != item:
                     break
                 other = self._draw(rng)
-            clip = merge(clip, self._sample(other, rng), rng)
+            clip = merge(clip, self._sample(other, rng), rng, max_objects=self.max_objects)
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
@@ -96,14 +98,14 @@ class Mixture:
         return number, int(rng.integers(len(held)))
 
     def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
-        source, index = self.sources[item[0]], item[1]
+        source, index, most = self.sources[item[0]], item[1], self.max_objects
         if isinstance(source, ImageSet):
-            return sample_image(source.images[index], self.phase, rng)
-        return sample_video(source.videos[index], source.max_gap, self.phase, rng)
+            return sample_image(source.images[index], self.phase, rng, max_objects=most)
+        return sample_video(source.videos[index], source.max_gap, self.phase, rng, max_objects=most)
 
 
-def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int) -> Mixture:
-    """Find all sources of a phase.
+def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
+    """Find all sources of a phase; its clips have at most ``max_objects`` objects.
 
     Raises:
         InputError: data.root is not set, or a source has no data.
@@ -122,7 +124,8 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int) -> Mixture:
         more = f"; the same recipe also lacks {', '.join(others)}" if others else ""
         raise InputError(f"{problems[first]}{more}")
     weights = np.array([source.weight for source in phase.sources])
-    return Mixture(tuple(sources), tuple((weights / weights.sum()).tolist()), phase, data, seed)
+    shares = tuple((weights / weights.sum()).tolist())
+    return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
 def describe(mixture: Mixture) -> list[str]:

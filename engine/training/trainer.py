@@ -92,7 +92,7 @@ def open_phases(config: Config) -> dict[int, Mixture]:
     if unknown:
         raise InputError(f"train.run: no phase is called {unknown[0]}; the recipe has {', '.join(names)}")
     return {
-        index: open_mixture(config.data, phase, settings.seed)
+        index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
         if not settings.run or phase.name in settings.run
     }

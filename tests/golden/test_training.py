@@ -14,6 +14,7 @@ import torch
 from aotlab.configs.load import load_config, preset_names
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
+from aotlab.engine.training.clip_training import mean_iou
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
@@ -148,7 +149,7 @@ def test_merging_two_clips_gives_the_references_pixels_and_objects():
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
         clips.append(Clip(*fill_module().clip(5, recipe["height"], recipe["width"], objects, seed), objects))
-    merged = merge(*clips, np.random.default_rng(0))
+    merged = merge(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()
     assert same_up_to_numbering(merged.labels, arrays["merge_label"])
@@ -157,9 +158,19 @@ def test_merging_two_clips_gives_the_references_pixels_and_objects():
 def test_relabelling_keeps_the_references_objects():
     arrays, meta = golden("data")
     labels = arrays["crop_in"]
-    clip = relabel(np.zeros((*labels.shape, 3), np.uint8), labels, np.random.default_rng(0), minimum=100)
+    clip = relabel(
+        np.zeros((*labels.shape, 3), np.uint8), labels, np.random.default_rng(0), minimum=100, max_objects=10
+    )
     assert clip.objects == meta["crop"]["obj_num"]
     assert same_up_to_numbering(clip.labels, arrays["crop_out"])
+
+
+def test_the_logged_iou_is_the_references():
+    arrays, meta = golden("data")
+    labels, recipe = torch.from_numpy(arrays["merge_label"]), meta["iou"]
+    assert recipe["value"] == pytest.approx(0.39605, abs=1e-5)
+    # 1e-6: float32 divisions
+    assert mean_iou(labels[:2], labels[1:3], recipe["obj_nums"]) == pytest.approx(recipe["value"], abs=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import (
-    MAX_OBJECTS,
+    MOST_OBJECTS,
     Clip,
     choose_frames,
     fits_as_reference,
@@ -38,7 +38,7 @@ def counts(**pixels):
 def test_relabelling_numbers_the_reference_frames_objects_and_drops_others():
     labels = np.zeros((2, 20, 20), np.uint8)
     labels[:, :10, :10], labels[:, 10:, :10], labels[0, 0, 19], labels[1, 10:, 10:] = 7, 40, 9, 5
-    clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), minimum=50)
+    clip = relabel(np.zeros((2, 20, 20, 3), np.uint8), labels, rng(), minimum=50, max_objects=10)
     assert clip.objects == 2
     assert {int(clip.labels[0, 0, 0]), int(clip.labels[0, 19, 0])} == {1, 2}
     assert np.array_equal(clip.labels[0][:, :10], clip.labels[1][:, :10])
@@ -50,24 +50,45 @@ def test_an_object_of_exactly_the_minimum_is_dropped():
     labels = np.zeros((1, 20, 20), np.uint8)
     labels[0, :10, :10] = 1
     frames = np.zeros((1, 20, 20, 3), np.uint8)
-    assert relabel(frames, labels, rng(), minimum=100).objects == 0
-    assert relabel(frames, labels, rng(), minimum=99).objects == 1
+    assert relabel(frames, labels, rng(), minimum=100, max_objects=10).objects == 0
+    assert relabel(frames, labels, rng(), minimum=99, max_objects=10).objects == 1
 
 
 def test_ignored_pixels_stay_ignored():
     labels = np.full((1, 20, 20), 255, np.uint8)
     labels[0, :5] = 8
-    clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), minimum=0)
+    clip = relabel(np.zeros((1, 20, 20, 3), np.uint8), labels, rng(), minimum=0, max_objects=10)
     assert clip.objects == 1
     assert (clip.labels[0, 5:] == 255).all()
 
 
-def test_no_more_than_ten_objects_are_kept():
+@pytest.mark.parametrize("most", [1, 5, 10, 15, 24])
+def test_a_clip_has_no_more_objects_than_the_model_has_identities(most):
     labels = np.repeat(np.arange(1, 25, dtype=np.uint8), 30).reshape(1, 24, 30)
-    clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), minimum=0)
-    assert clip.objects == MAX_OBJECTS
-    assert sorted(np.unique(clip.labels)) == list(range(11))
-    assert all((clip.labels == number).sum() == 30 for number in range(1, 11))
+    clip = relabel(np.zeros((1, 24, 30, 3), np.uint8), labels, rng(), minimum=0, max_objects=most)
+    assert clip.objects == most
+    assert set(np.unique(clip.labels)) - {0} == set(range(1, most + 1))
+    assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
+
+
+@pytest.mark.parametrize("most", [5, 15])
+def test_merging_two_crowded_clips_keeps_to_the_cap(most):
+    rows = np.repeat(np.arange(24, dtype=np.uint8), 300).reshape(1, 24, 300)
+    first, second = np.where(rows < 12, rows + 1, 0), np.where(rows < 12, 0, rows - 11)
+    merged = merge(labelled(first), labelled(second), rng(), max_objects=most)
+    assert merged.objects == most
+    assert merged.labels.max() == most
+
+
+def test_the_objects_of_two_merged_clips_keep_apart_however_many_the_model_takes():
+    ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
+    clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), minimum=0, max_objects=250)
+    assert clip.objects == MOST_OBJECTS
+    left, right = clip.labels.copy(), clip.labels.copy()
+    left[..., 101:], right[..., :101] = 0, 0
+    merged = merge(labelled(left), labelled(right), rng(), max_objects=250)
+    assert merged.objects == MOST_OBJECTS
+    assert not (merged.labels == 255).any()
 
 
 def test_merging_pastes_the_seconds_objects_over_the_first():
@@ -75,7 +96,7 @@ def test_merging_pastes_the_seconds_objects_over_the_first():
     below[:, :, :15], above[:, 15:, :], above[:, 0, 0] = 1, 1, 255
     first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
     second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
-    merged = merge(first, second, rng())
+    merged = merge(first, second, rng(), max_objects=10)
     assert (merged.objects, merged.names) == (2, ("a", "b"))
     assert (merged.frames[:, 15:] == 200).all()
     assert (merged.frames[:, :15] == 10).all()
@@ -89,7 +110,7 @@ def test_merging_pastes_the_seconds_objects_over_the_first():
 def test_an_object_covered_by_merging_is_no_longer_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
-    merged = merge(labelled(below), labelled(below), rng())
+    merged = merge(labelled(below), labelled(below), rng(), max_objects=10)
     assert merged.objects == 1
 
 
@@ -149,7 +170,10 @@ def test_frames_without_newcomers_are_preferred():
 
 def test_a_newcomer_that_cannot_be_avoided_becomes_background():
     video = video_of(blocks(1, 0, side=40), blocks(1, 2, side=40))
-    clips = [sample_video(video, 1, phase(clip_length=2, short_edge=40), rng(seed)) for seed in range(40)]
+    clips = [
+        sample_video(video, 1, phase(clip_length=2, short_edge=40), rng(seed), max_objects=10)
+        for seed in range(40)
+    ]
     for clip in clips:
         assert sorted(np.unique(clip.labels)) == list(range(clip.objects + 1))
     # A choice that starts at frame 0 is taken up only if six in a row do.
@@ -158,7 +182,7 @@ def test_a_newcomer_that_cannot_be_avoided_becomes_background():
 
 def test_only_chosen_images_are_decoded_and_no_mask_twice_while_choosing():
     video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
-    clip = sample_video(video, 1, phase(clip_length=3), rng(3))
+    clip = sample_video(video, 1, phase(clip_length=3), rng(3), max_objects=10)
     assert clip.names == ("made",)
     assert sum(frame.read_images for frame in video.frames) <= 3
     assert max(frame.read_images for frame in video.frames) == 1
@@ -169,40 +193,46 @@ def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
     mask = np.zeros((CROP, CROP), np.uint8)
     mask[:30, :30], mask[40:44, 40:44] = 1, 2
     still = phase(clip_length=2, short_edge=CROP)
-    assert max(sample_video(video_of(mask, mask), 1, still, rng(seed)).objects for seed in range(20)) == 1
-    assert max(sample_image(Shown(mask), still, rng(seed)).objects for seed in range(20)) == 2
+    assert (
+        max(
+            sample_video(video_of(mask, mask), 1, still, rng(seed), max_objects=10).objects
+            for seed in range(20)
+        )
+        == 1
+    )
+    assert max(sample_image(Shown(mask), still, rng(seed), max_objects=10).objects for seed in range(20)) == 2
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_labels_number_the_objects_and_keep_what_is_ignored(seed):
     mask = blocks(3, 7, 255, 9, side=40)
     for clip in (
-        sample_image(Shown(mask), phase(augmentation="deaot", thin_plate=0.5), rng(seed)),
-        sample_video(video_of(mask, mask), 1, phase(augmentation="deaot"), rng(seed)),
+        sample_image(Shown(mask), phase(augmentation="deaot", thin_plate=0.5), rng(seed), max_objects=10),
+        sample_video(video_of(mask, mask), 1, phase(augmentation="deaot"), rng(seed), max_objects=10),
     ):
         assert clip.frames.shape == (3, CROP, CROP, 3)
         assert (clip.frames.dtype, clip.labels.dtype) == (np.uint8, np.uint8)
         assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
         assert set(np.unique(clip.labels)) <= {*range(clip.objects + 1), 255}
-    assert (sample_image(Shown(mask), phase(), rng(seed)).labels == 255).any()
+    assert (sample_image(Shown(mask), phase(), rng(seed), max_objects=10).labels == 255).any()
 
 
 def test_an_image_without_an_object_makes_a_clip_without_one():
-    clip = sample_image(Shown(blocks(0, side=50)), phase(), rng())
+    clip = sample_image(Shown(blocks(0, side=50)), phase(), rng(), max_objects=10)
     assert clip.objects == 0
     assert not clip.labels.any()
-    assert sample_video(video_of(*[blocks(0)] * 3), 1, phase(), rng()).objects == 0
+    assert sample_video(video_of(*[blocks(0)] * 3), 1, phase(), rng(), max_objects=10).objects == 0
 
 
 def test_frames_of_two_sizes_in_one_video_are_named():
     video = video_of(blocks(1), blocks(1, side=30))
     forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
-        sample_video(video, 1, phase(clip_length=2), rng(forwards))
+        sample_video(video, 1, phase(clip_length=2), rng(forwards), max_objects=10)
 
 
 @pytest.mark.parametrize("error", [OSError("truncated"), cv2.error("truncated")])
 def test_what_a_reader_raises_becomes_a_sentence_that_names_the_item(error):
     broken = Shown(blocks(1), "x.jpg", error=error)
     with pytest.raises(InputError, match=r"^x\.jpg: cannot be read \(truncated\)"):
-        sample_image(broken, phase(), rng())
+        sample_image(broken, phase(), rng(), max_objects=10)

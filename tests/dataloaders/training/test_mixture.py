@@ -28,12 +28,16 @@ def root(tmp_path_factory):
 
 
 def mixture(root, *sources, seed=0, workers=0, **options):
-    return open_mixture(DataConfig(root=str(root), workers=workers), phase(*sources, **options), seed)
+    return open_mixture(
+        DataConfig(root=str(root), workers=workers), phase(*sources, **options), seed, max_objects=10
+    )
 
 
 def in_memory(*images, **options):
     """A mixture of single images."""
-    return Mixture((ImageSet("made", images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0)
+    return Mixture(
+        (ImageSet("made", images),), (1.0,), phase(STATIC, **options), DataConfig(workers=0), 0, 10
+    )
 
 
 def same(clip, other):
@@ -223,4 +227,4 @@ def test_a_mixture_is_described_source_by_source(root):
 )
 def test_missing_data_is_one_sentence(root, data, sources, words):
     with pytest.raises(InputError, match=words):
-        open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0)
+        open_mixture(DataConfig(**{"root": str(root), **data}), phase(*sources), 0, max_objects=10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -13,7 +14,8 @@ from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_model
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
-from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase
+from aotlab.utils.masks import write_mask
+from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe
 
 BANK = "stages.0.identity_bank.weight"
 
@@ -183,3 +185,22 @@ def test_accumulated_parts_equal_the_whole_batch(recipe):
         # Sums of float32 in another order; 5e-7 was seen.
         assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
         assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
+
+
+@pytest.mark.parametrize("identities", [5, 15])
+def test_clips_of_more_objects_than_the_model_has_identities_are_learned_from(tmp_path, identities):
+    # 18 squares in every frame, more than any model here takes
+    ids = np.arange(1, 19, dtype=np.uint8).reshape(3, 6).repeat(24, 0).repeat(20, 1)
+    for index in range(3):
+        file = tmp_path / "crowd" / "JPEGImages" / "one" / f"{index:05d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.repeat(ids[..., None] * np.uint8(10), 3, axis=-1)).save(file)
+        write_mask(tmp_path / "crowd" / "Annotations" / "one" / file.name, ids)
+    wide = phase(steps=1, short_edge=65, merge=1.0, sources=[{"path": "crowd", "max_gap": 1}])
+    config = tiny_recipe(tmp_path, tmp_path, "run", wide, overrides=[f"model.max_objects={identities}"])
+    run(config)
+    (line,) = log_lines(config)
+    assert np.isfinite(line["loss"])
+    (mixture,) = trainer.open_phases(resolve_training(config)).values()
+    assert max(mixture[number].objects for number in range(20)) == identities
+    assert max(int(mixture[number].labels.max()) for number in range(20)) == identities
