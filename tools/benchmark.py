@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import add_config_options
 from aotlab.engine.performance.comparison import Comparison, compare
 from aotlab.engine.performance.machine import cpu_threads
 from aotlab.engine.performance.measurement import Measurement, Part, measure
 from aotlab.engine.performance.report import write_report
 from aotlab.engine.performance.settings import PRECISIONS, Setting, parse_setting, slow_names
 from aotlab.networks.checkpoints import read_settings
-from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.tools.cli.options import SIZE, add_config_options
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="benchmark.py", description="Seconds per frame of a model.", epilog=SETTINGS)
+    parser = Parser("benchmark", description="Seconds per frame of a model.", epilog=SETTINGS)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two SETTINGS, timed frame by frame in turn"
@@ -72,7 +72,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_run_options(parser)
     add_config_options(parser)
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_args(argv)
     refuse_ignored(parser, args)
     return args
 
@@ -98,9 +98,7 @@ def add_run_options(parser: Parser) -> None:
     """How the model runs."""
     usual = Setting()
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights; random ones when not given")
-    parser.add_argument(
-        "--size", type=picture_size, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)"
-    )
+    parser.add_argument("--size", type=SIZE, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)")
     parser.add_argument(
         "--video", type=Path, metavar="PATH", help="a video file or folder of frames, in place of drawn ones"
     )

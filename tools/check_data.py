@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from aotlab.dataloaders.lint.folder import LintReport, lint_folder
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 
 MOST_SIZES = 5
 
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="check_data.py", description="Check a folder of frames and masks before training.")
+    parser = Parser("check_data", description="Check a folder of frames and masks before training.")
     parser.add_argument("root", type=Path, help="the folder with JPEGImages/ and Annotations/")
     parser.add_argument(
         "--kind",

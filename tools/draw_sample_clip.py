@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from aotlab.dataloaders.drawing import draw_clip
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import write_mask
 
@@ -17,7 +17,7 @@ NAME = "shapes"
 
 def parser() -> Parser:
     """The command line."""
-    options = Parser(prog="draw_sample_clip", description="Draw the sample clip in the DAVIS layout.")
+    options = Parser("draw_sample_clip", description="Draw the sample clip in the DAVIS layout.")
     options.add_argument("--output", type=Path, default=Path("datasets/sample"), help="folder (%(default)s)")
     options.add_argument("--frames", type=int, default=40, help="number of frames (%(default)s)")
     options.add_argument("--height", type=int, default=480, help="pixels (%(default)s)")

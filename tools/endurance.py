@@ -18,14 +18,14 @@ import torch
 from tqdm import tqdm
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import add_config_options, byte_count
 from aotlab.configs.schema import POLICIES, Config
 from aotlab.dataloaders.video import open_frames
 from aotlab.engine.performance.endurance import Course, Trial, resident_bytes, run_apart
 from aotlab.engine.performance.endurance_report import as_json, draw_courses, format_table
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT
 from aotlab.networks.checkpoints import read_settings
-from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import read_mask
@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="endurance.py", description="Time and memory of a tracker on a very long video.")
+    parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
     parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file or a folder of frames")
     parser.add_argument("--frames", type=int, default=3000, help="of the long video (default 3000)")
     parser.add_argument(
@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="the first N frames are played forward and backward; they are held in memory (default 250)",
     )  # fmt: skip
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--size", type=picture_size, help="WIDTHxHEIGHT that frames are resized to beforehand")
+    size.add_argument("--size", type=SIZE, help="WIDTHxHEIGHT that frames are resized to beforehand")
     size.add_argument(
         "--max-long-edge", type=int, metavar="N", help="short for input.max_long_edge=N, in pixels"
     )
@@ -91,10 +91,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "(default: all but every_nth, which takes ever more time and memory)",
     )  # fmt: skip
     parser.add_argument(
-        "--stop-above", type=byte_count, metavar="SIZE", help="end a policy whose process takes more, as 8GB"
+        "--stop-above", type=BYTES, metavar="SIZE", help="end a policy whose process takes more, as 8GB"
     )
     add_model_options(parser)
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_args(argv)
     if args.print_config:
         args.overrides = [*filter(None, [args.video]), *args.overrides]
     elif args.video is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="ensemble.py", description="Make one set of results of several by weighted voting.")
+    parser = Parser("ensemble", description="Make one set of results of several by weighted voting.")
     parser.add_argument(
         "results",
         type=Path,

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.ensemble import Ensemble, augmented
@@ -30,7 +29,8 @@ from aotlab.engine.evaluation.scoring import rules_of
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import TableLayout, format_table, scores_table
 from aotlab.networks.checkpoints import read_settings
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.distributed import World, open_world
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path, require_writable
@@ -127,7 +127,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="eval.py", description="Run a model on a benchmark and score it.")
+    parser = Parser("eval", description="Run a model on a benchmark and score it.")
     parser.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
     parser.add_argument(
         "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
@@ -154,7 +154,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add_memory_options(parser, "the preset's, which is what was published")
     add_config_options(parser, several=True)
     # intermixed: overrides may stand before, between and after the options
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_args(argv)
     args.overrides = [*args.overrides, *memory_overrides(args)]
     if args.max_long_edge is not None:
         args.overrides.append(f"input.max_long_edge={args.max_long_edge}")

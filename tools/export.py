@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import add_config_options, add_memory_options, memory_overrides
 from aotlab.engine.export.description import bounded
 from aotlab.engine.export.runtime import CPU
 from aotlab.engine.export.verify import TOLERANCE, verify
@@ -21,7 +20,8 @@ from aotlab.engine.export.writing import NEEDED, export_model, require_format
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT
 from aotlab.networks.checkpoints import build_or_load, read_settings
 from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.cli import Parser, command, picture_size
+from aotlab.tools.cli.options import SIZE, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError, RunStopped
 
 
@@ -60,9 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(
-        prog="export.py", description="Write a model as ONNX files or as programs of torch.export."
-    )
+    parser = Parser("export", description="Write a model as ONNX files or as programs of torch.export.")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE",
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
@@ -70,7 +68,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder to write, new or empty")
     parser.add_argument("--format", default="onnx", help="onnx (default) or torch")
     parser.add_argument(
-        "--size", type=picture_size, default=(854, 480), metavar="WIDTHxHEIGHT",
+        "--size", type=SIZE, default=(854, 480), metavar="WIDTHxHEIGHT",
         help="of the videos' frames (default 854x480)",
     )  # fmt: skip
     parser.add_argument(

@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import add_config_options
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.video import open_frames
 from aotlab.engine.inspection.attention import identity_similarity, inspect_attention
@@ -24,7 +23,8 @@ from aotlab.engine.inspection.costs import Part, model_costs
 from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.checkpoints import build_or_load, read_settings
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import read_mask
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(prog="inspect_model.py", description="Look inside a model.", epilog=COUNTED)
+    parser = Parser("inspect_model", description="Look inside a model.", epilog=COUNTED)
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE",
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
@@ -79,7 +79,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_cost_options(parser)
     add_attention_options(parser)
     add_config_options(parser)
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_args(argv)
     if args.attention is not None:
         needed = {"--mask": args.mask, "--frame": args.frame, "--output": args.output}
         missing = [name for name, value in needed.items() if value is None]

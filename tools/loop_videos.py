@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 from aotlab.dataloaders.looped import loop_davis
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the folders and say how long the videos are; returns the exit status."""
-    parser = Parser(prog="loop_videos.py", description="DAVIS with every sequence forward and backward.")
+    parser = Parser("loop_videos", description="DAVIS with every sequence forward and backward.")
     parser.add_argument("root", type=Path, help="folder of DAVIS")
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
     parser.add_argument(

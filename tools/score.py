@@ -18,7 +18,7 @@ from aotlab.dataloaders.sequences import Video
 from aotlab.engine.evaluation.scoring import ScoringReport, has_truth, rules_of, score_videos
 from aotlab.engine.evaluation.worst import write_strip
 from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="score.py", description="Score result PNGs by a benchmark's rules.")
+    parser = Parser("score", description="Score result PNGs by a benchmark's rules.")
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(DATASETS)}")
     parser.add_argument(
         "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"

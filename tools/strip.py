@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.video import open_frames
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.overlay import strip
@@ -18,7 +18,7 @@ from aotlab.utils.overlay import strip
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the picture; returns the exit status."""
-    parser = Parser(prog="strip.py", description="Frames of a video side by side in one picture.")
+    parser = Parser("strip", description="Frames of a video side by side in one picture.")
     parser.add_argument("video", type=Path, help="a video file, or a folder of frames")
     parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--frames", type=int, default=4, help="how many, evenly spread (default 4)")

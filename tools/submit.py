@@ -16,7 +16,7 @@ import numpy as np
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
 from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.submission import Expected, check_archive, check_results, write_archive
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import VOID, read_mask
 
@@ -43,9 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(
-        prog="submit.py", description="Pack results for a benchmark's server, or check an archive."
-    )
+    parser = Parser("submit", description="Pack results for a benchmark's server, or check an archive.")
     able = ", ".join(name for name, dataset in DATASETS.items() if dataset.archive is not None)
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
     parser.add_argument(

@@ -25,7 +25,7 @@ from aotlab.engine.evaluation.paper_tables import (
     load_table,
     missing,
 )
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser(prog="table.py", description="Run a table of a paper and compare.")
+    parser = Parser("table", description="Run a table of a paper and compare.")
     parser.add_argument("table", type=Path, help="a file of scripts/tables/")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--ranks", type=int, default=1, help="processes that share the videos (default 1)")

@@ -10,12 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.configs.load import to_yaml
-from aotlab.configs.options import (
-    add_config_options,
-    add_memory_options,
-    memory_overrides,
-    require_bounded,
-)
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.streams import open_source
 from aotlab.dataloaders.video import FrameSource
@@ -24,7 +18,13 @@ from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.networks.checkpoints import read_settings
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.options import (
+    add_config_options,
+    add_memory_options,
+    memory_overrides,
+    require_bounded,
+)
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.masks import read_mask
@@ -41,7 +41,7 @@ MOST_OBJECTS = 1000
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(prog="track", description="Track the objects of one or more masks through a video.")
+    parser = Parser("track", description="Track the objects of one or more masks through a video.")
     parser.add_argument(
         "video",
         nargs="?",
@@ -65,7 +65,7 @@ def parse(argv: list[str] | None) -> Namespace:
     default = f"the preset's, but {BOUNDED} in place of every_nth, as videos may be long"
     add_memory_options(parser, default, budget=True)
     add_config_options(parser)
-    args = parser.parse_intermixed_args(argv)
+    args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
         args.overrides = [*filter(None, [args.video]), *args.overrides]

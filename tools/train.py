@@ -9,17 +9,17 @@ import logging
 import sys
 
 from aotlab.configs.load import load_config, to_yaml
-from aotlab.configs.options import add_config_options
 from aotlab.engine.training.rehearsal import rehearse
 from aotlab.engine.training.trainer import Trained, train
-from aotlab.utils.cli import Parser, command
+from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.distributed import open_world
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit status."""
-    parser = Parser(prog="train.py", description="Train a model through the phases of a recipe.")
+    parser = Parser("train", description="Train a model through the phases of a recipe.")
     parser.add_argument("--device", default="cpu", help="cpu or cuda; under torchrun each rank takes a GPU")
     parser.add_argument("--resume", action="store_true", help="go on from the newest saved state")
     parser.add_argument(

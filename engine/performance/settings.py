@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import torch
 
 from aotlab.engine.performance.naive import SLOW_PARTS
-from aotlab.utils.cli import picture_size
 from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.errors import InputError
+from aotlab.utils.text import picture_size
 
 PRECISIONS = {"float32": torch.float32, **AUTOCAST}
 CHECKPOINTS = (".safetensors", ".pth")
@@ -104,7 +103,7 @@ def parse_setting(text: str, usual: Setting | None = None) -> Setting:
         if key in READERS and (equals or key == "compile"):
             try:
                 values[key] = READERS[key](value or "true")
-            except (ValueError, ArgumentTypeError) as error:
+            except ValueError as error:
                 raise InputError(f"{text}: {key}: {error}") from error
         elif equals:
             overrides.append(part)

@@ -1,14 +1,16 @@
-"""The settings options that every tool has, and those of tools that track."""
+"""Options that several tools have: settings, memory, sizes."""
 
 from __future__ import annotations
 
 import argparse
-import re
 
 from aotlab.configs.schema import BOUNDED, POLICIES, Config
+from aotlab.tools.cli.program import argument_type
 from aotlab.utils.errors import InputError
+from aotlab.utils.text import byte_count, picture_size
 
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+BYTES = argument_type(byte_count)
+SIZE = argument_type(picture_size)
 
 
 def add_config_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -43,7 +45,7 @@ def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget:
     if budget:
         size.add_argument(
             "--memory-budget",
-            type=byte_count,
+            type=BYTES,
             metavar="SIZE",
             help="as many frames of long-term memory as fit into, for example, 2GB",
         )
@@ -66,11 +68,3 @@ def require_bounded(config: Config, option: str) -> None:
             f"{option}: has no meaning for memory.policy {config.memory.policy}, which keeps all that it takes in; "
             f"add --memory with one of {', '.join(BOUNDED)}"
         )
-
-
-def byte_count(text: str) -> int:
-    """Bytes of "2GB", "512MB" or "1.5GiB"; an argparse type."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
-    if match is None or match[2] not in UNITS or float(match[1]) == 0:
-        raise argparse.ArgumentTypeError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")
-    return int(float(match[1]) * UNITS[match[2]])

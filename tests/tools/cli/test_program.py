@@ -1,0 +1,117 @@
+"""What every command line has in common."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.program import Parser, argument_type, command
+from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.text import byte_count, counted, picture_size
+
+
+def parser() -> Parser:
+    made = Parser("example", description="An example.")
+    made.add_argument("video", nargs="?")
+    made.add_argument("--scales", type=float, nargs="+", default=[1.0])
+    made.add_argument("--output")
+    made.add_argument("--flip", action="store_true")
+    add_config_options(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "clip.mp4 --scales 1.0 1.3 memory.every=2 memory.frames=4 --output out",
+        "memory.every=2 memory.frames=4 clip.mp4 --scales 1.0 1.3 --output out",
+        "memory.every=2 clip.mp4 memory.frames=4 --output out --scales 1.0 1.3",
+        "--scales 1.0 1.3 memory.every=2 --output out clip.mp4 memory.frames=4",
+    ],
+)
+def test_settings_may_stand_anywhere(line):
+    args = parser().parse_args(line.split())
+    assert args.scales == [1.0, 1.3]
+    assert args.overrides == ["memory.every=2", "memory.frames=4"]
+    assert (args.video, args.output) == ("clip.mp4", "out")
+
+
+def test_a_value_with_an_equals_sign_stays_with_its_option():
+    args = parser().parse_args(["clip.mp4", "--output", "run=3", "memory.every=2"])
+    assert args.output == "run=3"
+    assert args.overrides == ["memory.every=2"]
+
+
+def test_a_setting_behind_a_switch_is_a_setting():
+    args = parser().parse_args(["clip.mp4", "--flip", "memory.every=2"])
+    assert args.flip
+    assert args.overrides == ["memory.every=2"]
+
+
+def test_a_file_whose_name_looks_like_a_setting_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "take=2").touch()
+    assert parser().parse_args(["take=2"]).video == "take=2"
+
+
+def test_a_wrong_option_is_one_line_that_names_the_command(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        parser().parse_args(["clip.mp4", "--scales", "big"])
+    assert stopped.value.code == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert message.startswith("error: ")
+    assert "see aotlab example --help" in message
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(InputError("x"), 2), (RunStopped("x"), 1), (KeyboardInterrupt(), 130)]
+)
+def test_errors_that_a_user_should_know_give_their_exit_status(error, status, capsys):
+    @command
+    def main(argv=None):
+        raise error
+
+    assert main([]) == status
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("text", "size"), [("854x480", (854, 480)), ("1x1", (1, 1))])
+def test_sizes_are_width_by_height(text, size):
+    assert picture_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "854", "854x", "0x480", "-1x2", "1.5x2", "axb"])
+def test_a_wrong_size_is_told_with_an_example(text):
+    with pytest.raises(ValueError, match="854x480"):
+        picture_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("2GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29), ("7b", 7), ("512MB", 512 * 10**6)]
+)
+def test_amounts_of_memory_have_units(text, count):
+    assert byte_count(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits"])
+def test_an_amount_without_a_unit_or_number_is_refused(text):
+    with pytest.raises(ValueError, match="2GB"):
+        byte_count(text)
+
+
+def test_an_argument_type_keeps_the_sentence(capsys):
+    made = Parser("example", description="An example.")
+    made.add_argument("--size", type=argument_type(picture_size))
+    with pytest.raises(SystemExit):
+        made.parse_args(["--size", "big"])
+    assert "big: expected WIDTHxHEIGHT" in capsys.readouterr().err
+
+
+def test_one_is_singular():
+    assert [counted(number, "sequence") for number in (0, 1, 2)] == [
+        "0 sequences",
+        "1 sequence",
+        "2 sequences",
+    ]
+    assert counted(2, "this", "these") == "2 these"

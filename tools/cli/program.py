@@ -1,0 +1,104 @@
+"""A command-line program: its parser, its error sentences and its exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aotlab.utils.allocator import keep_freed_memory
+from aotlab.utils.errors import InputError, RunStopped
+
+Main = Callable[..., int]
+
+INTERRUPTED = 130
+"""exit status after Ctrl-C, as shells have it"""
+SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL | re.IGNORECASE)
+"""what a setting looks like: memory.every=2"""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line on stderr and exit status 2.
+
+    A tool that takes settings has an argument ``overrides``; they may stand anywhere on the command line, also behind
+    an option that takes several values.
+    """
+
+    def __init__(self, tool: str, *, description: str, epilog: str | None = None) -> None:
+        """``tool`` is the name of the program behind ``aotlab``."""
+        super().__init__(prog=f"aotlab {tool}", description=description, epilog=epilog)
+
+    def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Parse options, positional arguments and settings in any order."""
+        arguments, settings = self._split(sys.argv[1:] if args is None else args)
+        parsed = self.parse_intermixed_args(arguments, namespace)
+        if settings:
+            parsed.overrides = [*parsed.overrides, *settings]
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message without the usage block and exit."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+    def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The arguments without the settings, and the settings; a value of an option that takes one value stays."""
+        if not any(action.dest == "overrides" for action in self._actions):
+            return list(arguments), []
+        single = {
+            option
+            for action in self._actions
+            for option in action.option_strings
+            if action.nargs is None or (isinstance(action.nargs, int) and action.nargs > 0)
+        }
+        others: list[str] = []
+        settings: list[str] = []
+        for argument in arguments:
+            free = not others or others[-1] not in single
+            is_setting = free and SETTING.fullmatch(argument) and not Path(argument).exists()
+            (settings if is_setting else others).append(argument)
+        return others, settings
+
+
+def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """An argparse type that keeps the sentence of the ValueError that ``read`` raises."""
+
+    @functools.wraps(read)
+    def checked(text: str) -> Any:
+        """The value of an option's text."""
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return checked
+
+
+def command(main: Main) -> Main:
+    """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
+
+    `InputError` gives status 2, `RunStopped` 1, Ctrl-C 130.
+    """
+
+    @functools.wraps(main)
+    def run(argv: list[str] | None = None) -> int:
+        """Run ``main`` and return its exit status, or that of the error it ended with."""
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        keep_freed_memory()
+        try:
+            return main(argv)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except RunStopped as error:
+            print(f"stopped: {error}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+
+    return run
