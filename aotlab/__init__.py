@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aotlab.engine.tracker import Prediction, Tracker
+    from aotlab.engine.prediction import Prediction
+    from aotlab.engine.tracker import Tracker
     from aotlab.networks.checkpoints import load_checkpoint as load_model
 
 __version__ = "0.2.0"
@@ -18,7 +19,7 @@ __all__ = ["Prediction", "Tracker", "__version__", "load_model"]
 
 _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
-    "Prediction": ("aotlab.engine.tracker", "Prediction"),
+    "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "load_model": ("aotlab.networks.checkpoints", "load_checkpoint"),
 }
 """public name to the module that owns it and its name there"""

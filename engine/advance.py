@@ -30,16 +30,17 @@ def advance(
     Returns:
         The logits of each bank, B×(M+1)×H/4×W/4.
     """
-    matched, logits = [], []
+    frames: list[Propagated] = []
+    logits: list[Tensor] = []
     for bank in banks:
         propagated = model.propagate(features, bank.read())
-        matched.append(propagated)
+        frames.append(propagated)
         logits.append(model.decode(propagated, features))
     masks = feedback(logits)
     if masks is not None:
-        for bank, propagated, own, mask in zip(banks, matched, logits, masks, strict=True):
+        for bank, propagated, decoded, mask in zip(banks, frames, logits, masks, strict=True):
             memory = model.memorize(propagated, model.assign_identities(mask))
-            bank.add(memory, partial(look, model, propagated, own))
+            bank.add(memory, partial(look, model, propagated, decoded))
     return logits
 
 
@@ -64,7 +65,7 @@ def refer(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) 
 def one_hot(labels: Tensor, planes: int) -> Tensor:
     """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats.
 
-    A larger label, 255 for one, is in no plane, not even the background's.
+    A larger label, such as 255, is in no plane, not even the background's.
     """
     classes = torch.arange(planes, device=labels.device, dtype=labels.dtype)
     return (labels.unsqueeze(-3) == classes[:, None, None]).float()

@@ -1,4 +1,4 @@
-"""`Ensemble`: several trackers that answer as one, for test-time augmentation and ensembles of models."""
+"""`Ensemble`: several trackers as one, for test-time augmentation and ensembles of models."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.engine.advance import one_hot
-from aotlab.engine.objects import overrule
-from aotlab.engine.tracker import UNUSED, Choice, Prediction, Size, Tracker
+from aotlab.engine.objects import ABSENT, overrule
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Classify, Size, Tracker
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
@@ -31,31 +32,30 @@ class Branch:
     """of its probabilities in the mean"""
 
     def mirror(self, maps: Tensor) -> Tensor:
-        """Maps ...×W from the frame's side to the branch's or back."""
+        """Maps ...×W of the frame as the branch sees it, or back."""
         return maps.flip(-1) if self.flip else maps
 
     def step(
-        self, frame: np.ndarray, mask: np.ndarray | None, size: Size, choose: Choice | None
+        self, frame: np.ndarray, mask: np.ndarray | None, size: Size, classify: Classify | None
     ) -> Prediction:
-        """`Tracker.step` on what the branch sees; the prediction is not turned back.
+        """`Tracker.step` on the frame as the branch sees it; the prediction stays mirrored.
 
-        ``choose`` gets this branch's logits and returns the places to remember, both turned back.
+        ``classify`` gets this branch's logits and returns the channels to remember, neither of them mirrored.
         """
         if self.flip:
             frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
-        self.tracker.choose = choose and (lambda logits: self.mirror(choose(self.mirror(logits))))
+        self.tracker.classify = classify and (lambda logits: self.mirror(classify(self.mirror(logits))))
         try:
             return self.tracker.step(frame, mask, size=size)
         finally:
-            self.tracker.choose = None
+            self.tracker.classify = None
 
 
 class Ensemble:
     """Trackers of any models, scales and mirrorings as one, with the interface of `Tracker`.
 
-    Every branch keeps its own memory; the answer is the most likely of the mean of their probabilities. What a
-    branch remembers of a frame is its own answer, as in the published evaluation of AOT, or with ``fused_feedback``
-    the common one, as in MSDeAOT's.
+    Every branch has a memory of its own; the prediction is the mean of their probabilities. A branch remembers its own
+    masks, as in the published evaluation of AOT, or with ``fused_feedback`` those of the mean, as in MSDeAOT's.
 
     Branches run one after another, not as one batch: a batch of a bank is groups of objects that share the features
     of one frame, and policies of bounded memory judge by what that bank shows. So each branch is exactly what its
@@ -78,7 +78,7 @@ class Ensemble:
 
     @property
     def device(self) -> torch.device:
-        """Where the answer is."""
+        """Where predictions are."""
         return self.branches[0].tracker.device
 
     @property
@@ -105,45 +105,46 @@ class Ensemble:
     def step(
         self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
     ) -> Prediction:
-        """Track all objects to the next frame; arguments, answer and errors as `Tracker.step`."""
+        """Track all objects to the next frame; arguments, prediction and errors as `Tracker.step`."""
         size = size or (frame.shape[0], frame.shape[1])
-        if not self.ids:  # there is nothing to vote on yet
-            answers = [branch.step(frame, mask, size, None) for branch in self.branches]
-            lead, first = self.branches[0], answers[0]
-            return Prediction(first.ids, lead.mirror(first.logits), lead.mirror(first.places))
+        if not self.ids:  # all branches are given the same mask, or none
+            predictions = [branch.step(frame, mask, size, None) for branch in self.branches]
+            lead, first = self.branches[0], predictions[0]
+            return Prediction(first.ids, lead.mirror(first.logits), lead.mirror(first.channels))
         fused = self._fuse(frame, mask, size)
-        places = fused.max(0).indices
+        channels = fused.max(0).indices
         if mask is None or not mask.any():
-            return Prediction(self.ids, fused.clamp(min=1e-30).log(), places)
-        places = overrule(places, self.branches[0].tracker.places_of(mask))
-        certain = one_hot(places, len(self.ids) + 1)
-        return Prediction(self.ids, torch.where(certain > 0, 0.0, UNUSED), places)
+            return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels)
+        given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
+        channels = overrule(channels, given)
+        certain = one_hot(channels, len(self.ids) + 1)  # (1+n)×H×W
+        return Prediction(self.ids, torch.where(certain > 0, 0.0, ABSENT), channels)
 
     def _fuse(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> Tensor:
         """Step all branches; the mean of their probabilities of the objects known before, (1+n)×H×W.
 
-        With ``fused_feedback`` a branch asks the ones after it while it is in its own step, so all have answered
-        when the last one does, and each remembers the common answer.
+        With ``fused_feedback`` a branch steps the ones after it from within its own step, so that the mean is complete
+        before any of them remembers it.
         """
         fused: list[Tensor] = []
 
-        def ask(number: int) -> None:
+        def step(number: int) -> None:
             """Step one branch and add its probabilities to the mean."""
             branch = self.branches[number]
 
-            def choose(logits: Tensor) -> Tensor:
-                own = logits.softmax(0) * branch.weight
-                fused[:] = [fused[0] + own.to(fused[0].device) if fused else own]
+            def classify(logits: Tensor) -> Tensor:
+                weighted = logits.softmax(0) * branch.weight
+                fused[:] = [fused[0] + weighted.to(fused[0].device) if fused else weighted]
                 if not self.fused_feedback:
                     return logits.max(0).indices
                 if number + 1 < len(self.branches):
-                    ask(number + 1)
+                    step(number + 1)
                 return fused[0].max(0).indices.to(logits.device)
 
-            branch.step(frame, mask, size, choose)
+            branch.step(frame, mask, size, classify)
 
         for number in range(1 if self.fused_feedback else len(self.branches)):
-            ask(number)
+            step(number)
         return fused[0]
 
 
@@ -171,9 +172,9 @@ def augmented(
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_OF_LONG)))
     branches = []
     for scale in scales:
-        own = replace(config, input=replace(limits, scale=limits.scale * scale))
+        scaled = replace(config, input=replace(limits, scale=limits.scale * scale))
         branches += [
-            Branch(Tracker(model, own, device=device), flip=side, weight=weight)
-            for side in ((False, True) if flip else (False,))
+            Branch(Tracker(model, scaled, device=device), flip=mirrored, weight=weight)
+            for mirrored in ((False, True) if flip else (False,))
         ]
     return branches

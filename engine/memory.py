@@ -1,4 +1,4 @@
-"""What is remembered of a video: the bank that stores it. What it keeps is a policy's decision."""
+"""What is remembered of a video: the bank that stores it. What the bank keeps is a policy's decision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aotlab.engine.policies import LookAt, MemoryPolicy
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.policies import LookAt, MemoryPolicy, build_policy
 from aotlab.networks.block import BlockMemory, KeyValue
 
 FrameMemory = Sequence[Sequence[BlockMemory]]
@@ -22,9 +23,9 @@ class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
     The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
-    which may be others where a policy judges by what a group shows. Without gradients long-term memory is stored in
-    tensors with room for more frames, all that a bounded policy ever asks for; what `read` gave is then overwritten
-    by later frames.
+    but not the same ones where a policy decides for each group. Without gradients long-term memory is stored in
+    tensors with room for more frames, under a bounded policy for all it will ever keep; later frames then overwrite
+    what `read` returned.
     """
 
     def __init__(self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1) -> None:
@@ -55,8 +56,8 @@ class MemoryBank:
         return sum(x.numel() * x.element_size() for stage in self._long for kv in stage for x in kv)
 
     def tracked(self, group: int) -> list[int]:
-        """Places of a group's frames that are no reference frames, oldest first: what may be dropped."""
-        return [place for place, frame in enumerate(self.kept[group]) if frame not in self.references]
+        """Indices in `kept` of a group's frames that are no reference frames, oldest first: what may be dropped."""
+        return [index for index, frame in enumerate(self.kept[group]) if frame not in self.references]
 
     def read(self) -> list[list[BlockMemory]]:
         """What each block of each stage reads on the next frame."""
@@ -94,26 +95,26 @@ class MemoryBank:
         self._short.append(memory)
         if self.newest - self._inserted < self.policy.every:
             return
-        places = self.policy.evict(self, look)
+        evicted = self.policy.evict(self, look)
         self._inserted = self.newest
-        if places is not None and places[0] == len(self):
+        if evicted is not None and evicted[0] == len(self):
             return
-        if places is not None:
-            self.drop(places)
+        if evicted is not None:
+            self.drop(evicted)
         self._extend(memory)
 
-    def drop(self, places: int | Sequence[int]) -> None:
-        """Forget a frame, the one at its place of `kept` for every group or one place for all, in all blocks.
+    def drop(self, frames: int | Sequence[int]) -> None:
+        """Forget a frame in all blocks: its index in `kept`, one for every group or the same for all.
 
         A frame has its own number of tokens per stage.
         """
-        places = [places] * len(self.kept) if isinstance(places, int) else places
+        indices = [frames] * len(self.kept) if isinstance(frames, int) else frames
         count, room = len(self), self._room
-        for frames, place in zip(self.kept, places, strict=True):
-            del frames[place]
+        for kept, index in zip(self.kept, indices, strict=True):
+            del kept[index]
         for stage in self._long:
-            for index, block in enumerate(stage):
-                stage[index] = KeyValue(*(_without(x, places, x.shape[1] // room, count) for x in block))
+            for number, block in enumerate(stage):
+                stage[number] = KeyValue(*(_without(x, indices, x.shape[1] // room, count) for x in block))
         if torch.is_grad_enabled():
             self._room = count - 1
 
@@ -147,14 +148,14 @@ class MemoryBank:
         self._short.clear()
         for frame in state["short"]:
             pairs = [[KeyValue(*(x.to(device) for x in kv)) for kv in stage] for stage in frame]
-            # what is remembered of a frame in the long term has gone where it belongs already
+            # the part for long-term memory was stored there when the frame was taken in
             self._short.append([[BlockMemory(kv, kv) for kv in stage] for stage in pairs])
 
     def _drop_for_reference(self) -> None:
-        """Make room for a reference frame where there can be any."""
-        places = [self.tracked(group) for group in range(len(self.kept))]
-        if places[0]:
-            self.drop([own[0] for own in places])
+        """Drop a frame for a new reference frame, unless the first reference is all there is."""
+        tracked = [self.tracked(group) for group in range(len(self.kept))]
+        if tracked[0]:
+            self.drop([indices[0] for indices in tracked])
         elif len(self.references) > 1:
             self.drop(1)
             del self.references[1]
@@ -178,7 +179,7 @@ class MemoryBank:
         for stage, new_stage in zip(self._long, memory, strict=True):
             for index, (new, _) in enumerate(new_stage):
                 pairs = zip(stage[index], new, strict=True)
-                stage[index] = KeyValue(*(_appended(old, own, count, room) for old, own in pairs))
+                stage[index] = KeyValue(*(_appended(store, x, count, room) for store, x in pairs))
         self._room = room
 
 
@@ -203,15 +204,15 @@ def _roomy(used: Tensor, frames: int, room: int) -> Tensor:
     return store
 
 
-def _without(store: Tensor, places: Sequence[int], tokens: int, frames: int) -> Tensor:
-    """A store of ``frames`` with ``tokens`` each, without that at the place that each group gives up."""
+def _without(store: Tensor, indices: Sequence[int], tokens: int, frames: int) -> Tensor:
+    """A store B×(T·L)×C of T frames with L tokens each, without the frame at the index of each row."""
     if torch.is_grad_enabled():
         rows = []
-        for row, place in zip(store, places, strict=True):
-            rows.append(torch.cat([row[: place * tokens], row[(place + 1) * tokens : frames * tokens]]))
+        for row, index in zip(store, indices, strict=True):
+            rows.append(torch.cat([row[: index * tokens], row[(index + 1) * tokens : frames * tokens]]))
         return torch.stack(rows)
-    for row, place in zip(store, places, strict=True):
-        for start in range(place * tokens, (frames - 1) * tokens, tokens):
+    for row, index in zip(store, indices, strict=True):
+        for start in range(index * tokens, (frames - 1) * tokens, tokens):
             row[start : start + tokens] = row[start + tokens : start + 2 * tokens]
     return store
 
@@ -227,3 +228,9 @@ def _joined(frames: Sequence[FrameMemory]) -> FrameMemory:
             blocks.append(same_block[-1]._replace(short=short))
         stages.append(blocks)
     return stages
+
+
+def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
+    """An empty bank with the policy that ``config`` names; arguments as `build_policy`."""
+    policy = build_policy(config, training=training, length=length)
+    return MemoryBank(policy, config.short_term_skip, config.short_term_frames)

@@ -1,100 +1,142 @@
-"""Objects that go: what is left of a prediction without forgotten ones, and a flag for those out of sight."""
+"""The objects of a video: ids, channels and groups; masks of ids in, logits of all objects out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.memory import MemoryBank
+from aotlab.engine.advance import one_hot
 
-LOST_AFTER = 5
-"""Frames in a row without a sure pixel after which an object counts as lost."""
-
-SURE = 0.6
-"""Least mean probability over its own pixels of an object that is seen; guessing between two gives 0.5."""
+ABSENT = -1e10
+"""logit of identities that no object has"""
 
 
-def overrule(places: Tensor, given: Tensor) -> Tensor:
-    """What holds where a mask is given on a frame of its own prediction: H×W places of the objects each.
+class ObjectTable:
+    """Which channel and which group each object of a video has.
 
-    The mask rules where it is not 0, and an object that it has is nowhere else.
-
-    Args:
-        places: predicted.
-        given: of any size.
+    Objects take channels from 1 on, in the order they are given. The identity bank has M identities, so every M
+    channels in a row are a group. Groups that come on the same frame share a memory bank and run as one batch. A
+    forgotten object keeps its channel, as frames in memory still show it, until its whole batch is forgotten.
     """
-    size = (places.shape[0], places.shape[1])
-    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
-    corrected = torch.isin(places, given[given > 0].unique())
-    return torch.where(given > 0, given, torch.where(corrected, 0, places))
 
-
-class Confident(Protocol):
-    """What the flags need of a prediction."""
+    def __init__(self, identities: int) -> None:
+        self.identities = identities
+        self.by_channel: list[int] = []
+        """id of the object of each channel from 1 on; 0 where it was forgotten"""
+        self.batches: list[range] = []
+        """groups of each batch, in order"""
 
     @property
-    def confidence(self) -> dict[int, float]:
-        """Mean probability of each object over its own pixels; 0 where it has none."""
+    def ids(self) -> tuple[int, ...]:
+        """Objects in the order they were given, without forgotten ones."""
+        return tuple(number for number in self.by_channel if number)
+
+    @property
+    def groups(self) -> int:
+        """How many groups have a batch."""
+        return self.batches[-1].stop if self.batches else 0
+
+    def channels_of(self, mask: np.ndarray) -> Tensor:
+        """Channels H×W int64 of a mask of ids; ids that are new join the table in ascending order."""
+        present, inverse = np.unique(mask, return_inverse=True)
+        self.by_channel += [int(n) for n in present if n and int(n) not in self.by_channel]
+        channels = {**{number: channel for channel, number in enumerate(self.by_channel, start=1)}, 0: 0}
+        table = np.array([channels[int(number)] for number in present])
+        return torch.from_numpy(table[inverse.reshape(mask.shape)])
+
+    def open_batches(self, *, one_by_one: bool) -> int:
+        """Put groups that have no batch into one, or each into its own; how many batches that makes."""
+        first, needed = self.groups, -(-len(self.by_channel) // self.identities)
+        if needed == first:
+            return 0
+        step = 1 if one_by_one else needed - first
+        opened = [range(start, start + step) for start in range(first, needed, step)]
+        self.batches += opened
+        return len(opened)
+
+    def forget(self, number: int) -> int | None:
+        """Forget an object; the index of its batch if that is now empty and gone, and later groups moved up.
+
+        Raises:
+            ValueError: no such object.
+        """
+        channel = self.by_channel.index(number)
+        self.by_channel[channel] = 0
+        index = next(i for i, groups in enumerate(self.batches) if channel // self.identities in groups)
+        groups = self.batches[index]
+        members = slice(groups.start * self.identities, groups.stop * self.identities)
+        if any(self.by_channel[members]):
+            return None
+        del self.by_channel[members], self.batches[index]
+        later = self.batches[index:]
+        self.batches[index:] = [range(g.start - len(groups), g.stop - len(groups)) for g in later]
+        return index
+
+    def split(self, channels: Tensor) -> list[Tensor]:
+        """Masks G×(M+1)×H×W of every batch from channels H×W; other groups' objects are background."""
+        masks = []
+        for groups in self.batches:
+            first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
+            local = channels - first[:, None, None]  # G×H×W
+            masks.append(
+                one_hot(local.where((local >= 1) & (local <= self.identities), 0), self.identities + 1)
+            )
+        return masks
+
+    def suppress_absent(self, logits: Tensor) -> None:
+        """Set in place the logits G×(m+1)×H×W of identities without an object to `ABSENT`."""
+        for channel in range(len(logits) * (logits.shape[1] - 1)):
+            if channel >= len(self.by_channel) or not self.by_channel[channel]:
+                group, identity = divmod(channel, self.identities)
+                logits[group, identity + 1] = ABSENT
+
+    def fuse(self, logits: Tensor) -> Tensor:
+        """Logits of all groups' objects on one scale: G×(M+1)×H×W to (1+n)×H×W.
+
+        Background is what every group calls background. A pixel's probabilities need not add up to 1 before the
+        softmax that follows (the rule of the published evaluation).
+        """
+        probabilities = logits.softmax(1)
+        background = probabilities[:, 0].prod(0, keepdim=True)
+        joined = torch.cat([background, probabilities[:, 1:].flatten(0, 1)]).clamp(1e-5, 1 - 1e-5)
+        return torch.logit(joined)[: len(self.by_channel) + 1]
+
+    def without_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (1+n)×H×W and channels H×W of all objects to those of the objects that are left."""
+        if all(self.by_channel):
+            return logits, channels
+        kept = torch.tensor([0, *(c for c, number in enumerate(self.by_channel, start=1) if number)])
+        renumbered = torch.zeros(len(self.by_channel) + 1, dtype=torch.long)
+        renumbered[kept] = torch.arange(len(kept))
+        return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The table as lists of numbers."""
+        return {
+            "by_channel": list(self.by_channel),
+            "batches": [(groups.start, groups.stop) for groups in self.batches],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the table that gave this state."""
+        self.by_channel = list(state["by_channel"])
+        self.batches = [range(*pair) for pair in state["batches"]]
 
 
-@dataclass
-class LostFlags:
-    """Which objects are out of sight: those unseen for ``frames`` frames in a row, until they are seen again.
+def overrule(predicted: Tensor, given: Tensor) -> Tensor:
+    """A frame's channels H×W where a mask corrects its prediction.
 
-    Seen is an object with a pixel, and with a confidence of at least ``confidence``.
-    """
-
-    frames: int = LOST_AFTER
-    confidence: float = SURE
-    _unseen: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 <= self.confidence <= 1:
-            raise ValueError(f"expected frames from 1 and a confidence in 0 to 1, got {self}")
-
-    def update(self, prediction: Confident) -> dict[int, bool]:
-        """Take in the next frame; whether each of its objects is lost on it."""
-        unseen = {}
-        for number, confidence in prediction.confidence.items():
-            seen = confidence > 0 and confidence >= self.confidence
-            unseen[number] = 0 if seen else self._unseen.get(number, 0) + 1
-        self._unseen = unseen
-        return {number: count >= self.frames for number, count in unseen.items()}
-
-
-def without_forgotten(ids: Sequence[int], logits: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits (1+n)×H×W and places H×W, no pixel of which is a forgotten object's, of the objects that are left.
+    The mask decides where it is not 0, and an object that it shows has no other pixel.
 
     Args:
-        ids: of places 1 to n, 0 for a forgotten object.
-        logits: background and then the objects.
-        places: 0 to n.
+        predicted: H×W.
+        given: of any size.
     """
-    if all(ids):
-        return logits, places
-    kept = torch.tensor([0, *(place for place, number in enumerate(ids, start=1) if number)])
-    moved = torch.zeros(len(ids) + 1, dtype=torch.long)
-    moved[kept] = torch.arange(len(kept))
-    return logits[kept.to(logits.device)], moved.to(places.device)[places]
-
-
-def drop_forgotten(ids: list[int], banks: list[MemoryBank], groups: list[range], identities: int) -> None:
-    """Take out, in place, the banks all of whose objects are forgotten; what comes after them moves up.
-
-    Args:
-        ids: of places 1 to n, 0 for a forgotten object.
-        banks: memory of the objects, each of one run of groups.
-        groups: of ``identities`` places each; the last may have free ones.
-    """
-    for index in reversed(range(len(banks))):
-        own = slice(groups[index].start * identities, groups[index].stop * identities)
-        if any(ids[own]):
-            continue
-        del ids[own], banks[index]
-        count = len(groups.pop(index))
-        groups[index:] = [range(later.start - count, later.stop - count) for later in groups[index:]]
+    size = (predicted.shape[0], predicted.shape[1])
+    given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+    corrected = torch.isin(predicted, given[given > 0].unique())
+    return torch.where(given > 0, given, torch.where(corrected, 0, predicted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,19 +13,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
+from aotlab.networks.block import BlockMemory
 from aotlab.networks.relevance import Look
-
-if TYPE_CHECKING:
-    from aotlab.engine.memory import MemoryBank
 
 LookAt = Callable[[Tensor, int], Look]
 """what the newest frame sees of the first block's keys B×(T·L)×C of T frames"""
 MOMENTUM = 0.8
-"""part of the newest relevance in its running value (RMem)"""
+"""weight of the newest relevance in its running mean (RMem)"""
+
+
+class Bank(Protocol):
+    """What a policy sees of a `MemoryBank`."""
+
+    kept: list[list[int]]
+    newest: int
+
+    def __len__(self) -> int: ...
+
+    def tracked(self, group: int) -> list[int]: ...
+
+    def read(self) -> list[list[BlockMemory]]: ...
 
 
 class MemoryPolicy(Protocol):
-    """Decides about long-term memory from what a bank shows."""
+    """Decides which frames long-term memory keeps."""
 
     @property
     def capacity(self) -> int | None:
@@ -35,8 +46,8 @@ class MemoryPolicy(Protocol):
     def every(self) -> float:
         """Frames from one that is remembered to the next."""
 
-    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
-        """The place that every group gives up for the bank's newest frame, ``len(bank)`` for that frame itself.
+    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
+        """Per group the index of the frame that makes room for the newest one; ``len(bank)`` is the newest itself.
 
         None where there is room. ``look`` is called by policies that need it, which otherwise drop the oldest.
         """
@@ -49,7 +60,7 @@ class FirstFrame:
     capacity = None
     every = math.inf
 
-    def evict(self, bank: MemoryBank, look: LookAt | None) -> None:
+    def evict(self, bank: Bank, look: LookAt | None) -> None:
         """Nothing."""
 
 
@@ -60,7 +71,7 @@ class EveryNthFrame:
     every: int
     capacity = None
 
-    def evict(self, bank: MemoryBank, look: LookAt | None) -> None:
+    def evict(self, bank: Bank, look: LookAt | None) -> None:
         """Nothing."""
 
 
@@ -71,13 +82,13 @@ class BoundedFIFO:
     capacity: int
     every: int
 
-    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
+    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
         """The oldest tracked frame."""
         return oldest(bank) if len(bank) >= self.capacity else None
 
 
-def oldest(bank: MemoryBank) -> list[int]:
-    """The place of every group's oldest tracked frame; that of the newest frame where there is none."""
+def oldest(bank: Bank) -> list[int]:
+    """Index of every group's oldest tracked frame; ``len(bank)``, the newest frame's, where there is none."""
     return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
 
 
@@ -97,19 +108,19 @@ class _ByRelevance:
     counts: dict[int, dict[int, int]] = field(default_factory=dict)
     """how many looks a frame was part of, its own included, by group and frame number"""
 
-    def evict(self, bank: MemoryBank, look: LookAt | None) -> list[int] | None:
+    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
         """The tracked frame of the lowest score, the oldest of several, or of all if there was no foreground."""
         full = len(bank) >= self.capacity
         if look is None or not (full or self.early):
             return oldest(bank) if full else None
         seen = look(bank.read()[0][0].long.key, len(bank))
-        places = []
+        evicted = []
         for group, shares in enumerate(seen.relevance.double().cpu().tolist()):
             scores = self._scores(group, bank.kept[group], bank.newest, shares, seen.keys[group])
-            choice = bank.tracked(group)
-            best = int(np.argmin(scores[choice])) if choice and any(shares) else 0
-            places.append(choice[best] if choice else len(bank))
-        return places if full else None
+            candidates = bank.tracked(group)
+            lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
+            evicted.append(candidates[lowest] if candidates else len(bank))
+        return evicted if full else None
 
     def _scores(
         self, group: int, frames: Sequence[int], newest: int, shares: Sequence[float], keys: Tensor
@@ -159,15 +170,16 @@ class RelevanceRedundancy(_ByRelevance):
 
 
 def redundancy(keys: Tensor) -> Tensor:
-    """Each frame's part in how alike the frames of T×L×C keys are: T, adds up to 1 but for rounding to 4 decimals.
+    """Each frame's share in the similarity of T×L×C keys: T, adds up to 1 but for rounding to 4 decimals.
 
-    Zeros where nothing is alike. Parts may be negative.
+    Zeros where nothing is similar. Shares may be negative.
     """
-    flat = F.normalize(keys.float(), dim=1).flatten(1)
-    alike = (flat @ flat.T).fill_diagonal_(0)
-    total = alike.sum()
-    parts = alike.sum(1) / torch.where(total == 0, 1, total)
-    return (parts * 1e4).round() / 1e4
+    flat = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
+    similarity = (flat @ flat.T).fill_diagonal_(0)  # T×T
+    total = similarity.sum()
+    shares = similarity.sum(1) / torch.where(total == 0, 1, total)
+    # The published code rounds, in float32: frames that are as good as equal tie, and of these the oldest goes.
+    return (shares * 1e4).round() / 1e4
 
 
 def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:

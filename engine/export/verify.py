@@ -12,7 +12,8 @@ import torch
 
 from aotlab.dataloaders.drawing import draw_clip
 from aotlab.engine.export.runtime import CPU, ExportedModel, exported_tracker
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 
 TOLERANCE = 1e-3
@@ -63,7 +64,7 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
             seconds.append(time.perf_counter() - begin)
         times.append(seconds)
         differences.append(difference(*both))
-        equal.append((both[0].places == both[1].places).double().mean().item())
+        equal.append((both[0].channels == both[1].channels).double().mean().item())
     medians = [statistics.median(own) for own in zip(*times, strict=True)]
     return Agreement(max(differences), statistics.mean(equal), *medians)
 

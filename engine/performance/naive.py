@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.networks import attention
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import BlockMemory, KeyValue
@@ -202,8 +203,8 @@ def _planes(tracker: Tracker) -> AbstractContextManager[Any]:
 
 
 def _argmax(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Labels are the argmax of the softmax, not the place of the largest logit."""
-    return patch.object(tracker, "choose", lambda logits: logits.softmax(0).argmax(0))
+    """Labels are the argmax of the softmax, not the index of the largest logit."""
+    return patch.object(tracker, "classify", lambda logits: logits.softmax(0).argmax(0))
 
 
 def _sync(tracker: Tracker) -> AbstractContextManager[Any]:

@@ -17,7 +17,8 @@ from aotlab.dataloaders.drawing import draw_clip
 from aotlab.dataloaders.video import FrameSource, open_frames
 from aotlab.engine.performance.naive import slow_parts
 from aotlab.engine.performance.settings import Setting
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.networks.checkpoints import build_or_load
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.devices import settle

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.advance import advance, one_hot, refer
-from aotlab.engine.memory import MemoryBank
-from aotlab.engine.policies import build_policy
+from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.training.losses import IGNORE, frame_loss
 from aotlab.networks.vos_model import Features, VOSModel
 
@@ -109,10 +108,7 @@ class ClipLearner(nn.Module):
 
     def forward(self, clip: ClipBatch, lesson: Lesson, reference_weight: float) -> tuple[Tensor, ClipLosses]:
         """The loss to learn from, a scalar, and what it is made of."""
-        memory = self.memory
-        policy = build_policy(memory, training=True)
-        bank = MemoryBank(policy, memory.short_term_skip, memory.short_term_frames)
-        losses = clip_losses(self.model, bank, clip, lesson)
+        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, lesson)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 

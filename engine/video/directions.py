@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from aotlab.engine.tracker import Prediction
+from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]

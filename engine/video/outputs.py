@@ -15,7 +15,7 @@ from PIL import Image
 
 from aotlab.dataloaders.video import FrameSource
 from aotlab.dataloaders.video_writer import VideoWriter
-from aotlab.engine.objects import LostFlags
+from aotlab.engine.prediction import LostFlags
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import write_mask
@@ -109,7 +109,7 @@ class RunLengths:
     def write(self, name: str, tracked: Tracked) -> None:
         """Append one frame."""
         labels, confidence = tracked.prediction.labels, tracked.prediction.confidence
-        lost = self._flags.update(tracked.prediction)
+        lost = self._flags.update(confidence)
         objects = [
             {
                 "id": int(number),

@@ -38,7 +38,7 @@ def test_no_ordinary_frame_waits_for_values(preset, count):
     with Waits() as waits:
         predictions = [tracker.step(frame) for frame in frames[1:]]
     assert waits.found == []
-    assert predictions[-1].places.shape == frames[0].shape[:2]
+    assert predictions[-1].channels.shape == frames[0].shape[:2]
 
 
 def test_asking_for_confidence_waits():

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.objects import LostFlags
+from aotlab.engine.prediction import LostFlags
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
@@ -28,7 +26,7 @@ def test_a_forgotten_object_is_gone_and_the_others_keep_their_ids(models, name):
         assert prediction.ids == left
         assert prediction.logits.shape[0] == len(left) + 1
         assert set(np.unique(prediction.labels)) <= {0, *left}
-        assert (prediction.logits.max(0).indices == prediction.places).all()
+        assert (prediction.logits.max(0).indices == prediction.channels).all()
         assert list(prediction.confidence) == list(left)
 
 
@@ -102,7 +100,7 @@ def test_only_a_tracked_object_can_be_forgotten(tracker):
 
 
 def seen(flags, *confidences):
-    return [flags.update(SimpleNamespace(confidence={3: value}))[3] for value in confidences]
+    return [flags.update({3: value})[3] for value in confidences]
 
 
 def test_an_object_is_lost_after_so_many_frames_without_a_sure_pixel_until_it_is_back():
@@ -123,8 +121,8 @@ def test_without_a_threshold_only_absence_counts():
 
 def test_objects_are_counted_on_their_own_and_from_when_they_come():
     flags = LostFlags(2)
-    flags.update(SimpleNamespace(confidence={1: 0.0}))
-    assert flags.update(SimpleNamespace(confidence={1: 0.0, 2: 0.0})) == {1: True, 2: False}
+    flags.update({1: 0.0})
+    assert flags.update({1: 0.0, 2: 0.0}) == {1: True, 2: False}
 
 
 def test_flags_refuse_what_makes_no_sense():

@@ -9,8 +9,8 @@ import torch
 from aotlab.configs.load import from_tree
 from aotlab.engine.advance import advance, refer
 from aotlab.engine.budget import frame_bytes
-from aotlab.engine.groups import group_masks
 from aotlab.engine.memory import MemoryBank
+from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import (
     build_policy,
 )
@@ -52,7 +52,10 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     flat = [torch.zeros(1, *shape) for shape in zip(channels, (9, 5, 3), (13, 7, 4), strict=False)]
     encoded = [Features(*flat, torch.randn(1, 32, 3, 4, generator=generator)) for _ in range(20)]
     labels = torch.from_numpy(np.stack([stripes([1, 2, 3, 4])] + [stripes([0, 1, 2])] * 19))
-    masks = [group_masks(shown, range(2), 2) for shown in labels]
+    objects = ObjectTable(2)
+    objects.channels_of(labels[0].numpy())
+    objects.open_batches(one_by_one=False)
+    masks = [objects.split(shown)[0] for shown in labels]
 
     def track(groups):
         bank = MemoryBank(build_policy(config.memory))

@@ -8,7 +8,8 @@ import torch
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes

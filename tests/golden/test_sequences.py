@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.engine.advance import advance, one_hot, refer
-from aotlab.engine.groups import fuse, group_masks
 from aotlab.engine.memory import MemoryBank
+from aotlab.engine.objects import ABSENT, ObjectTable
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.lstt import sine_position
@@ -91,15 +91,15 @@ def test_the_tracker_running_freely_gives_the_reference_masks(variant: str) -> N
     tracker = Tracker(golden_model(meta["variant"]), config)
     ties = []
 
-    def choose(logits: torch.Tensor) -> torch.Tensor:
+    def classify(logits: torch.Tensor) -> torch.Tensor:
         """The tracker's own labels; a tie within rounding goes to the reference, or it would move later frames."""
-        own, wanted = logits.max(0).indices, tracker.places_of(reference)
+        own, wanted = logits.max(0).indices, tracker.objects.channels_of(reference)
         first, second = logits.topk(2, dim=0).values
         tied = (first - second < 1e-3) & (own != wanted)
         ties.append(tied.double().mean().item())
         return torch.where(tied, wanted, own)
 
-    tracker.choose = choose
+    tracker.classify = classify
     for index, (frame, reference) in enumerate(zip(frames, arrays["pred"], strict=True)):
         prediction = tracker.step(frame, None if index else masks[0])
         assert (prediction.labels == reference).all()
@@ -145,9 +145,12 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     images = torch.from_numpy(fill_module().normalise(frames))
     model = golden_model("aott")
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
+    objects = ObjectTable(10)
+    objects.channels_of(masks[0])
+    assert objects.open_batches(one_by_one=False) == 1
 
     def grouped(labels: np.ndarray) -> torch.Tensor:
-        return group_masks(torch.from_numpy(labels.astype(np.int64)), range(2), 10)
+        return objects.split(objects.channels_of(labels))[0]
 
     features = model.encode(images[:1])
     assert_close(model.decode(refer(model, bank, features, grouped(masks[0])), features), arrays["logits"][0])
@@ -155,7 +158,9 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
         fed = [grouped(masks[index])]
         (logits,) = advance(model, [bank], model.encode(images[index : index + 1]), lambda _, fed=fed: fed)
         assert_close(logits, arrays["logits"][index])
-    logits[1, 5:] = -1e10
-    fused = fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
+    objects.suppress_absent(logits)
+    assert (logits[1, 5:] == ABSENT).all()
+    assert (logits[1, :5] != ABSENT).all()
+    fused = objects.fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
     assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"]).max() < 1e-2

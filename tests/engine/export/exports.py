@@ -46,7 +46,7 @@ def assert_alike(export, masks, length=7):
     for index, frame in enumerate(clip(length)):
         one, other = exported.step(frame, masks.get(index)), plain.step(frame, masks.get(index))
         assert one.ids == other.ids
-        assert (one.places == other.places).double().mean() > 0.999
+        assert (one.channels == other.channels).double().mean() > 0.999
         if index not in masks:
             assert torch.std(other.logits) > 0.1
             assert difference(one, other) < TOLERANCE

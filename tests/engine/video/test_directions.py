@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.directions import Spill, as_bytes, both_directions, merge
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes

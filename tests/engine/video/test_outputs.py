@@ -12,7 +12,8 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from aotlab.dataloaders.video import VideoWriter, open_frames
-from aotlab.engine.tracker import Prediction, Tracker
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.outputs import OUTPUTS, Tracked, run_length
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.utils.errors import InputError

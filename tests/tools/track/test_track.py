@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from aotlab.dataloaders.video import open_frames
-from aotlab.engine.tracker import Prediction
+from aotlab.engine.prediction import Prediction
 from aotlab.utils.masks import read_mask
 from tests.tools.track.runs import Repeater, cli, refused, run, save
 

@@ -1,0 +1,74 @@
+"""What a tracker says about a frame, and over the frames which objects are lost from sight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+LOST_AFTER = 5
+"""frames in a row without a confident pixel after which an object counts as lost"""
+MIN_CONFIDENCE = 0.6
+"""least confidence of an object that is visible; a guess between two gives 0.5"""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Masks of one frame, as logits, probabilities or object ids."""
+
+    ids: tuple[int, ...]
+    """all objects tracked so far, in the order they were given, without forgotten ones"""
+    logits: Tensor
+    """(1+n)×H×W, background and then the objects in the order of ``ids``"""
+    channels: Tensor
+    """H×W int64, the most likely channel of ``logits`` in every pixel"""
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        table = np.array([0, *self.ids])
+        table = table.astype(np.min_scalar_type(int(table.max())))
+        return table[self.channels.cpu().numpy()]
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(1+n)×H×W floats that add up to 1 in every pixel, in the order of `logits`."""
+        return self.logits.softmax(0)
+
+    @cached_property
+    def confidence(self) -> dict[int, float]:
+        """Mean probability of each object over its pixels, in [0, 1]; 0 where it has none."""
+        chosen = self.channels.flatten()
+        probability = self.probabilities.gather(0, self.channels[None]).flatten()
+        sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, probability)
+        counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
+        return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
+
+
+@dataclass
+class LostFlags:
+    """Which objects are lost: not visible for ``frames`` frames in a row, until they are visible again.
+
+    Visible is an object with a pixel and a confidence of at least ``confidence``.
+    """
+
+    frames: int = LOST_AFTER
+    confidence: float = MIN_CONFIDENCE
+    _unseen: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not 0 <= self.confidence <= 1:
+            raise ValueError(f"expected frames from 1 and a confidence in 0 to 1, got {self}")
+
+    def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
+        """Take in the next frame's `Prediction.confidence`; whether each of its objects is lost."""
+        unseen = {}
+        for number, value in confidence.items():
+            visible = value > 0 and value >= self.confidence
+            unseen[number] = 0 if visible else self._unseen.get(number, 0) + 1
+        self._unseen = unseen
+        return {number: count >= self.frames for number, count in unseen.items()}
