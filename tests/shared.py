@@ -1,4 +1,4 @@
-"""The reference outputs and data that live beside the project, where they are at hand."""
+"""The reference outputs and the real data: the small ones that ship with the tests, and those beside the project."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,21 +15,51 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.networks.official import from_official
 from aotlab.networks.vos_model import VOSModel
+from tests.golden import filler
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-GOLDEN = SHARED / "golden"
+SHARED_GOLDEN = SHARED / "golden"
+SHIPPED_GOLDEN = Path(__file__).parent / "golden" / "data"
 
-needs_golden = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason="the reference outputs (../shared/golden) are not here"
-)
 needs_data = pytest.mark.skipif(
     not (SHARED / "data").is_dir(), reason="the real clips (../shared/data) are not here"
 )
 
 
-def fill_module(name: str = "fill") -> ModuleType:
-    """The helper that makes identical weights and clips from names and seeds."""
-    spec = importlib.util.spec_from_file_location(f"golden_{name}", GOLDEN / f"{name}.py")
+def has_golden(name: str) -> bool:
+    """Whether a reference file, such as ``keys/aott.json``, is here."""
+    return any((folder / name).is_file() for folder in (SHIPPED_GOLDEN, SHARED_GOLDEN))
+
+
+def golden_file(name: str) -> Path:
+    """A reference file: the one that ships with the tests, or the one beside the project; skips the test without."""
+    for folder in (SHIPPED_GOLDEN, SHARED_GOLDEN):
+        if (folder / name).is_file():
+            return folder / name
+    pytest.skip(f"the reference output {name} does not ship with the tests, and ../shared/golden is not here")
+
+
+def golden_arrays(name: str) -> dict[str, np.ndarray]:
+    """The arrays of ``name.npz``."""
+    with np.load(golden_file(f"{name}.npz")) as file:
+        return {key: file[key] for key in file.files}
+
+
+def golden_table(name: str) -> Any:
+    """What ``name.json`` holds."""
+    return json.loads(golden_file(f"{name}.json").read_text())
+
+
+def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
+    """Arrays and recipe of one reference file of the models."""
+    arrays = golden_arrays(f"models/{name}")
+    return arrays, json.loads(str(arrays.pop("meta")))
+
+
+def fill_memory_module() -> ModuleType:
+    """The helper that makes the weights of the files in ``memory/``; it lies beside the project alone."""
+    path = golden_file("fill_memory.py")
+    spec = importlib.util.spec_from_file_location("golden_fill_memory", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -36,17 +67,9 @@ def fill_module(name: str = "fill") -> ModuleType:
     return module
 
 
-def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Arrays and recipe of one reference file."""
-    with np.load(GOLDEN / "models" / f"{name}.npz") as file:
-        arrays = {key: file[key] for key in file.files}
-    return arrays, json.loads(str(arrays.pop("meta")))
-
-
 def official_weights(variant: str) -> dict[str, torch.Tensor]:
     """Deterministic weights under the published key names."""
-    keys = json.loads((GOLDEN / "keys" / f"{variant}.json").read_text())
-    return fill_module().fill(keys)
+    return filler.fill(golden_table(f"keys/{variant}"))
 
 
 def golden_model(variant: str, overrides: tuple[str, ...] = ()) -> VOSModel:
@@ -60,4 +83,4 @@ def golden_clip(meta: dict) -> tuple[np.ndarray, np.ndarray]:
     """Frames T×H×W×3 uint8 and masks T×H×W uint8 of a recipe."""
     start = {int(number): frame for number, frame in meta["start"].items()}
     shape = (meta["num_frames"], meta["height"], meta["width"], meta["num_objects"])
-    return fill_module().clip(*shape, meta["seed"], start)
+    return filler.clip(*shape, meta["seed"], start)

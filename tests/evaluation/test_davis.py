@@ -1,8 +1,5 @@
 """Scores of label maps by DAVIS rules."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -13,9 +10,8 @@ from aotlab.evaluation.sequences import score_sequence as score_plan
 from aotlab.evaluation.tables import COLUMNS, format_table, scores_table
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask, write_mask
+from tests.shared import golden_arrays, golden_table
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-GOLDEN = SHARED / "golden" / "metrics"
 SEQUENCES = (
     "three_objects",
     "missing_ids",
@@ -31,10 +27,7 @@ ROUNDING = 1e-12
 @pytest.fixture(scope="module")
 def golden():
     """Arrays and tables of the synthetic sequences."""
-    if not (GOLDEN / "sequences.npz").is_file():
-        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
-    with np.load(GOLDEN / "sequences.npz") as arrays:
-        return dict(arrays), json.loads((GOLDEN / "sequences.json").read_text())
+    return golden_arrays("metrics/sequences"), golden_table("metrics/sequences")
 
 
 def assert_row(found, wanted):

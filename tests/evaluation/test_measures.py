@@ -1,7 +1,5 @@
 """J and F of mask pairs."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,17 +12,12 @@ from aotlab.evaluation.measures import (
     region_similarity,
     tolerance_radius,
 )
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-GOLDEN = SHARED / "golden" / "metrics" / "pairs.npz"
+from tests.shared import golden_arrays
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    if not GOLDEN.is_file():
-        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
-    with np.load(GOLDEN) as archive:
-        return {name: archive[name] for name in archive.files}
+    return golden_arrays("metrics/pairs")
 
 
 def unpack(pairs, kind, index):

@@ -1,25 +1,19 @@
 """Mean, recall and decay of per-frame values."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from aotlab.evaluation.statistics import decay, mean, recall, summarise
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-GOLDEN = SHARED / "golden" / "metrics" / "statistics.npz"
+from tests.shared import golden_arrays
 
 
 @pytest.mark.parametrize("name", ["mean", "recall", "decay"])
 def test_statistics_equal_the_reference(name):
-    if not GOLDEN.is_file():
-        pytest.skip(f"the reference numbers {GOLDEN} are not on this machine")
-    with np.load(GOLDEN) as golden:
-        for index, wanted in enumerate(golden[name]):
-            found = getattr(summarise(golden[f"v{index:02d}"]), name)
-            # float64 sums in another order: 1e-12
-            assert found == pytest.approx(wanted, abs=1e-12, nan_ok=True), f"v{index:02d}"
+    golden = golden_arrays("metrics/statistics")
+    for index, wanted in enumerate(golden[name]):
+        found = getattr(summarise(golden[f"v{index:02d}"]), name)
+        # float64 sums in another order: 1e-12
+        assert found == pytest.approx(wanted, abs=1e-12, nan_ok=True), f"v{index:02d}"
 
 
 def test_recall_needs_more_than_one_half():

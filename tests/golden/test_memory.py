@@ -2,12 +2,11 @@
 
 Tolerance on logits 5e-4, the bound of the reference's README (other convolution kernels move them by 7e-6); attention
 and foreground follow from logits and get the same. Those on relevance, redundancy and scores are the reference's own.
-Files of the same kind that are not here yet are picked up when they come.
+The policies' decisions ship with the tests, whole sequences lie beside the project.
 """
 
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,11 +21,9 @@ from aotlab.engine.policies import build_policy, redundancy
 from aotlab.networks.official import from_official
 from aotlab.networks.relevance import Look, look
 from aotlab.networks.vos_model import VOSModel
-from tests.shared import GOLDEN, fill_module, needs_golden
+from tests.golden import filler
+from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 
-pytestmark = needs_golden
-
-FOLDER = GOLDEN / "memory"
 CASES = {"ermu": "policy_cases", "rmem": "policy_cases_rmem"}
 PRESETS = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
 LOGITS = 5e-4
@@ -42,18 +39,12 @@ def file_of(preset_name: str) -> str:
     return f"{policy}_{encoder}_{family}"
 
 
-def read_npz(name: str) -> dict[str, np.ndarray]:
-    with np.load(FOLDER / f"{name}.npz") as file:
-        return {key: file[key] for key in file.files}
-
-
 def cases() -> list[tuple[str, dict]]:
-    if not GOLDEN.is_dir():
-        return []
     return [
         (policy, case)
         for policy, name in CASES.items()
-        for case in json.loads((FOLDER / f"{name}.json").read_text())["cases"]
+        if has_golden(f"memory/{name}.json")
+        for case in golden_table(f"memory/{name}")["cases"]
     ]
 
 
@@ -70,6 +61,11 @@ class ShownBank(SimpleNamespace):
         return [[SimpleNamespace(long=SimpleNamespace(key=None))]]
 
 
+def keys_of(inputs: dict) -> torch.Tensor:
+    """The keys T×L×C of a case; RMem, which does not look at them, ships without."""
+    return torch.empty(0) if inputs["K"] is None else torch.from_numpy(inputs["K"])
+
+
 def plain_relevance(attention: np.ndarray, foreground: np.ndarray) -> torch.Tensor:
     shares = torch.from_numpy(foreground).flatten() @ torch.from_numpy(attention)
     return torch.where(shares.sum() > 0, shares / shares.sum(), 0)
@@ -77,7 +73,7 @@ def plain_relevance(attention: np.ndarray, foreground: np.ndarray) -> torch.Tens
 
 @pytest.fixture(scope="module")
 def case_arrays() -> dict[str, dict[str, np.ndarray]]:
-    return {policy: read_npz(name) for policy, name in CASES.items()}
+    return {policy: golden_arrays(f"memory/{name}") for policy, name in CASES.items()}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
         def shown(_, count, inputs=arrays_of_step):
             shares = plain_relevance(inputs["A"], inputs["f"])
             assert len(shares) == count
-            return Look(shares[None], torch.from_numpy(inputs["K"])[None])
+            return Look(shares[None], keys_of(inputs)[None])
 
         bank = ShownBank(kept=[kept], newest=step["frame"], policy=chooser)
         places = chooser.evict(bank, shown)
@@ -113,7 +109,7 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
 def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> None:
     running = np.array([chooser.running[0][frame] for frame in kept])
     np.testing.assert_allclose(running, step["R"], atol=1e-5)
-    keys = torch.from_numpy(inputs["K"])
+    keys = keys_of(inputs)
     if "d" in step:
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
@@ -140,17 +136,15 @@ class Replay:
     """A reference's sequence, run freely on its own masks as the reference ran."""
 
     def __init__(self, name: str) -> None:
-        self.arrays = read_npz(file_of(name))
-        self.meta = json.loads((FOLDER / f"{file_of(name)}.json").read_text())
+        self.arrays = golden_arrays(f"memory/{file_of(name)}")
+        self.meta = golden_table(f"memory/{file_of(name)}")
         frames = self.meta["former_mem_len"] + self.meta["latter_mem_len"]
         config = load_config(name, [f"memory.frames={frames}", f"memory.every={self.meta['gap']}"])
-        keys = json.loads((GOLDEN / "keys" / f"{file_of(name)}.json").read_text())
+        keys = golden_table(f"keys/{file_of(name)}")
         self.model = VOSModel(config.model)
-        self.model.load_state_dict(
-            from_official(fill_module("fill_memory").fill(keys), self.model), strict=True
-        )
+        self.model.load_state_dict(from_official(fill_memory_module().fill(keys), self.model), strict=True)
         self.model.eval()
-        self.images = torch.from_numpy(fill_module("fill_memory").normalise(self.arrays["in_frames"]))
+        self.images = torch.from_numpy(filler.normalise(self.arrays["in_frames"]))
         self.bank = MemoryBank(build_policy(config.memory))
         self.size = self.arrays["in_masks"].shape[1:]
         self.insertions = {entry["frame"]: entry for entry in self.meta["insertions"]}
@@ -214,8 +208,6 @@ class Replay:
 @pytest.mark.parametrize("name", PRESETS)
 @torch.inference_mode()
 def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str) -> None:
-    if not (FOLDER / f"{file_of(name)}.npz").is_file():
-        pytest.skip(f"the reference's {file_of(name)} is not here")
     replay = Replay(name)
     replay.start()
     for number in range(1, len(replay.images)):
@@ -224,7 +216,7 @@ def test_a_model_of_restricted_memory_tracks_as_the_reference(name: str) -> None
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_hold_the_weights_of_the_published_models(name: str) -> None:
-    published = json.loads((GOLDEN / "keys" / f"{file_of(name)}.json").read_text())
+    published = golden_table(f"keys/{file_of(name)}")
     with torch.device("meta"):
         model = VOSModel(load_config(name).model)
         weights = {key: torch.empty(shape) for key, (shape, _) in published.items()}

@@ -25,9 +25,8 @@ from tests.drawn_clips import (
     write_labels,
     write_list,
 )
-from tests.shared import GOLDEN, needs_golden
+from tests.shared import golden_arrays, golden_table
 
-pytestmark = needs_golden
 # integer counts, then float64 divisions and sums in another order; in percent
 ROUNDING = 100 * 1e-12
 LVOS_STEM = "{:08d}"
@@ -38,13 +37,11 @@ Golden = tuple[dict[str, dict[str, np.ndarray]], dict]
 
 @pytest.fixture(scope="module")
 def golden() -> Golden:
-    with np.load(GOLDEN / "metrics" / "benchmarks.npz") as file:
-        arrays = {key: file[key] for key in file.files}
     videos: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in arrays.items():
+    for key, array in golden_arrays("metrics/benchmarks").items():
         benchmark, name, kind = key.split("/")
         videos.setdefault(f"{benchmark}/{kind}", {})[name] = array
-    return videos, json.loads((GOLDEN / "metrics" / "benchmarks.json").read_text())
+    return videos, golden_table("metrics/benchmarks")
 
 
 def clips(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from aotlab.engine.evaluation.scoring import score_videos
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.utils.masks import read_mask, write_mask
-from tests.shared import GOLDEN, SHARED, needs_data, needs_golden
+from tests.shared import SHARED, golden_arrays, golden_table, needs_data
 
-pytestmark = [needs_golden, needs_data]
+pytestmark = needs_data
 # integer counts, then float64 divisions and sums in another order
 ROUNDING = 1e-12
 
@@ -67,7 +66,7 @@ METHODS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("benchmark", ["davis2017", "davis2016"])
 def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method: str, tmp_path: Path) -> None:
-    wanted = json.loads((GOLDEN / "metrics" / "real.json").read_text())[benchmark][method]
+    wanted = golden_table("metrics/real")[benchmark][method]
     videos = open_dataset(benchmark, SHARED / "data" / "DAVIS")
     assert {video.name for video in videos} == set(wanted["sequences"])
     for video in videos:
@@ -78,11 +77,11 @@ def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method:
             write_mask(tmp_path / video.name / path.name, frame)
     report = score_videos(videos, tmp_path)
     assert report.failures == {}
-    with np.load(GOLDEN / "metrics" / "real_per_frame.npz") as per_frame:
-        for name, scores in report.scores.items():
-            np.testing.assert_array_equal(scores.region, per_frame[f"{benchmark}/{method}/{name}/J"])
-            contour = per_frame[f"{benchmark}/{method}/{name}/F"]
-            np.testing.assert_allclose(scores.contour, contour, rtol=0, atol=ROUNDING)
+    per_frame = golden_arrays("metrics/real_per_frame")
+    for name, scores in report.scores.items():
+        np.testing.assert_array_equal(scores.region, per_frame[f"{benchmark}/{method}/{name}/J"])
+        contour = per_frame[f"{benchmark}/{method}/{name}/F"]
+        np.testing.assert_allclose(scores.contour, contour, rtol=0, atol=ROUNDING)
     table = scores_table(report.scores)
     rows = {"": table}
     for name, sequence in table["sequences"].items():

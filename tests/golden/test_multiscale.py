@@ -6,9 +6,6 @@ kernels move them by 1e-5); the same on everything that is measured on the way.
 
 from __future__ import annotations
 
-import importlib.util
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -20,9 +17,8 @@ from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.official import from_official, to_official
 from aotlab.networks.vos_model import Propagated, VOSModel
-from tests.shared import GOLDEN, fill_module, needs_golden
-
-pytestmark = needs_golden
+from tests.golden import filler
+from tests.shared import fill_memory_module, golden_arrays, golden_table
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}
 TOLERANCE = 5e-4
@@ -34,19 +30,12 @@ def assert_close(ours: torch.Tensor, reference: np.ndarray) -> None:
 
 
 def golden(name: str) -> tuple[dict[str, np.ndarray], dict]:
-    with np.load(GOLDEN / "memory" / f"{name}.npz") as file:
-        arrays = {key: file[key] for key in file.files}
-    return arrays, json.loads((GOLDEN / "memory" / f"{name}.json").read_text())
+    return golden_arrays(f"memory/{name}"), golden_table(f"memory/{name}")
 
 
 def published_weights(name: str) -> dict[str, torch.Tensor]:
     """Weights of the reference under its names; this family has another recipe than the rest."""
-    spec = importlib.util.spec_from_file_location("golden_fill_memory", GOLDEN / "fill_memory.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.fill(json.loads((GOLDEN / "keys" / f"{name}.json").read_text()))
+    return fill_memory_module().fill(golden_table(f"keys/{name}"))
 
 
 def golden_model(name: str) -> VOSModel:
@@ -67,7 +56,7 @@ def tokens(x: torch.Tensor) -> torch.Tensor:
 def replay(name: str, capacity: int | None = None) -> tuple[list[Propagated], list[torch.Tensor], MemoryBank]:
     """Run a reference's clip, its own masks fed back; a bank over ``capacity`` drops the frame behind the first."""
     arrays, meta = golden(name)
-    images = torch.from_numpy(fill_module().normalise(arrays["in_frames"]))
+    images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
     model = golden_model(name)
     bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
     refer(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
@@ -106,7 +95,7 @@ def test_two_scale_gpm_gives_the_reference_identities_and_reference_frame() -> N
     assert_close(coarse.transpose(0, 1), arrays["t00_id16"])
     assert_close(fine.transpose(0, 1), arrays["t00_id8"])
     assert none.numel() == 0
-    features = model.encode(torch.from_numpy(fill_module().normalise(arrays["in_frames"][:1])))
+    features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][:1])))
     for ours, name in ((features.quarter, "enc4"), (features.eighth, "enc8"), (features.projected, "enc16")):
         assert_close(ours, arrays[f"t00_{name}"])
     embeddings = model.propagate(features, identities=[coarse, fine, none]).embeddings
@@ -136,7 +125,7 @@ def test_pyramid_aot_gives_the_reference_logits() -> None:
 def test_pyramid_aot_adapts_the_encoders_maps_as_the_reference() -> None:
     arrays, _ = golden("pyramid_r50_aot")
     model = golden_model("pyramid_r50_aot")
-    features = model.encode(torch.from_numpy(fill_module().normalise(arrays["in_frames"][1:2])))
+    features = model.encode(torch.from_numpy(filler.normalise(arrays["in_frames"][1:2])))
     assert_close(features.projected, arrays["t01_enc3"])
     for stage, name in zip(model.stages[1:], ("enc2", "enc1", "enc0"), strict=True):
         assert stage.transition is not None

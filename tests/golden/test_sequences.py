@@ -19,9 +19,8 @@ from aotlab.engine.objects import ABSENT, ObjectTable
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.lstt import sine_position
-from tests.shared import fill_module, golden, golden_clip, golden_model, needs_golden
-
-pytestmark = needs_golden
+from tests.golden import filler
+from tests.shared import golden, golden_clip, golden_model
 
 AOT = ["aott", "aots", "aotl", "r50_aotl", "swinb_aotl"]
 DEAOT = ["deaott", "deaotl", "r50_deaotl"]
@@ -42,7 +41,7 @@ def planes(labels: np.ndarray) -> torch.Tensor:
 def test_every_variant_gives_the_reference_logits(variant: str) -> None:
     arrays, meta = golden(variant)
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(fill_module().normalise(frames))
+    images = torch.from_numpy(filler.normalise(frames))
     model = golden_model(variant)
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]), meta["short_term_skip"])
 
@@ -114,7 +113,7 @@ def test_an_odd_size_is_resized_as_in_the_reference() -> None:
     assert list(size) == meta["input_size"]
     frame = torch.from_numpy(frames[:1]).permute(0, 3, 1, 2).float()
     resized = F.interpolate(frame, size, mode="bicubic", align_corners=False)[0].permute(1, 2, 0).numpy()
-    ours = torch.from_numpy(fill_module().normalise(resized))[:, ::4, ::4]
+    ours = torch.from_numpy(filler.normalise(resized))[:, ::4, ::4]
     # OpenCV rounds its bicubic weights to float32 at other places: a thousandth of a grey level.
     assert np.abs(ours.numpy() - arrays["input0"]).max() < 1e-3
 
@@ -142,7 +141,7 @@ def test_an_object_that_comes_late_joins_as_in_the_reference() -> None:
 def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     arrays, meta = golden("many_aott")
     frames, masks = golden_clip(meta)
-    images = torch.from_numpy(fill_module().normalise(frames))
+    images = torch.from_numpy(filler.normalise(frames))
     model = golden_model("aott")
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)

@@ -21,18 +21,16 @@ from aotlab.engine.training.schedule import learning_rate, parameter_groups, ref
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.official import official_name
 from aotlab.networks.vos_model import VOSModel
-from tests.shared import GOLDEN, fill_module, golden, needs_golden
-
-pytestmark = needs_golden
+from tests.golden import filler
+from tests.shared import golden, golden_arrays, golden_table, has_golden
 
 
 def schedule() -> dict:
-    return json.loads((GOLDEN / "models" / "schedule.json").read_text())
+    return golden_table("models/schedule")
 
 
 def loss_arrays() -> tuple[dict[str, np.ndarray], list[dict]]:
-    with np.load(GOLDEN / "models" / "loss.npz") as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = golden_arrays("models/loss")
     return arrays, json.loads(str(arrays.pop("cases")))
 
 
@@ -119,7 +117,7 @@ def test_averaged_weights_are_the_references():
 
 
 def test_network_sizes_are_exactly_the_references():
-    rows = json.loads((GOLDEN / "models" / "sizes.json").read_text())
+    rows = golden_table("models/sizes")
     ours = [
         [height, width, scale, align, short, *network_size(
             (height, width), align_corners=align, max_short_edge=short, scale=scale)]
@@ -148,7 +146,7 @@ def test_merging_two_clips_gives_the_references_pixels_and_objects():
     recipe = meta["merge"]
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
-        clips.append(Clip(*fill_module().clip(5, recipe["height"], recipe["width"], objects, seed), objects))
+        clips.append(Clip(*filler.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
     merged = merge(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()
@@ -174,14 +172,14 @@ def test_the_logged_iou_is_the_references():
 
 
 @pytest.mark.parametrize(
-    "variant", [name for name in preset_names() if (GOLDEN / "keys" / f"{name}.optim.json").is_file()]
+    "variant", [name for name in preset_names() if has_golden(f"keys/{name}.optim.json")]
 )
 def test_optimiser_groups_are_the_references(variant):
     config = load_config(variant)
     with torch.device("meta"):
         model = VOSModel(config.model)
     freeze_stages(model.encoder, config.train.freeze_encoder_stages)
-    reference = json.loads((GOLDEN / "keys" / f"{variant}.optim.json").read_text())
+    reference = golden_table(f"keys/{variant}.optim")
     ours = {}
     for group in parameter_groups(model, 0.07, config.train.encoder_lr_ratio):
         ours[group["lr_ratio"], group["weight_decay"]] = {official_name(name) for name in group["names"]}

@@ -16,18 +16,17 @@ from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.official import official_name
-from tests.shared import fill_module, golden, golden_model, needs_golden
-
-pytestmark = needs_golden
+from tests.golden import filler
+from tests.shared import golden, golden_model
 
 
 def training_batch(meta: dict, slots: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
     """The reference's clips, and the identities its permutation matrices give."""
     clips = [
-        fill_module().clip(5, meta["height"], meta["width"], objects, seed)
+        filler.clip(5, meta["height"], meta["width"], objects, seed)
         for objects, seed in zip(meta["obj_nums"], meta["seeds"], strict=True)
     ]
-    images = np.stack([fill_module().normalise(frames) for frames, _ in clips], axis=1)
+    images = np.stack([filler.normalise(frames) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
     return batch, torch.from_numpy(slots).argmax(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 
 import pytest
@@ -20,7 +19,8 @@ from aotlab.networks.official import (
 )
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from tests.shared import GOLDEN, fill_module, needs_golden
+from tests.golden import filler
+from tests.shared import golden_table, has_golden
 
 LAYOUTS = {
     "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
@@ -134,18 +134,15 @@ def test_official_names_are_told_from_ours(aott):
     assert not is_official(aott.state_dict())
 
 
-@needs_golden
-@pytest.mark.parametrize(
-    "variant", [name for name in preset_names() if (GOLDEN / "keys" / f"{name}.json").is_file()]
-)
+@pytest.mark.parametrize("variant", [name for name in preset_names() if has_golden(f"keys/{name}.json")])
 def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
-    keys = json.loads((GOLDEN / "keys" / f"{variant}.json").read_text())
+    keys = golden_table(f"keys/{variant}")
     computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
     # Every tensor holds its own number: a pair of names exchanged would show.
     state = {
         key: torch.full(shape, float(number)).to(getattr(torch, dtype.removeprefix("torch.")))
         for number, (key, (shape, dtype)) in enumerate(keys.items())
-    } | fill_module().fill(computed)
+    } | filler.fill(computed)
     model = VOSModel(load_config(variant).model)
     model.load_state_dict(from_official(state, model), strict=True)
     back = to_official(model)

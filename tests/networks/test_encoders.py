@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from torch import nn
@@ -14,7 +12,7 @@ from aotlab.networks.encoders import ENCODERS, FrozenNormConv2d, build_encoder, 
 from aotlab.networks.official import official_name
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
-from tests.shared import GOLDEN, needs_golden
+from tests.shared import golden_table
 
 
 def drawn(*shape, seed=0):
@@ -135,13 +133,12 @@ def test_freezing_goes_from_the_image_on(name):
     assert any(p.requires_grad for p in encoder.parameters()) == (name != "mobilenet_v2")
 
 
-@needs_golden
 @pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl"])
 def test_two_frozen_stages_are_those_of_the_reference(variant):
     with torch.device("meta"):
         model = VOSModel(load_config(variant).model)
     freeze_stages(model.encoder, 2)
-    groups = json.loads((GOLDEN / "keys" / f"{variant}.optim.json").read_text())
+    groups = golden_table(f"keys/{variant}.optim")
     frozen = {
         official_name(name) for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
