@@ -1,0 +1,78 @@
+"""Masks from whatever file or folder holds them: its content says which format it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.dataloaders.exchange.coco import read_coco, read_youtube_vis
+from aotlab.dataloaders.exchange.cvat import read_cvat
+from aotlab.dataloaders.exchange.objects import Target, place
+from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
+from aotlab.dataloaders.exchange.safe_files import parse_json, parse_xml, read_bytes
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
+
+JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target, str], Annotations]], ...] = (
+    ("COCO", lambda tree: {"images", "annotations"} <= tree.keys(), read_coco),
+    ("YouTube-VIS", lambda tree: {"videos", "annotations"} <= tree.keys(), read_youtube_vis),
+)
+"""name, how the top-level object of a file tells it, reader; the first that fits reads"""
+
+
+def read_annotations(path: Path, target: Target, *, frame: int | None = None) -> Annotations:
+    """The objects of a video on the frames that a file or folder has masks for.
+
+    Args:
+        path: a PNG of object ids, COCO, YouTube-VIS, or CVAT XML.
+        target: the video.
+        frame: the frame that is wanted: of a file with several, that one alone; one with a single frame is for it.
+
+    Raises:
+        InputError: missing, of no known format, damaged, for another size, without an object, or not for this frame.
+    """
+    name = str(path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        found = place(_from_json(path, target), target, name)
+    elif suffix == ".xml":
+        found = place(read_cvat(parse_xml(read_bytes(path), name), target, name), target, name)
+    else:
+        return of_mask(read_mask(path, size=target.size), frame or 0)
+    if not any(found.frames.values()):
+        raise InputError(f"{name}: holds no object; give a file with a mask or polygon")
+    return found if frame is None else _only(found, frame, name)
+
+
+def of_mask(mask: np.ndarray, frame: int) -> Annotations:
+    """A frame's H×W object ids as annotations."""
+    ids = np.unique(mask)
+    regions = [Region(int(number), runs_of(mask == number)) for number in ids[ids > 0]]
+    return Annotations((mask.shape[0], mask.shape[1]), {frame: regions})
+
+
+def _from_json(path: Path, target: Target) -> Annotations:
+    name = str(path)
+    tree = parse_json(read_bytes(path), name)
+    for _, fits, read in JSON_FORMATS:
+        if isinstance(tree, dict) and fits(tree):
+            return read(tree, target, name)
+    known = ", ".join(title for title, _, _ in JSON_FORMATS)
+    raise InputError(f"{name}: JSON of no known kind; expected one of {known}")
+
+
+def _only(found: Annotations, frame: int, name: str) -> Annotations:
+    """The part of one frame."""
+    annotated = [index for index, regions in found.frames.items() if regions]
+    if len(annotated) == 1:
+        regions = found.frames[annotated[0]]
+    elif frame in annotated:
+        regions = found.frames[frame]
+    else:
+        raise InputError(
+            f"{name}: has no mask for frame {frame}, but for {', '.join(map(str, sorted(annotated)[:10]))}"
+        )
+    return Annotations(found.size, {frame: regions}, found.labels)
