@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
-
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
+from aotlab.dataloaders.exchange.given import GivenMasks, load_masks
 from aotlab.dataloaders.streams import open_source
 from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.budget import frame_bytes
@@ -27,16 +25,12 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.masks import read_mask
 
 BOUNDED = "restricted"
 """Memory policy in place of the one that keeps all frames: the same on short videos, with bounded room on long ones."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
-
-MOST_OBJECTS = 1000
-"""A file with more ids than this is a picture that was given by mistake."""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -53,8 +47,8 @@ def parse(argv: list[str] | None) -> Namespace:
         action="append",
         default=[],
         metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); "
-        "may be repeated, a later one adds objects",
+        help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); or COCO, YouTube-VIS "
+        "or CVAT annotations of one frame or several; may be repeated, a later one adds objects",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument(
@@ -120,51 +114,6 @@ def track_options(args: Namespace) -> TrackOptions:
     )
 
 
-def mask_files(values: list[str]) -> dict[int, Path]:
-    """Split ``FRAME:FILE`` values; a value without a leading number and colon is for frame 0.
-
-    Raises:
-        InputError: two values are for one frame.
-    """
-    files: dict[int, Path] = {}
-    for value in values:
-        match = re.fullmatch(r"([0-9]+):(.+)", value)
-        index, file = (int(match[1]), match[2]) if match else (0, value)
-        if index in files:
-            raise InputError(
-                f"--mask {value}: frame {index} already has {files[index]}; give one FRAME:FILE a frame"
-            )
-        files[index] = Path(file)
-    return files
-
-
-def load_masks(files: dict[int, Path], source: FrameSource) -> dict[int, np.ndarray]:
-    """Read the masks and check that they can be this video's.
-
-    Raises:
-        InputError: a file is missing, no mask, of another size, without or with too many objects, or for a
-            frame that the video does not have.
-    """
-    masks = {}
-    for index, file in sorted(files.items()):
-        if source.length is not None and index >= source.length:
-            raise InputError(
-                f"--mask {index}:{file}: the video holds {source.length} frames; "
-                f"give a frame from 0 to {source.length - 1}"
-            )
-        mask = read_mask(file, size=source.size)
-        objects = np.count_nonzero(np.unique(mask))
-        if objects == 0:
-            raise InputError(f"{file}: holds no object; give a mask with an id above 0 where an object is")
-        if objects > MOST_OBJECTS:
-            raise InputError(
-                f"{file}: holds {objects} different ids, like a grey picture; "
-                f"give a mask of at most {MOST_OBJECTS} objects"
-            )
-        masks[index] = mask
-    return masks
-
-
 def check_output(output: Path, video: Path) -> None:
     """Prove that results can be written, and not over the input.
 
@@ -196,13 +145,13 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     return settings, overrides
 
 
-def fit_budget(budget: int, settings: Config, source: FrameSource, masks: dict[int, np.ndarray]) -> list[str]:
+def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenMasks) -> list[str]:
     """Overrides for as many frames as fit into ``budget`` bytes; no more than the video can give.
 
     Raises:
         InputError: not even the reference frame and one more fit.
     """
-    objects = len(np.unique(np.concatenate([np.unique(mask[mask > 0]) for mask in masks.values()])))
+    objects = len(masks.annotations.objects())
     each, memory = frame_bytes(settings, source.size, objects), settings.memory
     frames = budget // each
     if frames < 2:
@@ -228,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     # whatever is wrong with the input or the output shows before the slow part
     source = open_source(args.video, timeout=args.timeout)
-    masks = load_masks(mask_files(args.mask), source)
+    masks = load_masks(args.mask, source)
     check_output(args.output, Path(args.video))
     if args.memory_budget is not None:
         overrides += fit_budget(args.memory_budget, settings, source, masks)

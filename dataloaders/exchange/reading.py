@@ -16,6 +16,9 @@ from aotlab.dataloaders.exchange.safe_files import parse_json, parse_xml, read_b
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask
 
+MOST_OBJECTS = 1000
+"""A mask with more ids than this is a picture that was given by mistake."""
+
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target, str], Annotations]], ...] = (
     ("COCO", lambda tree: {"images", "annotations"} <= tree.keys(), read_coco),
     ("YouTube-VIS", lambda tree: {"videos", "annotations"} <= tree.keys(), read_youtube_vis),
@@ -41,16 +44,29 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
     elif suffix == ".xml":
         found = place(read_cvat(parse_xml(read_bytes(path), name), target, name), target, name)
     else:
-        return of_mask(read_mask(path, size=target.size), frame or 0)
-    if not any(found.frames.values()):
+        return of_mask(read_mask(path, size=target.size), frame or 0, name)
+    found.frames = {index: regions for index, regions in found.frames.items() if regions}
+    if not found.frames:
         raise InputError(f"{name}: holds no object; give a file with a mask or polygon")
     return found if frame is None else _only(found, frame, name)
 
 
-def of_mask(mask: np.ndarray, frame: int) -> Annotations:
-    """A frame's H×W object ids as annotations."""
+def of_mask(mask: np.ndarray, frame: int, name: str) -> Annotations:
+    """A frame's H×W object ids as annotations.
+
+    Raises:
+        InputError: it has no object, or more than `MOST_OBJECTS`.
+    """
     ids = np.unique(mask)
-    regions = [Region(int(number), runs_of(mask == number)) for number in ids[ids > 0]]
+    ids = ids[ids > 0]
+    if not len(ids):
+        raise InputError(f"{name}: holds no object; give a mask with an id above 0 where an object is")
+    if len(ids) > MOST_OBJECTS:
+        raise InputError(
+            f"{name}: holds {len(ids)} different ids, like a grey picture; "
+            f"give a mask of at most {MOST_OBJECTS} objects"
+        )
+    regions = [Region(int(number), runs_of(mask == number)) for number in ids]
     return Annotations((mask.shape[0], mask.shape[1]), {frame: regions})
 
 
@@ -66,13 +82,8 @@ def _from_json(path: Path, target: Target) -> Annotations:
 
 def _only(found: Annotations, frame: int, name: str) -> Annotations:
     """The part of one frame."""
-    annotated = [index for index, regions in found.frames.items() if regions]
-    if len(annotated) == 1:
-        regions = found.frames[annotated[0]]
-    elif frame in annotated:
-        regions = found.frames[frame]
-    else:
-        raise InputError(
-            f"{name}: has no mask for frame {frame}, but for {', '.join(map(str, sorted(annotated)[:10]))}"
-        )
+    if len(found.frames) > 1 and frame not in found.frames:
+        others = ", ".join(map(str, sorted(found.frames)[:10]))
+        raise InputError(f"{name}: has no mask for frame {frame}, but for {others}")
+    regions = found.frames.get(frame) or next(iter(found.frames.values()))
     return Annotations(found.size, {frame: regions}, found.labels)

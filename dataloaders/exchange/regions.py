@@ -50,8 +50,9 @@ class Annotations:
         return sorted({region.object_id for regions in self.frames.values() for region in regions})
 
     def mask(self, frame: int) -> np.ndarray:
-        """H×W uint16 ids of the objects on a frame, 0 is background."""
-        mask = np.zeros(self.size, dtype=np.uint16)
+        """H×W ids of the objects on a frame, 0 is background; uint8, or uint16 where an id of the frame needs it."""
+        largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
+        mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
         for region in self.frames.get(frame, ()):
             mask[pixels(region.runs, self.size)] = region.object_id
         return mask

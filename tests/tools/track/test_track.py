@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab.dataloaders.exchange.cvat import write_cvat
+from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
 from aotlab.dataloaders.video import open_frames
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.masks import read_mask
@@ -35,9 +37,12 @@ def test_masks_at_several_frames_are_used_at_theirs(video, mask, tmp_path):
     assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
 
 
-def test_only_a_leading_number_and_colon_name_a_frame():
-    files = cli.mask_files(["C:odd:name.png", "12:a:b.png"])
-    assert {index: str(path) for index, path in files.items()} == {0: "C:odd:name.png", 12: "a:b.png"}
+def test_a_cvat_file_with_masks_of_several_frames_is_used_at_each_of_them(video, tmp_path):
+    frames = {index: [Region(number, runs_of(read_mask(save(tmp_path / "m.png", 1)) > 0))]
+              for index, number in ((0, 1), (2, 5))}  # fmt: skip
+    (tmp_path / "a.xml").write_bytes(write_cvat(Annotations((32, 48), frames), "video", length=4))
+    assert run(video, tmp_path, tmp_path / "a.xml") == 0
+    assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
 
 
 def test_a_16_bit_mask_gives_16_bit_masks(video, tmp_path):
