@@ -47,8 +47,9 @@ def parse(argv: list[str] | None) -> Namespace:
         action="append",
         default=[],
         metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); or COCO, YouTube-VIS "
-        "or CVAT annotations of one frame or several; may be repeated, a later one adds objects",
+        help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); or annotations "
+        "of one frame or several: COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a PNG in colours with a legend, a "
+        "folder of masks (docs/formats.md); may be repeated, a later one adds objects",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument(

@@ -37,8 +37,7 @@ def read_coco(tree: Any, target: Target, name: str) -> Annotations:
     for size in sizes:
         target.require_same(size, name)
     names = [str(image.get("file_name", "")) for image in images]
-    stated = [image.get("frame_id", image.get("frame_index")) for image in images]
-    frames = stated if images and all(_is_frame(frame) for frame in stated) else numbers_of(names)
+    frames = _stated_frames(images) or numbers_of(names)
     where = {image.get("id"): frame for image, frame in zip(images, frames, strict=True)}
     labels = _labels(tree, name)
     found = [
@@ -100,7 +99,7 @@ def write_coco(annotations: Annotations, video: str, *, rate: str, length: int) 
     regions = [
         (frame, region) for frame in sorted(annotations.frames) for region in annotations.frames[frame]
     ]
-    categories, category = _categories(annotations)
+    categories, category = category_ids(annotations)
     return {
         "info": {"description": f"{video}: tracked objects", "rate": rate},
         "videos": [{"id": 1, "name": video, "height": height, "width": width, "length": length}],
@@ -121,7 +120,7 @@ def write_youtube_vis(annotations: Annotations, video: str, *, rate: str, length
     for frame, regions in annotations.frames.items():
         for region in regions:
             tracks[region.object_id][frame] = region
-    categories, category = _categories(annotations)
+    categories, category = category_ids(annotations)
     return {
         "info": {"description": f"{video}: tracked objects", "rate": rate},
         "videos": [
@@ -166,6 +165,7 @@ def _annotation(number: int, frame: int, region: Region, size: Size) -> dict[str
         "iscrowd": 0,
         "score": round(region.confidence, 4),
         "lost": region.lost,
+        "attributes": {"track_id": region.object_id},  # where CVAT and datumaro look for it
     }
 
 
@@ -187,8 +187,8 @@ def _track(number: int, regions: dict[int, Region], size: Size, length: int) -> 
     }
 
 
-def _categories(annotations: Annotations) -> tuple[list[dict[str, Any]], dict[int, int]]:
-    """COCO's categories, and that of each object."""
+def category_ids(annotations: Annotations) -> tuple[list[dict[str, Any]], dict[int, int]]:
+    """A category with an id from 1 for every label, and that of each object."""
     objects = annotations.objects()
     labels = {number: annotations.labels.get(number, DEFAULT_LABEL) for number in objects}
     ids = {label: index for index, label in enumerate(sorted(set(labels.values())), start=1)}
@@ -224,8 +224,13 @@ def _runs(segmentation: Any, size: Size, name: str) -> np.ndarray:
     )
 
 
-def _is_frame(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _stated_frames(images: list[dict[str, Any]]) -> list[int]:
+    """The frame numbers that all images state; empty where one does not."""
+    stated = [image.get("frame_id", image.get("frame_index")) for image in images]
+    frames = [
+        frame for frame in stated if isinstance(frame, int) and not isinstance(frame, bool) and frame >= 0
+    ]
+    return frames if len(frames) == len(images) else []
 
 
 def _of_video(image: dict[str, Any], tree: Any, target: Target, name: str) -> bool:

@@ -9,7 +9,11 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.exchange.coco import read_coco, read_youtube_vis
+from aotlab.dataloaders.exchange.colours import is_coloured, read_colours
 from aotlab.dataloaders.exchange.cvat import read_cvat
+from aotlab.dataloaders.exchange.folders import read_folder
+from aotlab.dataloaders.exchange.label_studio import is_label_studio, read_label_studio
+from aotlab.dataloaders.exchange.labelme import is_labelme, read_labelme
 from aotlab.dataloaders.exchange.objects import Target, place
 from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, parse_xml, read_bytes
@@ -20,17 +24,20 @@ MOST_OBJECTS = 1000
 """A mask with more ids than this is a picture that was given by mistake."""
 
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target, str], Annotations]], ...] = (
-    ("COCO", lambda tree: {"images", "annotations"} <= tree.keys(), read_coco),
-    ("YouTube-VIS", lambda tree: {"videos", "annotations"} <= tree.keys(), read_youtube_vis),
+    ("COCO", lambda tree: _has(tree, "images", "annotations"), read_coco),
+    ("YouTube-VIS", lambda tree: _has(tree, "videos", "annotations"), read_youtube_vis),
+    ("Label Studio", is_label_studio, read_label_studio),
+    ("LabelMe", is_labelme, read_labelme),
 )
-"""name, how the top-level object of a file tells it, reader; the first that fits reads"""
+"""name, how the content of a file tells it, reader; the first that fits reads"""
 
 
 def read_annotations(path: Path, target: Target, *, frame: int | None = None) -> Annotations:
     """The objects of a video on the frames that a file or folder has masks for.
 
     Args:
-        path: a PNG of object ids, COCO, YouTube-VIS, or CVAT XML.
+        path: a PNG of object ids, or of colours with a legend beside it; JSON of COCO, YouTube-VIS, Label Studio or
+            LabelMe; XML of CVAT; a folder as for `read_folder`.
         target: the video.
         frame: the frame that is wanted: of a file with several, that one alone; one with a single frame is for it.
 
@@ -39,10 +46,14 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
     """
     name = str(path)
     suffix = path.suffix.lower()
-    if suffix == ".json":
+    if path.is_dir():
+        found = place(read_folder(path, target), target, name)
+    elif suffix == ".json":
         found = place(_from_json(path, target), target, name)
     elif suffix == ".xml":
         found = place(read_cvat(parse_xml(read_bytes(path), name), target, name), target, name)
+    elif is_coloured(path):
+        found = read_colours(path, target.size, frame or 0)
     else:
         return of_mask(read_mask(path, size=target.size), frame or 0, name)
     found.frames = {index: regions for index, regions in found.frames.items() if regions}
@@ -70,11 +81,15 @@ def of_mask(mask: np.ndarray, frame: int, name: str) -> Annotations:
     return Annotations((mask.shape[0], mask.shape[1]), {frame: regions})
 
 
+def _has(tree: Any, *keys: str) -> bool:
+    return isinstance(tree, dict) and all(key in tree for key in keys)
+
+
 def _from_json(path: Path, target: Target) -> Annotations:
     name = str(path)
     tree = parse_json(read_bytes(path), name)
     for _, fits, read in JSON_FORMATS:
-        if isinstance(tree, dict) and fits(tree):
+        if fits(tree):
             return read(tree, target, name)
     known = ", ".join(title for title, _, _ in JSON_FORMATS)
     raise InputError(f"{name}: JSON of no known kind; expected one of {known}")

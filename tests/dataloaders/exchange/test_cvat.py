@@ -29,6 +29,21 @@ def test_what_is_written_reads_as_it_was():
     assert found.labels == {3: "person", 7: "ball"}
 
 
+def test_tracks_of_polygons_keep_the_objects_but_for_holes():
+    tree = parse_xml(write_cvat(tracked(), "clip", length=LENGTH, polygons=True), "x")
+    found = read_cvat(tree, TARGET, "x")
+    assert found.objects() == [3, 7]
+    assert len(tree.findall("track")) == 3  # the ball is in two parts
+    assert [shape.get("frame") for shape in tree.findall("track")[1] if shape.get("outside") == "0"] == [
+        "2",
+        "3",
+    ]
+    for frame in range(LENGTH):
+        filled = labels(frame)
+        filled[7:10, 6 + frame : 9 + frame] = 3
+        assert (found.mask(frame) == filled).all()
+
+
 def test_of_a_track_the_key_frames_are_taken_on_which_it_is_in_sight():
     found = read(TRACK.format(more=""))
     assert sorted(found.frames) == [0, 2]

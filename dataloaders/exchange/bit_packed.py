@@ -1,0 +1,71 @@
+"""Label Studio's brush masks: run lengths packed bit by bit (thi.ng's rle-pack format)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+
+CHANNELS = 4
+"""A brush mask is a red, green, blue, alpha picture, row by row; alpha says where the brush was."""
+SIZES = (3, 4, 8, 16)
+"""bits that the length of a block may take"""
+LONGEST_BLOCK = 2 ** SIZES[-1]
+
+
+def unpack(packed: Sequence[int], size: tuple[int, int], name: str) -> np.ndarray:
+    """H×W bool: where the alpha of a brush mask is above 0.
+
+    Raises:
+        InputError: it is no brush mask of this size.
+    """
+    wrong = InputError(f"{name}: a brush mask that does not fill a picture of {size[1]}×{size[0]}")
+    if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
+        raise wrong
+    bits = np.unpackbits(np.array(packed, dtype=np.uint8))
+    words = size[0] * size[1] * CHANNELS
+    if len(bits) < 53 or _number(bits[:32]) != words or _number(bits[32:37]) != 7:
+        raise wrong
+    sizes = [_number(bits[start : start + 4]) + 1 for start in range(37, 53, 4)]
+    picture = np.zeros(words, dtype=np.uint8)
+    position, done = 53, 0
+    while done < words:
+        bit_count = sizes[_number(bits[position + 1 : position + 3])] if position + 3 <= len(bits) else 0
+        start = position + 3 + bit_count
+        count = _number(bits[position + 3 : start]) + 1
+        repeated = position < len(bits) and bits[position] == 1
+        position = start + 8 * (1 if repeated else count)
+        if position > len(bits) or done + count > words:
+            raise wrong
+        values = np.packbits(bits[start:position])
+        picture[done : done + count] = values
+        done += count
+    return picture.reshape(*size, CHANNELS)[..., -1] > 0
+
+
+def pack(mask: np.ndarray) -> list[int]:
+    """The brush mask of an H×W bool mask; the inverse of `unpack`."""
+    flat = np.asarray(mask, dtype=bool).ravel()
+    edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
+    fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in SIZES)]
+    for start, end in pairwise(edges):
+        fields += _blocks(int(end - start) * CHANNELS, 255 if flat[start] else 0)
+    text = "".join(f"{value:0{bits}b}" for value, bits in fields)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
+    """Numbers and their bits of a run of one value."""
+    while length > 0:
+        part = min(length, LONGEST_BLOCK)
+        choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)
+        yield from ((1, 1), (choice, 2), (part - 1, SIZES[choice]), (value, 8))
+        length -= part
+
+
+def _number(bits: np.ndarray) -> int:
+    return int("".join("1" if bit else "0" for bit in bits) or "0", 2)
