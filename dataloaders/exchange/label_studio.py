@@ -55,7 +55,7 @@ def read_label_studio(tree: Any, target: Target, name: str) -> Annotations:
     for number, task in enumerate(tasks):
         for result in _results(task):
             tasks_of[result.get("id")].add(number)
-    found = []
+    found: list[Found] = []
     for frame, task in zip(frames, tasks, strict=True):
         for result in _results(task):
             repeated = len(tasks_of[result.get("id")]) > 1
