@@ -28,6 +28,8 @@ class SourceConfig:
     """how often this source is drawn, relative to the others"""
     max_gap: int = 3
     """largest number of frames between two frames of a clip (video)"""
+    balance: float = 0.0
+    """how evenly the sets in a static folder are drawn: 0 every image alike, 1 every set alike, 0.5 between them"""
 
     def __post_init__(self) -> None:
         kinds = IMAGE_SETS + VIDEO_SETS
@@ -37,6 +39,11 @@ class SourceConfig:
         )
         require(self.weight > 0, f"train.phases.sources.weight must be positive, got {self.weight}")
         require(self.max_gap >= 1, f"train.phases.sources.max_gap must be at least 1, got {self.max_gap}")
+        require(0 <= self.balance <= 1, f"train.phases.sources.balance must be in [0, 1], got {self.balance}")
+        require(
+            not self.balance or self.kind == "static",
+            f"train.phases.sources.balance is for kind static, whose sets are folders; {self.path} is {self.kind}",
+        )
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,8 @@ class PhaseConfig:
     """probability that a frame made of a single image is warped by a thin-plate spline instead of an affine map"""
     merge: float = 0.3
     """probability that a second clip's objects are pasted over the first's"""
+    compose: float = 0.0
+    """part of the merged clips whose pasted objects are scaled and move, in front of the first's objects or behind"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None
@@ -95,7 +104,7 @@ class PhaseConfig:
         require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
         require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
         require(self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}")
-        for name in ("merge", "thin_plate"):
+        for name in ("merge", "compose", "thin_plate"):
             chance = getattr(self, name)
             require(0 <= chance <= 1, f"train.phases.{name} must be in [0, 1], got {chance}")
         require(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.coco import coco_images
-from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage
+from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, Subset
 from aotlab.dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
 from aotlab.dataloaders.training.set_files import (
     files_by_stem,
@@ -38,7 +40,20 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
         require_known(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
-    return _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
+    found = _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
+    counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
+    return replace(found, subsets=balanced(counts, source.balance)) if source.balance else found
+
+
+def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
+    """Neighbouring subsets by name, drawn in proportion to ``count ** (1 - balance)``; empty ones are left out."""
+    filled = {name: count for name, count in counts.items() if count}
+    total = sum(count ** (1 - balance) for count in filled.values())
+    firsts = accumulate(filled.values(), initial=0)
+    return tuple(
+        Subset(name, first, count, count ** (1 - balance) / total)
+        for first, (name, count) in zip(firsts, filled.items(), strict=False)
+    )
 
 
 def coco(folder: Path, source: SourceConfig) -> ImageSet:

@@ -35,11 +35,26 @@ class LabelledVideo:
 
 
 @dataclass(frozen=True)
+class Subset:
+    """Neighbouring images of an `ImageSet` that are drawn with a probability of their own."""
+
+    name: str
+    first: int
+    """index of its first image"""
+    count: int
+    """images, at least 1"""
+    share: float
+    """of the draws; those of all subsets add up to 1"""
+
+
+@dataclass(frozen=True)
 class ImageSet:
     """Single images; clips are made by moving one about."""
 
     name: str
     images: tuple[LabelledImage, ...]
+    subsets: tuple[Subset, ...] = ()
+    """one is drawn first, then an image in it; none: every image is drawn alike"""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.training.clips import Clip, merge, sample_image, sample_video
+from aotlab.dataloaders.training.composing import compose
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.sets import data_root, open_set
 from aotlab.utils.errors import InputError, RunStopped
@@ -87,15 +88,22 @@ class Mixture:
                 if other != item:
                     break
                 other = self._draw(rng)
-            clip = merge(clip, self._sample(other, rng), rng, max_objects=self.max_objects)
+            moving = self.phase.compose and rng.random() < self.phase.compose
+            combine = compose if moving else merge
+            clip = combine(clip, self._sample(other, rng), rng, max_objects=self.max_objects)
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
         """Numbers of a source and of an image or video in it."""
         number = int(rng.choice(len(self.sources), p=self.weights))
         source = self.sources[number]
-        held = source.images if isinstance(source, ImageSet) else source.videos
-        return number, int(rng.integers(len(held)))
+        if isinstance(source, VideoSet):
+            return number, int(rng.integers(len(source.videos)))
+        if not source.subsets:
+            return number, int(rng.integers(len(source.images)))
+        chosen = rng.choice(len(source.subsets), p=[subset.share for subset in source.subsets])
+        subset = source.subsets[int(chosen)]
+        return number, subset.first + int(rng.integers(subset.count))
 
     def _sample(self, item: tuple[int, int], rng: Generator) -> Clip:
         source, index, most = self.sources[item[0]], item[1], self.max_objects
@@ -134,6 +142,9 @@ def describe(mixture: Mixture) -> list[str]:
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
         if isinstance(source, ImageSet):
             holds = f"{len(source.images)} images"
+            if source.subsets:
+                shares = (f"{subset.name} {100 * subset.share:.0f} %" for subset in source.subsets)
+                holds += f" ({', '.join(shares)})"
         else:
             frames = sum(len(video.frames) for video in source.videos)
             holds = f"{len(source.videos)} videos with {frames} labelled frames, gaps up to {source.max_gap}"

@@ -88,6 +88,56 @@ def test_the_share_of_merged_clips_is_the_phases():
     assert 60 < merged < 120  # 90 expected, four standard deviations
 
 
+def test_the_share_of_composed_clips_is_the_phases(monkeypatch):
+    composed = []
+    monkeypatch.setattr(
+        "aotlab.dataloaders.training.mixture.compose",
+        lambda first, second, rng, *, max_objects: composed.append(1) or first,
+    )
+    clips = in_memory(
+        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=0.5, compose=0.4, clip_length=2
+    )
+    for index in range(300):
+        clips[index]
+    assert 32 < len(composed) < 88  # 60 expected, four standard deviations
+
+
+def test_composed_clips_are_numbered_like_merged_ones(root):
+    clips = mixture(root, VIDEOS, STATIC, merge=1.0, compose=1.0)
+    for index in range(6):
+        clip = clips[index]
+        assert same(clip, mixture(root, VIDEOS, STATIC, merge=1.0, compose=1.0)[index])
+        assert len(clip.names) == 2
+        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
+
+
+@pytest.mark.parametrize(("balance", "shares"), [(0.5, [2 / 3, 1 / 3]), (1.0, [0.5, 0.5])])
+def test_sets_of_images_are_drawn_as_evenly_as_their_source_says(tmp_path, balance, shares):
+    write_videos(tmp_path / "static", "large", "small", frames=8, size=(40, 48))
+    for number in range(2, 8):
+        (tmp_path / "static" / "JPEGImages" / "small" / f"{number:05d}.png").unlink()
+    source = SourceConfig("static", kind="static", balance=balance)
+    clips = mixture(tmp_path, source, merge=0.0, clip_length=2, crop=32)
+    (drawn,) = clips.sources
+    assert [subset.share for subset in drawn.subsets] == pytest.approx(shares)
+    assert [subset.count for subset in drawn.subsets] == [8, 2]
+    names = [clips[index].names[0] for index in range(200)]
+    assert len(set(names)) == 10  # every image comes up
+    small = sum("small" in name for name in names)
+    assert abs(small - 200 * shares[1]) < 28  # four standard deviations
+    assert describe(clips)[0] == (
+        f"static (static): 10 images (large {100 * shares[0]:.0f} %, small {100 * shares[1]:.0f} %); "
+        "100.0 % of the draws"
+    )
+
+
+def test_sets_that_cannot_be_balanced_are_refused():
+    with pytest.raises(ValueError, match="balance is for kind static"):
+        SourceConfig("videos", balance=0.5)
+    with pytest.raises(ValueError, match=r"balance must be in \[0, 1\]"):
+        SourceConfig("static", kind="static", balance=2)
+
+
 def test_a_clip_is_merged_with_another_item():
     clips = in_memory(Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=1.0)
     assert all(set(clips[index].names) == {"a", "b"} for index in range(20))

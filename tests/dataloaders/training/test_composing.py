@@ -1,0 +1,128 @@
+"""Clips composed of two: scale, motion, occlusion, labels that go along."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.training.clips import Clip
+from aotlab.dataloaders.training.composing import Motion, compose, random_motion
+from tests.dataloaders.training.made import rng
+
+SIDE = 80
+FIRST, SECOND = 60, 220
+"""greys of the two clips' objects; their backgrounds are 0 and 120"""
+
+
+def square(grey, ground, left, top, side, frames=4):
+    """A clip of a grey square that stands still."""
+    labels = np.zeros((frames, SIDE, SIDE), np.uint8)
+    labels[:, top : top + side, left : left + side] = 1
+    pictures = np.where(labels[..., None] > 0, np.uint8(grey), np.uint8(ground)).repeat(3, axis=-1)
+    return Clip(pictures, labels, 1, (f"grey {grey}",))
+
+
+def composed(seed, **options):
+    return compose(
+        square(FIRST, 0, 25, 25, 30),
+        square(SECOND, 120, 10, 10, 40),
+        rng(seed),
+        **{"max_objects": 10, **options},
+    )
+
+
+def drawn(seeds=range(40)):
+    return [composed(seed) for seed in seeds]
+
+
+def test_a_composed_clip_holds_the_objects_of_both():
+    clips = drawn()
+    assert all(clip.names == ("grey 60", "grey 220") for clip in clips)
+    assert all(set(np.unique(clip.labels[0])) == {0, *range(1, clip.objects + 1)} for clip in clips)
+    # Not every draw of a motion leaves both objects in sight, but few tries in a row fail.
+    assert sum(clip.objects == 2 for clip in clips) >= 36
+
+
+def test_labels_lie_on_the_pasted_pixels():
+    for clip in drawn(range(10)):
+        inner = np.abs(clip.frames[..., 0].astype(int) - SECOND) < 3
+        number = {int(value) for value in np.unique(clip.labels[inner]) if value}
+        assert len(number) == 1
+        covered = clip.labels == number.pop()
+        assert (clip.frames[covered][:, 0] > 105).all()  # the outline is soft
+        assert covered[inner].all()
+
+
+def test_the_second_clips_background_is_not_pasted():
+    for clip in drawn(range(10)):
+        away = clip.labels == 0
+        assert (clip.frames[away][:, 0] < 110).mean() > 0.97
+
+
+def test_pasted_objects_move_and_change_their_size():
+    moved, grown = [], []
+    for clip in drawn():
+        second = [np.argwhere(frame[..., 0] > 200) for frame in clip.frames]
+        if len(second[0]) and len(second[-1]):
+            moved.append(np.linalg.norm(second[-1].mean(0) - second[0].mean(0)))
+            grown.append(len(second[-1]) / len(second[0]))
+    assert np.median(moved) > 0.1 * SIDE
+    assert min(grown) < 0.9 < 1.1 < max(grown)
+
+
+def test_either_clips_object_may_be_in_front():
+    whole = [(clip.labels[0][25:55, 25:55] == clip.labels[0][25:55, 25:55][0, 0]).all() for clip in drawn()]
+    assert any(whole)  # the first clip's square is whole: the other is behind it, or beside
+    assert not all(whole)
+
+
+def test_the_same_draw_composes_the_same_clip():
+    first, again, other = composed(3), composed(3), composed(4)
+    assert np.array_equal(first.frames, again.frames)
+    assert np.array_equal(first.labels, again.labels)
+    assert not np.array_equal(first.frames, other.frames)
+
+
+def test_composing_changes_neither_clip():
+    first, second = square(FIRST, 0, 25, 25, 30), square(SECOND, 120, 10, 10, 40)
+    kept = first.frames.copy(), second.labels.copy()
+    compose(first, second, rng(), max_objects=10)
+    assert np.array_equal(first.frames, kept[0])
+    assert np.array_equal(second.labels, kept[1])
+
+
+def test_a_clip_without_objects_adds_nothing():
+    empty = Clip(np.full((4, SIDE, SIDE, 3), 9, np.uint8), np.zeros((4, SIDE, SIDE), np.uint8), 0)
+    first = square(FIRST, 0, 25, 25, 30)
+    clip = compose(first, empty, rng(), max_objects=10)
+    assert np.array_equal(clip.frames, first.frames)
+    assert clip.objects == 1
+
+
+def test_composing_keeps_to_the_most_objects():
+    assert all(composed(seed, max_objects=1).objects == 1 for seed in range(5))
+
+
+def test_what_the_first_clip_ignores_stays_ignored_behind_which_objects_pass():
+    first = square(FIRST, 0, 25, 25, 30)
+    labels = first.labels.copy()
+    labels[:, :20] = 255
+    clip = compose(Clip(first.frames, labels, 1), square(SECOND, 120, 10, 10, 40), rng(1), max_objects=10)
+    assert (clip.labels == 255).any()
+
+
+@pytest.mark.parametrize("crop", [65, 241, 465])
+def test_a_motion_brings_objects_to_its_start_at_its_scale(crop):
+    box = 10, 20, 30, 20
+    motion = random_motion(box, crop, rng())
+    centre = np.array([25.0, 30.0])
+    assert np.allclose((motion.at(0, centre) @ [25, 30, 1])[:2], motion.start)
+    assert np.allclose((motion.at(1, centre) @ [25, 30, 1])[:2], motion.start + motion.shift)
+    assert np.isclose(np.linalg.det(motion.at(0, centre)), motion.scale**2)
+    assert motion.scale * 30 <= 0.6 * crop
+
+
+def test_a_motion_at_rest_leaves_objects_where_they_are():
+    centre = np.array([25.0, 30.0])
+    rest = Motion(centre, np.zeros(2), 1.0, 0.0, 0.0)
+    assert np.allclose(rest.at(0.5, centre), np.eye(3))
