@@ -159,6 +159,8 @@ class TrainConfig:
     """steps from one saved state to the next"""
     keep: int = 3
     """saved states that are kept, newest first"""
+    half_weights: bool = False
+    """store the weights of a finished phase as 16-bit floats, half as large"""
     validate_every: int = 0
     """steps from one validation to the next, besides the one at the end of each phase; 0: that one alone"""
     log_every: int = 20

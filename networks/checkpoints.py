@@ -14,20 +14,26 @@ from torch import Tensor
 
 from aotlab.configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
 from aotlab.configs.schema import Config
+from aotlab.networks.model_card import ModelCard, card_from_json
 from aotlab.networks.official import from_official, grown, is_official, official_name
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 
-def save_checkpoint(path: Path, model: VOSModel, config: Config, *, half: bool = False) -> None:
-    """Write weights and settings as one safetensors file; ``half`` stores floats in 16 bits."""
+def save_checkpoint(
+    path: Path, model: VOSModel, config: Config, *, half: bool = False, card: ModelCard | None = None
+) -> None:
+    """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits."""
     state = {}
     for key, tensor in model.state_dict().items():
         tensor = tensor.detach().cpu().contiguous()
         state[key] = tensor.half() if half and tensor.is_floating_point() else tensor
+    metadata = {"format": "pt", "config": to_yaml(config)}
+    if card is not None:
+        metadata["card"] = card.to_json()
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata={"format": "pt", "config": to_yaml(config)})
+        save_file(state, temporary, metadata=metadata)
 
 
 def load_checkpoint(
@@ -96,6 +102,19 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
         return load_config(config or "aott", overrides)
     inside = None if config is not None else _read(path)[1]
     return _settings(path, inside, config, overrides)
+
+
+def read_card(path: Path) -> ModelCard | None:
+    """The model card of a checkpoint; None where it has none, as published files. Raises as `load_checkpoint`."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            return card_from_json((file.metadata() or {}).get("card"))
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"{path}: no safetensors file, or a truncated one ({error}); fetch it again"
+        ) from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

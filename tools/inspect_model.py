@@ -22,7 +22,8 @@ from aotlab.engine.inspection.attention import identity_similarity, inspect_atte
 from aotlab.engine.inspection.costs import Part, model_costs
 from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.networks.checkpoints import build_or_load, read_settings
+from aotlab.networks.checkpoints import build_or_load, read_card, read_settings
+from aotlab.networks.model_card import describe_card
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -45,6 +46,8 @@ def main(argv: list[str] | None = None) -> int:
         print(
             to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end=""
         )
+    elif args.card:
+        show_card(checkpoint_of(args))
     elif args.parameters:
         show_costs(args)
     elif args.identities:
@@ -64,6 +67,9 @@ def parse(argv: list[str] | None) -> Namespace:
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--card", action="store_true", help="how the weights were trained: data, phases, hours, commands"
+    )
     what.add_argument("--parameters", action="store_true", help="parameters and FLOPs of every part")
     what.add_argument(
         "--identities", type=Path, metavar="FILE.png", help="draw how alike the identities of every stage are"
@@ -87,8 +93,8 @@ def parse(argv: list[str] | None) -> Namespace:
             missing.append("--pixel or --object")
         if missing:
             parser.error(f"--attention needs {', '.join(missing)}")
-    elif not (args.print_config or args.parameters or args.identities is not None):
-        parser.error("one of --parameters, --identities and --attention must be given")
+    elif not (args.print_config or args.card or args.parameters or args.identities is not None):
+        parser.error("one of --card, --parameters, --identities and --attention must be given")
     return args
 
 
@@ -134,6 +140,20 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
 def checkpoint_of(args: Namespace) -> Path | None:
     """The weights to look at; None: random ones of a preset."""
     return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
+
+
+def show_card(checkpoint: Path | None) -> None:
+    """Print how the weights were trained.
+
+    Raises:
+        InputError: no file, or one that does not say.
+    """
+    if checkpoint is None:
+        raise InputError("--card: a preset has no weights that were trained; give a file by --checkpoint")
+    card = read_card(checkpoint)
+    if card is None:
+        raise InputError(f"{checkpoint}: holds no model card; files that tools/train.py writes do")
+    print(describe_card(card), end="")
 
 
 def show_costs(args: Namespace) -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "submit": "pack results for a benchmark's server",
     "ensemble": "combine several sets of results by voting",
     "train": "train a model",
+    "learning_curve": "draw what an hour of training gave",
     "check_data": "look through a data set of your own before training",
     "export": "write a model as ONNX or torch.export graphs",
     "inspect_model": "parameters, FLOPs, identities and attention of a model",

@@ -6,6 +6,7 @@ On several GPUs or machines: ``torchrun --nproc-per-node 4 tools/train.py --devi
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 
 from aotlab.configs.load import load_config, to_yaml
@@ -39,7 +40,8 @@ def main(argv: list[str] | None = None) -> int:
             report = rehearse(config, world)
             print(report if world.lead else "", end="")
             return 0
-        trained = train(config, world, resume=args.resume)
+        typed = shlex.join(sys.argv[1:] if argv is None else argv)
+        trained = train(config, world, resume=args.resume, command=f"python tools/train.py {typed}")
         return summarise(trained) if world.lead else 0
 
 

@@ -15,6 +15,7 @@ from torch import nn
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
+from aotlab.engine.training.card import card_of
 from aotlab.engine.training.clip_training import ClipLearner
 from aotlab.engine.training.journal import Journal, StepMeasures
 from aotlab.engine.training.run_state import Run, save_state, saved_states
@@ -37,6 +38,8 @@ class Job:
     journal: Journal
     stop: threading.Event
     """set when the run shall end"""
+    command: str = ""
+    """what started this process, for the model card"""
 
 
 @dataclass
@@ -74,6 +77,7 @@ def run_steps(job: Job, run: Run, mixture: Mixture) -> None:
             begin, waited = time.perf_counter(), batches.seconds
             result = guarded_step(job, run, learner, batches)
             seconds = time.perf_counter() - begin
+            run.seconds += seconds
             report(job, run, result, seconds, batches.seconds - waited)
             if run.step % settings.save_every == 0 and run.step < steps:
                 save(job, run)
@@ -165,7 +169,9 @@ def measure(job: Job, run: Run) -> None:
     with run.ema.applied(run.model):
         scores = validate(run.model, job.config, job.videos, job.world)
         job.journal.scores(run.phase.name, run.step, scores)
+        run.scores = scores
         if scores["J&F"] > run.best:
             run.best = scores["J&F"]
             if job.world.lead:
-                save_checkpoint(job.output / "best.safetensors", run.model, job.config)
+                card = card_of(run, job.config, job.command)
+                save_checkpoint(job.output / "best.safetensors", run.model, job.config, card=card)

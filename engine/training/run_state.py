@@ -16,6 +16,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.training.build import architecture
 from aotlab.engine.training.ema import EMA
+from aotlab.networks.model_card import ModelCard, PhaseRecord, card_from_json
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
@@ -46,6 +47,12 @@ class Run:
     """highest J&F of a validation so far, in all phases"""
     replaced: Counter[str] = field(default_factory=Counter)
     """one sentence for each item that could not be read, in all phases, and how often it was drawn"""
+    seconds: float = 0.0
+    """spent in the steps of this phase"""
+    scores: dict[str, float] = field(default_factory=dict)
+    """last validation of this phase, in percent"""
+    earlier: list[PhaseRecord] = field(default_factory=list)
+    """phases behind the weights that this one began from"""
 
 
 def save_state(run: Run, config: Config, output: Path) -> Path:
@@ -65,6 +72,9 @@ def save_state(run: Run, config: Config, output: Path) -> Path:
         "scaler": run.scaler.state_dict(),
         "best": run.best,
         "replaced": dict(run.replaced),
+        "seconds": run.seconds,
+        "scores": run.scores,
+        "earlier": ModelCard(run.earlier).to_json(),
     }
     path = states_folder(output) / f"{run.index}_{run.phase.name}_{run.step:06d}.pt"
     with atomic_path(path) as temporary:
@@ -130,6 +140,9 @@ def restore(run: Run, state: dict[str, Any]) -> None:
     run.step = state["step"]
     run.best = state["best"]
     run.replaced = Counter(state["replaced"])
+    run.seconds, run.scores = state.get("seconds", 0.0), state.get("scores", {})
+    card = card_from_json(state.get("earlier"))
+    run.earlier = card.phases if card is not None else []
 
 
 def _phase_name(config: Config, index: int) -> str | None:

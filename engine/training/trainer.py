@@ -15,6 +15,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.mixture import Mixture, open_mixture
 from aotlab.engine.training.build import build_model
+from aotlab.engine.training.card import card_of, start_phases
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.journal import open_journal
 from aotlab.engine.training.phase_loop import Job, measure, run_steps, save
@@ -39,13 +40,14 @@ class Trained:
     """one sentence for each item that could not be read, and how often it was drawn"""
 
 
-def train(config: Config, world: World, *, resume: bool = False) -> Trained:
+def train(config: Config, world: World, *, resume: bool = False, command: str = "") -> Trained:
     """Train through the phases of ``config``; every rank calls it.
 
     Args:
         config: the recipe.
         world: this process among all.
         resume: go on from the newest good state in the output folder, if there is one.
+        command: what started this process, for the model card.
 
     Raises:
         InputError: missing data or weights, an output folder that cannot be written or holds another run.
@@ -61,13 +63,16 @@ def train(config: Config, world: World, *, resume: bool = False) -> Trained:
     run: Run | None = None
     opened = open_journal(output, lead=world.lead, log_every=config.train.log_every)
     with stop_flag() as stop, closing(opened) as journal:
-        job = Job(config, world, output, videos, journal, stop)
+        job = Job(config, world, output, videos, journal, stop, command)
         for index, mixture in mixtures.items():
             if saved is not None and index < saved["phase"]:
                 continue
             before, run = run, begin_phase(config, world, index, mixture.phase, model)
             if before is not None:
                 run.best, run.replaced = before.best, before.replaced
+                run.earlier = card_of(before, config, command).phases
+            else:
+                run.earlier = start_phases(config)
             if saved is not None:
                 restore(run, saved)
                 saved = None
@@ -133,7 +138,10 @@ def run_phase(job: Job, run: Run, mixture: Mixture) -> None:
         save(job, run)
     run.ema.copy_to(run.model)
     if job.world.lead:
-        save_checkpoint(checkpoint_path(job.output, run.phase), run.model, job.config)
+        save_checkpoint(
+            checkpoint_path(job.output, run.phase), run.model, job.config,
+            half=job.config.train.half_weights, card=card_of(run, job.config, job.command),
+        )  # fmt: skip
 
 
 def checkpoint_path(output: Path, phase: PhaseConfig) -> Path:

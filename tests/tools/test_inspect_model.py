@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from aotlab.dataloaders.drawing import draw_clip
+from aotlab.networks.model_card import RAW, ModelCard
 from aotlab.tools.inspect_model import main
 from aotlab.utils.masks import write_mask
 
@@ -141,3 +144,18 @@ def test_a_mask_of_another_size_is_refused(
     options[3] = str(tmp_path / "small.png")
     assert main(options) == 2
     assert "10×10" in capsys.readouterr().err
+
+
+def test_the_card_of_a_checkpoint_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "carded.safetensors"
+    save_file({"x": torch.zeros(1)}, path, metadata={"card": ModelCard([], RAW).to_json()})
+    assert main(["--checkpoint", str(path), "--card"]) == 0
+    assert capsys.readouterr().out.startswith("raw weights after 0 steps in 0.00 hours\n")
+
+
+def test_a_card_that_is_not_there_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "plain.safetensors")
+    assert main(["--checkpoint", str(tmp_path / "plain.safetensors"), "--card"]) == 2
+    assert "plain.safetensors: holds no model card" in capsys.readouterr().err
+    assert main(["--config", "deaott", "--card"]) == 2
+    assert "give a file by --checkpoint" in capsys.readouterr().err

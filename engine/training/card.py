@@ -1,0 +1,52 @@
+"""The model card of a run: what its phases were trained on, from what, for how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aotlab.configs.schema import Config
+from aotlab.configs.training import SourceConfig
+from aotlab.engine.training.run_state import Run
+from aotlab.networks.checkpoints import read_card
+from aotlab.networks.model_card import AVERAGED, ModelCard, PhaseRecord
+
+SECONDS_OF_HOUR = 3600
+
+
+def card_of(run: Run, config: Config, command: str) -> ModelCard:
+    """The card of the averaged weights of a phase, as far as it is trained."""
+    settings, phase, world = config.train, run.phase, run.world
+    record = PhaseRecord(
+        name=phase.name, steps=run.step, planned=phase.steps, hours=run.seconds / SECONDS_OF_HOUR, batch=phase.batch,
+        clip_length=phase.clip_length, crop=phase.crop, data=[_source(source) for source in phase.sources],
+        seed=settings.seed, precision=settings.precision, device=f"{world.ranks} × {world.device.type}",
+        start=run.earlier[-1].name if run.earlier else _first_weights(config), command=command, scores=run.scores,
+    )  # fmt: skip
+    return ModelCard([*run.earlier, record], AVERAGED)
+
+
+def start_phases(config: Config) -> list[PhaseRecord]:
+    """Phases behind ``train.start_from``; none where that is not set or says nothing about itself."""
+    start = config.train.start_from
+    card = read_card(Path(start)) if start is not None else None
+    return card.phases if card is not None else []
+
+
+def _first_weights(config: Config) -> str:
+    """What the first phase begins from, by file name: folders differ from machine to machine."""
+    settings = config.train
+    if settings.start_from is not None:
+        return Path(settings.start_from).name
+    if settings.encoder_weights is None:
+        return "random weights"
+    return f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
+
+
+def _source(source: SourceConfig) -> str:
+    """A set by name, and how it is drawn."""
+    details = [source.kind, f"weight {source.weight:g}"]
+    if source.split is not None:
+        details.append(f"split {source.split}")
+    if source.balance:
+        details.append(f"balance {source.balance:g}")
+    return f"{source.path} ({', '.join(details)})"

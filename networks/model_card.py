@@ -1,0 +1,93 @@
+"""A model card: how weights came about, kept as JSON in a checkpoint's metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+AVERAGED = "averaged"
+RAW = "raw"
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """A phase of training that was done, or the part of it that was."""
+
+    name: str
+    steps: int
+    """optimiser steps done"""
+    planned: int
+    """optimiser steps of the whole phase"""
+    hours: float
+    """spent in steps, validation not counted"""
+    batch: int
+    clip_length: int
+    crop: int
+    """pixels"""
+    data: list[str]
+    """sets of training data, as the trainer lists them"""
+    seed: int
+    precision: str
+    device: str
+    """what it was computed on, and the number of processes"""
+    start: str
+    """weights that the phase began from"""
+    command: str
+    scores: dict[str, float] = field(default_factory=dict)
+    """last validation in percent; empty without one"""
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """All phases behind a file of weights, first to last."""
+
+    phases: list[PhaseRecord]
+    weights: str = AVERAGED
+    """averaged: the exponential moving average over steps; raw: the weights after the last step"""
+
+    def to_json(self) -> str:
+        """What goes into the metadata."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+def card_from_json(text: str | None) -> ModelCard | None:
+    """The card in a file's metadata; None where there is none, or one that is not readable as such."""
+    if text is None:
+        return None
+    try:
+        content = json.loads(text)
+        return ModelCard([_phase(each) for each in content["phases"]], str(content["weights"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def describe_card(card: ModelCard) -> str:
+    """The card as Markdown: a table of phases, then data, start and command of each."""
+    steps, hours = sum(phase.steps for phase in card.phases), sum(phase.hours for phase in card.phases)
+    lines = [
+        f"{card.weights} weights after {steps} steps in {hours:.2f} hours",
+        "",
+        "| phase | steps | hours | batch | clip | crop | precision | device | seed | J&F / J / F |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_row(phase) for phase in card.phases]
+    for phase in card.phases:
+        lines += ["", f"{phase.name}, from {phase.start}: `{phase.command}`", ""]
+        lines += [f"- {line}" for line in phase.data]
+    return "\n".join(lines) + "\n"
+
+
+def _row(phase: PhaseRecord) -> str:
+    done = f"{phase.steps}" if phase.steps == phase.planned else f"{phase.steps} of {phase.planned}"
+    scores = " / ".join(f"{phase.scores[name]:.1f}" for name in ("J&F", "J", "F") if name in phase.scores)
+    cells = (phase.name, done, f"{phase.hours:.2f}", phase.batch, phase.clip_length, phase.crop, phase.precision,
+             phase.device, phase.seed, scores or "–")  # fmt: skip
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def _phase(content: Mapping[str, Any]) -> PhaseRecord:
+    """A record from JSON; what a later version may have added is passed over."""
+    known = {each.name for each in fields(PhaseRecord)}
+    return PhaseRecord(**{name: value for name, value in content.items() if name in known})

@@ -1,0 +1,69 @@
+"""The model card that training writes into its checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from aotlab.engine.training import phase_loop
+from aotlab.engine.training.trainer import train
+from aotlab.networks.checkpoints import read_card
+from aotlab.utils.errors import RunStopped
+from tests.engine.training.tiny_recipes import ALONE, phase, run
+
+
+def test_a_card_tells_all_phases_with_their_data_steps_and_time(recipe):
+    config = recipe("run", phase("one"), phase("two", steps=3))
+    card = read_card(train(config, ALONE, command="python tools/train.py x=1").checkpoint)
+    assert card.weights == "averaged"
+    first, second = card.phases
+    assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
+    assert first.data == ["drawn (video, weight 1)"]
+    assert (first.start, second.start) == ("random weights", "one")
+    assert (first.command, first.device) == ("python tools/train.py x=1", "1 × cpu")
+    assert second.steps == 3
+    assert 0 < second.hours < 1
+    assert len(read_card(train(recipe("other", phase("one")), ALONE).checkpoint).phases) == 1
+
+
+def test_a_run_that_starts_from_a_file_tells_its_phases_too(recipe):
+    before = run(recipe("before", phase("one"))).checkpoint
+    card = read_card(run(recipe("after", phase("two"), overrides=[f"train.start_from={before}"])).checkpoint)
+    assert [each.name for each in card.phases] == ["one", "two"]
+
+
+def test_a_resumed_run_counts_the_time_of_all_its_sittings(recipe, monkeypatch):
+    config = recipe("run", phase("one", steps=3), overrides=["train.save_every=1"])
+    step = phase_loop.train_step
+
+    def stop_after_two(config, run, learner, batches):
+        if run.step == 2:
+            raise RunStopped("enough")
+        return step(config, run, learner, batches)
+
+    monkeypatch.setattr(phase_loop, "train_step", stop_after_two)
+    with pytest.raises(RunStopped):
+        run(config)
+    state = torch.load(next((Path(config.train.output) / "states").glob("*2.pt")), weights_only=True)
+    monkeypatch.setattr(phase_loop, "train_step", step)
+    (record,) = read_card(run(config, resume=True).checkpoint).phases
+    assert state["seconds"] > 0
+    assert record.steps == 3
+    assert record.hours > state["seconds"] / 3600
+
+
+def test_the_scores_of_the_last_validation_are_on_the_card(recipe):
+    config = recipe("run", phase("one", steps=1), overrides=["data.validation=[{path: drawn}]"])
+    (record,) = read_card(run(config).checkpoint).phases
+    assert set(record.scores) == {"J&F", "J", "F"}
+    assert read_card(Path(config.train.output) / "best.safetensors").phases[0].scores == record.scores
+
+
+def test_finished_weights_are_stored_in_16_bits_if_asked(recipe):
+    half = load_file(
+        run(recipe("half", phase("one", steps=1), overrides=["train.half_weights=true"])).checkpoint
+    )
+    assert {tensor.dtype for tensor in half.values() if tensor.is_floating_point()} == {torch.float16}

@@ -1,0 +1,33 @@
+"""Draw what an hour of training gave: ``python tools/learning_curve.py runs/bundled --output learning.png``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aotlab.engine.training.learning_curve import draw_learning, gain_per_doubling, read_learning
+from aotlab.tools.cli.program import Parser, command
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write the picture and print the last score of every run; returns the exit status."""
+    parser = Parser(
+        prog="learning_curve.py", description="Validation scores of runs against hours of training."
+    )
+    parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of training runs")
+    parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--measure", choices=("J", "F", "J&F"), default="J", help="default J")
+    args = parser.parse_args(argv)
+    runs = [read_learning(run, args.measure) for run in args.runs]
+    draw_learning(runs, args.output, args.measure)
+    for run in runs:
+        print(
+            f"{run.name}: {args.measure} {run.scores[-1]:.1f} after {run.hours[-1]:.2f} hours, "
+            f"{gain_per_doubling(run):+.1f} for twice the hours"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
