@@ -86,7 +86,7 @@ def value_noise(octaves: int, cells: int, rng: np.random.Generator, *, size: int
     return (total - total.min()) / max(float(np.ptp(total)), 1e-6)
 
 
-def _colours(values: np.ndarray, *stops: tuple[int, int, int]) -> np.ndarray:
+def colour_ramp(values: np.ndarray, *stops: tuple[int, int, int]) -> np.ndarray:
     """Values in 0 to 1 (H×W) to H×W×3 float32, along evenly spaced colours."""
     places = np.linspace(0, 1, len(stops))
     channels = [np.interp(values, places, [stop[channel] for stop in stops]) for channel in range(3)]
@@ -105,14 +105,14 @@ def _stripes(rng: np.random.Generator) -> np.ndarray:
     waver = value_noise(3, 4, rng)
     bands = 0.5 + 0.5 * np.sin(2 * np.pi * (6 * x + 1.1 * waver))
     dark = 1 / (1 + np.exp(-14 * (bands - 0.66 + 0.25 * (value_noise(2, 16, rng) - 0.5))))
-    fur = _colours(value_noise(4, 8, rng), (206, 98, 22), (246, 158, 52), (255, 204, 120))
+    fur = colour_ramp(value_noise(4, 8, rng), (206, 98, 22), (246, 158, 52), (255, 204, 120))
     return fur * (1 - dark[..., None]) + dark[..., None] * np.array([48, 26, 18], dtype=np.float32)
 
 
 def _spots(rng: np.random.Generator) -> np.ndarray:
     """Red enamel with cream spots of several sizes."""
     x, y = _tile()
-    skin = _colours(value_noise(4, 4, rng), (150, 14, 26), (204, 32, 36), (232, 70, 56))
+    skin = colour_ramp(value_noise(4, 4, rng), (150, 14, 26), (204, 32, 36), (232, 70, 56))
     cover = np.zeros_like(x)
     for row in range(5):
         for column in range(5):
@@ -122,7 +122,7 @@ def _spots(rng: np.random.Generator) -> np.ndarray:
                 *(np.mod(axis - at + 0.5, 1) - 0.5 for axis, at in zip((x, y), centre, strict=True))
             )
             cover = np.maximum(cover, np.clip((rng.uniform(0.035, 0.065) - away) * 110 + 0.5, 0, 1))
-    cream = _colours(value_noise(3, 16, rng), (236, 214, 178), (255, 246, 224))
+    cream = colour_ramp(value_noise(3, 16, rng), (236, 214, 178), (255, 246, 224))
     return skin + cover[..., None] * (cream - skin)
 
 
@@ -131,7 +131,7 @@ def _marble(rng: np.random.Generator) -> np.ndarray:
     x, y = _tile()
     fold = value_noise(4, 3, rng)
     vein = np.abs(np.sin(np.pi * (2 * x + 3 * y + 2.6 * fold)))
-    stone = _colours(value_noise(4, 6, rng), (18, 40, 132), (36, 84, 196), (70, 140, 232))
+    stone = colour_ramp(value_noise(4, 6, rng), (18, 40, 132), (36, 84, 196), (70, 140, 232))
     pale = np.exp(-9 * vein)[..., None]
     return stone + pale * (np.array([226, 236, 255], dtype=np.float32) - stone)
 
@@ -141,7 +141,7 @@ def _planks(rng: np.random.Generator) -> np.ndarray:
     _, y = _tile()
     grain = value_noise(3, 4, rng)
     grain = 0.6 * grain + 0.4 * np.sin(40 * np.pi * y + 5 * grain) ** 2
-    board = _colours(grain, (196, 140, 8), (240, 196, 36), (255, 226, 98))
+    board = colour_ramp(grain, (196, 140, 8), (240, 196, 36), (255, 226, 98))
     seam = np.exp(-((np.mod(y * 6, 1) - 0.5) ** 2) / 0.004)
     shade = 1 - 0.55 * seam - 0.12 * (np.floor(y * 6) % 2)
     return board * shade[..., None].astype(np.float32)
@@ -157,8 +157,8 @@ def _ground(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     blades = np.clip(1.6 * (value_noise(2, 180, rng, size=side) - 0.5) + 0.5, 0, 1)
     clumps = value_noise(3, 24, rng, size=side)
     grass = 0.45 * patches + 0.25 * clumps + 0.30 * blades
-    grass = _colours(grass, (30, 48, 30), (84, 112, 62), (150, 166, 106))
-    earth = _colours(0.6 * clumps + 0.4 * blades, (82, 70, 58), (146, 130, 108), (190, 176, 152))
+    grass = colour_ramp(grass, (30, 48, 30), (84, 112, 62), (150, 166, 106))
+    earth = colour_ramp(0.6 * clumps + 0.4 * blades, (82, 70, 58), (146, 130, 108), (190, 176, 152))
     bare = 1 / (1 + np.exp(-18 * (value_noise(4, 4, rng, size=side) - 0.56)))
     picture = grass + bare[..., None].astype(np.float32) * (earth - grass)
     meadow = np.asarray(cv2.resize(picture, (span, span), interpolation=cv2.INTER_AREA))

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from aotlab.dataloaders.drawing import draw_clip
+from aotlab.dataloaders.pond import draw_pond
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import write_mask
 
-NAME = "shapes"
+NAME = "pond"
 
 
 def parser() -> Parser:
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Draw the clip and write frames, masks of every frame, and lists."""
     args = parser().parse_args(argv)
     root = require_writable(args.output)
-    frames, masks = draw_clip(args.frames, args.height, args.width, args.seed)
+    frames, masks = draw_pond(args.frames, args.height, args.width, args.seed)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         with atomic_path(root / "JPEGImages" / "480p" / NAME / f"{index:05d}.jpg") as temporary:
             Image.fromarray(frame).save(temporary, quality=args.quality)

@@ -35,7 +35,7 @@ def test_the_shipped_sample_is_clean(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "JPEGImages").mkdir()
-    for index, path in enumerate(list_frames(SAMPLE / "JPEGImages/480p/shapes")[:2]):
+    for index, path in enumerate(list_frames(SAMPLE / "JPEGImages/480p/pond")[:2]):
         target = tmp_path / "JPEGImages" / "clip" / path.name
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(path.read_bytes())

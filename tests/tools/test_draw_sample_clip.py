@@ -12,7 +12,7 @@ SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 
 def test_a_clip_is_written_in_the_davis_layout(tmp_path, capsys):
     assert main(["--output", str(tmp_path), "--frames", "3", "--height", "48", "--width", "64"]) == 0
-    assert (tmp_path / "ImageSets" / "2017" / "val.txt").read_text() == "shapes\n"
+    assert (tmp_path / "ImageSets" / "2017" / "val.txt").read_text() == "pond\n"
     pairs = [line.split() for line in (tmp_path / "ImageSets" / "2016" / "val.txt").read_text().splitlines()]
     assert len(pairs) == 3
     assert all((tmp_path / file.lstrip("/")).is_file() for pair in pairs for file in pair)
@@ -20,7 +20,7 @@ def test_a_clip_is_written_in_the_davis_layout(tmp_path, capsys):
 
 
 def test_the_kept_sample_shows_every_object_in_its_first_frame():
-    files = sorted((SAMPLE / "Annotations" / "480p" / "shapes").iterdir())
+    files = sorted((SAMPLE / "Annotations" / "480p" / "pond").iterdir())
     assert len(files) == 40
     assert np.unique(read_mask(files[0], size=(480, 854))).tolist() == [0, 1, 2, 3, 4]
     assert sum(file.stat().st_size for file in SAMPLE.rglob("*") if file.is_file()) < 4e6
