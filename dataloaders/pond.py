@@ -125,7 +125,7 @@ def _view(
     )
     picture = cv2.warpAffine(ground, shift, (width, height), borderMode=cv2.BORDER_REFLECT)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) * (TILE / max(height, width) * 1.6)
-    waves = 0.0
+    waves = np.zeros((height, width), dtype=np.float32)
     for tile, (across, down) in zip(light, ((0.5, 0.2), (-0.4, 0.3)), strict=True):
         waves = waves + cv2.remap(
             tile,

@@ -12,9 +12,7 @@ from aotlab.tools.cli.program import Parser, command
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the picture and print the last score of every run; returns the exit status."""
-    parser = Parser(
-        prog="learning_curve.py", description="Validation scores of runs against hours of training."
-    )
+    parser = Parser("learning_curve", description="Validation scores of runs against hours of training.")
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of training runs")
     parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--measure", choices=("J", "F", "J&F"), default="J", help="default J")
