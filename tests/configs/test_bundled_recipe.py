@@ -1,0 +1,38 @@
+"""The recipe of the bundled model, and the script that runs it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from aotlab.configs.load import load_config
+from aotlab.configs.published import resolve_training
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "scripts" / "train_bundled.sh"
+
+
+def test_the_recipe_goes_from_images_over_video_to_long_clips_of_larger_crops():
+    config = resolve_training(load_config(ROOT / "configs" / "recipes" / "bundled.yaml"))
+    assert config.model.stages[0].block == "gpm"
+    static, video, long = config.train.phases
+    assert [source.kind for source in static.sources] == ["static"]
+    assert {source.kind for source in video.sources} == {source.kind for source in long.sources} == {"video", "static"}
+    assert static.crop < video.crop < long.crop
+    assert long.clip_length > video.clip_length
+    assert all(phase.compose > 0 for phase in config.train.phases)
+    assert all(phase.own_predictions_from < 1 for phase in config.train.phases)
+    assert config.train.half_weights
+    assert config.train.validate_every > 0
+
+
+def test_every_phase_can_be_shared_by_two_processes():
+    phases = load_config(ROOT / "configs" / "recipes" / "bundled.yaml").train.phases
+    assert all(phase.batch % 2 == 0 for phase in phases)
+
+
+def test_the_script_says_what_it_needs_when_the_data_are_missing(tmp_path):
+    for arguments in ([], [str(tmp_path / "nowhere")]):
+        done = subprocess.run(["bash", str(SCRIPT), *arguments], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: usage: bash scripts/train_bundled.sh DATA")
