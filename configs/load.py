@@ -13,16 +13,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from aotlab.configs.files import PRESETS, find_settings
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
-
-HERE = Path(__file__).parent
-PRESETS = HERE / "presets"
-
-
-def preset_names() -> list[str]:
-    """Names that ``--config`` takes besides files."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -34,7 +27,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
     """
-    path = _find(str(config), HERE.parent)
+    path = find_settings(str(config))
     bases = [override.removeprefix("base=") for override in overrides if override.startswith("base=")]
     tree = _resolve(path, bases[-1] if bases else None)
     for override in overrides:
@@ -69,19 +62,6 @@ def to_yaml(config: Config) -> str:
     return OmegaConf.to_yaml(OmegaConf.create(dataclasses.asdict(config)))
 
 
-def _find(name: str, relative_to: Path) -> Path:
-    for path in (Path(name), relative_to / name):
-        if path.suffix in (".yaml", ".yml") and path.is_file():
-            return path.resolve()
-    preset = PRESETS / f"{name}.yaml"
-    if preset.is_file():
-        return preset
-    known = preset_names()
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(known)}"
-    raise InputError(f"--config {name}: no such file or preset; {hint}")
-
-
 def _resolve(path: Path, preset: str | None) -> DictConfig:
     """The settings of a file over those of its bases; ``preset`` takes the place of the preset it stands on."""
     chain = _chain(path, preset)
@@ -111,9 +91,9 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
         chain.append(own)
         if base is None:
             break
-        below = _find(str(base), path.parent)
+        below = find_settings(str(base), path.parent)
         if preset is not None and below.parent == PRESETS != path.parent:
-            below, preset = _find(preset, path.parent), None
+            below, preset = find_settings(preset, path.parent), None
         path = below
     if preset is not None:
         raise InputError(f"base={preset}: {top} stands on no preset; give --config {preset} instead")

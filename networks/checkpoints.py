@@ -12,7 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from aotlab.configs.load import apply_override, from_tree, load_config, preset_names, to_yaml
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import apply_override, from_tree, load_config, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.networks.model_card import ModelCard, card_from_json
 from aotlab.networks.official import from_official, grown, is_official, official_name

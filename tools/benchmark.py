@@ -12,20 +12,19 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aotlab.configs.load import to_yaml
-from aotlab.engine.performance.comparison import Comparison, compare
-from aotlab.engine.performance.machine import cpu_threads
-from aotlab.engine.performance.measurement import Measurement, Part, measure
-from aotlab.engine.performance.report import write_report
-from aotlab.engine.performance.settings import PRECISIONS, Setting, parse_setting, slow_names
-from aotlab.networks.checkpoints import read_settings
+from aotlab.configs.training import PRECISIONS
+from aotlab.engine.performance.settings import Setting, parse_setting, slow_names
 from aotlab.tools.cli.options import SIZE, add_config_options
+from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
+
+if TYPE_CHECKING:
+    from aotlab.engine.performance.comparison import Comparison
+    from aotlab.engine.performance.measurement import Measurement, Part
 
 SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
@@ -39,12 +38,21 @@ SETTINGS = (
 def main(argv: list[str] | None = None) -> int:
     """Do what the options ask for; returns the exit status."""
     args = parse(argv)
+    require_model(args.checkpoint, args.config)
+    require_paths(args.video)
     setting = setting_of(args)
     if args.print_config:
         print_config(setting)
         return 0
     if args.output is not None:
         require_writable(args.output.parent)
+    from aotlab.engine.performance.comparison import compare
+    from aotlab.engine.performance.machine import cpu_threads
+    from aotlab.engine.performance.measurement import measure
+    from aotlab.engine.performance.report import write_report
+    from aotlab.utils.devices import pick_device
+
+    pick_device(args.device)
     with cpu_threads(args.threads):
         if args.report is not None:
             require_writable(args.report.parent)
@@ -111,7 +119,7 @@ def add_run_options(parser: Parser) -> None:
     )
     parser.add_argument("--device", default=usual.device, help="cpu (default), cuda, ...")
     parser.add_argument(
-        "--precision", choices=tuple(PRECISIONS), default=usual.precision, help="float32 (default), or autocast's"
+        "--precision", choices=PRECISIONS, default=usual.precision, help="float32 (default), or autocast's"
     )  # fmt: skip
     parser.add_argument("--compile", action="store_true", help="put the model's parts through torch.compile")
     parser.add_argument(
@@ -125,11 +133,10 @@ def setting_of(args: argparse.Namespace) -> Setting:
     """What the options say.
 
     Raises:
-        InputError: a value out of range, options that exclude each other, or a device that is not there.
+        InputError: a value out of range or options that exclude each other.
     """
     if args.size is not None and args.video is not None:
         raise InputError("--size: frames of --video have their own size; leave one of the two out")
-    pick_device(args.device)
     return Setting(
         config=args.config, overrides=tuple(args.overrides), checkpoint=args.checkpoint,
         size=args.size or Setting().size, video=args.video, objects=args.objects, frames=args.frames,
@@ -139,6 +146,9 @@ def setting_of(args: argparse.Namespace) -> Setting:
 
 def print_config(setting: Setting) -> None:
     """Show the resolved settings of the model."""
+    from aotlab.configs.load import to_yaml
+    from aotlab.networks.checkpoints import read_settings
+
     config = read_settings(setting.checkpoint, config=setting.config, overrides=setting.overrides)
     print(to_yaml(config), end="")
 

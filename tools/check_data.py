@@ -6,9 +6,13 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aotlab.dataloaders.lint.folder import LintReport, lint_folder
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
+
+if TYPE_CHECKING:
+    from aotlab.dataloaders.lint.folder import LintReport
 
 MOST_SIZES = 5
 
@@ -17,6 +21,9 @@ MOST_SIZES = 5
 def main(argv: list[str] | None = None) -> int:
     """Print what is wrong and how much data there is; returns 1 if there are errors."""
     args = parse(argv)
+    require_paths(args.root)
+    from aotlab.dataloaders.lint.folder import lint_folder
+
     report = lint_folder(
         args.root, args.kind, decode=not args.quick, workers=args.workers, progress=not args.no_progress
     )

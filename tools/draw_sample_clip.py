@@ -5,12 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PIL import Image
-
-from aotlab.dataloaders.pond import draw_pond
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.files import atomic_path, require_writable
-from aotlab.utils.masks import write_mask
 
 NAME = "pond"
 
@@ -42,6 +38,11 @@ def write_lists(root: Path, frames: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Draw the clip and write frames, masks of every frame, and lists."""
     args = parser().parse_args(argv)
+    from PIL import Image
+
+    from aotlab.dataloaders.pond import draw_pond
+    from aotlab.utils.masks import write_mask
+
     root = require_writable(args.output)
     frames, masks = draw_pond(args.frames, args.height, args.width, args.seed)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):

@@ -11,37 +11,53 @@ import json
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-import torch
-from tqdm import tqdm
-
-from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import POLICIES, Config
-from aotlab.dataloaders.video import open_frames
-from aotlab.engine.performance.endurance import Course, Trial, resident_bytes, run_apart
-from aotlab.engine.performance.endurance_report import as_json, draw_courses, format_table
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT
-from aotlab.networks.checkpoints import read_settings
 from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.paths import bundled, require_model, require_paths
+from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
-from aotlab.utils.masks import read_mask
 from aotlab.utils.signals import stop_flag
 
-INTERRUPTED = 130
-"""exit status after Ctrl-C, as shells have it"""
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aotlab.engine.performance.endurance import Course
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run every policy and report; returns 0, 1 if a process died, 130 after Ctrl-C."""
     args = parse(argv)
+    require_model(args.checkpoint, args.config)
     if args.print_config:
-        print(to_yaml(read_settings(args.checkpoint, config=args.config, overrides=args.overrides)), end="")
+        print_config(args)
         return 0
+    require_paths(args.video, args.masks)
+    args.checkpoint = args.checkpoint or bundled()
+    return measure(args)
+
+
+def print_config(args: argparse.Namespace) -> None:
+    """Print the settings of the model."""
+    from aotlab.configs.load import to_yaml
+    from aotlab.networks.checkpoints import read_settings
+
+    print(
+        to_yaml(read_settings(args.checkpoint or bundled(), config=args.config, overrides=args.overrides)),
+        end="",
+    )
+
+
+def measure(args: argparse.Namespace) -> int:
+    """Run every policy and report; returns the exit status."""
+    from tqdm import tqdm
+
+    from aotlab.engine.performance.endurance import Trial, resident_bytes, run_apart
+    from aotlab.engine.performance.endurance_report import format_table
+
     # whatever is wrong with the input or the output shows before the slow part
     settings = check_policies(args)
     for path in filter(None, (args.plot, args.output)):
@@ -108,7 +124,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add which model runs where, and what is written."""
-    parser.add_argument("--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, help="weights (%(default)s)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="picture of all frames to write")
     parser.add_argument("--output", type=Path, metavar="JSON", help="all that was measured")
@@ -133,6 +151,8 @@ def check_policies(args: argparse.Namespace) -> Config:
             raise InputError(f"--compare {policy}: no policy {name}; expected one of {', '.join(POLICIES)}")
         if args.compare.count(policy) > 1:
             raise InputError(f"--compare {policy}: stands there twice; give each policy once")
+    from aotlab.networks.checkpoints import read_settings
+
     every = [
         read_settings(args.checkpoint, config=args.config, overrides=overrides_of(policy, args))
         for policy in args.compare
@@ -146,6 +166,12 @@ def load_clip(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
     Raises:
         InputError: the video or the mask cannot be read, or the mask holds no object.
     """
+    import cv2
+    import numpy as np
+
+    from aotlab.dataloaders.video import open_frames
+    from aotlab.utils.masks import read_mask
+
     source = open_frames(args.video)
     if args.masks is None:
         height, width = source.size
@@ -184,6 +210,11 @@ def report(
     mask: np.ndarray,
 ) -> None:
     """Write the files asked for, with what was measured so far."""
+    import numpy as np
+    import torch
+
+    from aotlab.engine.performance.endurance_report import as_json, draw_courses
+
     height, width, _ = clip[0].shape
     objects = int(np.count_nonzero(np.unique(mask)))
     if args.output is not None:

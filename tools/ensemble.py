@@ -12,9 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
-from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
@@ -24,6 +22,11 @@ from aotlab.utils.files import require_writable
 def main(argv: list[str] | None = None) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
     args = parse(argv)
+    require_paths(*args.results)
+    from tqdm import tqdm
+
+    from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
+
     weights = whole_weights(args.weights or [], len(args.results))
     if args.output.resolve() in [folder.resolve() for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")

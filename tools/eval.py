@@ -17,24 +17,24 @@ import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from aotlab.configs.load import to_yaml
+from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.ensemble import Ensemble, augmented
-from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate, score
-from aotlab.engine.evaluation.finished import digest
-from aotlab.engine.evaluation.scoring import rules_of
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.evaluation.tables import TableLayout, format_table, scores_table
-from aotlab.networks.checkpoints import read_settings
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
+from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.distributed import World, open_world
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.signals import stop_flag
+
+if TYPE_CHECKING:
+    from aotlab.engine.ensemble import Ensemble
+    from aotlab.engine.evaluation.evaluator import EvaluationReport
+    from aotlab.engine.tracker import Tracker
+    from aotlab.evaluation.tables import TableLayout
+    from aotlab.utils.distributed import World
 
 WARM_UP = 10
 """frames of each process that --fps-report leaves out"""
@@ -46,19 +46,24 @@ PATIENCE = timedelta(days=7)
 def main(argv: list[str] | None = None) -> int:
     """Evaluate; returns 0, or 1 if a sequence failed."""
     args = parse(argv)
-    if args.print_config or args.memory_frames is not None:
-        checkpoint, config = args.models[0]
-        settings = read_settings(checkpoint, config=config, overrides=args.overrides)
-        if args.print_config:
-            print(to_yaml(settings), end="")
-            return 0
-        require_bounded(settings, "--memory-frames")
+    for checkpoint, config in models(args):
+        require_model(checkpoint, config)
+    if args.print_config:
+        print_config(args)
+        return 0
     # whatever is wrong with the data set or the output shows before the slow part
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
     )
     videos = select(every, args.sequence)
     require_writable(args.output)
+    from aotlab.engine.evaluation.evaluator import score
+    from aotlab.engine.evaluation.scoring import rules_of
+    from aotlab.evaluation.tables import scores_table
+    from aotlab.utils.distributed import open_world
+
+    if args.memory_frames is not None:
+        require_bounded(settings_of(args), "--memory-frames")
     with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
     if not world.lead:
@@ -74,6 +79,21 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if report.failures else 0
 
 
+def settings_of(args: argparse.Namespace) -> Config:
+    """The settings of the first model."""
+    from aotlab.networks.checkpoints import read_settings
+
+    checkpoint, config = models(args)[0]
+    return read_settings(checkpoint or bundled(), config=config, overrides=args.overrides)
+
+
+def print_config(args: argparse.Namespace) -> None:
+    """Print the settings of the first model."""
+    from aotlab.configs.load import to_yaml
+
+    print(to_yaml(settings_of(args)), end="")
+
+
 def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationReport:
@@ -83,6 +103,8 @@ def track(
         InputError: a model or option is wrong.
         RunStopped: it was interrupted.
     """
+    from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
+
     tracker, made_by = load(args, str(world.device))
     options = RunOptions(
         overlay=args.overlay,
@@ -106,17 +128,20 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
     Raises:
         InputError: a checkpoint, a scale or the number of weights is wrong.
     """
-    weights = args.weights or [1.0] * len(args.models)
-    if len(weights) != len(args.models):
-        raise InputError(
-            f"--weights: {len(weights)} of them for {len(args.models)} models; give one for each"
-        )
+    from aotlab.engine.ensemble import Ensemble, augmented
+    from aotlab.engine.evaluation.finished import digest
+    from aotlab.engine.tracker import Tracker
+
+    chosen = [(checkpoint or bundled(), config) for checkpoint, config in models(args)]
+    weights = args.weights or [1.0] * len(chosen)
+    if len(weights) != len(chosen):
+        raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
     branches, made_by = [], []
-    for (checkpoint, config), weight in zip(args.models, weights, strict=True):
+    for (checkpoint, config), weight in zip(chosen, weights, strict=True):
         single = Tracker.from_checkpoint(checkpoint, config=config, overrides=args.overrides, device=device)
         settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
         made_by.append({"checkpoint": digest(checkpoint), "settings": settings, "weight": weight})
-        if len(args.models) == 1 and not args.flip and args.scales == [1.0]:
+        if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
             return single, {"models": made_by}
         branches += augmented(
             single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
@@ -158,7 +183,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args.overrides = [*args.overrides, *memory_overrides(args)]
     if args.max_long_edge is not None:
         args.overrides.append(f"input.max_long_edge={args.max_long_edge}")
-    args.models = models(args)
     missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
     if missing and not args.print_config:
         parser.error(f"{' and '.join(missing)} must be given")
@@ -193,13 +217,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
-    """(checkpoint, preset) of each model.
+def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
+    """(checkpoint, preset) of each model; None: the bundled one, and what the checkpoint says.
 
     Raises:
         InputError: the numbers of --checkpoint and --config do not fit.
     """
-    checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
+    checkpoints = args.checkpoint or [None]
     configs = args.config or [None]
     if len(configs) not in (1, len(checkpoints)):
         raise InputError(
@@ -239,6 +263,8 @@ def show(
     table: dict[str, Any], layout: TableLayout, report: EvaluationReport, *, total: bool = False
 ) -> None:
     """Print the table, the speed, and on stderr what failed."""
+    from aotlab.evaluation.tables import format_table
+
     if table:
         print(format_table(table, layout))
     if report.found:

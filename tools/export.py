@@ -9,20 +9,15 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from aotlab.configs.load import to_yaml
-from aotlab.engine.export.description import bounded
-from aotlab.engine.export.runtime import CPU
-from aotlab.engine.export.verify import TOLERANCE, verify
-from aotlab.engine.export.writing import NEEDED, export_model, require_format
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT
-from aotlab.networks.checkpoints import build_or_load, read_settings
-from aotlab.networks.vos_model import VOSModel
 from aotlab.tools.cli.options import SIZE, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError, RunStopped
+
+if TYPE_CHECKING:
+    from aotlab.networks.vos_model import VOSModel
 
 
 @command
@@ -30,7 +25,13 @@ def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
     args.overrides += memory_overrides(args)
-    path = args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
+    require_model(args.checkpoint, args.config)
+    from aotlab.configs.load import to_yaml
+    from aotlab.engine.export.description import bounded
+    from aotlab.engine.export.writing import NEEDED, export_model, require_format
+    from aotlab.networks.checkpoints import build_or_load, read_settings
+
+    path = args.checkpoint or (None if args.config else bundled())
     settings = bounded(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print(to_yaml(settings), end="")
@@ -77,12 +78,14 @@ def parse(argv: list[str] | None) -> Namespace:
     )  # fmt: skip
     parser.add_argument(
         "--verify", action="store_true",
-        help=f"track the drawn clip by both; exit status 1 where logits differ by over {TOLERANCE} of their spread",
+        help="track the drawn clip by both; exit status 1 where their logits differ",
     )  # fmt: skip
     parser.add_argument(
         "--verify-frames", type=int, default=12, metavar="N", help="of that clip (default 12)"
     )
-    parser.add_argument("--provider", default=CPU, help=f"of onnxruntime, for --verify (default {CPU})")
+    parser.add_argument(
+        "--provider", metavar="NAME", help="of onnxruntime, for --verify (default: the CPU's)"
+    )
     add_memory_options(parser, "the model's own, if it is bounded")
     add_config_options(parser)
     return parser.parse_args(argv)
@@ -94,7 +97,12 @@ def check(args: Namespace, model: VOSModel) -> None:
     Raises:
         RunStopped: graphs and model do not agree.
     """
-    found = verify(model, args.output, frames=args.verify_frames, provider=args.provider)
+    import torch
+
+    from aotlab.engine.export.runtime import CPU
+    from aotlab.engine.export.verify import TOLERANCE, verify
+
+    found = verify(model, args.output, frames=args.verify_frames, provider=args.provider or CPU)
     print(
         f"largest difference of logits {found.difference:.1e} of their spread, {found.equal:.4%} of the labels equal; "
         f"{found.exported:.3f} s per frame, PyTorch {found.pytorch:.3f} ({torch.get_num_threads()} threads)"

@@ -15,20 +15,11 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from aotlab.configs.load import to_yaml
-from aotlab.dataloaders.preprocess import network_size
-from aotlab.dataloaders.video import open_frames
-from aotlab.engine.inspection.attention import identity_similarity, inspect_attention
-from aotlab.engine.inspection.costs import Part, model_costs
-from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.networks.checkpoints import build_or_load, read_card, read_settings
-from aotlab.networks.model_card import describe_card
 from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
-from aotlab.utils.masks import read_mask
 
 COUNTED = (
     "FLOPs are those of one tracked frame: it is encoded once, what depends on objects runs for every group of them, "
@@ -42,18 +33,15 @@ COUNTED = (
 def main(argv: list[str] | None = None) -> int:
     """Do what the options ask for; returns the exit status."""
     args = parse(argv)
+    require_model(args.checkpoint, args.config)
     if args.print_config:
-        print(
-            to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end=""
-        )
+        print_config(args)
     elif args.card:
         show_card(checkpoint_of(args))
     elif args.parameters:
         show_costs(args)
     elif args.identities:
-        model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
-        draw_similarity(identity_similarity(model), config.name, args.identities)
-        print(args.identities)
+        show_identities(args)
     else:
         show_attention(args)
     return 0
@@ -139,7 +127,26 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
 
 def checkpoint_of(args: Namespace) -> Path | None:
     """The weights to look at; None: random ones of a preset."""
-    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
+    return args.checkpoint or (None if args.config else bundled())
+
+
+def print_config(args: Namespace) -> None:
+    """Print the settings of the model."""
+    from aotlab.configs.load import to_yaml
+    from aotlab.networks.checkpoints import read_settings
+
+    print(to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end="")
+
+
+def show_identities(args: Namespace) -> None:
+    """Draw how alike the identities are."""
+    from aotlab.engine.inspection.attention import identity_similarity
+    from aotlab.engine.inspection.pictures import draw_similarity
+    from aotlab.networks.checkpoints import build_or_load
+
+    model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
+    draw_similarity(identity_similarity(model), config.name, args.identities)
+    print(args.identities)
 
 
 def show_card(checkpoint: Path | None) -> None:
@@ -148,6 +155,9 @@ def show_card(checkpoint: Path | None) -> None:
     Raises:
         InputError: no file, or one that does not say.
     """
+    from aotlab.networks.checkpoints import read_card
+    from aotlab.networks.model_card import describe_card
+
     if checkpoint is None:
         raise InputError("--card: a preset has no weights that were trained; give a file by --checkpoint")
     card = read_card(checkpoint)
@@ -162,6 +172,10 @@ def show_costs(args: Namespace) -> None:
     Raises:
         InputError: a number below 1, or a file that cannot be written.
     """
+    from aotlab.dataloaders.preprocess import network_size
+    from aotlab.engine.inspection.costs import Part, model_costs
+    from aotlab.networks.checkpoints import read_settings
+
     width, height = args.size
     if min(width, height, args.objects, args.memory_frames) < 1:
         raise InputError(
@@ -199,6 +213,14 @@ def show_attention(args: Namespace) -> None:
     Raises:
         InputError: input that is missing or does not fit, or a folder that cannot be written.
     """
+    require_paths(args.attention, args.mask)
+    from aotlab.dataloaders.video import open_frames
+    from aotlab.engine.inspection.attention import inspect_attention
+    from aotlab.engine.inspection.pictures import draw_attention, shown_frames
+    from aotlab.engine.tracker import Tracker
+    from aotlab.networks.checkpoints import build_or_load
+    from aotlab.utils.masks import read_mask
+
     source = open_frames(args.attention)
     mask = read_mask(args.mask, size=source.size)
     require_writable(args.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.engine.training.learning_curve import draw_learning, gain_per_doubling, read_learning
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 
 
@@ -17,6 +17,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--measure", choices=("J", "F", "J&F"), default="J", help="default J")
     args = parser.parse_args(argv)
+    require_paths(*args.runs)
+    from aotlab.engine.training.learning_curve import draw_learning, gain_per_doubling, read_learning
+
     runs = [read_learning(run, args.measure) for run in args.runs]
     draw_learning(runs, args.output, args.measure)
     for run in runs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.dataloaders.looped import loop_davis
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 
 
@@ -31,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", default="val", help="name of the list (default: val)")
     parser.add_argument("--copy", action="store_true", help="copy the files; default: symbolic links to them")
     args = parser.parse_args(argv)
+    require_paths(args.root)
+    from aotlab.dataloaders.looped import loop_davis
+
     frames = loop_davis(
         args.root, args.output, year=args.year, split=args.split, times=args.times, copy=args.copy
     )

@@ -12,15 +12,17 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.evaluation.scoring import ScoringReport, has_truth, rules_of, score_videos
-from aotlab.engine.evaluation.worst import write_strip
-from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
+
+if TYPE_CHECKING:
+    from aotlab.engine.evaluation.scoring import ScoringReport
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,17 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Score; returns 0, or 1 if a sequence could not be scored."""
     args = parse(argv)
-    videos = scorable(open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects), args)
+    every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
+    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
+        require_paths(args.results)
+    return run(scorable(every, args), args)
+
+
+def run(videos: list[Video], args: argparse.Namespace) -> int:
+    """Score, write and show; returns the exit status."""
+    from aotlab.engine.evaluation.scoring import rules_of, score_videos
+    from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
+
     require_results(videos, args.results)
     for path in (args.output, args.csv):
         if path is not None:
@@ -84,6 +96,8 @@ def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     Raises:
         InputError: there is none.
     """
+    from aotlab.engine.evaluation.scoring import has_truth
+
     known = [video for video in videos if has_truth(video)]
     if known:
         hidden = [video.name for video in videos if not has_truth(video)]
@@ -121,6 +135,8 @@ def show_worst(
     args: argparse.Namespace,
 ) -> None:
     """Print the worst objects, and draw them if --overlay says where."""
+    from aotlab.engine.evaluation.worst import write_strip
+
     by_name = {video.name: video for video in videos}
     if worst:
         print(f"\nworst {column}:")

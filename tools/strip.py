@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from PIL import Image
-
-from aotlab.dataloaders.video import open_frames
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.overlay import strip
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @command
@@ -26,6 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.frames < 1 or args.height < 1:
         raise InputError(f"--frames {args.frames} --height {args.height}: both must be at least 1")
+    require_paths(args.video)
+    from PIL import Image
+
+    from aotlab.utils.overlay import strip
+
     pictures = [shrink(frame, args.height) for frame in pick(args.video, args.frames)]
     with atomic_path(args.output) as temporary:
         Image.fromarray(strip(pictures, gap=4)).quantize(256).save(temporary, format="PNG", optimize=True)
@@ -34,6 +39,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def pick(video: Path, count: int) -> list[np.ndarray]:
     """``count`` frames from the first to the last; a video that does not tell its length is read twice."""
+    import numpy as np
+
+    from aotlab.dataloaders.video import open_frames
+
     length = open_frames(video).length or sum(1 for _ in open_frames(video))
     wanted = {round(place) for place in np.linspace(0, length - 1, min(count, length))}
     return [frame for index, frame in enumerate(open_frames(video)) if index in wanted]
@@ -41,6 +50,9 @@ def pick(video: Path, count: int) -> list[np.ndarray]:
 
 def shrink(frame: np.ndarray, height: int) -> np.ndarray:
     """A frame at ``height`` pixels, in its own shape."""
+    import numpy as np
+    from PIL import Image
+
     width = round(frame.shape[1] * height / frame.shape[0])
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
 

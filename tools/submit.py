@@ -10,15 +10,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
 from aotlab.dataloaders.sequences import Video
-from aotlab.evaluation.submission import Expected, check_archive, check_results, write_archive
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID, read_mask
+
+if TYPE_CHECKING:
+    from aotlab.evaluation.submission import Expected
 
 
 @command
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
     folder = archive_folder(name, dataset)
+    require_paths(args.results, args.check)
+    from aotlab.evaluation.submission import check_archive, check_results, write_archive
+
     split = args.split or next(iter(dataset.server))
     wanted = [expected_of(video) for video in open_dataset(name, args.root, split)]
     if args.check is None:
@@ -76,6 +80,11 @@ def expected_of(video: Video) -> Expected:
     Raises:
         InputError: a given mask cannot be read.
     """
+    import numpy as np
+
+    from aotlab.evaluation.submission import Expected
+    from aotlab.utils.masks import VOID, read_mask
+
     given = [read_mask(path) for path in video.masks.values()]
     ids = {item.identity for item in video.objects}
     if not ids:

@@ -5,32 +5,31 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.exchange.given import GivenMasks, load_masks
-from aotlab.dataloaders.streams import open_source
-from aotlab.dataloaders.video import FrameSource
-from aotlab.engine.budget import frame_bytes
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.engine.video.outputs import OUTPUTS
-from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.networks.checkpoints import read_settings
 from aotlab.tools.cli.options import (
     add_config_options,
     add_memory_options,
     memory_overrides,
     require_bounded,
 )
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
+from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
+from aotlab.utils.text import counted
+
+if TYPE_CHECKING:
+    from aotlab.dataloaders.exchange.given import GivenMasks
+    from aotlab.dataloaders.video import FrameSource
+    from aotlab.engine.video.tracking import TrackOptions, TrackReport
+
+WRITABLE = ("masks", "objects", "rle", "alpha", "prores", "vp9", "overlay")
+"""names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 BOUNDED = "restricted"
 """Memory policy in place of the one that keeps all frames: the same on short videos, with bounded room on long ones."""
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -53,7 +52,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--checkpoint", type=Path, default=BUNDLED_CHECKPOINT, metavar="FILE", help="weights (%(default)s)"
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     add_tracking_options(parser)
@@ -69,7 +68,6 @@ def parse(argv: list[str] | None) -> Namespace:
     missing = [name for name, value in given.items() if not value]
     if missing:
         parser.error(f"{', '.join(missing)} must be given")
-    args.options = track_options(args)
     return args
 
 
@@ -79,7 +77,7 @@ def add_tracking_options(parser: Parser) -> None:
         "--write",
         default="masks,overlay",
         metavar="LIST",
-        help=f"what to write, of {','.join(OUTPUTS)}: palette PNGs, one folder of PNGs per object, COCO run lengths "
+        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, COCO run lengths "
         "with confidence, PNGs with alpha, ProRes 4444 and VP9 with alpha, the video with masks drawn in (%(default)s)",
     )
     parser.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
@@ -106,6 +104,8 @@ def track_options(args: Namespace) -> TrackOptions:
     Raises:
         InputError: as `TrackOptions`.
     """
+    from aotlab.engine.video.tracking import TrackOptions
+
     write = [name.strip() for name in args.write.split(",") if name.strip()]
     return TrackOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
@@ -121,6 +121,8 @@ def check_output(output: Path, video: Path) -> None:
     Raises:
         InputError: the folder cannot be written, or holds the video under a name that a result would take.
     """
+    from aotlab.engine.video.outputs import OUTPUTS
+
     if video.resolve() in [(output / name).resolve() for name, _ in OUTPUTS.values()]:
         raise InputError(f"--output {output}: the results would overwrite {video}; choose another folder")
     require_writable(output)
@@ -135,11 +137,14 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     Raises:
         InputError: as `read_settings`, or an option that the policy does not read.
     """
+    from aotlab.networks.checkpoints import read_settings
+
+    checkpoint = args.checkpoint or bundled()
     overrides = [*args.overrides, *memory_overrides(args)]
-    settings = read_settings(args.checkpoint, config=args.config, overrides=overrides)
+    settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     if settings.memory.policy == "every_nth" and not any(o.startswith("memory.policy=") for o in overrides):
         overrides.append(f"memory.policy={BOUNDED}")
-        settings = read_settings(args.checkpoint, config=args.config, overrides=overrides)
+        settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     for option in ("memory_frames", "memory_budget"):
         if getattr(args, option) is not None:
             require_bounded(settings, f"--{option.replace('_', '-')}")
@@ -152,6 +157,8 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
     Raises:
         InputError: not even the reference frame and one more fit.
     """
+    from aotlab.engine.budget import frame_bytes
+
     objects = len(masks.annotations.objects())
     each, memory = frame_bytes(settings, source.size, objects), settings.memory
     frames = budget // each
@@ -172,29 +179,53 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
     args = parse(argv)
-    settings, overrides = memory_settings(args)
+    require_model(args.checkpoint, args.config)
     if args.print_config:
-        print(to_yaml(settings), end="")
+        from aotlab.configs.load import to_yaml
+
+        print(to_yaml(memory_settings(args)[0]), end="")
         return 0
-    # whatever is wrong with the input or the output shows before the slow part
+    require_source(args.video)
+    require_masks(args.mask)
+    return summarise(run(args), args)
+
+
+def run(args: Namespace) -> TrackReport:
+    """Track; whatever is wrong with input, output or settings shows before the slow part.
+
+    Raises:
+        InputError: a source, mask, option or folder is wrong.
+    """
+    from aotlab.dataloaders.exchange.given import load_masks
+    from aotlab.dataloaders.streams import open_source
+
     source = open_source(args.video, timeout=args.timeout)
     masks = load_masks(args.mask, source)
+    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.video.tracking import track
+
+    options = track_options(args)
     check_output(args.output, Path(args.video))
+    settings, overrides = memory_settings(args)
     if args.memory_budget is not None:
         overrides += fit_budget(args.memory_budget, settings, source, masks)
-    tracker = Tracker.from_checkpoint(
-        args.checkpoint, config=args.config, overrides=overrides, device=args.device
-    )
+    checkpoint = args.checkpoint or bundled()
+    tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
-    report = track(tracker, source, masks, args.output, args.options)
+    return track(tracker, source, masks, args.output, options)
+
+
+def summarise(report: TrackReport, args: Namespace) -> int:
+    """Say what was done; returns the exit status."""
     results = " and ".join(map(str, report.written.values())) or "nothing complete"
     skipped = f", {report.dropped} skipped" if args.realtime else ""
-    print(f"{report.frames} frames at {report.frames_per_second:.1f} frames per second{skipped}: {results}")
+    frames = counted(report.frames, "frame")
+    print(f"{frames} at {report.frames_per_second:.1f} frames per second{skipped}: {results}")
     if report.error is not None:
         print(f"error: {report.error}", file=sys.stderr)
         return 1
     if report.interrupted:
-        print(f"interrupted: the results hold the first {report.frames} frames", file=sys.stderr)
+        print(f"interrupted: the results hold the first {frames}", file=sys.stderr)
         return INTERRUPTED
     return 0
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
-from aotlab.configs.load import load_config, to_yaml
-from aotlab.engine.training.rehearsal import rehearse
-from aotlab.engine.training.trainer import Trained, train
 from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.distributed import open_world
+
+if TYPE_CHECKING:
+    from aotlab.engine.training.trainer import Trained
 
 
 @command
@@ -29,10 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     add_config_options(parser)
     args = parser.parse_args(argv)
-    config = load_config(args.config or "configs/recipes/mini.yaml", args.overrides)
+    recipe = args.config or "configs/recipes/mini.yaml"
+    require_model(None, recipe)
+    from aotlab.configs.load import load_config, to_yaml
+
+    config = load_config(recipe, args.overrides)
     if args.print_config:
         print(to_yaml(config), end="")
         return 0
+    from aotlab.engine.training.rehearsal import rehearse
+    from aotlab.engine.training.trainer import train
+    from aotlab.utils.distributed import open_world
+
     with open_world(args.device) as world:
         if not world.lead:
             logging.getLogger().setLevel(logging.ERROR)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 
@@ -96,6 +94,8 @@ def load_table(path: Path) -> PaperTable:
     Raises:
         InputError: missing, no YAML, an unknown key or name, a row with too few figures.
     """
+    import yaml
+
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         tree = {"name": path.stem, **content}

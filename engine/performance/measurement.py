@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.video import FrameSource, open_frames
 from aotlab.engine.performance.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
 from aotlab.engine.performance.parts import PARTS, READ, WRITE, PartClock, flops_of
 from aotlab.engine.performance.runs import Run, frames_of, write_clip
-from aotlab.engine.performance.settings import PRECISIONS, Setting
+from aotlab.engine.performance.settings import Setting
+from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.masks import write_mask
 
 
@@ -100,7 +102,7 @@ def measure(setting: Setting) -> Measurement:
         steps, totals = _time_frames(run, source, Path(folder))
         clocks = _time_parts(run, source, Path(folder))
     peak = peak_bytes(device)
-    rate = matmul_rate(device, PRECISIONS[setting.precision])
+    rate = matmul_rate(device, AUTOCAST.get(setting.precision, torch.float32))
     limits = run.tracker.config.input
     inside = network_size(
         source.size, align_corners=run.tracker.config.model.align_corners, scale=limits.scale,

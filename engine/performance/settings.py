@@ -6,15 +6,16 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from aotlab.engine.performance.naive import SLOW_PARTS
-from aotlab.utils.devices import AUTOCAST
+from aotlab.configs.training import PRECISIONS
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import picture_size
 
-PRECISIONS = {"float32": torch.float32, **AUTOCAST}
 CHECKPOINTS = (".safetensors", ".pth")
+SLOW_NAMES = (
+    "local_attention", "global_attention", "products", "norms", "groups", "memory", "planes", "argmax", "sync",
+    "layout", "allocator",
+)  # fmt: skip
+"""parts that can run as the published code runs them, see `engine.performance.naive`"""
 SMALLEST = 16
 """least width and height of a frame in pixels"""
 
@@ -44,7 +45,7 @@ class Setting:
     compile: bool = False
     """encoder, blocks and decoder go through torch.compile"""
     slow: tuple[str, ...] = ()
-    """names in `SLOW_PARTS`"""
+    """names in `SLOW_NAMES`"""
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is out of range."""
@@ -59,8 +60,8 @@ class Setting:
         )
         known = ", ".join(PRECISIONS)
         _require(self.precision in PRECISIONS, f"precision: must be one of {known}, got {self.precision}")
-        unknown = [name for name in self.slow if name not in SLOW_PARTS]
-        known = ", ".join(SLOW_PARTS)
+        unknown = [name for name in self.slow if name not in SLOW_NAMES]
+        known = ", ".join(SLOW_NAMES)
         _require(not unknown, f"slow: must be all, or some of {known} joined by +, got {'+'.join(unknown)}")
         _require(
             not (self.compile and self.slow), "compile: does not go together with slow parts; leave one out"
@@ -117,7 +118,7 @@ def parse_setting(text: str, usual: Setting | None = None) -> Setting:
 
 def slow_names(text: str) -> tuple[str, ...]:
     """Names joined by "+", or "all"."""
-    return tuple(SLOW_PARTS) if text == "all" else tuple(text.split("+"))
+    return tuple(SLOW_NAMES) if text == "all" else tuple(text.split("+"))
 
 
 def _number(text: str) -> int:
@@ -142,7 +143,7 @@ READERS: dict[str, Any] = {
 def _written(name: str, value: Any) -> str:
     """A value as `parse_setting` reads it."""
     if name == "slow":
-        return "all" if value == tuple(SLOW_PARTS) else "+".join(value)
+        return "all" if value == tuple(SLOW_NAMES) else "+".join(value)
     if name == "size":
         return "{}x{}".format(*value)
     return str(value).lower() if isinstance(value, bool) else str(value)

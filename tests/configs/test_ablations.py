@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import load_config, preset_names
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import load_config
 from aotlab.configs.published import resolve_training
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.checkpoints import load_checkpoint

@@ -17,7 +17,11 @@ def test_the_recipe_goes_from_images_over_video_to_long_clips_of_larger_crops():
     assert config.model.stages[0].block == "gpm"
     static, video, long = config.train.phases
     assert [source.kind for source in static.sources] == ["static"]
-    assert {source.kind for source in video.sources} == {source.kind for source in long.sources} == {"video", "static"}
+    assert (
+        {source.kind for source in video.sources}
+        == {source.kind for source in long.sources}
+        == {"video", "static"}
+    )
     assert static.crop < video.crop < long.crop
     assert long.clip_length > video.clip_length
     assert all(phase.compose > 0 for phase in config.train.phases)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from aotlab.configs.load import load_config, preset_names, to_yaml
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import load_config, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
 

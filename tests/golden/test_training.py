@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import load_config, preset_names
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import load_config
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
 from aotlab.engine.training.clip_training import mean_iou

@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from aotlab.configs.load import load_config, preset_names
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import load_config
 from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.official import (
     from_official,

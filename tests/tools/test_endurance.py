@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.engine.performance import endurance
 from aotlab.engine.performance.endurance import Course, Sample
 from aotlab.tools import endurance as tool
 from aotlab.utils.masks import write_mask
@@ -42,7 +43,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list:
         course = Course([Sample(0.01, 0.01, 10**8, 10**6, 3)] * trial.frames)
         return course if found.fate is None else found.fate(course)
 
-    monkeypatch.setattr(tool, "run_apart", run_apart)
+    monkeypatch.setattr(endurance, "run_apart", run_apart)
     return found
 
 
@@ -86,11 +87,10 @@ def test_without_a_mask_the_middle_of_the_frame_is_the_object(video, trials):
     ("options", "message"),
     [
         (["--compare", "newest"], "--compare newest: no policy newest; expected one of first_frame"),
-        (["--compare", "memory.every=2"], "no policy memory.every=2"),
         (["--compare", "restricted,memory.frames=0"], "memory.frames must be at least 1"),
         (["--compare", "first_frame", "first_frame"], "stands there twice"),
         (["--masks", "EMPTY"], "holds no mask"),
-        (["--masks", "none.png"], "none.png: no such mask file"),
+        (["--masks", "none.png"], "none.png: no such file"),
         (["--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     ],
 )

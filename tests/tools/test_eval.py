@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.tools import eval as tool
 from aotlab.utils.masks import write_mask
 
@@ -39,7 +40,7 @@ def loaded(monkeypatch):
         calls.append({"path": path, "config": config, "overrides": list(overrides), "device": device})
         return RepeatingTracker()
 
-    monkeypatch.setattr(tool.Tracker, "from_checkpoint", from_checkpoint)
+    monkeypatch.setattr(Tracker, "from_checkpoint", from_checkpoint)
     return calls
 
 
@@ -123,7 +124,7 @@ def test_a_number_of_frames_is_refused_where_all_are_kept(root, tmp_path, loaded
 
 def test_the_bundled_model_is_the_default(root, tmp_path, loaded):
     run(root, tmp_path / "out")
-    assert loaded[0]["path"] == tool.BUNDLED_CHECKPOINT
+    assert loaded[0]["path"] == BUNDLED_CHECKPOINT
 
 
 def test_chosen_sequences_alone_are_run(root, tmp_path, loaded):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
+from aotlab.engine.tracker import Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
@@ -18,7 +19,7 @@ SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
 
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tool.Tracker, "from_checkpoint", lambda *_, **__: PaintingTracker())
+    monkeypatch.setattr(Tracker, "from_checkpoint", lambda *_, **__: PaintingTracker())
 
 
 def make(name: str, folder: Path, split: str) -> list[str]:

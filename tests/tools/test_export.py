@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from aotlab.engine.export import verify as verification
+from aotlab.engine.export import writing
 from aotlab.engine.export.verify import Agreement
-from aotlab.tools import export
 from aotlab.tools.export import main
 
 TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7", "--format", "torch"]
@@ -21,8 +22,10 @@ def test_it_exports_and_verifies(tmp_path, capsys):
 
 
 def test_graphs_that_differ_stop_it(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export, "export_model", lambda *args, **settings: Description())
-    monkeypatch.setattr(export, "verify", lambda *args, **settings: Agreement(float("nan"), 0.5, 0.1, 0.1))
+    monkeypatch.setattr(writing, "export_model", lambda *args, **settings: Description())
+    monkeypatch.setattr(
+        verification, "verify", lambda *args, **settings: Agreement(float("nan"), 0.5, 0.1, 0.1)
+    )
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify"]) == 1
     assert "expected at most 0.001" in capsys.readouterr().err
 

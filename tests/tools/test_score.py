@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.engine.benchmark import scoring
+from aotlab.engine.evaluation import scoring
 from aotlab.tools.score import main
 from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.sequences import Video
-from aotlab.engine.benchmark import scoring
+from aotlab.engine.evaluation import scoring
 from aotlab.engine.evaluation.scoring import has_truth, rules_of, score_videos
 from aotlab.evaluation.tables import scores_table
 from aotlab.utils.masks import read_mask, write_mask

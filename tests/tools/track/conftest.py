@@ -3,12 +3,13 @@
 import pytest
 from PIL import Image
 
-from tests.tools.track.runs import Repeater, cli, save
+from aotlab.engine import tracker as engine
+from tests.tools.track.runs import Repeater, save
 
 
 @pytest.fixture(autouse=True)
 def tracker(monkeypatch):
-    monkeypatch.setattr(cli, "Tracker", Repeater)
+    monkeypatch.setattr(engine, "Tracker", Repeater)
     monkeypatch.setattr(Repeater, "loads", 0)
     return Repeater
 

@@ -13,6 +13,7 @@ from PIL import Image
 from aotlab.dataloaders.exchange.cvat import write_cvat
 from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
 from aotlab.dataloaders.video import open_frames
+from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.masks import read_mask
 from tests.tools.track.runs import Repeater, cli, refused, run, save
@@ -122,7 +123,7 @@ class Sure(Repeater):
 
 
 def test_write_chooses_what_is_written(video, mask, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "Tracker", Sure)
+    monkeypatch.setattr(engine, "Tracker", Sure)
     assert run(video, tmp_path, mask, more=["--write", "objects,rle,alpha,overlay", "--no-overlay"]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "objects", "rle.json"]
     assert "rle.json" in capsys.readouterr().out
@@ -134,7 +135,7 @@ def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
 
 
 def test_both_directions_keep_the_given_masks(video, mask, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "Tracker", Sure)
+    monkeypatch.setattr(engine, "Tracker", Sure)
     other = save(tmp_path / "other.png", 1)
     assert run(video, tmp_path, f"1:{mask}", f"3:{other}", more=["--both-directions"]) == 0
     found = [read_mask(path).any() for path in sorted((tmp_path / "out" / "masks").iterdir())]

@@ -1,0 +1,34 @@
+"""Where settings are: presets by name, and YAML files."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from aotlab.utils.errors import InputError
+
+HERE = Path(__file__).parent
+PRESETS = HERE / "presets"
+
+
+def preset_names() -> list[str]:
+    """Names that stand for a preset."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
+    """The file of a preset, or a YAML file; paths count from the working directory, then from ``relative_to``.
+
+    Raises:
+        InputError: there is no such file or preset.
+    """
+    for path in (Path(name), relative_to / name):
+        if path.suffix in (".yaml", ".yml") and path.is_file():
+            return path.resolve()
+    preset = PRESETS / f"{name}.yaml"
+    if preset.is_file():
+        return preset
+    known = preset_names()
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(known)}"
+    raise InputError(f"config {name}: no such file or preset; {hint}")

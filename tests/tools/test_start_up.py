@@ -1,0 +1,123 @@
+"""Commands answer before anything heavy is imported, and no process holds two copies of a module."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aotlab.engine.performance.naive import SLOW_PARTS
+from aotlab.engine.performance.settings import SLOW_NAMES
+from aotlab.engine.video.outputs import OUTPUTS
+from aotlab.tools.main import COMMANDS
+from aotlab.tools.track import WRITABLE
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = {
+    "torch", "torchvision", "timm", "numpy", "cv2", "PIL", "scipy", "matplotlib", "av", "omegaconf", "yaml", "tqdm",
+    "pycocotools", "tensorboard", "onnx", "onnxruntime", "safetensors",
+}  # fmt: skip
+OLD_NAMES = {"utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools"}
+"""what the packages were called when they were installed at top level"""
+REPORT = """
+import atexit, json, sys
+def report():
+    modules = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())
+               if name != "__mp_main__"]  # multiprocessing's second name of __main__
+    with open({path!r}, "w") as file:
+        json.dump(modules, file)
+atexit.register(report)
+"""
+
+
+def modules_of(tmp_path: Path, arguments: list[str], *, way: str = "command") -> dict[str, str | None]:
+    """Names and files of the modules that a process has at its end; ``way``: as ``aotlab x`` or ``tools/x.py``."""
+    path = tmp_path / "modules.json"
+    (tmp_path / "sitecustomize.py").write_text(REPORT.format(path=str(path)))
+    if way == "command":
+        start = ["-c", "import sys; from aotlab.tools.main import main; sys.exit(main())"]
+    else:
+        start, arguments = [str(ROOT / "tools" / f"{arguments[0]}.py")], arguments[1:]
+    environment = {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, *start, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert run.returncode in (0, 2), run.stderr
+    assert "Traceback" not in run.stderr
+    return dict(json.loads(path.read_text()))
+
+
+def heavy(modules: dict[str, str | None]) -> set[str]:
+    return {name.split(".")[0] for name in modules} & HEAVY
+
+
+def copies(modules: dict[str, str | None]) -> list[str]:
+    """Files of this project that are loaded under two names, and old names of its packages."""
+    inside = str(ROOT)
+    ours = [file for file in modules.values() if file and file.startswith(inside) and ".venv" not in file]
+    return [*{file for file in ours if ours.count(file) > 1}, *(set(modules) & OLD_NAMES)]
+
+
+@pytest.mark.parametrize("tool", sorted(COMMANDS))
+def test_help_imports_nothing_heavy(tool, tmp_path):
+    modules = modules_of(tmp_path, [tool, "--help"])
+    assert f"aotlab.tools.{tool}" in modules
+    assert heavy(modules) == set()
+    assert copies(modules) == []
+
+
+def test_the_list_of_commands_imports_nothing_heavy(tmp_path):
+    assert heavy(modules_of(tmp_path, ["--help"])) == set()
+
+
+def test_every_tool_is_a_command():
+    assert set(COMMANDS) == {path.stem for path in (ROOT / "tools").glob("*.py")} - {"__init__", "main"}
+
+
+MISTYPED = [
+    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out"],
+    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out", "--checkpoint", "gone.safetensors"],
+    ["track", "gone.mp4", "--mask", "gone.png", "--output", "out", "--config", "aotx"],
+    ["eval", "--dataset", "davis2017", "--root", "gone", "--output", "out"],
+    ["eval", "--dataset", "davis2018", "--output", "out"],
+    ["eval", "--dataset", "folder", "--root", ".", "--output", "out", "--checkpoint", "gone.safetensors"],
+    ["score", "--dataset", "davis2017", "--root", ".", "--results", "gone"],
+    ["submit", "--dataset", "davis2017", "--root", ".", "--check", "gone.zip"],
+    ["ensemble", "gone", "lost", "--output", "out"],
+    ["train", "--config", "gone.yaml"],
+    ["check_data", "gone"],
+    ["export", "--checkpoint", "gone.safetensors", "--output", "out"],
+    ["inspect_model", "--parameters", "--config", "aotx"],
+    ["inspect_model", "--attention", "gone.mp4", "--mask", "m.png", "--frame", "2", "--object", "1", "--output", "o"],
+    ["benchmark", "--video", "gone.mp4"],
+    ["endurance", "gone.mp4"],
+    ["loop_videos", "gone", "out"],
+    ["strip", "gone.mp4", "--output", "strip.png"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", MISTYPED, ids=" ".join)
+def test_a_mistyped_path_is_told_before_anything_heavy_is_imported(arguments, tmp_path):
+    assert heavy(modules_of(tmp_path, arguments)) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["command", "script"])
+def test_no_module_is_held_twice(way, tmp_path):
+    modules = modules_of(tmp_path, ["track", "--print-config"], way=way)
+    assert "torch" in modules
+    assert copies(modules) == []
+
+
+def test_copies_are_found(tmp_path):
+    both = {"__main__": str(ROOT / "tools/track.py"), "aotlab.tools.track": str(ROOT / "tools/track.py")}
+    assert copies(both) == [str(ROOT / "tools/track.py")]
+    assert copies({"engine": "/elsewhere/engine.py"}) == ["engine"]
+
+
+def test_names_that_are_written_twice_to_spare_an_import_agree():
+    assert tuple(OUTPUTS) == WRITABLE
+    assert tuple(SLOW_PARTS) == SLOW_NAMES
