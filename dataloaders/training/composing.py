@@ -16,6 +16,8 @@ from aotlab.utils.masks import VOID
 
 TRIES = 4
 """motions that are drawn until no object is hidden on the reference frame"""
+LEAST_SHOWN = 0.4
+"""part of the pasted pixels that the reference frame has to show, or another motion is drawn"""
 EDGE = 0.7
 """standard deviation of the blur along the outline of pasted objects, in pixels"""
 
@@ -56,11 +58,13 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> C
     if box is None:
         return merge(first, second, rng, max_objects=max_objects)
     wanted = min(first.objects + second.objects, max_objects)
+    pixels = np.count_nonzero(_objects(second.labels[0]))
     for _ in range(TRIES):
         motion = random_motion(box, first.frames.shape[1], rng)
-        pasted = _paste(first, second, motion, box, behind=rng.random() < 0.5)
-        clip = relabel(*pasted, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
-        if clip.objects == wanted:
+        frames, labels = _paste(first, second, motion, box, behind=rng.random() < 0.5)
+        shown = np.count_nonzero(_objects(labels[0]) & (labels[0] > first.objects))
+        clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
+        if clip.objects == wanted and shown > LEAST_SHOWN * motion.scale**2 * pixels:
             break
     return replace(clip, names=first.names + second.names)
 
@@ -87,7 +91,7 @@ def _paste(
     for index, (frame, label) in enumerate(zip(frames, labels, strict=True)):
         move = motion.at(index / max(len(frames) - 1, 1), centre)
         image, ids = warp_affine(second.frames[index], second.labels[index], move, frame.shape[0])
-        shown = (ids > 0) & (ids < VOID)
+        shown = _objects(ids)
         if behind:
             shown &= label == 0
         cover = cv2.GaussianBlur(shown.astype(np.float32), (0, 0), EDGE)[..., None]
@@ -98,8 +102,13 @@ def _paste(
 
 def _box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
     """Left, top, width and height of the rectangle around all objects of H×W labels; None without any."""
-    rows, columns = np.nonzero((labels > 0) & (labels < VOID))
+    rows, columns = np.nonzero(_objects(labels))
     if not len(rows):
         return None
     left, top = int(columns.min()), int(rows.min())
     return left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top
+
+
+def _objects(labels: np.ndarray) -> np.ndarray:
+    """Where labels are neither background nor ignored."""
+    return np.asarray((labels > 0) & (labels < VOID))

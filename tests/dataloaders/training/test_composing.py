@@ -99,6 +99,13 @@ def test_a_clip_without_objects_adds_nothing():
     assert clip.objects == 1
 
 
+def test_pasted_objects_are_hardly_ever_slivers_on_the_reference_frame():
+    first = square(FIRST, 0, 5, 5, 70)  # covers nearly all: most motions behind it show next to nothing
+    clips = [compose(first, square(SECOND, 120, 10, 10, 40), rng(seed), max_objects=10) for seed in range(40)]
+    shown = np.array([(clip.frames[0][..., 0] > 200).sum() for clip in clips])
+    assert (shown < 0.4 * (0.25 * SIDE) ** 2).mean() < 0.2
+
+
 def test_composing_keeps_to_the_most_objects():
     assert all(composed(seed, max_objects=1).objects == 1 for seed in range(5))
 
