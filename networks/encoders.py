@@ -18,7 +18,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.attention import CONVOLVES, DILATION
+from aotlab.networks.products import PointwiseConv2d
 from aotlab.networks.swin import SwinBase
 
 
@@ -50,12 +50,11 @@ class FrozenNormConv2d(nn.Conv2d):
     def folded(self) -> nn.Conv2d:
         """A plain convolution that computes the same from constant weights."""
         kernel, shift = self.scaled()
-        pixelwise = CONVOLVES and kernel.is_cpu and self.kernel_size == (1, 1)
-        dilation = DILATION if pixelwise else self.dilation
+        kind = PointwiseConv2d if self.kernel_size == (1, 1) and self.groups == 1 else nn.Conv2d
         with torch.device("meta"):
-            conv = nn.Conv2d(
+            conv = kind(
                 self.in_channels, self.out_channels, self.kernel_size,  # type: ignore[arg-type]
-                self.stride, self.padding, dilation, self.groups,  # type: ignore[arg-type]
+                self.stride, self.padding, self.dilation, self.groups,  # type: ignore[arg-type]
             )  # fmt: skip
         conv.weight, conv.bias = (nn.Parameter(x.detach(), requires_grad=False) for x in (kernel, shift))
         return conv

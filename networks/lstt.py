@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.attention import Linear, RelativePosition, global_attention, local_attention
+from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 

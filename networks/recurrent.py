@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.attention import Linear, global_attention
+from aotlab.networks.attention import global_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
 from aotlab.networks.lstt import FeedForward, SelfAttention, sine_position
+from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 

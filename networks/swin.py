@@ -10,7 +10,7 @@ from timm.layers import PatchEmbed
 from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock, window_partition, window_reverse
 from torch import Tensor, nn
 
-from aotlab.networks.attention import Linear
+from aotlab.networks.products import replace_linear
 
 WINDOW = 7
 DEPTHS = (2, 2, 18)
@@ -71,9 +71,7 @@ class SwinBase(nn.Module):
             self.norms.append(nn.LayerNorm(dim))
             if stage < len(DEPTHS) - 1:
                 self.downsamples.append(PatchMerging(dim, out_dim=2 * dim))
-        for module in self.modules():
-            if type(module) is nn.Linear:
-                module.__class__ = Linear  # timm's layers as they are, but for how they multiply
+        replace_linear(self)
 
     @staticmethod
     def _block(dim: int, heads: int, index: int, drop: float) -> PaddedBlock:

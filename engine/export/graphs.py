@@ -15,7 +15,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from aotlab.engine.export.attention import exportable_attention
 from aotlab.engine.export.names import (
     Tensors,
     current_of,
@@ -29,6 +28,7 @@ from aotlab.engine.export.names import (
     named_identities,
     named_memory,
 )
+from aotlab.networks import products
 from aotlab.networks.temporal import TemporalEmbedding, slots_of
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
@@ -63,7 +63,7 @@ class GraphModule(nn.Module):
 
     def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
-        with exportable_attention():
+        with products.use("exportable"):
             results = self.verb(self.model, dict(zip(self.inputs, given, strict=True)))
         return tuple(results[name] for name in self.outputs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from inspect import unwrap
 from types import FrameType
 
 import torch
@@ -102,7 +103,7 @@ class _AttentionFlops:
         self._calls: Counter[str] = Counter()
         self._counter, self._before = counter, 0
         self._names = {module: name for name, module in model.named_modules()}
-        self._functions = (global_attention.__code__, local_attention.__code__)
+        self._functions = (global_attention.__code__, unwrap(local_attention).__code__)
 
     def watch(self, run: nn.Module, *inputs: object) -> None:
         """Run a module and count."""
@@ -118,10 +119,19 @@ class _AttentionFlops:
             return
         total = self._counter.get_total_flops()
         if event == "return" and frame.f_back is not None:
-            caller = self._names[frame.f_back.f_locals["self"]]
+            caller = self._caller(frame.f_back)
             self.flops[_part(f"{caller}.{('long', 'short')[self._calls[caller]]}")] += total - self._before
             self._calls[caller] += 1
         self._before = total
+
+    def _caller(self, frame: FrameType | None) -> str:
+        """The name of the module whose method called."""
+        while frame is not None:
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module) and module in self._names:
+                return self._names[module]
+            frame = frame.f_back
+        raise LookupError("attention was called by no module")
 
 
 def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -> StageMemory:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from aotlab.networks.attention import Linear
+from aotlab.networks.products import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 

@@ -6,7 +6,6 @@ that what a part is worth can be measured. Nothing of the fast path knows of it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial, wraps
@@ -21,8 +20,8 @@ from torch import Tensor, nn
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import attention
-from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks import products
+from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.encoders import FrozenNormConv2d
 from aotlab.networks.swin import SwinBase
@@ -57,12 +56,12 @@ def unfolded_local_attention(
     # A product and a sum are quicker here than einsum, which copies the keys once more.
     logits = ((queries * dim**-0.5)[:, None, :, :, None] * keys).sum(3)
     relative = torch.einsum("hac,bhcl->bhal", position.weight, queries) + position.bias[:, :, None]
-    places = torch.arange(1.0, 1 + query.shape[1], device=query.device).view(1, 1, *size)
-    places = F.unfold(places, window, padding=window // 2)[0].long()  # window²×L, 0 outside the map
-    logits = (logits + relative[:, None]).masked_fill(places == 0, float("-inf"))
+    tokens = torch.arange(1.0, 1 + query.shape[1], device=query.device).view(1, 1, *size)
+    tokens = F.unfold(tokens, window, padding=window // 2)[0].long()  # window²×L, 0 outside the map
+    logits = (logits + relative[:, None]).masked_fill(tokens == 0, float("-inf"))
     weights = logits.transpose(1, 2).flatten(2, 3).softmax(2).unflatten(2, (frames, area)).transpose(1, 2)
     if position.value is None:
-        return _spread(weights, places, value, heads)
+        return _spread(weights, tokens, value, heads)
     values = _windows(value, size, frames, heads, window)
     result = (weights[:, :, :, None] * values).sum((1, 4))
     result = result + torch.einsum("bhal,hca->bhcl", weights.sum(1), position.value)
@@ -85,37 +84,19 @@ def _windows(x: Tensor, size: tuple[int, int], frames: int, heads: int, window: 
     return copies.unflatten(0, (-1, frames)).unflatten(2, (heads, -1, window**2))
 
 
-def full_global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """What `global_attention` computes, with the whole matrix of weights."""
-    query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    weights = (query * query.shape[3] ** -0.5 @ key.mT).softmax(3)
-    return (weights @ value).transpose(1, 2).flatten(2)
-
-
 def _local_attention(tracker: Tracker) -> AbstractContextManager[Any]:
     """Keys of short-term attention, and values of AOT's, are unfolded: a window for every query."""
-    return replaced_everywhere(local_attention, unfolded_local_attention)
+    return products.use({"local_attention": unfolded_local_attention})
 
 
 def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Long-term and self-attention as two matrix products with the softmax between them."""
-    return replaced_everywhere(global_attention, full_global_attention)
+    """Long-term and self-attention as two products of whole matrices with the softmax between them."""
+    return products.use({"attention": "matrix"})
 
 
 def _products(tracker: Tracker) -> AbstractContextManager[Any]:
     """Products of matrices are what PyTorch makes of them, never convolutions."""
-    return patch.object(attention, "CONVOLVES", False)
-
-
-@contextmanager
-def replaced_everywhere(function: Callable[..., Any], other: Callable[..., Any]) -> Iterator[None]:
-    """Put ``other`` in the place of a function in every module of networks that knows it by its name."""
-    name = function.__name__
-    with ExitStack() as stack:
-        for path, module in list(sys.modules.items()):
-            if path.startswith("aotlab.networks.") and vars(module).get(name) is function:
-                stack.enter_context(patch.object(module, name, other))
-        yield
+    return products.use({name: choice for name, choice in products.PLAIN.items() if name != "attention"})
 
 
 @contextmanager

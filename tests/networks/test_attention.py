@@ -11,9 +11,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aotlab.configs.load import load_config
-from aotlab.networks import attention
+from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.windows import spread, windows
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
@@ -131,18 +132,17 @@ def explicit_attention(query, key, value, heads):
     return torch.cat(outputs, 2)
 
 
-@pytest.mark.parametrize("convolves", [True, False])
+@pytest.mark.parametrize("implementation", products.attention.implementations)
 @pytest.mark.parametrize("value_dim", [16, 24])
 @pytest.mark.parametrize("at_once", [2**20, 40, 1])
 @pytest.mark.parametrize("heads", [1, 4])
-def test_global_attention_equals_an_explicit_softmax(heads, at_once, value_dim, convolves, monkeypatch):
-    monkeypatch.setattr(attention, "CONVOLVES", convolves)
-    monkeypatch.setattr(attention, "AT_ONCE", at_once)
-    monkeypatch.setattr(attention, "ROWS", 1)
+def test_global_attention_equals_an_explicit_softmax(heads, at_once, value_dim, implementation, monkeypatch):
+    monkeypatch.setattr(products, "WEIGHTS_AT_ONCE", at_once)
+    monkeypatch.setattr(products, "LEAST_QUERIES", 1)
     generator = torch.Generator().manual_seed(heads)
     query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
     value = torch.randn(2, 9, value_dim, generator=generator)
-    with torch.no_grad():
+    with torch.no_grad(), products.use({"attention": implementation}):
         found = global_attention(query, key, value, heads)
     # float32 rounding of sums of 16 terms
     torch.testing.assert_close(found, explicit_attention(query, key, value, heads), atol=1e-6, rtol=1e-5)
@@ -170,13 +170,16 @@ def ways_of_tokens():
     return [maps[0, :, 0].T, maps.permute(0, 2, 3, 1), maps.flatten(2).mT, maps.flatten(2).mT[:, ::2]]
 
 
+@pytest.mark.parametrize("implementation", products.linear.implementations)
 @pytest.mark.parametrize("x", ways_of_tokens(), ids=lambda x: str(tuple(x.shape)))
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_linear_layer_is_pytorchs_and_so_are_its_gradients(x, bias):
+def test_a_linear_layer_is_pytorchs_and_so_are_its_gradients(x, bias, implementation):
     torch.manual_seed(0)
-    layer = attention.Linear(6, 4, bias=bias).double()
+    layer = products.Linear(6, 4, bias=bias).double()
     inputs = (x.double().requires_grad_(), *layer.parameters())
-    results = [layer(inputs[0]), F.linear(inputs[0], *layer.parameters())]
+    with products.use({"linear": implementation}):
+        ours = layer(inputs[0])
+    results = [ours, F.linear(inputs[0], *layer.parameters())]
     # float64 rounding only
     torch.testing.assert_close(*results, atol=1e-13, rtol=0)
     gradients = [torch.autograd.grad(result.square().sum(), inputs) for result in results]
@@ -190,7 +193,7 @@ def test_every_linear_layer_of_a_model_is_this_one(name):
     model = VOSModel(load_config(name).model)
     layers = [module for module in model.modules() if isinstance(module, torch.nn.Linear)]
     assert len(layers) >= 10
-    assert all(type(layer) is attention.Linear for layer in layers)
+    assert all(type(layer) is products.Linear for layer in layers)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -198,7 +201,7 @@ def test_products_and_their_gradients_are_right_on_one_thread_and_on_two(threads
     """PyTorch has other kernels for a single thread, and for less than 20480 numbers, which these are not."""
     q, k, v, position = inputs((9, 40), 7, dim=64, value_dim=48)
     leaves = [x.requires_grad_() for x in (q, k, v)]
-    layer = attention.Linear(128, 32)
+    layer = products.Linear(128, 32)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -214,3 +217,53 @@ def test_products_and_their_gradients_are_right_on_one_thread_and_on_two(threads
     torch.testing.assert_close(gradients, wanted, atol=1e-4, rtol=1e-4)
     twin = per_pixel_attention(q, k, v, size=(9, 40), position=position)
     torch.testing.assert_close(local, twin, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("implementation", products.pointwise.implementations)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_convolution_of_single_pixels_is_pytorchs(stride, implementation):
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 5, 7).to(memory_format=torch.channels_last)
+    layer = products.PointwiseConv2d(6, 4, 1, stride)
+    with products.use({"pointwise": implementation}):
+        found = layer(x)
+    expected = F.conv2d(x, layer.weight, layer.bias, stride)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)  # float32 rounding of sums of 6 terms
+
+
+@pytest.mark.parametrize("implementation", products.batch.implementations)
+def test_a_batch_of_products_is_each_of_them(implementation):
+    draw = torch.Generator().manual_seed(0)
+    left, right = torch.randn(4, 5, 6, generator=draw), torch.randn(4, 6, 3, generator=draw)
+    with products.use({"batch": implementation}):
+        found = products.batch(left, right)
+    expected = torch.stack([a @ b for a, b in zip(left, right, strict=True)])
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)  # float32 rounding of sums of 6 terms
+
+
+def test_a_choice_ends_with_its_context_and_the_inner_one_wins():
+    calls = []
+
+    def noting(*args):
+        calls.append(args)
+        return F.linear(*args)
+
+    x, weight = torch.ones(2, 3), torch.ones(4, 3)
+    with products.use({"linear": noting}):
+        products.linear(x, weight, None)
+        with products.use("plain"):
+            products.linear(x, weight, None)
+    products.linear(x, weight, None)
+    assert len(calls) == 1
+
+
+def test_an_unknown_set_of_products_is_refused():
+    with pytest.raises(ValueError, match=r"products: must be one of usual, plain, .*, got quick"):
+        products.use("quick").__enter__()
+
+
+@pytest.mark.parametrize("name", products.SETS)
+def test_sets_name_products_and_implementations_that_exist(name):
+    known = [products.linear, products.pointwise, products.attention, products.batch, windows, spread]
+    implementations = {product.name: product.implementations for product in known}
+    assert all(choice in implementations[product] for product, choice in products.SETS[name].items())

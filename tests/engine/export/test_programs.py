@@ -10,12 +10,11 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import writing
-from aotlab.engine.export.attention import exportable_attention, windows_of
 from aotlab.engine.export.description import bounded
 from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import attention
+from aotlab.networks import attention, products
 from aotlab.utils.errors import InputError
 from tests.engine.export.exports import FIFO, MASKS, assert_alike, build, make
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
@@ -43,7 +42,7 @@ def test_batches_of_several_groups_are_filled_up(tmp_path):
 @pytest.mark.parametrize("frames", [1, 2])
 @pytest.mark.parametrize("size", [(5, 9), (8, 16), (13, 7)])
 @pytest.mark.parametrize("with_value", [True, False])
-def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames, monkeypatch):
+def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames):
     heads, dim, value_dim, window, length = 2, 8, 12, 7, size[0] * size[1]
     draw = torch.Generator().manual_seed(0)
     query = torch.randn(3, length, dim, generator=draw)
@@ -55,19 +54,11 @@ def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames
         torch.randn(heads, value_dim // heads, window**2, generator=draw) if with_value else None,
     )
     given = (query, key, value)
-    monkeypatch.setattr(attention, "CONVOLVES", False)  # as in graphs, so that sums have the same order
-    expected = attention.local_attention(*given, size=size, position=position)
-    with exportable_attention():
+    with products.use("plain"):  # as in graphs, so that sums have the same order
+        expected = attention.local_attention(*given, size=size, position=position)
+    with products.use("exportable"):
         found = attention.local_attention(*given, size=size, position=position)
     assert torch.equal(found, expected)  # the same numbers, moved in another way
-
-
-def test_attention_is_its_own_again():
-    before = attention._windows, attention._spread, attention.CONVOLVES
-    with exportable_attention():
-        assert attention._windows is windows_of
-        assert not attention.CONVOLVES
-    assert (attention._windows, attention._spread, attention.CONVOLVES) == before
 
 
 def test_first_frame_is_the_same_with_a_bound():

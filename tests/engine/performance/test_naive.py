@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from contextlib import nullcontext
 
@@ -15,7 +14,8 @@ from torchvision.ops import FrozenBatchNorm2d
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.performance.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks import products
+from aotlab.networks.attention import RelativePosition, local_attention
 from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import build, clip, stripes
 
@@ -135,17 +135,15 @@ def test_slow_layout_has_one_channel_after_the_other():
 
 def test_nothing_of_it_stays():
     tracker = Tracker(*build())
-    before = places(tracker)
+    before = replaceable(tracker)
     with slow_parts(tracker, SLOW_PARTS):
-        assert places(tracker) != before
-    assert places(tracker) == before
+        assert replaceable(tracker) != before
+    assert replaceable(tracker) == before
 
 
-def places(tracker):
-    """All that slow parts may stand in for."""
-    modules = {name: module for name, module in sys.modules.items() if name.startswith("aotlab.networks.")}
-    names = (global_attention.__name__, local_attention.__name__)
-    functions = [vars(module).get(name) for module in modules.values() for name in names]
+def replaceable(tracker):
+    """All that slow parts may replace."""
+    functions = dict(products._choices.get())
     methods = [MemoryBank.add, MemoryBank.read, VOSModel.assign_identities]
     replaced = [name for name, part in tracker.model.named_modules() if "forward" in vars(part)]
     return functions, methods, replaced, dict(vars(tracker))

@@ -1,0 +1,229 @@
+"""Matrix products, each with several exact implementations of which one is chosen: what a machine needs to be fast.
+
+PyTorch leaves float32 matrix products on a CPU to MKL, which uses AVX-512 on some processors alone, and convolutions to
+oneDNN, which uses what there is. So products are also written as convolutions, of tokens as the pixels of a map. Which
+is faster depends on the machine; `use` chooses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from types import MappingProxyType
+from typing import Any, ParamSpec
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Implementation = Callable[..., Tensor]
+Arguments = ParamSpec("Arguments")
+
+CONVOLVES = torch.backends.mkldnn.is_available()
+"""whether a CPU's products are convolutions where nothing else is chosen"""
+DILATION = 2
+"""of kernels of one pixel, for which it means nothing; without it a single thread's would not be given to oneDNN"""
+WEIGHTS_AT_ONCE = 2**22
+"""weights that a CPU's attention holds at a time, about as many as stay in its cache"""
+LEAST_QUERIES = 768
+"""queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
+
+
+class Product:
+    """A function with several implementations that compute the same but for the order of sums."""
+
+    def __init__(self, name: str, usual: str, /, **implementations: Implementation) -> None:
+        """Name the implementations; ``usual`` is the one where none was chosen."""
+        self.name, self.usual, self.implementations = name, usual, MappingProxyType(implementations)
+
+    def __call__(self, *args: Any) -> Tensor:
+        """Compute by the implementation that is chosen."""
+        choice = _choices.get().get(self.name, self.usual)
+        return (self.implementations[choice] if isinstance(choice, str) else choice)(*args)
+
+
+Choices = Mapping[str, str | Implementation]
+_choices: ContextVar[Choices] = ContextVar("choices", default=MappingProxyType({}))
+
+
+@contextmanager
+def use(choices: str | Choices) -> Iterator[None]:
+    """Choose implementations for as long as the context lasts, in this thread; others stay as they are.
+
+    Args:
+        choices: a name in `SETS`; or by the name of a product that of an implementation, or a function to replace it.
+
+    Raises:
+        ValueError: no such set.
+    """
+    if isinstance(choices, str):
+        if choices not in SETS:
+            raise ValueError(f"products: must be one of {', '.join(SETS)}, got {choices}")
+        choices = SETS[choices]
+    before = _choices.set({**_choices.get(), **choices})
+    try:
+        yield
+    finally:
+        _choices.reset(before)
+
+
+def replaceable(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
+    """A function that `use` can replace as a whole, under its name."""
+
+    @wraps(function)
+    def chosen(*args: Arguments.args, **options: Arguments.kwargs) -> Tensor:
+        replacement = _choices.get().get(function.__name__, function)
+        assert callable(replacement)
+        return replacement(*args, **options)
+
+    return chosen
+
+
+def _convolved_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer as a convolution of a map that is one pixel high."""
+    pixels = x.flatten(0, -2)[None, None].permute(0, 3, 1, 2)  # 1×C×1×N
+    result = F.conv2d(pixels, weight[:, :, None, None], bias, dilation=DILATION)  # 1×C'×1×N
+    return result.permute(0, 2, 3, 1).view(*x.shape[:-1], -1)
+
+
+def _fastest_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A convolution on CPUs, as measured on one."""
+    return (_convolved_linear if CONVOLVES and x.is_cpu else F.linear)(x, weight, bias)
+
+
+linear = Product("linear", "usual", usual=_fastest_linear, matrix=F.linear, convolution=_convolved_linear)
+"""x ...×C, weight C'×C and bias C' or None to ...×C'"""
+
+
+def _plain_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    return F.conv2d(x, weight, bias, stride)
+
+
+def _dilated_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    return F.conv2d(x, weight, bias, stride, dilation=DILATION)
+
+
+def _matrix_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    """A product of pixels as tokens."""
+    pixels = x[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1)  # B×H×W×C
+    return F.linear(pixels, weight.flatten(1), bias).permute(0, 3, 1, 2)
+
+
+def _fastest_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
+    """Given to oneDNN on CPUs, as measured on one."""
+    return (_dilated_pointwise if CONVOLVES and x.is_cpu else _plain_pointwise)(x, weight, bias, stride)
+
+
+pointwise = Product(
+    "pointwise", "usual",
+    usual=_fastest_pointwise, plain=_plain_pointwise, dilated=_dilated_pointwise, matrix=_matrix_pointwise,
+)  # fmt: skip
+"""x B×C×H×W, weight C'×C×1×1, bias C' or None and stride to B×C'×H'×W'"""
+
+
+def _in_parts(query: Tensor, key: Tensor) -> int:
+    """How many parts queries are taken in, so that the weights of one stay in the cache."""
+    return max(min(query.shape[2] * key.shape[2] // WEIGHTS_AT_ONCE, query.shape[2] // LEAST_QUERIES), 1)
+
+
+def _convolved_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Queries as pixels; keys are the kernel of the scores, values that of the weighted sum."""
+    parts, attended = _in_parts(query, key), []
+    scaled = query * query.shape[3] ** -0.5
+    for q, k, v in zip(scaled.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
+        for part in q.tensor_split(parts):
+            pixels = part[None, None].permute(0, 3, 1, 2)  # 1×c×1×L
+            scores = F.conv2d(pixels, k[:, :, None, None], dilation=DILATION)  # 1×S×1×L
+            weights = scores.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
+            attended.append(F.conv_transpose2d(weights, v[:, :, None, None], dilation=DILATION)[0, :, 0].mT)
+    return torch.cat(attended).view(*query.shape[:3], -1)
+
+
+def _matrix_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Two products of matrices, with the softmax between them."""
+    return ((query * query.shape[3] ** -0.5) @ key.mT).softmax(3) @ value
+
+
+def _split_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The same for one head and some queries at a time."""
+    parts, attended = _in_parts(query, key), []
+    scaled = query * query.shape[3] ** -0.5
+    for q, k, v in zip(scaled.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
+        attended += [(part @ k.mT).softmax(1) @ v for part in q.tensor_split(parts)]
+    return torch.cat(attended).view(*query.shape[:3], -1)
+
+
+def _fastest_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Fused on GPUs and, where widths allow, with gradients, as no weights are kept; convolved on CPUs."""
+    fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
+    if fused or not (CONVOLVES and query.is_cpu):
+        return F.scaled_dot_product_attention(query, key, value)
+    return _convolved_attention(query, key, value)
+
+
+attention = Product(
+    "attention", "usual",
+    usual=_fastest_attention, fused=F.scaled_dot_product_attention, matrix=_matrix_attention,
+    split=_split_attention, convolution=_convolved_attention,
+)  # fmt: skip
+"""softmax(query · keyᵀ / √c) · value: query B×heads×L×c, key B×heads×S×c, value B×heads×S×d to B×heads×L×d"""
+
+
+def _convolved_batch(left: Tensor, right: Tensor) -> Tensor:
+    """One convolution of many groups."""
+    pixels = left.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)  # 1×(N·K)×1×M
+    kernels = right.flatten(0, 1)[:, :, None, None]  # (N·K)×D×1×1
+    groups = F.conv_transpose2d(pixels, kernels, groups=len(right), dilation=DILATION)
+    return groups[0, :, 0].mT.unflatten(1, (len(right), -1)).transpose(0, 1)
+
+
+def _fastest_batch(left: Tensor, right: Tensor) -> Tensor:
+    """A convolution on CPUs, as measured on one."""
+    return (_convolved_batch if CONVOLVES and left.is_cpu else torch.bmm)(left, right)
+
+
+batch = Product("batch", "usual", usual=_fastest_batch, matrix=torch.bmm, convolution=_convolved_batch)
+"""N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D"""
+
+PLAIN: Choices = {"linear": "matrix", "pointwise": "plain", "attention": "fused", "batch": "matrix"}
+SETS: Mapping[str, Choices] = {
+    "usual": {},
+    "plain": PLAIN,
+    "matrices": {**PLAIN, "pointwise": "matrix", "attention": "matrix"},
+    "split": {**PLAIN, "attention": "split"},
+    "convolutions": {
+        "linear": "convolution", "pointwise": "dilated", "attention": "convolution", "batch": "convolution",
+    },
+    "exportable": {**PLAIN, "windows": "padded", "spread": "padded"},
+}  # fmt: skip
+"""choices by name; exportable: of operations that every runtime has"""
+
+
+class Linear(nn.Linear):
+    """PyTorch's linear layer, computed by `linear`; weights and their names are the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """...×C to ...×C'."""
+        return linear(x, self.weight, self.bias)
+
+
+class PointwiseConv2d(nn.Conv2d):
+    """PyTorch's convolution of kernels of one pixel, computed by `pointwise`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W to B×C'×H'×W'."""
+        return pointwise(x, self.weight, self.bias, self.stride)
+
+
+def replace_linear(module: nn.Module) -> None:
+    """Put a `Linear` with the same weights in place of every plain linear layer inside a module."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            with torch.device("meta"):
+                layer = Linear(child.in_features, child.out_features, bias=child.bias is not None)
+            layer.weight, layer.bias = child.weight, child.bias
+            setattr(module, name, layer)
+        else:
+            replace_linear(child)

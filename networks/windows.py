@@ -1,0 +1,98 @@
+"""The windows of local attention: what each query of a block sees of the block's padded neighbourhood.
+
+Queries come in blocks of 8×8, each with a neighbourhood of side 8 + window - 1. One query further, its window lies one
+token further, so windows are strided views (AOT, section 4.3, without a copy per query). Views that overlap have no
+equal in ONNX; the padded versions find and write windows by padding and reshaping alone: rows are padded to where the
+next window begins.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.networks.products import Product
+
+BLOCK = 8
+"""side in tokens of the blocks of queries"""
+
+
+def cut_blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: B×rows×columns×heads×(n·tokens)×(C/heads)."""
+    height, width = size
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
+    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
+    # B×n×rows×columns×heads×c×side×side
+    return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
+
+
+def join_blocks(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Squares of 8×8 queries B×rows×columns×heads×64×c back to tokens B×(H·W)×(heads·c)."""
+    x = x.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6)  # B×rows×8×columns×8×heads×c
+    maps = x.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(rows·8)×(columns·8)×C
+    return maps[:, : size[0], : size[1]].flatten(1, 2)
+
+
+def _strided_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    side = BLOCK + window - 1
+    row = frames * side * side
+    steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
+    return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
+
+
+def _padded_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    side = BLOCK + window - 1
+    row = frames * side * side
+    x = F.pad(x.flatten(1), (0, BLOCK * side)).unflatten(1, (BLOCK, BLOCK * row + side))
+    x = x[:, :, : BLOCK * (row + 1)].unflatten(2, (BLOCK, row + 1))[..., :row]  # N×8×8×(n·side²)
+    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    return x.unflatten(4, (window, side))[..., :window]
+
+
+windows = Product("windows", "strided", strided=_strided_windows, padded=_padded_windows)
+"""(x, window, frames): contiguous N×64×(n·side²), of queries and neighbours, to each query's N×8×8×n×window×window"""
+
+
+def _strided_spread(weights: Tensor) -> Tensor:
+    """In memory, queries come before blocks, as `products.batch` likes them."""
+    count, _, _, frames, window, _ = weights.shape
+    side = BLOCK + window - 1
+    row = frames * side * side
+    spread = weights.new_zeros(BLOCK * BLOCK, count, row)
+    steps = (row, BLOCK * count * row + side, count * row + 1, side * side, side, 1)
+    spread.as_strided(weights.shape, steps).copy_(weights)
+    return spread.transpose(0, 1)  # N×64×(n·side²)
+
+
+def _padded_spread(weights: Tensor) -> Tensor:
+    window = weights.shape[5]
+    side = BLOCK + window - 1
+    x = F.pad(weights, (0, BLOCK - 1)).flatten(4)  # window rows as long as the neighbourhood's
+    x = F.pad(x, (0, side * side - window * side)).flatten(3)
+    x = F.pad(x, (0, 1)).flatten(2)
+    x = F.pad(x, (0, side - BLOCK)).flatten(1)
+    return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))  # N×64×(n·side²)
+
+
+spread = Product("spread", "strided", strided=_strided_spread, padded=_padded_spread)
+"""the way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere"""
+
+
+@lru_cache(maxsize=64)
+def outside_map(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×1×64×window²."""
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, BLOCK, device=device)
+        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        valid = (coordinates >= 0) & (coordinates < length)
+        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
+    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
+    lowest = torch.finfo(dtype).min / 2
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3).unsqueeze(2)
