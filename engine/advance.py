@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.networks.relevance import look
+from aotlab.engine.relevance import look
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 Feedback = Callable[[list[Tensor]], list[Tensor] | None]

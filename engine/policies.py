@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.relevance import Look
 from aotlab.networks.block import BlockMemory
-from aotlab.networks.relevance import Look
 
 LookAt = Callable[[Tensor, int], Look]
 """what the newest frame sees of the first block's keys B×(T·L)×C of T frames"""

@@ -5,13 +5,15 @@ They take queries, keys and values with heads folded into channels and say nothi
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.networks import products
-from aotlab.networks.windows import BLOCK, cut_blocks, join_blocks, outside_map, spread, windows
+from aotlab.networks.windows import BLOCK, spread, windows
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -52,14 +54,14 @@ def local_attention(
     """
     heads, area, dim = position.weight.shape
     window, frames = int(area**0.5), key.shape[1] // query.shape[1]
-    queries = cut_blocks(query, size, heads, 0)  # B×rows×columns×heads×64×c
-    keys = cut_blocks(key, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×c, N = B·rows·columns·heads
-    values = cut_blocks(value, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×d
+    queries = _blocks(query, size, heads, 0)  # B×rows×columns×heads×64×c
+    keys = _blocks(key, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×c, N = B·rows·columns·heads
+    values = _blocks(value, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×d
 
     scores = torch.bmm(queries.flatten(0, 3) * dim**-0.5, keys.mT)  # N×64×(n·side²)
     scores = windows(scores, window, frames)  # N×8×8×n×window×window
     offsets = queries @ position.weight.mT + position.bias[:, None]  # B×rows×columns×heads×64×window²
-    offsets = offsets + outside_map(size, window, offsets.dtype, offsets.device)
+    offsets = offsets + _outside(size, window, offsets.dtype, offsets.device)
     logits = scores + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
     weights = logits.flatten(3).softmax(3)  # N×8×8×(n·window²)
     result = products.batch(spread(weights.view(scores.shape)), values)  # N×64×d
@@ -67,4 +69,32 @@ def local_attention(
     if position.value is not None:
         shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
         result = result + shared.view_as(offsets) @ position.value.mT
-    return join_blocks(result, size)
+    result = result.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6)  # B×rows×8×columns×8×heads×d
+    maps = result.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(rows·8)×(columns·8)×D
+    return maps[:, : size[0], : size[1]].flatten(1, 2)
+
+
+def _blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: B×rows×columns×heads×(n·tokens)×(C/heads)."""
+    height, width = size
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
+    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
+    # B×n×rows×columns×heads×c×side×side
+    return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
+
+
+@lru_cache(maxsize=64)
+def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×1×64×window²."""
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, BLOCK, device=device)
+        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        valid = (coordinates >= 0) & (coordinates < length)
+        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
+    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
+    lowest = torch.finfo(dtype).min / 2
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3).unsqueeze(2)

@@ -21,9 +21,9 @@ class KeyValue(NamedTuple):
 
 
 class BlockMemory(NamedTuple):
-    """What one block reads: long-term memory of all frames kept, short-term memory of one or a few (L tokens each).
+    """What one block reads: long-term memory of all its frames, short-term memory of one or a few (L tokens each).
 
-    Of one frame it is what `Block.memorize` makes for both.
+    Of a single frame it is what `Block.memorize` makes for each of the two.
     """
 
     long: KeyValue
@@ -34,11 +34,11 @@ class Block(nn.Module):
     """Tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
 
     branches = 1
-    """embeddings of the stage's width that an output holds side by side"""
+    """embeddings of the stage's width that an output holds, concatenated"""
     heads = 1
     """of long-term attention"""
     has_mask_token = False
-    """whether published checkpoints hold a parameter that nothing reads"""
+    """whether published checkpoints hold a mask token, which nothing reads"""
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """A block of width ``dim``; ``first`` says whether it is the model's first."""
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """Norms of the outputs that a stage hands on, its last ones; ``last``: on to the decoder.
+        """Norms of the stage's outputs, those of its last blocks; ``last``: these go to the decoder.
 
         A LayerNorm for each block, unless a kind of block says otherwise.
         """

@@ -10,6 +10,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.layers import initialise
 from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
@@ -18,7 +19,7 @@ EXPANSION = 2
 
 
 class GatedOutput(nn.Module):
-    """What happens to attended values: gate, depthwise 5×5 convolution, projection back to both branches."""
+    """What follows attention: gate, depthwise 5×5 convolution, projection back to both branches."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -29,7 +30,7 @@ class GatedOutput(nn.Module):
 
     def forward(self, attended: Tensor, gate: Tensor, size: Size) -> Tensor:
         """B×L×4C twice to B×L×2C, visual branch first."""
-        gated = (attended * gate).unflatten(1, size).permute(0, 3, 1, 2)
+        gated = (attended * gate).unflatten(1, size).permute(0, 3, 1, 2)  # B×4C×H×W
         mixed = self.dropout(self.conv(gated))
         return self.projection(mixed.permute(0, 2, 3, 1).flatten(1, 2))
 
@@ -48,15 +49,15 @@ class GatedSelfAttention(GatedOutput):
 
     def propagate(self, visual: Tensor, label: Tensor, size: Size) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
-        match = self.match(torch.cat([visual, label], 2))
-        value = F.silu(torch.cat([self.value1(visual), self.value2(label)], 2))
-        gate = F.silu(torch.cat([self.gate1(visual), self.gate2(label)], 2))
+        match = self.match(torch.cat([visual, label], 2))  # B×L×C/2, query and key in one
+        value = F.silu(torch.cat([self.value1(visual), self.value2(label)], 2))  # B×L×4C
+        gate = F.silu(torch.cat([self.gate1(visual), self.gate2(label)], 2))  # B×L×4C
         key, value = match[:, :: self.stride], value[:, :: self.stride]
         return self(global_attention(match, key, value, 1), gate, size)
 
 
 class TokenGroupNorm(nn.Module):
-    """GroupNorm over tokens: one group per branch, over all places."""
+    """GroupNorm over tokens: one group per branch, over all tokens of a map."""
 
     def __init__(self, groups: int, dim: int) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class TokenGroupNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×L×C to B×L×C."""
-        return self.gn(x.unsqueeze(1).permute(0, 3, 1, 2)).squeeze(2).mT
+        return self.gn(x.unsqueeze(1).permute(0, 3, 1, 2)).squeeze(2).mT  # as a map B×C×1×L
 
 
 class GPMBlock(Block):
@@ -87,9 +88,7 @@ class GPMBlock(Block):
         self.position_key = nn.Conv2d(key, config.window**2, 1)
         self.self_attention = GatedSelfAttention(dim, config.self_stride)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self)
 
     @staticmethod
     def key_dim(dim: int) -> int:
@@ -119,37 +118,40 @@ class GPMBlock(Block):
         x: B×L×C in the first block, B×L×2C behind it. Returns B×L×2C and this frame's unlabelled memory.
         """
         dim = self.norm1.normalized_shape[0]
-        visual, label = x[..., :dim], x[..., dim:]
-        placed = self.norm1(visual)
-        key, value = self.key_value(placed).split([dim // 2, EXPANSION * dim], 2)
+        visual, label = x[..., :dim], x[..., dim:]  # B×L×C each; no label in the first block
+        normed = self.norm1(visual)
+        key, value = self.key_value(normed).split([dim // 2, EXPANSION * dim], 2)  # B×L×C/2, B×L×2C
         value = F.silu(value)
-        gate = self.gate(placed)
+        gate = self.gate(normed)  # B×L×2C
         if self.first:
-            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)
+            # Without a label there is nothing to gate the identity branch by, so all of it passes.
+            gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
             current = KeyValue(key, value)
         else:
-            named = self.id_norm1(label)
-            gate = F.silu(torch.cat([gate, self.id_gate(named)], 2))
-            current = KeyValue(key, torch.cat([value, named], 2))
+            normed_label = self.id_norm1(label)
+            gate = F.silu(torch.cat([gate, self.id_gate(normed_label)], 2))  # B×L×4C
+            current = KeyValue(key, torch.cat([value, normed_label], 2))  # B×L×C/2, B×L×3C
         if memory is None:
             memory = self.memorize(current, identity)
+        long_query, long_key = key, memory.long.key
+        if temporal is not None:
+            long_query, long_key = temporal(key, long_key)
+        long = global_attention(long_query, long_key, memory.long.value, 1)  # B×L×4C
         weight, bias = self.position_key.weight.flatten(1), self.position_key.bias
         position = RelativePosition(weight[None], bias[None], None)  # type: ignore[index]
-        asked, remembered = (key, memory.long.key) if temporal is None else temporal(key, memory.long.key)
-        long = global_attention(asked, remembered, memory.long.value, 1)
         short = local_attention(key, memory.short.key, memory.short.value, size=size, position=position)
-        moved = self.long(long, gate, size) + self.short(short, gate, size)
-        visual = visual + moved[..., :dim]
-        label = moved[..., dim:] if self.first else label + moved[..., dim:]
-        moved = self.self_attention.propagate(self.norm2(visual), self.id_norm2(label), size)
-        visual = visual + self.drop_path(moved[..., :dim])
-        return torch.cat([visual, label + self.drop_path(moved[..., dim:])], 2), current
+        residual = self.long(long, gate, size) + self.short(short, gate, size)  # B×L×2C
+        visual = visual + residual[..., :dim]
+        label = residual[..., dim:] if self.first else label + residual[..., dim:]
+        residual = self.self_attention.propagate(self.norm2(visual), self.id_norm2(label), size)
+        visual = visual + self.drop_path(residual[..., :dim])
+        return torch.cat([visual, label + self.drop_path(residual[..., dim:])], 2), current  # B×L×2C
 
     def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: key and visual value stay, an identity value made of B×L×C joins them."""
         assert identity is not None
         wide = self.gate.out_features
-        visual, named = current.value[..., :wide], current.value[..., wide:]
-        label = F.silu(self.id_value(torch.cat([named, identity], 2)))
-        own = KeyValue(current.key, torch.cat([visual, label], 2))
-        return BlockMemory(own, own)
+        visual, normed_label = current.value[..., :wide], current.value[..., wide:]
+        label = F.silu(self.id_value(torch.cat([normed_label, identity], 2)))  # B×L×2C
+        memory = KeyValue(current.key, torch.cat([visual, label], 2))  # B×L×C/2, B×L×4C
+        return BlockMemory(memory, memory)

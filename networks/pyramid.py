@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.lstt import FeedForward, SelfAttention, sine_position
+from aotlab.networks.layers import FeedForward, SelfAttention, initialise, sine_position
 from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
@@ -32,9 +32,7 @@ class PyramidBlock(Block):
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         self.output_norm = nn.LayerNorm(dim)
-        for parameter in self.parameters():
-            if parameter.dim() > 1 and parameter is not self.position_value:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self, self.position_value)
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
@@ -60,13 +58,15 @@ class PyramidBlock(Block):
         current = KeyValue(query, value)
         if memory is None:
             memory = self.memorize(current, identity)
+        long_query, long_key = query, memory.long.key
+        if temporal is not None:
+            long_query, long_key = temporal(query, long_key)
+        long = global_attention(long_query, long_key, memory.long.value, self.heads)
         position = RelativePosition(
             self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
             self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
             self.position_value,
         )
-        asked, key = (query, memory.long.key) if temporal is None else temporal(query, memory.long.key)
-        long = global_attention(asked, key, memory.long.value, self.heads)
         short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
         x = x + self.long_projection(long) + self.short_projection(short)
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
@@ -75,7 +75,7 @@ class PyramidBlock(Block):
     def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: key and value take the identity embedding B×L×C."""
         assert identity is not None
-        loudness, value = self.id_key_value(identity).tensor_split([self.heads], dim=2)
-        key = current.key.unflatten(2, (self.heads, -1)) * (1 + loudness.tanh()).unsqueeze(3)
-        own = KeyValue(key.flatten(2), current.value + value)
-        return BlockMemory(own, own)
+        gain, value = self.id_key_value(identity).tensor_split([self.heads], dim=2)  # B×L×heads, B×L×C
+        key = current.key.unflatten(2, (self.heads, -1)) * (1 + gain.tanh()).unsqueeze(3)
+        memory = KeyValue(key.flatten(2), current.value + value)
+        return BlockMemory(memory, memory)

@@ -1,4 +1,4 @@
-"""The LSTT block of AOT+ (RMem): short-term memory is a global attention to what the last frame's own one found."""
+"""The LSTT block of AOT+ (RMem): short-term memory is made of what short-term attention gave on the last frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.lstt import FeedForward, SelfAttention, sine_position
+from aotlab.networks.layers import FeedForward, SelfAttention, initialise, sine_position
 from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
@@ -31,9 +31,7 @@ class RecurrentLSTTBlock(Block):
         self.long_projection, self.short_projection = Linear(dim, dim), Linear(dim, dim)
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self)
 
     def forward(
         self,
@@ -46,25 +44,27 @@ class RecurrentLSTTBlock(Block):
         """Propagate memory to the current frame: B×L×C to B×L×C.
 
         A reference frame reads its own long-term memory as both. The value returned for `memorize` is B×L×2C, the
-        tokens and what short-term attention found.
+        normed tokens and the output of short-term attention.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
-        placed = self.norm2(x)
-        query = self.query(placed)
+        normed = self.norm2(x)
+        query = self.query(normed)
         if memory is None:
-            own = KeyValue(query, self.value(placed + identity))
-            memory = BlockMemory(own, own)
-        asked, key = (query, memory.long.key) if temporal is None else temporal(query, memory.long.key)
-        long = global_attention(asked, key, memory.long.value, self.heads)
-        key, value = self.short_norm(memory.short.key + query), self.short_norm(memory.short.value + placed)
-        found = self.short_projection(global_attention(query, key, value, self.heads))
-        x = x + self.long_projection(long) + found
+            reference = KeyValue(query, self.value(normed + identity))
+            memory = BlockMemory(reference, reference)
+        long_query, long_key = query, memory.long.key
+        if temporal is not None:
+            long_query, long_key = temporal(query, long_key)
+        long = global_attention(long_query, long_key, memory.long.value, self.heads)
+        key, value = self.short_norm(memory.short.key + query), self.short_norm(memory.short.value + normed)
+        short = self.short_projection(global_attention(query, key, value, self.heads))
+        x = x + self.long_projection(long) + short
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
-        return x, KeyValue(query, torch.cat([placed, found], 2))
+        return x, KeyValue(query, torch.cat([normed, short], 2))
 
     def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
-        """Label this frame's memory: long-term of its tokens, short-term of what short-term attention found."""
+        """Label this frame's memory: long-term of its tokens, short-term of short-term attention's output."""
         assert identity is not None
-        placed, found = current.value.chunk(2, dim=2)
-        long = KeyValue(current.key, self.value(placed + identity))
-        return BlockMemory(long, KeyValue(self.short_key(found), self.short_value(found + identity)))
+        normed, short = current.value.chunk(2, dim=2)
+        long = KeyValue(current.key, self.value(normed + identity))
+        return BlockMemory(long, KeyValue(self.short_key(short), self.short_value(short + identity)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.block import Block
+from aotlab.networks.block import Block, BlockMemory, KeyValue
 from aotlab.networks.gpm import GPMBlock
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.pyramid import PyramidBlock
@@ -28,10 +30,19 @@ SHORTCUTS = {4: 0, 8: 1, 16: 2}
 """which of an encoder's maps has a stride"""
 
 
+class StageOutput(NamedTuple):
+    """What a stage makes of a frame."""
+
+    embeddings: list[Tensor]
+    """the maps B×C×H×W for the next stage or the decoder"""
+    current: list[KeyValue]
+    """each block's unlabelled memory"""
+
+
 class Stage(nn.Module):
     """Blocks at one stride and what surrounds them.
 
-    It hands on its blocks' outputs, or its input when it has no blocks; with ``decode_all_blocks`` its input as well.
+    It gives its blocks' outputs, or its input when it has no blocks; with ``decode_all_blocks`` its input as well.
     """
 
     def __init__(
@@ -41,7 +52,7 @@ class Stage(nn.Module):
 
         Args:
             model: all settings.
-            number: place in ``model.stages``.
+            number: index in ``model.stages``.
             channels: of the encoder's maps, finest first.
             before: the stage whose outputs this one refines; None for the first.
 
@@ -57,11 +68,13 @@ class Stage(nn.Module):
         first, last = before is None, number == len(model.stages) - 1
         self.memory_stride, self.shortcut = config.memory_stride, SHORTCUTS[config.stride]
         self.stride, self.output_dim = config.stride, block.branches * dim
-        self.transition = None if before is None else before.way_to(model, dim, channels[self.shortcut])
+        self.transition = (
+            None if before is None else before.transition_to(model, dim, channels[self.shortcut])
+        )
         blocks = nn.ModuleList(block(dim, config, first and index == 0) for index in range(config.depth))
         self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]
         self.norms = nn.ModuleList(block.output_norms(dim, config.depth, last) or [nn.Identity()])
-        self.hands_on_input = model.decode_all_blocks and config.depth > 0
+        self.outputs_input = model.decode_all_blocks and config.depth > 0
         self.input_dim = dim if first else self.output_dim
         if block.has_mask_token:
             # Never used; published checkpoints and optimiser states hold it.
@@ -72,28 +85,88 @@ class Stage(nn.Module):
         self.identity_bank = _identity_bank(model, config, dim) if config.depth else None
         self.identity_norm = block.identity_norm(dim) if config.depth else None
 
-    @property
-    def handed_dim(self) -> int:
-        """Channels of all that the stage hands on."""
-        return len(self.norms) * self.output_dim + self.hands_on_input * self.input_dim
+    def forward(
+        self,
+        x: Tensor | Sequence[Tensor],
+        features: Sequence[Tensor],
+        memory: Sequence[BlockMemory] | None,
+        identity: Tensor | None,
+    ) -> StageOutput:
+        """Propagate memory to the current frame.
 
-    def way_to(self, model: ModelConfig, dim: int, shortcut: int) -> Transition:
+        Args:
+            x: B×C×H×W, the projected map, for the first stage; the embeddings of the stage before for all others.
+            features: the encoder's maps, finest first, of batch B, or 1 shared by all.
+            memory: what each block reads; None on a reference frame.
+            identity: B×L×C of the reference frame; None on all other frames.
+        """
+        x = x if isinstance(x, Tensor) else self.transition(x, features[self.shortcut])  # type: ignore[misc]
+        size = (x.shape[2], x.shape[3])
+        outputs, current = [x.permute(0, 2, 3, 1).flatten(1, 2)], []  # B×L×C
+        for index, block in enumerate(self.blocks):
+            read = None if memory is None else memory[index]
+            output, key_value = block(outputs[-1], size, read, identity, self.temporal)
+            outputs.append(output)
+            current.append(key_value)
+        embeddings = [x] if self.outputs_input else []
+        for norm, output in zip(self.norms, outputs[-len(self.norms) :], strict=True):
+            embeddings.append(norm(output).unflatten(1, size).permute(0, 3, 1, 2))  # B×C×H×W
+        return StageOutput(embeddings, current)
+
+    def assign_identities(self, masks: Tensor) -> Tensor:
+        """Embed masks B×(m+1)×H×W as B×L×C; B×0×0 from a stage without blocks, which remembers nothing."""
+        bank, norm = self.identity_bank, self.identity_norm
+        if bank is None or norm is None:
+            return masks.new_empty(len(masks), 0, 0)
+        kernel = bank.weight[:, : masks.shape[1]]  # masks of identities that no object has are not convolved
+        embedding = F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding)
+        if bank.stride[0] > self.stride:
+            size = [-(-side // self.stride) for side in masks.shape[2:]]
+            embedding = F.interpolate(embedding, size, mode="nearest")
+        return norm(embedding.permute(0, 2, 3, 1).flatten(1, 2))
+
+    def memorize(
+        self, current: Sequence[KeyValue], size: Sequence[int], identity: Tensor
+    ) -> list[BlockMemory]:
+        """Each block's memory of a frame, labelled with its ``identity`` B×L×C; ``size``: of its map in tokens.
+
+        For short-term memory it is whole; for long-term memory one token in ``memory_stride`` is taken each way.
+        """
+        memories, stride = [], self.memory_stride
+        for block, key_value in zip(self.blocks, current, strict=True):
+            long, short = block.memorize(key_value, identity)
+            if stride > 1:
+                maps = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
+                long = KeyValue(*(x.flatten(1, 2) for x in maps))
+            memories.append(BlockMemory(long, short))
+        return memories
+
+    @property
+    def embeddings_dim(self) -> int:
+        """Channels of all embeddings together."""
+        return len(self.norms) * self.output_dim + self.outputs_input * self.input_dim
+
+    def transition_to(self, model: ModelConfig, dim: int, shortcut: int) -> Transition:
         """The transition from this stage to a finer one of width ``dim``, with ``shortcut`` encoder channels.
 
         Raises:
-            InputError: the input of this stage cannot be handed on beside its outputs.
+            InputError: the input of this stage does not fit beside its outputs.
         """
         branches = BLOCKS[model.stages[0].block].branches
-        if self.hands_on_input and self.input_dim != self.output_dim:
+        if self.outputs_input and self.input_dim != self.output_dim:
             raise InputError(
                 "model.decode_all_blocks must be false for several stages of blocks with two branches, got true"
             )
         return Transition(
-            self.handed_dim // branches, shortcut, dim, branches=branches, align_corners=model.align_corners
+            self.embeddings_dim // branches,
+            shortcut,
+            dim,
+            branches=branches,
+            align_corners=model.align_corners,
         )
 
     def train_identities(self, learn: bool) -> None:
-        """Whether identity embeddings are learned or stay as they are."""
+        """Whether identity embeddings are trained or frozen."""
         for module in (self.identity_bank, self.identity_norm):
             if module is not None:
                 module.requires_grad_(learn)
@@ -107,6 +180,6 @@ def _identity_bank(model: ModelConfig, config: StageConfig, dim: int) -> nn.Conv
     padding = kernel % 2 * stride // 2
     planes = model.max_objects + 1 + model.ignore_plane
     bank = nn.Conv2d(planes, dim, kernel, stride, padding=padding)
-    # Rows have norm 1 before the gain, so a patch of one object is embedded as loudly at every stride.
+    # Rows have norm 1 before the gain, so embeddings of a patch of one object have the same norm at every stride.
     nn.init.orthogonal_(bank.weight.view(dim, -1), gain=(17 if model.align_corners else 16) ** -2)
     return bank

@@ -22,8 +22,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """B×C×h×w to the same."""
-        moved = self.gn1(self.conv1(F.relu(x)))
-        return x + self.gn2(self.conv2(F.relu(moved)))
+        hidden = self.gn1(self.conv1(F.relu(x)))
+        return x + self.gn2(self.conv2(F.relu(hidden)))
 
 
 class Transition(nn.Module):

@@ -7,7 +7,6 @@ from copy import copy
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
@@ -27,7 +26,7 @@ class Features(NamedTuple):
 
 
 class Propagated(NamedTuple):
-    """What came of a frame: per stage the maps B×C×h×w it hands on, and each block's unlabelled memory."""
+    """A frame after propagation: per stage its embeddings B×C×h×w, and each block's unlabelled memory."""
 
     embeddings: list[list[Tensor]]
     current: list[list[KeyValue]]
@@ -55,7 +54,7 @@ class VOSModel(nn.Module):
         for number in range(len(config.stages)):
             stages.append(Stage(config, number, channels, stages[-1] if stages else None))
         self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
-        inputs = stages[-1].handed_dim if config.decode_all_blocks else stages[-1].output_dim
+        inputs = stages[-1].embeddings_dim if config.decode_all_blocks else stages[-1].output_dim
         identities = config.max_objects + 1
         self.decoder: FPNDecoder | ConvDecoder
         if len(stages) == 1:
@@ -73,11 +72,14 @@ class VOSModel(nn.Module):
         model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
         return model
 
-    def compile_parts(self) -> None:
-        """Hand encoder, blocks and decoder to torch.compile, which does its work when they first run."""
+    def compile_parts(self, *, dynamic: bool | None = None) -> None:
+        """Give encoder, blocks and decoder to torch.compile, which does its work when they first run.
+
+        ``dynamic``: whether sizes may change without compiling again; None: as torch.compile sees fit.
+        """
         blocks = [block for stage in self.stages for block in stage.blocks]
         for part in (self.encoder, *blocks, self.decoder):
-            part.compile()
+            part.compile(dynamic=dynamic)
 
     def encode(self, image: Tensor) -> Features:
         """Encode a normalised image B×3×H×W, once for all groups of objects."""
@@ -92,16 +94,7 @@ class VOSModel(nn.Module):
         """
         identities = []
         for stage in self.stages:
-            bank, norm = stage.identity_bank, stage.identity_norm
-            if bank is None or norm is None:
-                identities.append(masks.new_empty(len(masks), 0, 0))
-                continue
-            kernel = bank.weight[:, : masks.shape[1]]  # planes of identities nobody has are not computed
-            embedding = F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding)
-            if bank.stride[0] > stage.stride:
-                size = [-(-side // stage.stride) for side in masks.shape[2:]]
-                embedding = F.interpolate(embedding, size, mode="nearest")
-            identities.append(norm(embedding.permute(0, 2, 3, 1).flatten(1, 2)))
+            identities.append(stage.assign_identities(masks))
         return identities
 
     def propagate(
@@ -117,48 +110,35 @@ class VOSModel(nn.Module):
             memory: what each block reads; None on a reference frame.
             identities: of the reference frame, from `assign_identities`; None on all other frames.
         """
-        given = identities[0] if memory is None and identities is not None else memory[0][0].long.key  # type: ignore[index]
-        x = features.projected.expand(given.shape[0], -1, -1, -1)
+        batch = len(identities[0] if memory is None else memory[0][0].long.key)  # type: ignore[index]
         embeddings: list[list[Tensor]] = []
         current: list[list[KeyValue]] = []
         for number, stage in enumerate(self.stages):
-            if stage.transition is not None:
-                x = stage.transition(embeddings[-1], features[stage.shortcut])
-            size, identity = (x.shape[2], x.shape[3]), None if identities is None else identities[number]
-            outputs, unlabelled = [x.permute(0, 2, 3, 1).flatten(1, 2)], []
-            for index, block in enumerate(stage.blocks):
-                read = None if memory is None else memory[number][index]
-                output, own = block(outputs[-1], size, read, identity, stage.temporal)
-                outputs.append(output)
-                unlabelled.append(own)
-            handed = [x] if stage.hands_on_input else []
-            for norm, output in zip(stage.norms, outputs[-len(stage.norms) :], strict=True):
-                handed.append(norm(output).unflatten(1, size).permute(0, 3, 1, 2))
-            embeddings.append(handed)
-            current.append(unlabelled)
+            # B×C×h×w, or the embeddings of the stage before
+            x = embeddings[-1] if embeddings else features.projected.expand(batch, -1, -1, -1)
+            read = None if memory is None else memory[number]
+            identity = None if identities is None else identities[number]
+            output = stage(x, features, read, identity)
+            embeddings.append(output.embeddings)
+            current.append(output.current)
         return Propagated(embeddings, current)
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """This frame's memory per stage and block: its keys, and values that carry ``identities``.
 
-        What short-term memory takes in is whole; what long-term memory would is thinned out at stages that say so.
+        For short-term memory it is whole; for long-term memory it is subsampled at stages with a ``memory_stride``.
         """
-        memories = []
+        memory = []
         for number, stage in enumerate(self.stages):
-            memory, stride = [], stage.memory_stride
             size = propagated.embeddings[number][0].shape[2:]
-            for block, unlabelled in zip(stage.blocks, propagated.current[number], strict=True):
-                long, short = block.memorize(unlabelled, identities[number])
-                if stride > 1:
-                    grids = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
-                    long = KeyValue(*(grid.flatten(1, 2) for grid in grids))
-                memory.append(BlockMemory(long, short))
-            memories.append(memory)
-        return memories
+            memory.append(stage.memorize(propagated.current[number], size, identities[number]))
+        return memory
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
         """Logits B×(M+1)×h×w of background and identities, at stride 4 or that of the last of several stages."""
-        handed = (
-            propagated.embeddings[-1] if self.config.decode_all_blocks else propagated.embeddings[-1][-1:]
+        embeddings = propagated.embeddings[-1]
+        if not self.config.decode_all_blocks:
+            embeddings = embeddings[-1:]
+        return self.decoder(
+            torch.cat(embeddings, dim=1), features.quarter, features.eighth, features.sixteenth
         )
-        return self.decoder(torch.cat(handed, dim=1), features.quarter, features.eighth, features.sixteenth)

@@ -8,9 +8,6 @@ next window begins.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,23 +15,6 @@ from aotlab.networks.products import Product
 
 BLOCK = 8
 """side in tokens of the blocks of queries"""
-
-
-def cut_blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
-    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: B×rows×columns×heads×(n·tokens)×(C/heads)."""
-    height, width = size
-    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
-    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
-    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
-    # B×n×rows×columns×heads×c×side×side
-    return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
-
-
-def join_blocks(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Squares of 8×8 queries B×rows×columns×heads×64×c back to tokens B×(H·W)×(heads·c)."""
-    x = x.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6)  # B×rows×8×columns×8×heads×c
-    maps = x.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(rows·8)×(columns·8)×C
-    return maps[:, : size[0], : size[1]].flatten(1, 2)
 
 
 def _strided_windows(x: Tensor, window: int, frames: int) -> Tensor:
@@ -80,19 +60,3 @@ def _padded_spread(weights: Tensor) -> Tensor:
 
 spread = Product("spread", "strided", strided=_strided_spread, padded=_padded_spread)
 """the way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere"""
-
-
-@lru_cache(maxsize=64)
-def outside_map(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×1×64×window²."""
-    inside = []
-    for length in size:
-        starts = torch.arange(0, length, BLOCK, device=device)
-        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
-        valid = (coordinates >= 0) & (coordinates < length)
-        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
-    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
-    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
-    lowest = torch.finfo(dtype).min / 2
-    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
-    return outside.flatten(4).flatten(2, 3).unsqueeze(2)

@@ -29,7 +29,7 @@ from aotlab.engine.export.names import (
     named_memory,
 )
 from aotlab.networks import products
-from aotlab.networks.temporal import TemporalEmbedding, slots_of
+from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 Verb = Callable[[VOSModel, Tensors], dict[str, Tensor]]
@@ -171,7 +171,7 @@ def _grown(
     for number, stage in enumerate(model.stages):
         if stage.temporal is not None:
             growing[f"slots_{number}"] = (0, 1)
-            memory[f"slots_{number}"] = slots_of(EXAMPLE_FRAMES, len(stage.temporal.memory))
+            memory[f"slots_{number}"] = embedding_indices(EXAMPLE_FRAMES, len(stage.temporal.memory))
     return memory, growing
 
 

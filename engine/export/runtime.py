@@ -26,7 +26,7 @@ from aotlab.engine.export.names import (
 from aotlab.engine.export.writing import require_format
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.block import BlockMemory
-from aotlab.networks.temporal import slots_of
+from aotlab.networks.temporal import embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, StageMemory, VOSModel
 from aotlab.utils.errors import InputError
 
@@ -163,7 +163,9 @@ class ExportedModel(nn.Module):
                 f"export again with memory.frames={frames}"
             )
         slots = {number: stage.temporal_slots for number, stage in enumerate(self.config.stages)}
-        return {f"slots_{number}": slots_of(frames, count) for number, count in slots.items() if count}
+        return {
+            f"slots_{number}": embedding_indices(frames, count) for number, count in slots.items() if count
+        }
 
     def _frames(self, key: Tensor) -> int:
         """How many frames these keys of the first stage's long-term memory are of."""
@@ -172,7 +174,7 @@ class ExportedModel(nn.Module):
 
     def _place(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
         """The first stage's temporal embedding."""
-        slots = slots_of(self._frames(key), self.config.stages[0].temporal_slots)
+        slots = embedding_indices(self._frames(key), self.config.stages[0].temporal_slots)
         results = self._results("place", {"key_0_0": query, "long_key_0_0": key, "slots_0": slots})
         return results["placed_query"], results["placed_key"]
 

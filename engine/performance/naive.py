@@ -25,7 +25,6 @@ from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.encoders import FrozenNormConv2d
 from aotlab.networks.swin import SwinBase
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
 
 Switch = Callable[[Tracker], AbstractContextManager[Any]]
@@ -164,23 +163,14 @@ def _joined(own: KeyValue) -> KeyValue:
 def _planes(tracker: Tracker) -> AbstractContextManager[Any]:
     """Masks have a plane for every identity there is, used or not, and all are convolved."""
 
-    def assign_identities(model: VOSModel, masks: Tensor) -> list[Tensor]:
-        """What the model's own method gives for these masks B×(m+1)×H×W."""
-        identities = []
-        for stage in model.stages:
-            bank, norm = stage.identity_bank, stage.identity_norm
-            if not isinstance(bank, nn.Conv2d) or norm is None:
-                identities.append(masks.new_empty(len(masks), 0, 0))
-                continue
-            missing = bank.in_channels - masks.shape[1]
-            embedding = bank(torch.cat([masks, masks.new_zeros(len(masks), missing, *masks.shape[2:])], 1))
-            if bank.stride[0] > stage.stride:
-                size = [-(-side // stage.stride) for side in masks.shape[2:]]
-                embedding = F.interpolate(embedding, size, mode="nearest")
-            identities.append(norm(embedding.flatten(2).mT))
-        return identities
+    identities = tracker.model.config.max_objects + 1 + tracker.model.config.ignore_plane
+    assign = tracker.model.assign_identities
 
-    return patch.object(VOSModel, "assign_identities", assign_identities)
+    def with_all_planes(masks: Tensor) -> list[Tensor]:
+        """What the model's own method gives for these masks B×(m+1)×H×W."""
+        return assign(F.pad(masks, (0, 0, 0, 0, 0, identities - masks.shape[1])))
+
+    return patch.object(tracker.model, "assign_identities", with_all_planes)
 
 
 def _argmax(tracker: Tracker) -> AbstractContextManager[Any]:

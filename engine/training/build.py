@@ -69,6 +69,4 @@ def set_computation(model: VOSModel, settings: TrainConfig) -> None:
         for block in repeated_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
-        blocks = [block for stage in model.stages for block in stage.blocks]
-        for module in (model.encoder, *blocks, model.decoder):
-            module.compile(dynamic=False)
+        model.compile_parts(dynamic=False)

@@ -18,8 +18,8 @@ from aotlab.engine.policies import (
     build_policy,
     redundancy,
 )
+from aotlab.engine.relevance import Look
 from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.relevance import Look
 
 TOKENS, DIM = 6, 4
 BOUNDED = {"bounded_fifo": BoundedFIFO, "restricted": Restricted, "relevance_redundancy": RelevanceRedundancy}

@@ -18,8 +18,8 @@ from aotlab.configs.load import load_config
 from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy, redundancy
+from aotlab.engine.relevance import Look, look
 from aotlab.networks.official import from_official
-from aotlab.networks.relevance import Look, look
 from aotlab.networks.vos_model import VOSModel
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden

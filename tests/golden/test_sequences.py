@@ -18,7 +18,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ABSENT, ObjectTable
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.lstt import sine_position
+from aotlab.networks.layers import sine_position
 from tests.golden import filler
 from tests.shared import golden, golden_clip, golden_model
 

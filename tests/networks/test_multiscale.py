@@ -14,8 +14,10 @@ from aotlab.engine.advance import refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.networks import stage as stage_module
+from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.gpm import GatedSelfAttention
-from aotlab.networks.lstt import BlockMemory, KeyValue, LSTTBlock, SelfAttention
+from aotlab.networks.layers import SelfAttention
+from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from aotlab.configs.load import from_tree, load_config
+from aotlab.engine.relevance import relevance
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.checkpoints import load_weights
 from aotlab.networks.official import to_official
 from aotlab.networks.recurrent import RecurrentLSTTBlock
-from aotlab.networks.relevance import relevance
-from aotlab.networks.temporal import TemporalEmbedding, slots_of
+from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
@@ -24,7 +24,7 @@ def random(*shape, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("frames", "slots"),
+    ("frames", "indices"),
     [
         (1, [0]),
         (2, [0, 1]),
@@ -38,12 +38,12 @@ def random(*shape, seed=0):
         (12, [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
     ],
 )
-def test_frames_share_the_slots_of_the_temporal_embedding(frames, slots):
-    assert slots_of(frames, 4).tolist() == slots
+def test_frames_share_the_temporal_embeddings(frames, indices):
+    assert embedding_indices(frames, 4).tolist() == indices
 
 
 def test_two_slots_are_shared_by_older_and_newer_frames():
-    assert slots_of(5, 2).tolist() == [0, 0, 1, 1, 1]
+    assert embedding_indices(5, 2).tolist() == [0, 0, 1, 1, 1]
 
 
 def test_the_temporal_embedding_is_added_frame_by_frame():
@@ -65,7 +65,7 @@ def plain_relevance(query, key, weight, heads, frames):
 @pytest.mark.parametrize("heads", [1, 8])
 @pytest.mark.parametrize("at_once", [1, 500, 2**22])
 def test_relevance_in_parts_is_that_of_the_whole_matrix(monkeypatch, heads, at_once):
-    monkeypatch.setattr("aotlab.networks.relevance.AT_ONCE", at_once)
+    monkeypatch.setattr("aotlab.engine.relevance.AT_ONCE", at_once)
     query, key = 3 * random(2, TOKENS, DIM), random(2, 5 * TOKENS, DIM, seed=1)
     weight = random(2, TOKENS, seed=2).sigmoid()
     ours = relevance(query, key, weight, heads=heads, frames=5)

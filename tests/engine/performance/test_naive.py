@@ -16,7 +16,6 @@ from aotlab.engine.performance.naive import SLOW_PARTS, slow_parts, unfolded_loc
 from aotlab.engine.tracker import Tracker
 from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition, local_attention
-from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import build, clip, stripes
 
 MODELS = {
@@ -144,7 +143,7 @@ def test_nothing_of_it_stays():
 def replaceable(tracker):
     """All that slow parts may replace."""
     functions = dict(products._choices.get())
-    methods = [MemoryBank.add, MemoryBank.read, VOSModel.assign_identities]
+    methods = [MemoryBank.add, MemoryBank.read]
     replaced = [name for name, part in tracker.model.named_modules() if "forward" in vars(part)]
     return functions, methods, replaced, dict(vars(tracker))
 

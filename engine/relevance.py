@@ -1,4 +1,4 @@
-"""How much of each remembered frame the foreground of the current one drew on."""
+"""How much attention the foreground of a frame pays to each frame of long-term memory."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ AT_ONCE = 2**22
 
 
 class Look(NamedTuple):
-    """What a frame saw of long-term memory in the first block of the first stage."""
+    """What a frame read of long-term memory in the first block of the first stage."""
 
     relevance: Tensor
-    """B×T, each frame's part in the foreground's attention; adds up to 1, or is all 0 where there is no foreground"""
+    """B×T, each frame's share of the foreground's attention; adds up to 1, or is all 0 where there is no foreground"""
     keys: Tensor
     """B×T×L×C, the keys as they were compared with queries"""
 
 
 def look(model: VOSModel, propagated: Propagated, logits: Tensor, key: Tensor, frames: int) -> Look:
-    """See long-term memory as a frame did that was matched against it.
+    """What a frame read of long-term memory, computed once more.
 
     Args:
-        model: the network that matched.
-        propagated: what came of the frame.
+        model: the network that propagated.
+        propagated: the frame.
         logits: B×(M+1)×h×w that were decoded from it.
         key: B×(T·L)×C of the first block's long-term memory that it read.
         frames: T.
     """
     stage, size = model.stages[0], propagated.embeddings[0][0].shape[2:]
-    small = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
-    foreground = (1 - small.softmax(1)[:, 0]).flatten(1)
+    resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
+    foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query = propagated.current[0][0].key  # queries and keys of a frame are one projection
     if stage.temporal is not None:
         query, key = stage.temporal(query, key)
@@ -44,19 +44,19 @@ def look(model: VOSModel, propagated: Propagated, logits: Tensor, key: Tensor, f
 
 
 def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
-    """Attention that each frame gets, averaged over heads, summed over its tokens and the weighted queries.
+    """Attention to each frame, averaged over heads, summed over the frame's tokens and the weighted queries.
 
-    Queries are taken a few at a time, so the whole matrix of attention weights is never there.
+    Queries are taken a few at a time, so the whole matrix of attention weights is never in memory.
 
     query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that adds up to 1, or zeros for no weight.
     """
     query = query.unflatten(2, (heads, -1)).transpose(1, 2).float()
     key = key.unflatten(2, (heads, -1)).permute(0, 2, 3, 1).float() * query.shape[3] ** -0.5
     rows = max(1, AT_ONCE // (query.shape[0] * heads * key.shape[3]))
-    drawn = query.new_zeros(query.shape[0], key.shape[3])
-    for part, loudness in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
-        attention = (part @ key).softmax(3)
-        drawn += torch.einsum("bhls,bl->bs", attention, loudness)
-    shares = drawn.unflatten(1, (frames, -1)).sum(2)
+    received = query.new_zeros(query.shape[0], key.shape[3])  # by key
+    for queries, weights in zip(query.split(rows, 2), weight.float().split(rows, 1), strict=True):
+        attention = (queries @ key).softmax(3)  # B×heads×rows×(T·L)
+        received += torch.einsum("bhls,bl->bs", attention, weights)
+    shares = received.unflatten(1, (frames, -1)).sum(2)
     total = shares.sum(1, keepdim=True)
     return torch.where(total > 0, shares / total, 0)
