@@ -10,14 +10,15 @@ from torch import Tensor
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.relevance import look
-from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.networks.model import Model
+from aotlab.networks.vos_model import Features, Propagated
 
 Feedback = Callable[[list[Tensor]], list[Tensor] | None]
 """From each bank's logits B×(M+1)×H/4×W/4 to the masks B×(m+1)×H×W it shall remember; None to remember nothing."""
 
 
 def advance(
-    model: VOSModel, banks: Sequence[MemoryBank], features: Features, feedback: Feedback
+    model: Model, banks: Sequence[MemoryBank], features: Features, feedback: Feedback
 ) -> list[Tensor]:
     """Track one frame: read every bank, decode, and remember the masks that ``feedback`` makes of the logits.
 
@@ -44,7 +45,7 @@ def advance(
     return logits
 
 
-def refer(model: VOSModel, bank: MemoryBank, features: Features, masks: Tensor) -> Propagated:
+def refer(model: Model, bank: MemoryBank, features: Features, masks: Tensor) -> Propagated:
     """Take in a reference frame: it reads itself with its own identities and enters the bank.
 
     Args:

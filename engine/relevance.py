@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.vos_model import Propagated, VOSModel
+from aotlab.networks.model import Model
+from aotlab.networks.vos_model import Propagated
 
 AT_ONCE = 2**22
 """attention weights that are held at a time"""
@@ -23,7 +24,7 @@ class Look(NamedTuple):
     """B×T×L×C, the keys as they were compared with queries"""
 
 
-def look(model: VOSModel, propagated: Propagated, logits: Tensor, key: Tensor, frames: int) -> Look:
+def look(model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int) -> Look:
     """What a frame read of long-term memory, computed once more.
 
     Args:
@@ -33,13 +34,12 @@ def look(model: VOSModel, propagated: Propagated, logits: Tensor, key: Tensor, f
         key: B×(T·L)×C of the first block's long-term memory that it read.
         frames: T.
     """
-    stage, size = model.stages[0], propagated.embeddings[0][0].shape[2:]
+    size = propagated.embeddings[0][0].shape[2:]
     resized = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)
     foreground = (1 - resized.softmax(1)[:, 0]).flatten(1)
     query = propagated.current[0][0].key  # queries and keys of a frame are one projection
-    if stage.temporal is not None:
-        query, key = stage.temporal(query, key)
-    shares = relevance(query, key, foreground, heads=stage.blocks[0].heads, frames=frames)
+    query, key = model.add_temporal(query, key)
+    shares = relevance(query, key, foreground, heads=model.heads, frames=frames)
     return Look(shares, key.unflatten(1, (frames, -1)))
 
 

@@ -22,7 +22,8 @@ from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.networks.checkpoints import load_checkpoint
-from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.networks.model import Model
+from aotlab.networks.vos_model import Features
 from aotlab.utils.devices import AUTOCAST, pick_device
 from aotlab.utils.errors import InputError
 
@@ -43,9 +44,9 @@ class Tracker:
     >>> labels = tracker.step(next_frame).labels
     """
 
-    def __init__(self, model: VOSModel, config: Config, *, device: str | torch.device = "cpu") -> None:
+    def __init__(self, model: Model, config: Config, *, device: str | torch.device = "cpu") -> None:
         self.device = pick_device(str(device))
-        self.model = model.to(self.device).eval().folded()
+        self.model: Model = model.to(self.device).eval().folded()
         if config.compute.compile:
             self.model.compile_parts()
         precision = AUTOCAST.get(config.compute.precision)

@@ -72,6 +72,16 @@ class VOSModel(nn.Module):
         model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
         return model
 
+    @property
+    def heads(self) -> int:
+        """Of long-term attention in the first block of the first stage."""
+        return self.stages[0].blocks[0].heads
+
+    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries B×L×C and keys B×(T·L)×C of the first stage as long-term attention compares them."""
+        temporal = self.stages[0].temporal
+        return (query, key) if temporal is None else temporal(query, key)
+
     def compile_parts(self, *, dynamic: bool | None = None) -> None:
         """Give encoder, blocks and decoder to torch.compile, which does its work when they first run.
 

@@ -1,4 +1,4 @@
-"""``export.yaml``: what a folder of graphs holds, for `ExportedModel` and for people who run the graphs themselves."""
+"""``export.yaml``: the contents of a folder of graphs, for `ExportedModel` and for other programs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from aotlab.utils.errors import InputError
 
 FILE = "export.yaml"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-"""formats and what their files end with"""
+"""extension of the files of each format"""
 NEVER = 2**31 - 1
 """frames from one long-term memory to the next where only reference frames are remembered"""
 
 
 @dataclass(frozen=True)
 class GraphDescription:
-    """One graph, whose file is called after it."""
+    """One graph; its file has its name."""
 
     inputs: dict[str, list[Any]]
     """shapes by name, in order; ``12*frames`` is an axis that grows with the frames in long-term memory"""
     outputs: dict[str, list[Any]]
     same: dict[str, str]
-    """further results, each of which is that input or output of the graph"""
+    """further results, and the input or output of the graph that each equals"""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Description:
     format: str
     """onnx or torch"""
     video_size: list[int]
-    """height and width of the frames that it is for"""
+    """height and width of the video's frames"""
     network_size: list[int]
     """height and width that these are resized to"""
     groups: int
     """of objects in a batch"""
     heads: int
-    """of long-term attention in the first block, for memory policies that look"""
+    """of long-term attention in the first block, for memory policies that judge by relevance"""
     graphs: dict[str, GraphDescription]
     config: Config
     """of the model and its memory"""
@@ -100,23 +100,23 @@ def size_in_network(config: Config, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def to_text(description: Description) -> str:
-    """What `read_description` reads."""
+    """The text that `read_description` reads."""
     return yaml.safe_dump(asdict(description), sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_description(folder: Path) -> Description:
-    """What a folder of graphs holds.
+    """Read the description of a folder of graphs.
 
     Raises:
-        InputError: it is no export, or not a whole one.
+        InputError: it is not an export, or an incomplete one.
     """
     path = folder / FILE
     if not path.is_file():
-        raise InputError(f"{folder}: is no export, as it has no {FILE}; make one with tools/export.py")
+        raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with tools/export.py")
     try:
         tree = OmegaConf.to_container(OmegaConf.load(path))
         assert isinstance(tree, dict)
-        graphs = {str(name): GraphDescription(**own) for name, own in tree.pop("graphs").items()}
+        graphs = {str(name): GraphDescription(**fields) for name, fields in tree.pop("graphs").items()}
         config = from_tree(tree.pop("config"), str(path))
         description = Description(**tree, graphs=graphs, config=config)  # type: ignore[arg-type]
     except (

@@ -1,4 +1,4 @@
-"""What the inputs and outputs of graphs are called: the nested results of a model as flat tables, and back.
+"""Names of the inputs and outputs of graphs: the nested results of a model as flat tables, and back.
 
 A graph takes and gives tensors by name. ``long_key_0_1`` is the key of long-term memory of stage 0, block 1.
 """
@@ -22,13 +22,13 @@ def map_sizes(config: ModelConfig, size: Sequence[int]) -> list[tuple[int, int]]
 
 
 def features_of(given: Tensors) -> Features:
-    """The maps that are there; a verb gets those that it reads."""
+    """The maps that a verb reads; None for all others."""
     return Features(*(given.get(name) for name in Features._fields))  # type: ignore[arg-type]
 
 
 def named_identities(identities: Sequence[Tensor]) -> dict[str, Tensor]:
     """Identity embeddings of the stages that have blocks: ``identities_0``."""
-    return {f"identities_{stage}": own for stage, own in enumerate(identities) if own.numel()}
+    return {f"identities_{stage}": x for stage, x in enumerate(identities) if x.numel()}
 
 
 def identities_of(config: ModelConfig, given: Tensors) -> list[Tensor]:
@@ -48,7 +48,7 @@ def named_current(current: Sequence[Sequence[KeyValue]]) -> dict[str, Tensor]:
 
 
 def current_of(config: ModelConfig, given: Tensors, prefix: str = "") -> list[list[KeyValue]]:
-    """What `named_current` named."""
+    """The inverse of `named_current`."""
     return [
         [
             KeyValue(given[f"{prefix}key_{number}_{block}"], given[f"{prefix}value_{number}_{block}"])
@@ -60,27 +60,27 @@ def current_of(config: ModelConfig, given: Tensors, prefix: str = "") -> list[li
 
 def named_memory(memory: StageMemory) -> dict[str, Tensor]:
     """What blocks read: ``long_key_0_0``, ``long_value_0_0``, ``short_key_0_0``, ``short_value_0_0``."""
-    named = {}
+    tensors = {}
     for kind in BlockMemory._fields:
         pairs = [[getattr(block, kind) for block in blocks] for blocks in memory]
-        named.update({f"{kind}_{name}": tensor for name, tensor in named_current(pairs).items()})
-    return named
+        tensors.update({f"{kind}_{name}": tensor for name, tensor in named_current(pairs).items()})
+    return tensors
 
 
 def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
-    """What `named_memory` named."""
+    """The inverse of `named_memory`."""
     long, short = current_of(config, given, "long_"), current_of(config, given, "short_")
     return [
         [BlockMemory(*pair) for pair in zip(*blocks, strict=True)] for blocks in zip(long, short, strict=True)
     ]
 
 
-def named_embeddings(handed: Sequence[Tensor]) -> dict[str, Tensor]:
+def named_embeddings(embeddings: Sequence[Tensor]) -> dict[str, Tensor]:
     """The maps to decode, oldest first: ``embedding_0``."""
-    return {f"embedding_{index}": tensor for index, tensor in enumerate(handed)}
+    return {f"embedding_{index}": tensor for index, tensor in enumerate(embeddings)}
 
 
 def embeddings_of(given: Tensors) -> list[Tensor]:
-    """What `named_embeddings` named."""
+    """The inverse of `named_embeddings`."""
     count = sum(name.startswith("embedding_") for name in given)
     return [given[f"embedding_{index}"] for index in range(count)]

@@ -1,11 +1,9 @@
-"""Running a folder of graphs: `ExportedModel` has the verbs of `VOSModel`, so trackers and policies take it as one."""
+"""Running a folder of graphs: `ExportedModel` is a `Model`, so trackers and memory policies take it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -27,13 +25,13 @@ from aotlab.engine.export.writing import require_format
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.block import BlockMemory
 from aotlab.networks.temporal import embedding_indices
-from aotlab.networks.vos_model import Features, Propagated, StageMemory, VOSModel
+from aotlab.networks.vos_model import Features, Propagated, StageMemory
 from aotlab.utils.errors import InputError
 
 Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """a graph: its inputs by name (others are ignored) to its outputs by name"""
-SHARED = ("image", "slots_", *Features._fields)
-"""how inputs begin that all groups of objects share"""
+SHARED = ("image", "temporal_indices_", *Features._fields)
+"""how the names of inputs begin that all groups of objects share"""
 CPU = "CPUExecutionProvider"
 
 
@@ -48,7 +46,7 @@ def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
         InputError: no export, broken files, a missing package, an unknown provider.
     """
     model = ExportedModel(Path(folder), provider=provider)
-    return Tracker(cast(VOSModel, model), model.description.config)
+    return Tracker(model, model.description.config)
 
 
 class ExportedModel(nn.Module):
@@ -73,16 +71,15 @@ class ExportedModel(nn.Module):
         self._sizes = map_sizes(self.config, self.description.network_size)
 
     @property
-    def stages(self) -> Sequence[Any]:
-        """What memory policies ask of the first stage: its temporal embedding and its blocks' heads."""
-        temporal = self._place if self.config.stages[0].temporal_slots else None
-        return [SimpleNamespace(temporal=temporal, blocks=[SimpleNamespace(heads=self.description.heads)])]
+    def heads(self) -> int:
+        """Of long-term attention in the first block of the first stage."""
+        return self.description.heads
 
     def folded(self) -> ExportedModel:
         """Itself: in graphs everything is folded already."""
         return self
 
-    def compile_parts(self) -> None:
+    def compile_parts(self, *, dynamic: bool | None = None) -> None:
         """Nothing: graphs are compiled already."""
 
     def encode(self, image: Tensor) -> Features:
@@ -91,11 +88,12 @@ class ExportedModel(nn.Module):
         Raises:
             InputError: it is of another size than the export.
         """
-        own, video = self.description.network_size, self.description.video_size
-        if list(image.shape[2:]) != own:
+        inside, video = self.description.network_size, self.description.video_size
+        if list(image.shape[2:]) != inside:
             raise InputError(
-                f"frame: becomes {image.shape[3]}×{image.shape[2]} in the network, but this export is for frames of "
-                f"{video[1]}×{video[0]}, which become {own[1]}×{own[0]}; resize the video, or export with its --size"
+                f"frame: becomes {image.shape[3]}×{image.shape[2]} in the network, but this export is for frames "
+                f"of {video[1]}×{video[0]}, which become {inside[1]}×{inside[0]}; "
+                "resize the video, or export with its --size"
             )
         return Features(**self._results("encode", {"image": image}))
 
@@ -113,7 +111,7 @@ class ExportedModel(nn.Module):
     ) -> Propagated:
         """Carry identities from memory to a frame, or on a reference frame from its own.
 
-        Of all embeddings, those to decode are there; the others are maps of their size without channels.
+        The last stage's embeddings are those to decode; of all others there are maps of their size without channels.
 
         Raises:
             InputError: long-term memory holds more frames than the export has room for.
@@ -122,11 +120,11 @@ class ExportedModel(nn.Module):
             assert identities is not None
             results = self._results("reference", {**features._asdict(), **named_identities(identities)})
         else:
-            given = {**features._asdict(), **named_memory(memory), **self._slots(memory)}
+            given = {**features._asdict(), **named_memory(memory), **self._temporal_indices(memory)}
             results = self._results("propagate", given)
-        handed = embeddings_of(results)
-        sizes = [handed[-1].new_empty(len(handed[-1]), 0, *size) for size in self._sizes]
-        return Propagated([*([own] for own in sizes[:-1]), handed], current_of(self.config, results))
+        decoded = embeddings_of(results)
+        empty = [[decoded[-1].new_empty(len(decoded[-1]), 0, *size)] for size in self._sizes[:-1]]
+        return Propagated([*empty, decoded], current_of(self.config, results))
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """A frame's memory per stage and block."""
@@ -138,33 +136,47 @@ class ExportedModel(nn.Module):
         given = {**named_embeddings(propagated.embeddings[-1]), **features._asdict()}
         return self._results("decode", given)["logits"]
 
+    def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the first stage as long-term attention compares them."""
+        count = self.config.stages[0].temporal_slots
+        if not count:
+            return query, key
+        indices = embedding_indices(self._frames(key), count)
+        given = {"key_0_0": query, "long_key_0_0": key, "temporal_indices_0": indices}
+        results = self._results("add_temporal", given)
+        return results["query"], results["key"]
+
     def _results(self, name: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a graph for all groups of objects: its outputs, and what it need not give as that is known already."""
+        """Run a graph for all groups of objects: its outputs, and the results that equal an input or output."""
         graph = self.description.graphs[name]
-        batched = [own for own in graph.inputs if not own.startswith(SHARED)]
+        batched = [tensor for tensor in graph.inputs if not tensor.startswith(SHARED)]
         count, size = len(given[batched[0]]) if batched else 1, self.description.groups
         if not batched or count == size:
             results = self._run[name](given)
         else:
             parts = []
             for start in range(0, count, size):
-                rows = {own: _rows(given[own], start, size) for own in batched}
+                rows = {tensor: _rows(given[tensor], start, size) for tensor in batched}
                 parts.append(self._run[name]({**given, **rows}))
-            results = {own: torch.cat([part[own] for part in parts])[:count] for own in graph.outputs}
+            results = {
+                tensor: torch.cat([part[tensor] for part in parts])[:count] for tensor in graph.outputs
+            }
         known = {**given, **results}
-        return {**results, **{own: known[source] for own, source in graph.same.items()}}
+        return {**results, **{tensor: known[source] for tensor, source in graph.same.items()}}
 
-    def _slots(self, memory: StageMemory) -> dict[str, Tensor]:
-        """The slots of temporal embeddings that the frames in memory take."""
+    def _temporal_indices(self, memory: StageMemory) -> dict[str, Tensor]:
+        """Which temporal embeddings the frames in memory take."""
         frames = self._frames(memory[0][0].long.key)
         if frames > self.description.frames:
             raise InputError(
                 f"memory: holds {frames} frames, but this export has room for {self.description.frames}; "
                 f"export again with memory.frames={frames}"
             )
-        slots = {number: stage.temporal_slots for number, stage in enumerate(self.config.stages)}
+        counts = {number: stage.temporal_slots for number, stage in enumerate(self.config.stages)}
         return {
-            f"slots_{number}": embedding_indices(frames, count) for number, count in slots.items() if count
+            f"temporal_indices_{number}": embedding_indices(frames, count)
+            for number, count in counts.items()
+            if count
         }
 
     def _frames(self, key: Tensor) -> int:
@@ -172,16 +184,10 @@ class ExportedModel(nn.Module):
         stride, (height, width) = self.config.stages[0].memory_stride, self._sizes[0]
         return key.shape[1] // (-(-height // stride) * -(-width // stride))
 
-    def _place(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """The first stage's temporal embedding."""
-        slots = embedding_indices(self._frames(key), self.config.stages[0].temporal_slots)
-        results = self._results("place", {"key_0_0": query, "long_key_0_0": key, "slots_0": slots})
-        return results["placed_query"], results["placed_key"]
 
-
-def _rows(own: Tensor, start: int, count: int) -> Tensor:
-    """Rows of a batch from ``start``, with empty ones behind the last."""
-    rows = own[start : start + count]
+def _rows(batch: Tensor, start: int, count: int) -> Tensor:
+    """Rows of a batch from ``start``, with zeros behind the last."""
+    rows = batch[start : start + count]
     return (
         torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])]) if len(rows) < count else rows
     )
@@ -198,7 +204,7 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
     known = onnxruntime.get_available_providers()
     if provider not in known:
         raise InputError(
-            f"--provider {provider}: onnxruntime has none such here; use one of {', '.join(known)}"
+            f"--provider {provider}: is not available to onnxruntime here; use one of {', '.join(known)}"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -210,7 +216,7 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
     except Exception as error:  # the library's errors have no common class
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path}: onnxruntime cannot load it ({reason}); export again") from error
-    inputs = [own.name for own in session.get_inputs()]
+    inputs = [node.name for node in session.get_inputs()]
 
     def run(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The arrays of the runtime become tensors without a copy."""

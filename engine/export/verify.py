@@ -1,4 +1,4 @@
-"""Whether exported graphs say what the model says: both track the drawn clip."""
+"""Whether exported graphs compute what the model computes: both track the drawn clip."""
 
 from __future__ import annotations
 
@@ -6,28 +6,27 @@ import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import torch
 
 from aotlab.dataloaders.drawing import draw_clip
-from aotlab.engine.export.runtime import CPU, ExportedModel, exported_tracker
+from aotlab.engine.export.runtime import CPU, ExportedModel
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 
 TOLERANCE = 1e-3
-"""largest difference of logits that counts as equal, as a part of their standard deviation"""
+"""largest difference of logits that counts as equal, as a share of their standard deviation"""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike two trackers are over a clip."""
+    """How closely two trackers agree over a clip."""
 
     difference: float
-    """the largest of logits, as a part of the standard deviation of PyTorch's on that frame"""
+    """the largest of logits, as a share of the standard deviation of PyTorch's on that frame"""
     equal: float
-    """part of the pixels that have the same label"""
+    """share of the pixels that have the same label"""
     exported: float
     """median seconds a frame"""
     pytorch: float
@@ -37,7 +36,7 @@ class Agreement:
 def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
     """Track the drawn clip, four objects, by exported graphs and by the model they were made of, frame by frame.
 
-    Each remembers its own masks. Logits are compared from the second frame on: those of a given mask are the mask.
+    Each remembers its own masks. Logits are compared from the second frame on: those of the first are its given mask.
 
     Args:
         model: that was exported.
@@ -48,8 +47,9 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
     Raises:
         InputError: as `exported_tracker`.
     """
-    exported = exported_tracker(folder, provider=provider)
-    description = cast(ExportedModel, exported.model).description
+    graphs = ExportedModel(folder, provider=provider)
+    description = graphs.description
+    exported = Tracker(graphs, description.config)
     plain = Tracker(model, exported.config)
     height, width = description.video_size
     pictures, masks = draw_clip(frames, height, width, seed=0)
@@ -65,10 +65,10 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
         times.append(seconds)
         differences.append(difference(*both))
         equal.append((both[0].channels == both[1].channels).double().mean().item())
-    medians = [statistics.median(own) for own in zip(*times, strict=True)]
+    medians = [statistics.median(seconds) for seconds in zip(*times, strict=True)]
     return Agreement(max(differences), statistics.mean(equal), *medians)
 
 
 def difference(one: Prediction, other: Prediction) -> float:
-    """Largest difference of the logits of two predictions, as a part of the second's standard deviation."""
+    """Largest difference of the logits of two predictions, as a share of the second's standard deviation."""
     return float((one.logits - other.logits).abs().max() / torch.std(other.logits))

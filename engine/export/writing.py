@@ -81,7 +81,7 @@ def export_model(
         )  # fmt: skip
         write = _write_onnx if format == "onnx" else _write_program
         for name, graph in graphs.items():
-            with _without_chatter():
+            with _quietly():
                 write(graph, temporary / description.file(name), config.memory.frames)
         (temporary / FILE).write_text(to_text(description), encoding="utf-8")
     return description
@@ -92,7 +92,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
     require_writable(folder.parent)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"--output {folder}: is there already; choose another folder or empty this one")
+        raise InputError(f"--output {folder}: exists already; choose another folder or empty this one")
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
         temporary.mkdir()
@@ -107,18 +107,18 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
-    """Without the exporters' remarks on their own working."""
-    chatty = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in chatty]
-    for logger in chatty:
+def _quietly() -> Iterator[None]:
+    """Without the exporters' progress messages and warnings."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(chatty, levels, strict=True):
+        for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
 
 
@@ -152,18 +152,18 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
 
 
 def _describe(graph: Graph) -> GraphDescription:
-    """Names and shapes of what goes in and comes out."""
+    """Names and shapes of a graph's inputs and outputs."""
 
-    def shape(name: str, own: Tensor) -> list[Any]:
-        """Of one input."""
-        sides: list[Any] = list(own.shape)
+    def shape(name: str, tensor: Tensor) -> list[Any]:
+        """The shape of one input."""
+        sides: list[Any] = list(tensor.shape)
         if name in graph.growing:
             axis, length = graph.growing[name]
             sides[axis] = f"{length}*frames"
         return sides
 
     return GraphDescription(
-        inputs={name: shape(name, own) for name, own in graph.examples.items()},
+        inputs={name: shape(name, tensor) for name, tensor in graph.examples.items()},
         outputs={name: list(graph.results[name].shape) for name in graph.module.outputs},
         same=dict(graph.same),
     )

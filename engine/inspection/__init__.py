@@ -1,1 +1,1 @@
-"""Looking inside models: what they cost, where they look, how alike their identities are."""
+"""Looking inside models: their costs, their attention, the similarity of their identities."""

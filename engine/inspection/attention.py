@@ -1,4 +1,4 @@
-"""What a model learned and looks at: how alike its identities are, and where the attention of a pixel goes."""
+"""How similar a model's identities are, and where the attention of a pixel goes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
 Query = tuple[int, int] | int
-"""whose attention to see: the pixel (x, y), or all pixels of an object id"""
+"""whose attention to inspect: the pixel (x, y), or all pixels of an object id"""
 
 
 @dataclass(frozen=True)
 class BlockWeights:
-    """Where attention goes in one block, averaged over heads and pixels; each memory adds up to 1."""
+    """Attention weights of one block, averaged over heads and pixels; those of each memory add up to 1."""
 
     name: str
     long: np.ndarray
@@ -36,7 +36,7 @@ class AttentionReport:
     labels: np.ndarray
     """H×W predicted object ids"""
     pixels: np.ndarray
-    """H×W bool, those that are asked about"""
+    """H×W bool, the query"""
     long_frames: list[int]
     """numbers of the frames in long-term memory, oldest first"""
     short_frames: list[int]
@@ -49,32 +49,37 @@ def identity_similarity(model: VOSModel) -> dict[str, np.ndarray]:
 
     An identity's vector is what a patch that is wholly of it adds to the embedding: the sum of its kernel.
     """
-    similar = {}
+    similarities = {}
     for number, stage in enumerate(model.stages, start=1):
         if stage.identity_bank is not None:
             kernels = stage.identity_bank.weight[:, : model.config.max_objects + 1]
             vectors = F.normalize(kernels.detach().double().sum((2, 3)).T, dim=1)
-            similar[f"stage {number} (stride {stage.stride})"] = (vectors @ vectors.T).cpu().numpy()
-    return similar
+            similarities[f"stage {number} (stride {stage.stride})"] = (vectors @ vectors.T).cpu().numpy()
+    return similarities
 
 
 def inspect_attention(
     tracker: Tracker, frames: Iterable[np.ndarray], mask: np.ndarray, *, frame: int, query: Query
 ) -> AttentionReport:
-    """Track a video up to a frame, and see where the attention of some of its pixels goes.
+    """Track a video up to a frame, and find where the attention of some of its pixels goes.
 
     Args:
-        tracker: starts anew.
+        tracker: is reset; of a `VOSModel`, not of exported graphs.
         frames: H×W×3 uint8 RGB.
         mask: of the first frame.
         frame: number of the frame to stop at, counted from 0.
-        query: what to ask about. Background is asked about in the first group of objects.
+        query: pixels of the frame. For background, the first group of objects is inspected.
 
     Raises:
-        InputError: the video ends before, a pixel outside, an object that is not there, or as `Tracker.step`.
+        InputError: the video ends before, a pixel outside, an unknown object, exported graphs, or as `Tracker.step`.
     """
+    model = tracker.model
+    if not isinstance(model, VOSModel):
+        raise InputError(
+            "tracker: runs exported graphs, whose attention is hidden; give the checkpoint instead"
+        )
     if frame < 1:
-        raise InputError(f"--frame {frame}: frame 0 is the reference frame; give one of the frames behind it")
+        raise InputError(f"--frame {frame}: frame 0 is the reference frame; give a later one")
     tracker.reset()
     count = 0
     for count, picture in enumerate(frames, start=1):
@@ -84,14 +89,12 @@ def inspect_attention(
     if count <= frame:
         raise InputError(f"--frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
     kept = [list(numbers) for numbers in tracker._banks[0].kept]
-    with recorded_inputs(tracker.model) as inputs:
+    with recorded_inputs(model) as inputs:
         labels = tracker.step(picture).labels
     pixels = chosen_pixels(labels, query, tracker.ids)
-    asked = int(labels[pixels][0])
-    group = tracker.ids.index(asked) // tracker.model.config.max_objects if asked else 0
-    blocks = [
-        _block_weights(tracker.model, place, given.of_group(group), pixels) for place, given in inputs.items()
-    ]
+    number = int(labels[pixels][0])
+    group = tracker.ids.index(number) // model.config.max_objects if number else 0
+    blocks = [_block_weights(model, index, given.of_group(group), pixels) for index, given in inputs.items()]
     short_count = max(len(block.short) for block in blocks)
     newest = max(frame - tracker.config.memory.short_term_skip, 0)
     short_frames = list(range(newest - short_count + 1, newest + 1))
@@ -99,11 +102,11 @@ def inspect_attention(
 
 
 def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.ndarray:
-    """H×W bool pixels of H×W labels that a query asks about; raises InputError where there are none."""
+    """H×W bool pixels of H×W labels that a query names; raises InputError where there are none."""
     if isinstance(query, int):
         if query not in ids:
             known = ", ".join(map(str, ids))
-            raise InputError(f"--object {query}: the mask holds no such object; its objects are {known}")
+            raise InputError(f"--object {query}: is not in the mask; its objects are {known}")
         if not (labels == query).any():
             raise InputError(
                 f"--object {query}: has no pixels on this frame; give another --frame or --pixel"
@@ -121,16 +124,16 @@ def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.
 
 
 def _block_weights(
-    model: VOSModel, place: tuple[int, int], inputs: BlockInputs, pixels: np.ndarray
+    model: VOSModel, block: tuple[int, int], inputs: BlockInputs, pixels: np.ndarray
 ) -> BlockWeights:
-    """The attention of some pixels in the block at a place, as maps."""
-    number, index = place
+    """The attention of some pixels in a block, by the numbers of its stage and of itself, as maps."""
+    number, index = block
     stage, size = model.stages[number], inputs.size
     queries = token_shares(pixels, size, align_corners=model.config.align_corners)
     long, short = attention_weights(stage.blocks[index], inputs, queries.to(inputs.x.device))
-    thinned = [-(-side // stage.memory_stride) for side in size]
+    subsampled = [-(-side // stage.memory_stride) for side in size]
     return BlockWeights(
         f"stage {number + 1} (stride {stage.stride}), block {index + 1}",
-        long.cpu().numpy().reshape(-1, *thinned),
+        long.cpu().numpy().reshape(-1, *subsampled),
         short.cpu().numpy().reshape(-1, *size),
     )

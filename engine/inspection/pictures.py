@@ -68,8 +68,8 @@ def draw_attention(
     """
     from matplotlib.figure import Figure
 
-    places = _shown_places(report)
-    columns = 1 + len(places) + len(report.short_frames)
+    shown = _shown(report)
+    columns = 1 + len(shown) + len(report.short_frames)
     height, width = report.labels.shape
     row = PANEL * height / width + CAPTION
     size = (columns * PANEL, len(report.blocks) * row + 0.55)
@@ -78,9 +78,9 @@ def draw_attention(
     grid = figure.subplots(len(report.blocks), columns, squeeze=False)
     for line, block in zip(grid, report.blocks, strict=True):
         _draw_block(line, block, report, frames, align_corners)
-    left = len(report.long_frames) - len(places)
+    left = len(report.long_frames) - len(shown)
     top = 1 - 0.1 / size[1]
-    figure.text(0.01, top, f"Attention of {_asked(report)}", size=12, weight="bold", va="top")
+    figure.text(0.01, top, f"Attention of {_query_name(report)}", size=12, weight="bold", va="top")
     note = "Mean of all heads; bright is the most within a block and memory." + (
         f" {left} more frames are in long-term memory." if left else ""
     )
@@ -91,11 +91,11 @@ def draw_attention(
 
 def shown_frames(report: AttentionReport) -> set[int]:
     """Numbers of the frames that `draw_attention` draws."""
-    long = (report.long_frames[place] for place in _shown_places(report))
+    long = (report.long_frames[index] for index in _shown(report))
     return {report.frame, *long, *report.short_frames}
 
 
-def _asked(report: AttentionReport) -> str:
+def _query_name(report: AttentionReport) -> str:
     """What the report is about, in words."""
     rows, columns = np.nonzero(report.pixels)
     if len(rows) == 1:
@@ -103,10 +103,10 @@ def _asked(report: AttentionReport) -> str:
     return f"object {report.labels[rows[0], columns[0]]} of frame {report.frame} (its {len(rows)} pixels)"
 
 
-def _shown_places(report: AttentionReport) -> list[int]:
-    """Places of the frames of long-term memory to draw, oldest first."""
+def _shown(report: AttentionReport) -> list[int]:
+    """Indices of the frames of long-term memory to draw, oldest first."""
     total = sum(block.long.sum((1, 2)) for block in report.blocks)
-    order = sorted(range(1, len(report.long_frames)), key=lambda place: -total[place])
+    order = sorted(range(1, len(report.long_frames)), key=lambda index: -total[index])
     return sorted([0, *order[: MOST_FRAMES - 1]])
 
 
@@ -117,24 +117,24 @@ def _draw_block(
     frames: Mapping[int, np.ndarray],
     align_corners: bool,
 ) -> None:
-    """One row: the frame asked about, and heat over the frames of both memories."""
+    """One row: the frame, and heat over the frames of both memories."""
     _draw_query(line[0], report, frames[report.frame])
     line[0].set_title(block.name, size=10, weight="bold", loc="left")
-    panels = [("long-term", report.long_frames[place], block.long, place) for place in _shown_places(report)]
-    for place, number in enumerate(report.short_frames):
-        panels.append(("short-term", number, block.short, place))
-    for axes, (memory, number, weights, place) in zip(line[1:], panels, strict=True):
-        if place >= len(weights):
+    panels = [("long-term", report.long_frames[index], block.long, index) for index in _shown(report)]
+    for index, number in enumerate(report.short_frames):
+        panels.append(("short-term", number, block.short, index))
+    for axes, (memory, number, weights, index) in zip(line[1:], panels, strict=True):
+        if index >= len(weights):
             axes.axis("off")
             continue
-        brightness = weights[place] / max(float(weights.max()), 1e-12)
+        brightness = weights[index] / max(float(weights.max()), 1e-12)
         _show(axes, _heated(frames[number], brightness, align_corners))
-        text = f"{memory}, frame {number}: {100 * weights[place].sum():.0f} %, peak {100 * weights[place].max():.1f} %"
+        text = f"{memory}, frame {number}: {100 * weights[index].sum():.0f} %, peak {100 * weights[index].max():.1f} %"
         axes.set_title(text, size=9, loc="left")
 
 
 def _draw_query(axes: Axes, report: AttentionReport, frame: np.ndarray) -> None:
-    """The frame with the pixels that are asked about: all but an object in the dark, a pixel in a ring."""
+    """The frame with the query marked: all but an object in the dark, a pixel in a ring."""
     rows, columns = np.nonzero(report.pixels)
     if len(rows) > 1:
         _show(

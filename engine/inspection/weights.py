@@ -1,4 +1,4 @@
-"""Attention weights out of blocks as they are: nothing of a model's computation is repeated or changed here."""
+"""Attention weights out of blocks as they are: a model's computation is neither repeated nor changed here."""
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ class BlockInputs(NamedTuple):
 
 @contextmanager
 def recorded_inputs(model: VOSModel) -> Iterator[dict[tuple[int, int], BlockInputs]]:
-    """Yield what the model's blocks are called with while the context lasts, by places of stage and block.
+    """Yield the inputs of the model's blocks while the context lasts, by the numbers of stage and block.
 
-    Reference frames, which read themselves, are passed over.
+    Reference frames, which read themselves, are skipped.
     """
     inputs: dict[tuple[int, int], BlockInputs] = {}
     with ExitStack() as hooks:
         for number, stage in enumerate(model.stages):
             for index, block in enumerate(stage.blocks):
 
-                def record(_: nn.Module, given: tuple, place: tuple[int, int] = (number, index)) -> None:
-                    """Keep what a block is called with."""
+                def record(
+                    _: nn.Module, given: tuple, block_index: tuple[int, int] = (number, index)
+                ) -> None:
+                    """Keep the inputs of a block."""
                     x, size, memory, *rest = given
                     if memory is None:
                         return
-                    # Copies, as memory is overwritten by later frames; what is copied in inference mode could not
-                    # be differentiated by.
+                    # Copies, as later frames overwrite the memory; outside inference mode, for gradients by them.
                     with torch.inference_mode(False), torch.no_grad():
                         copies = (KeyValue(key.clone(), value.clone()) for key, value in memory)
-                        inputs[place] = BlockInputs(x.clone(), size, BlockMemory(*copies), *rest)
+                        inputs[block_index] = BlockInputs(x.clone(), size, BlockMemory(*copies), *rest)
 
                 hooks.callback(block.register_forward_pre_hook(record).remove)
         yield inputs
@@ -61,13 +62,13 @@ def recorded_inputs(model: VOSModel) -> Iterator[dict[tuple[int, int], BlockInpu
 def attention_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple[Tensor, Tensor]:
     """The softmax weights with which a block read its memory, averaged over heads and queries.
 
-    What attention gives is a weighted sum of values, so its derivative by the values is the weights, whatever the
-    kind of attention. It is taken where the block hands the sum on, through the block's own computation.
+    Attention is a weighted sum of values, so its derivative by the values is the weights, whatever the kind of
+    attention. It is taken at the input of the layer behind attention, through the block's own computation.
 
     Args:
         block: in evaluation mode.
         inputs: of batch 1.
-        queries: L, the share of each of the frame's tokens, adding up to 1.
+        queries: L, the weight of each of the frame's tokens, adding up to 1.
 
     Returns:
         S and n·L, each adding up to 1: over the tokens of long-term and of short-term memory; the second is empty for
@@ -79,18 +80,18 @@ def attention_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tup
 
 def channel_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple[Tensor, Tensor]:
     """As `attention_weights`, in the head of each channel of the values: S×D and n·L×D."""
-    own = BlockMemory(*(KeyValue(key, value.detach().requires_grad_()) for key, value in inputs.memory))
-    values, sums = {"long": own.long.value, "short": own.short.value}, dict[str, Tensor]()
+    memory = BlockMemory(*(KeyValue(key, value.detach().requires_grad_()) for key, value in inputs.memory))
+    values, sums = {"long": memory.long.value, "short": memory.short.value}, dict[str, Tensor]()
     with ExitStack() as hooks, torch.enable_grad():
         for term in values:
-            # Where the weighted sum goes: a projection, or what gates it.
+            # The layer that takes the weighted sum: a projection, or a gated output.
             output = getattr(block, f"{term}_projection", getattr(block, term, None))
             if output is not None:
                 hooks.callback(output.register_forward_pre_hook(_keep_input(sums, term)).remove)
         if isinstance(block, RecurrentLSTTBlock):
-            # Its short-term values are what this norm gives when it is called the second time.
+            # Its short-term values are the second output of this norm.
             hooks.callback(block.short_norm.register_forward_hook(_keep_output(values, "short")).remove)
-        block(*inputs._replace(memory=own))
+        block(*inputs._replace(memory=memory))
         weights = []
         for term, value in values.items():
             if term in sums:
@@ -120,13 +121,14 @@ def _keep_output(into: dict[str, Tensor], name: str) -> Callable[..., None]:
 
 
 def token_shares(pixels: np.ndarray, size: tuple[int, int], *, align_corners: bool) -> Tensor:
-    """The tokens of a map that H×W bool pixels lie in, row-major, each by its share of the pixels: h·w."""
-    places = []
-    for at, length, tokens in zip(np.nonzero(pixels), pixels.shape, size, strict=True):
-        # Corners of frame and map are one place, or their borders are.
-        place = at * (tokens - 1) / max(length - 1, 1)
+    """The share of H×W bool pixels that lie in each token of a map, row-major: h·w."""
+    coordinates = []
+    for pixel, length, tokens in zip(np.nonzero(pixels), pixels.shape, size, strict=True):
+        # Centres of the corner pixels of frame and map coincide, or the borders do.
+        token = pixel * (tokens - 1) / max(length - 1, 1)
         if not align_corners:
-            place = (at + 0.5) * tokens / length - 0.5
-        places.append(np.clip(np.rint(place).astype(int), 0, tokens - 1))
-    counts = np.bincount(places[0] * size[1] + places[1], minlength=size[0] * size[1])
+            token = (pixel + 0.5) * tokens / length - 0.5
+        coordinates.append(np.clip(np.rint(token).astype(int), 0, tokens - 1))
+    rows, columns = coordinates
+    counts = np.bincount(rows * size[1] + columns, minlength=size[0] * size[1])
     return torch.from_numpy(counts / counts.sum()).float()

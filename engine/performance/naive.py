@@ -25,6 +25,7 @@ from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.encoders import FrozenNormConv2d
 from aotlab.networks.swin import SwinBase
+from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
 
 Switch = Callable[[Tracker], AbstractContextManager[Any]]
@@ -101,7 +102,7 @@ def _products(tracker: Tracker) -> AbstractContextManager[Any]:
 @contextmanager
 def _norms(tracker: Tracker) -> Iterator[None]:
     """A frozen batch norm is an operation of its own behind its convolution, wherever the encoder has one."""
-    encoder = tracker.model.encoder
+    encoder = _network(tracker).encoder
     with ExitStack() as stack:
         for module in [] if isinstance(encoder, SwinBase) else encoder.modules():
             if isinstance(module, nn.Conv2d):
@@ -173,6 +174,12 @@ def _planes(tracker: Tracker) -> AbstractContextManager[Any]:
     return patch.object(tracker.model, "assign_identities", with_all_planes)
 
 
+def _network(tracker: Tracker) -> VOSModel:
+    """The tracker's model, which no exported graphs can stand in for here."""
+    assert isinstance(tracker.model, VOSModel)
+    return tracker.model
+
+
 def _argmax(tracker: Tracker) -> AbstractContextManager[Any]:
     """Labels are the argmax of the softmax, not the index of the largest logit."""
     return patch.object(tracker, "classify", lambda logits: logits.softmax(0).argmax(0))
@@ -195,7 +202,7 @@ def _sync(tracker: Tracker) -> AbstractContextManager[Any]:
 @contextmanager
 def _layout(tracker: Tracker) -> Iterator[None]:
     """Maps have one channel after the other in memory, so tokens are copies of maps, and maps of tokens."""
-    model = tracker.model
+    model = _network(tracker)
     weights = {weight: weight.data for weight in model.parameters() if weight.dim() == 4}
     for weight, data in weights.items():
         weight.data = data.clone(memory_format=torch.contiguous_format)

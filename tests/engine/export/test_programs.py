@@ -112,7 +112,7 @@ def test_a_failed_export_leaves_nothing(monkeypatch, tmp_path):
 
 def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="exists already"):
         export_model(*build("aott"), tmp_path, video=VIDEO, format="torch")
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -120,7 +120,7 @@ def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "is no export, as it has no export.yaml"),
+        (None, "is not an export, as it has no export.yaml"),
         ("graphs: 3", "does not describe an export"),
         ("a: [", "does not describe an export"),
         ("just text", "does not describe an export"),
