@@ -14,7 +14,7 @@ from aotlab.engine.advance import one_hot
 from aotlab.engine.objects import ABSENT, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Classify, Size, Tracker
-from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 
 SHORT_OF_LONG = 480 / 800
@@ -149,7 +149,7 @@ class Ensemble:
 
 
 def augmented(
-    model: VOSModel,
+    model: Model,
     config: Config,
     *,
     scales: Sequence[float] = (1.0,),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ class Model(Protocol):
 
     def eval(self) -> Self:
         """Switch to inference."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """Weights by name."""
 
     def folded(self) -> Self:
         """For inference."""
