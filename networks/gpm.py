@@ -133,10 +133,8 @@ class GPMBlock(Block):
             current = KeyValue(key, torch.cat([value, normed_label], 2))  # B×L×C/2, B×L×3C
         if memory is None:
             memory = self.memorize(current, identity)
-        long_query, long_key = key, memory.long.key
-        if temporal is not None:
-            long_query, long_key = temporal(key, long_key)
-        long = global_attention(long_query, long_key, memory.long.value, 1)  # B×L×4C
+        query, long_key = (key, memory.long.key) if temporal is None else temporal(key, memory.long.key)
+        long = global_attention(query, long_key, memory.long.value, 1)  # B×L×4C
         weight, bias = self.position_key.weight.flatten(1), self.position_key.bias
         position = RelativePosition(weight[None], bias[None], None)  # type: ignore[index]
         short = local_attention(key, memory.short.key, memory.short.value, size=size, position=position)

@@ -96,9 +96,8 @@ def inspect_attention(
     group = tracker.ids.index(number) // model.config.max_objects if number else 0
     blocks = [_block_weights(model, index, given.of_group(group), pixels) for index, given in inputs.items()]
     short_count = max(len(block.short) for block in blocks)
-    newest = max(frame - tracker.config.memory.short_term_skip, 0)
-    short_frames = list(range(newest - short_count + 1, newest + 1))
-    return AttentionReport(frame, labels, pixels, kept[group], short_frames, blocks)
+    last = max(frame - tracker.config.memory.short_term_skip, 0) + 1
+    return AttentionReport(frame, labels, pixels, kept[group], list(range(last - short_count, last)), blocks)
 
 
 def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.ndarray:
