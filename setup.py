@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-FOLDERS = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
+FOLDERS = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "annotation", "tools")
 """top-level folders that are subpackages of aotlab"""
 CORE = [
     "torch>=2.4",
@@ -28,6 +28,7 @@ EXTRAS = {
         "matplotlib>=3.8",
     ],
     "score": ["opencv-python-headless>=4.8", "scipy>=1.11", "pycocotools>=2.0.7", "tqdm>=4.65"],
+    "ui": ["starlette>=0.37", "uvicorn>=0.30", "websockets>=12.0", "av>=12.0", "opencv-python-headless>=4.8"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.20"],
 }
 """what each use needs beside the core"""
@@ -70,6 +71,7 @@ setup(
     package_data={
         "aotlab": ["py.typed"],
         "aotlab.configs": ["*/*.yaml"],
+        "aotlab.annotation": ["page/*"],
         "aotlab.pretrain_models": ["*.safetensors"],
     },
     include_package_data=False,

@@ -1,0 +1,194 @@
+"""What a page may ask for: messages as JSON has them, checked and turned into calls of the session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from aotlab.annotation import editing
+from aotlab.annotation.grabcut import Hints
+from aotlab.annotation.history import Step
+from aotlab.annotation.painting import checked_points
+from aotlab.annotation.session import Session, describe
+from aotlab.annotation.state import require_frame
+from aotlab.annotation.timeline import strips
+from aotlab.annotation.tracking import Request
+from aotlab.utils.errors import InputError
+
+Message = dict[str, Any]
+
+
+def act(session: Session, message: Message) -> Any:
+    """Do what a message asks for; returns what JSON can hold.
+
+    Raises:
+        InputError: an unknown action, a missing or unusable value, or what the action raises.
+    """
+    name = message.get("do")
+    if not isinstance(name, str) or name not in ACTIONS:
+        raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
+    return ACTIONS[name](session, message)
+
+
+def _value(message: Message, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    """A value of a message; raises `InputError` where it is of another kind. Without a default it must be there."""
+    value = message.get(key, default)
+    wrong_bool = isinstance(value, bool) and kind is not bool
+    if value is None and default is None and key in message:
+        wrong_bool = True
+    if wrong_bool or not isinstance(value, kind):
+        raise InputError(f"{key} {str(value)[:40]!r}: missing, or not what is expected here")
+    return value
+
+
+def _frame(session: Session, message: Message, key: str = "frame") -> int:
+    return require_frame(message.get(key), session.state.frames)
+
+
+def _object(message: Message, key: str = "object") -> int:
+    number: int = _value(message, key, int)
+    return number
+
+
+def _erase(message: Message) -> bool:
+    return bool(_value(message, "erase", bool, False))
+
+
+def _paint(session: Session, message: Message) -> None:
+    radius = float(_value(message, "radius", (int, float)))
+    points = checked_points(message.get("points"))
+    frame, number = _frame(session, message), _object(message)
+    editing.paint(session.state, frame, number, points, radius=radius, erase=_erase(message))
+
+
+def _outline(session: Session, message: Message) -> None:
+    points = checked_points(message.get("points"), least=3)
+    editing.outline(session.state, _frame(session, message), _object(message), points, erase=_erase(message))
+
+
+def _suggest(session: Session, message: Message) -> None:
+    box = message.get("box")
+    if box is not None:
+        (x, y), (width, height) = checked_points(
+            [box[:2], box[2:]] if isinstance(box, list) else None, least=2
+        )
+        box = (x, y, width, height)
+    positive, negative = (
+        checked_points(message[key]) if message.get(key) else [] for key in ("positive", "negative")
+    )
+    session.suggest(_frame(session, message), _object(message), Hints(box, positive, negative))
+
+
+def _fill_holes(session: Session, message: Message) -> None:
+    editing.fill_holes(session.state, _frame(session, message), _object(message))
+
+
+def _clear(session: Session, message: Message) -> None:
+    editing.clear(session.state, _frame(session, message), _object(message))
+
+
+def _take_back(session: Session, message: Message) -> None:
+    editing.take_back(session.state, _frame(session, message))
+
+
+def _add_object(session: Session, message: Message) -> int:
+    return editing.add_object(session.state, message.get("name")).number
+
+
+def _change_object(session: Session, message: Message) -> None:
+    editing.change_object(session.state, _object(message), _value(message, "changes", dict))
+
+
+def _delete_object(session: Session, message: Message) -> None:
+    session.delete_object(_object(message))
+
+
+def _merge_objects(session: Session, message: Message) -> None:
+    session.merge_objects(_object(message), _object(message, "into"))
+
+
+def _split_object(session: Session, message: Message) -> int:
+    (point,) = checked_points([message.get("point")])
+    return editing.split_object(session.state, _frame(session, message), _object(message), point).number
+
+
+def _track(session: Session, message: Message) -> Message:
+    numbers = message.get("objects")
+    if numbers is not None:
+        listed = _value(message, "objects", list)
+        numbers = tuple(_value({"objects": number}, "objects", int) for number in listed)
+    request = Request(
+        _frame(session, message),
+        _value(message, "direction", str, "forward"),
+        _frame(session, message, "first") if "first" in message else 0,
+        _frame(session, message, "last") if "last" in message else None,
+        numbers,
+    )
+    return session.track(request).report()
+
+
+def _job(method: str) -> Callable[[Session, Message], None]:
+    def call(session: Session, message: Message) -> None:
+        if session.job is None or not session.job.alive:
+            raise InputError(f"{method}: nothing is being tracked")
+        getattr(session.job, method)()
+
+    return call
+
+
+def _undo(session: Session, message: Message) -> Message | None:
+    return _told(session.undo())
+
+
+def _redo(session: Session, message: Message) -> Message | None:
+    return _told(session.redo())
+
+
+def _told(step: Step | None) -> Message | None:
+    return None if step is None else {"title": step.title, "frame": step.frame}
+
+
+def _review(session: Session, message: Message) -> list[Message]:
+    return [{**asdict(check), "sentence": check.sentence} for check in session.review()[:500]]
+
+
+def _strips(session: Session, message: Message) -> dict[str, str]:
+    return {str(number): row for number, row in strips(session.state).items()}
+
+
+def _export(session: Session, message: Message) -> str:
+    names = _value(message, "names", list)
+    if not all(isinstance(name, str) for name in names):
+        raise InputError("names: expected a list of names")
+    return session.export(names, archive=True).name
+
+
+def _describe(session: Session, message: Message) -> Message:
+    return describe(session)
+
+
+ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
+    "describe": _describe,
+    "paint": _paint,
+    "outline": _outline,
+    "suggest": _suggest,
+    "fill_holes": _fill_holes,
+    "clear": _clear,
+    "take_back": _take_back,
+    "add_object": _add_object,
+    "change_object": _change_object,
+    "delete_object": _delete_object,
+    "merge_objects": _merge_objects,
+    "split_object": _split_object,
+    "track": _track,
+    "pause": _job("pause"),
+    "resume": _job("resume"),
+    "stop": _job("stop"),
+    "undo": _undo,
+    "redo": _redo,
+    "review": _review,
+    "strips": _strips,
+    "export": _export,
+}
+"""What a message may ask for"""

@@ -1,0 +1,193 @@
+"""What a person does to masks and objects, as one step of the history each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from aotlab.annotation.objects import Item
+from aotlab.annotation.painting import Point, filled, piece_at, polygon, stroke
+from aotlab.annotation.state import State
+from aotlab.utils.errors import InputError
+
+Edit = Callable[[np.ndarray], np.ndarray]
+"""From the mask of an object, H×W bool, to what it is to be."""
+
+
+def edit_mask(state: State, index: int, number: int, edit: Edit, title: str) -> None:
+    """Change the mask of one object on a frame; what it takes from others they lose, unless they are locked.
+
+    Raises:
+        InputError: there is no such frame or object, or it is locked.
+    """
+    item = state.objects.get(number)
+    if item.locked:
+        raise InputError(f"{item.name}: is locked; unlock it first")
+    state.frames.check(index)
+    with state.lock:
+        shown = state.labels(index)
+        before = shown == number
+        after = edit(before)
+        locked = [other.number for other in state.objects if other.locked]
+        after = after & ~np.isin(shown, locked) if locked else after
+        taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
+        described = state.described(index)
+        if (before == after).all() and number in described:
+            return
+        labels = np.where(before, 0, shown)
+        labels[after] = number
+        change = state.give(index, labels, described | taken | {number})
+        finish(state, title, [change], index)
+
+
+def paint(
+    state: State, index: int, number: int, points: list[Point], *, radius: float, erase: bool = False
+) -> None:
+    """Draw with a round brush of ``radius`` pixels; raises `InputError` as `edit_mask` and `stroke`."""
+    area = stroke(state.frames.size, points, radius)
+    _add(state, index, number, area, erase=erase, title="eraser" if erase else "brush")
+
+
+def outline(state: State, index: int, number: int, points: list[Point], *, erase: bool = False) -> None:
+    """Fill the inside of a polygon or lasso; raises `InputError` as `edit_mask`."""
+    _add(state, index, number, polygon(state.frames.size, points), erase=erase, title="outline")
+
+
+def fill_holes(state: State, index: int, number: int) -> None:
+    """Fill what the object surrounds; raises `InputError` as `edit_mask`."""
+    edit_mask(state, index, number, filled, "fill holes")
+
+
+def set_mask(state: State, index: int, number: int, mask: np.ndarray, title: str) -> None:
+    """Make this (H×W bool) the object's mask; raises `InputError` as `edit_mask`."""
+    edit_mask(state, index, number, lambda _: mask, title)
+
+
+def clear(state: State, index: int, number: int) -> None:
+    """Say that the object is not on this frame; raises `InputError` as `edit_mask`."""
+    edit_mask(state, index, number, np.zeros_like, "not here")
+
+
+def take_back(state: State, index: int) -> None:
+    """Remove all that was given on a frame; what was tracked there shows again."""
+    state.frames.check(index)
+    with state.lock:
+        finish(state, "remove given mask", [state.change("given", index, None)], index)
+
+
+def load_masks(state: State, index: int, labels: np.ndarray) -> list[int]:
+    """Take the objects of a label map (H×W ids) as given on a frame; unknown ids become new objects.
+
+    Returns:
+        their numbers.
+
+    Raises:
+        InputError: another size than the frame's, no object, or too many.
+    """
+    state.frames.check(index)
+    height, width = state.frames.size
+    if labels.shape != (height, width):
+        raise InputError(
+            f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
+        )
+    numbers = [int(number) for number in np.unique(labels) if number]
+    if not numbers:
+        raise InputError("mask: holds no object; give ids above 0 where objects are")
+    with state.lock:
+        before = state.objects.snapshot()
+        try:
+            named = {number: _usable(state, number) for number in numbers}
+        except InputError:
+            state.objects.restore(before)
+            raise
+        changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
+        ids = np.zeros_like(labels, dtype=np.uint16)
+        for number, now in named.items():
+            ids[labels == number] = now
+        shown = state.labels(index)
+        locked = [item.number for item in state.objects if item.locked]
+        keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(named.values())))
+        merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
+        taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
+        described = state.described(index) | taken | set(named.values())
+        changes.append(state.give(index, merged, described))
+        finish(state, "load mask", changes, index)
+    return list(named.values())
+
+
+def add_object(state: State, name: str | None = None) -> Item:
+    """A new object; raises `InputError` where there are too many or the name cannot be one."""
+    with state.lock:
+        before = state.objects.snapshot()
+        item = state.objects.add(name)
+        finish(state, "new object", [state.save_objects(before)])
+        return item
+
+
+def change_object(state: State, number: int, changes: dict[str, Any]) -> None:
+    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
+    with state.lock:
+        before = state.objects.snapshot()
+        state.objects.change(number, changes)
+        if state.objects.snapshot() != before:
+            finish(state, "change object", [state.save_objects(before)])
+
+
+def delete_object(state: State, number: int) -> None:
+    """Remove an object from all frames; raises `InputError` where there is none."""
+    _rename(state, number, 0, "delete object")
+
+
+def merge_objects(state: State, number: int, into: int) -> None:
+    """Let one object's pixels on all frames be another's; raises `InputError` where there is no such object."""
+    if number == into:
+        raise InputError(f"object {number}: cannot be merged with itself; choose another one")
+    _rename(state, number, into, "merge objects")
+
+
+def split_object(state: State, index: int, number: int, point: Point) -> Item:
+    """Make the part of an object's mask under a point, on this frame, a new object of its own.
+
+    Raises:
+        InputError: the point is not on the object, or it is locked.
+    """
+    state.frames.check(index)
+    with state.lock:
+        if state.objects.get(number).locked:
+            raise InputError(f"{state.objects.get(number).name}: is locked; unlock it first")
+        shown = state.labels(index)
+        piece = piece_at(shown == number, point)
+        before = state.objects.snapshot()
+        item = state.objects.add()
+        labels = np.where(piece, item.number, shown)
+        changes = [state.save_objects(before)]
+        changes.append(state.give(index, labels, state.described(index) | {number, item.number}))
+        finish(state, "split object", changes, index)
+        return item
+
+
+def finish(state: State, title: str, changes: list[Any], index: int | None = None) -> None:
+    """Add a step to the history and tell the listeners."""
+    state.history.add(title, [change for change in changes if change.before != change.after], index)
+    state.emit("history", titles=state.history.titles)
+
+
+def _add(state: State, index: int, number: int, area: np.ndarray, *, erase: bool, title: str) -> None:
+    edit_mask(state, index, number, lambda mask: mask & ~area if erase else mask | area, title)
+
+
+def _usable(state: State, number: int) -> int:
+    """The object that a number in a file means: the one of this number, or a new one."""
+    if number in state.objects:
+        return number
+    free = state.objects.resolve(number) == number
+    return state.objects.add(number=number if free else None).number
+
+
+def _rename(state: State, number: int, to: int, title: str) -> None:
+    with state.lock:
+        before = state.objects.snapshot()
+        state.objects.rename(number, to)
+        finish(state, title, [state.save_objects(before)])

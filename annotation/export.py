@@ -1,0 +1,137 @@
+"""The masks of a session in all forms that tracking can write, and as a ZIP archive."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from aotlab.annotation.state import State
+from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, Video, open_outputs
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.overlay import overlay
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Masks of one frame, with what `Prediction` offers."""
+
+    labels: np.ndarray
+    """H×W uint16 ids"""
+    ids: tuple[int, ...]
+    confidence: dict[int, float]
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """(1+n)×H×W, 1 where the mask is: probabilities are not kept in a project."""
+        return torch.from_numpy(
+            np.stack([self.labels == number for number in (0, *self.ids)]).astype(np.float32)
+        )
+
+
+def stored(state: State, index: int) -> Stored:
+    """The masks of a frame as outputs take them."""
+    with state.lock:
+        labels = state.labels(index)
+        numbers = state.objects.numbers
+        scores, described = state.scores(index), state.described(index)
+        confidence = {}
+        for number in numbers:
+            if number in described:
+                confidence[number] = 1.0 if state.is_given_present(index, number) else 0.0
+            else:
+                confidence[number] = scores[number].confidence if number in scores else 0.0
+    return Stored(labels, numbers, confidence)
+
+
+def export(
+    state: State,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    frames: range | None = None,
+    tell: Callable[[int, int], bool] = lambda done, total: True,
+) -> dict[str, Path]:
+    """Write the masks of all frames, with nothing where none were made.
+
+    Args:
+        state: the masks.
+        folder: made if it is missing.
+        names: what to write, of `OUTPUTS`.
+        frames: which frames; None: all.
+        tell: called with the number of frames done and in all; False ends it.
+
+    Returns:
+        what was written by its name in `OUTPUTS`; nothing where ``tell`` ended it.
+
+    Raises:
+        InputError: an unknown name, or the folder cannot be written.
+    """
+    unknown = [name for name in names if name not in OUTPUTS]
+    if unknown or not names:
+        raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
+    frames = range(state.frames.count) if frames is None else frames
+    outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames))
+    if "overlay" in names:
+        outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
+    complete = False
+    try:
+        for done, index in enumerate(frames, start=1):
+            item = Tracked(
+                index, state.frames.read(index, "export"), stored(state, index), state.frames.time(index)
+            )
+            for output in outputs.values():
+                output.write(state.frames.stem(index), item)
+            if not tell(done, len(frames)):
+                return {}
+        complete = True
+    finally:
+        for output in outputs.values():
+            output.finish() if complete else output.drop()
+    return {name: output.path for name, output in outputs.items()}
+
+
+def pack(files: Sequence[Path], archive: Path) -> Path:
+    """Write files and folders into a ZIP archive, with their names relative to its folder; returns it."""
+    with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as target:
+        for top in files:
+            for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
+                if path.is_file():
+                    # pictures and videos are compressed already
+                    packed = path.suffix in (".json", ".txt", ".csv", ".xml")
+                    kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+                    target.write(path, path.relative_to(archive.parent), kind)
+    return archive
+
+
+def _named_overlay(state: State, path: Path) -> Output:
+    """The overlay video, with the name of each object on it."""
+    source: FrameSource = state.frames
+    names = {item.number: item.name for item in state.objects}
+    return Video(path, source, lambda tracked: with_names(tracked, names))
+
+
+def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:
+    """The frame with its objects drawn over it, each with its name: H×W×3 uint8."""
+    labels = np.asarray(tracked.prediction.labels)
+    image = Image.fromarray(overlay(tracked.frame, labels))
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(max(12, labels.shape[0] // 30))
+    for number, name in names.items():
+        rows, columns = np.nonzero(labels == number)
+        if not len(rows):
+            continue
+        x, y = float(columns.mean()), float(rows.mean())
+        width = draw.textlength(name, font)
+        left = min(max(2.0, x - width / 2), max(2.0, labels.shape[1] - width - 2))
+        draw.text((left, y), name, fill="white", font=font, stroke_width=2, stroke_fill="black", anchor="lm")
+    return np.asarray(image)

@@ -1,0 +1,159 @@
+"""The frames of a video in any order, at bounded memory, as arrays and as JPEGs for the page."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.annotation.cache import RecentCache
+from aotlab.annotation.readers import FolderReader, FrameReader, VideoIndex, VideoReader
+from aotlab.dataloaders.video import FolderFrames, FrameSource, VideoFrames, open_frames
+from aotlab.utils.errors import InputError
+
+CACHE_BYTES = 512 * 2**20
+"""What decoded frames and JPEGs may take together."""
+
+QUALITY = 90
+"""Of the JPEGs that the page shows, 0 to 100."""
+
+
+class FrameStore:
+    """A video with random access; also a `FrameSource`, so that outputs can be written for it.
+
+    Viewing and tracking each have a reader of their own, so that neither makes the other seek.
+
+    Args:
+        path: a video file or a folder of pictures.
+        cache_bytes: what decoded frames and JPEGs may take.
+
+    Raises:
+        InputError: as `open_frames`, or the file cannot be indexed.
+    """
+
+    live = False
+
+    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
+        self._source = open_frames(path)
+        self.path = Path(path)
+        self.name, self.size, self.rate = self._source.name, self._source.size, self._source.rate
+        self._make = _reader_maker(self._source)
+        self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
+        self._lock = threading.Lock()
+        self._pictures: RecentCache[np.ndarray] = RecentCache(cache_bytes // 2)
+        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
+        self.length: int | None = self._reader("view")[1].length
+        self.variable = self._source.variable
+
+    @property
+    def count(self) -> int:
+        """Number of frames."""
+        assert self.length is not None
+        return self.length
+
+    @property
+    def nbytes(self) -> int:
+        """What the caches hold."""
+        return self._pictures.nbytes + self._jpegs.nbytes
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame."""
+        return self._reader("view")[1].time(index) if self.variable else index / self.rate
+
+    def stem(self, index: int) -> str:
+        """File name without suffix for what belongs to a frame."""
+        return self._source.stem(index)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield all frames in order."""
+        return (self.read(index, "iterate") for index in range(self.count))
+
+    def read(self, index: int, reader: str = "view") -> np.ndarray:
+        """A frame, H×W×3 uint8 RGB; not to be changed.
+
+        Args:
+            index: its number.
+            reader: name of who reads; each name has a position of its own in the file.
+
+        Raises:
+            InputError: there is no such frame, or it cannot be read.
+        """
+        self.check(index)
+        found = self._pictures.get(index)
+        if found is not None:
+            return found
+        lock, own = self._reader(reader)
+        with lock:
+            found = self._pictures.get(index)
+            return own.read(index, self._keep) if found is None else found
+
+    def jpeg(self, index: int, width: int | None = None) -> bytes:
+        """A frame as a JPEG, for the page; ``width`` pixels wide if that is less than its own.
+
+        Raises:
+            InputError: as `read`.
+        """
+        self.check(index)
+        width = None if width is None or width >= self.size[1] else max(16, width)
+        found = self._jpegs.get((index, width))
+        if found is None:
+            found = encode_jpeg(self.read(index), width)
+            self._jpegs.put((index, width), found, len(found))
+        return found
+
+    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+        """Fill the cache of JPEGs with the first frames of the video, until it is full; for a thread.
+
+        Args:
+            stop: ends it.
+            busy: whether something else needs the processor; it waits as long.
+        """
+        for index in range(self.count):
+            while busy() and not stop.is_set():
+                stop.wait(0.2)
+            if stop.is_set() or self._jpegs.nbytes > 0.9 * self._jpegs.limit:
+                return
+            if (index, None) not in self._jpegs:
+                picture = self.read(index, "warm")
+                content = encode_jpeg(picture, None)
+                self._jpegs.put((index, None), content, len(content))
+
+    def check(self, index: int) -> None:
+        """Raise `InputError` where there is no frame of this number."""
+        if not 0 <= index < self.count:
+            raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
+
+    def _keep(self, index: int, picture: np.ndarray) -> None:
+        self._pictures.put(index, picture, picture.nbytes)
+
+    def _reader(self, name: str) -> tuple[threading.Lock, FrameReader]:
+        with self._lock:
+            if name not in self._readers:
+                self._readers[name] = (threading.Lock(), self._make())
+            return self._readers[name]
+
+
+def encode_jpeg(picture: np.ndarray, width: int | None) -> bytes:
+    """H×W×3 uint8 RGB as a JPEG, scaled down to ``width`` where that is given."""
+    import cv2
+
+    if width is not None:
+        height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    done, content = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    assert done
+    return content.tobytes()
+
+
+def _reader_maker(source: FrameSource) -> Callable[[], FrameReader]:
+    """What makes readers of a source's frames; a file is indexed once for all of them."""
+    if isinstance(source, FolderFrames):
+        return lambda: FolderReader(source)
+    assert isinstance(source, VideoFrames)
+    index = VideoIndex(source.path)
+    return lambda: VideoReader(source, index)

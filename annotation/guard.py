@@ -1,0 +1,126 @@
+"""Who may talk to the server: only the page that it served itself, to the person who started it."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Content-Security-Policy: the page loads nothing from elsewhere, and no other page embeds it."""
+
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "x-frame-options": "DENY",
+}
+
+
+class Guard:
+    """Lets a request through to ``app`` if its host, origin and cookie are right; else 400 or 403.
+
+    The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
+
+    Args:
+        app: what is guarded.
+        port: of the server, which browsers name in Host and Origin.
+        host: the address that the server is bound to.
+        token: the secret; a random one when not given.
+    """
+
+    def __init__(self, app: App, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
+        self._app, self._port, self._host = app, port, host
+        self.token = token or secrets.token_urlsafe(24)
+        self.cookie = f"aotlab_{port}"  # cookies do not know ports
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] not in ("http", "websocket"):
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        first = self._asks_for_cookie(scope)
+        refusal = self._refusal(scope, headers, first=first)
+        if refusal is not None:
+            await _refuse(scope, receive, send, *refusal)
+            return
+
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *self._headers(set_cookie=first)]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str], *, first: bool) -> tuple[int, str] | None:
+        """Status and sentence of a request that must not be served."""
+        if not self._is_ours(headers.get("host", "")):
+            return 400, "wrong Host: open the address that the program printed"
+        origin = headers.get("origin")
+        asks = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if (origin is None and asks) or (origin is not None and origin != f"http://{headers['host']}"):
+            return 403, "wrong Origin: only this program's own page may do that"
+        if headers.get("sec-fetch-site") == "cross-site" and not first:
+            return 403, "cross-site request: only this program's own page may do that"
+        if not first and not self._knows(headers.get("cookie", "")):
+            return 403, "no access: open the address with the token that the program printed"
+        return None
+
+    def _asks_for_cookie(self, scope: Scope) -> bool:
+        """Whether this is the first page, with the right token."""
+        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
+            return False
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+    def _knows(self, header: str) -> bool:
+        try:
+            morsel = SimpleCookie(header).get(self.cookie)
+        except CookieError:
+            return False
+        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
+
+    def _is_ours(self, host: str) -> bool:
+        """Whether a Host header names this server by an address, or as localhost; other names may be rebound."""
+        name, _, port = host.rpartition(":")
+        if port != str(self._port):
+            return False
+        if name in ("localhost", "127.0.0.1", "[::1]") or name == self._host:
+            return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return self._host not in ("127.0.0.1", "localhost", "::1")
+
+    def _headers(self, *, set_cookie: bool) -> list[tuple[bytes, bytes]]:
+        headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+        if set_cookie:
+            value = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+            headers.append((b"set-cookie", value.encode()))
+        return headers
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 1008, "reason": sentence})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence.encode()})

@@ -1,0 +1,158 @@
+"""A tracking job: runs in a thread, stores each frame as it is found, and can be paused and stopped at any."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from aotlab.annotation.editing import finish
+from aotlab.annotation.history import Change
+from aotlab.annotation.merging import Found
+from aotlab.annotation.scores import measured
+from aotlab.annotation.state import State
+from aotlab.annotation.store import Labels, encode
+from aotlab.annotation.tracking import Request, Tracking, plan, results
+from aotlab.utils.errors import InputError
+
+MakeTracker = Callable[[], Tracking]
+RECENT = 20
+"""Frames over which the speed is measured."""
+
+
+class Job:
+    """One run of the tracker.
+
+    Args:
+        state: where masks come from and go to.
+        make_tracker: called in the job's thread.
+        request: what to track.
+
+    Raises:
+        InputError: as `plan`, or an object that there is not, or no object to write.
+    """
+
+    def __init__(self, state: State, make_tracker: MakeTracker, request: Request) -> None:
+        self._state, self._make_tracker, self.request = state, make_tracker, request
+        self.spans = plan(state, request)
+        self._numbers = None if request.objects is None else frozenset(request.objects)
+        for number in self._numbers or ():
+            state.objects.get(number)
+        self.total = sum(span.work for span in self.spans)
+        self.done = 0
+        self.status = "starting"
+        """starting, running, paused, done, stopped or failed"""
+        self.problem: str | None = None
+        """the sentence that says why it failed"""
+        self.frame = request.start
+        self.started = self.ended = 0.0
+        self._times: deque[float] = deque(maxlen=RECENT + 1)
+        self._stop, self._go = threading.Event(), threading.Event()
+        self._go.set()
+        self._changes: dict[int, Change] = {}
+        self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.status in ("starting", "running", "paused")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def pause(self) -> None:
+        """Wait after the frame in hand."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._times.clear()
+        self._go.set()
+
+    def stop(self) -> None:
+        """End after the frame in hand; what was found stays."""
+        self._stop.set()
+        self._go.set()
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for its end."""
+        self._thread.join(seconds)
+
+    def report(self) -> dict[str, Any]:
+        """How far it is, for people."""
+        speed = 0.0
+        if len(self._times) > 1 and self._times[-1] > self._times[0]:
+            speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        return {
+            "status": self.status, "direction": self.request.direction, "frame": self.frame, "done": self.done,
+            "total": self.total, "speed": round(speed, 2),
+            "remaining": round((self.total - self.done) / speed, 1) if speed else None, "problem": self.problem,
+        }  # fmt: skip
+
+    def _run(self) -> None:
+        try:
+            self._tell("starting")
+            tracker = self._make_tracker()
+            self._tell("running")
+            self.started = time.perf_counter()
+            self._times.append(self.started)
+            self._follow(results(tracker, self._state, self.spans))
+            status = "stopped" if self._stop.is_set() else "done"
+        except InputError as error:
+            status, self.problem = "failed", str(error)
+        except Exception as error:  # the page must hear of it, whatever it is
+            logging.getLogger(__name__).exception("tracking failed")
+            status, self.problem = "failed", f"tracking failed: {error}"
+        self.ended = time.perf_counter()
+        with self._state.lock:
+            finish(self._state, "tracking", list(self._changes.values()), self.request.start)
+        self._tell(status)
+
+    def _follow(self, found: Iterator[Found]) -> None:
+        """Store results until they end or someone stops."""
+        while not self._stop.is_set():
+            if not self._go.is_set():
+                self._tell("paused")
+                self._go.wait()
+                self._tell("stopped" if self._stop.is_set() else "running")
+                continue
+            item = next(found, None)
+            if item is None:
+                return
+            self._store(item)
+            self.done += 1
+            self.frame = item.index
+            self._times.append(time.perf_counter())
+            self._tell("running")
+
+    def _store(self, found: Found) -> None:
+        """Write what was found of the chosen objects; all others keep their pixels."""
+        state = self._state
+        with state.lock:
+            free = {item.number for item in state.objects if not item.locked}
+            chosen = (free if self._numbers is None else free & self._numbers) & set(found.confidence)
+            old = state.tracked(found.index)
+            new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
+            new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
+            confidence = {number: score.confidence for number, score in state.scores(found.index).items()}
+            differ = {
+                number: score.disagreement
+                for number, score in state.scores(found.index).items()
+                if score.disagreement is not None and number not in chosen
+            }
+            confidence |= {number: found.confidence[number] for number in chosen}
+            differ |= {number: value for number, value in found.disagreement.items() if number in chosen}
+            note = {"scores": measured(new, sorted(confidence), confidence, differ)}
+            change = state.change("tracked", found.index, encode(Labels(new, note)))
+            first = self._changes.get(found.index, change)
+            self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
+
+    def _tell(self, status: str) -> None:
+        self.status = status
+        self._state.emit("job", **self.report())

@@ -1,0 +1,99 @@
+"""What a tool does to the mask of one object. Masks are H×W bool; points are (x, y) in pixels, as floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+
+Point = tuple[float, float]
+MOST_POINTS = 20_000
+LARGEST_RADIUS = 500.0
+FINE = 4
+"""Bits after the binary point of the coordinates that OpenCV draws with."""
+
+
+def checked_points(points: Any, least: int = 1) -> list[Point]:
+    """Points from a message; raises `InputError` where they are none, too few, too many, or not finite."""
+    if not isinstance(points, Sequence) or not least <= len(points) <= MOST_POINTS:
+        raise InputError(f"points: expected a list of {least} to {MOST_POINTS} points [x, y]")
+    try:
+        array = np.array(points, dtype=float)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"points: expected numbers [x, y] ({error})") from error
+    if array.shape != (len(points), 2) or not np.isfinite(array).all() or np.abs(array).max() > 1e5:
+        raise InputError("points: expected pairs [x, y] of finite numbers near the picture")
+    return [(float(x), float(y)) for x, y in array]
+
+
+def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
+    """The mask of a round brush of ``radius`` pixels along the points.
+
+    Raises:
+        InputError: the radius is out of range.
+    """
+    import cv2
+
+    if not 0.5 <= radius <= LARGEST_RADIUS:
+        raise InputError(f"radius {radius}: expected 0.5 to {LARGEST_RADIUS:g} pixels")
+    picture = np.zeros(size, np.uint8)
+    for point in points:
+        cv2.circle(picture, _fine(point), round(radius * 2**FINE), 1, -1, shift=FINE)
+    for first, second in pairwise(points):
+        cv2.fillConvexPoly(picture, _ribbon(first, second, radius), 1, shift=FINE)
+    return picture.astype(bool)
+
+
+def polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
+    """The mask inside a closed line, which may cross itself (even-odd)."""
+    import cv2
+
+    picture = np.zeros(size, np.uint8)
+    corners = np.array([_fine(point) for point in points], np.int32)
+    cv2.fillPoly(picture, [corners], 1, shift=FINE)
+    return picture.astype(bool)
+
+
+def filled(mask: np.ndarray) -> np.ndarray:
+    """The mask with its holes filled: background that is not joined to the picture's edge."""
+    import cv2
+
+    outside = np.pad((~mask).astype(np.uint8), 1, constant_values=1)
+    cv2.floodFill(outside, None, (0, 0), 2, flags=4)
+    return mask | (outside[1:-1, 1:-1] == 1)
+
+
+def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
+    """The connected part of the mask that holds a point.
+
+    Raises:
+        InputError: the point is not in the mask.
+    """
+    import cv2
+
+    x, y = (int(value) for value in point)
+    if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
+        raise InputError(
+            "split: the point is not on the object; click on the part that is to become a new one"
+        )
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return np.asarray(parts == parts[y, x])
+
+
+def _fine(point: Point) -> tuple[int, int]:
+    """A point in OpenCV's units, in which pixel centres are whole numbers."""
+    return round((point[0] - 0.5) * 2**FINE), round((point[1] - 0.5) * 2**FINE)
+
+
+def _ribbon(first: Point, second: Point, radius: float) -> np.ndarray:
+    """Corners 4×2 int32 of what a disc sweeps between two points."""
+    start, end = np.array(first), np.array(second)
+    length = float(np.hypot(*(end - start)))
+    along = (end - start) / length if length else np.zeros(2)
+    across = np.array([-along[1], along[0]]) * radius
+    corners = [start + across, end + across, end - across, start - across]
+    return np.array([_fine((float(x), float(y))) for x, y in corners], np.int32)

@@ -1,0 +1,122 @@
+"""A project is a folder next to its video: what was given, what was tracked, and the objects' names."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from aotlab.annotation.frames import FrameStore
+from aotlab.annotation.store import LabelStore
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, require_writable
+
+SUFFIX = ".aotlab"
+FILE = "project.json"
+VERSION = 1
+
+
+def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
+    """The video and the project folder of what a user named: a video, a folder of frames, or a project.
+
+    Raises:
+        InputError: a project whose video is not where it was, and not beside it either.
+    """
+    if not (path / FILE).is_file():
+        whole = path.resolve()
+        name = (whole.name if path.is_dir() else whole.stem) + SUFFIX
+        return path, project or whole.parent / name
+    video = _read(path / FILE).get("video", {})
+    name = video.get("path") if isinstance(video, dict) else None
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{path / FILE}: names no video; open the video itself with --project {path}")
+    for place in (path / name, path.resolve().parent / Path(name).name):
+        if place.exists():
+            return place.resolve(), path
+    raise InputError(
+        f"{path}: its video {Path(name).name} is not beside it; put it there, or open the video with --project {path}"
+    )
+
+
+class Project:
+    """Files of a project; each is replaced as a whole the moment it changes.
+
+    Args:
+        folder: made if it is missing.
+        frames: the video.
+
+    Raises:
+        InputError: the folder cannot be written, is in use by another process, or belongs to another video.
+    """
+
+    def __init__(self, folder: Path, frames: FrameStore) -> None:
+        self.folder = require_writable(folder)
+        self._lock = _lock(folder)
+        self._head: dict[str, Any] = {
+            "version": VERSION,
+            "video": {
+                "path": os.path.relpath(frames.path.resolve(), folder.resolve()).replace(os.sep, "/"),
+                "frames": frames.count,
+                "size": list(frames.size),
+            },
+        }
+        self.given = LabelStore(folder / "given", frames.size)
+        self.tracked = LabelStore(folder / "tracked", frames.size)
+        self.objects: bytes | None = None
+        """the objects as they were stored; None in a new project"""
+        if (folder / FILE).is_file():
+            self._check(_read(folder / FILE))
+
+    def save_objects(self, objects: bytes) -> None:
+        """Store the objects; raises `InputError` where the file cannot be written."""
+        content = json.dumps({**self._head, "objects": json.loads(objects)}, indent=1)
+        with atomic_path(self.folder / FILE) as temporary:
+            temporary.write_text(content + "\n", encoding="utf-8")
+        self.objects = objects
+
+    def close(self) -> None:
+        """Let others open it."""
+        self._lock.close()
+
+    def _check(self, read: dict[str, Any]) -> None:
+        """Take over the objects of a project of this video."""
+        if read.get("version") != VERSION:
+            raise InputError(
+                f"{self.folder}: a project of version {read.get('version')}, this program reads {VERSION}"
+            )
+        video = read.get("video", {})
+        for key in ("frames", "size"):
+            if video.get(key) != self._head["video"][key]:
+                raise InputError(
+                    f"{self.folder}: made for a video with {key} {video.get(key)}, this one has "
+                    f"{self._head['video'][key]}; choose another folder with --project"
+                )
+        self.objects = json.dumps(read.get("objects")).encode()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable project ({error}); restore or delete it") from error
+    if not isinstance(read, dict):
+        raise InputError(f"{path}: not a project; restore or delete it")
+    return read
+
+
+def _lock(folder: Path) -> IO[str]:
+    """An open file that only one process holds; the system lets go of it when that process ends."""
+    file = (folder / ".lock").open("w")
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks, and goes without
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise InputError(
+            f"{folder}: open in another process; use that one, or close it, or choose another --project"
+        ) from error
+    return file

@@ -1,0 +1,148 @@
+"""Any frame of a video on demand: files are indexed once, and decoded from the key frame before the one wanted."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.video import FolderFrames, VideoFrames, of_size, upright
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import av
+
+KEPT = 32
+"""Frames before the one wanted that are handed to the cache, for steps back."""
+
+Keep = Callable[[int, np.ndarray], None]
+"""Called with number and picture of every frame that was decoded on the way."""
+
+
+class FrameReader(Protocol):
+    """Reads frames in any order; for one thread at a time."""
+
+    length: int
+    """number of frames"""
+
+    def read(self, index: int, keep: Keep) -> np.ndarray:
+        """A frame, H×W×3 uint8 RGB; raises `InputError` where it cannot be read."""
+
+    def time(self, index: int) -> Fraction:
+        """Seconds from the first frame."""
+
+
+class FolderReader:
+    """Pictures of a folder, in the folder's order."""
+
+    def __init__(self, source: FolderFrames) -> None:
+        self._paths, self._size, self._rate = source.paths, source.size, source.rate
+        self.length = len(source.paths)
+
+    def read(self, index: int, keep: Keep) -> np.ndarray:
+        """A frame; raises `InputError` for a broken file or one of another size."""
+        path = self._paths[index]
+        picture = of_size(read_image(path), self._size, str(path))
+        keep(index, picture)
+        return picture
+
+    def time(self, index: int) -> Fraction:
+        """As the folder's rate says."""
+        return index / self._rate
+
+
+class VideoIndex:
+    """Times of all frames of a video file, and which of them are key frames; made without decoding."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        entries: list[tuple[int | None, bool]] = []
+        try:
+            with av.open(str(path)) as container:
+                self.time_base = Fraction(container.streams.video[0].time_base or 0)
+                for packet in container.demux(container.streams.video[0]):
+                    if packet.size and not packet.is_discard:
+                        entries.append((packet.pts, packet.is_keyframe))
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{path}: cannot be indexed ({error}); repair the file") from error
+        times = [time for time, _ in entries if time is not None]
+        self.seekable = len(times) == len(set(times)) == len(entries)
+        """whether every frame has a time of its own; without, the file can only be read from its beginning"""
+        self.times = sorted(times) if self.seekable else []
+        self.numbers = {time: number for number, time in enumerate(self.times)}
+        keys = {self.numbers[time] for time, key in entries if key and time is not None and self.seekable}
+        self.keys = sorted(keys | {0})
+        self.length = len(entries)
+
+    def key_before(self, index: int) -> int:
+        """The last key frame that is not behind this one."""
+        return self.keys[bisect_right(self.keys, index) - 1]
+
+
+class VideoReader:
+    """Frames of a video file. Goes on from where it is if that is nearer than the key frame."""
+
+    def __init__(self, source: VideoFrames, index: VideoIndex) -> None:
+        self._path, self._size, self._index = source.path, source.size, index
+        self._rate = source.rate
+        self.length = index.length
+        self._container: av.container.InputContainer | None = None
+        self._frames: Iterator[Any] = iter(())
+        self._next = 0  # number of the frame that is decoded next
+
+    def read(self, index: int, keep: Keep) -> np.ndarray:
+        """A frame; raises `InputError` where the file does not decode."""
+        import av
+
+        key = self._index.key_before(index)
+        if self._container is None or not key <= self._next <= index:
+            self._seek(key)
+        try:
+            for frame in self._frames:
+                number = self._number(frame)
+                self._next = number + 1
+                # what lies far before the wanted frame is not worth its conversion to RGB
+                if number >= index - KEPT:
+                    picture = of_size(upright(frame), self._size, f"{self._path}, frame {number}")
+                    keep(number, picture)
+                    if number >= index:
+                        return picture
+        except (av.FFmpegError, OSError) as error:
+            self.close()
+            raise InputError(f"{self._path}: frame {index} does not decode ({error}); repair it") from error
+        self.close()
+        raise InputError(f"{self._path}: ends before frame {index}; repair the file")
+
+    def time(self, index: int) -> Fraction:
+        """As the file says."""
+        if not self._index.seekable:
+            return index / self._rate
+        return (self._index.times[index] - self._index.times[0]) * self._index.time_base
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+        self._container, self._frames, self._next = None, iter(()), 0
+
+    def _number(self, frame: Any) -> int:
+        return self._index.numbers.get(frame.pts, self._next) if self._index.seekable else self._next
+
+    def _seek(self, key: int) -> None:
+        """Continue at a key frame."""
+        import av
+
+        if self._container is None or not self._index.seekable:
+            self.close()
+            self._container = av.open(str(self._path))
+            self._container.streams.video[0].thread_type = "AUTO"
+        if self._index.seekable:
+            self._container.seek(self._index.times[key], stream=self._container.streams.video[0])
+            self._next = key
+        self._frames = self._container.decode(video=0)

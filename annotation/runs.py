@@ -1,0 +1,22 @@
+"""Label maps as run lengths, which a page unpacks faster than any picture format, with ids of 16 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def encode_runs(labels: np.ndarray) -> bytes:
+    """H×W ids row by row as little-endian numbers: height, width and n (uint32), n lengths (uint32), n ids (uint16)."""
+    flat = labels.astype(np.uint16).ravel()
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    lengths = np.diff(np.append(starts, flat.size))
+    head = np.array([*labels.shape, len(starts)], "<u4")
+    return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
+
+
+def decode_runs(content: bytes) -> np.ndarray:
+    """What `encode_runs` wrote: H×W uint16."""
+    height, width, count = (int(value) for value in np.frombuffer(content, "<u4", 3))
+    lengths = np.frombuffer(content, "<u4", count, 12)
+    ids = np.frombuffer(content, "<u2", count, 12 + 4 * count)
+    return np.repeat(ids, lengths).reshape(height, width)

@@ -1,0 +1,91 @@
+"""What is known of each object on a tracked frame: how sure, how large, where, and whether both directions agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Score:
+    """One object on one frame."""
+
+    confidence: float
+    """mean probability over its own pixels, 0 to 1; 0 where it has none"""
+    area: int
+    """pixels"""
+    x: float
+    """centre, pixels; 0 where it has none"""
+    y: float
+    disagreement: float | None = None
+    """1 minus the IoU of what the two directions say; None where only one was tracked"""
+
+
+def measured(
+    ids: np.ndarray,
+    numbers: Iterable[int],
+    confidence: Mapping[int, float],
+    disagreement: Mapping[int, float],
+) -> dict[str, list[float | None]]:
+    """Scores of the objects of a label map (H×W ids), as JSON has them."""
+    scores: dict[str, list[float | None]] = {}
+    rows = np.arange(ids.shape[0], dtype=np.float64)
+    columns = np.arange(ids.shape[1], dtype=np.float64)
+    for number in numbers:
+        mask = ids == number
+        across, down = mask.sum(0), mask.sum(1)
+        area = int(down.sum())
+        x = float(across @ columns) / area if area else 0.0
+        y = float(down @ rows) / area if area else 0.0
+        sure = confidence.get(number, 1.0) if area else 0.0
+        differ = disagreement.get(number)
+        scores[str(number)] = [
+            round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
+        ]  # fmt: skip
+    return scores
+
+
+def read_scores(stored: Any) -> dict[int, Score]:
+    """What `measured` gave; entries that are something else are left out."""
+    scores = {}
+    for number, values in stored.items() if isinstance(stored, dict) else ():
+        try:
+            confidence, area, x, y, differ = values
+            scores[int(number)] = Score(
+                float(confidence), int(area), float(x), float(y), None if differ is None else float(differ)
+            )
+        except (TypeError, ValueError):
+            continue
+    return scores
+
+
+def joined(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
+    """Scores by the number that each stands for now; those of one number become one, weighted by area."""
+    found: dict[int, Score] = {}
+    for number, score in scores.items():
+        now = resolve(number)
+        if not now:
+            continue
+        old = found.get(now)
+        found[now] = score if old is None else _sum(old, score)
+    return found
+
+
+def _sum(first: Score, second: Score) -> Score:
+    area = first.area + second.area
+    share = first.area / area if area else 0.5
+
+    def mean(one: float, other: float) -> float:
+        return share * one + (1 - share) * other
+
+    differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
+    return Score(
+        mean(first.confidence, second.confidence),
+        area,
+        mean(first.x, second.x),
+        mean(first.y, second.y),
+        max(differ) if differ else None,
+    )

@@ -1,0 +1,245 @@
+"""The web around a session: the page's files, frames and masks over HTTP, everything else over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import socket
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from aotlab.annotation.actions import act
+from aotlab.annotation.editing import load_masks
+from aotlab.annotation.guard import Guard
+from aotlab.annotation.runs import encode_runs
+from aotlab.annotation.session import Session, objects_of
+from aotlab.annotation.timeline import frame_codes
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask
+
+MESSAGE_BYTES = 2**20
+"""Of a message at most; the longest stroke takes half of it."""
+UPLOAD_BYTES = 32 * 2**20
+WAITING = 5000
+"""Events that may wait for a slow page; then it is disconnected, and begins anew."""
+KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+def build(session: Session) -> Starlette:
+    """The application, without its guard."""
+    page = _page_files()
+
+    async def page_file(request: Request) -> Response:
+        name = request.path_params.get("name", "index.html")
+        if name not in page:
+            return PlainTextResponse("no such file", 404)
+        content, kind = page[name]
+        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+    async def frame(request: Request) -> Response:
+        width = request.query_params.get("width", "")
+        index = request.path_params["index"]
+        wanted = int(width) if width.isascii() and width.isdigit() and len(width) < 6 else None
+        content = await _answer(session.state.frames.jpeg, index, wanted)
+        if isinstance(content, Response):
+            return content
+        return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    async def labels(request: Request) -> Response:
+        content = await _answer(
+            lambda index: encode_runs(session.state.labels(index)), request.path_params["index"]
+        )
+        if isinstance(content, Response):
+            return content
+        return Response(content, media_type="application/octet-stream", headers={"cache-control": "no-store"})
+
+    async def mask(request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return PlainTextResponse(f"mask: larger than {UPLOAD_BYTES} bytes", 413)
+        found = await _answer(_load, session, request.path_params["index"], body)
+        return (
+            found
+            if isinstance(found, Response)
+            else Response(json.dumps(found), media_type="application/json")
+        )
+
+    async def archive(request: Request) -> Response:
+        path = session.state.project.folder / "export" / f"{session.state.frames.name}.zip"
+        if not path.is_file():
+            return PlainTextResponse("nothing is exported yet", 404)
+        return FileResponse(path, filename=path.name, headers={"cache-control": "no-store"})
+
+    async def talk(socket: WebSocket) -> None:
+        await Connection(session, socket).run()
+
+    return Starlette(
+        routes=[
+            Route("/", page_file),
+            Route("/page/{name}", page_file),
+            Route("/frame/{index:int}", frame),
+            Route("/labels/{index:int}", labels),
+            Route("/mask/{index:int}", mask, methods=["POST"]),
+            Route("/export.zip", archive),
+            WebSocketRoute("/socket", talk),
+        ]
+    )
+
+
+class Connection:
+    """One page: its messages in their order, and all events of the session."""
+
+    def __init__(self, session: Session, socket: WebSocket) -> None:
+        self._session, self._socket = session, socket
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Serve it until it goes."""
+        await self._socket.accept()
+        listeners = self._session.state.listeners
+        listeners.append(self._tell)
+        sender = asyncio.create_task(self._send())
+        try:
+            while True:
+                await self._handle(await self._socket.receive_text())
+        except (WebSocketDisconnect, RuntimeError, KeyError):
+            pass  # gone, or sent bytes where text is due
+        finally:
+            listeners.remove(self._tell)
+            sender.cancel()
+
+    async def _handle(self, text: str) -> None:
+        """Do what a message asks for and answer it."""
+        number: Any = None
+        try:
+            message = json.loads(text)
+            if not isinstance(message, dict):
+                raise InputError("message: expected an object with id and do")
+            number = message.get("id") if isinstance(message.get("id"), int) else None
+            result = await run_in_threadpool(act, self._session, message)
+            answer = {"id": number, "result": result, "revision": self._session.state.revision}
+        except InputError as error:
+            answer = {"id": number, "error": str(error)}
+        except (ValueError, RecursionError):
+            answer = {"id": number, "error": "message: not JSON, or a value that is out of range"}
+        except Exception:
+            logging.getLogger(__name__).exception("action failed")
+            answer = {"id": number, "error": "something went wrong; the program's output says what"}
+        self._events.put_nowait(answer)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Queue an event; called from any thread."""
+        state = self._session.state
+        if event["event"] == "frame":
+            event = {**event, "codes": frame_codes(state, event["frame"])}
+        elif event["event"] == "objects":
+            event = {**event, "objects": objects_of(state)}
+        self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def _send(self) -> None:
+        while True:
+            event = await self._events.get()
+            if self._events.qsize() > WAITING:
+                await self._socket.close(1013, "too slow")
+                return
+            await self._socket.send_text(json.dumps(event))
+
+
+def serve(
+    session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
+) -> Server:
+    """The server on a bound socket, ready to `run`."""
+    guard = Guard(build(session), listener.getsockname()[1], host=host, token=token)
+    config = uvicorn.Config(
+        guard,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        ws_max_size=MESSAGE_BYTES,
+        ws_max_queue=32,
+        limit_concurrency=100,
+        timeout_graceful_shutdown=2,
+    )
+    return Server(config, guard, listener, host)
+
+
+class Server(uvicorn.Server):
+    """A server that knows its address."""
+
+    def __init__(self, config: uvicorn.Config, guard: Guard, listener: socket.socket, host: str) -> None:
+        super().__init__(config)
+        self._listener = listener
+        name = f"[{host}]" if ":" in host else host
+        self.address = f"http://{name}:{listener.getsockname()[1]}"
+        self.url = f"{self.address}/?token={guard.token}"
+        """what to open first"""
+
+    def run_here(self) -> None:
+        """Serve until Ctrl-C or `should_exit`."""
+        self.run(sockets=[self._listener])
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket to listen on; port 0: any free one. Raises `InputError` where it cannot be had."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"--host {host} --port {port}: cannot listen there ({error}); choose another port"
+        ) from error
+
+
+async def _answer(function: Any, *arguments: Any) -> Any:
+    """What a function returns, run in a thread; or the response that says why it cannot."""
+    try:
+        return await run_in_threadpool(function, *arguments)
+    except InputError as error:
+        return PlainTextResponse(str(error), 404)
+
+
+def _load(session: Session, index: int, body: bytes) -> list[int]:
+    """Take the objects of an uploaded PNG as given on a frame."""
+    session.state.frames.check(index)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mask.png"
+        path.write_bytes(body)
+        try:
+            labels = read_mask(path, size=session.state.frames.size)
+        except InputError as error:
+            raise InputError(str(error).replace(str(path), "mask")) from error
+    return load_masks(session.state, index, labels)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body, or None once it proves too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > UPLOAD_BYTES:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _page_files() -> dict[str, tuple[bytes, str]]:
+    """The page's files by name, so that no name of a request ever reaches the file system."""
+    folder = files("aotlab.annotation") / "page"
+    return {
+        file.name: (file.read_bytes(), KINDS[Path(file.name).suffix])
+        for file in folder.iterdir()
+        if Path(file.name).suffix in KINDS
+    }

@@ -1,0 +1,172 @@
+"""A session of annotation: one video, its masks, one tracking job at a time. It knows no web."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.annotation import editing
+from aotlab.annotation.export import export, pack
+from aotlab.annotation.grabcut import Hints, segment
+from aotlab.annotation.history import Step
+from aotlab.annotation.jobs import Job, MakeTracker
+from aotlab.annotation.review import Check, frames_to_check
+from aotlab.annotation.state import State
+from aotlab.annotation.tracking import Request
+from aotlab.utils.errors import InputError
+
+Segment = Callable[[np.ndarray, Hints], np.ndarray]
+"""From a frame H×W×3 uint8 and hints to the mask H×W bool of the object they mean."""
+
+
+class Session:
+    """What a person does with a video.
+
+    Args:
+        state: the video and its masks.
+        make_tracker: makes the tracker of a job; called in the job's thread.
+        segment: turns a box and clicks into a mask.
+    """
+
+    def __init__(self, state: State, make_tracker: MakeTracker, segment: Segment = segment) -> None:
+        self.state = state
+        self._make_tracker, self._segment = make_tracker, segment
+        self.job: Job | None = None
+        self._closed = threading.Event()
+        self._export = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self.job is not None and self.job.alive
+
+    def close(self) -> None:
+        """Stop what runs and let others open the project."""
+        self._closed.set()
+        if self.job is not None and self.job.alive:
+            self.job.stop()
+            self.job.wait(10)
+        self.state.close()
+
+    def warm(self) -> threading.Thread:
+        """Start to prepare frames for viewing, in a thread that waits while a job runs."""
+        arguments = (self._closed, lambda: self.busy)
+        thread = threading.Thread(target=self.state.frames.warm, args=arguments, name="warm", daemon=True)
+        thread.start()
+        return thread
+
+    def suggest(self, index: int, number: int, hints: Hints) -> None:
+        """Make what a box and clicks mean the object's mask on a frame.
+
+        Raises:
+            InputError: as `edit_mask`, or hints outside the picture.
+        """
+        self.state.objects.get(number)
+        mask = self._segment(self.state.frames.read(index), hints)
+        editing.set_mask(self.state, index, number, mask, "box and clicks")
+
+    def track(self, request: Request) -> Job:
+        """Start a job.
+
+        Raises:
+            InputError: one is running, or as `Job`.
+        """
+        if self.busy:
+            raise InputError("tracking: is running already; stop it first")
+        self.job = Job(self.state, self._make_tracker, request)
+        self.job.start()
+        return self.job
+
+    def undo(self) -> Step | None:
+        """Take back the last step; raises `InputError` while a job runs."""
+        self.require_idle("undo")
+        return self.state.undo()
+
+    def redo(self) -> Step | None:
+        """Do again what was taken back; raises `InputError` while a job runs."""
+        self.require_idle("redo")
+        return self.state.redo()
+
+    def delete_object(self, number: int) -> None:
+        """Remove an object from all frames; raises `InputError` while a job runs."""
+        self.require_idle("delete")
+        editing.delete_object(self.state, number)
+
+    def merge_objects(self, number: int, into: int) -> None:
+        """Make one object's pixels another's; raises `InputError` while a job runs."""
+        self.require_idle("merge")
+        editing.merge_objects(self.state, number, into)
+
+    def review(self) -> list[Check]:
+        """The frames most worth a correction, the worst first."""
+        with self.state.lock:
+            scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
+            given = {index: self.state.described(index) for index in self.state.given_frames}
+        return frames_to_check(scores, given)
+
+    def export(self, names: Sequence[str], *, archive: bool = False) -> Path:
+        """Write the masks into the project's folder ``export``, replacing what was there.
+
+        Args:
+            names: what to write, of `OUTPUTS`.
+            archive: also pack it into a ZIP file.
+
+        Returns:
+            the folder, or the archive.
+
+        Raises:
+            InputError: as `export`, or another export is running.
+        """
+        if not self._export.acquire(blocking=False):
+            raise InputError("export: another one is running; wait for its end")
+        try:
+            folder = self.state.project.folder / "export"
+            shutil.rmtree(folder, ignore_errors=True)
+            files = export(self.state, folder, names, tell=self._tell_export)
+            result = (
+                pack(list(files.values()), folder / f"{self.state.frames.name}.zip") if archive else folder
+            )
+        finally:
+            self._export.release()
+        self.state.emit("export", done=1, total=1, ready=True)
+        return result
+
+    def require_idle(self, action: str) -> None:
+        """Raise `InputError` while a job runs."""
+        if self.busy:
+            raise InputError(f"{action}: not while tracking runs; stop it first")
+
+    def _tell_export(self, done: int, total: int) -> bool:
+        self.state.emit("export", done=done, total=total, ready=False)
+        return not self._closed.is_set()
+
+
+def describe(session: Session) -> dict[str, Any]:
+    """What a page needs to know at its start, as JSON can hold it."""
+    from aotlab.annotation.timeline import strips
+
+    state = session.state
+    with state.lock:
+        return {
+            "name": state.frames.name,
+            "frames": state.frames.count,
+            "size": list(state.frames.size),
+            "rate": float(state.frames.rate),
+            "objects": objects_of(state),
+            "strips": {str(number): row for number, row in strips(state).items()},
+            "revision": state.revision,
+            "history": list(state.history.titles),
+            "job": session.job.report() if session.job is not None and session.job.alive else None,
+        }
+
+
+def objects_of(state: State) -> list[dict[str, Any]]:
+    """All objects, as JSON can hold them."""
+    from dataclasses import asdict
+
+    return [asdict(item) for item in state.objects]

@@ -1,0 +1,141 @@
+"""A folder of label maps, one PNG a frame. What else is known of a frame lies in the same file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from aotlab.annotation.cache import RecentCache
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.masks import PALETTE, UNREADABLE
+
+NOTE = "aotlab"
+"""Name of the PNG text that holds what is known beside the labels."""
+
+HEADER_BYTES = 64 * 2**10
+"""Enough of a file to hold the text, which is written before the pixels."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label map of one frame."""
+
+    ids: np.ndarray
+    """H×W uint16 object ids, 0 is background"""
+    note: dict[str, Any] = field(default_factory=dict)
+    """what else is known of the frame, as JSON has it"""
+
+
+def encode(labels: Labels) -> bytes:
+    """A palette PNG (16-bit grey where an id is above 255) with the note as text."""
+    text = PngInfo()
+    text.add_text(NOTE, json.dumps(labels.note, separators=(",", ":")))
+    if labels.ids.max(initial=0) > 255:
+        image = Image.fromarray(labels.ids.astype(np.uint16))
+    else:
+        height, width = labels.ids.shape
+        image = Image.frombytes("P", (width, height), labels.ids.astype(np.uint8).tobytes())
+        image.putpalette(PALETTE.tobytes())
+    content = BytesIO()
+    image.save(content, format="PNG", pnginfo=text, compress_level=1)
+    return content.getvalue()
+
+
+def decode(content: bytes) -> Labels:
+    """What `encode` wrote; raises one of `UNREADABLE` for anything else."""
+    with Image.open(BytesIO(content), formats=["PNG"]) as image:
+        note = image.info.get(NOTE, "{}")
+        ids = np.array(image).astype(np.uint16)
+    return Labels(ids, json.loads(note))
+
+
+class LabelStore:
+    """Label maps by frame number, each a file that is replaced as a whole.
+
+    Args:
+        folder: where they lie; made when the first is written.
+        size: (height, width) of every map.
+        cache_bytes: what decoded maps may take.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int], *, cache_bytes: int = 32 * 2**20) -> None:
+        self.folder, self.size = folder, size
+        self._cache: RecentCache[Labels] = RecentCache(cache_bytes)
+        self._present = {
+            int(path.stem) for path in folder.glob("*.png") if path.stem.isascii() and path.stem.isdigit()
+        }
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._present
+
+    def __iter__(self) -> Iterator[int]:
+        """The frames that have a map, in order."""
+        return iter(sorted(self._present))
+
+    def __len__(self) -> int:
+        return len(self._present)
+
+    def read(self, index: int) -> Labels | None:
+        """The map of a frame, not to be changed; None where there is none.
+
+        Raises:
+            InputError: the file is broken or of another size.
+        """
+        found = self._cache.get(index)
+        if found is not None or index not in self._present:
+            return found
+        try:
+            labels = decode(self._path(index).read_bytes())
+        except UNREADABLE as error:
+            raise InputError(
+                f"{self._path(index)}: not a readable mask ({error}); delete this file"
+            ) from error
+        if labels.ids.shape != self.size:
+            raise InputError(f"{self._path(index)}: not of the video's size; delete this file")
+        self._cache.put(index, labels, labels.ids.nbytes)
+        return labels
+
+    def note(self, index: int) -> dict[str, Any]:
+        """What is known of a frame beside its labels; read without decoding the pixels."""
+        with self._path(index).open("rb") as file:
+            head = file.read(HEADER_BYTES)
+        try:
+            with Image.open(BytesIO(head), formats=["PNG"]) as image:
+                note = json.loads(image.info.get(NOTE, "{}"))
+        except UNREADABLE:
+            return {}
+        return note if isinstance(note, dict) else {}
+
+    def content(self, index: int) -> bytes | None:
+        """The file of a frame; None where there is none."""
+        return self._path(index).read_bytes() if index in self._present else None
+
+    def put(self, index: int, content: bytes | None) -> None:
+        """Write the file of a frame at once, or remove it.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        path = self._path(index)
+        if content is None:
+            path.unlink(missing_ok=True)
+            self._present.discard(index)
+            self._cache.drop(index)
+            return
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+        labels = decode(content)
+        self._cache.put(index, labels, labels.ids.nbytes)
+        self._present.add(index)
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.png"

@@ -1,0 +1,82 @@
+"""A drawn video of two squares that slide, and a tracker that knows where they are."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+from PIL import Image
+
+from aotlab.annotation.session import Session
+from aotlab.annotation.state import State
+from aotlab.engine.tracker import Prediction
+
+HEIGHT, WIDTH, LENGTH = 40, 60, 12
+
+
+def truth(index):
+    """Labels of frame ``index``: object 1 slides right, object 2 stays."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
+    labels[5:15, 5 + 2 * index : 15 + 2 * index] = 1
+    labels[25:35, 40:50] = 2
+    return labels
+
+
+def picture(index):
+    colours = np.array([[40, 40, 40 + index], [220, 60, 60], [60, 200, 80]], np.uint8)
+    return colours[truth(index)]
+
+
+def draw_folder(folder, length=LENGTH):
+    folder.mkdir(parents=True)
+    for index in range(length):
+        Image.fromarray(picture(index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def number_of(frame):
+    """Which frame a picture is."""
+    return int(frame[0, 0, 2]) - 40
+
+
+class Seer:
+    """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
+
+    def __init__(self, pause=0.0):
+        self.pause = pause
+        self.calls = []
+        self.reset()
+
+    def reset(self, length=None):
+        self._ids = []
+        self._drop = set()
+
+    @property
+    def ids(self):
+        return tuple(self._ids)
+
+    def forget(self, number):
+        self._ids.remove(number)
+
+    def step(self, frame, mask=None):
+        time.sleep(self.pause)
+        index = number_of(frame)
+        self.calls.append((index, None if mask is None else sorted(set(np.unique(mask).tolist()) - {0})))
+        labels = truth(index)
+        if mask is not None:
+            self._ids += [int(n) for n in np.unique(mask) if n and n not in self._ids]
+            labels = np.where(mask > 0, mask, np.where(np.isin(labels, np.unique(mask)), 0, labels))
+        labels = np.where(np.isin(labels, self._ids), labels, 0)
+        rows = np.stack([labels == number for number in (0, *self._ids)])
+        logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+def open_session(path, tracker=None, **options):
+    tracker = tracker or Seer()
+    return Session(State(path, **options), lambda: tracker)
+
+
+def square(x, y, side):
+    return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]

@@ -1,0 +1,222 @@
+"""What a person does to masks: painting, objects, undo."""
+
+import numpy as np
+import pytest
+
+from aotlab.annotation import editing
+from aotlab.annotation.tracking import Request
+from aotlab.utils.errors import InputError
+from tests.annotation.clips import LENGTH, open_session, square, truth
+
+
+def draw(session, index, *numbers):
+    """Give the true masks of some objects on a frame, adding the objects if need be."""
+    while max(numbers) not in session.state.objects:
+        editing.add_object(session.state)
+    for number in numbers:
+        editing.set_mask(session.state, index, number, truth(index) == number, "drawn")
+
+
+def test_a_stroke_is_a_round_brush_along_its_points(session):
+    editing.add_object(session.state)
+    editing.paint(session.state, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
+    labels = session.state.labels(2)
+    assert labels[20, 10:31].all()
+    assert labels[17:24, 20].all()
+    assert not labels[15, 20]
+    assert not labels[25, 20]
+    assert labels[20, 8] == 1
+    assert not labels[20, 6]
+    assert not session.state.labels(3).any()
+
+
+def test_the_eraser_takes_only_the_chosen_object(session):
+    draw(session, 0, 1, 2)
+    editing.paint(session.state, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
+    assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    assert session.state.described(0) == {1, 2}
+
+
+def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(session):
+    draw(session, 0, 1, 2)
+    editing.outline(session.state, 0, 1, square(40, 25, 5))
+    assert (session.state.labels(0)[25:30, 40:45] == 1).all()
+    session.undo()
+    editing.change_object(session.state, 2, {"locked": True})
+    editing.outline(session.state, 0, 1, square(38, 25, 5))
+    assert (session.state.labels(0)[25:30, 40:43] == 2).all()
+    assert (session.state.labels(0)[25:30, 38:40] == 1).all()
+    with pytest.raises(InputError, match="locked"):
+        editing.paint(session.state, 0, 2, [(1, 1)], radius=2)
+
+
+def test_holes_are_filled(session):
+    editing.add_object(session.state)
+    editing.outline(session.state, 0, 1, square(10, 10, 20))
+    editing.outline(session.state, 0, 1, square(15, 15, 5), erase=True)
+    assert not session.state.labels(0)[17, 17]
+    editing.fill_holes(session.state, 0, 1)
+    assert session.state.labels(0)[17, 17] == 1
+
+
+def test_undo_and_redo_go_through_everything(session):
+    shown = []
+    draw(session, 0, 1)
+    shown.append(session.state.labels(0).copy())
+    editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+    shown.append(session.state.labels(0).copy())
+    editing.change_object(session.state, 1, {"name": "ball", "colour": "#00ff00"})
+    editing.delete_object(session.state, 1)
+    assert not session.state.labels(0).any()
+    session.undo()
+    assert session.state.objects.get(1).name == "ball"
+    assert (session.state.labels(0) == shown[1]).all()
+    session.undo()
+    assert session.state.objects.get(1).name == "object 1"
+    session.undo()
+    assert (session.state.labels(0) == shown[0]).all()
+    while session.undo() is not None:
+        pass
+    assert session.state.objects.numbers == ()
+    while session.redo() is not None:
+        pass
+    assert session.state.objects.numbers == ()
+    session.undo()
+    assert (session.state.labels(0) == shown[1]).all()
+
+
+def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
+    for index in (0, 5):
+        draw(session, index, 1, 2)
+    session.merge_objects(2, 1)
+    assert session.state.objects.numbers == (1,)
+    for index in (0, 5):
+        assert (session.state.labels(index) == (truth(index) > 0)).all()
+        assert session.state.described(index) == {1}
+    session.undo()
+    assert (session.state.labels(5) == truth(5)).all()
+    with pytest.raises(InputError, match="itself"):
+        session.merge_objects(1, 1)
+
+
+def test_splitting_makes_the_part_under_the_point_a_new_object(session):
+    editing.add_object(session.state)
+    editing.outline(session.state, 1, 1, square(5, 5, 8))
+    editing.outline(session.state, 1, 1, square(30, 20, 8))
+    item = editing.split_object(session.state, 1, 1, (33, 23))
+    labels = session.state.labels(1)
+    assert (labels[20:28, 30:38] == item.number).all()
+    assert (labels[5:13, 5:13] == 1).all()
+    with pytest.raises(InputError, match="not on the object"):
+        editing.split_object(session.state, 1, 1, (50, 5))
+
+
+def test_a_deleted_objects_number_and_pixels_never_come_back(session):
+    draw(session, 0, 1, 2)
+    session.delete_object(2)
+    assert editing.add_object(session.state).number == 3
+    labels = np.zeros_like(truth(0))
+    labels[0:3, 0:3] = 2
+    (number,) = editing.load_masks(session.state, 4, labels)
+    assert number == 4
+    assert (session.state.labels(4)[0:3, 0:3] == 4).all()
+    assert set(np.unique(session.state.labels(0))) == {0, 1}
+
+
+def test_a_mask_file_brings_its_objects_in_one_step(session):
+    editing.load_masks(session.state, 3, truth(3))
+    assert session.state.objects.numbers == (1, 2)
+    assert (session.state.labels(3) == truth(3)).all()
+    session.undo()
+    assert session.state.objects.numbers == ()
+    assert not session.state.labels(3).any()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [(np.zeros((40, 60), np.uint8), "no object"), (np.ones((4, 6), np.uint8), "6×4, but the frame is 60×40")],
+)
+def test_an_unusable_mask_is_refused(session, labels, words):
+    with pytest.raises(InputError, match=words):
+        editing.load_masks(session.state, 0, labels)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": ""}, {"name": "x" * 61}, {"name": "a\nb"}, {"colour": "red"}, {"locked": 1}, {"number": 3}],
+)
+def test_unusable_settings_of_an_object_are_refused(session, changes):
+    editing.add_object(session.state)
+    with pytest.raises(InputError):
+        editing.change_object(session.state, 1, changes)
+    assert session.state.objects.get(1).name == "object 1"
+
+
+def test_a_stroke_that_changes_nothing_is_no_step(session):
+    draw(session, 0, 1)
+    titles = session.state.history.titles
+    editing.outline(session.state, 0, 1, square(7, 7, 3))
+    assert session.state.history.titles == titles
+
+
+def test_the_history_is_bounded(session):
+    session.state.history._limit = 2000
+    editing.add_object(session.state)
+    for x in range(40):
+        editing.paint(session.state, 0, 1, [(x, 20)], radius=3)
+    count = 0
+    while session.undo() is not None:
+        count += 1
+    assert 0 < count < 20
+
+
+def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
+    first = open_session(folder)
+    draw(first, 0, 1, 2)
+    editing.change_object(first.state, 2, {"name": "box", "hidden": True})
+    first.track(Request(0)).wait()
+    editing.clear(first.state, 7, 2)
+    session_scores = first.state.scores(5)
+    first.close()
+    for path in (folder, folder.parent / "clip.aotlab"):
+        again = open_session(path)
+        assert again.state.objects.get(2).name == "box"
+        assert again.state.objects.get(2).hidden
+        assert (again.state.labels(5) == truth(5)).all()
+        assert (again.state.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
+        assert again.state.described(7) == {2}
+        assert again.state.scores(5) == session_scores
+        assert len(again.state.tracked_frames) == LENGTH - 1
+        again.close()
+
+
+def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_path):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    folder.rename(target / "clip")
+    (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
+    again = open_session(target / "clip.aotlab")
+    assert (again.state.labels(0) == (truth(0) == 1)).all()
+    again.close()
+
+
+def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
+    editing.add_object(session.state)
+    with pytest.raises(InputError, match="open in another process"):
+        open_session(folder)
+    session.close()
+    (folder / "00011.png").unlink()
+    with pytest.raises(InputError, match="frames 12, this one has 11"):
+        open_session(folder)
+
+
+def test_a_project_without_its_video_says_where_it_should_be(folder, tmp_path):
+    first = open_session(folder)
+    editing.add_object(first.state)
+    first.close()
+    folder.rename(tmp_path / "other")
+    with pytest.raises(InputError, match="video clip is not beside it"):
+        open_session(tmp_path / "clip.aotlab")

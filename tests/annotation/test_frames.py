@@ -1,0 +1,105 @@
+"""Frames in any order are the frames that reading in order gives, and memory stays bounded."""
+
+import threading
+
+import cv2
+import numpy as np
+import pytest
+
+from aotlab.annotation.frames import FrameStore
+from aotlab.dataloaders.video import open_frames
+from aotlab.dataloaders.video_writer import VideoWriter
+from aotlab.utils.errors import InputError
+from tests.shared import SHARED
+
+LENGTH = 60
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    rng = np.random.default_rng(0)
+    with VideoWriter(path, rate=25, size=(48, 64)) as writer:
+        for index in range(LENGTH):
+            frame = np.full((48, 64, 3), 4 * index, np.uint8)
+            frame[:8, :8] = rng.integers(0, 255, 3)
+            writer.write(frame)
+    return path
+
+
+def test_any_order_gives_the_frames_of_reading_in_order(video):
+    expected = list(open_frames(video))
+    store = FrameStore(video, cache_bytes=6 * 2 * 48 * 64 * 3)
+    assert store.count == LENGTH
+    for index in [0, 59, 3, 2, 1, 40, 41, 42, 20, 59, 0, 31, *range(59, 30, -1)]:
+        assert (store.read(index) == expected[index]).all()
+
+
+@pytest.mark.parametrize("name", ["bikes", "blocks", "cat"])
+def test_shared_clips_are_read_at_their_frame_numbers(name):
+    path = SHARED / "data" / "clips" / f"{name}.mp4"
+    if not path.is_file():
+        pytest.skip("needs ../shared/data/clips")
+    store = FrameStore(path)
+    wanted = {0, 50, store.count - 1}
+    expected = {}
+    total = 0
+    for index, frame in enumerate(open_frames(path)):
+        total = index + 1
+        if index in wanted:
+            expected[index] = frame
+    assert store.count == total
+    for index in sorted(wanted, reverse=True):
+        assert (store.read(index) == expected[index]).all()
+
+
+def test_the_caches_never_hold_more_than_their_limit(video):
+    limit = 10 * 48 * 64 * 3
+    store = FrameStore(video, cache_bytes=limit)
+    for index in range(LENGTH):
+        store.jpeg(index)
+        assert store.nbytes <= limit
+
+
+def test_readers_of_two_names_do_not_disturb_each_other(video):
+    store = FrameStore(video, cache_bytes=0)
+    expected = list(open_frames(video))
+    for index in range(20):
+        assert (store.read(index, "track") == expected[index]).all()
+        assert (store.read(59 - index, "view") == expected[59 - index]).all()
+
+
+def test_a_jpeg_shows_the_frame_and_a_preview_is_small(video):
+    store = FrameStore(video)
+    picture = cv2.imdecode(np.frombuffer(store.jpeg(30), np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape == (48, 64, 3)
+    assert abs(picture[30, 40].astype(int) - 120).max() < 6
+    assert cv2.imdecode(np.frombuffer(store.jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (24, 32, 3)
+
+
+def test_warming_prepares_frames_and_waits_while_something_else_runs(video):
+    store = FrameStore(video)
+    stop = threading.Event()
+    busy = [True]
+    thread = threading.Thread(target=store.warm, args=(stop, lambda: busy[0]), daemon=True)
+    thread.start()
+    thread.join(0.3)
+    assert store.nbytes == 0
+    busy[0] = False
+    thread.join(20)
+    assert not thread.is_alive()
+    assert all((index, None) in store._jpegs for index in range(LENGTH))
+
+
+@pytest.mark.parametrize("index", [-1, LENGTH, 10**9])
+def test_a_frame_that_there_is_not_is_refused(video, index):
+    with pytest.raises(InputError, match=f"frame {index}; give one of 0 to 59"):
+        FrameStore(video).read(index)
+
+
+def test_a_broken_frame_is_named_and_the_others_are_read(tmp_path, folder):
+    (folder / "00003.png").write_bytes(b"broken")
+    store = FrameStore(folder)
+    with pytest.raises(InputError, match=r"00003\.png"):
+        store.read(3)
+    assert store.read(4).shape == (40, 60, 3)

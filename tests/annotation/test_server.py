@@ -1,0 +1,321 @@
+"""The server carries the session to its own page, and to nobody else."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from aotlab.annotation import server as web
+from aotlab.annotation.runs import decode_runs, encode_runs
+from tests.annotation.clips import LENGTH, Seer, open_session, square, truth
+from tests.annotation.test_editing import draw
+
+TOKEN = "secret"
+
+
+class Served:
+    """A session behind a running server."""
+
+    def __init__(self, session):
+        self.session = session
+        self.server = web.serve(session, web.bind("127.0.0.1", 0), token=TOKEN)
+        self.address = self.server.address
+        self.host = self.address.removeprefix("http://")
+        self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
+        self.thread = threading.Thread(target=self.server.run_here, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            self.thread.join(0.02)
+
+    def get(self, path, method="GET", cookie=True, **headers):
+        own = {"cookie": self.cookie} if cookie else {}
+        content = headers.pop("content", None)
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return httpx.request(method, self.address + path, headers=own | named, content=content)
+
+    def open(self, **headers):
+        own = {"Cookie": self.cookie, "Origin": self.address} | headers
+        extra = {key: value for key, value in own.items() if value and key != "Origin"}
+        return Talk(
+            connect(
+                f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
+            )
+        )
+
+    def close(self):
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.session.close()
+
+
+class Talk:
+    """A page's side of the WebSocket."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.events = []
+        self.count = 0
+
+    def do(self, action, **values):
+        self.count += 1
+        return self.raw(json.dumps({"id": self.count, "do": action, **values}))
+
+    def raw(self, text):
+        self.socket.send(text)
+        while True:
+            answer = json.loads(self.socket.recv(timeout=20))
+            if "event" not in answer:
+                return answer
+            self.events.append(answer)
+
+    def until(self, wanted):
+        while not (self.events and wanted(self.events[-1])):
+            answer = json.loads(self.socket.recv(timeout=20))
+            if "event" in answer:
+                self.events.append(answer)
+
+
+@pytest.fixture
+def served(session):
+    served = Served(session)
+    yield served
+    served.close()
+
+
+def test_the_token_of_the_first_url_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(served):
+    answer = served.get(f"/?token={TOKEN}", cookie=False)
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith(served.cookie)
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert served.get("/").status_code == 200
+    assert served.get("/page/main.js").headers["content-type"].startswith("text/javascript")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/?token=wrong", "/?token=", "/frame/0", "/labels/0", "/page/main.js", "/export.zip"]
+)
+def test_nothing_is_served_without_the_token(served, path):
+    answer = served.get(path, cookie=False)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    assert served.get(path, cookie=False, cookie_="x").status_code == 403
+
+
+def test_a_wrong_cookie_a_wrong_host_and_a_wrong_origin_are_refused(served):
+    port = served.host.split(":")[1]
+    assert served.get("/", cookie=False, Cookie=f"aotlab_{port}=wrong").status_code == 403
+    for host in (
+        f"evil.example:{port}",
+        "evil.example",
+        f"127.0.0.1.evil.example:{port}",
+        "127.0.0.1:1",
+        f"192.168.0.1:{port}",
+    ):
+        assert served.get("/", Host=host).status_code == 400
+    assert served.get("/frame/0", Origin="http://evil.example").status_code == 403
+    assert served.get("/frame/0", Sec_Fetch_Site="cross-site").status_code == 403
+    assert served.get("/mask/0", "POST", content=b"x").status_code == 403  # no Origin
+    assert served.get("/frame/0", Origin=served.address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Cookie": ""}, {"Cookie": "aotlab=wrong"}, {"Origin": "http://evil.example"}, {"Origin": ""}]
+)
+def test_a_websocket_of_someone_else_is_refused(served, headers):
+    with pytest.raises(InvalidStatus):
+        served.open(**headers)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../server.py", "/page/..%2fserver.py", "/page/%2e%2e%2fserver.py", "/page/__init__.py",
+        "/page//etc/passwd", "/page/main.js%00.css", "/frame/../../etc/passwd", "/export.zip/../project.json",
+        "/labels/-1", "/labels/1e3", "/frame/99999999999999999999", "/frame/12", "/given/000000.png",
+    ],
+)  # fmt: skip
+def test_no_path_of_a_request_reaches_the_file_system(served, path):
+    answer = served.get(path)
+    assert answer.status_code in (404, 405)
+    assert "def " not in answer.text
+
+
+def test_frames_and_labels_are_served(served):
+    draw(served.session, 0, 1, 2)
+    with Image.open(io.BytesIO(served.get("/frame/3").content)) as image:
+        assert image.size == (60, 40)
+    assert (decode_runs(served.get("/labels/0").content) == truth(0)).all()
+
+
+def test_runs_hold_any_labels():
+    rng = np.random.default_rng(0)
+    for labels in (np.zeros((3, 4)), np.full((2, 2), 65535), rng.integers(0, 400, (7, 9))):
+        assert (decode_runs(encode_runs(labels)) == labels).all()
+
+
+def test_a_person_paints_tracks_and_undoes_over_the_socket(served):
+    talk = served.open()
+    assert talk.do("describe")["result"]["frames"] == LENGTH
+    assert talk.do("add_object", name="ball")["result"] == 1
+    talk.do("outline", frame=0, object=1, points=square(5, 5, 10))
+    assert talk.do("track", frame=0, direction="forward")["result"]["total"] == LENGTH - 1
+    talk.until(lambda event: event["event"] == "job" and event["status"] == "done")
+    frames = [event for event in talk.events if event["event"] == "frame"]
+    assert frames[-1]["frame"] == LENGTH - 1
+    assert frames[-1]["codes"] == {"1": "8"}
+    assert talk.do("strips")["result"] == {"1": "G" + "8" * (LENGTH - 1)}
+    assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
+    assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
+    assert talk.do("export", names=["masks"])["result"] == "clip.zip"
+    assert served.get("/export.zip").content[:2] == b"PK"
+
+
+def test_two_pages_see_each_others_changes_and_one_may_go(served):
+    first, second = served.open(), served.open()
+    first.do("add_object")
+    second.until(lambda event: event["event"] == "objects")
+    assert second.events[-1]["objects"][0]["name"] == "object 1"
+    first.socket.close()
+    second.do("paint", frame=0, object=1, points=[[5, 5]], radius=3)
+    assert second.do("undo")["result"]["title"] == "brush"
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"do": "launch"}, "no such action"),
+        ({}, "no such action"),
+        ({"do": ["paint"]}, "no such action"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1, 1]]}, "radius"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1, 1]], "radius": 1e9}, "radius"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [["x", 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1e300, 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": "1,1", "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0.5, "object": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": True, "object": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": -1, "object": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
+        ({"do": "paint", "frame": 0, "object": "../1", "points": [[1, 1]], "radius": 2}, "object"),
+        ({"do": "paint", "frame": 0, "object": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
+        ({"do": "outline", "frame": 0, "object": 1, "points": [[1, 1]]}, "3 to"),
+        ({"do": "suggest", "frame": 0, "object": 1}, "give a box"),
+        ({"do": "suggest", "frame": 0, "object": 1, "box": [1, 2]}, "points"),
+        ({"do": "track", "frame": 0, "objects": [1, "2"]}, "objects"),
+        ({"do": "track", "frame": 3}, "no mask to track"),
+        ({"do": "track", "frame": 0, "direction": "../up"}, "direction"),
+        ({"do": "pause"}, "nothing is being tracked"),
+        ({"do": "stop"}, "nothing is being tracked"),
+        ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
+        ({"do": "export", "names": [1]}, "names"),
+        ({"do": "change_object", "object": 1, "changes": {"__class__": "x"}}, "cannot set"),
+        ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
+        ({"do": "add_object", "name": ["x"]}, "name"),
+        ({"do": "split_object", "frame": 0, "object": 1, "point": [1]}, "points"),
+    ],
+)  # fmt: skip
+def test_a_hostile_message_is_answered_by_one_sentence_and_changes_nothing(served, message, words):
+    draw(served.session, 0, 1)
+    before = served.session.state.labels(0).copy()
+    talk = served.open()
+    answer = talk.raw(json.dumps({"id": 7, **message}))
+    assert answer["id"] == 7
+    assert words in answer["error"]
+    assert (served.session.state.labels(0) == before).all()
+    assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "3", "null", '{"id": {}}', "[" * 5000, '{"id":1,"do":"paint","frame":1e999}'],
+)
+def test_what_is_no_message_is_answered_and_the_page_stays_connected(served, text):
+    talk = served.open()
+    assert "error" in talk.raw(text)
+    assert "result" in talk.do("describe")
+
+
+def test_a_huge_message_ends_the_connection_and_nothing_else(served):
+    talk = served.open()
+    with pytest.raises(ConnectionClosed):
+        talk.raw("x" * (web.MESSAGE_BYTES + 10))
+    assert "result" in served.open().do("describe")
+
+
+def test_bytes_instead_of_text_end_the_connection_and_nothing_else(served):
+    talk = served.open()
+    talk.socket.send(b"\x00\x01")
+    with pytest.raises(ConnectionClosed):
+        talk.socket.recv(timeout=5)
+    assert "result" in served.open().do("describe")
+
+
+def png(labels):
+    content = io.BytesIO()
+    Image.fromarray(labels).save(content, "PNG")
+    return content.getvalue()
+
+
+def test_a_mask_is_uploaded(served):
+    answer = served.get("/mask/2", "POST", Origin=served.address, content=png(truth(2).astype(np.uint8)))
+    assert answer.json() == [1, 2]
+    assert (served.session.state.labels(2) == truth(2)).all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no picture", png(truth(0).astype(np.uint8))[:60], png(np.ones((4, 4), np.uint8)), b"GIF89a" + b"\0" * 99,
+     png(np.zeros((40, 60, 3), np.uint8)), png(np.zeros((40, 60), np.uint8))],
+)  # fmt: skip
+def test_a_broken_upload_is_refused_by_one_sentence_without_a_path(served, content):
+    answer = served.get("/mask/0", "POST", Origin=served.address, content=content)
+    assert answer.status_code == 404
+    assert answer.text.startswith("mask: ")
+    assert "/tmp" not in answer.text
+    assert not served.session.state.labels(0).any()
+
+
+def test_a_huge_upload_is_refused(served, monkeypatch):
+    monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
+    assert served.get("/mask/0", "POST", Origin=served.address, content=b"x" * 2000).status_code == 413
+
+
+def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
+    served = Served(open_session(folder, Seer(pause=0.05)))
+    first, second = served.open(), served.open()
+    draw(served.session, 0, 1, 2)
+    assert "result" in first.do("delete_object", object=2)
+    assert "no such object" in second.do("track", frame=0, objects=[2])["error"]
+    assert "result" in second.do("track", frame=0, objects=[1])
+    assert "stop it first" in first.do("delete_object", object=1)["error"]
+    assert "already" in first.do("track", frame=0)["error"]
+    assert "result" in first.do("stop")
+    served.close()
+
+
+def test_elsewhere_only_addresses_are_taken_for_hosts():
+    from aotlab.annotation.guard import Guard
+
+    guard = Guard(None, 8000, host="0.0.0.0")
+    assert guard._is_ours("192.168.0.7:8000")
+    assert guard._is_ours("[fe80::1]:8000")
+    assert not guard._is_ours("evil.example:8000")
+    assert not Guard(None, 8000)._is_ours("192.168.0.7:8000")
+
+
+def test_a_port_in_use_is_refused():
+    from aotlab.utils.errors import InputError
+
+    listener = web.bind("127.0.0.1", 0)
+    with pytest.raises(InputError, match="choose another port"):
+        web.bind("127.0.0.1", listener.getsockname()[1])
+    listener.close()

@@ -1,0 +1,216 @@
+"""Jobs: directions, given masks on the way, chosen objects, pause and stop, undo."""
+
+import numpy as np
+import pytest
+
+from aotlab.annotation import editing
+from aotlab.annotation.timeline import strips
+from aotlab.annotation.tracking import Request
+from aotlab.utils.errors import InputError
+from tests.annotation.clips import LENGTH, Seer, open_session, truth
+from tests.annotation.test_editing import draw
+
+
+def run(session, *args, **options):
+    job = session.track(Request(*args, **options))
+    job.wait(30)
+    assert not job.alive
+    return job
+
+
+def shown(session, number=None):
+    """Frames that show an object, or any."""
+    wanted = [number] if number else session.state.objects.numbers
+    labels = [session.state.labels(index) for index in range(LENGTH)]
+    return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
+
+
+def test_forward_goes_to_the_end_and_backward_to_the_beginning(session):
+    draw(session, 4, 1)
+    job = run(session, 4)
+    assert (job.status, job.done, job.total) == ("done", 7, 7)
+    assert shown(session) == list(range(4, LENGTH))
+    run(session, 4, "backward")
+    assert shown(session) == list(range(LENGTH))
+    assert all((session.state.labels(index) == (truth(index) == 1)).all() for index in range(LENGTH))
+
+
+def test_a_range_limits_all_directions(session):
+    draw(session, 4, 1)
+    run(session, 4, "both", 2, 6)
+    assert shown(session) == [2, 3, 4, 5, 6]
+
+
+def test_between_two_given_masks_both_directions_are_merged(session):
+    draw(session, 2, 1)
+    draw(session, 8, 1)
+    job = run(session, 2, "both")
+    assert job.total == 2 + 2 * 5 + 3
+    assert shown(session) == list(range(LENGTH))
+    assert session.state.scores(5)[1].disagreement == 0
+    assert session.state.scores(10)[1].disagreement is None
+
+
+def test_an_object_that_only_one_side_knows_is_not_weakened_by_the_other(session):
+    draw(session, 2, 1)
+    draw(session, 8, 1, 2)
+    run(session, 2, "both")
+    assert shown(session, 2) == list(range(3, LENGTH))
+
+
+def test_a_given_mask_on_the_way_is_taken_in_and_an_absent_object_is_forgotten(folder):
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1, 2)
+    draw(session, 6, 1)
+    editing.clear(session.state, 6, 2)
+    run(session, 0)
+    assert (6, [1]) in tracker.calls
+    assert shown(session, 1) == list(range(LENGTH))
+    assert shown(session, 2) == list(range(6))
+    session.close()
+
+
+def test_a_later_start_looks_back_on_masks_given_before(folder):
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    draw(session, 6, 1)
+    run(session, 6)
+    assert tracker.calls[:3] == [(0, [1]), (6, [1]), (7, None)]
+    session.close()
+
+
+def test_only_chosen_objects_are_written_and_locked_ones_stay(session):
+    draw(session, 0, 1, 2)
+    run(session, 0, objects=(2,))
+    assert shown(session, 1) == [0]
+    assert shown(session, 2) == list(range(LENGTH))
+    editing.change_object(session.state, 2, {"locked": True})
+    draw(session, 0, 1)
+    before = session.state.tracked(5) == 2
+    run(session, 0)
+    assert (before == (session.state.tracked(5) == 2)).all()
+    assert shown(session, 1) == list(range(LENGTH))
+
+
+def test_pause_holds_and_stop_ends_within_a_frame(folder):
+    session = open_session(folder, Seer(pause=0.05))
+    draw(session, 0, 1)
+    events = []
+    session.state.listeners.append(events.append)
+    job = session.track(Request(0))
+    job.pause()
+    while job.status != "paused":
+        job.wait(0.02)
+    done = job.done
+    job.wait(0.2)
+    assert job.done == done
+    job.resume()
+    while job.done < done + 2:
+        job.wait(0.02)
+    job.stop()
+    job.wait(5)
+    assert job.status == "stopped"
+    assert len(shown(session)) == 1 + job.done < LENGTH
+    assert [event["status"] for event in events if event["event"] == "job"][-1] == "stopped"
+    assert any(event.get("speed") for event in events)
+    session.undo()
+    assert shown(session) == [0]
+    session.close()
+
+
+def test_a_job_is_undone_and_redone_as_one_step(session):
+    draw(session, 0, 1)
+    run(session, 0)
+    session.undo()
+    assert shown(session) == [0]
+    session.redo()
+    assert shown(session) == list(range(LENGTH))
+
+
+def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
+    session = open_session(folder, Seer(pause=0.05))
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    for action in (session.undo, session.redo, lambda: session.delete_object(1), lambda: session.merge_objects(1, 2),
+                   lambda: session.track(Request(0))):  # fmt: skip
+        with pytest.raises(InputError, match="stop it first"):
+            action()
+    job.stop()
+    job.wait(5)
+    session.close()
+
+
+def test_painting_on_a_frame_ahead_is_seen_by_the_running_job(folder):
+    tracker = Seer(pause=0.03)
+    session = open_session(folder, tracker)
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    editing.clear(session.state, 9, 2)
+    job.wait(10)
+    assert shown(session, 2) == list(range(9))
+    session.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (Request(3), "no mask to track"),
+        (Request(99), "has no frame 99"),
+        (Request(0, "sideways"), "give one of forward, backward, both"),
+        (Request(0, "both", 2, 6), "does not hold frame 0"),
+        (Request(0, objects=(7,)), "no such object"),
+        (Request(0, "backward"), "no further frame"),
+    ],
+)
+def test_a_request_that_cannot_be_is_refused(session, request_, words):
+    draw(session, 0, 1)
+    start = request_.start
+    if words == "no mask to track":
+        session.undo()
+    with pytest.raises(InputError, match=words):
+        session.track(request_)
+    assert start == request_.start
+
+
+def test_a_job_for_a_deleted_object_is_refused(session):
+    draw(session, 0, 1, 2)
+    session.delete_object(2)
+    with pytest.raises(InputError, match="object 2: there is no such object"):
+        session.track(Request(0, objects=(2,)))
+
+
+def test_a_tracker_that_fails_is_reported_and_what_was_found_stays(folder):
+    class Failing(Seer):
+        def step(self, frame, mask=None):
+            if len(self.calls) == 4:
+                raise RuntimeError("out of memory")
+            return super().step(frame, mask)
+
+    session = open_session(folder, Failing())
+    draw(session, 0, 1)
+    job = run(session, 0)
+    assert job.status == "failed"
+    assert "out of memory" in job.problem
+    assert shown(session) == [0, 1, 2, 3]
+    session.close()
+
+
+def test_strips_tell_given_absent_lost_and_sure_frames(folder):
+    class Losing(Seer):
+        def step(self, frame, mask=None):
+            prediction = super().step(frame, mask)
+            if int(frame[0, 0, 2]) - 40 >= 4:
+                prediction.places[:] = 0
+            return prediction
+
+    session = open_session(folder, Losing())
+    draw(session, 0, 1)
+    editing.clear(session.state, 11, 1)
+    run(session, 0, "forward", 0, 10)
+    assert strips(session.state)[1] == "G999aaaallla".replace("llla", "lllg")
+    checks = session.review()
+    assert (checks[0].frame, checks[0].reason) in {(8, "lost"), (4, "area")}
+    assert all(check.number == 1 for check in checks)
+    session.close()
