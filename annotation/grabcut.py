@@ -103,18 +103,26 @@ def _first_guess(small: np.ndarray, hints: Hints, corner: np.ndarray, factors: n
         rows = slice(max(0, round(y)), max(1, round(y + down)))
         columns = slice(max(0, round(x)), max(1, round(x + across)))
         guess[rows, columns] = cv2.GC_PR_FGD
-    else:
-        lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (3, 3), 0)
-        for point in _scaled(hints.positive, corner, factors, (height, width)):
-            joined = np.zeros((height + 2, width + 2), np.uint8)
-            flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
-            cv2.floodFill(lab, joined, point, 0, (LIKE,) * 3, (LIKE,) * 3, flags)
-            guess[joined[1:-1, 1:-1] == 1] = cv2.GC_PR_FGD
+    for points, value in ((hints.positive, cv2.GC_PR_FGD), (hints.negative, cv2.GC_PR_BGD)):
+        if hints.box is None or value == cv2.GC_PR_BGD:
+            guess[_like(small, _scaled(points, corner, factors, small.shape))] = value
     radius = max(1, round(min(height, width) / 60))
     for points, value in ((hints.positive, cv2.GC_FGD), (hints.negative, cv2.GC_BGD)):
         for point in _scaled(points, corner, factors, (height, width)):
             cv2.circle(guess, point, radius * (1 if value == cv2.GC_FGD else 2), int(value), -1)
     return guess
+
+
+def _like(small: np.ndarray, points: Sequence[tuple[int, int]]) -> np.ndarray:
+    """H×W bool: what is joined to the points and of their colours."""
+    import cv2
+
+    lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (3, 3), 0)
+    joined = np.zeros((small.shape[0] + 2, small.shape[1] + 2), np.uint8)
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    for point in points:
+        cv2.floodFill(lab, joined, point, 0, (LIKE,) * 3, (LIKE,) * 3, flags)
+    return joined[1:-1, 1:-1] == 1
 
 
 def _joined(found: np.ndarray, hints: Hints, corner: np.ndarray, factors: np.ndarray) -> np.ndarray:

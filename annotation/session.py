@@ -18,7 +18,19 @@ from aotlab.annotation.jobs import Job, MakeTracker
 from aotlab.annotation.review import Check, frames_to_check
 from aotlab.annotation.state import State
 from aotlab.annotation.tracking import Request
+from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.utils.errors import InputError
+
+TEXTS = {
+    "masks": "masks: palette PNGs, one id per pixel",
+    "objects": "objects: one folder of black and white PNGs per object",
+    "rle": "rle.json: COCO run lengths with confidence",
+    "alpha": "alpha: frames as PNGs, cut out",
+    "prores": "alpha.mov: ProRes 4444, cut out",
+    "vp9": "alpha.webm: VP9, cut out",
+    "overlay": "overlay.mp4: the video with masks and names drawn in",
+}
+"""What the page says of each output"""
 
 Segment = Callable[[np.ndarray, Hints], np.ndarray]
 """From a frame H×W×3 uint8 and hints to the mask H×W bool of the object they mean."""
@@ -160,6 +172,7 @@ def describe(session: Session) -> dict[str, Any]:
             "objects": objects_of(state),
             "strips": {str(number): row for number, row in strips(state).items()},
             "revision": state.revision,
+            "outputs": [{"name": name, "text": TEXTS.get(name, name)} for name in OUTPUTS],
             "history": list(state.history.titles),
             "job": session.job.report() if session.job is not None and session.job.alive else None,
         }

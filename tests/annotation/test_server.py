@@ -173,8 +173,8 @@ def test_a_person_paints_tracks_and_undoes_over_the_socket(served):
     talk.until(lambda event: event["event"] == "job" and event["status"] == "done")
     frames = [event for event in talk.events if event["event"] == "frame"]
     assert frames[-1]["frame"] == LENGTH - 1
-    assert frames[-1]["codes"] == {"1": "8"}
-    assert talk.do("strips")["result"] == {"1": "G" + "8" * (LENGTH - 1)}
+    assert frames[-1]["codes"] == {"1": "9"}
+    assert talk.do("strips")["result"] == {"1": "G" + "9" * (LENGTH - 1)}
     assert talk.do("undo")["result"] == {"title": "tracking", "frame": 0}
     assert talk.do("strips")["result"] == {"1": "G" + "-" * (LENGTH - 1)}
     assert talk.do("export", names=["masks"])["result"] == "clip.zip"

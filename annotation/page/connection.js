@@ -1,0 +1,64 @@
+// @ts-check
+/** The WebSocket to the server: calls with answers, and events. Connects again when it is lost. */
+
+export class Connection {
+  /**
+   * @param {(event: any) => void} onEvent
+   * @param {(connected: boolean) => void} onChange
+   */
+  constructor(onEvent, onChange) {
+    this.onEvent = onEvent;
+    this.onChange = onChange;
+    /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
+    this.waiting = new Map();
+    this.count = 0;
+    this.delay = 250;
+    this.connect();
+  }
+
+  connect() {
+    this.socket = new WebSocket(`ws://${location.host}/socket`);
+    this.socket.onopen = () => {
+      this.delay = 250;
+      this.onChange(true);
+    };
+    this.socket.onmessage = (message) => this.take(JSON.parse(message.data));
+    this.socket.onclose = () => {
+      for (const { reject } of this.waiting.values()) reject(new Error('the connection was lost'));
+      this.waiting.clear();
+      this.onChange(false);
+      setTimeout(() => this.connect(), this.delay);
+      this.delay = Math.min(5000, this.delay * 2);
+    };
+  }
+
+  /** @param {any} answer */
+  take(answer) {
+    if (answer.event) {
+      this.onEvent(answer);
+      return;
+    }
+    const call = this.waiting.get(answer.id);
+    this.waiting.delete(answer.id);
+    if (!call) return;
+    if (answer.error) call.reject(new Error(answer.error));
+    else call.resolve(answer.result);
+  }
+
+  /**
+   * @param {string} action
+   * @param {object} [values]
+   * @returns {Promise<any>}
+   */
+  call(action, values = {}) {
+    return new Promise((resolve, reject) => {
+      if (!this.socket || this.socket.readyState !== WebSocket.OPEN) {
+        reject(new Error('not connected; is the program still running?'));
+        return;
+      }
+      this.count += 1;
+      this.waiting.set(this.count, { resolve, reject });
+      this.socket.send(JSON.stringify({ ...values, id: this.count, do: action }));
+    });
+  }
+}

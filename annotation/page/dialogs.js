@@ -1,0 +1,72 @@
+// @ts-check
+/** The dialogs for exporting and merging. */
+
+import { make } from './panels.js';
+
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+const element = (id) => document.getElementById(id);
+
+export class Exporter {
+  /** @param {any} app */
+  constructor(app) {
+    this.app = app;
+    element('export-start').onclick = () => this.start();
+  }
+
+  /** @param {{name: string, text: string}[]} outputs */
+  setNames(outputs) {
+    const fields = element('outputs');
+    const legend = fields.querySelector('legend');
+    fields.replaceChildren(legend, ...outputs.map(({ name, text }) => {
+      const label = make('label', {});
+      label.append(make('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }), ` ${text}`);
+      return label;
+    }));
+  }
+
+  open() {
+    element('download').hidden = true;
+    element('export-dialog').showModal();
+  }
+
+  async start() {
+    const names = [...document.querySelectorAll('#outputs input')]
+      .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
+    element('export-start').disabled = true;
+    element('export-progress').hidden = false;
+    element('download').hidden = true;
+    const done = await this.app.send('export', { names });
+    element('export-start').disabled = false;
+    element('export-progress').hidden = true;
+    if (done) {
+      element('download').hidden = false;
+      element('download').textContent = `Download ${done}`;
+      element('download').focus();
+    } else {
+      element('export-dialog').close();
+    }
+  }
+
+  /** @param {{done: number, total: number}} event */
+  progress(event) {
+    element('export-progress').value = event.done / event.total;
+  }
+}
+
+/** @param {any} app */
+export function openMerge(app) {
+  const from = app.objects.find((/** @type {any} */ item) => item.number === app.chosen);
+  const others = app.objects.filter((/** @type {any} */ item) => item.number !== app.chosen);
+  if (!from || !others.length) return;
+  element('merge-from').textContent = from.name;
+  element('merge-into').replaceChildren(...others.map((/** @type {any} */ item) => make('option', { value: String(item.number), textContent: item.name })));
+  const dialog = element('merge-dialog');
+  dialog.returnValue = '';
+  dialog.onclose = () => {
+    if (dialog.returnValue === 'merge') app.send('merge_objects', { object: from.number, into: Number(element('merge-into').value) });
+  };
+  dialog.showModal();
+}

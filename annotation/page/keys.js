@@ -1,0 +1,104 @@
+// @ts-check
+/** All keys, in one table that also makes the help. */
+
+import { TOOLS } from './tools.js';
+
+/** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void}} Binding */
+
+/**
+ * @param {any} app
+ * @returns {Binding[]}
+ */
+export function bindings(app) {
+  const { toolbox, viewer } = app;
+  return [
+    ...TOOLS.map(({ name, key, hint }) => ({ keys: [key], text: hint.split(':')[0], run: () => toolbox.choose(name) })),
+    { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(e.key === '[' ? 1 / 1.2 : 1.2) },
+    { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => app.moveCursor(e) },
+    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); close a polygon with Ctrl+Enter', run: (e) => app.pressCursor(e) },
+    { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close() },
+    { keys: ['Escape'], text: 'drop what was begun; stop tracking', run: () => app.escape() },
+    { keys: ['Ctrl+Z'], text: 'undo', run: () => app.undo() },
+    { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.redo() },
+    { keys: ['←', '→'], text: 'one frame back, on', run: (e) => app.step(e.key === 'ArrowLeft' ? -1 : 1) },
+    { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, on', run: (e) => app.step(e.key === 'ArrowLeft' ? -10 : 10) },
+    { keys: ['Home', 'End'], text: 'first, last frame', run: (e) => app.seek(e.key === 'Home' ? 0 : app.count - 1) },
+    { keys: ['Space'], text: 'play, stop', run: () => app.play() },
+    { keys: ['↑', '↓'], text: 'object before, after', run: (e) => app.chooseNext(e.key === 'ArrowUp' ? -1 : 1) },
+    { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (e) => app.choosePlace(Number(e.key) - 1) },
+    { keys: ['N'], text: 'new object', run: () => app.addObject() },
+    { keys: ['Delete'], text: 'delete the object', run: () => app.deleteObject() },
+    { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes') },
+    { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear') },
+    { keys: ['R'], text: 'remove what was given on this frame', run: () => app.send('take_back') },
+    { keys: ['T'], text: 'track forward', run: () => app.track('forward') },
+    { keys: ['Shift+T'], text: 'track backward', run: () => app.track('backward') },
+    { keys: ['Y'], text: 'track in both directions', run: () => app.track('both') },
+    { keys: ['K'], text: 'pause tracking, go on', run: () => app.pause() },
+    { keys: ['.'], text: 'next frame to check', run: () => app.nextCheck() },
+    { keys: ['+', '-'], text: 'zoom', run: (e) => viewer.zoomBy(e.key === '-' ? 1 / 1.25 : 1.25) },
+    { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
+    { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (e) => app.moveCursor(e) },
+    { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
+    { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
+    { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
+    { keys: ['Shift+E'], text: 'export', run: () => app.openExport() },
+    { keys: ['?'], text: 'this help', run: () => app.openHelp() },
+  ];
+}
+
+const NAMES = /** @type {Record<string, string>} */ ({
+  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
+});
+
+/**
+ * The name of a key press as the table has it.
+ * @param {KeyboardEvent} event
+ */
+export function nameOf(event) {
+  const key = NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
+  const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
+  const shift = event.shiftKey && (key.length > 1 || /[A-Z←→]/.test(key)) ? 'Shift+' : '';
+  return control + shift + key;
+}
+
+/**
+ * Call what is bound to a key, unless someone is typing or a dialog is open.
+ * @param {Binding[]} table
+ */
+export function listen(table) {
+  /** @type {Map<string, Binding>} */
+  const byName = new Map();
+  for (const binding of table) for (const key of binding.keys) byName.set(key, binding);
+  document.addEventListener('keydown', (event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
+    const name = nameOf(event);
+    if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
+      if (name === 'Escape') target.blur();
+      return;
+    }
+    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    const binding = byName.get(name);
+    if (!binding) return;
+    event.preventDefault();
+    binding.run(event);
+  });
+}
+
+/**
+ * @param {Binding[]} table
+ * @param {HTMLTableElement} element
+ */
+export function fillHelp(table, element) {
+  for (const { keys, text } of table) {
+    const row = element.insertRow();
+    const cell = row.insertCell();
+    for (const key of keys.length > 4 ? [`${keys[0]} … ${keys[keys.length - 1]}`] : keys) {
+      const mark = document.createElement('kbd');
+      mark.textContent = key;
+      cell.append(mark, ' ');
+    }
+    row.insertCell().textContent = text;
+  }
+}

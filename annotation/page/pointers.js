@@ -1,0 +1,92 @@
+// @ts-check
+/** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the picture. */
+
+/**
+ * @param {import('./viewer.js').Viewer} viewer
+ * @param {import('./tools.js').Toolbox} toolbox
+ */
+export function watchPointers(viewer, toolbox) {
+  const { canvas } = viewer;
+  /** @type {Map<number, {x: number, y: number}>} */
+  const fingers = new Map();
+  /** @type {{x: number, y: number} | null} */
+  let panning = null;
+  let spread = 0;
+
+  const middle = () => {
+    const [a, b] = [...fingers.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, spread: Math.hypot(a.x - b.x, a.y - b.y) };
+  };
+
+  canvas.addEventListener('pointerdown', (event) => {
+    canvas.focus({ preventScroll: true });
+    canvas.setPointerCapture(event.pointerId);
+    if (event.pointerType === 'touch') {
+      fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+      if (fingers.size === 2) {
+        toolbox.cancel();
+        panning = middle();
+        spread = middle().spread;
+        return;
+      }
+    }
+    if (event.button === 1 || toolbox.tool === 'pan') {
+      panning = { x: event.clientX, y: event.clientY };
+      event.preventDefault();
+      return;
+    }
+    viewer.cursor = null;
+    toolbox.press(viewer.pointOf(event), { shift: event.shiftKey, right: event.button === 2 });
+  });
+
+  canvas.addEventListener('pointermove', (event) => {
+    if (fingers.has(event.pointerId)) fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (panning) {
+      const now = fingers.size === 2 ? middle() : { x: event.clientX, y: event.clientY, spread: 0 };
+      viewer.pan(now.x - panning.x, now.y - panning.y);
+      if (fingers.size === 2 && spread) {
+        const box = canvas.getBoundingClientRect();
+        viewer.zoomBy(now.spread / spread, { x: now.x - box.left, y: now.y - box.top });
+        spread = now.spread;
+      }
+      panning = now;
+      return;
+    }
+    for (const each of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
+      toolbox.move(viewer.pointOf(each));
+    }
+    if (event.pointerType !== 'touch') {
+      viewer.cursor = toolbox.cursorRadius() ? { point: viewer.pointOf(event), radius: toolbox.cursorRadius() } : null;
+      viewer.draw();
+    }
+  });
+
+  const end = (/** @type {PointerEvent} */ event) => {
+    fingers.delete(event.pointerId);
+    if (panning) {
+      if (!fingers.size) panning = null;
+      return;
+    }
+    if (event.type === 'pointercancel') toolbox.cancel();
+    else toolbox.release();
+  };
+  canvas.addEventListener('pointerup', end);
+  canvas.addEventListener('pointercancel', end);
+  canvas.addEventListener('pointerleave', () => {
+    if (!toolbox.down) viewer.cursor = null;
+    viewer.draw();
+  });
+  canvas.addEventListener('dblclick', () => toolbox.close());
+  canvas.addEventListener('contextmenu', (event) => event.preventDefault());
+  canvas.addEventListener('wheel', (event) => {
+    event.preventDefault();
+    const brush = toolbox.cursorRadius() > 0 && !event.ctrlKey;
+    const factor = Math.exp(-event.deltaY * (event.deltaMode ? 0.06 : 0.002));
+    if (brush) {
+      toolbox.resize(factor);
+      return;
+    }
+    const box = canvas.getBoundingClientRect();
+    viewer.zoomBy(factor, { x: event.clientX - box.left, y: event.clientY - box.top });
+  }, { passive: false });
+}

@@ -1,0 +1,147 @@
+"""Draw, track and correct masks in the browser: ``python tools/annotate.py video.mp4``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from aotlab.annotation.session import Session
+    from aotlab.configs.schema import Config
+    from aotlab.engine.tracker import Tracker
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser("annotate", description="Draw, track and correct masks of a video in the browser.")
+    parser.add_argument(
+        "video", metavar="VIDEO", type=Path, help="a video file, a folder of frames, or a project"
+    )
+    parser.add_argument(
+        "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine alone)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="port to listen on (any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument(
+        "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (the bundled model)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
+    add_config_options(parser)
+    args = parser.parse_args(argv)
+    if args.video is None and not args.print_config:
+        parser.error("VIDEO must be given")
+    return args
+
+
+def open_session(args: Namespace) -> Session:
+    """The session of the video or project that the command line names; the model is loaded by the first job.
+
+    Raises:
+        InputError: as `State`, or settings that cannot be.
+    """
+    from aotlab.annotation.session import Session
+    from aotlab.annotation.state import State
+
+    state = State(args.video, project=args.project, cache_bytes=args.cache)
+    return Session(state, Loading(args))
+
+
+def memory_settings(args: Namespace) -> tuple[Path, Config, list[str]]:
+    """The checkpoint, its settings with long-term memory bounded, and the overrides that make them so.
+
+    Raises:
+        InputError: as `read_settings`.
+    """
+    from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+    from aotlab.networks.checkpoints import read_settings
+
+    checkpoint = args.checkpoint or BUNDLED_CHECKPOINT
+    overrides = [*args.overrides, *memory_overrides(args)]
+    settings = read_settings(checkpoint, config=args.config, overrides=overrides)
+    if settings.memory.policy == "every_nth" and args.memory is None:
+        overrides.append("memory.policy=restricted")
+        settings = read_settings(checkpoint, config=args.config, overrides=overrides)
+    return checkpoint, settings, overrides
+
+
+class Loading:
+    """Loads the tracker when it is first needed, and keeps it."""
+
+    def __init__(self, args: Namespace) -> None:
+        self._args = args
+        self._lock = threading.Lock()
+        self._tracker: Tracker | None = None
+
+    def __call__(self) -> Tracker:
+        """The tracker; raises `InputError` where the checkpoint cannot be loaded."""
+        from aotlab.engine.tracker import Tracker
+
+        with self._lock:
+            if self._tracker is None:
+                checkpoint, _, overrides = memory_settings(self._args)
+                self._tracker = Tracker.from_checkpoint(
+                    checkpoint, config=self._args.config, overrides=overrides, device=self._args.device
+                )
+            return self._tracker
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Open the video, say where the page is, and serve it until Ctrl-C."""
+    args = parse(argv)
+    if args.print_config:
+        from aotlab.configs.load import to_yaml
+
+        print(to_yaml(memory_settings(args)[1]), end="")
+        return 0
+    try:
+        from aotlab.annotation.server import bind, serve
+    except ImportError as error:
+        raise InputError(
+            f"annotate: {error.name} is missing; install it with pip install 'aotlab[ui]'"
+        ) from error
+    session = open_session(args)
+    server = serve(session, bind(args.host, args.port), host=args.host)
+    print(
+        f"{session.state.frames.name}: {session.state.frames.count} frames, masks in {session.state.project.folder}"
+    )
+    print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
+    if args.host not in LOCAL:
+        print(
+            f"warning: --host {args.host}: whoever reaches this address and knows the token can see and change "
+            "everything, and nothing is encrypted; rather use ssh -L",
+            file=sys.stderr,
+        )
+    session.warm()
+    if not args.no_browser:
+        _open_browser(server.url)
+    try:
+        server.run_here()
+    finally:
+        session.close()
+    return 0
+
+
+def _open_browser(url: str) -> None:
+    """Open the page in the person's browser, if there is one."""
+    import webbrowser
+
+    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
