@@ -15,14 +15,29 @@ export function make(kind, values) {
   return Object.assign(document.createElement(kind), values);
 }
 
+const ICONS = {
+  eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',
+  closed: 'M2 9c3 5 13 5 16 0 M5 12l-2 3 M10 13v3 M15 12l2 3',
+  locked: 'M5 9h10v8H5z M7 9V6a3 3 0 0 1 6 0v3',
+  open: 'M5 9h10v8H5z M7 9V5a3 3 0 0 1 6-1',
+  pen: 'M4 16l1-4 8-8 3 3-8 8z',
+};
+
 /**
- * @param {string} text
+ * @param {keyof typeof ICONS} icon
  * @param {string} label
  * @param {boolean} pressed
  * @param {() => void} run
  */
-function toggle(text, label, pressed, run) {
-  const button = make('button', { textContent: text, className: 'small', title: label, onclick: run });
+function toggle(icon, label, pressed, run) {
+  const button = make('button', { className: 'small', title: label, onclick: run });
+  const space = 'http://www.w3.org/2000/svg';
+  const picture = document.createElementNS(space, 'svg');
+  picture.setAttribute('viewBox', '0 0 20 20');
+  const path = document.createElementNS(space, 'path');
+  path.setAttribute('d', ICONS[icon]);
+  picture.append(path);
+  button.append(picture);
   button.setAttribute('aria-label', label);
   button.setAttribute('aria-pressed', String(pressed));
   return button;
@@ -56,12 +71,12 @@ function row(item, app) {
   choose.ondblclick = () => rename(choose, name, change);
   choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
   choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(number))}` }));
-  const hide = toggle(item.hidden ? '🙈' : '👁', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
-  const lock = toggle(item.locked ? '🔒' : '🔓', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
+  const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
+  const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
   choose.dataset.name = `choose${number}`;
   hide.dataset.name = `hide${number}`;
   lock.dataset.name = `lock${number}`;
-  line.append(swatch, choose, toggle('✎', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
+  line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
   return line;
 }
 

@@ -1,0 +1,192 @@
+"""A headless Chromium on a running annotation page, with the mouse and keyboard of a person."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab.utils.masks import read_mask
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "datasets" / "sample"
+FRAMES = SAMPLE / "JPEGImages" / "480p" / "shapes"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+WAIT = 180_000
+"""Milliseconds; a busy machine is slow."""
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
+)
+
+
+def true_mask(index, number):
+    """The ground truth of an object of the bundled clip."""
+    return read_mask(SAMPLE / "Annotations" / "480p" / "shapes" / f"{index:05d}.png") == number
+
+
+def iou(first, second):
+    """J of two masks."""
+    return (first & second).sum() / max(1, (first | second).sum())
+
+
+class Program:
+    """``aotlab annotate`` in a process of its own."""
+
+    def __init__(self, video: Path, *options: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "aotlab.tools.main",
+            "annotate",
+            str(video),
+            "--no-browser",
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        assert self.process.stdout is not None
+        self.url = ""
+        for line in self.process.stdout:
+            found = re.search(r"http://\S+", line)
+            if found:
+                self.url = found[0]
+                break
+        assert self.url, "the program did not start"
+
+    def kill(self) -> None:
+        """End it without any warning."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class Page:
+    """One tab. Points are in pixels of the frame."""
+
+    def __init__(self, context, url: str) -> None:
+        self.tab = context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.tab.set_default_timeout(WAIT)
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.open(url)
+
+    def open(self, url: str) -> None:
+        """Load the page and wait until it is usable."""
+        self.tab.goto(url)
+        self.tab.wait_for_selector("body[data-ready]")
+
+    def at(self, x: float, y: float) -> list[float]:
+        """Where a pixel of the frame is in the window."""
+        place: list[float] = self.tab.evaluate(
+            """([x, y]) => {
+                const view = app.viewer, box = view.canvas.getBoundingClientRect();
+                return [box.left + (x * view.zoom + view.left) / devicePixelRatio,
+                        box.top + (y * view.zoom + view.top) / devicePixelRatio];
+            }""",
+            [x, y],
+        )
+        return place
+
+    def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
+        """Press at the first point, move over the others, lift at the last; wait for the answer."""
+        with Done(self):
+            self.tab.mouse.move(*self.at(*points[0]))
+            self.tab.mouse.down()
+            for point in points[1:]:
+                self.tab.mouse.move(*self.at(*point), steps=steps)
+            self.tab.mouse.up()
+
+    def key(self, *names: str) -> None:
+        """Press keys."""
+        for name in names:
+            self.tab.keyboard.press(name)
+
+    def key_done(self, name: str) -> None:
+        """Press a key and wait for the answer of what it did."""
+        with Done(self):
+            self.key(name)
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame through its field."""
+        self.tab.fill("#frame", str(frame))
+        self.tab.press("#frame", "Enter")
+        self.tab.evaluate("document.activeElement.blur()")
+        self.wait_frame(frame)
+
+    def wait_frame(self, frame: int) -> None:
+        """Wait until a frame shows."""
+        self.tab.wait_for_function("frame => document.body.dataset.frame === String(frame)", arg=frame)
+
+    def wait_idle(self) -> None:
+        """Wait until nothing is being tracked."""
+        self.tab.wait_for_function("document.body.dataset.job === 'none'")
+
+    def track(self, key: str, last: int | None = None) -> None:
+        """Track, to a frame if given, and wait for the end."""
+        if last is not None:
+            self.tab.fill("#last", str(last))
+            self.tab.evaluate("document.activeElement.blur()")
+        self.key(key)
+        self.tab.wait_for_function("document.body.dataset.job !== 'none'")
+        self.wait_idle()
+
+    def labels(self, frame: int) -> np.ndarray:
+        """The masks of a frame, as the page gets them: H×W ids."""
+        from aotlab.annotation.runs import decode_runs
+
+        answer = self.tab.request.get(f"{self.tab.url}labels/{frame}")
+        return decode_runs(answer.body())
+
+    def paint(self, mask: np.ndarray, radius: float = 12) -> None:
+        """Draw a mask with the brush: strokes along rows, and one around the inside of the edge."""
+        import cv2
+
+        inner = cv2.erode(
+            mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(2 * radius) + 1,) * 2)
+        )
+        for y in range(0, mask.shape[0], int(radius * 1.5)):
+            columns = np.flatnonzero(inner[y])
+            if len(columns):
+                self.drag((columns[0] + 0.5, y + 0.5), (columns[-1] + 0.5, y + 0.5), steps=6)
+        contours, _ = cv2.findContours(inner, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for contour in contours:
+            points = [(float(x) + 0.5, float(y) + 0.5) for x, y in contour[::4, 0]]
+            self.drag(*points, points[0], steps=1)
+
+
+class Done:
+    """Waits, at the end of the block, until the page has its answer to what was done in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.tab = page.tab
+
+    def __enter__(self) -> None:
+        self.before = self.tab.evaluate("Number(document.body.dataset.done || 0)")
+
+    def __exit__(self, *_: object) -> None:
+        self.tab.wait_for_function(
+            "before => Number(document.body.dataset.done || 0) > before", arg=self.before
+        )
