@@ -17,7 +17,8 @@ from aotlab.utils.masks import read_mask
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "datasets" / "sample"
-FRAMES = SAMPLE / "JPEGImages" / "480p" / "shapes"
+SEQUENCE = "pond"
+FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -33,7 +34,7 @@ needs_browser = pytest.mark.skipif(
 
 def true_mask(index, number):
     """The ground truth of an object of the bundled clip."""
-    return read_mask(SAMPLE / "Annotations" / "480p" / "shapes" / f"{index:05d}.png") == number
+    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == number
 
 
 def iou(first, second):

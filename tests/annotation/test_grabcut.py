@@ -18,8 +18,8 @@ def iou(first, second):
 
 
 def sample(index=0):
-    frame = np.array(Image.open(SAMPLE / "JPEGImages/480p/shapes" / f"{index:05d}.jpg").convert("RGB"))
-    labels = np.array(Image.open(SAMPLE / "Annotations/480p/shapes" / f"{index:05d}.png"))
+    frame = np.array(Image.open(SAMPLE / "JPEGImages/480p/pond" / f"{index:05d}.jpg").convert("RGB"))
+    labels = np.array(Image.open(SAMPLE / "Annotations/480p/pond" / f"{index:05d}.png"))
     return frame, labels
 
 
