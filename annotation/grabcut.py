@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,8 @@ MARGIN = 0.25
 """Of the box, added around it on all sides."""
 REACH = 0.3
 """Half a side of the window around clicks without a box, as a share of the picture's shorter edge."""
-LIKE = 14
-"""Colour distance in 8-bit Lab within which pixels joined to a click probably are of the object."""
+RIM_COLOURS = 6
+"""Colours of a window's edge, which the background is taken to have."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ def segment(frame: np.ndarray, hints: Hints) -> np.ndarray:
     factors = np.array([size[0] / part.shape[1], size[1] / part.shape[0]])
     guess = _first_guess(small, hints, np.array([left, top]), factors)
     if (guess & 1).any() and not (guess & 1).all():
-        models = np.zeros((1, 65)), np.zeros((1, 65))
+        models: Any = (np.zeros((1, 65)), np.zeros((1, 65)))
+        whole: Any = None
         cv2.setRNGSeed(0)
-        cv2.grabCut(small, guess, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(small, guess, whole, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = _joined((guess & 1).astype(np.uint8), hints, np.array([left, top]), factors)
     mask = np.zeros(frame.shape[:2], bool)
     soft = cv2.resize(found.astype(np.float32), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
@@ -103,9 +105,13 @@ def _first_guess(small: np.ndarray, hints: Hints, corner: np.ndarray, factors: n
         rows = slice(max(0, round(y)), max(1, round(y + down)))
         columns = slice(max(0, round(x)), max(1, round(x + across)))
         guess[rows, columns] = cv2.GC_PR_FGD
+    else:
+        guess[_border(guess.shape)] = cv2.GC_BGD
     for points, value in ((hints.positive, cv2.GC_PR_FGD), (hints.negative, cv2.GC_PR_BGD)):
-        if hints.box is None or value == cv2.GC_PR_BGD:
-            guess[_like(small, _scaled(points, corner, factors, small.shape))] = value
+        if points and (hints.box is None or value == cv2.GC_PR_BGD):
+            others = [point for point in (*hints.positive, *hints.negative) if point not in points]
+            scaled = [_scaled(each, corner, factors, small.shape) for each in (points, others)]
+            guess[_like(small, *scaled) & (guess != cv2.GC_BGD)] = value
     radius = max(1, round(min(height, width) / 60))
     for points, value in ((hints.positive, cv2.GC_FGD), (hints.negative, cv2.GC_BGD)):
         for point in _scaled(points, corner, factors, (height, width)):
@@ -113,16 +119,41 @@ def _first_guess(small: np.ndarray, hints: Hints, corner: np.ndarray, factors: n
     return guess
 
 
-def _like(small: np.ndarray, points: Sequence[tuple[int, int]]) -> np.ndarray:
-    """H×W bool: what is joined to the points and of their colours."""
+def _border(size: tuple[int, ...]) -> np.ndarray:
+    """H×W bool: the edge of a window, two pixels wide."""
+    border = np.ones(size, bool)
+    border[2:-2, 2:-2] = False
+    return border
+
+
+def _like(
+    small: np.ndarray, points: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]
+) -> np.ndarray:
+    """H×W bool: what is joined to the points, and nearer to their colours than to others' and the edge's."""
     import cv2
 
-    lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (3, 3), 0)
-    joined = np.zeros((small.shape[0] + 2, small.shape[1] + 2), np.uint8)
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (5, 5), 0).astype(np.float32)
+    rim = lab[_border(small.shape[:2])]
+    stop = (cv2.TERM_CRITERIA_MAX_ITER, 5, 0)
+    cv2.setRNGSeed(0)
+    _, _, behind = cv2.kmeans(rim, min(RIM_COLOURS, len(rim)), None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    behind = np.concatenate([behind, *(_colour_at(lab, point)[None] for point in others)])
+    away = np.min([np.linalg.norm(lab - colour, axis=2) for colour in behind], axis=0)
+    found = np.zeros(small.shape[:2], bool)
     for point in points:
-        cv2.floodFill(lab, joined, point, 0, (LIKE,) * 3, (LIKE,) * 3, flags)
-    return joined[1:-1, 1:-1] == 1
+        near = np.linalg.norm(lab - _colour_at(lab, point), axis=2)
+        joined = cv2.morphologyEx((near < away).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+        joined[point[1], point[0]] = 1
+        _, parts = cv2.connectedComponents(joined, connectivity=4)
+        found |= parts == parts[point[1], point[0]]
+    return found
+
+
+def _colour_at(lab: np.ndarray, point: tuple[int, int]) -> np.ndarray:
+    """The median colour around a point."""
+    x, y = point
+    patch = lab[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3].reshape(-1, 3)
+    return np.asarray(np.median(patch, axis=0))
 
 
 def _joined(found: np.ndarray, hints: Hints, corner: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -28,14 +28,14 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
         name = (whole.name if path.is_dir() else whole.stem) + SUFFIX
         return path, project or whole.parent / name
     video = _read(path / FILE).get("video", {})
-    name = video.get("path") if isinstance(video, dict) else None
-    if not isinstance(name, str) or not name:
+    stored = video.get("path") if isinstance(video, dict) else None
+    if not isinstance(stored, str) or not stored:
         raise InputError(f"{path / FILE}: names no video; open the video itself with --project {path}")
-    for place in (path / name, path.resolve().parent / Path(name).name):
+    for place in (path / stored, path.resolve().parent / Path(stored).name):
         if place.exists():
             return place.resolve(), path
     raise InputError(
-        f"{path}: its video {Path(name).name} is not beside it; put it there, or open the video with --project {path}"
+        f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with --project {path}"
     )
 
 

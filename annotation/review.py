@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aotlab.annotation.scores import Score
-from aotlab.engine.objects import LOST_AFTER, SURE
+from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
 
 APART = 5
 """Frames between two that are named for the same reason and object, at least; a correction mends its neighbours."""
@@ -63,7 +63,7 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
     found: dict[str, list[Check]] = {}
     unseen = 0
     for place, (index, score) in enumerate(zip(frames, scores, strict=True)):
-        unseen = 0 if index in skip or (score.area and score.confidence >= SURE) else unseen + 1
+        unseen = 0 if index in skip or (score.area and score.confidence >= MIN_CONFIDENCE) else unseen + 1
         if index in skip:
             continue
         severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aotlab.annotation.scores import Score
 from aotlab.annotation.state import State
-from aotlab.engine.objects import LOST_AFTER, SURE
+from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
 
 UNKNOWN, GIVEN, GIVEN_ABSENT, ABSENT, LOST = "-Ggal"
 """Characters of a strip; ``0`` to ``9`` is a tracked mask of this tenth of confidence."""
@@ -39,7 +39,9 @@ def strips(state: State) -> dict[int, str]:
             for number in numbers:
                 score = scores.get(number)
                 code = frame_code(number, described, state.is_given_present(index, number), score)
-                seen = number in described or (score is not None and score.area and score.confidence >= SURE)
+                seen = number in described or (
+                    score is not None and score.area and score.confidence >= MIN_CONFIDENCE
+                )
                 unseen[number] = 0 if seen or score is None else unseen[number] + 1
                 rows[number][index] = LOST if unseen[number] >= LOST_AFTER else code
     return {number: "".join(row) for number, row in rows.items()}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
-from aotlab.engine.tracker import Prediction
+from aotlab.engine.prediction import Prediction
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 

@@ -38,6 +38,13 @@ def test_a_box_around_an_object_of_the_sample_clip_gives_its_mask(number):
     assert iou(mask, labels == number) > 0.75
 
 
+@pytest.mark.parametrize("point", [(2, 637, 365), (4, 188, 341)])
+def test_one_click_on_an_object_of_one_colour_gives_its_mask(point):
+    frame, labels = sample()
+    number, x, y = point
+    assert iou(segment(frame, Hints(positive=[(x, y)])), labels == number) > 0.9
+
+
 def test_a_point_on_a_plain_object_gives_its_mask_and_a_negative_point_takes_away():
     frame = np.full((120, 160, 3), 50, np.uint8)
     frame[20:60, 20:60] = (200, 40, 40)

@@ -202,7 +202,7 @@ def test_strips_tell_given_absent_lost_and_sure_frames(folder):
         def step(self, frame, mask=None):
             prediction = super().step(frame, mask)
             if int(frame[0, 0, 2]) - 40 >= 4:
-                prediction.places[:] = 0
+                prediction.channels[:] = 0
             return prediction
 
     session = open_session(folder, Losing())
