@@ -61,12 +61,12 @@ def segment(frame: np.ndarray, hints: Hints) -> np.ndarray:
     size = (max(8, round(part.shape[1] * scale)), max(8, round(part.shape[0] * scale)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     factors = np.array([size[0] / part.shape[1], size[1] / part.shape[0]])
-    guess = _first_guess(small, hints, np.array([left, top]), factors)
+    guess: Any = _first_guess(small, hints, np.array([left, top]), factors)
     if (guess & 1).any() and not (guess & 1).all():
         models: Any = (np.zeros((1, 65)), np.zeros((1, 65)))
         whole: Any = None
         cv2.setRNGSeed(0)
-        cv2.grabCut(small, guess, whole, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(small, guess, whole, models[0], models[1], ROUNDS, cv2.GC_INIT_WITH_MASK)
     found = _joined((guess & 1).astype(np.uint8), hints, np.array([left, top]), factors)
     mask = np.zeros(frame.shape[:2], bool)
     soft = cv2.resize(found.astype(np.float32), (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
@@ -134,9 +134,10 @@ def _like(
 
     lab = cv2.GaussianBlur(cv2.cvtColor(small, cv2.COLOR_RGB2LAB), (5, 5), 0).astype(np.float32)
     rim = lab[_border(small.shape[:2])]
+    start: Any = None
     stop = (cv2.TERM_CRITERIA_MAX_ITER, 5, 0)
     cv2.setRNGSeed(0)
-    _, _, behind = cv2.kmeans(rim, min(RIM_COLOURS, len(rim)), None, stop, 1, cv2.KMEANS_PP_CENTERS)
+    _, _, behind = cv2.kmeans(rim, min(RIM_COLOURS, len(rim)), start, stop, 1, cv2.KMEANS_PP_CENTERS)
     behind = np.concatenate([behind, *(_colour_at(lab, point)[None] for point in others)])
     away = np.min([np.linalg.norm(lab - colour, axis=2) for colour in behind], axis=0)
     found = np.zeros(small.shape[:2], bool)

@@ -14,10 +14,10 @@ import numpy as np
 from aotlab.annotation.editing import finish
 from aotlab.annotation.history import Change
 from aotlab.annotation.merging import Found
-from aotlab.annotation.scores import measured
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.annotation.tracking import Request, Tracking, plan, results
+from aotlab.engine.scores import measured
 from aotlab.utils.errors import InputError
 
 MakeTracker = Callable[[], Tracking]

@@ -15,9 +15,9 @@ from aotlab.annotation.export import export, pack
 from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import Job, MakeTracker
-from aotlab.annotation.review import Check, frames_to_check
 from aotlab.annotation.state import State
 from aotlab.annotation.tracking import Request
+from aotlab.engine.review import Check, frames_to_check
 from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.utils.errors import InputError
 
@@ -25,6 +25,7 @@ TEXTS = {
     "masks": "masks: palette PNGs, one id per pixel",
     "objects": "objects: one folder of black and white PNGs per object",
     "rle": "rle.json: COCO run lengths with confidence",
+    "report": "report.json: where objects are lost, and frames to check",
     "alpha": "alpha: frames as PNGs, cut out",
     "prores": "alpha.mov: ProRes 4444, cut out",
     "vp9": "alpha.webm: VP9, cut out",

@@ -13,8 +13,8 @@ from aotlab.annotation.frames import CACHE_BYTES, FrameStore
 from aotlab.annotation.history import Change, History, Step
 from aotlab.annotation.objects import ObjectTable
 from aotlab.annotation.project import Project, locate
-from aotlab.annotation.scores import Score, joined, measured, read_scores
 from aotlab.annotation.store import Labels, encode
+from aotlab.engine.scores import Score, joined, measured, read_scores
 from aotlab.utils.errors import InputError
 
 Listener = Callable[[dict[str, Any]], None]

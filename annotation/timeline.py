@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from aotlab.annotation.scores import Score
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
+from aotlab.engine.scores import Score
 
 UNKNOWN, GIVEN, GIVEN_ABSENT, ABSENT, LOST = "-Ggal"
 """Characters of a strip; ``0`` to ``9`` is a tracked mask of this tenth of confidence."""

@@ -8,7 +8,9 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 
@@ -39,6 +41,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (the bundled model)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_segmenter_option(parser)
     add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
     add_config_options(parser)
     args = parser.parse_args(argv)
@@ -51,13 +54,14 @@ def open_session(args: Namespace) -> Session:
     """The session of the video or project that the command line names; the model is loaded by the first job.
 
     Raises:
-        InputError: as `State`, or settings that cannot be.
+        InputError: as `State`, or a segmenter that cannot be used.
     """
     from aotlab.annotation.session import Session
     from aotlab.annotation.state import State
 
+    segment = segmenter_of(args)
     state = State(args.video, project=args.project, cache_bytes=args.cache)
-    return Session(state, Loading(args))
+    return Session(state, Loading(args), segment)
 
 
 def memory_settings(args: Namespace) -> tuple[Path, Config, list[str]]:
@@ -66,10 +70,9 @@ def memory_settings(args: Namespace) -> tuple[Path, Config, list[str]]:
     Raises:
         InputError: as `read_settings`.
     """
-    from aotlab.engine.tracker import BUNDLED_CHECKPOINT
     from aotlab.networks.checkpoints import read_settings
 
-    checkpoint = args.checkpoint or BUNDLED_CHECKPOINT
+    checkpoint = args.checkpoint or bundled()
     overrides = [*args.overrides, *memory_overrides(args)]
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     if settings.memory.policy == "every_nth" and args.memory is None:
@@ -103,11 +106,13 @@ class Loading:
 def main(argv: list[str] | None = None) -> int:
     """Open the video, say where the page is, and serve it until Ctrl-C."""
     args = parse(argv)
+    require_model(args.checkpoint, args.config)
     if args.print_config:
         from aotlab.configs.load import to_yaml
 
         print(to_yaml(memory_settings(args)[1]), end="")
         return 0
+    require_paths(args.video, *(args.segmenter or ()))
     try:
         from aotlab.annotation.server import bind, serve
     except ImportError as error:

@@ -10,6 +10,7 @@ from aotlab import __version__
 
 COMMANDS = {
     "track": "track objects in a video",
+    "mask": "make a mask of one picture from boxes and points",
     "annotate": "draw, track and correct masks in the browser",
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",

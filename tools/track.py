@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.schema import Config
+from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.options import (
     add_config_options,
     add_memory_options,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from aotlab.dataloaders.video import FrameSource
     from aotlab.engine.video.tracking import TrackOptions, TrackReport
 
-WRITABLE = ("masks", "objects", "rle", "alpha", "prores", "vp9", "overlay")
+WRITABLE = ("masks", "objects", "rle", "report", "alpha", "prores", "vp9", "overlay")
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 BOUNDED = "restricted"
@@ -55,6 +57,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_hint_options(parser)
     add_tracking_options(parser)
     default = f"the preset's, but {BOUNDED} in place of every_nth, as videos may be long"
     add_memory_options(parser, default, budget=True)
@@ -64,7 +67,8 @@ def parse(argv: list[str] | None) -> Namespace:
         # no video is needed here, so what stands in its place is the first override
         args.overrides = [*filter(None, [args.video]), *args.overrides]
         return args
-    given = {"VIDEO": args.video, "--mask": args.mask, "--output": args.output}
+    masks = [*args.mask, *args.box, *args.point]
+    given = {"VIDEO": args.video, "--mask, --box or --point": masks, "--output": args.output}
     missing = [name for name, value in given.items() if not value]
     if missing:
         parser.error(f"{', '.join(missing)} must be given")
@@ -79,6 +83,11 @@ def add_tracking_options(parser: Parser) -> None:
         metavar="LIST",
         help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, COCO run lengths "
         "with confidence, PNGs with alpha, ProRes 4444 and VP9 with alpha, the video with masks drawn in (%(default)s)",
+    )
+    parser.add_argument(
+        "--report",
+        action="store_true",
+        help="also write report.json and say at the end where an object is lost, and which frames to check",
     )
     parser.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
     parser.add_argument(
@@ -107,6 +116,7 @@ def track_options(args: Namespace) -> TrackOptions:
     from aotlab.engine.video.tracking import TrackOptions
 
     write = [name.strip() for name in args.write.split(",") if name.strip()]
+    write += ["report"] if args.report else []
     return TrackOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
         both_directions=args.both_directions,
@@ -175,6 +185,17 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
     return overrides
 
 
+def show_report(path: Path) -> None:
+    """Print a report's table, and on stderr a warning for every object that was lost."""
+    from aotlab.engine.video.report import table
+
+    report = json.loads(path.read_text(encoding="utf-8"))
+    print("\n".join(table(report)))
+    for item in report["objects"]:
+        for first, last in item["lost_on"]:
+            print(f"warning: object {item['id']} is lost on frames {first} to {last}", file=sys.stderr)
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
@@ -200,12 +221,12 @@ def run(args: Namespace) -> TrackReport:
     from aotlab.dataloaders.streams import open_source
 
     source = open_source(args.video, timeout=args.timeout)
-    masks = load_masks(args.mask, source)
+    check_output(args.output, Path(args.video))
+    masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.tracking import track
 
     options = track_options(args)
-    check_output(args.output, Path(args.video))
     settings, overrides = memory_settings(args)
     if args.memory_budget is not None:
         overrides += fit_budget(args.memory_budget, settings, source, masks)
@@ -221,6 +242,8 @@ def summarise(report: TrackReport, args: Namespace) -> int:
     skipped = f", {report.dropped} skipped" if args.realtime else ""
     frames = counted(report.frames, "frame")
     print(f"{frames} at {report.frames_per_second:.1f} frames per second{skipped}: {results}")
+    if args.report and "report" in report.written:
+        show_report(report.written["report"])
     if report.error is not None:
         print(f"error: {report.error}", file=sys.stderr)
         return 1

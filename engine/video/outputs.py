@@ -16,6 +16,7 @@ from PIL import Image
 from aotlab.dataloaders.video import FrameSource
 from aotlab.dataloaders.video_writer import VideoWriter
 from aotlab.engine.prediction import LostFlags
+from aotlab.engine.video.report import ReportFile
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.masks import write_mask
@@ -195,6 +196,7 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "masks": ("masks", MaskFiles),
     "objects": ("objects", ObjectFiles),
     "rle": ("rle.json", RunLengths),
+    "report": ("report.json", ReportFile),
     "alpha": ("alpha", AlphaFiles),
     "prores": ("alpha.mov", lambda path, source: Video(path, source, with_alpha)),
     "vp9": ("alpha.webm", lambda path, source: Video(path, source, with_alpha)),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.annotation.scores import Score
 from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
+from aotlab.engine.scores import Score
 
 APART = 5
 """Frames between two that are named for the same reason and object, at least; a correction mends its neighbours."""

@@ -1,0 +1,112 @@
+"""The report of a tracked video: on which frames an object is lost or unsure, and which frames to look at first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
+from aotlab.engine.review import frames_to_check
+from aotlab.engine.scores import Score, measured, read_scores
+from aotlab.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from aotlab.engine.video.outputs import Tracked
+
+SHOWN = 10
+"""Frames to check that a person is told of."""
+
+
+class ReportFile:
+    """``report.json``: what `report_of` says, written at the end."""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        self.path = path
+        self._name = source.name
+        self._scores: dict[int, dict[int, Score]] = {}
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Take in one frame."""
+        prediction = tracked.prediction
+        ids, confidence = np.asarray(prediction.labels), prediction.confidence
+        self._scores[tracked.index] = read_scores(measured(ids, prediction.ids, confidence, {}))
+
+    def finish(self) -> None:
+        """Write the file."""
+        with atomic_path(self.path) as temporary:
+            temporary.write_text(
+                json.dumps(report_of(self._name, self._scores), indent=1) + "\n", encoding="utf-8"
+            )
+
+    def drop(self) -> None:
+        """Leave no file."""
+
+
+def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+    """What JSON can hold of a tracked video: its objects with the ranges on which each is lost, and frames to check.
+
+    Args:
+        name: of the video.
+        scores: of the objects of each frame.
+    """
+    numbers = sorted({number for found in scores.values() for number in found})
+    checks = [
+        {"frame": check.frame, "object": check.number, "reason": check.reason, "severity": check.severity}
+        for check in frames_to_check(scores)
+    ]
+    return {
+        "video": name,
+        "frames": len(scores),
+        "lost": {"frames": LOST_AFTER, "confidence": MIN_CONFIDENCE},
+        "objects": [_object(number, scores) for number in numbers],
+        "check": checks,
+    }
+
+
+def table(report: Mapping[str, Any]) -> list[str]:
+    """Lines for people: a row per object, then the frames to look at first."""
+    lines = ["object  visible  absent  lost  confidence  lost on frames"]
+    for item in report["objects"]:
+        ranges = ", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-"
+        counts = f"{item['id']:6}  {item['visible']:7}  {item['absent']:6}  {item['lost']:4}"
+        lines.append(f"{counts}  {item['confidence']:10.2f}  {ranges}")
+    if report["check"]:
+        lines.append("frames to check first:")
+    for check in report["check"][:SHOWN]:
+        lines.append(
+            f"  frame {check['frame']}: object {check['object']} ({check['reason']}, {check['severity']:.2f})"
+        )
+    return lines
+
+
+def _object(number: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+    """Counts and lost ranges of one object; a range begins with the first frame on which it was not seen."""
+    frames = [index for index in sorted(scores) if number in scores[index]]
+    ranges: list[list[int]] = []
+    unseen: list[int] = []
+    for index in frames:
+        score = scores[index][number]
+        if score.area and score.confidence >= MIN_CONFIDENCE:
+            unseen = []
+            continue
+        unseen.append(index)
+        if len(unseen) == LOST_AFTER:
+            ranges.append([unseen[0], index])
+        elif len(unseen) > LOST_AFTER:
+            ranges[-1][1] = index
+    visible = [scores[index][number] for index in frames if scores[index][number].area]
+    confidence = sum(score.confidence for score in visible) / len(visible) if visible else 0.0
+    lost = sum(1 for index in frames if any(first <= index <= last for first, last in ranges))
+    return {
+        "id": number,
+        "visible": len(visible),
+        "absent": len(frames) - len(visible),
+        "lost": lost,
+        "lost_on": ranges,
+        "confidence": round(confidence, 4),
+    }

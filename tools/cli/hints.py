@@ -1,0 +1,67 @@
+"""The options that make masks of boxes and points."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aotlab.annotation.grabcut import Hints
+
+
+def add_hint_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
+    """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name one."""
+    where = "[FRAME/]ID" if frames else "ID"
+    for option, values, text in (
+        ("--box", "X,Y,W,H", "a box around an object, in pixels; its mask is found by GrabCut"),
+        ("--point", "X,Y", "a point on an object; several refine it"),
+        ("--not-point", "X,Y", "a point that is not on the object"),
+    ):
+        parser.add_argument(option, action="append", default=[], metavar=f"{where}:{values}", help=text)
+    add_segmenter_option(parser)
+
+
+def add_segmenter_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--segmenter``."""
+    parser.add_argument(
+        "--segmenter",
+        nargs=2,
+        type=Path,
+        metavar=("ENCODER", "DECODER"),
+        help="a segmenter of the SAM family as two ONNX files, in place of GrabCut",
+    )
+
+
+def segmenter_of(args: argparse.Namespace) -> Callable[[np.ndarray, Hints], np.ndarray]:
+    """What turns boxes and points into masks; raises `InputError` where the ONNX files cannot be used."""
+    from aotlab.annotation.grabcut import segment
+
+    if args.segmenter is None:
+        return segment
+    from aotlab.annotation.segmenter import OnnxSegmenter
+
+    return OnnxSegmenter(*args.segmenter)
+
+
+def save_hinted_masks(args: argparse.Namespace, folder: Path) -> list[str]:
+    """Write the masks that boxes and points mean to ``folder``; return them as values of ``--mask``.
+
+    Raises:
+        InputError: as `read_hints` and `make_masks`.
+    """
+    if not (args.box or args.point or args.not_point):
+        return []
+    from aotlab.annotation.hints import make_masks, read_hints
+    from aotlab.utils.masks import write_mask
+
+    hints = read_hints(args.box, args.point, args.not_point)
+    values = []
+    for frame, labels in make_masks(Path(args.video), hints, segmenter_of(args)).items():
+        path = folder / f"{frame:05d}.png"
+        write_mask(path, labels)
+        values.append(f"{frame}:{path}")
+    return values

@@ -1,0 +1,50 @@
+"""A mask of one picture from boxes and points: ``python tools/mask.py picture.jpg --box 1:10,20,200,100``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from aotlab.tools.cli.hints import add_hint_options, segmenter_of
+from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.errors import InputError
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser("mask", description="Make a mask of the objects that boxes and points mean.")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture")
+    add_hint_options(parser, frames=False)
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the PNG to write (IMAGE's name.mask.png)"
+    )
+    args = parser.parse_args(argv)
+    if not (args.box or args.point):
+        parser.error("a --box or --point must be given")
+    return args
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Find the masks and write one palette PNG."""
+    args = parse(argv)
+    require_paths(args.image)
+    from aotlab.annotation.hints import masks_of_frame, read_hints
+    from aotlab.dataloaders.images import read_image
+    from aotlab.utils.masks import write_mask
+
+    hints = read_hints(args.box, args.point, args.not_point)
+    if set(hints) != {0}:
+        raise InputError(f"{args.image}: is one picture; give boxes and points without a frame")
+    labels = masks_of_frame(read_image(args.image), hints[0], segmenter_of(args))
+    output = args.output or args.image.with_suffix(".mask.png")
+    write_mask(output, labels)
+    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in hints[0])
+    print(f"{output}: {counts}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
