@@ -36,6 +36,8 @@ EXTRAS["all"] = sorted({name for names in EXTRAS.values() for name in names})
 EXTRAS["test"] = [
     *EXTRAS["all"],
     "pytest>=8.0",
+    "playwright>=1.45",
+    "httpx>=0.27",
     "pytest-xdist>=3.5",
     "ruff>=0.6",
     "mypy>=1.10",

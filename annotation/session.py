@@ -48,7 +48,7 @@ class Session:
 
     def __init__(self, state: State, make_tracker: MakeTracker, segment: Segment = segment) -> None:
         self.state = state
-        self._make_tracker, self._segment = make_tracker, segment
+        self.make_tracker, self._segment = make_tracker, segment
         self.job: Job | None = None
         self._closed = threading.Event()
         self._export = threading.Lock()
@@ -91,7 +91,7 @@ class Session:
         """
         if self.busy:
             raise InputError("tracking: is running already; stop it first")
-        self.job = Job(self.state, self._make_tracker, request)
+        self.job = Job(self.state, self.make_tracker, request)
         self.job.start()
         return self.job
 

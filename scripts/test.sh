@@ -16,5 +16,7 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/python scripts/mypy_view.py build/view  # mypy does not know setuptools' package_dir
 .venv/bin/mypy
+command -v chromium chromium-browser google-chrome >/dev/null ||
+    echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
 # A process per core, each computing on one.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

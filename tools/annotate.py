@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import threading
 from argparse import Namespace
@@ -13,12 +14,17 @@ from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_optio
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
     from aotlab.annotation.session import Session
     from aotlab.configs.schema import Config
     from aotlab.engine.tracker import Tracker
 
+ELSEWHERE = (
+    "warning: --host {host}: whoever reaches this address and knows the token can see and change everything, and "
+    "nothing is encrypted; rather use ssh -L"
+)
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -41,6 +47,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (the bundled model)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
     add_segmenter_option(parser)
     add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
     add_config_options(parser)
@@ -120,17 +127,14 @@ def main(argv: list[str] | None = None) -> int:
             f"annotate: {error.name} is missing; install it with pip install 'aotlab[ui]'"
         ) from error
     session = open_session(args)
+    if args.benchmark:
+        return benchmark(session, Loading(args))
     server = serve(session, bind(args.host, args.port), host=args.host)
-    print(
-        f"{session.state.frames.name}: {session.state.frames.count} frames, masks in {session.state.project.folder}"
-    )
+    name, count = session.state.frames.name, session.state.frames.count
+    print(f"{name}: {counted(count, 'frame')}, masks in {session.state.project.folder}")
     print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
     if args.host not in LOCAL:
-        print(
-            f"warning: --host {args.host}: whoever reaches this address and knows the token can see and change "
-            "everything, and nothing is encrypted; rather use ssh -L",
-            file=sys.stderr,
-        )
+        print(ELSEWHERE.format(host=args.host), file=sys.stderr)
     session.warm()
     if not args.no_browser:
         _open_browser(server.url)
@@ -138,6 +142,24 @@ def main(argv: list[str] | None = None) -> int:
         server.run_here()
     finally:
         session.close()
+    return 0
+
+
+def benchmark(session: Session, make_tracker: Loading) -> int:
+    """Print how long a person waits, and the speed of tracking beside the tracker alone; nothing of it is kept."""
+    from aotlab.annotation.latency import add_first_mask, latencies, tracking_ratio
+    from aotlab.annotation.server import bind, serve
+
+    token = secrets.token_urlsafe(24)
+    rows = latencies(session, serve(session, bind("127.0.0.1", 0), token=token), token)
+    session.make_tracker = make_tracker
+    add_first_mask(session)
+    rows.append(tracking_ratio(session, make_tracker()))
+    while session.undo() is not None:
+        pass
+    session.close()
+    for row in rows:
+        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, iou, needs_browser, true_mask
 
-pytestmark = [needs_browser, pytest.mark.slow]
+pytestmark = needs_browser
 
 NUMBER, LAST = 2, 15
 """The object of the bundled clip that is painted, and how far it is tracked."""

@@ -1,0 +1,156 @@
+"""How long a person waits for frames, strokes and boxes, and how fast tracking is beside the tracker alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aotlab.annotation import editing
+from aotlab.annotation.server import Server
+from aotlab.annotation.session import Session
+from aotlab.annotation.tracking import Request, Tracking
+
+TIMES = 40
+TRACKED = 10
+"""Frames of one round of tracking."""
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure."""
+
+    name: str
+    median: float
+    high: float
+    """nine in ten are below"""
+    unit: str = "ms"
+
+
+def latencies(session: Session, server: Server, token: str) -> list[Row]:
+    """Milliseconds of seeks to frames in random order, strokes and boxes, from request to answer.
+
+    Args:
+        session: of a video; an object is added, and all is undone at the end.
+        server: of the session, on a free port; it is started and stopped here.
+        token: the server's.
+    """
+    from websockets.sync.client import connect
+
+    thread = threading.Thread(target=server.run_here, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    host = server.address.removeprefix("http://")
+    cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
+    web = http.client.HTTPConnection(host)
+    origin: Any = server.address
+    with connect(
+        f"ws://{host}/socket", origin=origin, additional_headers={"Cookie": cookie}, proxy=None
+    ) as socket:
+        rows = _measure(session, _getter(web, cookie), _caller(socket))
+    server.should_exit = True
+    thread.join()
+    return rows
+
+
+def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
+    rng = np.random.default_rng(0)
+    height, width = session.state.frames.size
+    frames = [int(index) for index in rng.integers(0, session.state.frames.count, TIMES)]
+    number = call("add_object")
+    points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
+
+    def seek(index: int) -> None:
+        get(f"/frame/{index}")
+        get(f"/labels/{index}")
+
+    def stroke(index: int) -> None:
+        call(
+            "paint",
+            frame=index,
+            object=number,
+            points=np.roll(points, index, 1).tolist(),
+            radius=12 + index % 7,
+        )
+
+    def box(index: int) -> None:
+        call("suggest", frame=index, object=number, box=[width / 3, height / 3, width / 4, height / 4])
+
+    rows = [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
+    rows += [_row("stroke", stroke, frames), _row("box (GrabCut)", box, frames[:10])]
+    while session.undo() is not None:
+        pass
+    return rows
+
+
+def tracking_ratio(session: Session, tracker: Tracking) -> Row:
+    """Speed of a job as a share of the tracker's alone on the same frames, in turns.
+
+    Args:
+        session: whose first frame has masks, and whose jobs use ``tracker``.
+        tracker: the same.
+    """
+    ratios = []
+    last = min(TRACKED, session.state.frames.count - 1)
+    for _ in range(ROUNDS):
+        alone = _alone(session, tracker, last)
+        job = session.track(Request(0, last=last))
+        job.wait()
+        assert job.status == "done", job.problem
+        ratios.append(alone / (job.ended - job.started))
+    return Row("tracking, share of the tracker's own speed", float(np.median(ratios)), float(max(ratios)), "")
+
+
+def add_first_mask(session: Session) -> None:
+    """An object in the middle of the first frame, if it has none."""
+    if not session.state.labels(0).any():
+        height, width = session.state.frames.size
+        number = editing.add_object(session.state).number
+        editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
+
+
+def _alone(session: Session, tracker: Tracking, last: int) -> float:
+    """Seconds of the tracker on the first frames, as `track` runs it without outputs."""
+    start = time.perf_counter()
+    tracker.reset(session.state.frames.count)
+    for index in range(last + 1):
+        mask = session.state.labels(0) if index == 0 else None
+        np.asarray(tracker.step(session.state.frames.read(index, "track"), mask).labels)
+    return time.perf_counter() - start
+
+
+def _row(name: str, action: Callable[[int], None], frames: list[int]) -> Row:
+    seconds = []
+    for index in frames:
+        start = time.perf_counter()
+        action(index)
+        seconds.append(time.perf_counter() - start)
+    return Row(name, 1000 * float(np.median(seconds)), 1000 * float(np.quantile(seconds, 0.9)))
+
+
+def _getter(web: http.client.HTTPConnection, cookie: str) -> Callable[[str], bytes]:
+    def get(path: str) -> bytes:
+        web.request("GET", path, headers={"Cookie": cookie})
+        return web.getresponse().read()
+
+    return get
+
+
+def _caller(socket: Any) -> Callable[..., Any]:
+    def call(action: str, **values: Any) -> Any:
+        socket.send(json.dumps({"id": 1, "do": action, **values}))
+        while True:
+            answer = json.loads(socket.recv())
+            if "event" not in answer:
+                assert "error" not in answer, answer
+                return answer["result"]
+
+    return call
