@@ -122,10 +122,10 @@ def main(argv: list[str] | None = None) -> int:
     require_paths(args.video, *(args.segmenter or ()))
     try:
         from aotlab.annotation.server import bind, serve
-    except ImportError as error:
-        raise InputError(
-            f"annotate: {error.name} is missing; install it with pip install 'aotlab[ui]'"
-        ) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("aotlab"):
+            raise
+        raise InputError(f"annotate: {error.name} is missing; pip install 'aotlab[ui]' brings it") from error
     session = open_session(args)
     if args.benchmark:
         return benchmark(session, Loading(args))
