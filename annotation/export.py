@@ -79,25 +79,28 @@ def export(
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown or not names:
         raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
-    frames = range(state.frames.count) if frames is None else frames
     outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames))
     if "overlay" in names:
         outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
     complete = False
     try:
-        for done, index in enumerate(frames, start=1):
-            item = Tracked(
-                index, state.frames.read(index, "export"), stored(state, index), state.frames.time(index)
-            )
-            for output in outputs.values():
-                output.write(state.frames.stem(index), item)
-            if not tell(done, len(frames)):
-                return {}
-        complete = True
+        complete = _write(state, list(outputs.values()), frames or range(state.frames.count), tell)
     finally:
         for output in outputs.values():
             output.finish() if complete else output.drop()
-    return {name: output.path for name, output in outputs.items()}
+    return {name: output.path for name, output in outputs.items()} if complete else {}
+
+
+def _write(state: State, outputs: Sequence[Output], frames: range, tell: Callable[[int, int], bool]) -> bool:
+    """Give all frames to the outputs; whether ``tell`` let it come to the end."""
+    for done, index in enumerate(frames, start=1):
+        picture = state.frames.read(index, "export")
+        item = Tracked(index, picture, stored(state, index), state.frames.time(index))
+        for output in outputs:
+            output.write(state.frames.stem(index), item)
+        if not tell(done, len(frames)):
+            return False
+    return True
 
 
 def pack(files: Sequence[Path], archive: Path) -> Path:

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -38,63 +38,71 @@ KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".s
 
 def build(session: Session) -> Starlette:
     """The application, without its guard."""
-    page = _page_files()
+    pages = Pages(session)
+    return Starlette(
+        routes=[
+            Route("/", pages.file),
+            Route("/page/{name}", pages.file),
+            Route("/frame/{index:int}", pages.frame),
+            Route("/labels/{index:int}", pages.labels),
+            Route("/mask/{index:int}", pages.mask, methods=["POST"]),
+            Route("/export.zip", pages.archive),
+            WebSocketRoute("/socket", pages.talk),
+        ]
+    )
 
-    async def page_file(request: Request) -> Response:
+
+class Pages:
+    """What each address answers."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._files = _page_files()
+
+    async def file(self, request: Request) -> Response:
+        """A file of the page."""
         name = request.path_params.get("name", "index.html")
-        if name not in page:
+        if name not in self._files:
             return PlainTextResponse("no such file", 404)
-        content, kind = page[name]
+        content, kind = self._files[name]
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
-    async def frame(request: Request) -> Response:
-        width = request.query_params.get("width", "")
-        index = request.path_params["index"]
-        wanted = int(width) if width.isascii() and width.isdigit() and len(width) < 6 else None
-        content = await _answer(session.state.frames.jpeg, index, wanted)
+    async def frame(self, request: Request) -> Response:
+        """A frame as a JPEG, of a ``width`` if that is asked for."""
+        text = request.query_params.get("width", "")
+        width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+        content = await _answer(self._session.state.frames.jpeg, request.path_params["index"], width)
         if isinstance(content, Response):
             return content
         return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
 
-    async def labels(request: Request) -> Response:
-        content = await _answer(
-            lambda index: encode_runs(session.state.labels(index)), request.path_params["index"]
-        )
+    async def labels(self, request: Request) -> Response:
+        """The masks of a frame as run lengths."""
+        state = self._session.state
+        content = await _answer(lambda index: encode_runs(state.labels(index)), request.path_params["index"])
         if isinstance(content, Response):
             return content
         return Response(content, media_type="application/octet-stream", headers={"cache-control": "no-store"})
 
-    async def mask(request: Request) -> Response:
+    async def mask(self, request: Request) -> Response:
+        """Take in the masks of a PNG."""
         body = await _body(request)
         if body is None:
             return PlainTextResponse(f"mask: larger than {UPLOAD_BYTES} bytes", 413)
-        found = await _answer(_load, session, request.path_params["index"], body)
-        return (
-            found
-            if isinstance(found, Response)
-            else Response(json.dumps(found), media_type="application/json")
-        )
+        found = await _answer(_load, self._session, request.path_params["index"], body)
+        return found if isinstance(found, Response) else JSONResponse(found)
 
-    async def archive(request: Request) -> Response:
-        path = session.state.project.folder / "export" / f"{session.state.frames.name}.zip"
+    async def archive(self, request: Request) -> Response:
+        """What was exported last."""
+        state = self._session.state
+        path = state.project.folder / "export" / f"{state.frames.name}.zip"
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
         return FileResponse(path, filename=path.name, headers={"cache-control": "no-store"})
 
-    async def talk(socket: WebSocket) -> None:
-        await Connection(session, socket).run()
-
-    return Starlette(
-        routes=[
-            Route("/", page_file),
-            Route("/page/{name}", page_file),
-            Route("/frame/{index:int}", frame),
-            Route("/labels/{index:int}", labels),
-            Route("/mask/{index:int}", mask, methods=["POST"]),
-            Route("/export.zip", archive),
-            WebSocketRoute("/socket", talk),
-        ]
-    )
+    async def talk(self, socket: WebSocket) -> None:
+        """Serve a page's connection."""
+        await Connection(self._session, socket).run()
 
 
 class Connection:
