@@ -35,6 +35,7 @@ EXTRAS = {
 EXTRAS["all"] = sorted({name for names in EXTRAS.values() for name in names})
 EXTRAS["test"] = [
     *EXTRAS["all"],
+    "hypothesis>=6.100",
     "pytest>=8.0",
     "playwright>=1.45",
     "httpx>=0.27",

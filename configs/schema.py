@@ -8,9 +8,9 @@ from aotlab.configs.checks import require
 from aotlab.configs.training import PRECISIONS, DataConfig, TrainConfig
 
 STRIDES = (16, 8, 4)
-BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
+BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep so many frames at most"""
-POLICIES = ("first_frame", "every_nth", *BOUNDED)
+POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,8 @@ def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
         size: (height, width) of the video.
         objects: tracked in it, at least 1.
     """
-    limits, identities = config.input, config.model.max_objects
-    height, width = network_size(
-        size, align_corners=config.model.align_corners, scale=limits.scale,
-        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
-    )  # fmt: skip
+    identities = config.model.max_objects
+    height, width = network_size(size, config.input, align_corners=config.model.align_corners)
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = VOSModel(config.model).eval()

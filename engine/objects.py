@@ -122,9 +122,17 @@ class ObjectTable:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the table that gave this state."""
-        self.by_channel = list(state["by_channel"])
-        self.batches = [range(*pair) for pair in state["batches"]]
+        """Become the table that gave this state.
+
+        Raises:
+            ValueError: its batches are not those of its objects.
+        """
+        by_channel = [int(number) for number in state["by_channel"]]
+        batches = [range(*pair) for pair in state["batches"]]
+        groups = [group for batch in batches for group in batch]
+        if groups != list(range(-(-len(by_channel) // self.identities))):
+            raise ValueError(f"groups {groups} for {len(by_channel)} objects")
+        self.by_channel, self.batches = by_channel, batches
 
 
 def overrule(predicted: Tensor, given: Tensor) -> Tensor:

@@ -13,25 +13,24 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import normalize
 
+from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
+from aotlab.dataloaders.preprocess import network_size, normalise
 from aotlab.engine.advance import advance, one_hot, refer
+from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features
-from aotlab.utils.devices import AUTOCAST, pick_device
+from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 
 BUNDLED_CHECKPOINT = Path(__file__).resolve().parents[1] / "pretrain_models" / "aott_mini.safetensors"
 """the model that ships with the project"""
 
-Size = tuple[int, int]
-"""(height, width) in pixels"""
 Classify = Callable[[Tensor], Tensor]
 """from logits (1+n)×H×W to a channel for every pixel, H×W int64"""
 
@@ -49,8 +48,7 @@ class Tracker:
         self.model: Model = model.to(self.device).eval().folded()
         if config.compute.compile:
             self.model.compile_parts()
-        precision = AUTOCAST.get(config.compute.precision)
-        self._autocast = torch.autocast(self.device.type, precision, enabled=precision is not None)
+        self._autocast = autocast(self.device, config.compute.precision)
         self.config = config
         self.classify: Classify | None = None
         """decides which channel is predicted and remembered for a pixel, for trackers that decide together; None: the
@@ -67,17 +65,27 @@ class Tracker:
         config: str | None = None,
         overrides: Sequence[str] = (),
         device: str = "cpu",
+        protocol: Protocol = "bounded",
     ) -> Tracker:
-        """Load a model and make a tracker of it; arguments and errors as `load_checkpoint`."""
+        """Load a model and make a tracker of it; arguments and errors as `load_checkpoint`.
+
+        Args:
+            path: of the weights.
+            config: preset or file of settings.
+            overrides: settings as ``key=value``.
+            device: to compute on.
+            protocol: ``bounded`` for videos of any length: long-term memory that keeps ever more frames is replaced by
+                RMem's, unless ``overrides`` name a memory policy. ``published``: the memory of the paper's benchmarks.
+        """
         model, settings = load_checkpoint(Path(path), config=config, overrides=overrides)
-        return cls(model, settings, device=device)
+        return cls(model, with_protocol(settings, protocol, overrides), device=device)
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""
         self._length = length
         self.objects = ObjectTable(self.model.config.max_objects)
         self._banks: list[MemoryBank] = []  # one for each of the objects' batches
-        self._frame_size: Size | None = None
+        self._frame_shape: tuple[int, ...] | None = None
         self._network_size: Size = (0, 0)
 
     @property
@@ -91,33 +99,32 @@ class Tracker:
         return self.objects.groups
 
     @torch.inference_mode()
-    def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
-    ) -> Prediction:
+    def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
         """Track all objects to the next frame; returns its masks, all background before the first one is given.
 
         Args:
-            frame: H×W×3 uint8 RGB.
+            frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
             mask: H×W object ids (bool: object 1), 0 for "nothing said here"; later ones bring new objects or masks.
             size: (height, width) of the prediction; the frame's when not given.
 
         Raises:
-            InputError: a frame of another size than the first, a mask of another size, a first mask without object.
+            InputError: a frame of another size than the first, a mask of another size, a first mask without object,
+                or anything that is no such frame, mask or size. The tracker stays as it was.
         """
-        if frame.shape != (*(self._frame_size or ()), 3) or frame.dtype != np.uint8:
+        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
+            frame = frame_array(frame, self._frame_shape)
+        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
+        if mask is not None:
+            mask = given_mask(mask, frame, required=not self.objects.by_channel)
+        if self._frame_shape is None:
             self._begin(frame)
-        size = size or (frame.shape[0], frame.shape[1])
-        given = mask is not None and bool(mask.any())
-        if not self.objects.by_channel and not given:
-            if mask is not None:
-                raise InputError("mask: holds no object; give ids above 0 where the objects are")
+        if mask is None and not self.objects.by_channel:
             return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
         image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self._network_size, mode="bicubic", align_corners=False)
-        image = normalize(image, list(IMAGE_MEAN), list(IMAGE_STD))
-        if given:
-            with self._autocast:
-                return self._take_mask(self.model.encode(image), np.asarray(mask), size)
+        image = normalise(image)
+        if mask is not None:
+            return self._take_mask(image, mask, size)
         outputs: list[Tensor] = []
 
         def feedback(logits: list[Tensor]) -> list[Tensor]:
@@ -156,7 +163,7 @@ class Tracker:
             "length": self._length,
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
-            "frame_size": self._frame_size,
+            "frame_shape": self._frame_shape,
             "network_size": self._network_size,
             "banks": [bank.state_dict() for bank in self._banks],
         }
@@ -167,7 +174,9 @@ class Tracker:
         Raises:
             InputError: the state is of other weights or settings, or damaged; the tracker stays as it was.
         """
-        made_by = state.get("made_by", {}) if isinstance(state, dict) else {}
+        made_by = state.get("made_by") if isinstance(state, dict) else None
+        if not isinstance(made_by, dict):
+            raise InputError("tracker state: is none; give what state_dict() of a tracker returned")
         other = [key for key, value in self._made_by.items() if made_by.get(key) != value]
         if other:
             raise InputError(
@@ -175,19 +184,19 @@ class Tracker:
                 "config and memory settings that it was saved with"
             )
         try:
-            objects = ObjectTable(self.model.config.max_objects)
+            objects, length = ObjectTable(self.model.config.max_objects), state["length"]
             objects.load_state_dict(state["objects"])
-            banks = [build_bank(self.config.memory, length=state["length"]) for _ in state["banks"]]
+            banks = [build_bank(self.config.memory, length=length) for _ in objects.batches]
             for bank, bank_state in zip(banks, state["banks"], strict=True):
                 bank.load_state_dict(bank_state, self.device)
-            frame_size = state["frame_size"] and tuple(state["frame_size"])
-            length, one_group, network = state["length"], state["one_group_at_a_time"], state["network_size"]
+            frame_shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
+            network_size, one_group = tuple(state["network_size"]), bool(state["one_group_at_a_time"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"tracker state: damaged ({reason}); save it again") from error
         self.reset(length)
         self.objects, self._banks, self.one_group_at_a_time = objects, banks, one_group
-        self._frame_size, self._network_size = frame_size, tuple(network)
+        self._frame_shape, self._network_size = frame_shape, network_size
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
@@ -200,21 +209,10 @@ class Tracker:
         return {"weights": checksum, **settings}
 
     def _begin(self, frame: np.ndarray) -> None:
-        """Check the first frame and fix the sizes of this video."""
-        if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-            raise InputError(f"frame: expected H×W×3 uint8 RGB, got {frame.dtype} of shape {frame.shape}")
-        height, width = frame.shape[:2]
-        if self._frame_size is not None:
-            raise InputError(
-                f"frame: {width}×{height}, but the video began with {self._frame_size[1]}×{self._frame_size[0]}; "
-                "call reset() for a new video"
-            )
-        limits = self.config.input
-        self._frame_size = (height, width)
-        self._network_size = network_size(
-            (height, width), align_corners=self.config.model.align_corners, scale=limits.scale,
-            max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
-        )  # fmt: skip
+        """The sizes of the video that this is the first frame of."""
+        height, width, _ = self._frame_shape = frame.shape
+        align = self.config.model.align_corners
+        self._network_size = network_size((height, width), self.config.input, align_corners=align)
 
     def _full_size(self, logits: list[Tensor], size: Size) -> Tensor:
         """Logits B×(M+1)×h×w of all banks to those of all objects at the output size: (1+n)×H×W."""
@@ -236,15 +234,18 @@ class Tracker:
             return [one_hot(small, objects + 1)[None]]
         return self.objects.split(small)
 
-    def _take_mask(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
-        """A reference frame: predict the known objects, let the mask correct them, and remember the result."""
-        mask = mask.astype(np.uint8) if mask.dtype == bool else mask
-        if mask.shape != self._frame_size:
-            raise InputError(
-                f"mask: of shape {mask.shape}, but its frame is {self._frame_size}; give one of its size"
-            )
-        if not np.issubdtype(mask.dtype, np.integer) or mask.min() < 0:
-            raise InputError(f"mask: expected object ids of 0 and above, got {mask.dtype} from {mask.min()}")
+    def _take_mask(self, image: Tensor, mask: np.ndarray, size: Size) -> Prediction:
+        """A reference frame; if the first fails, for example in a model of another size, no video has begun."""
+        try:
+            with self._autocast:
+                return self._refer(self.model.encode(image), mask, size)
+        except Exception:
+            if not self._banks:
+                self.reset(self._length)
+            raise
+
+    def _refer(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
+        """Predict the known objects of a frame, let the mask correct them, and remember the result."""
         predicted = self._predict(features, size) if self.objects.by_channel else None
         given = self.objects.channels_of(mask).to(self.device)
         if predicted is not None:

@@ -138,7 +138,9 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
         raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
     branches, made_by = [], []
     for (checkpoint, config), weight in zip(chosen, weights, strict=True):
-        single = Tracker.from_checkpoint(checkpoint, config=config, overrides=args.overrides, device=device)
+        single = Tracker.from_checkpoint(
+            checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
+        )
         settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
         made_by.append({"checkpoint": digest(checkpoint), "settings": settings, "weight": weight})
         if len(chosen) == 1 and not args.flip and args.scales == [1.0]:

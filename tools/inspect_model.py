@@ -183,11 +183,7 @@ def show_costs(args: Namespace) -> None:
             "all must be at least 1"
         )
     config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
-    limits = config.input
-    size = network_size(
-        (height, width), align_corners=config.model.align_corners, scale=limits.scale,
-        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
-    )  # fmt: skip
+    size = network_size((height, width), config.input, align_corners=config.model.align_corners)
     parts = model_costs(config.model, size, objects=args.objects, frames=args.memory_frames)
     parts.append(Part("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
     print(

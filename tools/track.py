@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.options import (
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
 
 WRITABLE = ("masks", "objects", "rle", "report", "alpha", "prores", "vp9", "overlay")
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
-
-BOUNDED = "restricted"
-"""Memory policy in place of the one that keeps all frames: the same on short videos, with bounded room on long ones."""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -59,7 +57,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     add_hint_options(parser)
     add_tracking_options(parser)
-    default = f"the preset's, but {BOUNDED} in place of every_nth, as videos may be long"
+    default = f"the preset's, but {BOUNDED_POLICY} in place of every_nth, as videos may be long"
     add_memory_options(parser, default, budget=True)
     add_config_options(parser)
     args = parser.parse_args(argv)
@@ -139,10 +137,7 @@ def check_output(output: Path, video: Path) -> None:
 
 
 def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
-    """The settings with long-term memory bounded, and the overrides that make them so of those in the checkpoint.
-
-    A preset that remembers ever more frames is given a policy that keeps the most telling of them (RMem), unless
-    the command line names one.
+    """The settings that the tracker will have, with long-term memory bounded, and their overrides.
 
     Raises:
         InputError: as `read_settings`, or an option that the policy does not read.
@@ -152,9 +147,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     checkpoint = args.checkpoint or bundled()
     overrides = [*args.overrides, *memory_overrides(args)]
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
-    if settings.memory.policy == "every_nth" and not any(o.startswith("memory.policy=") for o in overrides):
-        overrides.append(f"memory.policy={BOUNDED}")
-        settings = read_settings(checkpoint, config=args.config, overrides=overrides)
+    settings = with_protocol(settings, "bounded", overrides)
     for option in ("memory_frames", "memory_budget"):
         if getattr(args, option) is not None:
             require_bounded(settings, f"--{option.replace('_', '-')}")

@@ -26,6 +26,12 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """A context in which a device computes in ``precision``; float32 is as if there were none."""
+    dtype = AUTOCAST.get(precision)
+    return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
 def settle(device: str | torch.device) -> None:
     """Wait until the device has done all it was told, so that a clock means something."""
     if torch.device(device).type == "cuda":

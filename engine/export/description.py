@@ -10,8 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from aotlab.configs.load import from_tree
-from aotlab.configs.schema import BOUNDED, Config
-from aotlab.dataloaders.preprocess import network_size
+from aotlab.configs.schema import BOUNDED_POLICIES, Config
 from aotlab.utils.errors import InputError
 
 FILE = "export.yaml"
@@ -71,7 +70,7 @@ def bounded(config: Config) -> Config:
             frames.
     """
     memory = config.memory
-    if memory.policy not in (*BOUNDED, "first_frame"):
+    if memory.policy not in (*BOUNDED_POLICIES, "first_frame"):
         raise InputError(
             f"memory.policy {memory.policy}: keeps all that it takes in, but the memory of exported graphs is bounded; "
             "add --memory bounded_fifo --memory-frames 4 (or memory.policy=bounded_fifo memory.frames=4)"
@@ -88,15 +87,6 @@ def bounded(config: Config) -> Config:
     if memory.policy == "first_frame":
         return replace(config, memory=replace(memory, policy="bounded_fifo", every=NEVER))
     return config
-
-
-def size_in_network(config: Config, size: tuple[int, int]) -> tuple[int, int]:
-    """(height, width) that frames (height, width) are resized to."""
-    limits = config.input
-    return network_size(
-        size, align_corners=config.model.align_corners, scale=limits.scale,
-        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
-    )  # fmt: skip
 
 
 def to_text(description: Description) -> str:

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
+from aotlab.dataloaders.preprocess import network_size
 from aotlab.engine.export.description import (
     FILE,
     SUFFIXES,
     Description,
     GraphDescription,
     bounded,
-    size_in_network,
     to_text,
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
@@ -71,7 +71,7 @@ def export_model(
     """
     require_format(format)
     config = bounded(config)
-    size = size_in_network(config, video)
+    size = network_size(video, config.input, align_corners=config.model.align_corners)
     with _new_folder(folder) as temporary:
         graphs = build_graphs(model, size, groups)
         description = Description(

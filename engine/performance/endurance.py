@@ -170,8 +170,9 @@ def _serve(trial: Trial, sending: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         tracker = Tracker.from_checkpoint(
-            trial.checkpoint, config=trial.config, overrides=trial.overrides, device=trial.device
-        )
+            trial.checkpoint, config=trial.config, overrides=trial.overrides, device=trial.device,
+            protocol="published",
+        )  # fmt: skip
         for sample in measure(tracker, trial.clip, trial.mask, trial.frames):
             sending.send(sample)
             if trial.stop_above is not None and sample.resident > trial.stop_above:

@@ -103,11 +103,8 @@ def measure(setting: Setting) -> Measurement:
         clocks = _time_parts(run, source, Path(folder))
     peak = peak_bytes(device)
     rate = matmul_rate(device, AUTOCAST.get(setting.precision, torch.float32))
-    limits = run.tracker.config.input
-    inside = network_size(
-        source.size, align_corners=run.tracker.config.model.align_corners, scale=limits.scale,
-        max_long_edge=limits.max_long_edge, max_short_edge=limits.max_short_edge,
-    )  # fmt: skip
+    config = run.tracker.config
+    inside = network_size(source.size, config.input, align_corners=config.model.align_corners)
     flops = flops_of(run, inside, clocks[-1].memory_frames)
     return Measurement(
         title=setting.title, name=run.tracker.config.name, size=source.size[::-1], network_size=inside[::-1],

@@ -62,7 +62,7 @@ ALONE = {
 }
 """a slow part, and the settings where it matters, in which it is measured without the others"""
 
-BOUNDED = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
+BOUNDED_MEMORY = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
 LONG = "aott,memory.policy=bounded_fifo,memory.frames=9,size=256x144"
 WAYS = ("precision=bfloat16", "compile", "precision=bfloat16,compile")
 """what is tried besides float32, all but the first on GPUs alone"""
@@ -86,7 +86,7 @@ def rows() -> tuple[Row, ...]:
         found.append(
             Row(f"{name}: 10 objects against 1", f"{config},objects=10", config, at_most=TEN_OBJECTS)
         )
-    early, later = f"{BOUNDED},at_frame=45", f"{BOUNDED},at_frame=95"
+    early, later = f"{BOUNDED_MEMORY},at_frame=45", f"{BOUNDED_MEMORY},at_frame=95"
     found.append(
         Row("AOTL, 9 frames in memory at most: from frame 95 on against 45", later, early, at_most=FLAT)
     )

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.transforms.v2.functional import normalize
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
+from aotlab.dataloaders.preprocess import normalise
 from aotlab.dataloaders.training.mixture import ClipTensors
 from aotlab.engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.run_state import Run
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.utils.devices import AUTOCAST
+from aotlab.utils.devices import autocast
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,7 @@ def train_step(config: Config, run: Run, learner: nn.Module, batches: Iterator[C
         lesson, weight = plan_lesson(config, run, clip, part)
         apart = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
         with learner.no_sync() if apart else nullcontext():  # type: ignore[operator]
-            with torch.autocast(
-                run.world.device.type,
-                AUTOCAST.get(config.train.precision),
-                enabled=config.train.precision in AUTOCAST,
-            ):
+            with autocast(run.world.device, config.train.precision):
                 loss, losses = learner(clip, lesson, weight)
             require_finite(run, loss, batch)
             run.scaler.scale(loss / parts).backward()
@@ -171,5 +166,5 @@ def summary(results: list[tuple[float, ClipLosses, ClipBatch]], norm: float) -> 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
     """Normalised images and labels on ``device``."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
-    images = normalize(frames.float() / 255, list(IMAGE_MEAN), list(IMAGE_STD))
+    images = normalise(frames.float() / 255)
     return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.objects)

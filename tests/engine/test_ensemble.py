@@ -9,10 +9,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms.v2.functional import normalize
 
-from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD, network_size
+from aotlab.configs.schema import Config, InputConfig
+from aotlab.dataloaders.preprocess import network_size, normalise
 from aotlab.engine.advance import one_hot
 from aotlab.engine.ensemble import Branch, Ensemble, augmented
 from aotlab.engine.memory import MemoryBank
@@ -64,14 +63,14 @@ class View:
     def __init__(self, model: VOSModel, config: Config, scale: float, flip: bool) -> None:
         self.model, self.flip = model, flip
         self.size = network_size(
-            (HEIGHT, WIDTH), align_corners=True, scale=scale, max_long_edge=1040, max_short_edge=624
+            (HEIGHT, WIDTH), InputConfig(max_short_edge=624, scale=scale), align_corners=True
         )
         self.bank = MemoryBank(build_policy(config.memory))
 
     def see(self, frame: np.ndarray):
         image = torch.from_numpy(mirrored(frame, self.flip)).permute(2, 0, 1)[None] / 255
         image = F.interpolate(image, self.size, mode="bicubic", align_corners=False)
-        return self.model.encode(normalize(image, list(IMAGE_MEAN), list(IMAGE_STD)))
+        return self.model.encode(normalise(image))
 
     def identities(self, labels: Tensor, objects: int):
         labels = labels.flip(-1) if self.flip else labels

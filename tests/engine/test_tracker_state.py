@@ -77,3 +77,39 @@ def test_a_state_of_other_settings_is_refused(bounded):
     tracker = Tracker(*bounded["every_nth"])
     with pytest.raises(InputError, match="other settings of memory"):
         tracker.load_state_dict(Tracker(*bounded["restricted"]).state_dict())
+
+
+def test_a_state_of_other_weights_is_refused(bounded):
+    model, config = build("aotl", "model.max_objects=3", "memory.frames=3", "memory.every=2")
+    state = Tracker(model, config).state_dict()
+    with torch.no_grad():
+        model.decoder.conv_out.bias += 1
+    with pytest.raises(InputError, match="other settings of weights"):
+        Tracker(model, config).load_state_dict(state)
+
+
+def damaged(state):
+    """States in which something is missing or of another kind."""
+    yield None
+    yield []
+    yield {}
+    for key in state:
+        yield {name: value for name, value in state.items() if name != key}
+    yield {**state, "objects": {"by_channel": 5, "batches": []}}
+    yield {**state, "objects": {"by_channel": ["a"], "batches": [(0, 1)]}}
+    yield {**state, "banks": [{}]}
+    yield {**state, "banks": []}
+    yield {**state, "frame_shape": 7}
+    yield {**state, "network_size": None}
+
+
+def test_a_refused_state_leaves_the_tracker_as_it_was(bounded):
+    frames, tracker, twin = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
+    for each in (tracker, twin):
+        run(each, frames[:3], {0: stripes([4, 9])})
+    for state in damaged(twin.state_dict()):
+        with pytest.raises(InputError, match="tracker state: "):
+            tracker.load_state_dict(state)
+    assert tracker.ids == twin.ids
+    expected, found = run(twin, frames[3:], {}), run(tracker, frames[3:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))

@@ -13,6 +13,7 @@ import torch
 
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
+from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
 from aotlab.engine.training.clip_training import mean_iou
@@ -121,7 +122,7 @@ def test_network_sizes_are_exactly_the_references():
     rows = golden_table("models/sizes")
     ours = [
         [height, width, scale, align, short, *network_size(
-            (height, width), align_corners=align, max_short_edge=short, scale=scale)]
+            (height, width), InputConfig(max_short_edge=short, scale=scale), align_corners=align)]
         for height, width, scale, align, short, _, _ in rows
     ]  # fmt: skip
     assert ours == rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from aotlab.configs.schema import BOUNDED, POLICIES, Config
+from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.tools.cli.program import argument_type
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import byte_count, picture_size
@@ -63,8 +63,8 @@ def require_bounded(config: Config, option: str) -> None:
     Raises:
         InputError: ``config`` has another policy.
     """
-    if config.memory.policy not in BOUNDED:
+    if config.memory.policy not in BOUNDED_POLICIES:
         raise InputError(
             f"{option}: has no meaning for memory.policy {config.memory.policy}, which keeps all that it takes in; "
-            f"add --memory with one of {', '.join(BOUNDED)}"
+            f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
         )

@@ -1,0 +1,96 @@
+"""What a caller hands to a tracker, checked before anything is done with it: frames, masks and sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from aotlab.utils.errors import InputError
+
+Size = tuple[int, int]
+"""(height, width) in pixels"""
+FrameLike = np.ndarray | Image.Image | Tensor
+MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
+
+
+def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarray:
+    """A frame as H×W×3 uint8, from an array, an RGB PIL image or a tensor.
+
+    Args:
+        frame: what was given.
+        expected: (H, W, 3) of the frames before; None for the first.
+
+    Raises:
+        InputError: no such frame, or of another size than those before.
+    """
+    array = _array("frame", frame, "H×W×3 uint8 RGB")
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
+    if expected is not None and array.shape != expected:
+        raise InputError(
+            f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
+            "call reset() for a new video"
+        )
+    return array
+
+
+def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
+    """A mask as H×W integers of 0 and above, from an array, a palette image, a tensor or lists; True is object 1.
+
+    Args:
+        mask: what was given.
+        frame: H×W×3, its frame.
+        required: whether it must show an object.
+
+    Returns:
+        The mask; None where it shows no object.
+
+    Raises:
+        InputError: no such mask.
+    """
+    array, size = _array("mask", mask, "H×W object ids"), frame.shape[:2]
+    array = array.astype(np.uint8) if array.dtype == bool else array
+    if array.shape != size:
+        raise InputError(f"mask: of shape {array.shape}, but its frame is {size}; give one of its size")
+    if not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
+        lowest = f" from {array.min()}" if np.issubdtype(array.dtype, np.number) else ""
+        raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype}{lowest}")
+    if required and not array.any():
+        raise InputError("mask: holds no object; give ids above 0 where the objects are")
+    return array if array.any() else None
+
+
+def output_size(size: Sequence[int]) -> Size:
+    """(height, width) of a prediction as two whole numbers.
+
+    Raises:
+        InputError: it is not that.
+    """
+    try:
+        height, width = size
+        if height == int(height) > 0 and width == int(width) > 0:
+            return int(height), int(width)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"size: expected (height, width) in whole pixels from 1, got {size!r}")
+
+
+def _array(name: str, value: Any, expected: str) -> np.ndarray:
+    """Whatever NumPy can make an array of.
+
+    Raises:
+        InputError: it cannot.
+    """
+    try:
+        return np.asarray(value)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+    ) as error:  # ragged lists, tensors on a GPU, broken images
+        raise InputError(f"{name}: expected {expected}, got {type(value).__name__} ({error})") from error
