@@ -1,9 +1,27 @@
-"""The check that settings share."""
+"""The checks that settings share."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aotlab.utils.numbers import Range
 
 
 def require(condition: bool, message: str) -> None:
     """Raise ValueError with ``message`` unless ``condition`` holds."""
     if not condition:
         raise ValueError(message)
+
+
+def require_numbers(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
+    """Raise ValueError for the first number of a settings object that is not allowed; None always is.
+
+    Args:
+        settings: has the numbers as attributes.
+        prefix: of their names in the message, such as ``memory.``.
+        allowed: range by name.
+    """
+    for name, numbers in allowed.items():
+        value = getattr(settings, name)
+        if value is not None and value not in numbers:
+            raise ValueError(f"{prefix}{name} must be {numbers.expected(value)}, got {value}")

@@ -15,7 +15,12 @@ from yaml import YAMLError
 
 from aotlab.configs.files import PRESETS, find_settings
 from aotlab.configs.schema import Config
+from aotlab.configs.yaml_text import read_mapping, require_small
 from aotlab.utils.errors import InputError
+
+
+BAD_KEY = (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError)
+"""what the settings library raises for keys that are no path of names and numbers"""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -50,10 +55,9 @@ def from_tree(tree: Any, origin: str) -> Config:
         merged = OmegaConf.merge(schema, plain)
         return typing.cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
-        message = str(error.msg if getattr(error, "msg", None) else error).splitlines()[0]
         key = getattr(error, "full_key", None) or "a key"
-        raise InputError(f"{origin}: {key}: {message}") from error
-    except ValueError as error:
+        raise InputError(f"{origin}: {key}: {_first_line(error)}") from error
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{origin}: {error}") from error
 
 
@@ -67,8 +71,13 @@ def _resolve(path: Path, preset: str | None) -> DictConfig:
     chain = _chain(path, preset)
     tree = OmegaConf.create()
     for own in reversed(chain):
-        then = own.pop("then", [])
-        tree = typing.cast(DictConfig, OmegaConf.merge(tree, own))
+        then = own.pop("then", None)
+        try:
+            tree = typing.cast(DictConfig, OmegaConf.merge(tree, own))
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            raise InputError(f"{path}: {_first_line(error)}") from error
+        if not OmegaConf.is_list(then) and then is not None:
+            raise InputError(f"{path}: then: must be a list of phases, got {then}")
         if then:
             phases = OmegaConf.select(tree, "train.phases", default=[])
             OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
@@ -103,26 +112,34 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
 def _read(path: Path) -> DictConfig:
     """A YAML mapping as it stands in its file."""
     try:
-        tree = OmegaConf.load(path)
-    except (OSError, ValueError, YAMLError) as error:
-        raise InputError(f"{path}: not readable as YAML ({str(error).splitlines()[0]})") from error
-    if not isinstance(tree, DictConfig):
-        raise InputError(f"{path}: a settings file is a YAML mapping of key: value, this is not")
-    return tree
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: not readable as text ({reason}); give a YAML file") from error
+    return OmegaConf.create(read_mapping(text, str(path)))
 
 
 def apply_override(tree: DictConfig, override: str) -> None:
     """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
-    key, separator, _ = override.partition("=")
+    key, separator, value = override.partition("=")
     if not separator or not key:
         raise InputError(f"{override}: an override is written key=value, for example memory.every=2")
     try:
+        require_small(value, override[:200])
         value = OmegaConf.select(OmegaConf.from_dotlist([override]), key)
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
-    except (OmegaConfBaseException, YAMLError, ValueError, TypeError) as error:
+    except InputError:
+        raise
+    except (OmegaConfBaseException, YAMLError, *BAD_KEY) as error:
         raise InputError(
-            f"{override}: cannot be set ({str(error).splitlines()[0]}); see --print-config"
+            f"{override[:200]}: cannot be set ({_first_line(error)}); see --print-config"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """One line about an error of the settings library."""
+    message = str(getattr(error, "msg", None) or error)
+    return (message.splitlines() or [type(error).__name__])[0]
 
 
 def _unfreeze(node: Any) -> None:

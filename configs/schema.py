@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aotlab.configs.checks import require
-from aotlab.configs.training import PRECISIONS, DataConfig, TrainConfig
+from aotlab.configs.checks import require, require_numbers
+from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
+from aotlab.utils.numbers import COUNT, Range
 
 STRIDES = (16, 8, 4)
+WIDTH = Range(1, 2**16, whole=True)
+"""channels, heads and objects: what a tensor is made for"""
+STAGE_NUMBERS = {
+    "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
+    "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
+    "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
+}  # fmt: skip
+MEMORY_NUMBERS = {
+    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "insertions": COUNT, "relevance_weight": Range(),
+    "redundancy_slope": Range(), "redundancy_threshold": Range(), "short_term_skip": Range(1, 1000, whole=True),
+    "short_term_frames": Range(1, 1000, whole=True),
+}  # fmt: skip
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep so many frames at most"""
+SCALE = Range(0, 16, above_low=True)
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
 
@@ -50,7 +64,7 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
-        require(self.depth >= 0, f"model.stages.depth must not be negative, got {self.depth}")
+        require_numbers(self, "model.stages.", STAGE_NUMBERS)
         require(
             self.window == 0 or (self.window > 0 and self.window % 2 == 1),
             f"model.stages.window must be odd, or 0 for none, got {self.window}",
@@ -61,10 +75,6 @@ class StageConfig:
             "model.stages: only lstt blocks go without short-term attention (window: 0), sine_position or "
             f"relative_position, got block {self.block}",
         )
-        require(0 <= self.drop_path < 1, f"model.stages.drop_path must be in [0, 1), got {self.drop_path}")
-        for name in ("heads", "self_heads", "self_stride", "memory_stride"):
-            number = getattr(self, name)
-            require(number is None or number >= 1, f"model.stages.{name} must be at least 1, got {number}")
         require(
             self.temporal_slots >= 0 and (self.temporal_slots == 0 or self.memory_stride == 1),
             "model.stages.temporal_slots must be 0, or above 0 with a memory_stride of 1, "
@@ -101,7 +111,7 @@ class ModelConfig:
     """stacks of blocks, coarse to fine; one is decoded by an FPN, several refine each other down to the last"""
 
     def __post_init__(self) -> None:
-        require(self.max_objects >= 1, f"model.max_objects must be at least 1, got {self.max_objects}")
+        require_numbers(self, "model.", {"max_objects": WIDTH, "dim": WIDTH})
         _check_stages(self.stages, self.dim)
 
 
@@ -171,12 +181,7 @@ class MemoryConfig:
         require(
             self.policy in POLICIES, f"memory.policy must be one of {', '.join(POLICIES)}, got {self.policy}"
         )
-        for name in ("every", "every_in_training", "short_term_skip", "short_term_frames", "frames"):
-            require(getattr(self, name) >= 1, f"memory.{name} must be at least 1, got {getattr(self, name)}")
-        require(
-            self.insertions is None or self.insertions >= 1,
-            f"memory.insertions must be at least 1 or null, got {self.insertions}",
-        )
+        require_numbers(self, "memory.", MEMORY_NUMBERS)
 
 
 @dataclass(frozen=True)
@@ -191,10 +196,7 @@ class InputConfig:
     """factor on both sides after the limits"""
 
     def __post_init__(self) -> None:
-        for name in ("max_long_edge", "max_short_edge"):
-            edge = getattr(self, name)
-            require(edge is None or edge >= 32, f"input.{name} must be at least 32 or null, got {edge}")
-        require(self.scale > 0, f"input.scale must be positive, got {self.scale}")
+        require_numbers(self, "input.", {"max_long_edge": EDGE, "max_short_edge": EDGE, "scale": SCALE})
 
 
 @dataclass(frozen=True)

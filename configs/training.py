@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aotlab.configs.checks import require
+from aotlab.configs.checks import require, require_numbers
+from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART, POSITIVE, SEED, Range
 
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
 VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
 PRECISIONS = ("float32", "bfloat16", "float16")
 AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
+EDGE = Range(32, 2**15, whole=True)
+"""a side of a picture in pixels"""
+PHASE_NUMBERS = {
+    "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "short_edge": EDGE, "crop": EDGE,
+    "thin_plate": PART, "merge": PART, "compose": PART, "lr": POSITIVE, "final_lr": NOT_NEGATIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
+}  # fmt: skip
+TRAIN_NUMBERS = {
+    "accumulate": COUNT, "restarts": COUNT, "warmup": Range(0, 1, below_high=True), "power": NOT_NEGATIVE,
+    "encoder_lr_ratio": NOT_NEGATIVE, "freeze_encoder_stages": COUNT_OR_NONE,
+    "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
+    "clip_gradients": POSITIVE, "ema": PART, "seed": SEED, "save_every": COUNT, "keep": COUNT,
+    "validate_every": COUNT_OR_NONE, "log_every": COUNT, "picture_every": COUNT_OR_NONE,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,9 +53,9 @@ class SourceConfig:
             self.kind in kinds,
             f"train.phases.sources.kind must be one of {', '.join(kinds)}, got {self.kind}",
         )
-        require(self.weight > 0, f"train.phases.sources.weight must be positive, got {self.weight}")
-        require(self.max_gap >= 1, f"train.phases.sources.max_gap must be at least 1, got {self.max_gap}")
-        require(0 <= self.balance <= 1, f"train.phases.sources.balance must be in [0, 1], got {self.balance}")
+        require_numbers(
+            self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": PART}
+        )
         require(
             not self.balance or self.kind == "static",
             f"train.phases.sources.balance is for kind static, whose sets are folders; {self.path} is {self.kind}",
@@ -58,7 +74,7 @@ class DataConfig:
     """videos that are tracked and scored while training"""
 
     def __post_init__(self) -> None:
-        require(self.workers >= 0, f"data.workers must be at least 0, got {self.workers}")
+        require_numbers(self, "data.", {"workers": Range(0, 1024, whole=True)})
 
 
 @dataclass(frozen=True)
@@ -99,14 +115,7 @@ class PhaseConfig:
     """the mixture of data"""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, f"train.phases.steps must be at least 1, got {self.steps}")
-        require(self.lr > 0, f"train.phases.lr must be positive, got {self.lr}")
-        require(self.batch >= 1, f"train.phases.batch must be at least 1, got {self.batch}")
-        require(self.crop >= 32, f"train.phases.crop must be at least 32, got {self.crop}")
-        require(self.clip_length >= 2, f"train.phases.clip_length must be at least 2, got {self.clip_length}")
-        for name in ("merge", "compose", "thin_plate"):
-            chance = getattr(self, name)
-            require(0 <= chance <= 1, f"train.phases.{name} must be in [0, 1], got {chance}")
+        require_numbers(self, "train.phases.", PHASE_NUMBERS)
         require(
             self.augmentation is None or self.augmentation in AUGMENTATIONS,
             f"train.phases.augmentation must be one of {', '.join(AUGMENTATIONS)} or null, got {self.augmentation}",
@@ -174,5 +183,4 @@ class TrainConfig:
         for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
             value = getattr(self, name)
             require(value in choices, f"train.{name} must be one of {', '.join(choices)}, got {value}")
-        for name in ("accumulate", "restarts", "save_every", "keep", "log_every"):
-            require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
+        require_numbers(self, "train.", TRAIN_NUMBERS)

@@ -35,7 +35,7 @@ def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarra
             f"frame: {array.shape[1]}×{array.shape[0]}, but the video began with {expected[1]}×{expected[0]}; "
             "call reset() for a new video"
         )
-    return array
+    return array if array.flags.writeable else array.copy()  # PyTorch takes no others
 
 
 def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:

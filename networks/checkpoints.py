@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,11 +15,13 @@ from torch import Tensor
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import apply_override, from_tree, load_config, to_yaml
 from aotlab.configs.schema import Config
+from aotlab.configs.yaml_text import read_mapping
 from aotlab.networks.model_card import ModelCard, card_from_json
 from aotlab.networks.official import from_official, grown, is_official, official_name
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
+from aotlab.utils.text import counted
 
 
 def save_checkpoint(
@@ -120,7 +122,9 @@ def read_card(path: Path) -> ModelCard | None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, under the names they have there; raises as `load_checkpoint`."""
-    return _read(path)[0]
+    state = _read(path)[0]
+    require_finite(state, path)
+    return state
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -141,11 +145,15 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
         raise InputError(
             f"{path}: this file does not say which variant it is; add --config with one of {names}"
         )
-    tree = OmegaConf.create(inside)
-    assert isinstance(tree, DictConfig)
+    origin = f"{path}: settings in the file"
+    if "${" in inside:
+        raise InputError(
+            f"{origin}: refer to other values by ${{...}}, which is not allowed; fetch or train it again"
+        )
+    tree = OmegaConf.create(read_mapping(inside, origin))
     for override in overrides:
         apply_override(tree, override)
-    return from_tree(tree, str(path))
+    return from_tree(tree, origin)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
@@ -163,18 +171,51 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
     """Weights of a published file: under ``state_dict``, ``model``, or the file itself."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # damaged files raise whatever the unpickler stumbles over
+        # Not PyTorch's words, which tell how to load the file unsafely.
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+            raise InputError(
+                f"{path}: holds objects besides weights, and loading them could run any program; "
+                "give a file with a dict of tensors"
+            ) from None
         raise InputError(
-            f"{path}: truncated or not a PyTorch checkpoint ({reason}); fetch it again"
-        ) from error
+            f"{path}: truncated or not a PyTorch checkpoint ({type(error).__name__}); fetch it again"
+        ) from None
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise InputError(f"{path}: holds no weights; expected a dict of tensors, or one under 'state_dict'")
+    _require_dense(content, path)
     return {str(key).removeprefix("module."): tensor for key, tensor in content.items()}
+
+
+def _require_dense(state: Mapping[object, Tensor], path: Path) -> None:
+    """Raise InputError for tensors of other kinds than numbers in memory."""
+    for key, tensor in state.items():
+        kind = None
+        if tensor.is_meta:
+            kind = "without values (meta)"
+        elif tensor.is_quantized or tensor.is_complex():
+            kind = f"of type {tensor.dtype}"
+        elif tensor.layout != torch.strided:
+            kind = f"of layout {tensor.layout}"
+        if kind is not None:
+            raise InputError(f"{path}: {key} is a tensor {kind}; weights are dense floating-point tensors")
+
+
+def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
+    """Raise InputError for weights that are NaN or infinite, as those of a training that diverged."""
+    broken = [key for key, x in state.items() if x.is_floating_point() and not x.float().isfinite().all()]
+    if broken:
+        names = f"{', '.join(broken[:3])}{', ...' if len(broken) > 3 else ''}"
+        raise InputError(
+            f"{path}: {counted(len(broken), 'tensor')} with values that are not finite ({names}); the training "
+            "diverged or the file is damaged, use another checkpoint"
+        )
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
@@ -184,6 +225,7 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     extra = [key for key in state if key not in own]
     shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
     if not (missing or extra or shapes):
+        require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
         return
     problems = [

@@ -20,6 +20,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.networks.products import PointwiseConv2d
 from aotlab.networks.swin import SwinBase
+from aotlab.utils.errors import InputError
 
 
 class FrozenNormConv2d(nn.Conv2d):
@@ -155,10 +156,10 @@ def build_encoder(name: str) -> nn.Module:
     """The encoder called ``name``, randomly initialised.
 
     Raises:
-        ValueError: unknown name.
+        InputError: unknown name.
     """
     if name not in ENCODERS:
-        raise ValueError(f"model.encoder must be one of {', '.join(ENCODERS)}, got {name}")
+        raise InputError(f"model.encoder must be one of {', '.join(ENCODERS)}, got {name}")
     return ENCODERS[name]()
 
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.engine.export.archive import safe_archive
 from aotlab.engine.export.description import read_description
 from aotlab.engine.export.names import (
     current_of,
@@ -227,9 +228,15 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
 
 
 def open_program(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
-    """A program of torch.export; raises InputError for a broken file, or one of another version of PyTorch."""
+    """A program of torch.export.
+
+    Raises:
+        InputError: a broken file, one of another version of PyTorch, or one that holds more than tensors and graphs of
+            tensor operators.
+    """
+    archive = safe_archive(path)
     try:
-        module = torch.export.load(path).module()
+        module = torch.export.load(archive).module()
     except Exception as error:  # whatever reading an archive raises
         reason = (str(error).splitlines() or [""])[0]
         raise InputError(f"{path}: torch.export cannot load it ({reason}); export again") from error

@@ -1,0 +1,67 @@
+"""Numbers that people write: finite, within bounds, and whole where only whole ones make sense."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+MOST = 2**31 - 1
+"""of whole numbers that count something"""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which numbers are allowed."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    whole: bool = False
+    above_low: bool = False
+    """the lower bound itself is not allowed"""
+    below_high: bool = False
+    """nor is the upper one"""
+
+    def __contains__(self, value: object) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+            return False
+        if self.whole and value != int(value):
+            return False
+        above = value > self.low if self.above_low else value >= self.low
+        return above and (value < self.high if self.below_high else value <= self.high)
+
+    def __str__(self) -> str:
+        """What a sentence says after "must be"."""
+        low = f"{'above' if self.above_low else 'at least'} {self.low:g}" if self.low > -math.inf else ""
+        high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
+        return " and ".join(filter(None, (low, high))) or "a finite number"
+
+    def expected(self, value: float) -> str:
+        """What a sentence says after "must be" about a number that is not allowed; no bound that says nothing."""
+        if self.high >= MOST and value < self.low:
+            return str(Range(self.low, above_low=self.above_low))
+        return str(self)
+
+
+COUNT = Range(1, MOST, whole=True)
+COUNT_OR_NONE = Range(0, MOST, whole=True)
+POSITIVE = Range(0, above_low=True)
+NOT_NEGATIVE = Range(0)
+PART = Range(0, 1)
+"""a part of a whole, or a probability"""
+SEED = Range(0, 2**63 - 1, whole=True)
+
+
+def read_number(text: str, allowed: Range) -> float:
+    """The number that a text states; an int where only whole ones are allowed.
+
+    Raises:
+        ValueError: no such number; the message says which are allowed.
+    """
+    try:
+        value = int(text) if allowed.whole else float(text)
+    except ValueError:
+        value = math.nan
+    if value not in allowed:
+        expected = f"{'a whole number ' if allowed.whole else ''}{allowed.expected(value)}"
+        raise ValueError(f"must be {expected}, got {text[:40]}")
+    return value
