@@ -13,3 +13,15 @@ class RunStopped(RuntimeError):  # noqa: N818
 
     Command-line programs print it on stderr and exit with status 1; no traceback.
     """
+
+
+MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
+"""what helps where there is too little memory"""
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""what PyTorch's and the system's errors say of it"""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the host or an accelerator has too little memory."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from aotlab.tools.cli.faults import report_fault
 from aotlab.utils.allocator import keep_freed_memory
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
 
 Main = Callable[..., int]
 
@@ -81,7 +82,7 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
 
-    `InputError` gives status 2, `RunStopped` 1, Ctrl-C 130.
+    `InputError` gives status 2, `RunStopped` and too little memory 1, Ctrl-C 130, and whatever nobody foresaw 70.
     """
 
     @functools.wraps(main)
@@ -100,5 +101,10 @@ def command(main: Main) -> Main:
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             return INTERRUPTED
+        except Exception as error:
+            if out_of_memory(error):
+                print(f"stopped: out of memory; {MEMORY_ADVICE}", file=sys.stderr)
+                return 1
+            return report_fault(error)
 
     return run
