@@ -11,9 +11,10 @@ from torch import Tensor
 
 from aotlab.configs.schema import Config
 from aotlab.engine.advance import one_hot
+from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
 from aotlab.engine.objects import ABSENT, overrule
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Classify, Size, Tracker
+from aotlab.engine.tracker import Classify, Tracker
 from aotlab.networks.model import Model
 from aotlab.utils.errors import InputError
 
@@ -102,18 +103,18 @@ class Ensemble:
             branch.tracker.one_group_at_a_time = value
 
     @torch.inference_mode()
-    def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
-    ) -> Prediction:
+    def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
         """Track all objects to the next frame; arguments, prediction and errors as `Tracker.step`."""
-        size = size or (frame.shape[0], frame.shape[1])
+        frame = frame_array(frame, None)
+        mask = None if mask is None else given_mask(mask, frame, required=not self.ids)
+        size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
         if not self.ids:  # all branches are given the same mask, or none
             predictions = [branch.step(frame, mask, size, None) for branch in self.branches]
             lead, first = self.branches[0], predictions[0]
             return Prediction(first.ids, lead.mirror(first.logits), lead.mirror(first.channels))
         fused = self._fuse(frame, mask, size)
         channels = fused.max(0).indices
-        if mask is None or not mask.any():
+        if mask is None:
             return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels)
         given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
         channels = overrule(channels, given)
