@@ -18,7 +18,6 @@ from aotlab.configs.schema import Config
 from aotlab.configs.yaml_text import read_mapping, require_small
 from aotlab.utils.errors import InputError
 
-
 BAD_KEY = (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError)
 """what the settings library raises for keys that are no path of names and numbers"""
 
