@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.training import PRECISIONS
 from aotlab.engine.performance.settings import Setting, parse_setting, slow_names
+from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options
 from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -110,12 +111,18 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument(
         "--video", type=Path, metavar="PATH", help="a video file or folder of frames, in place of drawn ones"
     )
-    parser.add_argument("--objects", type=int, default=usual.objects, help="number of objects (default 1)")
     parser.add_argument(
-        "--frames", type=int, default=usual.frames, help="frames to time, after 3 to warm up (default 20)"
+        "--objects", type=INTEGER, default=usual.objects, help="number of objects (default 1)"
     )
     parser.add_argument(
-        "--at-frame", type=int, default=0, metavar="N", help="track N frames, untimed, before those to time"
+        "--frames", type=INTEGER, default=usual.frames, help="frames to time, after 3 to warm up (default 20)"
+    )
+    parser.add_argument(
+        "--at-frame",
+        type=INTEGER,
+        default=0,
+        metavar="N",
+        help="track N frames, untimed, before those to time",
     )
     parser.add_argument("--device", default=usual.device, help="cpu (default), cuda, ...")
     parser.add_argument(
@@ -125,7 +132,9 @@ def add_run_options(parser: Parser) -> None:
     parser.add_argument(
         "--slow", type=slow_names, default=(), metavar="NAMES", help="slow parts joined by +, or all"
     )
-    parser.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own)")
+    parser.add_argument(
+        "--threads", type=INTEGER, metavar="N", help="of PyTorch on the CPU (default: its own)"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures as JSON as well")
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 
@@ -45,7 +46,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="read sizes only: finds no broken files, no ids")
     cores = min(os.cpu_count() or 1, 8)
-    parser.add_argument("--workers", type=int, default=cores, help=f"threads (default here: {cores})")
+    parser.add_argument(
+        "--workers", type=AT_LEAST_ONE, default=cores, help=f"threads (default here: {cores})"
+    )
     parser.add_argument("--no-progress", action="store_true", help="no bar")
     args = parser.parse_args(argv)
     if args.workers < 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from aotlab.tools.cli.numbers import ANY_SEED, AT_LEAST_ONE, PIXELS, QUALITY
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -15,11 +16,13 @@ def parser() -> Parser:
     """The command line."""
     options = Parser("draw_sample_clip", description="Draw the sample clip in the DAVIS layout.")
     options.add_argument("--output", type=Path, default=Path("datasets/sample"), help="folder (%(default)s)")
-    options.add_argument("--frames", type=int, default=40, help="number of frames (%(default)s)")
-    options.add_argument("--height", type=int, default=480, help="pixels (%(default)s)")
-    options.add_argument("--width", type=int, default=854, help="pixels (%(default)s)")
-    options.add_argument("--seed", type=int, default=7, help="another number, another clip (%(default)s)")
-    options.add_argument("--quality", type=int, default=85, help="of the JPEG files (%(default)s)")
+    options.add_argument("--frames", type=AT_LEAST_ONE, default=40, help="number of frames (%(default)s)")
+    options.add_argument("--height", type=PIXELS, default=480, help="pixels (%(default)s)")
+    options.add_argument("--width", type=PIXELS, default=854, help="pixels (%(default)s)")
+    options.add_argument(
+        "--seed", type=ANY_SEED, default=7, help="another number, another clip (%(default)s)"
+    )
+    options.add_argument("--quality", type=QUALITY, default=85, help="of the JPEG files (%(default)s)")
     return options
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.schema import POLICIES, Config
+from aotlab.tools.cli.numbers import AT_LEAST_ONE, PIXELS
 from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
@@ -87,15 +88,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
     parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file or a folder of frames")
-    parser.add_argument("--frames", type=int, default=3000, help="of the long video (default 3000)")
+    parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default 3000)")
     parser.add_argument(
-        "--clip-frames", type=int, default=250, metavar="N",
+        "--clip-frames", type=AT_LEAST_ONE, default=250, metavar="N",
         help="the first N frames are played forward and backward; they are held in memory (default 250)",
     )  # fmt: skip
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--size", type=SIZE, help="WIDTHxHEIGHT that frames are resized to beforehand")
     size.add_argument(
-        "--max-long-edge", type=int, metavar="N", help="short for input.max_long_edge=N, in pixels"
+        "--max-long-edge", type=PIXELS, metavar="N", help="short for input.max_long_edge=N, in pixels"
     )
     parser.add_argument(
         "--masks", type=Path, metavar="PNG", help="the first frame's mask, or a folder of masks, whose first is taken "

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
+from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
@@ -195,10 +196,14 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """Add what says how each frame is seen, and how the run goes."""
     parser.add_argument("--flip", action="store_true", help="see every frame mirrored as well, and average")
     parser.add_argument(
-        "--scales", type=float, nargs="+", default=[1.0], metavar="S", help="see every frame in these sizes"
+        "--scales", type=SCALE, nargs="+", default=[1.0], metavar="S", help="see every frame in these sizes"
     )
     parser.add_argument(
-        "--weights", type=float, nargs="+", metavar="W", help="one for each --checkpoint (default: all equal)"
+        "--weights",
+        type=ABOVE_ZERO,
+        nargs="+",
+        metavar="W",
+        help="one for each --checkpoint (default: all equal)",
     )
     parser.add_argument(
         "--feedback",
@@ -207,7 +212,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="with several views or models, each remembers its own answer (default) or all the common one",
     )
     parser.add_argument(
-        "--max-long-edge", type=int, metavar="N", help="short for input.max_long_edge=N, in pixels"
+        "--max-long-edge", type=PIXELS, metavar="N", help="short for input.max_long_edge=N, in pixels"
     )
     parser.add_argument(
         "--restart", action="store_true", help="run again what the same models have finished in --output"

@@ -11,6 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options, add_memory_options, memory_overrides
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
@@ -73,7 +74,7 @@ def parse(argv: list[str] | None) -> Namespace:
         help="of the videos' frames (default 854x480)",
     )  # fmt: skip
     parser.add_argument(
-        "--objects", type=int, metavar="N",
+        "--objects", type=INTEGER, metavar="N",
         help="tracked in one batch (default: as many as the model has identities); more run as further batches",
     )  # fmt: skip
     parser.add_argument(
@@ -81,7 +82,7 @@ def parse(argv: list[str] | None) -> Namespace:
         help="track the drawn clip by both; exit status 1 where their logits differ",
     )  # fmt: skip
     parser.add_argument(
-        "--verify-frames", type=int, default=12, metavar="N", help="of that clip (default 12)"
+        "--verify-frames", type=INTEGER, default=12, metavar="N", help="of that clip (default 12)"
     )
     parser.add_argument(
         "--provider", metavar="NAME", help="of onnxruntime, for --verify (default: the CPU's)"

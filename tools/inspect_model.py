@@ -15,6 +15,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -93,9 +94,9 @@ def add_cost_options(parser: Parser) -> None:
         "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
         help="of the frame, before it is resized for the network (default 854x480)",
     )  # fmt: skip
-    group.add_argument("--objects", type=int, default=1, metavar="N", help="tracked (default 1)")
+    group.add_argument("--objects", type=INTEGER, default=1, metavar="N", help="tracked (default 1)")
     group.add_argument(
-        "--memory-frames", type=int, default=1, metavar="N", help="in long-term memory (default 1)"
+        "--memory-frames", type=INTEGER, default=1, metavar="N", help="in long-term memory (default 1)"
     )
 
 
@@ -103,11 +104,11 @@ def add_attention_options(parser: Parser) -> None:
     """Which frame's attention is drawn, and whose."""
     group = parser.add_argument_group("with --attention")
     group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
-    group.add_argument("--frame", type=int, metavar="N", help="the frame that looks, counted from 0")
+    group.add_argument("--frame", type=INTEGER, metavar="N", help="the frame that looks, counted from 0")
     whose = group.add_mutually_exclusive_group()
     whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="of that frame, which looks")
     whose.add_argument(
-        "--object", type=int, metavar="ID", help="whose pixels look, as predicted on that frame"
+        "--object", type=INTEGER, metavar="ID", help="whose pixels look, as predicted on that frame"
     )
     group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 
@@ -21,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
     parser.add_argument(
         "--times",
-        type=int,
+        type=INTEGER,
         default=3,
         help="how often each is played, in turn forward and backward (default 3)",
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
 from aotlab.dataloaders.sequences import Video
+from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -77,9 +78,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="JSON", help="write scores.json here")
     parser.add_argument("--csv", type=Path, help="write the table here as CSV")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one for each core)"
+        "--workers",
+        type=AT_LEAST_ONE,
+        default=os.cpu_count() or 1,
+        help="processes (default: one for each core)",
     )
-    parser.add_argument("--worst", type=int, default=0, metavar="N", help="list the N worst objects")
+    parser.add_argument("--worst", type=NOT_NEGATIVE, default=0, metavar="N", help="list the N worst objects")
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="draw the worst objects into this folder")
     parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
     args = parser.parse_args(argv)

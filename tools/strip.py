@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -21,8 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser("strip", description="Frames of a video side by side in one picture.")
     parser.add_argument("video", type=Path, help="a video file, or a folder of frames")
     parser.add_argument("--output", type=Path, required=True, help="the PNG to write")
-    parser.add_argument("--frames", type=int, default=4, help="how many, evenly spread (default 4)")
-    parser.add_argument("--height", type=int, default=150, help="height in pixels (default 150)")
+    parser.add_argument("--frames", type=AT_LEAST_ONE, default=4, help="how many, evenly spread (default 4)")
+    parser.add_argument("--height", type=AT_LEAST_ONE, default=150, help="height in pixels (default 150)")
     args = parser.parse_args(argv)
     if args.frames < 1 or args.height < 1:
         raise InputError(f"--frames {args.frames} --height {args.height}: both must be at least 1")

@@ -25,6 +25,7 @@ from aotlab.engine.evaluation.paper_tables import (
     load_table,
     missing,
 )
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable
@@ -59,7 +60,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("table", description="Run a table of a paper and compare.")
     parser.add_argument("table", type=Path, help="a file of scripts/tables/")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--ranks", type=int, default=1, help="processes that share the videos (default 1)")
+    parser.add_argument(
+        "--ranks", type=AT_LEAST_ONE, default=1, help="processes that share the videos (default 1)"
+    )
     parser.add_argument("--smoke", action="store_true", help="all of it, with the bundled model and clip")
     parser.add_argument("--output", type=Path, default=Path("results/tables"), help="default: results/tables")
     return parser.parse_args(argv)

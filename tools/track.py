@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
+from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
     add_config_options,
     add_memory_options,
@@ -98,7 +99,7 @@ def add_tracking_options(parser: Parser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=float,
+        type=ABOVE_ZERO,
         default=30.0,
         metavar="SECONDS",
         help="end when no frame came for so long (%(default)g)",

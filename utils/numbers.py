@@ -31,7 +31,7 @@ class Range:
 
     def __str__(self) -> str:
         """What a sentence says after "must be"."""
-        low = f"{'above' if self.above_low else 'at least'} {self.low:g}" if self.low > -math.inf else ""
+        low = f"{'above' if self.above_low else 'at least'} {self.low:.15g}" if self.low > -math.inf else ""
         high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
         return " and ".join(filter(None, (low, high))) or "a finite number"
 

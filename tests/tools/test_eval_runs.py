@@ -136,13 +136,29 @@ def test_views_and_models_make_an_ensemble(data: Path, tmp_path: Path) -> None:
         (["--weights", "1", "2"], "--weights: 2 of them for 1 models"),
         (["--scales", "1.0", "1.0"], "--scales 1.0 1.0: give different numbers"),
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
-        (["--flip", "--weights", "0"], "weights above 0"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     assert main(options(data, tmp_path, *more)) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--flip", "--weights", "0"], "--weights: must be above 0, got 0"),
+        (["--weights", "nan"], "--weights: must be above 0, got nan"),
+        (["--scales", "inf"], "--scales: must be above 0 and at most 16, got inf"),
+    ],
+)
+def test_numbers_that_are_none_are_refused_for_one_model_too(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(options(data, tmp_path, *more))
+    assert stop.value.code == 2
     assert message in capsys.readouterr().err
 
 

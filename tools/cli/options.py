@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
+from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.program import argument_type
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import byte_count, picture_size
@@ -38,7 +39,7 @@ def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget:
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
         "--memory-frames",
-        type=int,
+        type=INTEGER,
         metavar="N",
         help="memory.frames: frames in long-term memory at most, the reference frame included",
     )

@@ -1,0 +1,27 @@
+"""Numbers on the command line: the same rules and sentences as in settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from aotlab.tools.cli.program import argument_type
+from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, MOST, POSITIVE, SEED, Range, read_number
+
+
+def number(allowed: Range) -> Callable[[str], float]:
+    """An argparse type for the numbers in a range."""
+    read = partial(read_number, allowed=allowed)
+    read.__name__ = "number"  # type: ignore[attr-defined]
+    return argument_type(read)
+
+
+INTEGER = number(Range(-MOST, MOST, whole=True))
+"""for options whose bounds depend on other things, and are checked where these are known"""
+AT_LEAST_ONE = number(COUNT)
+NOT_NEGATIVE = number(COUNT_OR_NONE)
+ABOVE_ZERO = number(POSITIVE)
+ANY_SEED = number(SEED)
+PIXELS = number(Range(32, 2**15, whole=True))
+SCALE = number(Range(0, 16, above_low=True))
+QUALITY = number(Range(1, 100, whole=True))
