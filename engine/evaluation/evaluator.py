@@ -20,7 +20,7 @@ from aotlab.engine.evaluation.scoring import has_truth, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequences import SequenceScores
 from aotlab.utils.distributed import World
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import require_writable
 
 if TYPE_CHECKING:
@@ -165,7 +165,9 @@ def _track_sparing(
         tracker.one_group_at_a_time = sparing
         try:
             return _track(tracker, video, report, options, bar)
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
             reason, several = str(error).splitlines()[0], tracker.groups > 1
         finally:
             tracker.one_group_at_a_time = False
@@ -174,9 +176,7 @@ def _track_sparing(
         if sparing or not several:
             break
         log.warning("%s: out of memory; again, with its groups of objects one after another", video.name)
-    raise InputError(
-        f"{video.name}: out of memory ({reason}); make frames smaller with --max-long-edge, or memory with --memory"
-    )
+    raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
 
 
 def _track(

@@ -153,7 +153,7 @@ def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
     tracker.steps = 2
     _, report = run(videos[:1], tmp_path / "out", tracker)
     assert "out of memory" in report.failures["a"]
-    assert "--max-long-edge" in report.failures["a"]
+    assert "input.max_long_edge" in report.failures["a"]
 
 
 def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path, monkeypatch):
