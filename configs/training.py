@@ -26,6 +26,7 @@ TRAIN_NUMBERS = {
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": PART, "seed": SEED, "save_every": COUNT, "keep": COUNT,
     "validate_every": COUNT_OR_NONE, "log_every": COUNT, "picture_every": COUNT_OR_NONE,
+    "skip_not_finite": COUNT_OR_NONE,
 }  # fmt: skip
 
 
@@ -72,14 +73,16 @@ class DataConfig:
     """processes that prepare clips, on each rank"""
     validation: list[SourceConfig] = field(default_factory=list)
     """videos that are tracked and scored while training"""
+    hold_back: float = 0.0
+    """part of the training videos that are held back to validate on, where validation names none and there are 10"""
 
     def __post_init__(self) -> None:
-        require_numbers(self, "data.", {"workers": Range(0, 1024, whole=True)})
+        require_numbers(self, "data.", {"workers": Range(0, 1024, whole=True), "hold_back": Range(0, 0.5)})
 
 
 @dataclass(frozen=True)
 class PhaseConfig:
-    """One stretch of training with its own data and schedule."""
+    """A phase of training with its data and schedule."""
 
     name: str = "???"
     """what it is called in logs and file names"""
@@ -110,7 +113,7 @@ class PhaseConfig:
     reference_loss_until: float = 1.0
     """part of the steps over which the loss on reference frames fades out"""
     own_predictions_from: float = 0.5
-    """part of the steps after which the model remembers its own masks instead of the true ones"""
+    """part of the steps after which the model remembers its own masks instead of the labels"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 
@@ -133,7 +136,7 @@ class TrainConfig:
     encoder_weights: str | None = None
     """ImageNet weights of the encoder: a file, 'torchvision', or null for random ones"""
     start_from: str | None = None
-    """checkpoint whose weights training starts from"""
+    """checkpoint whose weights training starts from: a file, or 'bundled' for the one that comes with the package"""
     precision: str = "float32"
     """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler)"""
     accumulate: int = 1
@@ -160,6 +163,8 @@ class TrainConfig:
     """part of the steps after which it is reached"""
     clip_gradients: float = 5.0
     """largest norm of the gradient"""
+    skip_not_finite: int = 0
+    """steps in a row that are passed over when their loss or gradient is not finite; one more ends the run"""
     ema: float = 0.1
     """the averaged weights look back over this part of the steps"""
     seed: int = 0
@@ -177,7 +182,7 @@ class TrainConfig:
     picture_every: int = 500
     """steps from one picture of clips and predictions to the next; 0: none"""
     phases: list[PhaseConfig] = field(default_factory=list)
-    """stretches of training, in order; each starts from the averaged weights of the one before"""
+    """phases of training, in order; each starts from the averaged weights of the one before"""
 
     def __post_init__(self) -> None:
         for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.preprocess import network_size, normalise
@@ -27,9 +28,6 @@ from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
-
-BUNDLED_CHECKPOINT = Path(__file__).resolve().parents[1] / "pretrain_models" / "aott_mini.safetensors"
-"""the model that ships with the project"""
 
 Classify = Callable[[Tensor], Tensor]
 """from logits (1+n)×H×W to a channel for every pixel, H×W int64"""

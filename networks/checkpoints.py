@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from aotlab.configs.files import preset_names
@@ -20,7 +20,7 @@ from aotlab.networks.model_card import ModelCard, card_from_json
 from aotlab.networks.official import from_official, grown, is_official, official_name
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_file
 from aotlab.utils.text import counted
 
 
@@ -35,8 +35,8 @@ def save_checkpoint(
     metadata = {"format": "pt", "config": to_yaml(config)}
     if card is not None:
         metadata["card"] = card.to_json()
-    with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata=metadata)
+    with atomic_file(path) as file:
+        file.write(save(state, metadata=metadata))
 
 
 def load_checkpoint(

@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--measure", choices=("J", "F", "J&F"), default="J", help="default J")
     args = parser.parse_args(argv)
     require_paths(*args.runs)
-    from aotlab.engine.training.learning_curve import draw_learning, gain_per_doubling, read_learning
+    from aotlab.engine.training.journal.learning_curve import draw_learning, gain_per_doubling, read_learning
 
     runs = [read_learning(run, args.measure) for run in args.runs]
     draw_learning(runs, args.output, args.measure)

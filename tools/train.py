@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.print_config:
         print(to_yaml(config), end="")
         return 0
-    from aotlab.engine.training.rehearsal import rehearse
+    from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.distributed import open_world
 
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         if not world.lead:
             logging.getLogger().setLevel(logging.ERROR)
         if args.dry_run:
-            report = rehearse(config, world)
+            report = dry_run(config, world)
             print(report if world.lead else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
@@ -59,9 +59,10 @@ def summarise(trained: Trained) -> int:
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:
         return 0
-    print(f"{len(trained.replaced)} items could not be read; others took their place:", file=sys.stderr)
-    for sentence, count in sorted(trained.replaced.items()):
-        print(f"  {sentence} (drawn {count} times)", file=sys.stderr)
+    count = len(trained.replaced)
+    print(f"{count} item{'s' * (count > 1)} could not be read; others took their place:", file=sys.stderr)
+    for sentence, times in sorted(trained.replaced.items()):
+        print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
     return 1
 
 

@@ -14,15 +14,20 @@ def pick_device(name: str) -> torch.device:
     """The device called ``name``: cpu, cuda, cuda:1, mps, ...
 
     Raises:
-        InputError: unknown, or not on this machine.
+        InputError: unknown, or not on this machine; those that are here are named.
     """
+    here = f"this machine has {', '.join(usable_devices())}"
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"device {name}: no such device; {here}") from error
+    if device.type == "meta":
+        raise InputError(f"device {name}: holds no values; {here}")
+    try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"--device {name}: not usable here ({str(error).splitlines()[0]}); try cpu or cuda"
-        ) from error
+        reason = f" ({str(error).splitlines()[0]})" if device.type == "cuda" else ""
+        raise InputError(f"device {name}: not usable here{reason}; {here}") from error
     return device
 
 
@@ -30,6 +35,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     """A context in which a device computes in ``precision``; float32 is as if there were none."""
     dtype = AUTOCAST.get(precision)
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
+
+
+def usable_devices() -> list[str]:
+    """Kinds of devices that compute here."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found
 
 
 def settle(device: str | torch.device) -> None:

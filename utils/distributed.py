@@ -13,7 +13,24 @@ import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
+
+
+class RankLost(RunStopped):
+    """Another process of the job ended or cannot be reached."""
+
+
+@contextmanager
+def noticing_lost_ranks() -> Iterator[None]:
+    """An exchange between ranks: one that died is noticed by the others as an error in the next exchange.
+
+    Raises:
+        RankLost: instead of what the exchange raises.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankLost(f"the ranks lost one another ({str(error).splitlines()[0]})") from error
 
 
 @dataclass(frozen=True)
@@ -34,15 +51,17 @@ class World:
         if self.ranks == 1:
             return values
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(sums)
-        return (sums / self.ranks).tolist()
+        with noticing_lost_ranks():
+            dist.all_reduce(sums)
+            return (sums / self.ranks).tolist()
 
     def gather(self, item: Any) -> list[Any]:
         """The items of all ranks in order of rank; every rank must call it."""
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
-        dist.all_gather_object(items, item)
+        with noticing_lost_ranks():
+            dist.all_gather_object(items, item)
         return items
 
     def share(self, costs: Sequence[int]) -> list[int]:
@@ -71,13 +90,18 @@ def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[Wo
         patience: how long a rank waits for the others before it takes them for lost; None: torch's own limit.
 
     Raises:
-        InputError: the device is not usable, or a machine has fewer GPUs than ranks.
+        InputError: the device is not usable, a machine has fewer GPUs than ranks, the environment is not what torchrun
+            sets, or the processes cannot join.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    ranks = _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
     if ranks == 1:
         yield World(pick_device(device))
         return
-    local = int(os.environ["LOCAL_RANK"])
+    local, rank = _number("LOCAL_RANK"), _number("RANK")
+    if rank >= ranks:
+        raise InputError(
+            f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"
+        )
     if device == "cuda":
         if local >= torch.cuda.device_count():
             raise InputError(
@@ -87,8 +111,48 @@ def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[Wo
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
     here = pick_device(device)
-    dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=patience)
+    _join("nccl" if here.type == "cuda" else "gloo", patience)
     try:
         yield World(here, dist.get_rank(), ranks)
     finally:
         dist.destroy_process_group()
+
+
+def _number(name: str, least: int = 0) -> int:
+    """A whole number that torchrun sets.
+
+    Raises:
+        InputError: not set, or something else.
+    """
+    text = os.environ.get(name)
+    if text is None:
+        raise InputError(
+            f"{name}: not set, but WORLD_SIZE is; start the processes with torchrun, or unset WORLD_SIZE"
+        )
+    if not text.isdecimal() or int(text) < least:
+        raise InputError(
+            f"{name}={text}: not a whole number of {least} or more; start the processes with torchrun"
+        )
+    return int(text)
+
+
+def _join(backend: str, patience: timedelta | None) -> None:
+    """Meet the other processes.
+
+    Raises:
+        InputError: the address is not set, not reachable, or taken.
+    """
+    try:
+        dist.init_process_group(backend, timeout=patience)
+    except (ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        address = (
+            f"{os.environ.get('MASTER_ADDR', 'MASTER_ADDR')}:{os.environ.get('MASTER_PORT', 'MASTER_PORT')}"
+        )
+        if "EADDRINUSE" in reason:
+            raise InputError(
+                f"{address}: the port is taken; choose another with torchrun --master-port"
+            ) from error
+        raise InputError(
+            f"{address}: the processes cannot join there ({reason}); start them with torchrun"
+        ) from error

@@ -8,10 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+ENDING = [
+    signal.Signals(number)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")
+    if (number := getattr(signal, name, None))
+]
+"""signals that ask a program to end, as far as this system has them"""
+
 
 @contextmanager
 def stop_flag() -> Iterator[threading.Event]:
-    """Yield a flag that Ctrl-C and SIGTERM set while the block runs; a second one acts at once, as always.
+    """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second one acts at once, as always.
+
+    A signal that is ignored, as SIGHUP is under nohup, stays ignored.
 
     Outside the main thread, where signals cannot be caught, the flag is never set.
     """
@@ -19,7 +28,11 @@ def stop_flag() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.getsignal(number)
+        for number in ENDING
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
 
     def request(number: int, _: FrameType | None) -> None:
         flag.set()

@@ -1,1 +1,1 @@
-"""Looking through a folder of training data for what would go wrong."""
+"""Checks of a folder of training data for what would go wrong."""

@@ -26,12 +26,12 @@ class Finding:
     """error: training stops or goes wrong; warning: part of the data is not used as meant; info"""
     file: Path
     message: str
-    """what is wrong; how to mend it"""
+    """what is wrong; what would be right"""
     others: int = 0
     """files in the same folder with the same message, besides this one"""
 
     def __str__(self) -> str:
-        """One line: ``LEVEL file: what is wrong; how to mend it``."""
+        """One line: ``LEVEL file: what is wrong; what would be right``."""
         more = f" ({self.others} more in this folder)" if self.others else ""
         return f"{self.level} {self.file}: {self.message}{more}"
 

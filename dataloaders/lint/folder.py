@@ -1,4 +1,4 @@
-"""Looking through a user's own folder for what would stop training or make it go wrong."""
+"""Checks a user's folder for what would stop training or make it go wrong."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ def gather(findings: Iterable[Finding]) -> list[Finding]:
     """One line per folder for warnings and notes of the same wording; errors stay one per file."""
     groups: dict[tuple[str, Path | str, str], Finding] = {}
     for number, finding in enumerate(findings):
-        place: Path | str = finding.file.parent if finding.level != "error" else str(number)
-        key = (finding.level, place, finding.message)
+        group: Path | str = finding.file.parent if finding.level != "error" else str(number)
+        key = (finding.level, group, finding.message)
         first = groups.get(key)
         groups[key] = finding if first is None else replace(first, others=first.others + 1)
     return list(groups.values())
@@ -122,8 +122,8 @@ def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, lis
     for name in ("JPEGImages", "Annotations"):
         if not (root / name).is_dir():
             near = [folder for folder in subfolders(root) if folder.casefold() == name.casefold()]
-            mend = f"rename {near[0]}" if near else _LAYOUT[kind]
-            findings.append(Finding("error", root / name, f"no such folder; {mend}"))
+            advice = f"rename {near[0]}" if near else _LAYOUT[kind]
+            findings.append(Finding("error", root / name, f"no such folder; {advice}"))
     return None, None, findings
 
 
@@ -158,7 +158,7 @@ def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Itera
             continue
         for name in names:
             if name not in known:
-                yield Finding("error", path, f"names {name}, which is not in {images}; mend the list")
+                yield Finding("error", path, f"names {name}, which is not in {images}; correct the list")
 
 
 def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bool) -> dict[Path, Facts]:

@@ -1,17 +1,18 @@
-"""What the ids in the masks of a video, or of single images, tell."""
+"""What is wrong with the ids in the masks of a video, or of single images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from aotlab.configs.schema import ModelConfig
 from aotlab.dataloaders.lint.files import Facts, Finding
 from aotlab.dataloaders.lint.names import Unit
 from aotlab.dataloaders.training.video_sets import LEAST_FRAMES
 from aotlab.utils.masks import VOID
 
-MOST_OBJECTS = 10
-"""objects of a clip that training takes"""
+MOST_OBJECTS = ModelConfig().max_objects
+"""objects of a clip that training takes, unless model.max_objects is changed"""
 
 
 def objects_of(ids: Sequence[int] | None) -> set[int]:

@@ -1,4 +1,4 @@
-"""What file names tell: partners that do not find each other, wrong order, endings that nothing reads."""
+"""What is wrong with file names: partners that do not find each other, wrong order, endings that nothing reads."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
 
 
 def _order(unit: Unit) -> Iterator[Finding]:
-    """Frames that come at another place by name than by number."""
+    """Frames whose order by name is not their order by number."""
     wanted = sorted(unit.frames, key=_natural)
     if len({normal_form(stem) for stem in wanted}) < len(wanted):
-        return  # twins, which have no order; they are told of elsewhere
+        return  # twins, which have no order; `_partners` reports them
     for stem, rightful in zip(unit.frames, wanted, strict=True):
         if stem != rightful:
             message = (

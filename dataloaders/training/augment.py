@@ -16,7 +16,7 @@ from aotlab.dataloaders.training.warps import (
     mirror,
     random_affine,
     random_box,
-    spline_places,
+    spline_coordinates,
     warp_affine,
     warp_spline,
 )
@@ -106,10 +106,10 @@ def _moved(
     height, width = mask.shape
     flipped = rng.random() < 0.3
     if rng.random() < phase.thin_plate:
-        places = spline_places(box, mask.shape, phase.crop, rng)
+        coordinates = spline_coordinates(box, mask.shape, phase.crop, rng)
         if flipped:
-            places[..., 0] = width - places[..., 0]
-        return warp_spline(image, mask, places)
+            coordinates[..., 0] = width - coordinates[..., 0]
+        return warp_spline(image, mask, coordinates)
     move = random_affine(height, width, rng) @ (mirror(width) if flipped else np.eye(3))
     return warp_affine(image, mask, fit_box(box, phase.crop) @ move, phase.crop)
 

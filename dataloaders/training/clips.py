@@ -97,8 +97,8 @@ def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generato
             start = int(rng.integers(len(order)))
             if fits_as_reference(counts(order[start])):
                 break
-        places = [start, *(start + np.cumsum(steps))]
-        indices = [order[reflect(int(place), len(order))] for place in places]
+        positions = [start, *(start + np.cumsum(steps))]
+        indices = [order[reflect(int(position), len(order))] for position in positions]
         present = [counts(index)[1:VOID] > 0 for index in indices]
         if not (np.any(present, axis=0) & ~present[0]).any():
             break

@@ -23,7 +23,7 @@ SMALLEST_AREA = 500
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoImage:
-    """An image, and where in the JSON file its annotations stand."""
+    """An image, and where its annotations are in the JSON file."""
 
     image: Path
     instances: Path
@@ -120,7 +120,7 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:
     """The images with at least one object, in the order of the JSON; files that are not there are passed over.
 
-    The JSON is gone through piece by piece; of an annotation only its place in the file stays in memory.
+    The JSON is gone through piece by piece; of an annotation only its offset in the file stays in memory.
 
     Raises:
         InputError: not a readable JSON file of COCO's form.

@@ -41,8 +41,8 @@ def jitter(picture: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
         (scale_saturation, rng.uniform(1 - limits.saturation, 1 + limits.saturation)),
         (shift_hue, rng.uniform(-limits.hue, limits.hue)),
     )
-    for place in rng.permutation(len(changes)):
-        change, amount = changes[place]
+    for number in rng.permutation(len(changes)):
+        change, amount = changes[number]
         picture = change(picture, amount)
     return picture
 

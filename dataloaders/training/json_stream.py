@@ -40,9 +40,9 @@ def stream_arrays(path: Path, keys: Collection[str]) -> Iterator[Element]:
         try:
             yield from _elements(text, keys)
         except json.JSONDecodeError as error:
-            place = text.base + error.pos
+            offset = text.base + error.pos
             raise InputError(
-                f"{path}: not a whole JSON object ({error.msg} at byte {place}); fetch the file again"
+                f"{path}: not a whole JSON object ({error.msg} at byte {offset}); fetch the file again"
             ) from error
 
 
@@ -68,7 +68,7 @@ def _elements(text: _Text, keys: Collection[str]) -> Iterator[Element]:
 
 
 class _Text:
-    """The part of a file that is in memory. One character stands for one byte, so that places are byte offsets."""
+    """The part of a file that is in memory. One character stands for one byte, so that positions are byte offsets."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -117,7 +117,7 @@ class _Text:
         """Read on, and forget what is used up; False at the end of the file."""
         block = self.file.read(max(BLOCK, len(self.text) - self.at))
         if not block:
-            return False  # places found in the text stay valid
+            return False  # positions found in the text stay valid
         self.text = self.text[self.at :] + block.decode("latin-1")
         self.base += self.at
         self.at = 0

@@ -106,10 +106,10 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, tuple[int, str]] = {}
     for file in os.listdir(folder):
         stem, suffix = os.path.splitext(file)
-        place = rank.get(suffix.lower())
-        if place is None or file.startswith("."):
+        order = rank.get(suffix.lower())
+        if order is None or file.startswith("."):
             continue
-        found[stem] = min(found.get(stem, (place, file)), (place, file))
+        found[stem] = min(found.get(stem, (order, file)), (order, file))
     return {stem: file for stem, (_, file) in found.items()}
 
 
@@ -123,5 +123,5 @@ def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> N
     if missing:
         raise InputError(
             f"{folder / missing[0]}: not there, but the split's list names it (as {len(missing)} in all); "
-            "add the data or mend the list"
+            "add the data or correct the list"
         )

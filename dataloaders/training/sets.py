@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from aotlab.configs.paths import setting_path
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training import image_sets, video_sets
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
@@ -49,7 +50,7 @@ def data_root(data: DataConfig) -> Path:
     """
     if data.root is None:
         raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
-    root = Path(data.root)
+    root = setting_path(data.root)
     if not root.is_dir():
         raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
     return root

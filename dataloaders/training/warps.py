@@ -15,7 +15,7 @@ CONTROL_POINTS = 5
 CONTROL_SHIFT = 0.02
 """standard deviation of their shift, in parts of the picture's side"""
 SPLINE_CELLS = 24
-"""places along each side at which a spline is evaluated; it is smooth, so the rest is interpolated"""
+"""points along each side at which a spline is evaluated; it is smooth, so the rest is interpolated"""
 
 
 def translation(x: float, y: float) -> np.ndarray:
@@ -85,14 +85,16 @@ def warp_affine(
     return moved, cv2.warpAffine(mask, matrix, size, flags=cv2.INTER_NEAREST, borderValue=0)
 
 
-def warp_spline(image: np.ndarray, mask: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Move a picture and its mask; each pixel of the result is taken from its place (crop×crop×2 float32)."""
-    columns, rows = cv2.split(places - np.float32(0.5))
+def warp_spline(
+    image: np.ndarray, mask: np.ndarray, coordinates: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move a picture and its mask; each pixel of the result is taken from its coordinates (crop×crop×2 float32)."""
+    columns, rows = cv2.split(coordinates - np.float32(0.5))
     moved = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=FILL)
     return moved, cv2.remap(mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
 
-def spline_places(
+def spline_coordinates(
     box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator
 ) -> np.ndarray:
     """Where the pixels of a crop come from when a random thin-plate spline bends the picture.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
 from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.processes import worker_pool
 
 log = logging.getLogger(__name__)
 
@@ -125,18 +125,6 @@ def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | 
             yield (number, first), part
 
 
-def _process_context() -> multiprocessing.context.BaseContext:
-    """How processes start: as forks of a fresh one that has imported this module, where the system can do that.
-
-    Forks of this process may hang where it has threads.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
-
-
 def _shared_out(
     workers: int,
 ) -> Callable[[Sequence[Plan], Path], Iterator[tuple[Place, Part | InputError]]]:
@@ -144,7 +132,7 @@ def _shared_out(
 
     def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
         """Places and scores of all chunks; raises RunStopped when a process dies."""
-        with ProcessPoolExecutor(workers, mp_context=_process_context()) as pool:
+        with worker_pool(workers, preload=[__name__]) as pool:
             waiting: dict[Future[Part | InputError], Place] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
                 for number, plan in enumerate(plans)

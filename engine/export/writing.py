@@ -28,7 +28,7 @@ from aotlab.engine.export.description import (
 from aotlab.engine.export.graphs import Graph, build_graphs
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import binary_file, require_writable
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files; onnxruntime runs them"""
@@ -137,7 +137,10 @@ def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tu
 
 
 def _write_program(graph: Graph, path: Path, frames: int) -> None:
-    torch.export.save(_traced(graph, frames)[0], path)
+    program = _traced(graph, frames)[0]
+    # To a path PyTorch's writer ends the process when the disk is full.
+    with binary_file(path) as file:
+        torch.export.save(program, file)  # type: ignore[arg-type]
 
 
 def _write_onnx(graph: Graph, path: Path, frames: int) -> None:

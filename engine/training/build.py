@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks.checkpoints import load_weights, read_settings, read_weights
@@ -27,7 +27,7 @@ def build_model(config: Config) -> VOSModel:
     model = VOSModel(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = Path(settings.start_from)
+        path = setting_path(settings.start_from)
         if path.suffix == ".safetensors" and architecture(read_settings(path)) != architecture(config):
             raise InputError(
                 f"train.start_from={path}: holds another architecture than this recipe; see base="
@@ -49,7 +49,7 @@ def architecture(config: Config) -> ModelConfig:
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """ImageNet weights from a file, or from torchvision's download."""
     try:
-        weights = torchvision_weights(name) if source == "torchvision" else read_weights(Path(source))
+        weights = torchvision_weights(name) if source == "torchvision" else read_weights(setting_path(source))
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

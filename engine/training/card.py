@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config
 from aotlab.configs.training import SourceConfig
-from aotlab.engine.training.run_state import Run
+from aotlab.engine.training.phase_state import PhaseState
 from aotlab.networks.checkpoints import read_card
 from aotlab.networks.model_card import AVERAGED, ModelCard, PhaseRecord
 
 SECONDS_OF_HOUR = 3600
 
 
-def card_of(run: Run, config: Config, command: str) -> ModelCard:
+def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
     """The card of the averaged weights of a phase, as far as it is trained."""
-    settings, phase, world = config.train, run.phase, run.world
+    settings, phase, world = config.train, state.phase, state.world
     record = PhaseRecord(
-        name=phase.name, steps=run.step, planned=phase.steps, hours=run.seconds / SECONDS_OF_HOUR, batch=phase.batch,
-        clip_length=phase.clip_length, crop=phase.crop, data=[_source(source) for source in phase.sources],
+        name=phase.name, steps=state.step, planned=phase.steps, hours=state.seconds / SECONDS_OF_HOUR,
+        batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop,
+        data=[_source(source) for source in phase.sources],
         seed=settings.seed, precision=settings.precision, device=f"{world.ranks} × {world.device.type}",
-        start=run.earlier[-1].name if run.earlier else _first_weights(config), command=command, scores=run.scores,
+        start=state.earlier[-1].name if state.earlier else _first_weights(config), command=command, scores=state.scores,
     )  # fmt: skip
-    return ModelCard([*run.earlier, record], AVERAGED)
+    return ModelCard([*state.earlier, record], AVERAGED)
 
 
 def start_phases(config: Config) -> list[PhaseRecord]:
     """Phases behind ``train.start_from``; none where that is not set or says nothing about itself."""
     start = config.train.start_from
-    card = read_card(Path(start)) if start is not None else None
+    card = read_card(setting_path(start)) if start is not None else None
     return card.phases if card is not None else []
 
 
@@ -36,7 +38,7 @@ def _first_weights(config: Config) -> str:
     """What the first phase begins from, by file name: folders differ from machine to machine."""
     settings = config.train
     if settings.start_from is not None:
-        return Path(settings.start_from).name
+        return setting_path(settings.start_from).name
     if settings.encoder_weights is None:
         return "random weights"
     return f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"

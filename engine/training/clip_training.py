@@ -18,7 +18,7 @@ from aotlab.networks.vos_model import Features, VOSModel
 
 @dataclass(frozen=True)
 class ClipBatch:
-    """Clips to learn from."""
+    """A batch of training clips."""
 
     images: Tensor
     """T×B×3×H×W, normalised"""
@@ -40,27 +40,27 @@ class ClipLosses:
     """B×H×W int64 per frame, the reference frame's first"""
 
 
-def shuffled_slots(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
+def shuffled_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
     """Which identity each object is given: B×(M+1), a permutation per clip that leaves background at 0."""
-    slots = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
-    return F.pad(torch.stack(slots), (1, 0))
+    drawn = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
+    return F.pad(torch.stack(drawn), (1, 0))
 
 
 @dataclass(frozen=True)
-class Lesson:
+class ClipPlan:
     """How a batch of clips is run and measured."""
 
-    slots: Tensor
-    """B×(M+1), the identity of each object, from `shuffled_slots`"""
+    identities: Tensor
+    """B×(M+1), the identity of each object, from `shuffled_identities`"""
     hardest: int
     """pixels that cross-entropy averages, from `hardest_count`"""
-    own_predictions: bool
-    """remember the model's own masks instead of the true ones"""
+    feed_predictions: bool
+    """remember predicted masks instead of the labels"""
     reference_gradient: bool = True
     """whether the loss on the reference frame is learned from"""
 
 
-def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Lesson) -> ClipLosses:
+def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
     """Run a batch of clips from an empty bank and measure every frame."""
     length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
@@ -69,16 +69,16 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Less
     predictions: list[Tensor] = []
 
     def measure(frame: int, logits: Tensor) -> None:
-        own = logits.gather(1, lesson.slots[:, :, None, None].expand_as(logits))
-        kept = [own[b, : count + 1] for b, count in enumerate(clip.objects)]
-        losses.append(_losses(kept, clip.labels[frame], lesson.hardest, model.config.align_corners))
+        by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
+        kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
+        losses.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
         predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
     def remembered(frame: int, labels: Tensor) -> Tensor:
         """Masks of B×H×W labels, objects at their identities, behind them the pixels to ignore if the model asks."""
         identities = model.config.max_objects
-        placed = lesson.slots.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
-        masks = one_hot(torch.where(labels <= identities, placed, labels), identities + 1)
+        assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
+        masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
         if not model.config.ignore_plane:
             return masks
         return torch.cat([masks, (clip.labels[frame] == IGNORE)[:, None].to(masks)], 1)
@@ -87,10 +87,10 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, lesson: Less
         measure(frame, logits[0])
         if frame == length - 1:
             return None
-        return [remembered(frame, predictions[frame] if lesson.own_predictions else clip.labels[frame])]
+        return [remembered(frame, predictions[frame] if plan.feed_predictions else clip.labels[frame])]
 
     propagated = refer(model, bank, frames[0], remembered(0, clip.labels[0]))
-    with torch.set_grad_enabled(lesson.reference_gradient and torch.is_grad_enabled()):
+    with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
         measure(0, model.decode(propagated, frames[0]))
     for index in range(1, length):
         advance(model, [bank], frames[index], partial(feedback, index))
@@ -106,19 +106,19 @@ class ClipLearner(nn.Module):
         self.model = model
         self.memory = memory
 
-    def forward(self, clip: ClipBatch, lesson: Lesson, reference_weight: float) -> tuple[Tensor, ClipLosses]:
-        """The loss to learn from, a scalar, and what it is made of."""
-        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, lesson)
+    def forward(self, clip: ClipBatch, plan: ClipPlan, reference_weight: float) -> tuple[Tensor, ClipLosses]:
+        """The loss to minimise, a scalar, and its parts."""
+        losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, plan)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 
-def mean_iou(prediction: Tensor, truth: Tensor, objects: list[int]) -> float:
+def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
     """Mean IoU of each sample's objects 1 to n, then of the samples that have any: B×H×W labels; 0 to 1, or nan."""
     scores = []
-    for own, true, count in zip(prediction, truth, objects, strict=True):
+    for mask, truth, count in zip(prediction, labels, objects, strict=True):
         if count:
-            ids = torch.arange(1, count + 1, device=own.device)[:, None, None]
-            predicted, labelled = own == ids, true == ids
+            ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
+            predicted, labelled = mask == ids, truth == ids
             intersection = (predicted & labelled).sum((1, 2))
             union = (predicted | labelled).sum((1, 2))
             scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())
@@ -128,14 +128,14 @@ def mean_iou(prediction: Tensor, truth: Tensor, objects: list[int]) -> float:
 def _losses(logits: list[Tensor], labels: Tensor, hardest: int, align_corners: bool) -> Tensor:
     """The loss of every sample, B."""
     pairs = zip(logits, labels, strict=True)
-    return torch.stack([frame_loss(x, truth, hardest, align_corners=align_corners) for x, truth in pairs])
+    return torch.stack([frame_loss(x, label, hardest, align_corners=align_corners) for x, label in pairs])
 
 
 @torch.no_grad()
 def _masks(logits: list[Tensor], size: torch.Size, align_corners: bool) -> Tensor:
     """Most likely label per pixel at ``size``, of logits with a number of planes per sample: B×H×W."""
     masks = []
-    for own in logits:
-        full = F.interpolate(own[None].float(), size, mode="bilinear", align_corners=align_corners)
+    for each in logits:
+        full = F.interpolate(each[None].float(), size, mode="bilinear", align_corners=align_corners)
         masks.append(full[0].max(0).indices)
     return torch.stack(masks)

@@ -35,11 +35,11 @@ class EMA:
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """The model with averaged weights, inside the block."""
-        own = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        trained = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         self.copy_to(model)
         try:
             yield
         finally:
             with torch.no_grad():
                 for name, parameter in model.named_parameters():
-                    parameter.copy_(own[name])
+                    parameter.copy_(trained[name])

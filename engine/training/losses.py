@@ -32,9 +32,9 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
     """
     probabilities = logits.softmax(0) * (labels != IGNORE)
     classes = torch.arange(len(logits), device=labels.device)
-    truth = (labels == classes[:, None, None]).to(probabilities.dtype)
-    pixels = truth.sum((1, 2))
-    intersection = (probabilities * truth).sum((1, 2))
+    masks = (labels == classes[:, None, None]).to(probabilities.dtype)
+    pixels = masks.sum((1, 2))
+    intersection = (probabilities * masks).sum((1, 2))
     union = probabilities.sum((1, 2)) + pixels - intersection
     losses = 1 - intersection / (union + 1e-6)
     present = pixels > 0

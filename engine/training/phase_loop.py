@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -17,17 +19,20 @@ from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
 from aotlab.engine.training.card import card_of
 from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.journal import Journal, StepMeasures
-from aotlab.engine.training.run_state import Run, save_state, saved_states
-from aotlab.engine.training.training_step import NotFinite, StepResult, train_step
+from aotlab.engine.training.finite import NotFinite, not_finite
+from aotlab.engine.training.journal.writing import Journal, StepMeasures
+from aotlab.engine.training.phase_state import PhaseState, save_state, saved_states
+from aotlab.engine.training.training_step import StepResult, train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.checkpoints import save_checkpoint
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import World, noticing_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingRun:
     """What all phases of a run share."""
 
     config: Config
@@ -43,7 +48,7 @@ class Job:
 
 
 @dataclass
-class Awaited:
+class TimedBatches:
     """Batches, and the seconds spent waiting for them."""
 
     batches: Iterator[ClipTensors]
@@ -59,119 +64,187 @@ class Awaited:
         return batch
 
 
-def run_steps(job: Job, run: Run, mixture: Mixture) -> None:
-    """Train a phase from ``run.step`` to its last step.
+def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
+    """Train a phase from ``state.step`` to its last step.
 
     Raises:
-        RunStopped: a loss that is not finite, Ctrl-C, SIGTERM, a lost rank, a full disk; the state is saved.
+        RunStopped: a loss or gradient that is not finite, Ctrl-C, SIGTERM, a lost rank, a full disk. The message says
+            where the newest state is.
     """
-    settings, world, steps = job.config.train, job.world, run.phase.steps
-    learner = wrap(ClipLearner(run.model, job.config.memory), world)
+    world, steps = run.world, state.phase.steps
+    with noticing_lost_ranks():
+        learner = wrap(ClipLearner(state.model, run.config.memory), world)
     loader = clip_loader(
-        mixture, run.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
+        mixture, state.step, rank=world.rank, ranks=world.ranks, parts=run.config.train.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
-    batches = Awaited(loader)
-    with job.journal.phase(run.phase.name, steps, run.step):
-        while run.step < steps:
-            begin, waited = time.perf_counter(), batches.seconds
-            result = guarded_step(job, run, learner, batches)
-            seconds = time.perf_counter() - begin
-            run.seconds += seconds
-            report(job, run, result, seconds, batches.seconds - waited)
-            if run.step % settings.save_every == 0 and run.step < steps:
-                save(job, run)
-            if settings.validate_every and run.step % settings.validate_every == 0 and run.step < steps:
-                measure(job, run)
+    batches = TimedBatches(loader)
+    skipped = 0
+    with run.journal.phase(state.phase.name, steps, state.step):
+        while state.step < steps:
+            with saved_when_stopped(run, state):
+                done = step_once(
+                    run, state, learner, batches, may_skip=skipped < run.config.train.skip_not_finite
+                )
+                asked = world.mean([float(run.stop.is_set())])[0] > 0
+            skipped = 0 if done else skipped + 1
+            if asked:
+                stop(run, state, "interrupted", together=True)
+            if state.step < steps:
+                save_and_measure(run, state)
 
 
 def wrap(learner: ClipLearner, world: World) -> nn.Module:
     """The learner, or DDP around it where there are several ranks."""
     if world.ranks == 1:
         return learner
-    # Identities come to rest within a phase, and a reference frame's decoding may need no gradient.
+    # Identities are frozen within a phase, and a reference frame's decoding may need no gradient.
     devices = [world.device.index] if world.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(
         learner, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
     )
 
 
-def guarded_step(job: Job, run: Run, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
-    """One step; what goes wrong in it, or a wish to stop, ends the run with its state saved."""
+def step_once(
+    run: TrainingRun, state: PhaseState, learner: nn.Module, batches: TimedBatches, *, may_skip: bool
+) -> bool:
+    """One step with its report; False where it was not finite and was passed over.
+
+    Raises:
+        NotFinite: it must not be passed over.
+    """
+    begin, waited = time.perf_counter(), batches.seconds
     try:
-        result = train_step(job.config, run, learner, batches)
-        wish = job.world.mean([float(job.stop.is_set())])[0] > 0
+        result = train_step(run.config, state, learner, batches)
     except NotFinite as error:
-        stop(job, run, str(error))
-    except RunStopped as error:
-        stop(job, run, str(error))
-    except torch.OutOfMemoryError:
-        stop(job, run, "out of memory; raise train.accumulate, or set train.checkpoint_activations=true")
-    except RuntimeError as error:
-        if job.world.ranks == 1:
+        if not may_skip:
             raise
-        # Its partners notice a rank that died as an error in the next exchange.
-        stop(job, run, f"the ranks lost one another ({str(error).splitlines()[0]})")
-    if wish:
-        stop(job, run, "interrupted")
-    return result
+        state.step += 1
+        log.warning("%s; passed over, the weights stay as they were", error)
+        reason = {"event": "passed over", "reason": str(error)}
+        run.journal.note({**reason, "phase": state.phase.name, "step": state.step})
+        return False
+    seconds = time.perf_counter() - begin
+    state.seconds += seconds
+    report(run, state, result, seconds, batches.seconds - waited)
+    return True
 
 
-def stop(job: Job, run: Run, reason: str) -> NoReturn:
-    """Save the state and end the run."""
-    save(job, run)
-    job.journal.note({"event": "stopped", "phase": run.phase.name, "step": run.step, "reason": reason})
-    raise RunStopped(
-        f"{reason}; the state after step {run.step} of {run.phase.name} is saved in {job.output}, "
+@contextmanager
+def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
+    """What goes wrong in the block ends the run with its state saved and one sentence."""
+    try:
+        yield
+    except NotFinite as error:
+        advice = "train.skip_not_finite=5 would go on past up to 5 such steps in a row"
+        stop(run, state, f"{error}; {advice}", together=True)
+    except RunStopped as error:
+        stop(run, state, str(error))
+    except torch.OutOfMemoryError:
+        stop(run, state, "out of memory; raise train.accumulate, or set train.checkpoint_activations=true")
+    except RuntimeError as error:
+        if run.world.ranks == 1:
+            raise
+        # A rank that died is noticed by the others as an error in the next exchange.
+        stop(run, state, f"the ranks lost one another ({str(error).splitlines()[0]})")
+
+
+def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = False) -> NoReturn:
+    """Save the state and end the run.
+
+    ``together``: all ranks stop here, and the lead saves for all. Otherwise the others may be gone, and each saves: the
+    weights are the same on all.
+    """
+    outcome = try_to_save(run, state) if run.world.lead or not together else ""
+    if together:
+        outcome = run.world.gather(outcome)[0]
+    run.journal.note({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
+    raise RunStopped(f"{reason}; {outcome}")
+
+
+def try_to_save(run: TrainingRun, state: PhaseState) -> str:
+    """Save the state; says where it is, or why not and which one there is."""
+    try:
+        save(run, state)
+    except RunStopped as error:
+        return str(error)
+    return (
+        f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
         "--resume goes on from it"
     )
 
 
-def save(job: Job, run: Run) -> None:
-    """Save the state of the run on the lead rank.
+def save(run: TrainingRun, state: PhaseState) -> None:
+    """Save the state of the run.
 
     Raises:
-        RunStopped: it cannot be written; earlier states are untouched.
+        RunStopped: it cannot be written, or its weights are not finite; earlier states are untouched.
     """
-    if not job.world.lead:
-        return
     try:
-        save_state(run, job.config, job.output)
-    except InputError as error:
-        states = saved_states(job.output)
+        save_state(state, run.config, run.output)
+    except (InputError, NotFinite) as error:
+        states = saved_states(run.output)
         newest = f"{states[0]}" if states else "the beginning, as nothing was saved before"
         raise RunStopped(f"{error}; --resume goes on from {newest}") from error
 
 
-def report(job: Job, run: Run, result: StepResult, seconds: float, waited: float) -> None:
-    """Tell the journal what came of a step, as means over the ranks."""
+def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
+    """Write the model as it is, with its card, to ``name.safetensors`` in the folder of the run.
+
+    Raises:
+        RunStopped: it cannot be written.
+    """
+    try:
+        card = card_of(state, run.config, run.command)
+        save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)
+    except InputError as error:
+        raise RunStopped(f"{error}; --resume tries again") from error
+
+
+def save_and_measure(run: TrainingRun, state: PhaseState) -> None:
+    """What is due after a step that is not the phase's last."""
+    settings = run.config.train
+    if state.step % settings.save_every == 0 and run.world.lead:
+        save(run, state)
+    if settings.validate_every and state.step % settings.validate_every == 0:
+        measure(run, state)
+
+
+def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: float, waited: float) -> None:
+    """Tell the journal the measures of a step, as means over the ranks."""
     known = result.iou == result.iou
-    loss, reference, tracked, iou, share, *times = job.world.mean(
+    loss, reference, tracked, iou, share, *times = run.world.mean(
         [result.loss, result.reference_loss, result.tracked_loss, result.iou if known else 0.0, float(known),
          waited, seconds]
     )  # fmt: skip
-    rates = {group["lr_ratio"]: group["lr"] for group in run.optimizer.param_groups}
+    rates = {group["lr_ratio"]: group["lr"] for group in state.optimizer.param_groups}
     measures = StepMeasures(
-        step=run.step, loss=loss, reference_loss=reference, tracked_loss=tracked,
+        step=state.step, loss=loss, reference_loss=reference, tracked_loss=tracked,
         iou=iou / share if share else float("nan"), lr=rates[1.0], encoder_lr=rates[min(rates)],
         gradient_norm=result.gradient_norm, data_seconds=times[0], step_seconds=times[1],
     )  # fmt: skip
-    job.journal.step(measures)
-    pictures = job.config.train.picture_every
-    if pictures and (run.step % pictures == 0 or run.step == run.phase.steps):
-        job.journal.pictures(run.step, result.clip, result.predictions)
+    run.journal.step(measures)
+    pictures = run.config.train.picture_every
+    if pictures and (state.step % pictures == 0 or state.step == state.phase.steps):
+        run.journal.pictures(state.step, result.clip, result.predictions)
 
 
-def measure(job: Job, run: Run) -> None:
-    """Score the averaged weights on the validation videos, if there are any, and keep the best."""
-    if not job.videos:
+def measure(run: TrainingRun, state: PhaseState) -> None:
+    """Score the averaged weights on the validation videos, if there are any, and keep the best.
+
+    Raises:
+        RunStopped: the averaged weights are not finite, or a rank is lost.
+    """
+    if not run.videos:
         return
-    with run.ema.applied(run.model):
-        scores = validate(run.model, job.config, job.videos, job.world)
-        job.journal.scores(run.phase.name, run.step, scores)
-        run.scores = scores
-        if scores["J&F"] > run.best:
-            run.best = scores["J&F"]
-            if job.world.lead:
-                card = card_of(run, job.config, job.command)
-                save_checkpoint(job.output / "best.safetensors", run.model, job.config, card=card)
+    with saved_when_stopped(run, state), state.ema.applied(state.model):
+        broken = not_finite(state.ema.shadow)
+        if broken:
+            raise NotFinite(f"the averaged weights after step {state.step} are not finite ({broken[0]})")
+        scores = validate(state.model, run.config, run.videos, run.world)
+        run.journal.scores(state.phase.name, state.step, scores)
+        state.scores = scores
+        if scores["J&F"] > state.best:
+            state.best = scores["J&F"]
+            if run.world.lead:
+                save_weights(run, state, "best")

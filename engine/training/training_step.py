@@ -14,16 +14,23 @@ from torch import Tensor, nn
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.preprocess import normalise
 from aotlab.dataloaders.training.mixture import ClipTensors
-from aotlab.engine.training.clip_training import ClipBatch, ClipLosses, Lesson, mean_iou, shuffled_slots
+from aotlab.engine.training.clip_training import (
+    ClipBatch,
+    ClipLosses,
+    ClipPlan,
+    mean_iou,
+    shuffled_identities,
+)
+from aotlab.engine.training.finite import NotFinite
 from aotlab.engine.training.losses import hardest_count
-from aotlab.engine.training.run_state import Run
+from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
 from aotlab.utils.devices import autocast
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of an optimiser step, on this rank."""
+    """Losses, gradient and masks of an optimiser step, on this rank."""
 
     loss: float
     reference_loss: float
@@ -38,108 +45,125 @@ class StepResult:
     """its masks, B×H×W per frame"""
 
 
-class NotFinite(ArithmeticError):  # noqa: N818
-    """The loss of a step is infinite or not a number; nothing was changed."""
-
-
-def train_step(config: Config, run: Run, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
+def train_step(
+    config: Config, state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]
+) -> StepResult:
     """One optimiser step on the next ``train.accumulate`` parts of a batch.
 
     Args:
         config: the recipe.
-        run: the phase; its model, optimiser, average and step number change.
+        state: the phase; its model, optimiser, average and step number change.
         learner: its `ClipLearner`, wrapped in DDP where there are several ranks.
         batches: this rank's parts.
 
     Raises:
-        NotFinite: on all ranks, with the names of the clips of all ranks.
+        NotFinite: on all ranks, with the names of the clips of all ranks; weights and step number are as before.
     """
     parts = config.train.accumulate
-    seed_step(config, run)
-    set_learning_rates(config, run)
-    prepare(run, own_predictions(run))
-    run.optimizer.zero_grad(set_to_none=True)
+    seed_step(config, state)
+    set_learning_rates(config, state)
+    set_training_mode(state, feeds_predictions(state))
+    state.optimizer.zero_grad(set_to_none=True)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
+    clips: list[str] = []
     for part in range(parts):
         batch = next(batches)
-        run.replaced.update(batch.replaced)
-        clip = to_device(batch, run.world.device)
-        lesson, weight = plan_lesson(config, run, clip, part)
-        apart = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
-        with learner.no_sync() if apart else nullcontext():  # type: ignore[operator]
-            with autocast(run.world.device, config.train.precision):
-                loss, losses = learner(clip, lesson, weight)
-            require_finite(run, loss, batch)
-            run.scaler.scale(loss / parts).backward()
+        clips += [name for names in batch.names for name in names]
+        state.replaced.update(batch.replaced)
+        clip = to_device(batch, state.world.device)
+        plan, weight = plan_clip(config, state, clip, part)
+        accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
+        with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
+            with autocast(state.world.device, config.train.precision):
+                loss, losses = learner(clip, plan, weight)
+            state.scaler.scale(loss / parts).backward()
         results.append((loss.item(), losses, clip))
-    norm = optimise(config, run)
-    return summary(results, norm)
+    require_finite_loss(state, [loss for loss, _, _ in results], clips)
+    return summary(results, optimise(config, state, clips))
 
 
-def own_predictions(run: Run) -> bool:
-    """Whether the model remembers its own masks at this step instead of the true ones."""
-    start = run.phase.own_predictions_from
-    return start < 1 and run.step >= int(start * run.phase.steps)
+def feeds_predictions(state: PhaseState) -> bool:
+    """Whether the model remembers its own masks at this step instead of the labels."""
+    start = state.phase.own_predictions_from
+    return start < 1 and state.step >= int(start * state.phase.steps)
 
 
-def prepare(run: Run, own: bool) -> None:
-    """Training mode; once the model feeds on its own masks, the identities they are written in stay put."""
-    for stage in run.model.stages:
-        stage.train_identities(not own)
-    run.model.train()
+def set_training_mode(state: PhaseState, feeds_predictions: bool) -> None:
+    """Training mode; the identity bank is frozen once the masks it embeds are the model's own."""
+    for stage in state.model.stages:
+        stage.train_identities(not feeds_predictions)
+    state.model.train()
 
 
-def seed_step(config: Config, run: Run) -> None:
+def seed_step(config: Config, state: PhaseState) -> None:
     """Seed dropout from the run's seed, phase, step and rank, so that a resumed run draws what it would have."""
-    key = np.random.SeedSequence([config.train.seed, run.index, run.step, run.world.rank])
+    key = np.random.SeedSequence([config.train.seed, state.index, state.step, state.world.rank])
     torch.manual_seed(int(key.generate_state(1)[0]))
 
 
-def plan_lesson(config: Config, run: Run, clip: ClipBatch, part: int) -> tuple[Lesson, float]:
+def plan_clip(config: Config, state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
     """How this part of a batch is run, and the weight of the loss on its reference frames."""
-    phase, settings, world = run.phase, config.train, run.world
+    phase, settings, world = state.phase, config.train, state.world
     hardest = hardest_count(
-        clip.labels[0, 0].numel(), run.step, phase.steps,
+        clip.labels[0, 0].numel(), state.step, phase.steps,
         part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
     )  # fmt: skip
-    weight = reference_loss_weight(run.step, phase.steps, phase.reference_loss_until)
+    weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not matter how ranks and parts share it.
-    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + run.step)
-    slots = shuffled_slots(phase.batch, config.model.max_objects, generator)
-    own = slots.split(len(clip.objects))[part * world.ranks + world.rank]
-    return Lesson(own.to(world.device), hardest, own_predictions(run), reference_gradient=weight > 0), weight
+    generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
+    drawn = shuffled_identities(phase.batch, config.model.max_objects, generator)
+    identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
+    return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
 
 
-def require_finite(run: Run, loss: Tensor, batch: ClipTensors) -> None:
-    """Raise on all ranks when the loss of one is not finite."""
-    value = loss.item()
-    if math.isfinite(run.world.mean([value])[0]):
+def require_finite_loss(state: PhaseState, losses: list[float], clips: list[str]) -> None:
+    """Raise on all ranks when a loss on one is not finite; ``clips``: names of this rank's clips.
+
+    Raises:
+        NotFinite: it names the clips of the ranks whose loss is not finite.
+    """
+    value = sum(losses)
+    if math.isfinite(state.world.mean([value])[0]):
         return
-    guilty = sorted({name for names in batch.names for name in names}) if not math.isfinite(value) else []
-    names = [name for rank in run.world.gather(guilty) for name in rank]
-    raise NotFinite(f"the loss of step {run.step + 1} is {value} on clips of {', '.join(names)}")
+    suspects = state.world.gather([] if math.isfinite(value) else clips)
+    raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {listed(suspects)}")
 
 
-def optimise(config: Config, run: Run) -> float:
-    """Clip the gradients, change the weights and their average; returns the norm before clipping."""
-    run.scaler.unscale_(run.optimizer)
-    norm = nn.utils.clip_grad_norm_(run.model.parameters(), config.train.clip_gradients)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.step += 1
-    run.ema.update(run.model, run.step)
-    return float(norm)
+def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
+    """Clip the gradients, change the weights and their average; returns the norm before clipping.
+
+    Raises:
+        NotFinite: the norm is not finite, and not because of the scale of float16; the weights are as before.
+    """
+    scaler = state.scaler
+    scaler.unscale_(state.optimizer)
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip_gradients))
+    # A scale above 1 may be what overflows: the scaler then passes over the step and lowers the scale.
+    if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
+        scaler.update()
+        suspects = listed(state.world.gather(clips))
+        raise NotFinite(f"the gradient of step {state.step + 1} is not finite on clips of {suspects}")
+    scaler.step(state.optimizer)
+    scaler.update()
+    state.step += 1
+    state.ema.update(state.model, state.step)
+    return norm
 
 
-def set_learning_rates(config: Config, run: Run) -> None:
+def listed(names: list[list[str]]) -> str:
+    """The names of all ranks, each once."""
+    return ", ".join(sorted({name for rank in names for name in rank}))
+
+
+def set_learning_rates(config: Config, state: PhaseState) -> None:
     """Give every parameter group the learning rate of this step."""
-    phase, settings = run.phase, config.train
+    phase, settings = state.phase, config.train
     assert phase.final_lr is not None  # resolve_training
     now = learning_rate(
-        run.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
+        state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
         power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
     )  # fmt: skip
-    for group in run.optimizer.param_groups:
+    for group in state.optimizer.param_groups:
         group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
 
 
@@ -147,9 +171,9 @@ def summary(results: list[tuple[float, ClipLosses, ClipBatch]], norm: float) -> 
     """Means over the parts of a batch."""
     _, last, clip = results[-1]
     ious = [
-        mean_iou(mask, truth, part.objects)
+        mean_iou(mask, labels, part.objects)
         for _, losses, part in results
-        for mask, truth in zip(losses.predictions[1:], part.labels[1:], strict=True)
+        for mask, labels in zip(losses.predictions[1:], part.labels[1:], strict=True)
     ]
     known = [iou for iou in ious if not math.isnan(iou)]
     return StepResult(

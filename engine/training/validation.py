@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from aotlab.configs.schema import Config
-from aotlab.configs.training import VIDEO_SETS
-from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
-from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
-from aotlab.utils.errors import InputError
-
-
-def validation_videos(config: Config) -> list[LabelledVideo]:
-    """The videos of ``data.validation``, of the split val unless another is named.
-
-    Raises:
-        InputError: a folder or list is missing, single images, or data.root is not set.
-    """
-    videos: list[LabelledVideo] = []
-    for source in config.data.validation:
-        if source.kind not in VIDEO_SETS:
-            raise InputError(
-                f"data.validation: {source.path} is of kind {source.kind}, single images; give videos"
-            )
-        opened = open_set(data_root(config.data), replace(source, split=source.split or "val"))
-        assert isinstance(opened, VideoSet)
-        videos += opened.videos
-    return videos
 
 
 def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world: World) -> dict[str, float]:
@@ -45,9 +22,9 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     training = model.training
     tracker = Tracker(model, config, device=world.device)
     numbers = range(world.rank, len(videos), world.ranks)
-    own = {number: _score(tracker, videos[number]) for number in numbers}
+    scored = {number: _score(tracker, videos[number]) for number in numbers}
     model.train(training)
-    scores = {number: score for part in world.gather(own) for number, score in part.items()}
+    scores = {number: score for part in world.gather(scored) for number, score in part.items()}
     table = scores_table({f"{number} {video.name}": scores[number] for number, video in enumerate(videos)})
     return {name: table[name] for name in ("J&F", "J", "F")}
 

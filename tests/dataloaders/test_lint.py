@@ -194,7 +194,7 @@ SPOILED = {
     ),
     "a list of unknown names": (
         lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").write_text("a\nzebra\n")),
-        r"error .*train\.txt: names zebra, which is not in .*; mend the list",
+        r"error .*train\.txt: names zebra, which is not in .*; correct the list",
     ),
     "an empty list": (
         lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").touch()),

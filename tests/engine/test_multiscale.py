@@ -11,7 +11,7 @@ from aotlab.configs.load import from_tree, load_config, to_yaml
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import clip, louder, run, stripes
@@ -50,11 +50,11 @@ def clip_batch(frames, masks, objects):
 def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
     model, config = build(block)
     clip_ = clip_batch(clip(4), [stripes([1, 2])] * 4, 2)
-    lesson = Lesson(torch.arange(11)[None], hardest=clip_.labels[0].numel(), own_predictions=False)
+    plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=False)
 
     def loss():
         bank = MemoryBank(build_policy(config.memory, training=True))
-        losses = clip_losses(model, bank, clip_, lesson)
+        losses = clip_losses(model, bank, clip_, plan)
         return losses.reference.mean() + losses.tracked.mean()
 
     model.eval()  # without drop path and dropout, which would blur the comparison
@@ -73,9 +73,9 @@ def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
 def test_training_mode_and_bfloat16_give_a_finite_loss(block):
     model, config = build(block)
     clip_ = clip_batch(clip(3), [stripes([1, 2])] * 3, 2)
-    lesson = Lesson(torch.arange(11)[None], hardest=clip_.labels[0].numel(), own_predictions=True)
+    plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=True)
     with torch.autocast("cpu", torch.bfloat16):
-        losses = clip_losses(model.train(), MemoryBank(build_policy(config.memory)), clip_, lesson)
+        losses = clip_losses(model.train(), MemoryBank(build_policy(config.memory)), clip_, plan)
     losses.tracked.mean().backward()
     assert losses.tracked.isfinite().all()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
@@ -89,8 +89,8 @@ def test_a_training_clip_gives_the_trackers_masks(block):
     frames, mask = clip(5), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
     clip_ = clip_batch(frames, [mask] * 5, 3)
-    lesson = Lesson(torch.arange(11)[None], hardest=mask.size, own_predictions=True)
-    losses = clip_losses(model, MemoryBank(build_policy(config.memory)), clip_, lesson)
+    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
+    losses = clip_losses(model, MemoryBank(build_policy(config.memory)), clip_, plan)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2
     # Batched encoding and unused identity planes round differently; a tie may flip a pixel.

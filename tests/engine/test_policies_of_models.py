@@ -15,7 +15,7 @@ from aotlab.engine.policies import (
     build_policy,
 )
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.small_model import build, clip, run, stripes
 
@@ -112,8 +112,8 @@ def test_training_reaches_what_restricted_memory_adds(block):
     labels = torch.from_numpy(np.stack([stripes([1, 2])] * 5))[:, None]
     labels[..., :4] = 255
     bank = MemoryBank(build_policy(config.memory, training=True))
-    lesson = Lesson(torch.arange(3)[None], hardest=labels[0].numel(), own_predictions=True)
-    losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), lesson)
+    plan = ClipPlan(torch.arange(3)[None], hardest=labels[0].numel(), feed_predictions=True)
+    losses = clip_losses(model, bank, ClipBatch(frames, labels, [2]), plan)
     (losses.reference.mean() + losses.tracked.mean()).backward()
     still = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert [name for name in still if "idle_key" not in name] == []

@@ -9,7 +9,7 @@ import torch
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipLearner, Lesson
+from aotlab.engine.training.clip_training import ClipLearner, ClipPlan
 from aotlab.networks.block import BlockMemory, KeyValue
 from tests.engine.small_model import build, clip, run, stripes
 from tests.engine.test_multiscale import clip_batch
@@ -65,8 +65,8 @@ def test_a_training_clip_gives_the_trackers_masks():
     model.eval()
     frames, mask = clip(5), stripes([1, 2, 3])
     tracked = np.stack([prediction.labels for prediction in run(Tracker(model, config), frames, {0: mask})])
-    lesson = Lesson(torch.arange(11)[None], hardest=mask.size, own_predictions=True)
-    _, losses = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), lesson, 1.0)
+    plan = ClipPlan(torch.arange(11)[None], hardest=mask.size, feed_predictions=True)
+    _, losses = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 2
     # Batched encoding and unused identity planes round differently; a tie may flip a pixel.
@@ -74,7 +74,7 @@ def test_a_training_clip_gives_the_trackers_masks():
     model.stages[0].blocks[0].register_forward_pre_hook(
         lambda _, given: (*given[:2], _newest(given[2]), *given[3:])
     )
-    _, other = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), lesson, 1.0)
+    _, other = ClipLearner(model, config.memory)(clip_batch(frames, [mask] * 5, 3), plan, 1.0)
     assert not torch.equal(other.tracked, losses.tracked)  # so the second frame tells
 
 

@@ -10,7 +10,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 
@@ -194,7 +194,7 @@ def test_a_training_clip_gives_the_trackers_masks(models, name):
     labels = torch.from_numpy(np.stack([mask] * 6))[:, None]
     losses = clip_losses(
         model, MemoryBank(build_policy(config.memory)), ClipBatch(images, labels, [3]),
-        Lesson(torch.arange(11)[None], hardest=labels[0].numel(), own_predictions=True),
+        ClipPlan(torch.arange(11)[None], hardest=labels[0].numel(), feed_predictions=True),
     )  # fmt: skip
     trained = torch.cat(losses.predictions[1:]).numpy()
     assert len(np.unique(tracked[-1])) >= 3

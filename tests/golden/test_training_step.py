@@ -11,7 +11,7 @@ import torch
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
-from aotlab.engine.training.clip_training import ClipBatch, Lesson, clip_losses
+from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
@@ -20,7 +20,7 @@ from tests.golden import filler
 from tests.shared import golden, golden_model
 
 
-def training_batch(meta: dict, slots: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
+def training_batch(meta: dict, identities: np.ndarray) -> tuple[ClipBatch, torch.Tensor]:
     """The reference's clips, and the identities its permutation matrices give."""
     clips = [
         filler.clip(5, meta["height"], meta["width"], objects, seed)
@@ -29,7 +29,7 @@ def training_batch(meta: dict, slots: np.ndarray) -> tuple[ClipBatch, torch.Tens
     images = np.stack([filler.normalise(frames) for frames, _ in clips], axis=1)
     labels = np.stack([masks for _, masks in clips], axis=1).astype(np.int64)
     batch = ClipBatch(torch.from_numpy(images), torch.from_numpy(labels), meta["obj_nums"])
-    return batch, torch.from_numpy(slots).argmax(2)
+    return batch, torch.from_numpy(identities).argmax(2)
 
 
 class Reference:
@@ -47,14 +47,14 @@ class Reference:
             if isinstance(module, torch.nn.Dropout2d):
                 module.p = 0
         freeze_stages(self.model.encoder, 2)
-        batch, slots = training_batch(self.meta, arrays["id_shuffle"])
+        batch, identities = training_batch(self.meta, arrays["id_shuffle"])
         own = self.meta["use_prev_pred"]
         for stage in self.model.stages:
             stage.train_identities(not own)
         step, total = self.meta["step"], self.meta["total_steps"]
         self.losses = clip_losses(
             self.model, MemoryBank(EveryNthFrame(self.meta["long_term_gap"])), batch,
-            Lesson(slots, hardest_count(batch.labels[0, 0].numel(), step, total), own),
+            ClipPlan(identities, hardest_count(batch.labels[0, 0].numel(), step, total), own),
         )  # fmt: skip
         weight = reference_loss_weight(step, total, 1.0)
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()

@@ -76,7 +76,7 @@ def test_a_bad_size_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--objects", "0"], "objects: must be at least 1, got 0"),
         (["--config", "aotz"], "did you mean"),
-        (["--device", "gpu0"], "--device gpu0: not usable here"),
+        (["--device", "gpu0"], "device gpu0: no such device"),
         (["--slow", "magic"], "slow: must be all, or some of"),
         (["--threads", "0"], "--threads 0: must be at least 1"),
         (["--compare", "aott,slow=magic", "aott"], "aott,slow=magic: slow: must be all, or some of"),

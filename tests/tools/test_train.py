@@ -110,7 +110,7 @@ def test_items_that_cannot_be_read_are_listed_at_the_end_with_status_one(
     assert main(["--config", RECIPE, *arguments]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out
-    assert "1 items could not be read" in shown.err
+    assert "1 item could not be read" in shown.err
     assert str(broken) in shown.err
 
 

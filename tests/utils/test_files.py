@@ -1,9 +1,12 @@
 """Files that appear whole or not at all."""
 
 import pytest
+import torch
+from safetensors.torch import save
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, make_folder, require_writable
+from aotlab.utils.files import atomic_file, atomic_path, make_folder, require_writable
+from tests.limits import files_up_to
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path):
@@ -48,3 +51,29 @@ def test_proving_a_folder_writable_leaves_it_empty(tmp_path):
     folder = require_writable(tmp_path / "a" / "b")
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
+
+
+WRITERS = {
+    "bytes": lambda file, _: file.write(bytes(2 * 10**6)),
+    "state": lambda file, content: torch.save({"weights": content}, file),
+    "weights": lambda file, content: file.write(save({"weights": content})),
+    "program": lambda file, content: torch.export.save(
+        torch.export.export(torch.nn.Linear(600, 600), (content,)), file
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_full_disk_is_one_sentence_whatever_writes(tmp_path, kind):
+    content = torch.zeros(600, 600)
+
+    def write():
+        with atomic_file(tmp_path / "file.bin") as file:
+            WRITERS[kind](file, content)
+
+    with (
+        files_up_to(10**6),
+        pytest.raises(InputError, match=r"file\.bin: cannot be written \(File too large\)"),
+    ):
+        write()
+    assert list(tmp_path.iterdir()) == []

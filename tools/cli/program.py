@@ -8,10 +8,12 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
 from aotlab.tools.cli.faults import report_fault
+from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
 
@@ -82,7 +84,8 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
 
-    `InputError` gives status 2, `RunStopped` and too little memory 1, Ctrl-C 130, and whatever nobody foresaw 70.
+    `InputError` gives status 2, `RunStopped` and too little memory 1, Ctrl-C 130, a closed pipe behind stdout 141, and
+    whatever nobody foresaw 70.
     """
 
     @functools.wraps(main)
@@ -91,20 +94,28 @@ def command(main: Main) -> Main:
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         keep_freed_memory()
         try:
-            return main(argv)
+            with surroundings():
+                return main(argv)
         except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+            return _say(f"error: {error}", 2)
         except RunStopped as error:
-            print(f"stopped: {error}", file=sys.stderr)
-            return 1
+            return _say(f"stopped: {error}", 1)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return INTERRUPTED
+            return _say("interrupted", INTERRUPTED)
+        except OutputLost as error:
+            if str(error):
+                return _say(f"error: standard output: cannot be written ({error})", 1)
+            return PIPE_CLOSED
         except Exception as error:
             if out_of_memory(error):
-                print(f"stopped: out of memory; {MEMORY_ADVICE}", file=sys.stderr)
-                return 1
+                return _say(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
             return report_fault(error)
 
     return run
+
+
+def _say(sentence: str, status: int) -> int:
+    """Print a sentence on stderr, if that can be written; returns the exit status."""
+    with suppress(OSError):
+        print(sentence, file=sys.stderr)
+    return status

@@ -14,7 +14,7 @@ from aotlab.dataloaders.training.warps import (
     mirror,
     random_affine,
     random_box,
-    spline_places,
+    spline_coordinates,
     translation,
     warp_affine,
     warp_spline,
@@ -111,7 +111,7 @@ def test_masks_go_along_with_affine_maps(seed):
 def test_masks_go_along_with_splines(seed):
     mask = checkers()
     box = (20, 5, 60, 50)
-    frame, label = warp_spline(coloured(mask), mask, spline_places(box, mask.shape, CROP, rng(seed)))
+    frame, label = warp_spline(coloured(mask), mask, spline_coordinates(box, mask.shape, CROP, rng(seed)))
     assert (frame.shape, label.shape) == ((CROP, CROP, 3), (CROP, CROP))
     assert len(np.unique(label)) >= 4
     assert agrees(frame, label)
@@ -121,7 +121,7 @@ def test_splines_shift_by_about_their_scale_and_do_not_fold():
     height, width = 200, 400
     box = (0, 0, width, height)
     still = np.stack(np.meshgrid((np.arange(50) + 0.5) * 8, (np.arange(50) + 0.5) * 4), -1)
-    shifts = np.array([spline_places(box, (height, width), 50, rng(seed)) - still for seed in range(40)])
+    shifts = np.array([spline_coordinates(box, (height, width), 50, rng(seed)) - still for seed in range(40)])
     # Between its control points a spline moves a little less than at them.
     assert np.std(shifts[..., 0]) == pytest.approx(CONTROL_SHIFT * width, rel=0.3)
     assert np.std(shifts[..., 1]) == pytest.approx(CONTROL_SHIFT * height, rel=0.3)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.training.validation import validation_videos
+from aotlab.dataloaders.training.phases import validation_videos
 from aotlab.evaluation.davis import score_labels
 from aotlab.utils.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
@@ -47,7 +47,7 @@ def test_a_short_run_lowers_the_loss_and_beats_the_copied_first_mask(tmp_path):
             "train.freeze_encoder_stages=0", "train.encoder_lr_ratio=1.0",
         ],
     )  # fmt: skip
-    (video,) = validation_videos(config)
+    (video,) = validation_videos(config.data)
     truth = [frame.read_mask() for frame in video.frames]
     copied = 100 * score_labels(truth, [truth[0]] * len(truth)).region.mean()
     run(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import phase_loop
-from aotlab.engine.training.run_state import saved_states
+from aotlab.engine.training.phase_state import saved_states
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run
 
@@ -105,7 +104,7 @@ def test_states_that_cannot_be_read_at_all_are_an_error(recipe):
     run(config)
     for path in states(config):
         path.write_bytes(b"PK")
-    with pytest.raises(InputError, match="none of 1 saved states can be read"):
+    with pytest.raises(InputError, match="none of the saved states"):
         run(config, resume=True)
 
 
@@ -117,7 +116,7 @@ def test_another_architecture_cannot_go_on(recipe):
 
 def test_another_list_of_phases_cannot_go_on(recipe):
     run(recipe("run", phase(steps=1)))
-    with pytest.raises(InputError, match="no such phase"):
+    with pytest.raises(InputError, match="phase 0 of the recipe given is another one"):
         run(recipe("run", phase("other", steps=1)), resume=True)
 
 
@@ -132,31 +131,12 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_
         return (loss, losses) if next(count, None) is not None else (loss * float("nan"), losses)
 
     monkeypatch.setattr(phase_loop.ClipLearner, "forward", forward)
-    with pytest.raises(RunStopped, match=r"the loss of step 3 is nan on clips of (one|two).*--resume"):
+    with pytest.raises(RunStopped, match=r"the loss of step 3 is not finite on clips of (one|two).*--resume"):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)
     assert saved["step"] == 2
     assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
     assert [line["step"] for line in log_lines(config)] == [1, 2]
-
-
-def test_a_full_disk_ends_the_run_and_names_the_state_to_go_on_from(recipe, monkeypatch):
-    config, real, count = recipe("run", phase(steps=4), overrides=EVERY), torch.save, iter(range(2))
-
-    def save(state, path):
-        if next(count, None) is None:
-            Path(path).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(state, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "save", save)
-        with pytest.raises(RunStopped, match=r"No space left on device.*goes on from .*0_video_000002\.pt"):
-            run(config)
-    assert [path.name for path in (Path(config.train.output) / "states").iterdir()] != []
-    assert not [path for path in (Path(config.train.output) / "states").iterdir() if "part" in path.name]
-    run(config, resume=True)
-    assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
 
 
 def test_memory_that_runs_out_is_a_sentence_with_the_state_saved(recipe, monkeypatch):

@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from aotlab.configs.published import resolve_training
+from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_model
 from aotlab.networks.checkpoints import load_checkpoint
@@ -201,6 +202,6 @@ def test_clips_of_more_objects_than_the_model_has_identities_are_learned_from(tm
     run(config)
     (line,) = log_lines(config)
     assert np.isfinite(line["loss"])
-    (mixture,) = trainer.open_phases(resolve_training(config)).values()
+    (mixture,) = open_phases(resolve_training(config)).mixtures.values()
     assert max(mixture[number].objects for number in range(20)) == identities
     assert max(int(mixture[number].labels.max()) for number in range(20)) == identities

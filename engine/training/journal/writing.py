@@ -16,9 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aotlab.engine.training.clip_training import ClipBatch
-from aotlab.engine.training.curves import draw_curves
-from aotlab.engine.training.log_lines import append_line, phase_starts, read_lines, undo
-from aotlab.engine.training.pictures import clip_picture, save_picture
+from aotlab.engine.training.journal.curves import draw_curves
+from aotlab.engine.training.journal.log_lines import append_line, drop_later_lines, phase_starts, read_lines
+from aotlab.engine.training.journal.pictures import clip_picture, save_picture
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class StepMeasures:
 
 
 class Journal:
-    """The journal of a process that tells nothing: every rank but the first."""
+    """The journal of every rank but the first: writes nothing."""
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
@@ -74,7 +74,7 @@ class Journal:
         """After a validation: J&F, J and F in percent."""
 
     def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Show clips with their true masks and with ``predictions``, B×H×W labels per frame."""
+        """Show clips with their labels and with ``predictions``, B×H×W per frame."""
 
     def note(self, line: dict[str, Any]) -> None:
         """Any other event."""
@@ -95,8 +95,8 @@ def open_journal(output: Path, *, lead: bool, log_every: int = 20) -> Journal:
 
 
 @dataclass
-class Stretch:
-    """The part of a phase that this process trains."""
+class PhaseProgress:
+    """The phase that is trained, its bar, and the steps that the log lacks."""
 
     name: str
     steps: int
@@ -114,39 +114,39 @@ class WrittenJournal(Journal):
         self.log = output / "log.jsonl"
         self.log.touch()
         self.starts: dict[str, int] = {}
-        self.stretch: Stretch | None = None
+        self.progress: PhaseProgress | None = None
         self.board: SummaryWriter | None = None
         self.board_missing = False
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
         """The bar around the steps of a phase; the log and TensorBoard go on from ``done``."""
-        undo(self.log, name, done)
+        drop_later_lines(self.log, name, done)
         # The steps of phases that other processes trained are known from the log.
         self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
         self._open_board(self.starts[name] + done + 1)
         # A bar that goes to a file is not repainted in place: every repaint is text.
         pause = 0.5 if sys.stderr.isatty() else 30
         with tqdm(total=steps, initial=done, desc=name, mininterval=pause, dynamic_ncols=True) as bar:
-            self.stretch = Stretch(name, steps, bar)
+            self.progress = PhaseProgress(name, steps, bar)
             try:
                 yield
             finally:
-                self._write_means(self.stretch)
-                self.stretch = None
+                self._write_means(self.progress)
+                self.progress = None
 
     def step(self, measures: StepMeasures) -> None:
         """Move the bar; every ``log_every`` steps write the means of what was measured since."""
-        stretch = self.stretch
-        if stretch is None:
+        progress = self.progress
+        if progress is None:
             raise ValueError("a step was measured outside of Journal.phase")
-        stretch.pending.append(measures)
-        due = measures.step % self.log_every == 0 or measures.step == stretch.steps
-        if due or not stretch.logged:
-            stretch.bar.set_postfix_str(_postfix(_means(stretch.pending)), refresh=False)
+        progress.pending.append(measures)
+        due = measures.step % self.log_every == 0 or measures.step == progress.steps
+        if due or not progress.logged:
+            progress.bar.set_postfix_str(_postfix(_means(progress.pending)), refresh=False)
         if due:
-            self._write_means(stretch)
-        stretch.bar.update()
+            self._write_means(progress)
+        progress.bar.update()
 
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
         """Log scores, print them above the bar, draw the curves anew."""
@@ -158,16 +158,17 @@ class WrittenJournal(Journal):
 
     def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
         """Write the picture as ``pictures/PHASE_STEP.jpg`` and to TensorBoard."""
-        if self.stretch is None:
+        if self.progress is None:
             raise ValueError("pictures were given outside of Journal.phase")
-        phase, picture = self.stretch.name, clip_picture(clip, predictions)
+        phase, picture = self.progress.name, clip_picture(clip, predictions)
         path = self.output / "pictures" / f"{phase}_{step:07d}.jpg"
         try:
             save_picture(picture, path, keep=PICTURES_KEPT)
         except (InputError, OSError) as error:
             log.warning("%s", error)
-        if self.board is not None:
-            self.board.add_image("clips", picture, self.starts[phase] + step, dataformats="HWC")
+        with self._tensorboard() as board:
+            if board is not None:
+                board.add_image("clips", picture, self.starts[phase] + step, dataformats="HWC")
 
     def note(self, line: dict[str, Any]) -> None:
         """Append the line, with the time, to ``log.jsonl``; a log that cannot be written ends no training."""
@@ -178,27 +179,38 @@ class WrittenJournal(Journal):
 
     def close(self) -> None:
         """Flush TensorBoard and draw ``curves.png``."""
-        if self.board is not None:
-            self.board.close()
-            self.board = None
+        with self._tensorboard() as board:
+            if board is not None:
+                board.close()
+        self.board = None
         self._draw()
 
-    def _write_means(self, stretch: Stretch) -> None:
+    def _write_means(self, progress: PhaseProgress) -> None:
         """Log the means of the pending steps, if there are any."""
-        if not stretch.pending:
+        if not progress.pending:
             return
-        step, means = stretch.pending[-1].step, _means(stretch.pending)
-        self.note({"phase": stretch.name, "step": step, **means})
-        self._add_scalars("train", stretch.name, step, means)
-        stretch.pending, stretch.logged = [], True
+        step, means = progress.pending[-1].step, _means(progress.pending)
+        self.note({"phase": progress.name, "step": step, **means})
+        self._add_scalars("train", progress.name, step, means)
+        progress.pending, progress.logged = [], True
 
     def _add_scalars(self, group: str, phase: str, step: int, values: dict[str, float]) -> None:
         """Give finite values to TensorBoard, at a step that counts on over the phases."""
-        if self.board is None:
-            return
-        for name, value in values.items():
-            if math.isfinite(value):
-                self.board.add_scalar(f"{group}/{name}", value, self.starts.get(phase, 0) + step)
+        with self._tensorboard() as board:
+            if board is None:
+                return
+            for name, value in values.items():
+                if math.isfinite(value):
+                    board.add_scalar(f"{group}/{name}", value, self.starts.get(phase, 0) + step)
+
+    @contextmanager
+    def _tensorboard(self) -> Iterator[SummaryWriter | None]:
+        """TensorBoard's writer, if there is one; it is given up when it cannot write, which ends no training."""
+        try:
+            yield self.board
+        except OSError as error:
+            self.board, self.board_missing = None, True
+            log.warning("%s: no more is written (%s)", self.output / "tensorboard", error.strerror or error)
 
     def _open_board(self, first: int) -> None:
         """Open TensorBoard's file, which hides what earlier files say of step ``first`` and later."""

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.training.learning_curve import Learned, draw_learning, gain_per_doubling, read_learning
+from aotlab.engine.training.journal.learning_curve import (
+    Learned,
+    draw_learning,
+    gain_per_doubling,
+    read_learning,
+)
 from aotlab.tools.learning_curve import main
 from aotlab.utils.errors import InputError
 

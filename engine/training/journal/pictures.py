@@ -1,4 +1,4 @@
-"""Pictures of training clips: the truth above, what the model made of it below."""
+"""Pictures of training clips: the labels above, the predicted masks below."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GAP = 6
 
 
 def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
-    """The first clips of a batch, two rows each: frames with the true masks, frames with the predicted ones.
+    """The first clips of a batch, two rows each: frames with their labels, frames with predicted masks.
 
     Of longer clips it shows the reference frame, the last one, and frames at even distances between them.
 
@@ -44,7 +44,7 @@ def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
     rows = []
     for index in range(min(batch, CLIPS)):
         frames = [_frame(clip.images[t, index], size) for t in shown]
-        for caption, masks in (("truth", clip.labels), ("predicted", predictions)):
+        for caption, masks in (("ground truth", clip.labels), ("predicted", predictions)):
             labels = [_labels(masks[t][index], size) for t in shown]
             rows.append(_row(caption, frames, labels))
     space = np.full((GAP, rows[0].shape[1], 3), 255, dtype=np.uint8)

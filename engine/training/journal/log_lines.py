@@ -30,7 +30,7 @@ def append_line(log: Path, line: Line) -> None:
 def phase_starts(lines: list[Line]) -> dict[str, int]:
     """How many steps were done before each phase, with phases in the order in which they first appear."""
     lengths: dict[str, int] = {}
-    for line in filter(has_place, lines):
+    for line in filter(has_step, lines):
         lengths[line["phase"]] = max(lengths.get(line["phase"], 0), line["step"])
     starts, done = {}, 0
     for phase, length in lengths.items():
@@ -39,8 +39,8 @@ def phase_starts(lines: list[Line]) -> dict[str, int]:
     return starts
 
 
-def undo(log: Path, phase: str, step: int) -> None:
-    """Take out what a killed run wrote after ``step`` of ``phase``: what follows will write it again.
+def drop_later_lines(log: Path, phase: str, step: int) -> None:
+    """Remove what a killed run wrote after ``step`` of ``phase``: what follows will write it again.
 
     The lines that go are appended to ``log.dropped.jsonl``. Lines without a phase and step stay.
 
@@ -53,18 +53,16 @@ def undo(log: Path, phase: str, step: int) -> None:
     names = list(phase_starts([line for _, line in parsed]))
     later = names[names.index(phase) + 1 :] if phase in names else []
 
-    def undone(line: Line) -> bool:
-        return has_place(line) and (
-            line["phase"] in later or (line["phase"] == phase and line["step"] > step)
-        )
+    def is_later(line: Line) -> bool:
+        return has_step(line) and (line["phase"] in later or (line["phase"] == phase and line["step"] > step))
 
-    kept = "".join(text + "\n" for text, line in parsed if not undone(line))
+    kept = "".join(text + "\n" for text, line in parsed if not is_later(line))
     if kept == log.read_text(encoding="utf-8", errors="replace"):
         return
     with atomic_path(log) as temporary:
         temporary.write_text(kept, encoding="utf-8")
         with log.with_suffix(".dropped.jsonl").open("a", encoding="utf-8") as file:
-            file.writelines(text + "\n" for text, line in parsed if undone(line))
+            file.writelines(text + "\n" for text, line in parsed if is_later(line))
 
 
 def _parsed(log: Path) -> list[tuple[str, Line]]:
@@ -80,7 +78,7 @@ def _parsed(log: Path) -> list[tuple[str, Line]]:
     return parsed
 
 
-def has_place(line: Line) -> bool:
+def has_step(line: Line) -> bool:
     """Whether the line belongs to a step of a phase."""
     return isinstance(line.get("phase"), str) and isinstance(line.get("step"), int)
 

@@ -13,13 +13,13 @@ import torch
 from aotlab.configs.published import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe
+from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.phase_loop import Awaited, wrap
-from aotlab.engine.training.run_state import Run
-from aotlab.engine.training.trainer import begin_phase, open_phases
+from aotlab.engine.training.phase_loop import TimedBatches, wrap
+from aotlab.engine.training.phase_state import PhaseState
+from aotlab.engine.training.trainer import begin_phase
 from aotlab.engine.training.training_step import train_step
-from aotlab.engine.training.validation import validation_videos
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
@@ -32,8 +32,8 @@ STEPS = 2
 
 
 @dataclass(frozen=True)
-class Tried:
-    """What two steps of a phase showed."""
+class TrialSteps:
+    """Measures of the first two steps of a phase."""
 
     seconds: float
     """of the second step"""
@@ -44,43 +44,43 @@ class Tried:
     """that one worker process can make"""
 
 
-def rehearse(config: Config, world: World) -> str:
-    """Build all of a run, try two steps of each phase and write the report on what the whole would take.
+def dry_run(config: Config, world: World) -> str:
+    """Build all of a run, run two steps of each phase and return a report of what the whole run would take.
 
     Raises:
         InputError: whatever `engine.training.trainer.train` would raise before its first step.
     """
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
-    mixtures = open_phases(config)
-    videos = validation_videos(config)
+    data = open_phases(config)
+    videos = data.validation
     model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lines = [_model_line(config, model, world), *_data_lines(mixtures)]
+    lines = [_model_line(config, model, world), *_data_lines(data.mixtures)]
     hours = 0.0
-    run: Run | None = None
-    for index, mixture in mixtures.items():
-        run = begin_phase(config, world, index, mixture.phase, model)
-        tried = _try_steps(config, run, mixture)
-        taken = mixture.phase.steps * tried.seconds / 3600
+    state: PhaseState | None = None
+    for index, mixture in data.mixtures.items():
+        state = begin_phase(config, world, index, mixture.phase, model)
+        trial = _trial_steps(config, state, mixture)
+        taken = mixture.phase.steps * trial.seconds / 3600
         hours += taken
-        lines += _phase_lines(mixture, tried, taken, world)
-    assert run is not None
-    state = _state_bytes(run) * config.train.keep / GIB
+        lines += _phase_lines(mixture, trial, taken, world)
+    assert state is not None
+    saved = _state_bytes(state) * config.train.keep / GIB
     lines += [
         f"validation: {len(videos)} videos, {sum(len(video.frames) for video in videos)} frames each time",
         f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
-        f"disk: {state:.2f} GiB of saved states in {output}",
+        f"disk: {saved:.2f} GiB of saved states in {output}",
         f"time: {hours:.1f} hours without validation",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _try_steps(config: Config, run: Run, mixture: Mixture) -> Tried:
+def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> TrialSteps:
     """Run the first steps of a phase."""
-    world = run.world
-    mixture = replace(mixture, phase=replace(mixture.phase, steps=max(STEPS, 1)))
-    learner = wrap(ClipLearner(run.model, config.memory), world)
-    batches = Awaited(
+    world = state.world
+    mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
+    learner = wrap(ClipLearner(state.model, config.memory), world)
+    batches = TimedBatches(
         clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=config.train.accumulate)
     )
     begin = time.perf_counter()
@@ -90,19 +90,19 @@ def _try_steps(config: Config, run: Run, mixture: Mixture) -> Tried:
     seconds = waited = loss = 0.0
     for _ in range(STEPS):
         begin, before = time.perf_counter(), batches.seconds
-        loss = train_step(config, run, learner, batches).loss
+        loss = train_step(config, state, learner, batches).loss
         seconds, waited = time.perf_counter() - begin, batches.seconds - before
-    return Tried(seconds, waited, loss, rate)
+    return TrialSteps(seconds, waited, loss, rate)
 
 
-def _phase_lines(mixture: Mixture, tried: Tried, hours: float, world: World) -> list[str]:
+def _phase_lines(mixture: Mixture, trial: TrialSteps, hours: float, world: World) -> list[str]:
     """What a phase would take, and whether its data keep up."""
     phase, workers = mixture.phase, mixture.data.workers
-    needed = phase.batch / world.ranks / tried.seconds
+    needed = phase.batch / world.ranks / trial.seconds
     return [
-        f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {tried.seconds:.2f} s a step "
-        f"({tried.waited:.2f} s waiting for data), {hours:.1f} hours; loss {tried.loss:.3f}",
-        f"{phase.name}: a rank takes {needed:.1f} clips/s, one process makes {tried.clips_per_second:.1f}, "
+        f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {trial.seconds:.2f} s a step "
+        f"({trial.waited:.2f} s waiting for data), {hours:.1f} hours; loss {trial.loss:.3f}",
+        f"{phase.name}: a rank takes {needed:.1f} clips/s, one process makes {trial.clips_per_second:.1f}, "
         f"data.workers is {workers}",
     ]
 
@@ -120,10 +120,10 @@ def _data_lines(mixtures: dict[int, Mixture]) -> list[str]:
     return [f"{mixture.phase.name}: {line}" for mixture in mixtures.values() for line in describe(mixture)]
 
 
-def _state_bytes(run: Run) -> int:
+def _state_bytes(state: PhaseState) -> int:
     """Size of a saved state: weights, their average, and two moments per trained weight."""
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in run.model.state_dict().values())
-    return weights + 3 * sum(tensor.numel() * tensor.element_size() for tensor in run.ema.shadow.values())
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in state.model.state_dict().values())
+    return weights + 3 * sum(tensor.numel() * tensor.element_size() for tensor in state.ema.shadow.values())
 
 
 def _peak_bytes(device: torch.device) -> int:

@@ -13,11 +13,11 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.engine.training import journal as journal_module
 from aotlab.engine.training.clip_training import ClipBatch
-from aotlab.engine.training.journal import StepMeasures, open_journal
-from aotlab.engine.training.log_lines import append_line, read_lines
-from aotlab.engine.training.pictures import GAP, HEIGHT, clip_picture
+from aotlab.engine.training.journal import writing as journal_module
+from aotlab.engine.training.journal.log_lines import append_line, read_lines
+from aotlab.engine.training.journal.pictures import GAP, HEIGHT, clip_picture
+from aotlab.engine.training.journal.writing import StepMeasures, open_journal
 from aotlab.utils.errors import InputError
 
 MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr", "gradient_norm",

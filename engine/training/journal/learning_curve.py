@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.training.curve_panels import BLUE, GREEN, GREY, INK, MEDIUM, ORANGE, SMALL
-from aotlab.engine.training.log_lines import has_place, read_lines
+from aotlab.engine.training.journal.curve_panels import BLUE, GREEN, GREY, INK, MEDIUM, ORANGE, SMALL
+from aotlab.engine.training.journal.log_lines import has_step, read_lines
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -46,7 +46,7 @@ def read_learning(run: Path, measure: str = "J") -> Learned:
         raise InputError(f"{log}: no such log; give the folder of a training run")
     hours, scores, phases, seconds = [], [], [], 0.0
     done: dict[str, int] = {}
-    for line in filter(has_place, read_lines(log)):
+    for line in filter(has_step, read_lines(log)):
         phase, step = line["phase"], line["step"]
         if line.get("step_seconds") is not None:
             seconds += line["step_seconds"] * (step - done.get(phase, 0))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.training.curve_panels import (
+from aotlab.engine.training.journal.curve_panels import (
     BLUE,
     GREEN,
     GREY,
@@ -20,7 +20,7 @@ from aotlab.engine.training.curve_panels import (
     draw_panel,
     draw_phases,
 )  # fmt: skip
-from aotlab.engine.training.log_lines import Line, has_place, phase_starts, read_lines
+from aotlab.engine.training.journal.log_lines import Line, has_step, phase_starts, read_lines
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -39,7 +39,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
     if not log.is_file():
         raise InputError(f"{log}: no such log; give the log.jsonl of a training run")
-    lines = [line for line in read_lines(log) if has_place(line)]
+    lines = [line for line in read_lines(log) if has_step(line)]
     _add_waiting(lines)
     starts = phase_starts(lines)
     end = max([starts[line["phase"]] + line["step"] for line in lines], default=0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.training.curve_panels import BLUE, smoothed
-from aotlab.engine.training.curves import draw_curves
+from aotlab.engine.training.journal.curve_panels import BLUE, smoothed
+from aotlab.engine.training.journal.curves import draw_curves
 from aotlab.utils.errors import InputError
 
 

@@ -1,0 +1,101 @@
+"""The data of all phases of a recipe: what they train on, and the videos to validate on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+
+from aotlab.configs.schema import Config
+from aotlab.configs.training import VIDEO_SETS, DataConfig
+from aotlab.dataloaders.training.labelled import ImageSet, LabelledVideo, VideoSet
+from aotlab.dataloaders.training.mixture import Mixture, open_mixture
+from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+ENOUGH_VIDEOS = 10
+"""videos of which some may be held back"""
+
+
+@dataclass(frozen=True)
+class PhasesData:
+    """What a run reads."""
+
+    mixtures: dict[int, Mixture]
+    """clips of every phase that runs, by its number in the recipe"""
+    validation: list[LabelledVideo]
+
+
+def open_phases(config: Config) -> PhasesData:
+    """Find the data of every phase that runs, and the validation videos.
+
+    Raises:
+        InputError: no phase, an unknown one in ``train.run``, or data that is missing.
+    """
+    settings = config.train
+    names = [phase.name for phase in settings.phases]
+    if not names:
+        raise InputError(
+            "train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml"
+        )
+    unknown = [name for name in settings.run if name not in names]
+    if unknown:
+        raise InputError(f"train.run: no phase is called {unknown[0]}; the recipe has {', '.join(names)}")
+    mixtures = {
+        index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
+        for index, phase in enumerate(settings.phases)
+        if not settings.run or phase.name in settings.run
+    }
+    if config.data.validation or not config.data.hold_back:
+        return PhasesData(mixtures, validation_videos(config.data))
+    return hold_back(mixtures, config.data.hold_back)
+
+
+def validation_videos(data: DataConfig) -> list[LabelledVideo]:
+    """The videos of ``data.validation``, of the split val unless another is named.
+
+    Raises:
+        InputError: a folder or list is missing, single images, or data.root is not set.
+    """
+    videos: list[LabelledVideo] = []
+    for source in data.validation:
+        if source.kind not in VIDEO_SETS:
+            raise InputError(
+                f"data.validation: {source.path} is of kind {source.kind}, single images; give videos"
+            )
+        opened = open_set(data_root(data), replace(source, split=source.split or "val"))
+        assert isinstance(opened, VideoSet)
+        videos += opened.videos
+    return videos
+
+
+def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
+    """Take this part of the videos of every set out of training, the same ones in all phases, to validate on."""
+    held: dict[tuple[str, str], LabelledVideo] = {}
+    kept: dict[int, Mixture] = {}
+    for index, mixture in mixtures.items():
+        sources: list[ImageSet | VideoSet] = []
+        for source in mixture.sources:
+            if isinstance(source, VideoSet) and len(source.videos) >= ENOUGH_VIDEOS:
+                chosen = evenly_chosen(source, part)
+                held |= {(source.name, video.name): video for video in chosen}
+                others = tuple(video for video in source.videos if video not in chosen)
+                source = replace(source, videos=others)
+            sources.append(source)
+        kept[index] = replace(mixture, sources=tuple(sources))
+    if held:
+        names = ", ".join(sorted(name for _, name in held))
+        log.info(
+            "data.validation names no videos: held back from training for it (data.hold_back): %s", names
+        )
+    else:
+        log.info("no validation: data.validation names no videos, and fewer than %d are here", ENOUGH_VIDEOS)
+    return PhasesData(kept, list(held.values()))
+
+
+def evenly_chosen(source: VideoSet, part: float) -> list[LabelledVideo]:
+    """This part of the videos of a set, at even distances in the order of their names; at least one."""
+    videos = sorted(source.videos, key=lambda video: video.name)
+    count = max(1, round(part * len(videos)))
+    return [videos[(2 * number + 1) * len(videos) // (2 * count)] for number in range(count)]

@@ -1,0 +1,192 @@
+"""A training phase in progress, and its way to disk and back."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aotlab.configs.load import to_yaml
+from aotlab.configs.schema import Config
+from aotlab.configs.training import PhaseConfig
+from aotlab.engine.training.build import architecture
+from aotlab.engine.training.ema import EMA
+from aotlab.engine.training.finite import NotFinite, not_finite
+from aotlab.networks.model_card import ModelCard, PhaseRecord, card_from_json
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_file
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class PhaseState:
+    """A phase in progress.
+
+    All randomness of a step follows from the seed, the phase and the step number, and so does the data it sees:
+    the step number is all that has to be known of either to go on.
+    """
+
+    phase: PhaseConfig
+    index: int
+    """number of the phase in the recipe"""
+    model: VOSModel
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler
+    ema: EMA
+    world: World
+    step: int = 0
+    """optimiser steps done"""
+    best: float = -1.0
+    """highest J&F of a validation so far, in all phases"""
+    replaced: Counter[str] = field(default_factory=Counter)
+    """one sentence for each item that could not be read, in all phases, and how often it was drawn"""
+    seconds: float = 0.0
+    """spent in the steps of this phase"""
+    scores: dict[str, float] = field(default_factory=dict)
+    """last validation of this phase, in percent"""
+    earlier: list[PhaseRecord] = field(default_factory=list)
+    """phases behind the weights that this one began from"""
+
+
+def save_state(state: PhaseState, config: Config, output: Path) -> Path:
+    """Write all that `restore` needs; drop what is older than the ``train.keep`` newest.
+
+    Raises:
+        InputError: the disk is full or not writable; what was saved before is untouched.
+        NotFinite: the weights or their average are not finite; nothing is written.
+    """
+    content = {
+        "config": to_yaml(config),
+        "architecture": str(architecture(config)),
+        "phase": state.index,
+        "step": state.step,
+        "model": state.model.state_dict(),
+        "ema": state.ema.shadow,
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "best": state.best,
+        "replaced": dict(state.replaced),
+        "seconds": state.seconds,
+        "scores": state.scores,
+        "earlier": ModelCard(state.earlier).to_json(),
+    }
+    broken = broken_weights(content)
+    if broken:
+        raise NotFinite(
+            f"the weights after step {state.step} of {state.phase.name} are not finite ({broken[0]})"
+        )
+    path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
+    with atomic_file(path) as file:
+        torch.save(content, file)
+    for old in saved_states(output)[config.train.keep :]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def broken_weights(content: dict[str, Any]) -> list[str]:
+    """Names of the weights, averages and moments of a state that are not finite."""
+    moments = {
+        f"optimizer {number} {name}": value
+        for number, values in content["optimizer"]["state"].items()
+        for name, value in values.items()
+        if isinstance(value, torch.Tensor)
+    }
+    return not_finite(content["model"]) + not_finite(content["ema"]) + not_finite(moments)
+
+
+def states_folder(output: Path) -> Path:
+    """Where a run keeps its states."""
+    return output / "states"
+
+
+def saved_states(output: Path) -> list[Path]:
+    """The saved states of a run, newest first."""
+
+    def age(path: Path) -> tuple[int, int]:
+        first, last = path.stem.split("_", 1)[0], path.stem.rsplit("_", 1)[-1]
+        return int(first), int(last)
+
+    return sorted(states_folder(output).glob("[0-9]*_*_[0-9]*.pt"), key=age, reverse=True)
+
+
+def load_state(output: Path, config: Config) -> dict[str, Any] | None:
+    """The newest good state, or None where there is none; unusable ones are named in the log.
+
+    Raises:
+        InputError: no state can be used, or the states are of another architecture or another list of phases.
+    """
+    paths = saved_states(output)
+    for path in paths:
+        content = read_state(path)
+        if content is not None:
+            require_fitting(path, content, config)
+            return content
+    if paths:
+        raise InputError(
+            f"{states_folder(output)}: none of the saved states ({len(paths)}) can be used; start anew with another "
+            "train.output"
+        )
+    return None
+
+
+def read_state(path: Path) -> dict[str, Any] | None:
+    """A saved state; None with a warning where it is damaged or its weights are not finite."""
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        broken = broken_weights(content)
+    except (
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as error:
+        log.warning("%s: truncated or damaged (%s); trying the one before", path, type(error).__name__)
+        return None
+    if broken:
+        log.warning("%s: holds weights that are not finite (%s); trying the one before", path, broken[0])
+        return None
+    return content
+
+
+def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None:
+    """Check that a state belongs to the recipe.
+
+    Raises:
+        InputError: it is of another architecture or another list of phases.
+    """
+    if content["architecture"] != str(architecture(config)):
+        raise InputError(
+            f"{path}: this run trains another architecture than the recipe given; "
+            "resume with the recipe it began with, or give another train.output"
+        )
+    index, phases = content["phase"], config.train.phases
+    if index >= len(phases) or not path.stem.startswith(f"{index}_{phases[index].name}_"):
+        raise InputError(
+            f"{path}: phase {index} of the recipe given is another one; "
+            "resume with the recipe it began with, or give another train.output"
+        )
+
+
+def restore(state: PhaseState, content: dict[str, Any]) -> None:
+    """Put a phase back to where `save_state` left it."""
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.scaler.load_state_dict(content["scaler"])
+    state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
+    state.step = content["step"]
+    state.best = content["best"]
+    state.replaced = Counter(content["replaced"])
+    state.seconds, state.scores = content.get("seconds", 0.0), content.get("scores", {})
+    card = card_from_json(content.get("earlier"))
+    state.earlier = card.phases if card is not None else []

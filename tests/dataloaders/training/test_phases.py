@@ -1,0 +1,99 @@
+"""The data of all phases: which phases run, and what is held back to validate on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.configs.load import load_config
+from aotlab.dataloaders.training.phases import open_phases
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import write_mask
+
+RECIPE = "configs/recipes/finetune.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Makes a folder of small videos."""
+
+    def make(videos):
+        for number in range(videos):
+            name = f"clip{number:02d}"
+            (tmp_path / "JPEGImages" / name).mkdir(parents=True)
+            for index in range(2):
+                Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(
+                    tmp_path / "JPEGImages" / name / f"{index:05d}.jpg"
+                )
+                write_mask(
+                    tmp_path / "Annotations" / name / f"{index:05d}.png", np.full((40, 40), 1, np.uint8)
+                )
+        return tmp_path
+
+    return make
+
+
+def trained_on(data):
+    return [
+        [video.name for source in mixture.sources for video in source.videos]
+        for mixture in data.mixtures.values()
+    ]
+
+
+def test_fine_tuning_holds_videos_back_and_says_which(folder, caplog):
+    config = load_config(RECIPE, [f"data.root={folder(20)}"])
+    with caplog.at_level(logging.INFO):
+        data = open_phases(config)
+    held = [video.name for video in data.validation]
+    assert held == ["clip05", "clip15"]
+    (trained,) = trained_on(data)
+    assert len(trained) == 18
+    assert not set(trained) & set(held)
+    assert "held back from training" in caplog.text
+    assert "clip05, clip15" in caplog.text
+
+
+def test_the_same_videos_are_held_back_in_every_phase(folder):
+    config = load_config(RECIPE, [f"data.root={folder(10)}"])
+    (phase,) = config.train.phases
+    config = replace(config, train=replace(config.train, phases=[phase, replace(phase, name="again")]))
+    data = open_phases(config)
+    assert [video.name for video in data.validation] == ["clip05"]
+    assert all("clip05" not in names and len(names) == 9 for names in trained_on(data))
+
+
+def test_of_few_videos_none_is_held_back(folder, caplog):
+    with caplog.at_level(logging.INFO):
+        data = open_phases(load_config(RECIPE, [f"data.root={folder(9)}"]))
+    assert data.validation == []
+    assert [len(names) for names in trained_on(data)] == [9]
+    assert "no validation" in caplog.text
+
+
+def test_named_validation_videos_leave_all_others_in_training(folder):
+    root = folder(12)
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets" / "val.txt").write_text("clip00\n")
+    data = open_phases(load_config(RECIPE, [f"data.root={root}", "data.validation=[{path: .}]"]))
+    assert [video.name for video in data.validation] == ["clip00"]
+    assert [len(names) for names in trained_on(data)] == [12]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["train.ema=2", "train.clip_gradients=-1", "train.clip_gradients=.nan", "train.warmup=.inf", "train.seed=-1",
+     "train.keep=0", "train.save_every=1e99", "train.hardest_pixels=0", "train.power=.nan", "data.workers=-1",
+     "data.hold_back=1", "train.phases.0.short_edge=-5", "train.phases.0.lr=.nan", "train.phases.0.lr=0",
+     "train.phases.0.final_lr=-1", "train.phases.0.weight_decay=.inf", "train.phases.0.merge=1.5",
+     "train.phases.0.steps=0", "train.phases.0.batch=99999999999999999999", "train.phases.0.crop=3",
+     "train.phases.0.own_predictions_from=-.inf", "train.phases.0.sources.0.weight=.inf",
+     "train.phases.0.sources.0.max_gap=0", "train.skip_not_finite=-1"],
+)  # fmt: skip
+def test_numbers_of_training_are_finite_and_bounded(setting):
+    name = setting.split("=")[0].rsplit(".", 1)[-1]
+    with pytest.raises(InputError, match=name):
+        load_config(RECIPE, ["data.root=x", setting])

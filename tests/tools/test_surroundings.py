@@ -1,0 +1,167 @@
+"""Programs whose standard streams are closed or full, and that are asked to end: no traceback, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKING = """
+    import sys, time
+    from pathlib import Path
+    from aotlab.tools.cli.program import command
+    from aotlab.utils.files import atomic_path
+
+    @command
+    def main(argv=None):
+        with atomic_path(Path(sys.argv[1])) as temporary:
+            temporary.write_text("half")
+            print("begun", flush=True)
+            time.sleep(60)
+        return 0
+
+    sys.exit(main())
+"""
+POOLED = """
+    import sys, time
+    from aotlab.tools.cli.program import command
+    from aotlab.utils.processes import worker_pool
+
+    @command
+    def main(argv=None):
+        with worker_pool(2) as pool:
+            for pid in [each.result() for each in [pool.submit(work, 0.5) for _ in range(2)]]:
+                print(pid, flush=True)
+            print("begun", flush=True)
+            for each in [pool.submit(work, 1.0) for _ in range(60)]:
+                each.result()
+        return 0
+
+    def work(seconds):
+        import os
+        time.sleep(seconds)
+        return os.getpid()
+
+    if __name__ == "__main__":
+        sys.exit(main())
+"""
+PRINTING = """
+    import sys
+    from aotlab.tools.cli.program import command
+
+    @command
+    def main(argv=None):
+        for number in range(int(sys.argv[1])):
+            print("line", number)
+        return 0
+
+    sys.exit(main())
+"""
+NOISY = """
+    import logging, sys
+    from aotlab.tools.cli.program import command
+
+    @command
+    def main(argv=None):
+        for number in range(5000):
+            print("remark", number, file=sys.stderr, flush=True)
+        logging.warning("a warning")
+        return 0
+
+    sys.exit(main())
+"""
+
+
+def program(folder: Path, text: str) -> str:
+    path = folder / "program.py"
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def shell(line: str, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line}", "bash", sys.executable, *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def gone_within(seconds: float, *pids: int) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not any(is_alive(pid) for pid in pids)
+
+
+@pytest.mark.parametrize("lines", ["10", "100000"])
+def test_output_that_nobody_reads_to_its_end_is_no_error(tmp_path: Path, lines: str) -> None:
+    done = shell('"$1" "$2" "$3" | head -1; exit ${PIPESTATUS[0]}', program(tmp_path, PRINTING), lines)
+    assert done.stdout == "line 0\n"
+    assert done.stderr == ""
+    assert done.returncode in (0, 141)
+
+
+@pytest.mark.parametrize("lines", ["10", "100000"])
+def test_output_on_a_full_disk_is_one_sentence(tmp_path: Path, lines: str) -> None:
+    done = shell('"$1" "$2" "$3" > /dev/full', program(tmp_path, PRINTING), lines)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output: cannot be written (No space left on device)\n"
+
+
+def test_messages_on_a_full_disk_end_no_work(tmp_path: Path) -> None:
+    assert shell('"$1" "$2" 2> /dev/full', program(tmp_path, NOISY)).returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error(tmp_path: Path, closed: str) -> None:
+    done = shell(f'"$1" "$2" 10 {closed}', program(tmp_path, PRINTING))
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_end_leaves_no_half_written_file(tmp_path: Path, name: str) -> None:
+    number = getattr(signal, name, None)
+    if number is None:
+        pytest.skip(f"this system has no {name}")
+    target = tmp_path / "out" / "file.txt"
+    begun = subprocess.Popen(
+        [sys.executable, program(tmp_path, WORKING), str(target)], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert begun.stdout is not None
+    assert begun.stdout.readline() == "begun\n"
+    begun.send_signal(number)
+    _, message = begun.communicate(timeout=30)
+    assert begun.returncode == 128 + number
+    assert "Traceback" not in message
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_survives_the_program_that_started_it(tmp_path: Path, number: signal.Signals) -> None:
+    begun = subprocess.Popen(
+        [sys.executable, program(tmp_path, POOLED)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert begun.stdout is not None
+    workers = []
+    while (line := begun.stdout.readline()) not in ("begun\n", ""):
+        workers.append(int(line))
+    assert workers
+    begun.send_signal(number)
+    begun.wait(timeout=30)
+    assert gone_within(15, *workers)
