@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from torchvision.transforms.v2.functional import normalize
+from torchvision.transforms.functional import normalize
 
 from aotlab.configs.schema import InputConfig
 

@@ -6,12 +6,12 @@ and ``stages``: their parts from the image on, for freezing. Batch norms are fro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torchvision.models import mobilenet_v2, resnet50
 from torchvision.models.mobilenetv2 import InvertedResidual
@@ -19,7 +19,6 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.networks.products import PointwiseConv2d
-from aotlab.networks.swin import SwinBase
 from aotlab.utils.errors import InputError
 
 
@@ -141,15 +140,18 @@ class ResNet50(nn.Module):
         return [quarter, eighth, sixteenth, sixteenth]
 
 
-ENCODERS: dict[str, type[nn.Module]] = {
+def _swin_base() -> nn.Module:
+    """Swin-B; timm, whose import takes as long as a frame, is imported only for models that have it."""
+    from aotlab.networks.swin import SwinBase
+
+    return SwinBase()
+
+
+ENCODERS: dict[str, Callable[[], nn.Module]] = {
     "mobilenet_v2": MobileNetV2,
     "resnet50": ResNet50,
-    "swin_base": SwinBase,
+    "swin_base": _swin_base,
 }
-
-
-REPEATED = (InvertedResidual, Bottleneck, SwinTransformerBlock)
-"""what encoders are made of"""
 
 
 def build_encoder(name: str) -> nn.Module:
@@ -172,7 +174,10 @@ def freeze_stages(encoder: nn.Module, count: int) -> None:
 
 def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
     """The blocks that an encoder repeats and that are trained: where activations may be computed twice."""
-    blocks = [module for module in encoder.modules() if isinstance(module, REPEATED)]
+    from timm.models.swin_transformer import SwinTransformerBlock
+
+    repeated = (InvertedResidual, Bottleneck, SwinTransformerBlock)
+    blocks = [module for module in encoder.modules() if isinstance(module, repeated)]
     return [block for block in blocks if any(weight.requires_grad for weight in block.parameters())]
 
 

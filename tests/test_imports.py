@@ -26,7 +26,7 @@ FILE_LINES, FUNCTION_LINES = 300, 40
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
     "dataloaders.sequences", "engine.evaluation.paper_tables", "engine.performance.settings", "tools.cli",
-    "utils.allocator", "utils.errors", "utils.files", "utils.numbers", "utils.signals", "utils.text",
+    "utils.allocator", "utils.errors", "utils.extras", "utils.files", "utils.numbers", "utils.signals", "utils.text",
 }  # fmt: skip
 """what tools may import at their top, so that --help and a mistyped path answer at once; the rest where it is used"""
 
@@ -146,6 +146,19 @@ def test_files_and_functions_are_short(package):
             if length > FUNCTION_LINES:
                 long.append(f"{name}:{function.name}: {length} lines")
     assert long == []
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_modules_that_windows_lacks_are_not_needed_to_import_ours(package):
+    found = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sources(package)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import)
+        for name in (alias.name for alias in node.names)
+        if name in ("fcntl", "grp", "pwd", "resource", "termios")
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize("package", LIBRARY)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.extras import require_extra
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.lint.folder import LintReport
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print what is wrong and how much data there is; returns 1 if there are errors."""
     args = parse(argv)
     require_paths(args.root)
+    require_extra("train")
     from aotlab.dataloaders.lint.folder import lint_folder
 
     report = lint_folder(

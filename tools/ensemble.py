@@ -15,6 +15,7 @@ from pathlib import Path
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 
 
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
     args = parse(argv)
     require_paths(*args.results)
+    require_extra("score")
     from tqdm import tqdm
 
     from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights

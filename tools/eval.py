@@ -27,6 +27,7 @@ from aotlab.tools.cli.options import add_config_options, add_memory_options, mem
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, require_writable
 from aotlab.utils.signals import stop_flag
 
@@ -52,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.print_config:
         print_config(args)
         return 0
+    require_extra("score")
     # whatever is wrong with the data set or the output shows before the slow part
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects

@@ -20,6 +20,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, require_writable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 def main(argv: list[str] | None = None) -> int:
     """Score; returns 0, or 1 if a sequence could not be scored."""
     args = parse(argv)
+    require_extra("score")
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)

@@ -17,6 +17,7 @@ from aotlab.dataloaders.sequences import Video
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import Expected
@@ -29,6 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     name, dataset = find_dataset(args.dataset)
     folder = archive_folder(name, dataset)
     require_paths(args.results, args.check)
+    require_extra("score")
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
     split = args.split or next(iter(dataset.server))

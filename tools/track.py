@@ -21,6 +21,7 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.text import counted
 
@@ -202,6 +203,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     require_source(args.video)
     require_masks(args.mask)
+    require_extra("video")
     return summarise(run(args), args)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.extras import require_extra
 
 if TYPE_CHECKING:
     from aotlab.engine.training.trainer import Trained
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.print_config:
         print(to_yaml(config), end="")
         return 0
+    require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
     from aotlab.utils.distributed import open_world

@@ -41,7 +41,7 @@ def require_format(format: str, packages: Sequence[str] = NEEDED) -> None:
     missing = [name for name in packages if format == "onnx" and importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--format onnx: {' and '.join(missing)} must be installed; pip install -e '.[export]', "
+            f"--format onnx: {' and '.join(missing)} must be installed; pip install 'aotlab[export]', "
             "or export with --format torch"
         )
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +14,7 @@ import torch
 from aotlab.networks.products import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
+from aotlab.utils.process import peak_resident_bytes
 
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 """sides of the square matrices that are multiplied"""
@@ -78,11 +77,10 @@ def forget_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory so far: PyTorch's on a GPU, else what the process had resident."""
+    """Most memory so far: PyTorch's on a GPU, else what the process had resident (0 where the system does not tell)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+    return peak_resident_bytes() or 0
 
 
 @contextmanager

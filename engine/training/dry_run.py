@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from aotlab.engine.training.training_step import train_step
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
+from aotlab.utils.process import peak_resident_bytes
 
 GIB = 2**30
 CLIPS = 8
@@ -127,8 +126,7 @@ def _state_bytes(state: PhaseState) -> int:
 
 
 def _peak_bytes(device: torch.device) -> int:
-    """The most memory used so far: the GPU's, or this process's."""
+    """The most memory used so far: the GPU's, or this process's (0 where the system does not tell)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak_resident_bytes() or 0

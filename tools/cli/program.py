@@ -16,6 +16,7 @@ from aotlab.tools.cli.faults import report_fault
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
+from aotlab.utils.extras import missing_extra
 
 Main = Callable[..., int]
 
@@ -84,8 +85,8 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
 
-    `InputError` gives status 2, `RunStopped` and too little memory 1, Ctrl-C 130, a closed pipe behind stdout 141, and
-    whatever nobody foresaw 70.
+    `InputError` and a library that is not installed give status 2, `RunStopped` and too little memory 1, Ctrl-C 130, a
+    closed pipe behind stdout 141, and whatever nobody foresaw 70.
     """
 
     @functools.wraps(main)
@@ -107,6 +108,9 @@ def command(main: Main) -> Main:
                 return _say(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
         except Exception as error:
+            sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+            if sentence is not None:
+                return _say(f"error: {sentence}", 2)
             if out_of_memory(error):
                 return _say(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
             return report_fault(error)

@@ -94,7 +94,7 @@ def test_settings_that_no_bounded_memory_has_are_refused(preset, overrides, mess
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        InputError, match=r"onnx and onnxscript must be installed; pip install -e '.\[export\]'"
+        InputError, match=r"onnx and onnxscript must be installed; pip install 'aotlab\[export\]'"
     ):
         export_model(*build("aott"), tmp_path / "export", video=VIDEO)
 

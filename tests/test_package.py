@@ -1,0 +1,174 @@
+"""The package as users install it: wheel, source distribution and checkout, with all libraries or the core's alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from aotlab.utils.extras import libraries, missing_extra, require_extra
+
+ROOT = Path(__file__).resolve().parents[1]
+PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")
+TRACKS = """
+import importlib.util, sys
+import numpy as np
+import aotlab
+from aotlab import Tracker
+from aotlab.configs.load import load_config
+frame = np.zeros((64, 96, 3), np.uint8)
+mask = np.zeros((64, 96), np.uint8)
+mask[16:40, 24:56] = 7
+tracker = Tracker.from_checkpoint()
+print("objects", tracker.step(frame, mask).ids, tracker.step(frame).labels.shape)
+print("settings", load_config("r50_deaotl").name, load_config("configs/recipes/mini.yaml").name)
+old = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
+print("old names", [name for name in old if importlib.util.find_spec(name)])
+print("package", aotlab.__file__)
+"""
+OPTIONAL = (
+    "av",
+    "cv2",
+    "scipy",
+    "tqdm",
+    "pycocotools",
+    "matplotlib",
+    "tensorboard",
+    "onnx",
+    "onnxruntime",
+    "resource",
+)
+
+
+def run(*command: str | Path, cwd: Path, path: Path | None = None) -> subprocess.CompletedProcess:
+    """A command's result, without this checkout on the path; ``path``: a folder for PYTHONPATH."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    if path is not None:
+        environment["PYTHONPATH"] = str(path)
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """A copy of the sources, as a clone has them."""
+    copy = tmp_path_factory.mktemp("clone") / "aotlab"
+    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "results", "shared")
+    shutil.copytree(ROOT, copy, ignore=left_out)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def distributions(checkout, tmp_path_factory):
+    """Folder with the source distribution, and the wheel that was built from it."""
+    folder = tmp_path_factory.mktemp("dist")
+    built = run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, checkout, cwd=folder)
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    return folder
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A fresh environment that shares this one's libraries, but not this project."""
+    folder = tmp_path / "venv"
+    venv.create(folder, with_pip=False)
+    (packages,) = folder.glob("Lib/site-packages" if os.name == "nt" else "lib/python*/site-packages")
+    shared = [entry for entry in sys.path if entry.endswith("site-packages")]
+    (packages / "shared.pth").write_text("\n".join(shared) + "\n")
+    return folder
+
+
+def install(environment: Path, *what: str | Path) -> None:
+    options = ("--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--ignore-installed")
+    pip = (sys.executable, "-m", "pip", "--python", environment / PYTHON, "install", *options)
+    done = run(*pip, *what, cwd=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["wheel", "sdist", "editable"])
+def test_it_tracks_from_a_fresh_environment_outside_the_checkout(
+    way, distributions, checkout, environment, tmp_path
+):
+    sources = {"wheel": "*.whl", "sdist": "*.tar.gz"}
+    what = [next(distributions.glob(sources[way]))] if way in sources else ["--editable", checkout]
+    install(environment, *what)
+    done = run(environment / PYTHON, "-c", TRACKS, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    objects, settings, old, package = done.stdout.splitlines()
+    assert objects == "objects (7,) (64, 96)"
+    assert settings == "settings r50_deaotl aott_mini"
+    assert old == "old names []"
+    assert str(checkout if way == "editable" else environment) in package
+    version = run((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)
+    assert version.stdout.startswith("aotlab ")
+
+
+@pytest.mark.slow
+def test_mypy_sees_every_file(checkout, tmp_path):
+    view = checkout / "build" / "view"
+    (checkout / "evaluation" / "planted.py").write_text('count: int = "one"\n')
+    try:
+        assert run(sys.executable, "scripts/mypy_view.py", view, cwd=checkout).returncode == 0
+        found = run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=checkout)
+    finally:
+        (checkout / "evaluation" / "planted.py").unlink()
+    folders = [init.parent for init in checkout.glob("*/__init__.py") if init.parent.name != "tests"]
+    files = sum(len(list(folder.rglob("*.py"))) for folder in folders) + 1
+    assert "planted.py:1: error" in found.stdout
+    assert f"Found 1 error in 1 file (checked {files} source files)" in found.stdout
+
+
+def without_optional_libraries(folder: Path) -> Path:
+    """A folder for PYTHONPATH under which no optional library can be imported."""
+    (folder / "sitecustomize.py").write_text(
+        f"import sys\nfor name in {OPTIONAL!r}:\n    sys.modules[name] = None\n"
+    )
+    return folder
+
+
+@pytest.mark.slow
+def test_the_core_tracks_arrays_without_optional_libraries(tmp_path):
+    done = run(sys.executable, "-c", TRACKS, cwd=tmp_path, path=without_optional_libraries(tmp_path))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith("objects (7,) (64, 96)")
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "extra"),
+    [
+        ("track", ["clip", "--mask", "mask.png", "--output", "out"], "video"),
+        ("score", ["--dataset", "davis2017", "--root", ".", "--results", "."], "score"),
+        ("ensemble", [".", ".", "--output", "out"], "score"),
+        ("check_data", ["."], "train"),
+    ],
+)
+def test_a_missing_extra_is_one_sentence_that_names_it(tool, arguments, extra, tmp_path):
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "mask.png").touch()
+    start = "import sys; from aotlab.tools.main import main; sys.exit(main())"
+    path = without_optional_libraries(tmp_path)
+    done = run(sys.executable, "-c", start, tool, *arguments, cwd=tmp_path, path=path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"must be installed for this; pip install 'aotlab[{extra}]'" in done.stderr
+
+
+def test_extras_are_those_of_the_installed_package():
+    found = libraries()
+    assert {"video", "train", "score", "export"} <= set(found)
+    assert "cv2" in found["video"]
+    assert "all" not in found
+    for extra in ("video", "train", "score"):
+        require_extra(extra)
+
+
+def test_only_libraries_of_extras_have_a_sentence():
+    assert missing_extra("av.container") == "av must be installed for this; pip install 'aotlab[video]'"
+    assert missing_extra("aotlab.nowhere") is None

@@ -1,0 +1,56 @@
+"""Optional libraries, by the extra of the package that brings them: ``pip install 'aotlab[video]'``."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+
+from aotlab.utils.errors import InputError
+
+PACKAGE = "aotlab"
+MODULES = {"opencv-python-headless": "cv2", "label-studio-sdk": "label_studio_sdk"}
+"""module of a distribution, where it has another name"""
+TOGETHER = ("all", "test")
+"""extras that gather others"""
+
+
+def require_extra(extra: str) -> None:
+    """Refuse to go on without the libraries of an extra.
+
+    Raises:
+        InputError: some are not installed.
+    """
+    missing = [module for module in libraries().get(extra, ()) if find_spec(module) is None]
+    if missing:
+        raise InputError(_sentence(" and ".join(missing), extra))
+
+
+def missing_extra(module: str) -> str | None:
+    """The sentence for a module that could not be imported; None if no extra brings it."""
+    top = module.split(".")[0]
+    extras = [extra for extra, modules in libraries().items() if top in modules]
+    return _sentence(top, extras[0]) if extras else None
+
+
+def libraries() -> dict[str, tuple[str, ...]]:
+    """Modules of every extra, as the installed package states them."""
+    from importlib.metadata import (  # takes as long as all else that --help needs
+        PackageNotFoundError,
+        requires,
+    )
+
+    try:
+        stated = requires(PACKAGE) or []
+    except PackageNotFoundError:  # a checkout on the path that was not installed
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for line in stated:
+        match = re.match(r"""([A-Za-z0-9._-]+).*extra == ['"]([A-Za-z0-9_-]+)['"]""", line)
+        if match is not None and match[2] not in TOGETHER:
+            module = MODULES.get(match[1], match[1])
+            found[match[2]] = (*found.get(match[2], ()), module)
+    return found
+
+
+def _sentence(missing: str, extra: str) -> str:
+    return f"{missing} must be installed for this; pip install '{PACKAGE}[{extra}]'"
