@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.relevance import look
+from aotlab.engine.relevance import frame_relevance
 from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features, Propagated
 
@@ -41,7 +41,7 @@ def advance(
     if masks is not None:
         for bank, propagated, decoded, mask in zip(banks, frames, logits, masks, strict=True):
             memory = model.memorize(propagated, model.assign_identities(mask))
-            bank.add(memory, partial(look, model, propagated, decoded))
+            bank.add(memory, partial(frame_relevance, model, propagated, decoded))
     return logits
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.policies import LookAt, MemoryPolicy, build_policy
+from aotlab.engine.policies import MemoryPolicy, RelevanceOf, build_policy
 from aotlab.networks.block import BlockMemory, KeyValue
 
 FrameMemory = Sequence[Sequence[BlockMemory]]
@@ -86,16 +86,16 @@ class MemoryBank:
         self._inserted = self.newest
         self._extend(memory)
 
-    def add(self, memory: FrameMemory, look: LookAt | None = None) -> None:
+    def add(self, memory: FrameMemory, relevance_of: RelevanceOf | None = None) -> None:
         """Take in a tracked frame: short-term memory always, long-term memory when the policy wants it.
 
-        ``look``: what this frame saw of long-term memory, for policies that judge by it.
+        ``relevance_of``: gives the relevance of long-term memory to this frame, for policies that need it.
         """
         self.newest += 1
         self._short.append(memory)
         if self.newest - self._inserted < self.policy.every:
             return
-        evicted = self.policy.evict(self, look)
+        evicted = self.policy.evict(self, relevance_of)
         self._inserted = self.newest
         if evicted is not None and evicted[0] == len(self):
             return

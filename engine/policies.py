@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.relevance import Look
+from aotlab.engine.relevance import FrameRelevance
 from aotlab.networks.block import BlockMemory
 
-LookAt = Callable[[Tensor, int], Look]
-"""what the newest frame sees of the first block's keys B×(T·L)×C of T frames"""
+RelevanceOf = Callable[[Tensor, int], FrameRelevance]
+"""from the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 
@@ -46,10 +46,10 @@ class MemoryPolicy(Protocol):
     def every(self) -> float:
         """Frames from one that is remembered to the next."""
 
-    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
         """Per group the index of the frame that makes room for the newest one; ``len(bank)`` is the newest itself.
 
-        None where there is room. ``look`` is called by policies that need it, which otherwise drop the oldest.
+        None where there is room. Policies that need ``relevance_of`` drop the oldest without it.
         """
 
 
@@ -60,7 +60,7 @@ class FirstFrame:
     capacity = None
     every = math.inf
 
-    def evict(self, bank: Bank, look: LookAt | None) -> None:
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> None:
         """Nothing."""
 
 
@@ -71,7 +71,7 @@ class EveryNthFrame:
     every: int
     capacity = None
 
-    def evict(self, bank: Bank, look: LookAt | None) -> None:
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> None:
         """Nothing."""
 
 
@@ -82,7 +82,7 @@ class BoundedFIFO:
     capacity: int
     every: int
 
-    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
         """The oldest tracked frame."""
         return oldest(bank) if len(bank) >= self.capacity else None
 
@@ -96,8 +96,8 @@ def oldest(bank: Bank) -> list[int]:
 class _ByRelevance:
     """One frame in ``every`` is remembered, and the tracked frame of the lowest score makes room for it.
 
-    The newest frame, which nothing has looked at yet, has no score and stays. Every group of objects decides for
-    itself. ``early``: look and count also while there is room, as the published DeAOT models do.
+    The newest frame, which no frame has read yet, has no score and stays. Every group of objects decides for itself.
+    ``early``: relevance is also updated while there is room, as in the published DeAOT models.
     """
 
     capacity: int
@@ -106,17 +106,17 @@ class _ByRelevance:
     running: dict[int, dict[int, float]] = field(default_factory=dict)
     """running relevance by group and frame number"""
     counts: dict[int, dict[int, int]] = field(default_factory=dict)
-    """how many looks a frame was part of, its own included, by group and frame number"""
+    """how many updates a frame was part of, that of its own insertion included, by group and frame number"""
 
-    def evict(self, bank: Bank, look: LookAt | None) -> list[int] | None:
+    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
         """The tracked frame of the lowest score, the oldest of several, or of all if there was no foreground."""
         full = len(bank) >= self.capacity
-        if look is None or not (full or self.early):
+        if relevance_of is None or not (full or self.early):
             return oldest(bank) if full else None
-        seen = look(bank.read()[0][0].long.key, len(bank))
+        found = relevance_of(bank.read()[0][0].long.key, len(bank))
         evicted = []
-        for group, shares in enumerate(seen.relevance.double().cpu().tolist()):
-            scores = self._scores(group, bank.kept[group], bank.newest, shares, seen.keys[group])
+        for group, shares in enumerate(found.relevance.double().cpu().tolist()):
+            scores = self._scores(group, bank.kept[group], bank.newest, shares, found.keys[group])
             candidates = bank.tracked(group)
             lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
             evicted.append(candidates[lowest] if candidates else len(bank))
@@ -125,7 +125,7 @@ class _ByRelevance:
     def _scores(
         self, group: int, frames: Sequence[int], newest: int, shares: Sequence[float], keys: Tensor
     ) -> np.ndarray:
-        """Take a look at a group's frames into the running values, and score them: T."""
+        """Update the running relevance of a group's frames, and score them: T."""
         if not any(shares):
             shares = [1 / len(shares)] * len(shares)
         before, counts = self.running.get(group, {}), self.counts.get(group, {})
@@ -144,15 +144,16 @@ class _ByRelevance:
 
 @dataclass
 class Restricted(_ByRelevance):
-    """Relevance, and a bonus for frames that were part of few looks (RMem, section 3.2)."""
+    """Relevance, and a bonus for frames that were part of few updates (RMem, section 3.2)."""
 
     bonus: float = 1.5
-    doubt: float = 8.0
+    prior: float = 8.0
+    """updates that every frame is taken to have had before"""
 
     def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
-        """Upper confidence bound of relevance; the reference frame counts as often seen as there are frames."""
-        seen = np.array([len(counts), *counts[1:]], float)
-        return running + self.bonus * np.sqrt(math.log(seen.sum()) / (seen + self.doubt))
+        """Upper confidence bound of relevance; the reference frame counts as updated once for each frame."""
+        updates = np.array([len(counts), *counts[1:]], float)
+        return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
 
 
 @dataclass
@@ -185,7 +186,7 @@ def redundancy(keys: Tensor) -> Tensor:
 def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:
     """The policy that ``config`` names, with a memory of its own for one bank.
 
-    In training no policy looks: all that are bounded drop the oldest. ``length``: frames of the video, if known.
+    In training every bounded policy drops the oldest. ``length``: frames of the video, if known.
     """
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:

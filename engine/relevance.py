@@ -15,8 +15,8 @@ AT_ONCE = 2**22
 """attention weights that are held at a time"""
 
 
-class Look(NamedTuple):
-    """What a frame read of long-term memory in the first block of the first stage."""
+class FrameRelevance(NamedTuple):
+    """How relevant the frames of long-term memory are to the newest one, in the first block of the first stage."""
 
     relevance: Tensor
     """B×T, each frame's share of the foreground's attention; adds up to 1, or is all 0 where there is no foreground"""
@@ -24,8 +24,10 @@ class Look(NamedTuple):
     """B×T×L×C, the keys as they were compared with queries"""
 
 
-def look(model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int) -> Look:
-    """What a frame read of long-term memory, computed once more.
+def frame_relevance(
+    model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int
+) -> FrameRelevance:
+    """The attention of a frame's foreground to long-term memory, computed once more.
 
     Args:
         model: the network that propagated.
@@ -40,7 +42,7 @@ def look(model: Model, propagated: Propagated, logits: Tensor, key: Tensor, fram
     query = propagated.current[0][0].key  # queries and keys of a frame are one projection
     query, key = model.add_temporal(query, key)
     shares = relevance(query, key, foreground, heads=model.heads, frames=frames)
-    return Look(shares, key.unflatten(1, (frames, -1)))
+    return FrameRelevance(shares, key.unflatten(1, (frames, -1)))
 
 
 def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What memory policies keep, of invented looks at long-term memory."""
+"""What memory policies keep, with invented relevance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aotlab.engine.policies import (
     build_policy,
     redundancy,
 )
-from aotlab.engine.relevance import Look
+from aotlab.engine.relevance import FrameRelevance
 from aotlab.networks.block import BlockMemory, KeyValue
 
 TOKENS, DIM = 6, 4
@@ -32,18 +32,18 @@ def frame(number, groups=1):
     return [[BlockMemory(kv, kv)]]
 
 
-def looks(shares, counted=None):
+def relevances(shares, counted=None):
     """Shows relevance by frame number of each group; keys are all unlike each other."""
 
     def look_of(bank):
-        def look(key, frames):
+        def relevance_of(key, frames):
             if counted is not None:
                 counted.append(frames)
             rows = [[own[number] for number in kept] for own, kept in zip(shares, bank.kept, strict=True)]
             keys = torch.eye(frames)[:, None].expand(len(rows), -1, TOKENS, -1)
-            return Look(torch.tensor(rows), keys)
+            return FrameRelevance(torch.tensor(rows), keys)
 
-        return look
+        return relevance_of
 
     return look_of
 
@@ -70,7 +70,9 @@ def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames
     bank = MemoryBank(BOUNDED[policy](frames, 1))
     with torch.no_grad():
         for number in range(40):
-            bank.add(frame(number), looks([share])(bank)) if number else bank.add_reference(frame(number))
+            bank.add(frame(number), relevances([share])(bank)) if number else bank.add_reference(
+                frame(number)
+            )
             assert len(bank) == min(number + 1, frames)
             assert bank.frames[0] == 0
             assert bank.frames == sorted(bank.frames)
@@ -80,7 +82,7 @@ def test_a_bounded_bank_never_grows_and_never_loses_its_reference(policy, frames
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_room_for_one_frame_is_the_references(policy):
-    assert filled(BOUNDED[policy](1, 2), 9, looks([[1.0] * 9])).frames == [0]
+    assert filled(BOUNDED[policy](1, 2), 9, relevances([[1.0] * 9])).frames == [0]
 
 
 def test_first_in_is_first_out():
@@ -92,8 +94,8 @@ def test_first_in_is_first_out():
 def test_the_least_relevant_frame_goes_and_the_newest_is_not_judged():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
     for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
-        assert filled(policy, 5, looks([shares])).frames == [0, 1, 3, 4]
-        assert filled(policy, 6, looks([shares])).frames[-1] == 5
+        assert filled(policy, 5, relevances([shares])).frames == [0, 1, 3, 4]
+        assert filled(policy, 6, relevances([shares])).frames[-1] == 5
 
 
 def test_of_frames_that_are_alike_one_goes():
@@ -102,7 +104,9 @@ def test_of_frames_that_are_alike_one_goes():
     keys[2] = keys[3]
     bank = filled(EveryNthFrame(1), 4)
     bank.newest += 1
-    assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: Look(shares, keys[None])) == [2]
+    assert RelevanceRedundancy(4, 1).evict(bank, lambda key, frames: FrameRelevance(shares, keys[None])) == [
+        2
+    ]
     assert redundancy(keys).tolist() == [0, 0, 0.5, 0.5]
     assert redundancy(keys[:1]).tolist() == [0]
 
@@ -120,43 +124,45 @@ def test_relevance_is_a_running_mean():
     bank = filled(EveryNthFrame(1), 3)
     for newest, own in ((3, [0.5, 0.3, 0.2]), (4, [0.1, 0.1, 0.8])):
         bank.newest = newest
-        policy.evict(bank, lambda key, frames, own=own: Look(torch.tensor([own]), torch.empty(1, 3, 1, 1)))
+        policy.evict(
+            bank, lambda key, frames, own=own: FrameRelevance(torch.tensor([own]), torch.empty(1, 3, 1, 1))
+        )
     assert policy.running[0] == pytest.approx({0: 0.18, 1: 0.14, 2: 0.68})
     assert policy.counts[0] == {0: 2, 1: 2, 2: 2, 4: 1}
 
 
 @pytest.mark.parametrize("early", [False, True])
-def test_looks_are_taken_when_a_frame_has_to_go_or_from_the_first_on(early):
+def test_relevance_is_computed_when_a_frame_has_to_go_or_from_the_first_on(early):
     counted = []
-    filled(Restricted(4, 2, early), 12, looks([[1.0] * 12], counted))
+    filled(Restricted(4, 2, early), 12, relevances([[1.0] * 12], counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
 
 
 @pytest.mark.parametrize("policy", [FirstFrame(), EveryNthFrame(1), BoundedFIFO(3, 1)])
 def test_policies_that_need_no_look_take_none(policy):
     counted = []
-    filled(policy, 8, looks([[1.0] * 8], counted))
+    filled(policy, 8, relevances([[1.0] * 8], counted))
     assert counted == []
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_without_any_foreground_the_oldest_frame_goes_and_no_score_is_lost(policy):
     chooser = BOUNDED[policy](3, 1)
-    assert filled(chooser, 6, looks([[0.0] * 6])).frames == [0, 4, 5]
+    assert filled(chooser, 6, relevances([[0.0] * 6])).frames == [0, 4, 5]
     assert all(np.isfinite(list(chooser.running[0].values())))
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
 def test_every_group_decides_for_itself(policy):
     shares = [[0.5, 0.1, 0.9, 0.9, 0.9, 0.9], [0.5, 0.9, 0.9, 0.1, 0.9, 0.9]]
-    bank = filled(BOUNDED[policy](4, 1), 5, looks(shares), groups=2)
+    bank = filled(BOUNDED[policy](4, 1), 5, relevances(shares), groups=2)
     assert bank.kept == [[0, 2, 3, 4], [0, 1, 2, 4]]
     assert [stored(bank, group) for group in range(2)] == bank.kept
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
 def test_later_references_stay_while_tracked_frames_can_go(policy):
-    shares = looks([[1.0] * 20])
+    shares = relevances([[1.0] * 20])
     assert filled(BOUNDED[policy](4, 1), 9, shares, references=(0, 3)).frames[:2] == [0, 3]
     bank = filled(BOUNDED[policy](4, 1), 12, shares, references=(0, 3, 4, 5))
     assert bank.frames == [0, 3, 4, 5]

@@ -18,7 +18,7 @@ from aotlab.configs.load import load_config
 from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy, redundancy
-from aotlab.engine.relevance import Look, look
+from aotlab.engine.relevance import FrameRelevance, frame_relevance
 from aotlab.networks.official import from_official
 from aotlab.networks.vos_model import VOSModel
 from tests.golden import filler
@@ -62,7 +62,7 @@ class ShownBank(SimpleNamespace):
 
 
 def keys_of(inputs: dict) -> torch.Tensor:
-    """The keys T×L×C of a case; RMem, which does not look at them, ships without."""
+    """The keys T×L×C of a case; RMem, which does not read them, ships without."""
     return torch.empty(0) if inputs["K"] is None else torch.from_numpy(inputs["K"])
 
 
@@ -95,7 +95,7 @@ def test_a_policy_drops_the_frames_of_the_reference(policy: str, case: dict, cas
         def shown(_, count, inputs=arrays_of_step):
             shares = plain_relevance(inputs["A"], inputs["f"])
             assert len(shares) == count
-            return Look(shares[None], keys_of(inputs)[None])
+            return FrameRelevance(shares[None], keys_of(inputs)[None])
 
         bank = ShownBank(kept=[kept], newest=step["frame"], policy=chooser)
         places = chooser.evict(bank, shown)
@@ -165,7 +165,7 @@ class Replay:
         def feedback(logits: list[torch.Tensor]) -> list[torch.Tensor]:
             self.check_logits(number, logits[0])
             if number in self.insertions:
-                self.check_look(number, propagated, logits[0])
+                self.check_relevance(number, propagated, logits[0])
             full = F.interpolate(logits[0], self.size, mode="bilinear", align_corners=True)
             labels = full[0].argmax(0).numpy()
             assert (labels == self.arrays["masks"][number]).mean() >= 0.999
@@ -194,12 +194,12 @@ class Replay:
         mean = logits[0].mean((1, 2)).numpy()
         np.testing.assert_allclose(mean, self.arrays["logits4_mean"][number - 1], atol=LOGITS)
 
-    def check_look(self, number: int, propagated, logits: torch.Tensor) -> None:
+    def check_relevance(self, number: int, propagated, logits: torch.Tensor) -> None:
         attention = self.arrays.get(f"A_{number:02}")
         if attention is None:
             return
         key = self.bank.read()[0][0].long.key
-        ours = look(self.model, propagated, logits, key, len(self.bank))
+        ours = frame_relevance(self.model, propagated, logits, key, len(self.bank))
         expected = plain_relevance(attention, self.arrays[f"f_{number:02}"])
         assert (ours.relevance[0] - expected).abs().max() < LOGITS
 
