@@ -42,7 +42,8 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
         sets = {name: pairs for name, pairs in sets.items() if name in names}
     found = _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
     counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
-    return replace(found, subsets=balanced(counts, source.balance)) if source.balance else found
+    subsets = balanced(counts, source.balance) if source.balance else ()
+    return replace(found, subsets=subsets, parts=tuple(name for name in sets if sets[name]))
 
 
 def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:

@@ -55,6 +55,8 @@ class ImageSet:
     images: tuple[LabelledImage, ...]
     subsets: tuple[Subset, ...] = ()
     """one is drawn first, then an image in it; none: every image is drawn alike"""
+    parts: tuple[str, ...] = ()
+    """names of the sets that it is made of, if it is a collection"""
 
 
 @dataclass(frozen=True)

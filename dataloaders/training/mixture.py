@@ -145,6 +145,8 @@ def describe(mixture: Mixture) -> list[str]:
             if source.subsets:
                 shares = (f"{subset.name} {100 * subset.share:.0f} %" for subset in source.subsets)
                 holds += f" ({', '.join(shares)})"
+            elif source.parts:
+                holds += f" of {', '.join(source.parts)}"
         else:
             frames = sum(len(video.frames) for video in source.videos)
             holds = f"{len(source.videos)} videos with {frames} labelled frames, gaps up to {source.max_gap}"

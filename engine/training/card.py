@@ -6,7 +6,6 @@ from pathlib import Path
 
 from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config
-from aotlab.configs.training import SourceConfig
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.networks.checkpoints import read_card
 from aotlab.networks.model_card import AVERAGED, ModelCard, PhaseRecord
@@ -20,7 +19,7 @@ def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
     record = PhaseRecord(
         name=phase.name, steps=state.step, planned=phase.steps, hours=state.seconds / SECONDS_OF_HOUR,
         batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop,
-        data=[_source(source) for source in phase.sources],
+        data=state.data,
         seed=settings.seed, precision=settings.precision, device=f"{world.ranks} × {world.device.type}",
         start=state.earlier[-1].name if state.earlier else _first_weights(config), command=command, scores=state.scores,
     )  # fmt: skip
@@ -42,13 +41,3 @@ def _first_weights(config: Config) -> str:
     if settings.encoder_weights is None:
         return "random weights"
     return f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
-
-
-def _source(source: SourceConfig) -> str:
-    """A set by name, and how it is drawn."""
-    details = [source.kind, f"weight {source.weight:g}"]
-    if source.split is not None:
-        details.append(f"split {source.split}")
-    if source.balance:
-        details.append(f"balance {source.balance:g}")
-    return f"{source.path} ({', '.join(details)})"

@@ -52,6 +52,8 @@ class PhaseState:
     """spent in the steps of this phase"""
     scores: dict[str, float] = field(default_factory=dict)
     """last validation of this phase, in percent"""
+    data: list[str] = field(default_factory=list)
+    """the training data of this phase, a line per source"""
     earlier: list[PhaseRecord] = field(default_factory=list)
     """phases behind the weights that this one began from"""
 

@@ -13,7 +13,7 @@ import torch
 from aotlab.configs.published import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.mixture import Mixture
+from aotlab.dataloaders.training.mixture import Mixture, describe
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.card import card_of, start_phases
@@ -67,6 +67,7 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
             if saved is not None and index < saved["phase"]:
                 continue
             before, state = state, begin_phase(config, world, index, mixture.phase, model)
+            state.data = describe(mixture)
             if before is not None:
                 state.best, state.replaced = before.best, before.replaced
                 state.earlier = card_of(before, config, command).phases

@@ -262,7 +262,7 @@ def test_a_mixture_is_described_source_by_source(root):
     sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
     assert describe(mixture(root, *sources)) == [
         "videos (video): 2 videos with 8 labelled frames, gaps up to 3; 25.0 % of the draws",
-        "static (static): 3 images; 75.0 % of the draws",
+        "static (static): 3 images of shapes; 75.0 % of the draws",
     ]
 
 

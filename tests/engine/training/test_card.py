@@ -21,7 +21,9 @@ def test_a_card_tells_all_phases_with_their_data_steps_and_time(recipe):
     assert card.weights == "averaged"
     first, second = card.phases
     assert (first.name, first.steps, first.planned, first.crop) == ("one", 2, 2, 65)
-    assert first.data == ["drawn (video, weight 1)"]
+    assert first.data == [
+        "drawn (video): 2 videos with 6 labelled frames, gaps up to 1; 100.0 % of the draws"
+    ]
     assert (first.start, second.start) == ("random weights", "one")
     assert (first.command, first.device) == ("python tools/train.py x=1", "1 × cpu")
     assert second.steps == 3
