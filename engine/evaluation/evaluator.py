@@ -186,9 +186,9 @@ def _track(
     skip = max(1, options.warm_up - report.warmed)
     spent: list[float] = []
     start = time.perf_counter()
-    with closing(track_video(tracker, video, report.output, overlay=options.overlay)) as steps:
-        for seconds in steps:
-            spent.append(seconds)
+    with closing(track_video(tracker, video, report.output, overlay=options.overlay)) as results:
+        for result in results:
+            spent.append(result.seconds)
             bar.update()
             if len(spent) == skip:
                 start = time.perf_counter()

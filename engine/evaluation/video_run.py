@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from PIL import Image
 
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.sequences import Video
+from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.masks import read_mask, write_mask
-from aotlab.utils.overlap import ahead, behind
 from aotlab.utils.overlay import overlay as draw_overlay
 
 if TYPE_CHECKING:
@@ -26,37 +27,61 @@ if TYPE_CHECKING:
     from aotlab.engine.tracker import Tracker
 
 
+@dataclass(frozen=True)
+class FrameResult:
+    """What was found on one frame of a benchmark's video."""
+
+    path: Path
+    """of the frame"""
+    frame: np.ndarray
+    """H×W×3 uint8 RGB"""
+    labels: np.ndarray
+    """H×W ids, in the size of the results"""
+    seconds: float
+    """that the tracker took"""
+
+
 def track_video(
     tracker: Tracker | Ensemble, video: Video, output: Path, *, overlay: bool = False
-) -> Generator[float, None, None]:
-    """Track one video, writing each frame's result when it is made; yields the seconds its step took.
-
-    Frames are read ahead of the tracker and results written behind it, in threads.
+) -> Generator[FrameResult, None, None]:
+    """Track one video, writing each frame's result when it is made; yields the results.
 
     Raises:
         InputError: a frame or mask cannot be read, or a result not written.
     """
+
+    def write(result: FrameResult) -> None:
+        stem = result.path.stem
+        if video.written is None or stem in video.written:
+            write_mask(output / video.name / f"{stem}.png", result.labels)
+        if overlay:
+            path = output / "overlay" / video.name / f"{stem}.jpg"
+            _write_overlay(path, result.frame, result.labels)
+
     tracker.reset(len(video.frames))
+    reader = ReadAhead(read_image(path) for path in video.frames)
+    return stream(reader, partial(_results, tracker, video), write)
+
+
+def _results(
+    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
+) -> Generator[FrameResult, None, None]:
+    """Yield the result of every frame."""
     known: set[int] = set()
-    with behind() as later, closing(ahead(read_image, video.frames)) as frames:
-        for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
-            height, width = frame.shape[:2]
-            size = video.output_size(height, width)
-            mask = _reference(video, index, (height, width), known)
-            start = time.perf_counter()
-            labels = tracker.step(frame, mask, size=size).labels
-            settle(tracker.device)
-            seconds = time.perf_counter() - start
-            if mask is not None:
-                if not known:
-                    # benchmarks expect the given mask itself in the first frame
-                    labels = resize_labels(mask, size)
-                known.update(np.unique(mask).tolist())
-            if video.written is None or path.stem in video.written:
-                later(write_mask, output / video.name / f"{path.stem}.png", labels)
-            if overlay:
-                later(_write_overlay, output / "overlay" / video.name / f"{path.stem}.jpg", frame, labels)
-            yield seconds
+    for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
+        height, width = frame.shape[:2]
+        size = video.output_size(height, width)
+        mask = _reference(video, index, (height, width), known)
+        start = time.perf_counter()
+        labels = tracker.step(frame, mask, size=size).labels
+        settle(tracker.device)
+        seconds = time.perf_counter() - start
+        if mask is not None:
+            if not known:
+                # benchmarks expect the given mask itself in the first frame
+                labels = resize_labels(mask, size)
+            known.update(np.unique(mask).tolist())
+        yield FrameResult(path, frame, labels, seconds)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

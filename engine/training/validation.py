@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Generator, Iterator
+
 import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
 from aotlab.evaluation.tables import scores_table
@@ -31,11 +35,14 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
     """Track one video in memory and score it."""
-    tracker.reset(len(video.frames))
     truth: list[np.ndarray] = []
-    predictions: list[np.ndarray] = []
-    for frame in video.frames:
-        image, mask = frame.read()
-        truth.append(annotation_labels(mask))
-        predictions.append(tracker.step(image, truth[0] if len(truth) == 1 else None).labels)
-    return score_labels(truth, predictions)
+
+    def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[np.ndarray, None, None]:
+        for image, mask in frames:
+            truth.append(annotation_labels(mask))
+            yield tracker.step(image, truth[0] if len(truth) == 1 else None).labels
+
+    tracker.reset(len(video.frames))
+    found: list[np.ndarray] = []
+    deque(stream(ReadAhead(frame.read() for frame in video.frames), predictions, found.append), maxlen=0)
+    return score_labels(truth, found)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -205,9 +205,46 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
 """What can be written: name of the file or folder, and what writes it"""
 
 
-def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> dict[str, Output]:
+class Outputs:
+    """Several outputs of one source, written together and counted."""
+
+    def __init__(self, outputs: Mapping[str, Output], source: FrameSource) -> None:
+        self.complete: dict[str, Output] = {}
+        """those that could be completed, by name, after `finish`"""
+        self.frames = 0
+        """frames that all outputs have taken"""
+        self.last = -1
+        """number of the last of them in their source"""
+        self._outputs, self._source = outputs, source
+
+    def write(self, tracked: Tracked) -> None:
+        """Give a frame to every output; raises `InputError` where one cannot be written."""
+        name = self._source.stem(tracked.index)
+        for output in self._outputs.values():
+            output.write(name, tracked)
+        self.frames, self.last = self.frames + 1, tracked.index
+
+    def finish(self) -> Exception | None:
+        """Complete every output that can be; returns the first error."""
+        problem: Exception | None = None
+        for name, output in self._outputs.items():
+            try:
+                output.finish()
+                self.complete[name] = output
+            except Exception as error:
+                problem = problem or error
+        return problem
+
+    def drop(self) -> None:
+        """Leave no half file."""
+        for output in self._outputs.values():
+            with suppress(Exception):
+                output.drop()
+
+
+def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> Outputs:
     """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written."""
-    return {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
+    return Outputs({name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}, source)
 
 
 def _save(image: Image.Image, path: Path) -> None:

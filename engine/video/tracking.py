@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,12 +15,15 @@ import numpy as np
 from tqdm import tqdm
 
 from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.streaming import ReadAhead, Stalled, stream
 from aotlab.engine.video.directions import Answered, both_directions
-from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, open_outputs
-from aotlab.engine.video.pipeline import ReadAhead, WriteBehind
+from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, open_outputs
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.signals import stop_flag
+
+Numbered = tuple[int, np.ndarray]
+"""a frame's number and its picture"""
 
 
 class Steps(Protocol):
@@ -50,7 +55,7 @@ class TrackOptions:
         unknown = [name for name in self.write if name not in OUTPUTS]
         if unknown or not self.write:
             raise InputError(f"--write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
-        if self.timeout <= 0:
+        if not 0 < self.timeout < math.inf:
             raise InputError(f"--timeout {self.timeout:g}: give a number of seconds above 0")
         if self.realtime and self.both_directions:
             raise InputError(
@@ -116,24 +121,46 @@ def track(
         Exception: a crash, after what was done was completed.
     """
     outputs = open_outputs(options.write, require_writable(output), source)
+    timed = Timed(tracker)
     with stop_flag() as stop:
-        timed = Timed(tracker)
-        ahead = ReadAhead(source, stop, options.timeout, realtime=options.realtime, keep=masks.keys())
-        sink = WriteBehind(list(outputs.values()), source)
-        with closing(_results(timed, ahead, masks, options, output)) as results:
-            done, problem = _write_all(results, sink, source, options.progress)
-    if problem is not None and (sink.frames == 0 or not isinstance(problem, InputError)):
+        reader = ReadAhead(
+            in_real_time(source) if options.realtime else enumerate(source),
+            stop=stop,
+            patience=options.timeout,
+            keep=(lambda item: item[0] in masks) if options.realtime else None,
+        )
+        follow = partial(both_directions, folder=output, stop=stop) if options.both_directions else forward
+        results = stream(reader, lambda frames: _tracked(follow(timed, frames, masks), source), outputs.write)
+        problem = _run(results, outputs, source, options)
+    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
         raise problem
-    written = {name: own.path for name, own in outputs.items() if own in done and own.path.exists()}
+    written = {name: one.path for name, one in outputs.complete.items() if one.path.exists()}
     return TrackReport(
-        sink.frames,
+        outputs.frames,
         timed.seconds,
         written,
-        dropped=ahead.dropped,
+        dropped=reader.dropped,
         interrupted=stop.is_set(),
-        error=_sentence(problem, set(outputs) - set(written))
-        or _unused(source, {} if stop.is_set() else masks, sink.last + 1),
+        error=_sentence(problem, set(options.write) - set(written))
+        or _unused(source, {} if stop.is_set() else masks, outputs.last + 1),
     )
+
+
+def forward(
+    tracker: Timed, frames: Iterator[Numbered], masks: Mapping[int, np.ndarray]
+) -> Iterator[Answered]:
+    """Yield number, picture and prediction of every frame, in order."""
+    for index, frame in frames:
+        yield index, frame, tracker.step(frame, masks.get(index))
+
+
+def in_real_time(source: FrameSource) -> Iterator[Numbered]:
+    """Yield number and picture; frames of a source that is not live come at the source's own rate."""
+    start = time.monotonic()
+    for index, frame in enumerate(source):
+        if not source.live:
+            time.sleep(max(0.0, start + float(source.time(index)) - time.monotonic()))
+        yield index, frame
 
 
 class Timed:
@@ -156,37 +183,35 @@ class Timed:
         self._tracker.reset(length)
 
 
-def _results(
-    tracker: Timed, frames: ReadAhead, masks: Mapping[int, np.ndarray], options: TrackOptions, folder: Path
-) -> Generator[Answered, None, None]:
-    """Yield number, picture and prediction of every frame, in order."""
-    with closing(iter(frames)) as numbered:
-        if options.both_directions:
-            yield from both_directions(tracker, numbered, masks, folder, frames.stop)
-            return
-        for index, frame in numbered:
-            yield index, frame, tracker.step(frame, masks.get(index))
+def _tracked(answers: Iterator[Answered], source: FrameSource) -> Generator[Tracked, None, None]:
+    """Yield what the outputs take."""
+    for index, frame, prediction in answers:
+        yield Tracked(index, frame, prediction, source.time(index))
 
 
-def _write_all(
-    results: Iterable[Answered], sink: WriteBehind, source: FrameSource, progress: bool
-) -> tuple[list[Output], BaseException | None]:
-    """Give all results to be written, as long as they can be; return complete outputs and what went wrong."""
-    problem: BaseException | None = None
+def _run(
+    results: Generator[Tracked, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
+) -> Exception | None:
+    """Run to the last frame, or as far as possible, and complete the outputs; returns what went wrong."""
+    problem: Exception | None = None
     try:
         try:
-            with tqdm(total=source.length, unit="frame", disable=None if progress else True) as bar:
-                for index, frame, prediction in results:
-                    if not sink.put(Tracked(index, frame, prediction, source.time(index))):
-                        break
+            bar = tqdm(total=source.length, unit="frame", disable=None if options.progress else True)
+            with bar, closing(results):
+                for _ in results:
                     bar.update()
+        except Stalled:
+            problem = InputError(
+                f"{source.name}: no frame for {options.timeout:g} seconds; "
+                "check the source, or wait longer with --timeout"
+            )
         except Exception as error:
             problem = error
-        done = sink.finish()
+        unfinished = outputs.finish()
     except KeyboardInterrupt:  # the second one
-        sink.drop()
+        outputs.drop()
         raise
-    return done, problem or sink.error
+    return problem or unfinished
 
 
 def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.video import open_frames
+from aotlab.engine.streaming import AHEAD, BEHIND
 from aotlab.engine.video import outputs
-from aotlab.engine.video.channel import Channel
-from aotlab.engine.video.pipeline import AHEAD, BEHIND
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask
@@ -223,31 +222,3 @@ def test_realtime_skips_frames_but_never_an_annotated_one(tmp_path):
 def test_realtime_and_both_directions_exclude_each_other():
     with pytest.raises(InputError, match="--realtime"):
         TrackOptions(realtime=True, both_directions=True)
-
-
-def test_a_channel_drops_the_oldest_that_need_not_be_kept():
-    channel = Channel(2)
-    for item in range(5):
-        channel.put_newest(item, lambda item: item == 1)
-    assert channel.dropped == 3
-    channel.end()
-    assert [channel.take() for _ in range(3)] == [1, 4, None]
-
-
-def test_a_channel_hands_an_error_on_behind_what_came_before_it():
-    channel = Channel(2)
-    channel.put("a")
-    channel.end(ValueError("b"))
-    assert channel.take() == "a"
-    with pytest.raises(ValueError, match="b"):
-        channel.take()
-
-
-def test_a_closed_channel_lets_the_other_side_go():
-    channel, answers = Channel(1), []
-    channel.put(1)
-    thread = threading.Thread(target=lambda: answers.append(channel.put(2)))
-    thread.start()
-    channel.close()
-    thread.join(5)
-    assert answers == [False]
