@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 HERE = Path(__file__).parent
 PRESETS = HERE / "presets"
@@ -23,10 +24,10 @@ def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
         InputError: there is no such file or preset.
     """
     for path in (Path(name), relative_to / name):
-        if path.suffix in (".yaml", ".yml") and path.is_file():
+        if path.suffix in (".yaml", ".yml") and is_file(path):
             return path.resolve()
     preset = PRESETS / f"{name}.yaml"
-    if preset.is_file():
+    if is_file(preset):
         return preset
     known = preset_names()
     near = difflib.get_close_matches(name, known, n=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -49,6 +49,7 @@ def loop_davis(
     if times < 1:
         raise InputError(f"--times {times}: must be at least 1, which plays each sequence once")
     videos = davis(root, year, split)
+    require_whole(videos)
     orders = {
         video.name: [
             bounce(index, len(video.frames)) for index in range(looped_length(len(video.frames), times))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder, plain_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -47,6 +48,11 @@ class Video:
     """whether the video is of the part that training has seen the like of; None: not known"""
     rules: str = "davis"
     """name of the rules by which it is scored"""
+    problem: str | None = None
+    """what is wrong with its files, so that it can neither be tracked nor scored; such a video has no frames"""
+
+    def __post_init__(self) -> None:
+        plain_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -79,20 +85,45 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
         new_objects: later masks are given too, for the objects that no earlier one has.
 
     Raises:
-        InputError: a folder is missing or empty, or the first frame has no mask.
+        InputError: a folder is missing or empty, or no first frame has a mask.
     """
     images = root / "JPEGImages"
-    if not images.is_dir():
+    if not is_folder(images):
         raise InputError(
             f"{images}: no such folder; expected {root}/JPEGImages/<sequence>/*.jpg and "
             f"{root}/Annotations/<sequence>/*.png"
         )
-    videos = []
-    for name in list_folders(images):
+
+    def read(name: str) -> Video:
         video = read_video(name, images / name, root / "Annotations" / name)
         masks = masks_of(video.frames, video.annotations) if new_objects else video.masks
-        videos.append(replace(video, masks=masks, rules="folder_late" if new_objects else "folder"))
+        return replace(video, masks=masks, rules="folder_late" if new_objects else "folder")
+
+    return read_each(list_folders(images), read)
+
+
+def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
+    """The videos of these names; one that cannot be read has a ``problem`` in place of frames.
+
+    Raises:
+        InputError: a name is not plain, or no video can be read.
+    """
+    videos = []
+    for name in names:
+        try:
+            videos.append(read(plain_name(name, "sequence")))
+        except InputError as error:
+            videos.append(Video(name, frames=(), problem=str(error)))
+    if videos and all(video.problem is not None for video in videos):
+        raise InputError(videos[0].problem)
     return videos
+
+
+def require_whole(videos: Iterable[Video]) -> None:
+    """Raise the `InputError` of the first video that could not be read, for work that takes all or nothing."""
+    for video in videos:
+        if video.problem is not None:
+            raise InputError(video.problem)
 
 
 def list_folders(parent: Path) -> list[str]:
@@ -101,7 +132,9 @@ def list_folders(parent: Path) -> list[str]:
     Raises:
         InputError: there is none.
     """
-    names = sorted(path.name for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+    names = sorted(
+        path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")
+    )
     if not names:
         raise InputError(f"{parent}: no sequence here; expected one folder of frames for each")
     return names
@@ -133,7 +166,7 @@ def list_frames(images: Path) -> tuple[Path, ...]:
     Raises:
         InputError: the folder is missing or has none.
     """
-    if not images.is_dir():
+    if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
     found = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)
     frames = tuple(

@@ -15,6 +15,7 @@ import numpy as np
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder
 
 if TYPE_CHECKING:
     import av
@@ -74,9 +75,9 @@ def open_frames(path: Path | str, *, rate: Fraction = FOLDER_RATE) -> FrameSourc
         InputError: no such path, not a video, no frames, or the first frame cannot be read.
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         return FolderFrames(path, rate)
-    if path.is_file():
+    if is_file(path):
         return VideoFrames(path)
     raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -64,10 +65,10 @@ class Ensemble:
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
-        """Raises InputError without branches, or for a weight that is not positive."""
-        if not branches or any(branch.weight <= 0 for branch in branches):
+        """Raises InputError without branches, or for a weight that is not a finite number above 0."""
+        if not branches or not all(0 < branch.weight < math.inf for branch in branches):
             weights = [branch.weight for branch in branches]
-            raise InputError(f"ensemble: needs branches with weights above 0, got {weights}")
+            raise InputError(f"ensemble: needs branches with finite weights above 0, got {weights}")
         total = sum(branch.weight for branch in branches)
         self.branches = [replace(branch, weight=branch.weight / total) for branch in branches]
         self.fused_feedback = fused_feedback
@@ -166,7 +167,7 @@ def augmented(
     Raises:
         InputError: a scale that is not positive, or the same one twice.
     """
-    if not scales or min(scales) <= 0 or len(set(scales)) < len(scales):
+    if not scales or not all(0 < scale < math.inf for scale in scales) or len(set(scales)) < len(scales):
         raise InputError(f"--scales {' '.join(map(str, scales))}: give different numbers above 0")
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:

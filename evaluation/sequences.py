@@ -16,6 +16,7 @@ import numpy as np
 
 from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 from aotlab.utils.masks import VOID, read_mask
 
 Merge = Literal["ids", "void"]
@@ -122,7 +123,7 @@ def require_predictions(plan: Plan, results: Path) -> None:
         InputError: names the first missing one and the number of all.
     """
     wanted = [results / f"{path.stem}.png" for path in plan.frames]
-    missing = [path for path in wanted if not path.is_file()]
+    missing = [path for path in wanted if not is_file(path)]
     if missing:
         raise InputError(
             f"{missing[0]}: no such mask file ({len(missing)} of {len(wanted)} scored frames are missing); "

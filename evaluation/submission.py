@@ -14,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.masks import PALETTE
 
 DEPTH_BYTE = 24
@@ -41,7 +41,7 @@ def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool =
     problems = []
     for item, stem in _frames(wanted, "checking", progress):
         path = results / item.name / f"{stem}.png"
-        problem = mask_problem(path.read_bytes(), item) if path.is_file() else "missing"
+        problem = mask_problem(path.read_bytes(), item) if is_file(path) else "missing"
         if problem is not None:
             problems.append(f"{path}: {problem}")
     return problems

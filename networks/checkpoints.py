@@ -20,7 +20,7 @@ from aotlab.networks.model_card import ModelCard, card_from_json
 from aotlab.networks.official import from_official, grown, is_official, official_name
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file
+from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.text import counted
 
 
@@ -129,7 +129,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Weights, and the settings stored with them if there are any."""
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(
             f"{path}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md"
         )

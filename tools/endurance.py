@@ -19,7 +19,7 @@ from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, is_folder, require_writable
 from aotlab.utils.signals import stop_flag
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def first_mask(path: Path) -> Path:
     Raises:
         InputError: a folder without masks.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return path
     found = sorted(mask for mask in path.glob("*.png") if mask.name[0] != ".")
     if not found:

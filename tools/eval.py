@@ -12,6 +12,7 @@ import argparse
 import difflib
 import hashlib
 import json
+import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -139,6 +140,8 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
     weights = args.weights or [1.0] * len(chosen)
     if len(weights) != len(chosen):
         raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
+    if not all(0 < weight < math.inf for weight in weights):
+        raise InputError(f"--weights {' '.join(map(str, weights))}: give finite numbers above 0")
     branches, made_by = [], []
     for (checkpoint, config), weight in zip(chosen, weights, strict=True):
         single = Tracker.from_checkpoint(

@@ -21,7 +21,7 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, is_folder, require_writable
 
 if TYPE_CHECKING:
     from aotlab.engine.evaluation.scoring import ScoringReport
@@ -104,9 +104,9 @@ def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     """
     from aotlab.engine.evaluation.scoring import has_truth
 
-    known = [video for video in videos if has_truth(video)]
-    if known:
-        hidden = [video.name for video in videos if not has_truth(video)]
+    known = [video for video in videos if has_truth(video) or video.problem is not None]
+    if any(has_truth(video) for video in known):
+        hidden = [video.name for video in videos if video not in known]
         if hidden:
             log.warning("not scored, as there is no truth: %s", ", ".join(hidden))
         return known
@@ -126,7 +126,7 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
     Raises:
         InputError: there is none.
     """
-    if not any((results / video.name).is_dir() for video in videos):
+    if not any(is_folder(results / video.name) for video in videos):
         raise InputError(
             f"{results}: holds no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -34,7 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
     split = args.split or next(iter(dataset.server))
-    wanted = [expected_of(video) for video in open_dataset(name, args.root, split)]
+    videos = open_dataset(name, args.root, split)
+    require_whole(videos)  # a server takes all sequences or none
+    wanted = [expected_of(video) for video in videos]
     if args.check is None:
         report(check_results(args.results, wanted, progress=True), args.results)
         write_archive(args.output, args.results, wanted, folder, progress=True)

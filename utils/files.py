@@ -1,12 +1,15 @@
-"""Writing files so that a reader never sees half of one."""
+"""Names and files: what a plain name is, what lies at a path, and writing so that a reader never sees half a file."""
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -14,6 +17,11 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+LONGEST_NAME = 255
+"""bytes of a file's name that file systems take"""
+NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
+"""what a plain name does not have: a dot in front, a drive, slashes, control characters, spaces around it"""
 
 
 @contextmanager
@@ -25,8 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         InputError: the folder cannot be made or written.
     """
-    folder = make_folder(path.parent)
-    temporary = folder / f".{path.stem}.{os.getpid()}.part{path.suffix}"
+    temporary = make_folder(path.parent) / temporary_name(path)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -35,7 +42,98 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the error of the block says more
+            temporary.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> str:
+    """Name of the file that becomes ``path``; as long as file systems allow, so a long stem is shortened."""
+    ending = f".{os.getpid()}.part{path.suffix}"
+    stem = os.fsencode(path.stem)[: max(1, LONGEST_NAME - len(os.fsencode(ending)) - 1)]
+    return f".{stem.decode(errors='ignore')}{ending}"
+
+
+def plain_name(name: object, source: str) -> str:
+    """The name, if it is one component of a path, so that it can neither leave its folder nor hide in it.
+
+    Whatever reads names of sequences, frames or phases from a file, or makes paths of them, asks this first.
+
+    Args:
+        name: what was read.
+        source: the file or setting that it comes from, for the message.
+
+    Raises:
+        InputError: empty, no text, hidden (a dot in front), too long, or with a slash, backslash, colon of a drive
+            or control character.
+    """
+    if isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201):
+        return name
+    raise InputError(
+        f"{source}: {ascii(name)[:80]} is not a plain name; give one without slashes, that does not begin with a dot"
+    )
+
+
+def read_text(path: Path, advice: str) -> str:
+    """The text of a small file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: missing, not readable, or no text; the sentence ends with ``advice``.
+    """
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; {advice}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8 (byte {error.start}); {advice}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file at ``path`` or behind it, if it is a link.
+
+    Raises:
+        InputError: that cannot be told, for example as its folder may not be entered or the path is too long.
+    """
+    return stat.S_ISREG(_mode(path))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder that can be listed, as `is_file`."""
+    if not stat.S_ISDIR(_mode(path)):
+        return False
+    if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise InputError(f"{path}: this folder may not be read; change its permissions")
+    return True
+
+
+def _mode(path: Path) -> int:
+    """The kind of what is at a path, 0 where there is nothing."""
+    try:
+        return os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ELOOP:
+            return 0  # a link that leads to itself leads to nothing
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"{_shown(path)}: cannot be read ({reason}); check the path and its folders"
+        ) from error
+
+
+def _shown(path: Path) -> str:
+    """A path for a message, cut where it is absurdly long."""
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
+
+
+def _encoded(name: str) -> bytes:
+    """The name's bytes; none where it has no encoding."""
+    try:
+        return name.encode()
+    except UnicodeEncodeError:
+        return b""
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +9,11 @@ from PIL import Image
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
+from aotlab.utils.ids import VOID as VOID
+from aotlab.utils.pictures import is_lossless, open_picture
 
-UNREADABLE = (
-    OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
-"""What opening and decoding a broken picture may raise."""
-
-VOID = 255
-"""The id that benchmark labels give to pixels that belong to no object for certain."""
+ADVICE = "give a palette PNG with one object id per pixel"
+"""what a mask is"""
 
 
 def voc_palette() -> np.ndarray:
@@ -51,16 +46,15 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
         H×W uint8, or uint16 for a 16-bit file.
 
     Raises:
-        InputError: missing, not an image, coloured (RGB), or of another size.
+        InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such mask file; give a palette PNG with one object id per pixel")
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            mask = np.array(image)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable mask ({error}); give a palette PNG") from error
+    with open_picture(path, "mask", ADVICE) as image:
+        mode, kind, lossless = image.mode, image.format, is_lossless(image)
+        mask = np.array(image) if lossless else np.empty((0, 0))
+    if not lossless:
+        raise InputError(
+            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, made without {kind} in between"
+        )
     if mode == "1":
         mask = mask.astype(np.uint8)
     elif mode in ("I;16", "I;16B", "I") and mask.min() >= 0 and mask.max() <= 65535:

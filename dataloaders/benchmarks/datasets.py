@@ -17,6 +17,7 @@ from aotlab.dataloaders.benchmarks.vost import vost
 from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
 from aotlab.dataloaders.sequences import Video, folder
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
 
 Reader = Callable[..., list[Video]]
 """(root, split) and the options by name, to the videos of the split."""
@@ -157,7 +158,7 @@ def open_dataset(
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
         raise InputError(f"--{option.replace('_', '-')}: not for {key}; {able} can be read so")
     place = root if root is not None else default_root(key)
-    if not place.is_dir():
+    if not is_folder(place):
         source = f"; get it from {dataset.source}" if dataset.source else ""
         raise InputError(f"{place}: no such folder; expected {key} as {dataset.layout}{source}")
     return dataset.read(place, split, **wanted)

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.sequences import Video, list_masks, read_video
+from aotlab.dataloaders.sequences import Video, list_masks, read_each, read_video
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
 OUTPUT_HEIGHT = 480
 LAYOUT = (
@@ -31,12 +32,12 @@ def davis(root: Path, year: Literal[2016, 2017], split: str = "val", resolution:
     Raises:
         InputError: the root, the split's list, or a sequence is missing or empty.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(
             f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
         )
     names = read_list(_list_file(root, year, "test-dev" if split == "test" else split))
-    return [_read_sequence(root, name, resolution, merge_ids=year == 2016) for name in names]
+    return read_each(names, lambda name: _read_sequence(root, name, resolution, merge_ids=year == 2016))
 
 
 def read_list(path: Path) -> list[str]:
@@ -49,12 +50,12 @@ def read_list(path: Path) -> list[str]:
         InputError: a line is neither, or there is none.
     """
     names = set()
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_text(path, "expected one sequence name per line").splitlines()
     for number, line in enumerate((line.strip() for line in lines), start=1):
         if not line:
             continue
         if "/" not in line and " " not in line:
-            names.add(line)
+            names.add(plain_name(line, f"{path}: line {number}"))
             continue
         parts = line.split()[0].strip("/").split("/")
         if len(parts) != 4:
@@ -62,7 +63,7 @@ def read_list(path: Path) -> list[str]:
                 f"{path}: line {number} is {line!r}; expected a sequence name, or "
                 "/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png"
             )
-        names.add(parts[2])
+        names.add(plain_name(parts[2], f"{path}: line {number}"))
     if not names:
         raise InputError(f"{path}: the list is empty; expected one sequence name per line")
     return sorted(names)
@@ -72,7 +73,7 @@ def _list_file(root: Path, year: int, split: str) -> Path:
     """The split's list file; the first release of DAVIS 2016 keeps its lists under the resolution's name."""
     folders = [root / "ImageSets" / str(year)] + ([root / "ImageSets" / "480p"] if year == 2016 else [])
     for folder in folders:
-        if (folder / f"{split}.txt").is_file():
+        if is_file(folder / f"{split}.txt"):
             return folder / f"{split}.txt"
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"splits here: {', '.join(present)}" if present else f"expected {LAYOUT}"
@@ -82,7 +83,7 @@ def _list_file(root: Path, year: int, split: str) -> Path:
 def _read_sequence(root: Path, name: str, resolution: str, *, merge_ids: bool) -> Video:
     images, masks = (root / kind / resolution / name for kind in ("JPEGImages", "Annotations"))
     for folder in (images, masks):
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise InputError(f"{folder}: no such sequence folder; expected {LAYOUT} below {root}")
     video = read_video(name, images, masks)
     scored = list_masks(root / "Annotations" / "480p" / name) or video.annotations

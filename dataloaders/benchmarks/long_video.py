@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import from_first_mask, video_names
-from aotlab.dataloaders.sequences import Video, list_frames, masks_of
+from aotlab.dataloaders.sequences import Video, list_frames, masks_of, read_each
 
 
 def long_video(root: Path) -> list[Video]:
@@ -17,10 +17,11 @@ def long_video(root: Path) -> list[Video]:
     Raises:
         InputError: a folder is missing or empty, or a video has no mask.
     """
-    videos = []
-    for name in video_names(root):
+
+    def read(name: str) -> Video:
         every = list_frames(root / "JPEGImages" / name)
         frames, annotations = from_first_mask(name, every, root / "Annotations" / name)
         given = masks_of(frames[:1], annotations)
-        videos.append(Video(name, frames, masks=given, annotations=annotations, merge_ids=True))
-    return videos
+        return Video(name, frames, masks=given, annotations=annotations, merge_ids=True)
+
+    return read_each(video_names(root), read)

@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder, video_names
-from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of, read_each
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
+from aotlab.utils.ids import VOID
 
+LAST = 10**7
+"""the largest frame number that metadata may state"""
 STEP = 5
 """difference between the numbers of two labelled frames"""
 
@@ -31,16 +35,19 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
     names = video_names(folder)
     unseen = read_names(folder / "unseen_videos.txt") or read_names(root / "unseen_videos.txt")
     if split == "test":
-        return [_read(folder, name, None, unseen) for name in names]
+        return read_each(names, lambda name: _read(folder, name, None, unseen))
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
-    path = next((path for path in paths if path.is_file()), paths[0])
+    path = next((path for path in paths if is_file(path)), paths[0])
     meta = read_metadata(path)
-    for name in names:
+
+    def read(name: str) -> Video:
         if not meta.get(name):
             raise InputError(
                 f"{path}: lists no object of the video {name}; expected where each begins and ends"
             )
-    return [_read(folder, name, meta[name], unseen) for name in names]
+        return _read(folder, name, meta[name], unseen)
+
+    return read_each(names, read)
 
 
 def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: frozenset[str] | None) -> Video:
@@ -74,9 +81,13 @@ def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[Listed
     for identity, entry in listed.items():
         try:
             span = {key: int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums")}
+            if not (0 <= span["start"] <= span["end"] <= LAST and 0 <= span["frame_nums"] <= LAST):
+                raise ValueError(f"a range of 0 to {LAST} is expected")
+            if not 0 < int(identity) < VOID:
+                raise ValueError("an id of 1 to 254 is expected")
             stems = tuple(f"{number:08d}" for number in range(span["start"], span["end"], STEP))
             objects.append(ListedObject(int(identity), stems, span["frame_nums"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
                 f"{folder}: the metadata's object {identity} of {name} is not readable ({error!r}); "
                 "expected frame_range with start, end and frame_nums"

@@ -9,6 +9,7 @@ from typing import Any
 
 from aotlab.dataloaders.sequences import list_folders, list_masks
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
 
 def split_folder(root: Path, split: str) -> Path:
@@ -19,7 +20,7 @@ def split_folder(root: Path, split: str) -> Path:
     """
     names = ("valid", "val") if split in ("val", "valid") else (split,)
     for folder in (*(root / name for name in names), root):
-        if (folder / "JPEGImages").is_dir():
+        if is_folder(folder / "JPEGImages"):
             return folder
     raise InputError(
         f"{root / names[0] / 'JPEGImages'}: no such folder; expected JPEGImages and Annotations in it"
@@ -33,7 +34,7 @@ def video_names(folder: Path) -> list[str]:
         InputError: JPEGImages or Annotations is missing, or there is no video.
     """
     for kind in ("JPEGImages", "Annotations"):
-        if not (folder / kind).is_dir():
+        if not is_folder(folder / kind):
             raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
     return list_folders(folder / "JPEGImages")
 
@@ -44,22 +45,23 @@ def read_metadata(path: Path) -> Mapping[str, Any]:
     Raises:
         InputError: missing, or not such a file.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; it comes with the data set and lists its videos and objects")
+    text = read_text(path, "it comes with the data set and lists its videos and objects")
     try:
-        videos = json.loads(path.read_bytes())["videos"]
-        return {name: dict(videos[name]["objects"]) for name in videos}
-    except (ValueError, KeyError, TypeError) as error:
+        videos = {name: dict(video["objects"]) for name, video in dict(json.loads(text)["videos"]).items()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
             f'{path}: not readable ({error!r}); expected {{"videos": {{NAME: {{"objects": {{...}}}}}}}}'
         ) from error
+    if not videos:
+        raise InputError(f"{path}: lists no video; expected at least one under videos")
+    return {plain_name(name, str(path)): objects for name, objects in videos.items()}
 
 
 def read_names(path: Path) -> frozenset[str] | None:
     """The lines of a list file; None where there is none."""
-    if not path.is_file():
+    if not is_file(path):
         return None
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    lines = read_text(path, "expected one name per line").splitlines()
     return frozenset(line.strip() for line in lines if line.strip())
 
 

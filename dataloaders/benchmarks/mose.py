@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import split_folder, video_names
-from aotlab.dataloaders.sequences import Video, read_video
+from aotlab.dataloaders.sequences import Video, read_each, read_video
 
 log = logging.getLogger(__name__)
 
@@ -21,12 +21,14 @@ def mose(root: Path, split: str = "val") -> list[Video]:
         split: train, val (or valid).
 
     Raises:
-        InputError: a folder is missing or empty, or a video's first mask is.
+        InputError: a folder is missing or empty, or every video's first mask is.
     """
     folder = split_folder(root, split)
     names = video_names(folder)
-    videos = [read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name) for name in names]
+    videos = read_each(
+        names, lambda name: read_video(name, folder / "JPEGImages" / name, folder / "Annotations" / name)
+    )
     short = [video.name for video in videos if len(video.frames) == 1]
     if short:
         log.warning("%s: passed over, as they have one frame: %s", folder, ", ".join(short))
-    return [video for video in videos if len(video.frames) > 1]
+    return [video for video in videos if len(video.frames) != 1]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_names
-from aotlab.dataloaders.sequences import Video, read_video
+from aotlab.dataloaders.sequences import Video, read_each, read_video
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:
@@ -22,14 +23,15 @@ def visor(root: Path, split: str = "val") -> list[Video]:
         InputError: the split's list, or a sequence is missing or empty.
     """
     lists = root / "ImageSets" / "2022"
-    if not (lists / f"{split}.txt").is_file():
+    if not is_file(lists / f"{split}.txt"):
         present = sorted(file.stem for file in lists.glob("*.txt"))
         known = f"splits here: {', '.join(present)}" if present else "expected one sequence name per line"
         raise InputError(f"{lists / split}.txt: no such list file; {known}")
     unseen = read_names(lists / "val_unseen.txt")
-    videos = []
-    for name in read_list(lists / f"{split}.txt"):
+
+    def read(name: str) -> Video:
         images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
         seen = None if unseen is None else name not in unseen
-        videos.append(replace(read_video(name, images, masks), seen=seen, rules="visor"))
-    return videos
+        return replace(read_video(name, images, masks), seen=seen, rules="visor")
+
+    return read_each(read_list(lists / f"{split}.txt"), read)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
-from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of
+from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of, read_each
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder, plain_name
+from aotlab.utils.ids import VOID
 
 
 def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -28,13 +30,16 @@ def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> 
     """
     folder = split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
-    if not (images / "JPEGImages").is_dir():
+    if not is_folder(images / "JPEGImages"):
         raise InputError(
             f"{images / 'JPEGImages'}: no such folder; expected the frames of the all-frames archive"
         )
     seen = seen_categories(root)
     meta = read_metadata(folder / "meta.json")
-    return [_read(folder, images, name, _objects(folder, name, meta[name], seen)) for name in sorted(meta)]
+    return read_each(
+        sorted(meta),
+        lambda name: _read(folder, images, name, _objects(folder, name, meta[name], seen)),
+    )
 
 
 def seen_categories(root: Path) -> frozenset[str] | None:
@@ -43,7 +48,7 @@ def seen_categories(root: Path) -> frozenset[str] | None:
     None where neither is there. The file serves to hold out a part of the training set.
     """
     listed = read_names(root / "seen_categories.txt")
-    if listed is not None or not (root / "train" / "meta.json").is_file():
+    if listed is not None or not is_file(root / "train" / "meta.json"):
         return listed
     meta = read_metadata(root / "train" / "meta.json")
     return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())
@@ -53,20 +58,27 @@ def _objects(
     folder: Path, name: str, objects: Mapping[str, Any], seen: frozenset[str] | None
 ) -> tuple[ListedObject, ...]:
     """The objects of a video in the order of their ids; those without frames are left out."""
+    path = folder / "meta.json"
     try:
         listed = {
-            int(identity): (sorted(objects[identity]["frames"]), objects[identity]) for identity in objects
+            int(identity): (
+                sorted(plain_name(stem, str(path)) for stem in objects[identity]["frames"]),
+                dict(objects[identity]),
+            )
+            for identity in objects
         }
+        if not all(0 < identity < VOID for identity in listed):
+            raise ValueError("an id of 1 to 254 is expected")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{folder / 'meta.json'}: the objects of {name} are not readable ({error!r}); expected ids with frames"
+            f"{path}: the objects of {name} are not readable ({error!r}); expected ids with frames"
         ) from error
     return tuple(
         ListedObject(
             identity,
             tuple(frames),
             len(frames),
-            seen=None if seen is None or "category" not in entry else entry["category"] in seen,
+            seen=None if seen is None or "category" not in entry else str(entry["category"]) in seen,
         )
         for identity, (frames, entry) in sorted(listed.items())
         if frames

@@ -10,11 +10,14 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.images import require_end
-from aotlab.utils.masks import UNREADABLE, VOID
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import VOID
+from aotlab.utils.pictures import open_picture
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60
 """more values in one mask than this come from blur or JPEG, not from a hand that numbered objects"""
+AGAIN = "fetch or save it again, or remove it"
 MASK_MODES = ("1", "P", "L", "I", "I;16", "I;16B")
 
 
@@ -50,24 +53,24 @@ class Facts:
 def check_frame(path: Path, *, decode: bool) -> Facts:
     """Size of a frame, from the file's head; ``decode`` reads it to the end."""
     try:
-        with Image.open(path) as image:
+        with open_picture(path, "picture", AGAIN) as image:
             if decode:
-                require_end(path.read_bytes(), image)
+                require_end(path, image)
                 image.load()
             return Facts((image.height, image.width))
-    except UNREADABLE as error:
+    except InputError as error:
         return _unreadable(path, error)
 
 
 def check_mask(path: Path, *, decode: bool) -> Facts:
     """Size and ids of a mask; the ids only with ``decode``."""
     try:
-        with Image.open(path) as image:
+        with open_picture(path, "mask", AGAIN) as image:
             size = image.height, image.width
             if image.format != "PNG" or image.mode not in MASK_MODES:
                 return Facts(size, None, (_wrong_form(path, image),))
             values = np.unique(np.asarray(image)) if decode else None
-    except UNREADABLE as error:
+    except InputError as error:
         return _unreadable(path, error)
     if values is None:
         return Facts(size)
@@ -103,7 +106,5 @@ def _wrong_form(path: Path, image: Image.Image) -> Finding:
     )
 
 
-def _unreadable(path: Path, error: Exception) -> Facts:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    finding = Finding("error", path, f"cannot be read ({reason}); fetch or save it again, or remove it")
-    return Facts(findings=(finding,))
+def _unreadable(path: Path, error: InputError) -> Facts:
+    return Facts(findings=(Finding("error", path, str(error).removeprefix(f"{path}: ")),))

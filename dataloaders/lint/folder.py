@@ -17,6 +17,7 @@ from aotlab.dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
 from aotlab.dataloaders.training.set_files import read_split, subfolders
 from aotlab.dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
 
 Kind = Literal["video", "static"]
 MOST_SIZES = 3
@@ -60,7 +61,7 @@ def lint_folder(
     Raises:
         InputError: no such folder.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
     images, masks, findings = _find_folders(root, kind)
     if images is None or masks is None:
@@ -116,11 +117,11 @@ def _count(report: LintReport, unit: Unit, facts: Mapping[Path, Facts], kind: Ki
 def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, list[Finding]]:
     forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
     for image_form, mask_form in forms:
-        if (root / image_form).is_dir() and (root / mask_form).is_dir():
+        if is_folder(root / image_form) and is_folder(root / mask_form):
             return root / image_form, root / mask_form, []
     findings = []
     for name in ("JPEGImages", "Annotations"):
-        if not (root / name).is_dir():
+        if not is_folder(root / name):
             near = [folder for folder in subfolders(root) if folder.casefold() == name.casefold()]
             advice = f"rename {near[0]}" if near else _LAYOUT[kind]
             findings.append(Finding("error", root / name, f"no such folder; {advice}"))

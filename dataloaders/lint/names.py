@@ -10,6 +10,7 @@ from pathlib import Path
 from aotlab.dataloaders.lint.files import Finding
 from aotlab.dataloaders.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
+from aotlab.utils.files import is_folder
 
 LOOSE = "."
 """the name of images that lie in no folder of a set"""
@@ -99,19 +100,19 @@ def _partners(unit: Unit) -> Iterator[Finding]:
 
 
 def _inner_folders(folder: Path) -> Iterator[Finding]:
-    for name in subfolders(folder) if folder.is_dir() else ():
+    for name in subfolders(folder) if is_folder(folder) else ():
         message = "a folder inside a folder of files is not read; move or remove it"
         yield Finding("warning", folder / name, message)
 
 
 def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[Finding]:
     """Files that nothing reads, and files that share a stem."""
-    if not folder.is_dir():
+    if not is_folder(folder):
         return
     taken: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         suffix = path.suffix.lower()
-        if path.name.startswith(".") or path.is_dir():
+        if path.name.startswith(".") or is_folder(path):
             continue
         if suffix not in suffixes:
             message = f"files ending in {path.suffix or 'nothing'} are not read here"

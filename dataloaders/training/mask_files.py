@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aotlab.dataloaders.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import UNREADABLE, VOID, read_mask
+from aotlab.utils.masks import VOID, read_mask
+from aotlab.utils.pictures import open_picture
 
 MaskReader = Callable[[Path], np.ndarray]
 """file to H×W uint8: ids, 0 background, 255 ignored"""
@@ -85,10 +85,5 @@ def read_saliency(path: Path) -> np.ndarray:
     Raises:
         InputError: not readable.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such mask file; give a grey PNG, white where the object is")
-    try:
-        with Image.open(path) as image:
-            return (np.asarray(image.convert("L")) > 127).astype(np.uint8)
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable mask ({error}); give a grey PNG") from error
+    with open_picture(path, "mask", "give a grey PNG, white where the object is") as image:
+        return (np.asarray(image.convert("L")) > 127).astype(np.uint8)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
 from aotlab.engine.evaluation.scoring import has_truth, score_videos
 from aotlab.engine.evaluation.video_run import track_video
@@ -134,6 +134,7 @@ def _run(
 ) -> None:
     """One video into the report: found finished, tracked, or failed."""
     try:
+        require_whole([video])
         if options.made_by is not None and not options.restart:
             record = load_finished(report.output, video, options.made_by, overlay=options.overlay)
             if record is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.dataloaders.sequences import Video
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.masks import read_mask
 
 FOLDER = ".finished"
@@ -99,7 +99,7 @@ def _whole(output: Path, video: Video, overlay: bool) -> bool:
     except InputError:
         return False
     pictures = output / "overlay" / video.name
-    return not overlay or all((pictures / f"{path.stem}.jpg").is_file() for path in video.frames)
+    return not overlay or all(is_file(pictures / f"{path.stem}.jpg") for path in video.frames)
 
 
 def _path(output: Path, video: Video) -> Path:

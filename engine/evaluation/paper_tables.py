@@ -9,6 +9,7 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder
 
 MODELS = Path(__file__).resolve().parents[2] / "pretrain_models"
 """where checkpoints lie that a table names without a folder"""
@@ -114,7 +115,7 @@ def load_table(path: Path) -> PaperTable:
 def missing(table: PaperTable, row: Row) -> list[str]:
     """A sentence for each thing that is not there and a row needs."""
     benchmark, found = table.benchmarks[row.benchmark], []
-    if not benchmark.place.is_dir():
+    if not is_folder(benchmark.place):
         dataset = find_dataset(benchmark.dataset)[1]
         found.append(
             f"{_short(benchmark.place)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
@@ -147,7 +148,7 @@ def _missing_files(table: PaperTable, model: Model) -> list[str]:
     found = [
         f"{_short(file)}: {model.get or table.get}"
         for file in dict.fromkeys(model.files)
-        if not file.is_file()
+        if not is_file(file)
     ]
     return found + [line for name in model.vote for line in _missing_files(table, table.models[name])]
 

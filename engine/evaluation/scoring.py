@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
 from aotlab.utils.errors import InputError, RunStopped
@@ -44,7 +44,7 @@ def has_truth(video: Video) -> bool:
 
 def rules_of(videos: Sequence[Video]) -> Rules:
     """The rules of a data set's videos; all have the same."""
-    return RULES[videos[0].rules if videos else "davis"]
+    return RULES[next((video.rules for video in videos if video.problem is None), "davis")]
 
 
 def score_videos(
@@ -85,6 +85,7 @@ def score_videos(
 def _plan(video: Video, results: Path, report: ScoringReport) -> Plan | None:
     """What to score of a video; None where there is nothing to, or what is wrong is in the report."""
     try:
+        require_whole([video])
         plan = RULES[video.rules].plan(video)
         if not plan.ids:
             log.warning("%s: no object has a frame that is scored", video.name)

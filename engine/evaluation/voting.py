@@ -11,6 +11,7 @@ import numpy as np
 
 from aotlab.dataloaders.sequences import list_masks
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
 from aotlab.utils.masks import read_mask, write_mask
 
 
@@ -57,8 +58,8 @@ def sequences_of(results: Path) -> list[str]:
         InputError: there is none.
     """
     names = (
-        sorted(path.name for path in results.iterdir() if path.is_dir() and not path.name.startswith("."))
-        if results.is_dir()
+        sorted(path.name for path in results.iterdir() if is_folder(path) and not path.name.startswith("."))
+        if is_folder(results)
         else []
     )
     found = [name for name in names if list_masks(results / name)]

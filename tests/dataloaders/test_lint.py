@@ -89,19 +89,19 @@ SPOILED = {
     ),
     "cut frame": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-20]),
-        r"error .*a/00001\.jpg: cannot be read \(.*\); fetch or save it again",
+        r"error .*a/00001\.jpg: not a readable picture \(.*\); fetch or save it again",
     ),
     "frame filled up with zeros": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: cannot be read \(the JPEG has no end; it was cut off\); fetch or save it again",
+        r"error .*a/00001\.jpg: not a readable picture \(the JPEG has no end; it was cut off\); fetch or save it again",
     ),
     "cut mask": (
         lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
-        r"error .*a/00001\.png: cannot be read \(.*\); fetch or save it again",
+        r"error .*a/00001\.png: not a readable mask \(.*\); fetch or save it again",
     ),
     "no picture": (
         lambda root: mask(root).write_bytes(b"nonsense"),
-        r"error .*a/00001\.png: cannot be read \(.*\); fetch or save it again",
+        r"error .*a/00001\.png: not a readable mask \(.*\); fetch or save it again",
     ),
     "coloured mask": (
         lambda root: Image.new("RGB", SIZE[::-1]).save(mask(root)),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.sequences import require_whole
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_lvos
 
@@ -50,7 +51,7 @@ def metadata(**span: object) -> str:
     [
         (None, r"valid_meta\.json: no such file; it comes with the data set"),
         ("nonsense", r"valid_meta\.json: not readable"),
-        ('{"videos": {}}', r"valid_meta\.json: lists no object of the video 7K7WVzGG"),
+        ('{"videos": {}}', r"valid_meta\.json: lists no video"),
         (metadata(start=1, end=9, frame_nums=2), r"valid_meta\.json: lists no object of the video d83wYdy0"),
     ],
 )
@@ -61,7 +62,7 @@ def test_metadata_that_is_missing_or_wrong_is_named(root: Path, text: str | None
     else:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        open_dataset("lvosv2", root)
+        require_whole(open_dataset("lvosv2", root))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +78,4 @@ def test_an_object_that_is_listed_wrongly_is_named(root: Path, span: dict[str, o
     listed["videos"] |= json.loads(metadata(**span))["videos"]
     path.write_text(json.dumps(listed))
     with pytest.raises(InputError, match=message):
-        open_dataset("lvosv2", root)
+        require_whole(open_dataset("lvosv2", root))

@@ -1,0 +1,33 @@
+"""What tests of all packages share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def closed_folder():
+    """A folder that this process may not enter, with a file and a folder in it; root becomes nobody meanwhile."""
+    base = Path(tempfile.mkdtemp())
+    base.chmod(0o755)
+    folder = base / "closed"
+    (folder / "folder").mkdir(parents=True)
+    (folder / "inside").write_text("")
+    folder.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield folder
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+        shutil.rmtree(base)
