@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import re
+import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from aotlab.dataloaders.video import FrameSource, Times, of_size, open_frames, rate_of, seconds_of, upright
+from aotlab.dataloaders.damage import decode_with_damage
+from aotlab.dataloaders.video import (
+    FrameSource,
+    Times,
+    of_size,
+    open_container,
+    open_frames,
+    rate_of,
+    require_decoder,
+    seconds_of,
+    upright,
+)
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode
 
 if TYPE_CHECKING:
     import av
 
 Result = TypeVar("Result")
+
+Shown = tuple[np.ndarray, Fraction | None, bool]
+"""a picture, its seconds, and whether it was damaged"""
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
 """An address: its protocol, and what comes after a name and password."""
@@ -45,17 +62,18 @@ def open_source(address: str | Path, *, timeout: float = 30.0) -> FrameSource:
     match = ADDRESS.fullmatch(text)
     if text == "-":
         # without a buffer, whose lock a reader that hangs would keep from the end of the program
-        return _open(lambda av: av.open(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)),
+        return _open(lambda: open_container(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)),
                      "standard input", "stdin", timeout)  # fmt: skip
     if match and match[1] != "file":
         tcp = {"rtsp_transport": "tcp"} if match[1].startswith("rtsp") else {}
-        return _open(lambda av: av.open(text, timeout=timeout, options=tcp),
+        return _open(lambda: open_container(text, timeout=timeout, options=tcp),
                      f"{match[1]}://{match[2]}", Path(match[2]).stem or match[1], timeout,
                      live=match[1].lower() in LIVE)  # fmt: skip
-    if path.is_char_device():
-        return _open(lambda av: _open_camera(av, text), text, path.name, timeout, live=True)
-    if path.is_fifo():
-        return _open(lambda av: av.open(open(path, "rb", buffering=0)), text, path.stem, timeout)
+    mode = file_mode(path)
+    if stat.S_ISCHR(mode):
+        return _open(lambda: _open_camera(text), text, path.name, timeout, live=True)
+    if stat.S_ISFIFO(mode):
+        return _open(lambda: open_container(open(path, "rb", buffering=0)), text, path.stem, timeout)
     return open_frames(path)
 
 
@@ -67,10 +85,11 @@ class StreamFrames:
 
     def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
         self.title, self.name, self.live = title, name, live
-        self.damaged = 0
-        """pieces that did not decode"""
+        self.damaged: list[int] = []
+        self.lost = 0
         if not container.streams.video:
             raise InputError(f"{title}: holds no video; give a source with pictures")
+        require_decoder(container, title)
         rate = rate_of(container.streams.video[0])
         self.rate = rate if rate <= FASTEST else Fraction(25)
         self._times = Times(self.rate, variable=True)
@@ -78,7 +97,7 @@ class StreamFrames:
         first = next(self._frames, None)
         if first is None:
             raise InputError(f"{title}: ended before the first frame; give a source with at least one")
-        self._first: tuple[np.ndarray, Fraction | None] | None = first
+        self._first: Shown | None = first
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
 
     def time(self, index: int) -> Fraction:
@@ -94,46 +113,45 @@ class StreamFrames:
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; store it in a file first")
         first, self._first = self._first, None
-        self._times.add(first[1])
-        yield first[0]
-        for index, (picture, time) in enumerate(self._frames, start=1):
+        frames = chain([first], self._frames)
+        for index, (picture, time, damaged) in enumerate(frames):
             self._times.add(time)
+            if damaged:
+                self.damaged.append(index)
             yield of_size(picture, self.size, f"{self.title}, frame {index}")
 
-    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-        """Yield pictures and their seconds."""
+    def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
+        """Yield pictures, their seconds, and whether the decoder filled in a damage."""
         import av
+
+        def lost() -> None:
+            self.lost += 1
 
         with container:
             try:
-                for packet in container.demux(container.streams.video[0]):
-                    try:
-                        frames = packet.decode()
-                    except av.InvalidDataError:
-                        self.damaged += 1
-                        continue
-                    for frame in frames:
-                        if frame.is_corrupt:
-                            self.damaged += 1
-                        else:
-                            yield upright(frame), seconds_of(frame)
+                for frame, damaged in decode_with_damage(container, lost):
+                    if frame.is_corrupt:
+                        self.lost += 1
+                    else:
+                        yield upright(frame), seconds_of(frame), damaged
             except (av.FFmpegError, OSError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise InputError(f"{self.title}: broke off ({reason}); check the source") from error
 
 
-def _open_camera(av: Any, path: str) -> av.container.InputContainer:
+def _open_camera(path: str) -> av.container.InputContainer:
     """Open a camera of Linux."""
-    if "v4l2" not in av.formats_available and "video4linux2" not in av.formats_available:
+    try:
+        return open_container(path, format="v4l2")
+    except ValueError as error:  # no such format
         raise InputError(
             f"{path}: this PyAV is built without cameras (v4l2); pipe it in: "
-            f"ffmpeg -f v4l2 -i {path} -c:v mpeg4 -q:v 3 -f mpegts - | python tools/track.py - ..."
-        )
-    return av.open(path, format="v4l2")
+            f"ffmpeg -f v4l2 -i {path} -c:v mpeg4 -q:v 3 -f mpegts - | aotlab track - ..."
+        ) from error
 
 
 def _open(
-    start: Callable[[Any], av.container.InputContainer],
+    start: Callable[[], av.container.InputContainer],
     title: str,
     name: str,
     timeout: float,
@@ -145,7 +163,7 @@ def _open(
 
     def work() -> StreamFrames:
         try:
-            return StreamFrames(start(av), title, name, live=live)
+            return StreamFrames(start(), title, name, live=live)
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(f"{title}: cannot be opened ({reason}); check the address") from error

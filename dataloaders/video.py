@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from aotlab.dataloaders.damage import decode_with_damage
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
 from aotlab.utils.errors import InputError
@@ -53,6 +54,10 @@ class FrameSource(Protocol):
     """whether frames come at times that are no multiples of 1 / rate"""
     live: bool
     """whether frames come as they happen, and are gone if nobody takes them"""
+    damaged: Sequence[int]
+    """numbers of the frames read until now that were damaged, and that the decoder filled in from their neighbours"""
+    lost: int
+    """pieces read until now that did not decode, and were passed over"""
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame to one that was read already."""
@@ -86,6 +91,8 @@ class FolderFrames:
     """A folder of pictures as a `FrameSource`; results are named like the pictures."""
 
     variable = live = False
+    damaged: Sequence[int] = ()
+    lost = 0
 
     def __init__(self, folder: Path, rate: Fraction = FOLDER_RATE) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
@@ -119,6 +126,7 @@ class VideoFrames:
     """A video file as a `FrameSource`, decoded as it is read and turned the way players show it."""
 
     live = False
+    lost = 0
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -133,6 +141,7 @@ class VideoFrames:
         with _open_video(path) as container:
             self.variable = is_variable(container, self.rate)
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
+        self.damaged: Sequence[int] = ()
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
@@ -146,9 +155,12 @@ class VideoFrames:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames; raises `InputError` for one that does not decode or has another size."""
         self._times.clear()
+        self.damaged = damaged_frames = []
         with _open_video(self.path) as container:
-            for index, (picture, time) in enumerate(_decode(self.path, container)):
+            for index, (picture, time, damaged) in enumerate(_decode(self.path, container)):
                 self._times.add(time)
+                if damaged:
+                    damaged_frames.append(index)
                 yield of_size(picture, self.size, f"{self.path}, frame {index}")
 
 
@@ -199,12 +211,19 @@ def seconds_of(frame: av.VideoFrame) -> Fraction | None:
     return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
+def open_container(source: Any, **options: Any) -> av.container.InputContainer:
+    """Open a file, address or camera; tags that are not UTF-8, which some cameras write, do not matter."""
+    import av
+
+    return av.open(source, metadata_errors="replace", **options)
+
+
 def _open_video(path: Path) -> av.container.InputContainer:
     """Open a file that holds a video stream; raises `InputError` for any other."""
     import av
 
     try:
-        container = av.open(str(path))
+        container = open_container(str(path))
     except av.EOFError as error:
         raise InputError(f"{path}: {NO_FRAMES}") from error
     except (av.FFmpegError, OSError) as error:
@@ -217,23 +236,35 @@ def _open_video(path: Path) -> av.container.InputContainer:
     if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
         container.close()
         raise InputError(f"{path}: not a video; give a video file or a folder of frames")
+    require_decoder(container, str(path))
     return container
+
+
+def require_decoder(container: av.container.InputContainer, title: str) -> None:
+    """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(f"{title}: no decoder knows its video; give H.264, for example")
 
 
 def _decode(
     path: Path, container: av.container.InputContainer
-) -> Iterator[tuple[np.ndarray, Fraction | None]]:
-    """Yield the frames as shown, H×W×3 uint8 RGB, and their seconds; raises `InputError` at one that is damaged."""
+) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
+    """Yield the frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in a damage.
+
+    Raises:
+        InputError: a frame is damaged and nothing fills it in.
+    """
     import av
 
     index = 0
     try:
-        for frame in container.decode(video=0):
+        for frame, damaged in decode_with_damage(container):
             if frame.is_corrupt:
                 raise InputError(
                     f"{path}: frame {index} is damaged; repair the file or cut it before that frame"
                 )
-            yield upright(frame), seconds_of(frame)
+            yield upright(frame), seconds_of(frame), damaged
             index += 1
     except (av.FFmpegError, OSError) as error:
         message = (

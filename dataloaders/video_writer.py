@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 FINE = Fraction(1, 90000)
 """Seconds that a time is rounded to in a video of variable rate; the usual tick of MPEG."""
 
+LONGEST_GAP = Fraction(3600)
+"""Seconds that a frame may stay: MP4 counts them in 32 bits, which at 90000 ticks are 6.6 hours."""
+
 ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420p")}
 """Encoder and pixel format of the files with an alpha channel, by suffix."""
 
@@ -45,6 +48,7 @@ class VideoWriter:
         self.channels = 4 if path.suffix in ALPHA else 3
         self.frames = 0
         self._last = -1  # tick of the newest frame
+        self._skipped = 0  # ticks left out of gaps that were too long
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
@@ -84,8 +88,7 @@ class VideoWriter:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
             base = self._stream.codec_context.time_base
-            # No two frames may have one time, and none an earlier one.
-            tick = self._last + 1 if time is None else max(round(time / base), self._last + 1)
+            tick = self._tick(time, base)
             picture.pts, picture.time_base, self._last = tick, base, tick
             self._container.mux(self._stream.encode(picture))
         except (av.FFmpegError, OSError) as error:
@@ -94,6 +97,18 @@ class VideoWriter:
                 f"{self.path}: cannot be written ({reason}); free space or choose another folder"
             ) from error
         self.frames += 1
+
+    def _tick(self, time: Fraction | None, base: Fraction) -> int:
+        """When a frame is shown, in ticks: no two at one time, none before an earlier one, no gap that MP4 cannot hold.
+
+        Clocks of cameras jump; what a gap has beyond `LONGEST_GAP` is taken from all times behind it.
+        """
+        if time is None:
+            return self._last + 1
+        tick = max(round(time / base) - self._skipped, self._last + 1)
+        excess = max(0, tick - max(self._last, 0) - int(LONGEST_GAP / base))
+        self._skipped += excess
+        return tick - excess
 
     def _start(self) -> None:
         import av

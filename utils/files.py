@@ -95,20 +95,20 @@ def is_file(path: Path) -> bool:
     Raises:
         InputError: that cannot be told, for example as its folder may not be entered or the path is too long.
     """
-    return stat.S_ISREG(_mode(path))
+    return stat.S_ISREG(file_mode(path))
 
 
 def is_folder(path: Path) -> bool:
     """Whether there is a folder that can be listed, as `is_file`."""
-    if not stat.S_ISDIR(_mode(path)):
+    if not stat.S_ISDIR(file_mode(path)):
         return False
     if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise InputError(f"{path}: this folder may not be read; change its permissions")
     return True
 
 
-def _mode(path: Path) -> int:
-    """The kind of what is at a path, 0 where there is nothing."""
+def file_mode(path: Path) -> int:
+    """What is at a path as `stat.S_ISREG` and its like take it, 0 where there is nothing; raises as `is_file`."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):

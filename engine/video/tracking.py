@@ -78,6 +78,10 @@ class TrackReport:
     """complete results by their name in `OUTPUTS`; on an early end they hold the frames until then"""
     dropped: int = 0
     """frames that there was no time for"""
+    damaged: tuple[int, ...] = ()
+    """frames that were damaged, and that the decoder filled in from their neighbours"""
+    lost: int = 0
+    """pieces of a stream that did not decode"""
     interrupted: bool = False
     """whether Ctrl-C or SIGTERM ended it"""
     error: str | None = None
@@ -140,6 +144,8 @@ def track(
         timed.seconds,
         written,
         dropped=reader.dropped,
+        damaged=tuple(source.damaged),
+        lost=source.lost,
         interrupted=stop.is_set(),
         error=_sentence(problem, set(options.write) - set(written))
         or _unused(source, {} if stop.is_set() else masks, outputs.last + 1),
