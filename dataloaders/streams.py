@@ -15,15 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from aotlab.dataloaders.damage import decode_with_damage
+from aotlab.dataloaders.frame_times import Times, rate_of, seconds_of
 from aotlab.dataloaders.video import (
     FrameSource,
-    Times,
     of_size,
     open_container,
     open_frames,
-    rate_of,
     require_decoder,
-    seconds_of,
     upright,
 )
 from aotlab.utils.errors import InputError

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from aotlab.dataloaders.damage import decode_with_damage
+from aotlab.dataloaders.frame_times import Times, is_variable, rate_of, seconds_of
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
 from aotlab.utils.errors import InputError
@@ -29,9 +29,6 @@ FOLDER_RATE = Fraction(24)
 
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single pictures, which it would take for videos."""
-
-PEEK = 200
-"""Packets that are looked at to tell whether the frame rate varies."""
 
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
@@ -54,7 +51,7 @@ class FrameSource(Protocol):
     """whether frames come at times that are no multiples of 1 / rate"""
     live: bool
     """whether frames come as they happen, and are gone if nobody takes them"""
-    damaged: Sequence[int]
+    damaged: list[int]
     """numbers of the frames read until now that were damaged, and that the decoder filled in from their neighbours"""
     lost: int
     """pieces read until now that did not decode, and were passed over"""
@@ -91,7 +88,6 @@ class FolderFrames:
     """A folder of pictures as a `FrameSource`; results are named like the pictures."""
 
     variable = live = False
-    damaged: Sequence[int] = ()
     lost = 0
 
     def __init__(self, folder: Path, rate: Fraction = FOLDER_RATE) -> None:
@@ -103,6 +99,7 @@ class FolderFrames:
         if count > 1:
             raise InputError(f"{folder}: {count} pictures are named {stem}; give every frame its own name")
         height, width, _ = read_image(self.paths[0]).shape
+        self.damaged: list[int] = []
         self.name = folder.resolve().name
         self.size = (height, width)
         self.rate = Fraction(rate)
@@ -141,7 +138,7 @@ class VideoFrames:
         with _open_video(path) as container:
             self.variable = is_variable(container, self.rate)
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
-        self.damaged: Sequence[int] = ()
+        self.damaged: list[int] = []
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
@@ -155,60 +152,13 @@ class VideoFrames:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames; raises `InputError` for one that does not decode or has another size."""
         self._times.clear()
-        self.damaged = damaged_frames = []
+        self.damaged = []
         with _open_video(self.path) as container:
             for index, (picture, time, damaged) in enumerate(_decode(self.path, container)):
                 self._times.add(time)
                 if damaged:
-                    damaged_frames.append(index)
+                    self.damaged.append(index)
                 yield of_size(picture, self.size, f"{self.path}, frame {index}")
-
-
-class Times:
-    """Seconds from the first frame of frames that were read, for files whose rate varies; others need no list."""
-
-    def __init__(self, rate: Fraction, variable: bool) -> None:
-        self._rate, self._variable = rate, variable
-        self._seconds: list[Fraction] = []
-
-    def __getitem__(self, index: int) -> Fraction:
-        return self._seconds[index] - self._seconds[0] if self._variable else index / self._rate
-
-    def add(self, seconds: Fraction | None) -> None:
-        """Note the next frame's time by the clock of its source; None where it has none."""
-        if self._variable:
-            behind = self._seconds[-1] + 1 / self._rate if self._seconds else Fraction(0)
-            self._seconds.append(behind if seconds is None else seconds)
-
-    def clear(self) -> None:
-        """Start again."""
-        self._seconds = []
-
-
-def rate_of(stream: Any) -> Fraction:
-    """Frames per second of a video stream.
-
-    Some files (one frame, raw streams) state no rate; any serves then, 25 is FFmpeg's own guess.
-    """
-    return Fraction(stream.average_rate or stream.guessed_rate or 25)
-
-
-def is_variable(container: av.container.InputContainer, rate: Fraction) -> bool:
-    """Whether the first frames come at uneven times, or at another rate than the file states; reads on."""
-    stream = container.streams.video[0]
-    if stream.time_base is None:
-        return False
-    packets = islice(container.demux(stream), PEEK)
-    times = sorted(packet.pts * stream.time_base for packet in packets if packet.pts is not None)
-    slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # the last ones may lack neighbours that are stored behind them
-    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
-    return any(abs(step - 1 / rate) > slack for step in steps)
-
-
-def seconds_of(frame: av.VideoFrame) -> Fraction | None:
-    """The frame's time by the clock of its source."""
-    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
 
 
 def open_container(source: Any, **options: Any) -> av.container.InputContainer:

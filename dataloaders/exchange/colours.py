@@ -12,7 +12,7 @@ from aotlab.dataloaders.exchange.objects import LARGEST_ID
 from aotlab.dataloaders.exchange.regions import Annotations, Region, Size, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import UNREADABLE
+from aotlab.utils.pictures import open_picture
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """Names of a legend in the mask's folder: JSON of colours (#rrggbb or r,g,b) to labels or ids, or CVAT's label map."""
@@ -24,9 +24,9 @@ Colour = tuple[int, int, int]
 def is_coloured(path: Path) -> bool:
     """Whether a picture has colours of its own, and is no palette or grey picture."""
     try:
-        with Image.open(path) as image:
+        with open_picture(path, "mask", "give a PNG") as image:
             return image.mode in ("RGB", "RGBA")
-    except UNREADABLE:
+    except InputError:
         return False
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aotlab.dataloaders.exchange.labelme import is_labelme, join_labelme
 from aotlab.dataloaders.exchange.objects import Found, Target, annotate, numbers_of
 from aotlab.dataloaders.exchange.regions import Annotations, Region, Size, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import UNREADABLE, read_mask
+from aotlab.utils.masks import read_mask
+from aotlab.utils.pictures import open_picture
 
 
 def read_folder(folder: Path, target: Target) -> Annotations:
@@ -45,11 +45,8 @@ def binary_mask(path: Path, size: Size) -> np.ndarray:
     Raises:
         InputError: it cannot be read, has more values, or another size.
     """
-    try:
-        with Image.open(path) as image:
-            mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
-    except UNREADABLE as error:
-        raise InputError(f"{path}: not a readable mask ({error}); give a black and white PNG") from error
+    with open_picture(path, "mask", "give a black and white PNG") as image:
+        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     if mask.shape != size:
         raise InputError(
             f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {size[1]}×{size[0]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Hashable, Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -15,7 +14,7 @@ from aotlab.dataloaders.exchange.objects import Found, Target, annotate, numbers
 from aotlab.dataloaders.exchange.regions import Annotations, Size, require_size, runs_of, runs_of_polygons
 from aotlab.dataloaders.exchange.safe_files import records
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import UNREADABLE
+from aotlab.utils.pictures import reason_of
 
 
 def is_labelme(tree: Any) -> bool:
@@ -81,10 +80,10 @@ def _mask(text: Any, points: list[list[float]], size: Size, name: str) -> np.nda
                     f"{name}: a mask of {width}×{height} does not lie in its picture; save it again"
                 )
             inside = np.array(image.convert("L")) > 0
-    except (*UNREADABLE, binascii.Error, TypeError, OverflowError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{name}: a mask that cannot be read ({error}); save it again") from error
+    except InputError:
+        raise
+    except Exception as error:  # decoders raise all kinds of errors
+        raise InputError(f"{name}: a mask that cannot be read ({reason_of(error)}); save it again") from error
     whole_picture = np.zeros(size, dtype=bool)
     whole_picture[top : top + height, left : left + width] = inside
     return runs_of(whole_picture)
