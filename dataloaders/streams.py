@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from aotlab.dataloaders.damage import decode_with_damage
 from aotlab.dataloaders.frame_times import Times, rate_of, seconds_of
 from aotlab.dataloaders.video import (
     FrameSource,
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-Shown = tuple[np.ndarray, Fraction | None, bool]
-"""a picture, its seconds, and whether it was damaged"""
+Shown = tuple[np.ndarray, Fraction | None]
+"""a picture and its seconds"""
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
 """An address: its protocol, and what comes after a name and password."""
@@ -111,27 +110,30 @@ class StreamFrames:
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; store it in a file first")
         first, self._first = self._first, None
-        frames = chain([first], self._frames)
-        for index, (picture, time, damaged) in enumerate(frames):
+        for index, (picture, time) in enumerate(chain([first], self._frames)):
             self._times.add(time)
-            if damaged:
-                self.damaged.append(index)
             yield of_size(picture, self.size, f"{self.title}, frame {index}")
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
-        """Yield pictures, their seconds, and whether the decoder filled in a damage."""
+        """Yield pictures and their seconds."""
         import av
 
-        def lost() -> None:
-            self.lost += 1
-
+        stream = container.streams.video[0]
+        # threads for slices do not mark damaged frames, threads for frames make live ones late
+        stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
         with container:
             try:
-                for frame, damaged in decode_with_damage(container, lost):
-                    if frame.is_corrupt:
+                for packet in container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except av.InvalidDataError:
                         self.lost += 1
-                    else:
-                        yield upright(frame), seconds_of(frame), damaged
+                        continue
+                    for frame in frames:
+                        if frame.is_corrupt:
+                            self.lost += 1
+                        else:
+                            yield upright(frame), seconds_of(frame)
             except (av.FFmpegError, OSError) as error:
                 reason = getattr(error, "strerror", None) or error
                 raise InputError(f"{self.title}: broke off ({reason}); check the source") from error

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from aotlab.dataloaders.damage import decode_with_damage
 from aotlab.dataloaders.frame_times import Times, is_variable, rate_of, seconds_of
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
@@ -203,18 +202,16 @@ def _decode(
     """Yield the frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in a damage.
 
     Raises:
-        InputError: a frame is damaged and nothing fills it in.
+        InputError: a frame does not decode.
     """
     import av
 
     index = 0
+    # with FFmpeg's other way, threads for the slices of a frame, frames that it filled in are not marked
+    container.streams.video[0].thread_type = "FRAME"
     try:
-        for frame, damaged in decode_with_damage(container):
-            if frame.is_corrupt:
-                raise InputError(
-                    f"{path}: frame {index} is damaged; repair the file or cut it before that frame"
-                )
-            yield upright(frame), seconds_of(frame), damaged
+        for frame in container.decode(video=0):
+            yield upright(frame), seconds_of(frame), frame.is_corrupt
             index += 1
     except (av.FFmpegError, OSError) as error:
         message = (

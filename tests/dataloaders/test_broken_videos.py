@@ -126,12 +126,6 @@ def test_a_whole_video_has_no_damaged_frame(tmp_path):
     assert (len(list(source)), list(source.damaged)) == (40, [])
 
 
-def test_reading_leaves_ffmpegs_log_as_it_was(tmp_path):
-    before = av.logging.get_level(), av.logging.get_skip_repeated()
-    list(open_frames(write(tmp_path / "whole.mp4", count=3)))
-    assert (av.logging.get_level(), av.logging.get_skip_repeated()) == before
-
-
 @pytest.mark.parametrize("suffix", ["mp4", "mov", "webm"])
 @pytest.mark.parametrize("jump", [7 * 3600, 10**6, 10**9, -3600])
 def test_a_clock_that_jumps_costs_no_frame(tmp_path, suffix, jump):
