@@ -202,17 +202,22 @@ def test_a_video_without_frames_is_refused(tmp_path, suffix):
         open_frames(path)
 
 
-def test_a_damaged_video_gives_its_sound_frames_and_names_the_first_other(tmp_path):
+def test_a_damaged_video_gives_its_frames_and_names_those_that_are_filled_in_or_do_not_decode(tmp_path):
     path = write(tmp_path / "clip.mp4", draw_clip(30, 96, 128, seed=1)[0])
     content = bytearray(path.read_bytes())
     start = content.index(b"mdat")
     middle = start + (len(content) - start) // 2
     content[middle : middle + 3000] = bytes(3000)
     path.write_bytes(content)
-    done = []
-    with pytest.raises(InputError, match=r"clip\.mp4: frame \d+ (does not decode|is damaged)"):
-        done.extend(map(np.mean, open_frames(path)))
-    assert 0 < len(done) < 30
+    source, done, sentence = open_frames(path), 0, ""
+    try:
+        for _ in source:
+            done += 1
+    except InputError as error:
+        sentence = str(error)
+    assert 0 < done <= 30
+    assert source.damaged or "does not decode" in sentence
+    assert sentence or done == 30
 
 
 def test_a_folder_is_read_by_name_with_numbers_by_value(tmp_path):
