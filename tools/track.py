@@ -19,7 +19,7 @@ from aotlab.tools.cli.options import (
     require_bounded,
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
-from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 WRITABLE = ("masks", "objects", "rle", "report", "alpha", "prores", "vp9", "overlay")
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
+
+LISTED = 20
+"""Damaged frames that are named; of more there is the number."""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -96,6 +99,14 @@ def add_tracking_options(parser: Parser) -> None:
         help="track from every --mask forward and backward and merge; masks show all objects of their frame",
     )
     parser.add_argument(
+        "--remove",
+        action="append",
+        type=argument_type(removal),
+        default=[],
+        metavar="FRAME:ID",
+        help="track this object no longer from this frame on; may be repeated",
+    )
+    parser.add_argument(
         "--realtime", action="store_true", help="skip frames that there is no time for, rather than lag"
     )
     parser.add_argument(
@@ -122,20 +133,20 @@ def track_options(args: Namespace) -> TrackOptions:
         both_directions=args.both_directions,
         realtime=args.realtime,
         timeout=args.timeout,
+        removals=tuple(args.remove),
     )
 
 
-def check_output(output: Path, video: Path) -> None:
-    """Prove that results can be written, and not over the input.
+def removal(text: str) -> tuple[int, int]:
+    """(frame, object id) of "30:2".
 
     Raises:
-        InputError: the folder cannot be written, or holds the video under a name that a result would take.
+        InputError: not two whole numbers.
     """
-    from aotlab.engine.video.outputs import OUTPUTS
-
-    if video.resolve() in [(output / name).resolve() for name, _ in OUTPUTS.values()]:
-        raise InputError(f"--output {output}: the results would overwrite {video}; choose another folder")
-    require_writable(output)
+    frame, colon, number = text.partition(":")
+    if not (colon and frame.isdecimal() and number.isdecimal() and int(number) > 0):
+        raise InputError(f"{text}: expected FRAME:ID, for example 30:2")
+    return int(frame), int(number)
 
 
 def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
@@ -215,14 +226,16 @@ def run(args: Namespace) -> TrackReport:
     """
     from aotlab.dataloaders.exchange.given import load_masks
     from aotlab.dataloaders.streams import open_source
+    from aotlab.engine.video.outputs import refuse_source
 
     source = open_source(args.video, timeout=args.timeout)
-    check_output(args.output, Path(args.video))
+    options = track_options(args)
+    refuse_source(options.write, args.output, Path(args.video))
+    require_writable(args.output)
     masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.tracking import track
 
-    options = track_options(args)
     settings, overrides = memory_settings(args)
     if args.memory_budget is not None:
         overrides += fit_budget(args.memory_budget, settings, source, masks)
@@ -230,6 +243,17 @@ def run(args: Namespace) -> TrackReport:
     tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
     return track(tracker, source, masks, args.output, options)
+
+
+def warn_of_damage(report: TrackReport) -> None:
+    """Name what was damaged in the source and did not end the run."""
+    if report.damaged:
+        listed = ", ".join(map(str, report.damaged[:LISTED])) + (", ..." * (len(report.damaged) > LISTED))
+        frames = counted(len(report.damaged), "damaged frame")
+        print(f"warning: the decoder filled in {frames}: {listed}", file=sys.stderr)
+    if report.lost:
+        pieces = counted(report.lost, "damaged piece")
+        print(f"warning: {pieces} of the stream left out", file=sys.stderr)
 
 
 def summarise(report: TrackReport, args: Namespace) -> int:
@@ -240,6 +264,7 @@ def summarise(report: TrackReport, args: Namespace) -> int:
     print(f"{frames} at {report.frames_per_second:.1f} frames per second{skipped}: {results}")
     if args.report and "report" in report.written:
         show_report(report.written["report"])
+    warn_of_damage(report)
     if report.error is not None:
         print(f"error: {report.error}", file=sys.stderr)
         return 1

@@ -18,7 +18,7 @@ from aotlab.dataloaders.video_writer import VideoWriter
 from aotlab.engine.prediction import LostFlags
 from aotlab.engine.video.report import ReportFile
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, is_folder, require_writable
 from aotlab.utils.masks import write_mask
 from aotlab.utils.overlay import overlay
 
@@ -245,6 +245,25 @@ class Outputs:
 def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> Outputs:
     """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written."""
     return Outputs({name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}, source)
+
+
+def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
+    """Raise where results would be written over the frames that they are made of.
+
+    Args:
+        names: of the outputs.
+        folder: that the outputs are written to.
+        source: the video file or folder of frames, perhaps of links.
+
+    Raises:
+        InputError: a frame or the video lies where results would.
+    """
+    targets = {(folder / OUTPUTS[name][0]).resolve() for name in names}
+    files = [source, *source.iterdir()] if is_folder(source) else [source]
+    for file in files:
+        path = file.resolve()
+        if not targets.isdisjoint((path, *path.parents)):
+            raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +48,8 @@ class TrackOptions:
     """skip frames that there is no time for"""
     timeout: float = 30.0
     """seconds without a frame after which the source counts as stalled"""
+    removals: tuple[tuple[int, int], ...] = ()
+    """(frame, object id): from that frame on the object is tracked no longer"""
     progress: bool = True
     """show a bar where stderr is a terminal"""
 
@@ -60,6 +62,11 @@ class TrackOptions:
         if self.realtime and self.both_directions:
             raise InputError(
                 "--realtime: cannot go with --both-directions, which needs later frames; give one"
+            )
+        if self.removals and self.both_directions:
+            raise InputError(
+                "--remove: cannot go with --both-directions, where each mask shows all objects of its frame; "
+                "give a mask without the object"
             )
 
 
@@ -115,7 +122,7 @@ def track(
     Whatever ends it early (a bad frame, a stall, a full disk, Ctrl-C), what was done is complete; the report says why.
 
     Args:
-        tracker: for both directions it also needs ``reset``.
+        tracker: for both directions it also needs ``reset``, for removals ``forget``.
         source: the frames.
         masks: H×W object ids by frame index; one at a later frame adds objects.
         output: folder; made if it is missing.
@@ -125,15 +132,19 @@ def track(
         Exception: a crash, after what was done was completed.
     """
     outputs = open_outputs(options.write, require_writable(output), source)
-    timed = Timed(tracker)
+    timed, removals = Timed(tracker), removals_by_frame(options.removals, masks)
     with stop_flag() as stop:
         reader = ReadAhead(
             in_real_time(source) if options.realtime else enumerate(source),
             stop=stop,
             patience=options.timeout,
-            keep=(lambda item: item[0] in masks) if options.realtime else None,
+            keep=(lambda item: item[0] in masks or item[0] in removals) if options.realtime else None,
         )
-        follow = partial(both_directions, folder=output, stop=stop) if options.both_directions else forward
+        follow = (
+            partial(both_directions, folder=output, stop=stop)
+            if options.both_directions
+            else partial(forward, removals=removals)
+        )
         results = stream(reader, lambda frames: _tracked(follow(timed, frames, masks), source), outputs.write)
         problem = _run(results, outputs, source, options)
     if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
@@ -153,11 +164,34 @@ def track(
 
 
 def forward(
-    tracker: Timed, frames: Iterator[Numbered], masks: Mapping[int, np.ndarray]
+    tracker: Timed,
+    frames: Iterator[Numbered],
+    masks: Mapping[int, np.ndarray],
+    removals: Mapping[int, Sequence[int]],
 ) -> Iterator[Answered]:
-    """Yield number, picture and prediction of every frame, in order."""
+    """Yield number, picture and prediction of every frame, in order; ``removals`` are object ids by frame."""
     for index, frame in frames:
+        for number in removals.get(index, ()):
+            tracker.forget(number)
         yield index, frame, tracker.step(frame, masks.get(index))
+
+
+def removals_by_frame(
+    removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray]
+) -> dict[int, list[int]]:
+    """Ids of the objects to remove, by frame.
+
+    Raises:
+        InputError: no mask of an earlier frame has the object.
+    """
+    found: dict[int, list[int]] = {}
+    for frame, number in dict.fromkeys(removals):
+        if not any(index < frame and (masks[index] == number).any() for index in masks):
+            raise InputError(
+                f"--remove {frame}:{number}: no mask of an earlier frame has object {number}; give another frame or id"
+            )
+        found.setdefault(frame, []).append(number)
+    return found
 
 
 def in_real_time(source: FrameSource) -> Iterator[Numbered]:
@@ -183,6 +217,10 @@ class Timed:
         np.asarray(prediction.labels)
         self.seconds += time.perf_counter() - start
         return prediction
+
+    def forget(self, number: int) -> None:
+        """Track an object no longer."""
+        self._tracker.forget(number)
 
     def reset(self, length: int | None = None) -> None:
         """Reset the tracker."""
