@@ -7,11 +7,13 @@ import os
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from aotlab.dataloaders.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
 from aotlab.utils.errors import InputError
@@ -94,27 +96,21 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Draw polygons (lists of x, y, x, y, ...) or run lengths (counts as a list or compressed): H×W bool.
 
     Raises:
-        InputError: pycocotools is not installed.
+        InputError: pycocotools is not installed; a coordinate far outside, run lengths that do not fill the picture.
     """
-    try:
-        from pycocotools import mask as run_lengths
-    except ImportError as error:
+    if find_spec("pycocotools") is None:
         raise InputError(
             "kind coco: pycocotools is not installed; install it, or convert the set to id maps (kind static)"
-        ) from error
-    if isinstance(segmentation, list):
-        polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer numbers enclose nothing
-        if not polygons:
-            return np.zeros((height, width), dtype=bool)
-        encoded = run_lengths.merge(run_lengths.frPyObjects(polygons, height, width))
-    elif isinstance(segmentation["counts"], list):
-        encoded = run_lengths.frPyObjects(segmentation, height, width)
-    else:
-        encoded = segmentation
-    drawn = run_lengths.decode(encoded).astype(bool)
-    if drawn.shape != (height, width):
-        raise ValueError(f"run lengths of {drawn.shape[1]}×{drawn.shape[0]} for {width}×{height}")
-    return drawn
+        )
+    size = height, width
+    if not isinstance(segmentation, list):
+        if tuple(segmentation["size"]) != size:
+            raise ValueError(f"run lengths of {segmentation['size']} for {list(size)}")
+        return pixels(require_runs(segmentation["counts"], size, "segmentation"), size)
+    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer numbers enclose nothing
+    if not polygons:
+        return np.zeros(size, dtype=bool)
+    return pixels(runs_of_polygons(polygons, size, "segmentation"), size)
 
 
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:
@@ -144,12 +140,14 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
     try:
         for key, value, offset, length in stream_arrays(instances, ("images", "annotations")):
             if key == "images":
-                pictures[value["id"]] = unscramble(value["file_name"]), value["height"], value["width"]
+                name = f"{instances}: image {str(value['id'])[:20]}"
+                size = require_size(value["height"], value["width"], name)
+                pictures[value["id"]] = unscramble(value["file_name"]), *size
                 continue
             crowd = bool(value.get("iscrowd"))
             if crowd or value.get("area", SMALLEST_AREA) >= SMALLEST_AREA:
                 numbers.extend((value["image_id"], offset, length, not crowd))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{instances}: not in COCO's form ({error!r}); expected 'images' with id, file_name, height, width "
             "and 'annotations' with image_id and segmentation"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -134,22 +135,16 @@ def track(
     outputs = open_outputs(options.write, require_writable(output), source)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks)
     with stop_flag() as stop:
-        reader = ReadAhead(
-            in_real_time(source) if options.realtime else enumerate(source),
-            stop=stop,
-            patience=options.timeout,
-            keep=(lambda item: item[0] in masks or item[0] in removals) if options.realtime else None,
-        )
-        follow = (
-            partial(both_directions, folder=output, stop=stop)
-            if options.both_directions
-            else partial(forward, removals=removals)
-        )
-        results = stream(reader, lambda frames: _tracked(follow(timed, frames, masks), source), outputs.write)
-        problem = _run(results, outputs, source, options)
+        reader = _read_ahead(source, stop, options, {*masks, *removals})
+        follow: Callable[..., Iterator[Answered]] = partial(forward, removals=removals)
+        if options.both_directions:
+            follow = partial(both_directions, folder=output, stop=stop)
+        tracked = partial(_tracked, partial(follow, timed, masks=masks), source)
+        problem = _run(stream(reader, tracked, outputs.write), outputs, source, options)
     if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
         raise problem
     written = {name: one.path for name, one in outputs.complete.items() if one.path.exists()}
+    error = _sentence(problem, set(options.write) - set(written))
     return TrackReport(
         outputs.frames,
         timed.seconds,
@@ -158,8 +153,18 @@ def track(
         damaged=tuple(source.damaged),
         lost=source.lost,
         interrupted=stop.is_set(),
-        error=_sentence(problem, set(options.write) - set(written))
-        or _unused(source, {} if stop.is_set() else masks, outputs.last + 1),
+        error=error or _unused(source, {} if stop.is_set() else masks, outputs.last + 1),
+    )
+
+
+def _read_ahead(
+    source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
+) -> ReadAhead[Numbered]:
+    """The frames of a source by number; in real time all but the ``kept`` ones may be dropped."""
+    if not options.realtime:
+        return ReadAhead(enumerate(source), stop=stop, patience=options.timeout)
+    return ReadAhead(
+        in_real_time(source), stop=stop, patience=options.timeout, keep=lambda item: item[0] in kept
     )
 
 
@@ -227,9 +232,11 @@ class Timed:
         self._tracker.reset(length)
 
 
-def _tracked(answers: Iterator[Answered], source: FrameSource) -> Generator[Tracked, None, None]:
-    """Yield what the outputs take."""
-    for index, frame, prediction in answers:
+def _tracked(
+    track: Callable[[Iterator[Numbered]], Iterator[Answered]], source: FrameSource, frames: Iterator[Numbered]
+) -> Generator[Tracked, None, None]:
+    """Yield what the outputs take of the tracked frames."""
+    for index, frame, prediction in track(frames):
         yield Tracked(index, frame, prediction, source.time(index))
 
 

@@ -173,3 +173,56 @@ def test_polygons_and_run_lengths_are_drawn():
     assert np.array_equal(coco.rasterise({"size": [HEIGHT, WIDTH], "counts": counts}, HEIGHT, WIDTH), wanted)
     with pytest.raises(ValueError, match="run lengths of"):
         coco.rasterise(text, HEIGHT + 1, WIDTH)
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [[0, 0, 1e9, 0, 1e9, 1e9]],
+        [[0, 0, 10, 0, float("nan"), 10]],
+        [[0, 0, 10, 0, float("inf"), 10]],
+        [[0, 0, -(10**30), 0, 10, 10]],
+        [["a", "b", "c", "d", "e", "f"]],
+        [[0, 0, 10, 0, 10, 10, 5]],
+        [3],
+        [None],
+        "x",
+        None,
+        {},
+        {"size": [HEIGHT, WIDTH], "counts": [10**15]},
+        {"size": [HEIGHT, WIDTH], "counts": [2**40, 2**40]},
+        {"size": [HEIGHT, WIDTH], "counts": [-5, HEIGHT * WIDTH + 5]},
+        {"size": [HEIGHT, WIDTH], "counts": [1, 2]},
+        {"size": [HEIGHT, WIDTH], "counts": "~~~~~~~~~~~~"},
+        {"size": [HEIGHT, WIDTH], "counts": "ooooooooooooooo"},
+        {"size": [10**9, 10**9], "counts": [1]},
+        {"size": [WIDTH, HEIGHT], "counts": [HEIGHT * WIDTH]},
+        {"size": None, "counts": [HEIGHT * WIDTH]},
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_an_outline_that_cannot_be_meant_is_named_and_never_drawn(tmp_path, segmentation):
+    with pytest.raises(InputError, match=r"annotation 5 cannot be drawn"):
+        drawn_one(tmp_path, segmentation)
+
+
+def drawn_one(root, segmentation):
+    """Read an image with one annotation."""
+    make(root, "train2017", "annotations")
+    path = root / "annotations" / "instances_train2017.json"
+    tree = json.loads(path.read_text())
+    tree["annotations"] = [{"id": 5, "image_id": 7, "segmentation": segmentation, "area": 900, "iscrowd": 0}]
+    path.write_text(json.dumps(tree))
+    (image,) = open_set(root, SourceConfig(kind="coco", path=".", split="train2017")).images
+    return image.read()
+
+
+@pytest.mark.parametrize("size", [(10**12, 5), (0, 5), (-3, 5), (2.5, 5), ("a", 5), (None, 5)], ids=str)
+def test_a_size_that_no_picture_has_is_refused(tmp_path, size):
+    make(tmp_path, "train2017", "annotations")
+    path = tmp_path / "annotations" / "instances_train2017.json"
+    tree = json.loads(path.read_text())
+    tree["images"][0]["height"], tree["images"][0]["width"] = size
+    path.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match="instances_train2017"):
+        open_set(tmp_path, SourceConfig(kind="coco", path=".", split="train2017"))
