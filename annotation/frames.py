@@ -47,6 +47,7 @@ class FrameStore:
         self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
         self.length: int | None = self._reader("view")[1].length
         self.variable = self._source.variable
+        self.damaged, self.lost = self._source.damaged, self._source.lost
 
     @property
     def count(self) -> int:

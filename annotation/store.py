@@ -16,7 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from aotlab.annotation.cache import RecentCache
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.masks import PALETTE, UNREADABLE
+from aotlab.utils.masks import PALETTE
 
 NOTE = "aotlab"
 """Name of the PNG text that holds what is known beside the labels."""
@@ -51,7 +51,7 @@ def encode(labels: Labels) -> bytes:
 
 
 def decode(content: bytes) -> Labels:
-    """What `encode` wrote; raises one of `UNREADABLE` for anything else."""
+    """What `encode` wrote; anything else raises what a decoder does, which may be any error."""
     with Image.open(BytesIO(content), formats=["PNG"]) as image:
         note = image.info.get(NOTE, "{}")
         ids = np.array(image).astype(np.uint16)
@@ -95,7 +95,7 @@ class LabelStore:
             return found
         try:
             labels = decode(self._path(index).read_bytes())
-        except UNREADABLE as error:
+        except Exception as error:  # decoders raise all kinds of errors
             raise InputError(
                 f"{self._path(index)}: not a readable mask ({error}); delete this file"
             ) from error
@@ -111,7 +111,7 @@ class LabelStore:
         try:
             with Image.open(BytesIO(head), formats=["PNG"]) as image:
                 note = json.loads(image.info.get(NOTE, "{}"))
-        except UNREADABLE:
+        except Exception:
             return {}
         return note if isinstance(note, dict) else {}
 

@@ -209,8 +209,8 @@ class Outputs:
     """Several outputs of one source, written together and counted."""
 
     def __init__(self, outputs: Mapping[str, Output], source: FrameSource) -> None:
-        self.complete: dict[str, Output] = {}
-        """those that could be completed, by name, after `finish`"""
+        self.written: dict[str, Path] = {}
+        """files and folders that could be completed, by name, after `finish`"""
         self.frames = 0
         """frames that all outputs have taken"""
         self.last = -1
@@ -230,7 +230,8 @@ class Outputs:
         for name, output in self._outputs.items():
             try:
                 output.finish()
-                self.complete[name] = output
+                if output.path.exists():
+                    self.written[name] = output.path
             except Exception as error:
                 problem = problem or error
         return problem
@@ -242,9 +243,9 @@ class Outputs:
                 output.drop()
 
 
-def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> Outputs:
+def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> dict[str, Output]:
     """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written."""
-    return Outputs({name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}, source)
+    return {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
 
 
 def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:

@@ -132,29 +132,33 @@ def track(
         InputError: the output folder cannot be written, or not even the first frame can be done.
         Exception: a crash, after what was done was completed.
     """
-    outputs = open_outputs(options.write, require_writable(output), source)
+    outputs = Outputs(open_outputs(options.write, require_writable(output), source), source)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})
-        follow: Callable[..., Iterator[Answered]] = partial(forward, removals=removals)
-        if options.both_directions:
-            follow = partial(both_directions, folder=output, stop=stop)
+        follow = _follower(options, removals, output, stop)
         tracked = partial(_tracked, partial(follow, timed, masks=masks), source)
         problem = _run(stream(reader, tracked, outputs.write), outputs, source, options)
-    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
-        raise problem
-    written = {name: one.path for name, one in outputs.complete.items() if one.path.exists()}
-    error = _sentence(problem, set(options.write) - set(written))
+    unused = _unused(source, {} if stop.is_set() else masks, outputs.last + 1)
     return TrackReport(
         outputs.frames,
         timed.seconds,
-        written,
+        outputs.written,
         dropped=reader.dropped,
         damaged=tuple(source.damaged),
         lost=source.lost,
         interrupted=stop.is_set(),
-        error=error or _unused(source, {} if stop.is_set() else masks, outputs.last + 1),
+        error=_sentence(problem, set(options.write) - set(outputs.written)) or unused,
     )
+
+
+def _follower(
+    options: TrackOptions, removals: Mapping[int, Sequence[int]], folder: Path, stop: threading.Event
+) -> Callable[..., Iterator[Answered]]:
+    """The function that tracks frames, in one or both directions."""
+    if options.both_directions:
+        return partial(both_directions, folder=folder, stop=stop)
+    return partial(forward, removals=removals)
 
 
 def _read_ahead(
@@ -243,7 +247,11 @@ def _tracked(
 def _run(
     results: Generator[Tracked, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
 ) -> Exception | None:
-    """Run to the last frame, or as far as possible, and complete the outputs; returns what went wrong."""
+    """Run to the last frame, or as far as possible, and complete the outputs; returns what went wrong.
+
+    Raises:
+        Exception: a crash, or not even one frame was done.
+    """
     problem: Exception | None = None
     try:
         try:
@@ -262,7 +270,10 @@ def _run(
     except KeyboardInterrupt:  # the second one
         outputs.drop()
         raise
-    return problem or unfinished
+    problem = problem or unfinished
+    if problem is not None and (outputs.frames == 0 or not isinstance(problem, InputError)):
+        raise problem
+    return problem
 
 
 def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
