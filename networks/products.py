@@ -2,7 +2,7 @@
 
 PyTorch leaves float32 matrix products on a CPU to MKL, which uses AVX-512 on some processors alone, and convolutions to
 oneDNN, which uses what there is. So products are also written as convolutions, of tokens as the pixels of a map. Which
-is faster depends on the machine; `use` chooses.
+is faster depends on the machine: `networks.tuning` finds out by timing, and `use` chooses otherwise.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import wraps
+from dataclasses import dataclass
+from functools import cache, wraps
 from types import MappingProxyType
 from typing import Any, ParamSpec
 
@@ -31,29 +32,44 @@ LEAST_QUERIES = 768
 """queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
 
 
+def _always(name: str, *args: Any) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
 class Product:
     """A function with several implementations that compute the same but for the order of sums."""
 
-    def __init__(self, name: str, usual: str, /, **implementations: Implementation) -> None:
-        """Name the implementations; ``usual`` is the one where none was chosen."""
-        self.name, self.usual, self.implementations = name, usual, MappingProxyType(implementations)
+    name: str
+    implementations: Mapping[str, Implementation]
+    rule: Callable[..., str]
+    """the fixed choice for some arguments, where none is made by timing"""
+    sizes: Callable[..., tuple[int, ...]]
+    """what the choice depends on of the arguments' shapes, the same for shapes that are roughly alike"""
+    fits: Callable[..., bool] = _always
+    """whether an implementation may be chosen by timing, by its name and the arguments"""
 
     def __call__(self, *args: Any) -> Tensor:
         """Compute by the implementation that is chosen."""
-        choice = _choices.get().get(self.name, self.usual)
+        choice = _choices.get().get(self.name)
+        if choice is None:
+            choice = self.rule(*args) if torch.compiler.is_compiling() else _chooser()(self, args)
         return (self.implementations[choice] if isinstance(choice, str) else choice)(*args)
 
 
 Choices = Mapping[str, str | Implementation]
+Chooser = Callable[[Product, tuple[Any, ...]], str]
 _choices: ContextVar[Choices] = ContextVar("choices", default=MappingProxyType({}))
+_chosen_chooser: ContextVar[Chooser | None] = ContextVar("chooser", default=None)
 
 
 @contextmanager
-def use(choices: str | Choices) -> Iterator[None]:
+def use(choices: str | Choices | Chooser) -> Iterator[None]:
     """Choose implementations for as long as the context lasts, in this thread; others stay as they are.
 
     Args:
-        choices: a name in `SETS`; or by the name of a product that of an implementation, or a function to replace it.
+        choices: a name in `SETS`; or by the name of a product that of an implementation, or a function to replace it;
+            or a function that chooses for a product and its arguments, for those that none of these names.
 
     Raises:
         ValueError: no such set.
@@ -62,11 +78,39 @@ def use(choices: str | Choices) -> Iterator[None]:
         if choices not in SETS:
             raise ValueError(f"products: must be one of {', '.join(SETS)}, got {choices}")
         choices = SETS[choices]
+    if callable(choices):
+        chooser = _chosen_chooser.set(choices)
+        try:
+            yield
+        finally:
+            _chosen_chooser.reset(chooser)
+        return
     before = _choices.set({**_choices.get(), **choices})
     try:
         yield
     finally:
         _choices.reset(before)
+
+
+def by_rule(product: Product, args: tuple[Any, ...]) -> str:
+    """The fixed choice."""
+    return product.rule(*args)
+
+
+def _chooser() -> Chooser:
+    return _chosen_chooser.get() or _machine_chooser()
+
+
+@cache
+def _machine_chooser() -> Chooser:
+    from aotlab.networks.tuning import machine_chooser  # which imports this module
+
+    return machine_chooser()
+
+
+def roughly(count: int) -> int:
+    """A number rounded up to a power of two."""
+    return 1 << max(count - 1, 0).bit_length()
 
 
 def replaceable(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Tensor]:
@@ -88,12 +132,17 @@ def _convolved_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return result.permute(0, 2, 3, 1).view(*x.shape[:-1], -1)
 
 
-def _fastest_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A convolution on CPUs, as measured on one."""
-    return (_convolved_linear if CONVOLVES and x.is_cpu else F.linear)(x, weight, bias)
+def _linear_rule(x: Tensor, *_: object) -> str:
+    return "convolution" if CONVOLVES and x.is_cpu else "matrix"
 
 
-linear = Product("linear", "usual", usual=_fastest_linear, matrix=F.linear, convolution=_convolved_linear)
+def _linear_sizes(x: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[int, ...]:
+    return (roughly(x.numel() // x.shape[-1]), *weight.shape)
+
+
+linear = Product(
+    "linear", {"matrix": F.linear, "convolution": _convolved_linear}, _linear_rule, _linear_sizes
+)
 """x ...×C, weight C'×C and bias C' or None to ...×C'"""
 
 
@@ -111,15 +160,20 @@ def _matrix_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tu
     return F.linear(pixels, weight.flatten(1), bias).permute(0, 3, 1, 2)
 
 
-def _fastest_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    """Given to oneDNN on CPUs, as measured on one."""
-    return (_dilated_pointwise if CONVOLVES and x.is_cpu else _plain_pointwise)(x, weight, bias, stride)
+def _pointwise_rule(x: Tensor, *_: object) -> str:
+    return "dilated" if CONVOLVES and x.is_cpu else "plain"
+
+
+def _pointwise_sizes(x: Tensor, weight: Tensor, _: object, stride: tuple[int, int]) -> tuple[int, ...]:
+    return (roughly(len(x) * x.shape[2] * x.shape[3]), weight.shape[0], weight.shape[1], stride[0])
 
 
 pointwise = Product(
-    "pointwise", "usual",
-    usual=_fastest_pointwise, plain=_plain_pointwise, dilated=_dilated_pointwise, matrix=_matrix_pointwise,
-)  # fmt: skip
+    "pointwise",
+    {"plain": _plain_pointwise, "dilated": _dilated_pointwise, "matrix": _matrix_pointwise},
+    _pointwise_rule,
+    _pointwise_sizes,
+)
 """x B×C×H×W, weight C'×C×1×1, bias C' or None and stride to B×C'×H'×W'"""
 
 
@@ -155,18 +209,31 @@ def _split_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     return torch.cat(attended).view(*query.shape[:3], -1)
 
 
-def _fastest_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attention_rule(query: Tensor, key: Tensor, value: Tensor) -> str:
     """Fused on GPUs and, where widths allow, with gradients, as no weights are kept; convolved on CPUs."""
     fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
-    if fused or not (CONVOLVES and query.is_cpu):
-        return F.scaled_dot_product_attention(query, key, value)
-    return _convolved_attention(query, key, value)
+    return "convolution" if CONVOLVES and query.is_cpu and not fused else "fused"
+
+
+def _attention_sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
+    batch, heads, tokens, width = query.shape
+    return (batch * heads, roughly(tokens), roughly(key.shape[2]), width, value.shape[3])
+
+
+def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
+    if torch.is_grad_enabled():
+        return name != "matrix"
+    return name in ("split", "convolution") or (name == "fused" and query.shape[3] == value.shape[3])
 
 
 attention = Product(
-    "attention", "usual",
-    usual=_fastest_attention, fused=F.scaled_dot_product_attention, matrix=_matrix_attention,
-    split=_split_attention, convolution=_convolved_attention,
+    "attention",
+    {
+        "fused": F.scaled_dot_product_attention, "matrix": _matrix_attention, "split": _split_attention,
+        "convolution": _convolved_attention,
+    },
+    _attention_rule, _attention_sizes, _bounded_attention,
 )  # fmt: skip
 """softmax(query · keyᵀ / √c) · value: query B×heads×L×c, key B×heads×S×c, value B×heads×S×d to B×heads×L×d"""
 
@@ -179,17 +246,19 @@ def _convolved_batch(left: Tensor, right: Tensor) -> Tensor:
     return groups[0, :, 0].mT.unflatten(1, (len(right), -1)).transpose(0, 1)
 
 
-def _fastest_batch(left: Tensor, right: Tensor) -> Tensor:
-    """A convolution on CPUs, as measured on one."""
-    return (_convolved_batch if CONVOLVES and left.is_cpu else torch.bmm)(left, right)
+def _batch_rule(left: Tensor, right: Tensor) -> str:
+    return "convolution" if CONVOLVES and left.is_cpu else "matrix"
 
 
-batch = Product("batch", "usual", usual=_fastest_batch, matrix=torch.bmm, convolution=_convolved_batch)
+def _batch_sizes(left: Tensor, right: Tensor) -> tuple[int, ...]:
+    return (roughly(len(left)), left.shape[1], left.shape[2], right.shape[2])
+
+
+batch = Product("batch", {"matrix": torch.bmm, "convolution": _convolved_batch}, _batch_rule, _batch_sizes)
 """N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D"""
 
 PLAIN: Choices = {"linear": "matrix", "pointwise": "plain", "attention": "fused", "batch": "matrix"}
 SETS: Mapping[str, Choices] = {
-    "usual": {},
     "plain": PLAIN,
     "matrices": {**PLAIN, "pointwise": "matrix", "attention": "matrix"},
     "split": {**PLAIN, "attention": "split"},

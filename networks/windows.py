@@ -17,6 +17,20 @@ BLOCK = 8
 """side in tokens of the blocks of queries"""
 
 
+def _strided(*_: object) -> str:
+    """The fixed choice."""
+    return "strided"
+
+
+def _no_sizes(*_: object) -> tuple[int, ...]:
+    return ()
+
+
+def _as_by_rule(name: str, *_: object) -> bool:
+    """Padding and reshaping is for graphs alone."""
+    return name == "strided"
+
+
 def _strided_windows(x: Tensor, window: int, frames: int) -> Tensor:
     side = BLOCK + window - 1
     row = frames * side * side
@@ -33,7 +47,9 @@ def _padded_windows(x: Tensor, window: int, frames: int) -> Tensor:
     return x.unflatten(4, (window, side))[..., :window]
 
 
-windows = Product("windows", "strided", strided=_strided_windows, padded=_padded_windows)
+windows = Product(
+    "windows", {"strided": _strided_windows, "padded": _padded_windows}, _strided, _no_sizes, _as_by_rule
+)
 """(x, window, frames): contiguous N×64×(n·side²), of queries and neighbours, to each query's N×8×8×n×window×window"""
 
 
@@ -58,5 +74,7 @@ def _padded_spread(weights: Tensor) -> Tensor:
     return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))  # N×64×(n·side²)
 
 
-spread = Product("spread", "strided", strided=_strided_spread, padded=_padded_spread)
+spread = Product(
+    "spread", {"strided": _strided_spread, "padded": _padded_spread}, _strided, _no_sizes, _as_by_rule
+)
 """the way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere"""

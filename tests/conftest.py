@@ -11,6 +11,9 @@ import pytest
 
 NOBODY = 65534
 
+# Products are computed by a fixed choice, so that tests see the same numbers everywhere and every time.
+os.environ["AOTLAB_TUNE"] = "off"
+
 
 @pytest.fixture
 def closed_folder():

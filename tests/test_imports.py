@@ -27,6 +27,7 @@ LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
     "dataloaders.sequences", "engine.evaluation.paper_tables", "engine.performance.settings", "tools.cli",
     "utils.allocator", "utils.errors", "utils.extras", "utils.files", "utils.numbers", "utils.signals", "utils.text",
+    "utils.environment",
 }  # fmt: skip
 """what tools may import at their top, so that --help and a mistyped path answer at once; the rest where it is used"""
 

@@ -2,6 +2,7 @@
 
 ``python tools/benchmark.py --config aott --size 854x480 --objects 1``
 ``python tools/benchmark.py --compare r50_aotl,slow=all r50_aotl --at-frame 30``
+``python tools/benchmark.py --tune --config r50_aotl --at-frame 30``
 ``python tools/benchmark.py --report docs/performance.md``
 """
 
@@ -26,12 +27,14 @@ from aotlab.utils.files import atomic_path, require_writable
 if TYPE_CHECKING:
     from aotlab.engine.performance.comparison import Comparison
     from aotlab.engine.performance.measurement import Measurement, Part
+    from aotlab.networks.tuning import Timing
 
 SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
-    "the run: objects, size, frames, at_frame, video, checkpoint, device, precision, compile, slow. slow=all runs what "
-    "the published code does without its CUDA extension, slow=local_attention+norms parts of it. What they leave out "
-    "is as the options say."
+    "the run: objects, size, frames, at_frame, video, checkpoint, device, precision, compile, slow, products. slow=all "
+    "runs what the published code does without its CUDA extension, slow=local_attention+norms parts of it. products="
+    "fixed, tuned, plain or convolutions says how matrix products are computed. What they leave out is as the options "
+    "say."
 )
 
 
@@ -51,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.performance.machine import cpu_threads
     from aotlab.engine.performance.measurement import measure
     from aotlab.engine.performance.report import write_report
+    from aotlab.engine.performance.tuned import tune
     from aotlab.utils.devices import pick_device
 
     pick_device(args.device)
@@ -61,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         elif args.compare is not None:
             first, second = (parse_setting(text, replace(setting, overrides=())) for text in args.compare)
             show_comparison(compare(first, second), args.output)
+        elif args.tune:
+            show_tuning(*tune(setting))
         else:
             show_measurement(measure(setting), args.output)
     return 0
@@ -75,6 +81,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     what.add_argument(
         "--report", type=Path, metavar="FILE.md", help="measure all comparisons and write their table"
+    )
+    what.add_argument(
+        "--tune",
+        action="store_true",
+        help="time the implementations of matrix products, and a frame with the fastest",
     )
     parser.add_argument(
         "--only", metavar="TEXT", help="with --report: measure rows that hold this text alone"
@@ -194,6 +205,20 @@ def part_line(part: Part) -> str:
     return (
         f"{part.name:12} {part.milliseconds:8.1f} {part.fastest:8.1f} {part.share:6.1%} {gflop:>8} {rate:>15}"
     )
+
+
+def show_tuning(timings: dict[str, Timing], found: Comparison) -> None:
+    """Print what was chosen for each class of arguments and by how much, then what a frame gains."""
+    for name, timing in sorted(timings.items()):
+        gain = (
+            timing.seconds[timing.fixed] / timing.seconds[timing.choice]
+            if timing.fixed in timing.seconds
+            else None
+        )
+        each = ", ".join(f"{way} {seconds * 1e3:.2f}" for way, seconds in timing.seconds.items())
+        said = "" if gain is None else f", {gain:.2f} times as fast as {timing.fixed}"
+        print(f"{name}: {timing.choice}{said} (ms: {each})")
+    show_comparison(found, None)
 
 
 def show_comparison(found: Comparison, output: Path | None) -> None:

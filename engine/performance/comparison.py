@@ -59,13 +59,19 @@ def compare(first: Setting, second: Setting) -> Comparison:
     Raises:
         InputError: a model, file or device that is not there.
     """
-    runs, clips = [Run(setting) for setting in (first, second)], [frames_of(first), frames_of(second)]
+    return compare_runs(Run(first), Run(second))
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """As `compare`, of trackers that are built."""
+    runs, clips = (first, second), [frames_of(run.setting) for run in (first, second)]
     for run, frames in zip(runs, clips, strict=True):
         run.start(frames)
     seconds: tuple[list[float], list[float]] = ([], [])
-    for index in range(min(first.frames, second.frames)):
+    for index in range(min(run.setting.frames for run in runs)):
         for which in (0, 1) if index % 2 == 0 else (1, 0):
             taken, _ = runs[which].timed_step(looped(clips[which], index))
             seconds[which].append(taken)
     machines = describe(runs[0].tracker.device), describe(runs[1].tracker.device)
-    return Comparison(first.title, second.title, tuple(seconds[0]), tuple(seconds[1]), machines)
+    titles = first.setting.title, second.setting.title
+    return Comparison(*titles, tuple(seconds[0]), tuple(seconds[1]), machines)

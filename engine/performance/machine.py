@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from aotlab.networks.products import Linear
 from aotlab.utils.devices import settle
+from aotlab.utils.environment import instruction_sets, processor_name, waiting
 from aotlab.utils.errors import InputError
 from aotlab.utils.process import peak_resident_bytes
 
@@ -31,22 +31,34 @@ class Machine:
     """cpu, cuda, ..."""
     processor: str
     """name of the CPU or GPU"""
+    instructions: str
+    """sets that PyTorch's own kernels use on the CPU, and what oneDNN finds besides"""
     threads: int
     """of PyTorch's operations on the CPU"""
+    waiting: str
+    """how these threads wait for one another"""
     torch: str
     python: str
 
     @property
     def title(self) -> str:
         """One line."""
-        threads = f", {self.threads} thread(s)" if self.device == "cpu" else ""
-        return f"{self.device}: {self.processor}{threads}, PyTorch {self.torch}, Python {self.python}"
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        cpu = f", {self.instructions}, {threads}, {self.waiting}" if self.device == "cpu" else ""
+        return f"{self.device}: {self.processor}{cpu}, PyTorch {self.torch}, Python {self.python}"
 
 
 def describe(device: torch.device) -> Machine:
     """The machine this runs on."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return Machine(device.type, name, torch.get_num_threads(), torch.__version__, platform.python_version())
+    return Machine(
+        device=device.type,
+        processor=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
+        instructions=" ".join([torch.backends.cpu.get_cpu_capability(), *instruction_sets()]),
+        threads=torch.get_num_threads(),
+        waiting=waiting(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+    )
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
@@ -98,11 +110,3 @@ def cpu_threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _processor() -> str:
-    """The CPU's name, as far as the system tells."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -25,7 +25,7 @@ from aotlab.utils.files import atomic_path
 
 Result = dict[str, Any]
 Kept = dict[str, dict[str, Result]]
-"""by kind of device, by name of the row"""
+"""by machine, by name of the row"""
 
 
 def write_report(
@@ -33,7 +33,7 @@ def write_report(
 ) -> None:
     """Measure rows and write them as a Markdown table; what was measured before is kept in a JSON file beside it.
 
-    Both files are written after every row. Rows of other kinds of device stay in the table too.
+    Both files are written after every row. Each machine has a table, and those of other machines stay.
 
     Args:
         path: of the Markdown file.
@@ -58,7 +58,8 @@ def write_report(
             reason = (str(error) or type(error).__name__).splitlines()[0]
             failed.append(f"{name} ({reason})")
             continue
-        kept.setdefault(device.type, {})[name] = {**result, **_now(device)}
+        result |= _now(device)
+        kept.setdefault(result["machine"], {})[name] = result
         save(path, kept, table)
     if failed:
         raise RunStopped(f"{path}: not measured: {'; '.join(failed)}; all other rows are written")
@@ -74,10 +75,12 @@ def read_kept(path: Path) -> Kept:
         return {}
     try:
         kept = json.loads(path.read_text())
-        if all(isinstance(result, dict) for own in kept.values() for result in own.values()):
-            return kept
-        raise ValueError("not results by device and row")
-    except (OSError, ValueError, AttributeError) as error:
+        found: Kept = {}
+        for results in kept.values():
+            for name, result in results.items():
+                found.setdefault(result["machine"], {})[name] = result
+        return found
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
             f"{path}: not the results of earlier reports ({error}); remove it or choose another --report"
         ) from error
@@ -90,7 +93,10 @@ def save(path: Path, kept: Kept, table: Sequence[Row]) -> None:
         InputError: a file cannot be written.
     """
     known = {STEP, *(row.what for row in table)}
-    kept = {kind: {name: own[name] for name in own if name in known} for kind, own in kept.items()}
+    kept = {
+        machine: {name: result for name, result in results.items() if name in known}
+        for machine, results in kept.items()
+    }
     with atomic_path(path.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(kept, indent=1) + "\n")
     with atomic_path(path) as temporary:

@@ -26,19 +26,21 @@ def as_markdown(kept: Mapping[str, Mapping[str, Mapping[str, Any]]], table: Sequ
     """The text of the report: one table for each machine that measured some of its rows.
 
     Args:
-        kept: results by kind of device and row.
+        kept: results by machine and row.
         table: the rows there are, in their order.
     """
     text = INTRODUCTION
-    for own in kept.values():
-        for machine in dict.fromkeys(result["machine"] for result in own.values()):
-            here = {name: result for name, result in own.items() if result["machine"] == machine}
-            rates = [result["matmul_gflops"] for result in here.values()]
-            text += f"\n## On {machine}\n\nLarge float32 matrix products ran at {_range(rates)} GFLOP/s meanwhile.\n"
-            if STEP in here:
-                text += _step_line(here[STEP])
-            lines = [_line(row, here[row.what]) for row in table if row.what in here]
-            text += HEAD + "".join(lines) if lines else ""
+    for machine, results in kept.items():
+        if not results:
+            continue
+        rates = [result["matmul_gflops"] for result in results.values()]
+        text += (
+            f"\n## On {machine}\n\nLarge float32 matrix products ran at {_range(rates)} GFLOP/s meanwhile.\n"
+        )
+        if STEP in results:
+            text += _step_line(results[STEP])
+        lines = [_line(row, results[row.what]) for row in table if row.what in results]
+        text += HEAD + "".join(lines) if lines else ""
     return text
 
 

@@ -95,8 +95,18 @@ def rows() -> tuple[Row, ...]:
     for part, settings in ALONE.items():
         for setting in settings:
             found.append(Row(f"{part} alone, {setting}", f"{setting},slow={part}", setting))
+    return (*found, *_ways())
+
+
+def _ways() -> list[Row]:
+    """The models with products chosen by timing, in other precisions, and compiled."""
+    found = []
+    for name, config in MODELS.items():
+        setting = f"{config},at_frame=30" if config.endswith("l") else config
+        fixed, tuned = f"{setting},products=fixed", f"{setting},products=tuned"
+        found.append(Row(f"{name}: fixed products against tuned", fixed, tuned))
     for name, config in MODELS.items():
         for way in WAYS:
             here = way == "precision=bfloat16"
             found.append(Row(f"{name}: float32 against {way}", config, f"{config},{way}", gpu_only=not here))
-    return tuple(found)
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from aotlab.engine.performance.naive import slow_parts
 from aotlab.engine.performance.settings import Setting
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
+from aotlab.networks import products
 from aotlab.networks.checkpoints import build_or_load
+from aotlab.networks.tuning import Tuner
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
@@ -84,6 +86,8 @@ class Run:
         self.setting = setting
         model, config = build(setting)
         self.tracker = Tracker(model, config, device=setting.device)
+        self.tuner = Tuner() if setting.products == "tuned" else None
+        """what times products anew, if the setting says so"""
 
     def start(self, frames: list[np.ndarray]) -> None:
         """Take in the reference frame, and go on untimed to the first frame to time.
@@ -119,7 +123,15 @@ class Run:
     @contextmanager
     def way(self, *, slow: bool = True) -> Iterator[None]:
         """The setting's slow parts, for as long as the context lasts; unless ``slow``, only those that began before."""
-        with slow_parts(self.tracker, [name for name in self.setting.slow if slow or name == "groups"]):
+        with ExitStack() as stack:
+            if self.setting.products == "fixed":
+                stack.enter_context(products.use(products.by_rule))
+            elif self.tuner is not None:
+                stack.enter_context(products.use(self.tuner))
+            elif self.setting.products != "chosen":
+                stack.enter_context(products.use(self.setting.products))
+            names = [name for name in self.setting.slow if slow or name == "groups"]
+            stack.enter_context(slow_parts(self.tracker, names))
             yield
 
 

@@ -16,6 +16,8 @@ SLOW_NAMES = (
     "layout", "allocator",
 )  # fmt: skip
 """parts that can run as the published code runs them, see `engine.performance.naive`"""
+PRODUCTS = ("chosen", "fixed", "tuned", "plain", "matrices", "split", "convolutions", "exportable")
+"""how products are computed: by a rule, or all of them by a set of `networks.products`"""
 SMALLEST = 16
 """least width and height of a frame in pixels"""
 
@@ -46,6 +48,8 @@ class Setting:
     """encoder, blocks and decoder go through torch.compile"""
     slow: tuple[str, ...] = ()
     """names in `SLOW_NAMES`"""
+    products: str = "chosen"
+    """chosen (as AOTLAB_TUNE says), fixed, tuned (timed anew), or a set of `networks.products`"""
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is out of range."""
@@ -60,6 +64,8 @@ class Setting:
         )
         known = ", ".join(PRECISIONS)
         _require(self.precision in PRECISIONS, f"precision: must be one of {known}, got {self.precision}")
+        known = ", ".join(PRODUCTS)
+        _require(self.products in PRODUCTS, f"products: must be one of {known}, got {self.products}")
         unknown = [name for name in self.slow if name not in SLOW_NAMES]
         known = ", ".join(SLOW_NAMES)
         _require(not unknown, f"slow: must be all, or some of {known} joined by +, got {'+'.join(unknown)}")
@@ -136,6 +142,7 @@ def _switch(text: str) -> bool:
 READERS: dict[str, Any] = {
     "checkpoint": Path, "size": picture_size, "video": Path, "objects": _number, "frames": _number,
     "at_frame": _number, "device": str, "precision": str, "compile": _switch, "slow": slow_names,
+    "products": str,
 }  # fmt: skip
 """what reads the value of each key"""
 

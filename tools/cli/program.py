@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from aotlab.tools.cli.faults import report_fault
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
+from aotlab.utils.environment import set_waiting
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
 from aotlab.utils.extras import missing_extra
 
@@ -94,6 +95,7 @@ def command(main: Main) -> Main:
         """Run ``main`` and return its exit status, or that of the error it ended with."""
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
         keep_freed_memory()
+        set_waiting()
         try:
             with surroundings():
                 return main(argv)

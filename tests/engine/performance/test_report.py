@@ -11,7 +11,7 @@ from aotlab.engine.performance import report
 from aotlab.engine.performance.comparison import Comparison
 from aotlab.engine.performance.machine import Machine
 from aotlab.engine.performance.report import write_report
-from aotlab.engine.performance.rows import STEP, Row, rows
+from aotlab.engine.performance.rows import Row, rows
 from aotlab.engine.performance.settings import Setting, parse_setting
 from aotlab.utils.errors import InputError, RunStopped
 
@@ -20,7 +20,8 @@ TABLE = (
     Row("ten against one", "aott,objects=10", "aott", at_most=1.3),
     Row("half precision", "aott", "aott,precision=bfloat16", gpu_only=True),
 )
-MACHINE = Machine("cpu", "a processor", 2, "2.0", "3.11")
+MACHINE = Machine("cpu", "a processor", "AVX9", 2, "waiting as the system does", "2.0", "3.11")
+TITLE = "cpu: a processor, AVX9, 2 threads, waiting as the system does, PyTorch 2.0, Python 3.11"
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def write(path, only=""):
 
 def test_the_table_says_what_was_measured_where_and_whether_it_is_enough(tmp_path, seconds):
     text = write(tmp_path / "performance.md")
-    assert "## On cpu: a processor, 2 thread(s), PyTorch 2.0, Python 3.11" in text
+    assert f"## On {TITLE}" in text
     assert "200 GFLOP/s" in text
     assert "100.0 GFLOP/s, 50% of the rate" in text
     first, second = (line for line in text.splitlines() if "against" in line and line.startswith("|"))
@@ -86,14 +87,21 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path, seconds):
     assert "slow against ours" in path.read_text()
 
 
-def test_rows_of_other_devices_stay(tmp_path, seconds):
+def test_every_machine_has_a_section_and_those_of_others_stay(tmp_path, seconds):
     path = tmp_path / "performance.md"
     write(path)
     kept = json.loads(path.with_suffix(".json").read_text())
-    kept["cuda"] = {"half precision": {**kept["cpu"]["slow against ours"], "machine": "cuda: a GPU"}}
-    path.with_suffix(".json").write_text(json.dumps(kept))
-    text = write(path, only=STEP)
-    assert "## On cuda: a GPU" in text
+    (measured,) = kept.values()
+    row = measured["slow against ours"]
+    older = {"slow against ours": {**row, "machine": "cpu: an older one"}}
+    older["half precision"] = {**row, "machine": "cuda: a GPU"}
+    # Files were once written by kind of device.
+    path.with_suffix(".json").write_text(json.dumps({"cpu": older}))
+    text = write(path, only="slow against")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## On cpu: an older one", "## On cuda: a GPU", f"## On {TITLE}",
+    ]  # fmt: skip
+    assert text.count("| slow against ours |") == 2
     assert "| half precision |" in text
 
 

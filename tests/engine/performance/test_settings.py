@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from aotlab.engine.performance.naive import SLOW_PARTS
-from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.engine.performance.settings import PRODUCTS, Setting, parse_setting
+from aotlab.networks.products import SETS
 from aotlab.utils.errors import InputError
 
 
@@ -72,3 +73,12 @@ def test_a_bad_setting_is_one_sentence_that_begins_with_it(text, said):
         parse_setting(text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_products_are_the_sets_there_are():
+    assert set(PRODUCTS) == {"chosen", "fixed", "tuned", *SETS}
+
+
+def test_an_unknown_set_of_products_is_one_sentence():
+    with pytest.raises(InputError, match=r"products: must be one of chosen, fixed, tuned, .*, got quick"):
+        parse_setting("aott,products=quick")

@@ -1,0 +1,25 @@
+"""What tuning chooses on this machine, and what a frame gains by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aotlab.engine.performance.comparison import Comparison, compare_runs
+from aotlab.engine.performance.runs import Run
+from aotlab.engine.performance.settings import Setting
+from aotlab.networks.tuning import Timing
+
+
+def tune(setting: Setting) -> tuple[dict[str, Timing], Comparison]:
+    """Time all implementations of a setting's products anew, then frames by the fixed choices (A) and by these (B).
+
+    Returns:
+        The timings by class of arguments, and the comparison.
+
+    Raises:
+        InputError: a model, file or device that is not there.
+    """
+    fixed, tuned = (Run(replace(setting, products=name)) for name in ("fixed", "tuned"))
+    comparison = compare_runs(fixed, tuned)
+    assert tuned.tuner is not None
+    return tuned.tuner.timings, comparison

@@ -1,0 +1,169 @@
+"""Which implementation of each product is fastest on this machine, found by timing them once for the shapes at hand.
+
+Choices are kept in a file, by processor, library versions, threads, precision and class of shapes, so that a program
+finds them made. ``AOTLAB_TUNE`` says where: ``on`` (as when it is not set) in the user's cache, ``off`` nowhere, with a
+fixed choice in place of timing, or the path of a file.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from aotlab.networks.products import Chooser, Product, by_rule
+from aotlab.utils.environment import processor_name
+from aotlab.utils.files import atomic_path
+
+VARIABLE = "AOTLAB_TUNE"
+ENOUGH = 0.02
+"""seconds after which an implementation has been timed long enough"""
+ROUNDS = 3
+"""how often each implementation is timed at most, in turn"""
+
+_log = logging.getLogger(__name__)
+
+
+class Timing(NamedTuple):
+    """The implementations of a product for a class of arguments."""
+
+    choice: str
+    """the fastest"""
+    seconds: Mapping[str, float]
+    """the least of each"""
+    fixed: str
+    """what would be chosen without timing"""
+
+
+class Tuner:
+    """Chooses the fastest implementation of a product for its arguments, timing them when they are of a new class."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """``path``: of the file that keeps choices, which need not exist; None keeps them in memory alone."""
+        self.path = path
+        self.timings: dict[str, Timing] = {}
+        """by class of arguments, for `machine_name`"""
+        self._choices: dict[tuple[object, ...], str] = {}
+        if path is not None:
+            self.timings.update(_read(path).get(machine_name(), {}))
+
+    def __call__(self, product: Product, args: tuple[Any, ...]) -> str:
+        """The name of an implementation; the fixed choice where there is only one, and on other devices than CPUs."""
+        if args[0].device.type != "cpu":
+            return by_rule(product, args)
+        key = _key(product, args)
+        if key not in self._choices:
+            self._choices[key] = self._choose(product, args, _class_name(key))
+        return self._choices[key]
+
+    def _choose(self, product: Product, args: tuple[Any, ...], name: str) -> str:
+        """The choice for a class of arguments, timed unless it is known or there is nothing to choose."""
+        fitting = [name for name in product.implementations if product.fits(name, *args)]
+        if len(fitting) < 2:
+            return fitting[0]
+        if name not in self.timings or self.timings[name].choice not in fitting:
+            self.timings[name] = time_implementations(product, args)
+            self._save()
+        return self.timings[name].choice
+
+    def _save(self) -> None:
+        """Write all timings, beside those of other machines; a file that cannot be written is passed over."""
+        if self.path is None:
+            return
+        try:
+            kept = _read(self.path)
+            kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(self.path) as temporary:
+                temporary.write_text(json.dumps(kept, indent=1) + "\n")
+        except (OSError, ValueError) as error:
+            _log.warning("%s: choices of products are not kept (%s)", self.path, error)
+            self.path = None
+
+
+def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
+    """Run every implementation that fits the arguments, in turn; with gradients where an argument needs them."""
+    names = [name for name in product.implementations if product.fits(name, *args)]
+    needs = [isinstance(arg, Tensor) and arg.requires_grad and torch.is_grad_enabled() for arg in args]
+    copies = tuple(
+        arg.detach().requires_grad_(need) if isinstance(arg, Tensor) else arg
+        for arg, need in zip(args, needs, strict=True)
+    )
+    leaves = [copy for copy, need in zip(copies, needs, strict=True) if need]
+    least = dict.fromkeys(names, float("inf"))
+    spent = dict.fromkeys(names, 0.0)
+    for turn in range(ROUNDS + 1):
+        for name in names:
+            if spent[name] > ENOUGH or spent[name] > 4 * ENOUGH + 2 * min(spent.values()):
+                continue
+            begin = time.perf_counter()
+            result = product.implementations[name](*copies)
+            if leaves:
+                torch.autograd.grad(result.sum(), leaves)
+            seconds = time.perf_counter() - begin
+            if turn or seconds > ENOUGH:  # the first run of a short one prepares kernels
+                spent[name] += seconds
+                least[name] = min(least[name], seconds)
+    return Timing(min(names, key=lambda name: least[name]), least, product.rule(*args))
+
+
+def machine_name() -> str:
+    """What choices depend on besides the arguments: processor, instructions, library versions and threads."""
+    return (
+        f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}, PyTorch {torch.__version__}, "
+        f"Python {platform.python_version()}, {torch.get_num_threads()} threads"
+    )
+
+
+@cache
+def machine_chooser() -> Chooser:
+    """What ``AOTLAB_TUNE`` asks for, read when first needed."""
+    setting = os.environ.get(VARIABLE, "on")
+    if setting == "off":
+        return by_rule
+    return Tuner(default_path() if setting in ("", "on") else Path(setting))
+
+
+def default_path() -> Path:
+    """The file in the user's cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "aotlab" / "products.json"
+
+
+def _key(product: Product, args: Sequence[Any]) -> tuple[object, ...]:
+    """What arguments have in common that one choice is made for: channels as they are, numbers of tokens roughly."""
+    gradients = torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+    autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+    return (product.name, args[0].dtype, autocast, gradients, torch.get_num_threads(), *product.sizes(*args))
+
+
+def _class_name(key: tuple[object, ...]) -> str:
+    """The same as text."""
+    name, dtype, autocast, gradients, threads, *sizes = key
+    precision = str(autocast or dtype).removeprefix("torch.")
+    return f"{name} {'x'.join(map(str, sizes))} {precision}{', gradients' if gradients else ''}, {threads} threads"
+
+
+def _read(path: Path) -> dict[str, dict[str, Timing]]:
+    """Timings by machine and class; nothing where there is no such file, or one of something else."""
+    try:
+        kept = json.loads(path.read_text()) if path.is_file() else {}
+        return {
+            machine: {
+                name: Timing(choice, dict(seconds), fixed)
+                for name, (choice, seconds, fixed) in timings.items()
+            }
+            for machine, timings in kept.items()
+        }
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        _log.warning("%s: not a file of choices (%s); they are made anew", path, error)
+        return {}

@@ -1,0 +1,81 @@
+"""Seconds a frame by how threads wait, on a machine that is quiet and on one with another busy process.
+
+``python scripts/measure_waiting.py --counts 0 300 1000 3000 10000 300000``: one process each, which take turns frame by
+frame, so that their ratios mean something on a machine that others use too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+FRAME = """
+import sys, time
+import torch
+from aotlab.engine.performance.runs import Run, frames_of
+from aotlab.engine.performance.settings import parse_setting
+
+torch.set_num_threads(int(sys.argv[2]))
+run = Run(parse_setting(sys.argv[1]))
+frames = frames_of(run.setting)
+run.start(frames)
+for line in sys.stdin:
+    print(run.timed_step(frames[1])[0], flush=True)
+"""
+BUSY = "while True: pass"
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--setting", default="aott")
+    parser.add_argument("--threads", default="2")
+    parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--counts", nargs="+", default=["0", "300", "1000", "3000", "10000", "300000"])
+    args = parser.parse_args()
+    workers = {count: start(count, args.setting, args.threads) for count in args.counts}
+    try:
+        quiet = measure(workers, args.frames)
+        busy = subprocess.Popen([sys.executable, "-c", BUSY])
+        time.sleep(0.5)
+        crowded = measure(workers, args.frames)
+        busy.kill()
+    finally:
+        for worker in workers.values():
+            worker.kill()
+    base = statistics.median(quiet[args.counts[-1]])
+    print(f"GOMP_SPINCOUNT  quiet, s   busy, s  busy/quiet  quiet/{args.counts[-1]}")
+    for count in args.counts:
+        first, second = statistics.median(quiet[count]), statistics.median(crowded[count])
+        print(f"{count:>14} {first:9.3f} {second:9.3f} {second / first:11.2f} {first / base:13.3f}")
+
+
+def start(count: str, setting: str, threads: str) -> subprocess.Popen[str]:
+    """A process that tracks a frame for every line it reads."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    environ["GOMP_SPINCOUNT"] = count
+    command = [sys.executable, "-c", FRAME, setting, threads]
+    return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def measure(workers: dict[str, subprocess.Popen[str]], frames: int) -> dict[str, list[float]]:
+    """Seconds of the frames of each, after one that does not count."""
+    seconds: dict[str, list[float]] = {count: [] for count in workers}
+    for index in range(frames + 1):
+        for count, worker in workers.items():
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            worker.stdin.write("\n")
+            worker.stdin.flush()
+            found = float(worker.stdout.readline())
+            if index:
+                seconds[count].append(found)
+    return seconds
+
+
+if __name__ == "__main__":
+    main()

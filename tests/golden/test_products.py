@@ -1,0 +1,18 @@
+"""The reference's masks with every implementation of products forced in turn."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab.networks import products
+from tests.golden import test_sequences
+from tests.shared import needs_golden
+
+
+@needs_golden
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl", "deaotl"])
+@pytest.mark.parametrize("name", products.SETS)
+def test_every_implementation_gives_the_reference_masks(name: str, variant: str) -> None:
+    with products.use(name):
+        test_sequences.test_the_tracker_running_freely_gives_the_reference_masks(variant)
