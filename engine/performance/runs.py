@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import islice
@@ -16,7 +15,7 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.drawing import draw_clip
 from aotlab.dataloaders.video import FrameSource, open_frames
 from aotlab.engine.performance.naive import slow_parts
-from aotlab.engine.performance.settings import Setting
+from aotlab.engine.performance.settings import CLOCKS, Setting
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.networks import products
@@ -112,13 +111,14 @@ class Run:
             raise InputError(f"compile: torch.compile does not work here ({reason}); leave it out") from error
 
     def timed_step(self, frame: np.ndarray) -> tuple[float, Prediction]:
-        """Track a frame: seconds until the device has done all of it, and what came of it."""
+        """Track a frame: seconds until the device has done all of it, and its prediction."""
+        clock = CLOCKS[self.setting.clock]
         with self.way():
             settle(self.tracker.device)
-            begin = time.perf_counter()
+            begin = clock()
             prediction = self.tracker.step(frame)
             settle(self.tracker.device)
-            return time.perf_counter() - begin, prediction
+            return clock() - begin, prediction
 
     @contextmanager
     def way(self, *, slow: bool = True) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SLOW_NAMES = (
 """parts that can run as the published code runs them, see `engine.performance.naive`"""
 PRODUCTS = ("chosen", "fixed", "tuned", "plain", "matrices", "split", "convolutions", "exportable")
 """how products are computed: by a rule, or all of them by a set of `networks.products`"""
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
+"""what seconds are counted"""
 SMALLEST = 16
 """least width and height of a frame in pixels"""
 
@@ -50,6 +53,8 @@ class Setting:
     """names in `SLOW_NAMES`"""
     products: str = "chosen"
     """chosen (as AOTLAB_TUNE says), fixed, tuned (timed anew), or a set of `networks.products`"""
+    clock: str = "wall"
+    """wall, or cpu: the process's own seconds on all cores, for machines that are not quiet; best with one thread"""
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is out of range."""
@@ -64,6 +69,8 @@ class Setting:
         )
         known = ", ".join(PRECISIONS)
         _require(self.precision in PRECISIONS, f"precision: must be one of {known}, got {self.precision}")
+        known = ", ".join(CLOCKS)
+        _require(self.clock in CLOCKS, f"clock: must be one of {known}, got {self.clock}")
         known = ", ".join(PRODUCTS)
         _require(self.products in PRODUCTS, f"products: must be one of {known}, got {self.products}")
         unknown = [name for name in self.slow if name not in SLOW_NAMES]
@@ -142,7 +149,7 @@ def _switch(text: str) -> bool:
 READERS: dict[str, Any] = {
     "checkpoint": Path, "size": picture_size, "video": Path, "objects": _number, "frames": _number,
     "at_frame": _number, "device": str, "precision": str, "compile": _switch, "slow": slow_names,
-    "products": str,
+    "products": str, "clock": str,
 }  # fmt: skip
 """what reads the value of each key"""
 
