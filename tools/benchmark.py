@@ -33,8 +33,8 @@ SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
     "the run: objects, size, frames, at_frame, video, checkpoint, device, precision, compile, slow, products, clock. "
     "slow=all runs what the published code does without its CUDA extension, slow=local_attention+norms parts of it; "
-    "products=fixed, tuned, plain or convolutions says how matrix products are computed; clock=cpu counts the process's "
-    "own seconds, for a machine that others use. What they leave out is as the options say."
+    "products=fixed, tuned, plain or convolutions says how matrix products are computed; clock=cpu counts the "
+    "process's own seconds, for a machine that others use. What they leave out is as the options say."
 )
 
 
