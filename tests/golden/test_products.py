@@ -6,10 +6,8 @@ import pytest
 
 from aotlab.networks import products
 from tests.golden import test_sequences
-from tests.shared import needs_golden
 
 
-@needs_golden
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["aott", "r50_aotl", "swinb_aotl", "deaotl"])
 @pytest.mark.parametrize("name", products.SETS)
