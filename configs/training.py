@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from aotlab.configs.checks import require, require_numbers
+from aotlab.utils.files import plain_name
 from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART, POSITIVE, SEED, Range
 
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
@@ -119,6 +120,7 @@ class PhaseConfig:
 
     def __post_init__(self) -> None:
         require_numbers(self, "train.phases.", PHASE_NUMBERS)
+        plain_name(self.name, "train.phases.name")
         require(
             self.augmentation is None or self.augmentation in AUGMENTATIONS,
             f"train.phases.augmentation must be one of {', '.join(AUGMENTATIONS)} or null, got {self.augmentation}",

@@ -16,9 +16,12 @@ from tqdm import tqdm
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.masks import PALETTE
+from aotlab.utils.pictures import reason_of
 
 DEPTH_BYTE = 24
 """place of the bit depth in a PNG file"""
+LARGEST_MASK = 2**20
+"""bytes that a PNG may have beside two for each pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
 """of every entry, so that the same results give the same archive"""
 
@@ -79,6 +82,8 @@ def check_archive(
     Raises:
         InputError: not a readable zip.
     """
+    if not is_file(archive):
+        raise InputError(f"{archive}: no such file; give a zip that --output wrote")
     try:
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if not name.endswith("/")]
@@ -102,15 +107,16 @@ def mask_problem(content: bytes, item: Expected) -> str | None:
     """What is wrong with the bytes of a mask; None where nothing is."""
     try:
         with Image.open(io.BytesIO(content)) as image:
-            kind, mode, labels = image.format, image.mode, np.array(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        return f"not a readable PNG ({error})"
+            kind, mode, (width, height) = image.format, image.mode, image.size
+            labels = np.array(image) if (height, width) == item.size else None  # a bomb is not unpacked
+    except Exception as error:  # decoders raise all kinds of errors
+        return f"not a readable PNG ({reason_of(error)})"
     if kind != "PNG":
         return f"a {kind} file, where a PNG is wanted"
     if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
         return f"of mode {mode} with {content[DEPTH_BYTE]} bits, where an 8-bit palette PNG is wanted"
-    if labels.shape != item.size:
-        return f"{labels.shape[1]}×{labels.shape[0]}, where {item.size[1]}×{item.size[0]} is wanted"
+    if labels is None:
+        return f"{width}×{height}, where {item.size[1]}×{item.size[0]} is wanted"
     extra = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *item.ids}
     if extra:
         known = ", ".join(map(str, sorted(item.ids)))
@@ -145,9 +151,20 @@ def _entry(folder: str, item: Expected, stem: str) -> str:
 
 
 def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
+    size, most = file.getinfo(name).file_size, LARGEST_MASK + 2 * item.size[0] * item.size[1]
+    if size > most:
+        return f"{size} bytes, where a mask has {most} at most"
     try:
         return mask_problem(file.read(name), item)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+        EOFError,
+        ValueError,
+    ) as error:
         return f"cannot be unpacked ({error})"
 
 

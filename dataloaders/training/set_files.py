@@ -9,6 +9,7 @@ from pathlib import Path
 from aotlab.dataloaders.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.training.mask_files import MaskedImage, MaskReader
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
 
 def read_split(path: Path) -> list[str]:
@@ -18,8 +19,8 @@ def read_split(path: Path) -> list[str]:
         InputError: missing or empty.
     """
     require_list(path)
-    lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-    names = [line.strip() for line in lines if line.strip()]
+    lines = read_text(path, "write one name per line").splitlines()
+    names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: the list is empty; write one name per line")
     return list(dict.fromkeys(names))
@@ -31,7 +32,7 @@ def require_list(path: Path) -> None:
     Raises:
         InputError: it is not; the lists beside it are named.
     """
-    if not path.is_file():
+    if not is_file(path):
         present = sorted(file.stem for file in path.parent.glob("*.txt"))
         known = f"lists here: {', '.join(present)}" if present else "write one name per line"
         raise InputError(f"{path}: no such list file; {known}")
@@ -71,15 +72,23 @@ def find_pair(folder: Path, forms: Iterable[tuple[str, str]], layout: str) -> tu
     """
     for image_form, mask_form in forms:
         images, masks = folder / image_form, folder / mask_form
-        if images.is_dir() and masks.is_dir():
+        if is_folder(images) and is_folder(masks):
             return images, masks
     raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; hidden ones are passed over."""
+    """Names of the folders in a folder, sorted; hidden ones and links that lead nowhere are passed over.
+
+    Raises:
+        InputError: one of them may not be read.
+    """
+    if not is_folder(folder):
+        raise InputError(f"{folder}: no such folder; expected one with folders in it")
     with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir())
+        return sorted(
+            entry.name for entry in entries if not entry.name.startswith(".") and is_folder(Path(entry.path))
+        )
 
 
 def pair_files(
@@ -100,7 +109,7 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
 
     Of several files of one stem, the one whose suffix is named first wins.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         return {}
     rank = {suffix: index for index, suffix in enumerate(suffixes)}
     found: dict[str, tuple[int, str]] = {}

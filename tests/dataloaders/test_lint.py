@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 
@@ -278,3 +279,22 @@ def test_warnings_of_one_folder_are_one_line_and_errors_are_not(tmp_path):
 def test_a_missing_folder_is_bad_input(tmp_path):
     with pytest.raises(InputError, match="nowhere: no such folder; give the folder"):
         lint_folder(tmp_path / "nowhere", "video")
+
+
+def test_links_in_a_circle_and_pipes_end_no_check(tmp_path):
+    for kind in ("JPEGImages", "Annotations"):
+        (tmp_path / kind / "a").mkdir(parents=True)
+        (tmp_path / kind / "one").symlink_to(tmp_path / kind / "two")
+        (tmp_path / kind / "two").symlink_to(tmp_path / kind / "one")
+        ending = "jpg" if kind == "JPEGImages" else "png"
+        (tmp_path / kind / "a" / f"00000.{ending}").symlink_to(tmp_path / kind / "a" / f"00000.{ending}")
+        os.mkfifo(tmp_path / kind / "a" / f"00001.{ending}")
+    report = lint_folder(tmp_path, "video")
+    assert report.errors
+    assert any("00000.jpg: no such picture file" in str(finding) for finding in report.findings)
+    assert any("00001.jpg: no such picture file" in str(finding) for finding in report.findings)
+
+
+def test_a_folder_one_may_not_enter_is_named(closed_folder):
+    with pytest.raises(InputError, match=r"closed.*may not be read"):
+        lint_folder(closed_folder, "video")

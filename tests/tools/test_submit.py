@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -253,3 +254,40 @@ def test_one_of_writing_and_checking_must_be_asked_for(
         main(["--dataset", "davis2017", *options])
     assert stop.value.code == 2
     assert "--results DIR with --output FILE.zip, or --check FILE.zip" in capsys.readouterr().err
+
+
+def test_what_is_no_archive_is_refused_at_once(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    davis.archive.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(davis.archive)
+    assert davis.check() == 2
+    davis.archive.unlink()
+    davis.archive.mkdir()
+    assert davis.check() == 2
+    davis.archive.rmdir()
+    davis.archive.write_bytes(b"PK\x05\x06" + bytes(300))
+    assert davis.check() == 2
+    assert all("Traceback" not in line for line in lines(capsys))
+
+
+def test_an_entry_that_unpacks_to_more_than_a_mask_is_not_unpacked(
+    davis: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    davis.write()
+    with zipfile.ZipFile(davis.archive) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    first = next(iter(entries))
+    with zipfile.ZipFile(davis.archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in entries.items():
+            file.writestr(name, bytes(10**8) if name == first else content)
+    lines(capsys)
+    assert davis.check() == 2
+    assert "100000000 bytes, where a mask has" in lines(capsys)[0]
+
+
+def test_a_picture_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
+    davis: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = davis.results / "deer" / "00001.png"
+    Image.new("L", (20000, 8000)).save(path)
+    assert davis.write() == 2
+    assert "20000×8000, where" in lines(capsys)[0]
