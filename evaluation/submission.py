@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.masks import PALETTE
 from aotlab.utils.pictures import reason_of
+from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
 """place of the bit depth in a PNG file"""
@@ -139,7 +139,7 @@ def with_palette(content: bytes) -> bytes:
 def _frames(wanted: Sequence[Expected], verb: str, progress: bool) -> Iterator[tuple[Expected, str]]:
     """Every frame of every sequence, with a bar."""
     total = sum(len(item.frames) for item in wanted)
-    with tqdm(total=total, unit="frame", desc=verb, disable=not progress) as bar:
+    with progress_bar(total, unit="frame", title=verb, shown=progress) as bar:
         for item in wanted:
             for stem in item.frames:
                 yield item, stem

@@ -64,11 +64,11 @@ def main(argv: list[str] | None = None) -> int:
             write_report(args.report, setting, only=args.only or "")
         elif args.compare is not None:
             first, second = (parse_setting(text, replace(setting, overrides=())) for text in args.compare)
-            show_comparison(compare(first, second), args.output)
+            show_comparison(compare(first, second, progress=True), args.output)
         elif args.tune:
             show_tuning(*tune(setting))
         else:
-            show_measurement(measure(setting), args.output)
+            show_measurement(measure(setting, progress=True), args.output)
     return 0
 
 

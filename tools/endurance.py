@@ -20,6 +20,7 @@ from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, require_writable
+from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import stop_flag
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ def print_config(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> int:
     """Run every policy and report; returns the exit status."""
-    from tqdm import tqdm
-
     from aotlab.engine.performance.endurance import Trial, resident_bytes, run_apart
     from aotlab.engine.performance.endurance_report import format_table
 
@@ -72,7 +71,7 @@ def measure(args: argparse.Namespace) -> int:
                 args.checkpoint, args.config, overrides_of(policy, args), args.device, clip, mask, args.frames,
                 args.stop_above,
             )  # fmt: skip
-            with tqdm(total=args.frames, desc=policy, unit="frame", dynamic_ncols=True) as bar:
+            with progress_bar(args.frames, title=policy, unit="frame") as bar:
                 courses[policy] = run_apart(trial, stop, lambda bar=bar: bar.update())  # type: ignore[misc]
             report(args, settings, courses, clip, mask)
             if stop.is_set():

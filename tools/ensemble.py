@@ -17,6 +17,7 @@ from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
+from aotlab.utils.progress import progress_bar
 
 
 @command
@@ -25,8 +26,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_paths(*args.results)
     require_extra("score")
-    from tqdm import tqdm
-
     from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
 
     weights = whole_weights(args.weights or [], len(args.results))
@@ -35,11 +34,13 @@ def main(argv: list[str] | None = None) -> int:
     names = sorted({name for folder in args.results for name in sequences_of(folder)})
     require_writable(args.output)
     frames, failures = 0, {}
-    for name in tqdm(names, unit="sequence"):
-        try:
-            frames += vote_sequence(name, args.results, weights, args.output)
-        except InputError as error:
-            failures[name] = str(error)
+    with progress_bar(len(names), unit="sequence") as bar:
+        for name in names:
+            try:
+                frames += vote_sequence(name, args.results, weights, args.output)
+            except InputError as error:
+                failures[name] = str(error)
+            bar.update()
     print(f"{frames} frames of {len(names) - len(failures)} sequences in {args.output}")
     for name, message in failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)

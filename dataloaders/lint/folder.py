@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
 from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
 from aotlab.dataloaders.lint.ids import check_images, check_video, count_objects
 from aotlab.dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
@@ -18,6 +16,7 @@ from aotlab.dataloaders.training.set_files import read_split, subfolders
 from aotlab.dataloaders.training.video_sets import LEAST_FRAMES, VIDEO_FORMS
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
+from aotlab.utils.progress import progress_bar
 
 Kind = Literal["video", "static"]
 MOST_SIZES = 3
@@ -168,8 +167,12 @@ def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bo
     tasks = frames + [(path, check_mask) for unit in units for path in unit.labels.values()]
     with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders let go of the interpreter's lock
         facts = pool.map(lambda task: task[1](task[0], decode=decode), tasks)
-        bar = tqdm(facts, total=len(tasks), unit="file", disable=not progress)
-        return {path: fact for (path, _), fact in zip(tasks, bar, strict=True)}
+        with progress_bar(len(tasks), unit="file", shown=progress) as bar:
+            found = {}
+            for (path, _), fact in zip(tasks, facts, strict=True):
+                found[path] = fact
+                bar.update()
+        return found
 
 
 def _check_sizes(unit: Unit, facts: Mapping[Path, Facts], *, one_size: bool) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from aotlab.evaluation.sequences import SequenceScores
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import require_writable
+from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from aotlab.engine.ensemble import Ensemble
@@ -118,7 +119,7 @@ def evaluate(
     own, report = [videos[number] for number in shares], EvaluationReport(output)
     share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
     total = sum(len(video.frames) for video in own)
-    with tqdm(total=total, unit="frame", disable=not (options.progress and world.lead)) as bar:
+    with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
         for video in own:
             before = bar.n
             bar.set_description(f"{video.name}{share}")

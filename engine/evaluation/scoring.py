@@ -9,13 +9,12 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tqdm import tqdm
-
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
+from aotlab.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def score_videos(
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // WORTH_A_PROCESS))
     score = _here if workers == 1 else _shared_out(workers)
-    with tqdm(total=frames, unit="frame", disable=not progress) as bar:
+    with progress_bar(frames, unit="frame", shown=progress) as bar:
         for (number, first), part in score(plans, results):
             bar.update(len(plans[number].frames[first : first + CHUNK]))
             if isinstance(part, Part):

@@ -11,6 +11,7 @@ import numpy as np
 from aotlab.engine.performance.machine import Machine, describe
 from aotlab.engine.performance.runs import Run, frames_of, looped
 from aotlab.engine.performance.settings import Setting
+from aotlab.utils.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Comparison:
         return np.array(self.first_seconds) / np.array(self.second_seconds)
 
 
-def compare(first: Setting, second: Setting) -> Comparison:
+def compare(first: Setting, second: Setting, *, progress: bool = False) -> Comparison:
     """Time two settings, each on its own tracker, in the order A B B A A B B A ...
 
     As many frames are timed as the setting with fewer says.
@@ -59,19 +60,22 @@ def compare(first: Setting, second: Setting) -> Comparison:
     Raises:
         InputError: a model, file or device that is not there.
     """
-    return compare_runs(Run(first), Run(second))
+    return compare_runs(Run(first), Run(second), progress=progress)
 
 
-def compare_runs(first: Run, second: Run) -> Comparison:
+def compare_runs(first: Run, second: Run, *, progress: bool = False) -> Comparison:
     """As `compare`, of trackers that are built."""
     runs, clips = (first, second), [frames_of(run.setting) for run in (first, second)]
     for run, frames in zip(runs, clips, strict=True):
         run.start(frames)
     seconds: tuple[list[float], list[float]] = ([], [])
-    for index in range(min(run.setting.frames for run in runs)):
-        for which in (0, 1) if index % 2 == 0 else (1, 0):
-            taken, _ = runs[which].timed_step(looped(clips[which], index))
-            seconds[which].append(taken)
+    pairs = min(run.setting.frames for run in runs)
+    with progress_bar(pairs, unit="pair", shown=progress) as bar:
+        for index in range(pairs):
+            for which in (0, 1) if index % 2 == 0 else (1, 0):
+                taken, _ = runs[which].timed_step(looped(clips[which], index))
+                seconds[which].append(taken)
+            bar.update()
     machines = describe(runs[0].tracker.device), describe(runs[1].tracker.device)
     titles = first.setting.title, second.setting.title
     return Comparison(*titles, tuple(seconds[0]), tuple(seconds[1]), machines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from aotlab.engine.performance.runs import Run, frames_of, write_clip
 from aotlab.engine.performance.settings import Setting
 from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.masks import write_mask
+from aotlab.utils.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Measurement:
         return {**asdict(self), **rates}
 
 
-def measure(setting: Setting) -> Measurement:
+def measure(setting: Setting, *, progress: bool = False) -> Measurement:
     """Time a setting, first as it is, then once more with a clock between the parts.
 
     Raises:
@@ -99,8 +100,9 @@ def measure(setting: Setting) -> Measurement:
             if setting.video is None
             else open_frames(setting.video)
         )
-        steps, totals = _time_frames(run, source, Path(folder))
-        clocks = _time_parts(run, source, Path(folder))
+        with progress_bar(2 * setting.frames, unit="frame", shown=progress) as bar:
+            steps, totals = _time_frames(run, source, Path(folder), bar.update)
+            clocks = _time_parts(run, source, Path(folder), bar.update)
     peak = peak_bytes(device)
     rate = matmul_rate(device, AUTOCAST.get(setting.precision, torch.float32))
     config = run.tracker.config
@@ -116,7 +118,9 @@ def measure(setting: Setting) -> Measurement:
     )  # fmt: skip
 
 
-def _time_frames(run: Run, source: FrameSource, folder: Path) -> tuple[list[float], list[float]]:
+def _time_frames(
+    run: Run, source: FrameSource, folder: Path, tick: Callable[[], object]
+) -> tuple[list[float], list[float]]:
     """Seconds of `Tracker.step`, and of a frame from the file to the mask, without a look inside."""
     run.start(frames_of(run.setting))
     reader, steps, totals = _endless(source), [], []
@@ -130,10 +134,11 @@ def _time_frames(run: Run, source: FrameSource, folder: Path) -> tuple[list[floa
         write_mask(folder / "mask.png", prediction.labels)
         steps.append(seconds)
         totals.append(read + seconds + time.perf_counter() - begin)
+        tick()
     return steps, totals
 
 
-def _time_parts(run: Run, source: FrameSource, folder: Path) -> list[PartClock]:
+def _time_parts(run: Run, source: FrameSource, folder: Path, tick: Callable[[], object]) -> list[PartClock]:
     """A clock for each of the same frames, which waits for the device between parts."""
     run.start(frames_of(run.setting))
     reader, clocks = _endless(source), []
@@ -151,6 +156,7 @@ def _time_parts(run: Run, source: FrameSource, folder: Path) -> list[PartClock]:
         write_mask(folder / "mask.png", prediction.labels)
         clock.stop()
         clocks.append(clock)
+        tick()
     return clocks
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from aotlab.configs.load import load_config
 from aotlab.engine.performance.comparison import compare
@@ -22,6 +21,7 @@ from aotlab.engine.performance.settings import Setting, parse_setting
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path
+from aotlab.utils.progress import progress_bar
 
 Result = dict[str, Any]
 Kept = dict[str, dict[str, Result]]
@@ -51,16 +51,16 @@ def write_report(
     tasks = _tasks(usual, only, table, device)
     kept = read_kept(path.with_suffix(".json"))
     failed = []
-    for name, task in tqdm(tasks.items(), desc="rows", disable=not progress, dynamic_ncols=True):
-        try:
-            result = task()
-        except (RuntimeError, MemoryError) as error:  # out of memory, for one
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            failed.append(f"{name} ({reason})")
-            continue
-        result |= _now(device)
-        kept.setdefault(result["machine"], {})[name] = result
-        save(path, kept, table)
+    with progress_bar(len(tasks), unit="row", shown=progress) as bar:
+        for name, task in tasks.items():
+            try:
+                result = {**task(), **_now(device)}
+                kept.setdefault(result["machine"], {})[name] = result
+                save(path, kept, table)
+            except (RuntimeError, MemoryError) as error:  # out of memory, for one
+                reason = (str(error) or type(error).__name__).splitlines()[0]
+                failed.append(f"{name} ({reason})")
+            bar.update()
     if failed:
         raise RunStopped(f"{path}: not measured: {'; '.join(failed)}; all other rows are written")
 

@@ -110,6 +110,7 @@ def test_a_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_pa
     text = capsys.readouterr().out
     assert "missing" not in text
     assert "smoke test" in text
+    assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
     assert [call[0] for call in played] == ["eval.py", "eval.py", "ensemble.py", "score.py"]
     assert all(str(ROOT / "datasets" / "sample") in call for call in played if call[0] != "ensemble.py")
 

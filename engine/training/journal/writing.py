@@ -20,6 +20,7 @@ from aotlab.engine.training.journal.curves import draw_curves
 from aotlab.engine.training.journal.log_lines import append_line, drop_later_lines, phase_starts, read_lines
 from aotlab.engine.training.journal.pictures import clip_picture, save_picture
 from aotlab.utils.errors import InputError
+from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -125,9 +126,7 @@ class WrittenJournal(Journal):
         # The steps of phases that other processes trained are known from the log.
         self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
         self._open_board(self.starts[name] + done + 1)
-        # A bar that goes to a file is not repainted in place: every repaint is text.
-        pause = 0.5 if sys.stderr.isatty() else 30
-        with tqdm(total=steps, initial=done, desc=name, mininterval=pause, dynamic_ncols=True) as bar:
+        with progress_bar(steps, title=name, done=done) as bar:
             self.progress = PhaseProgress(name, steps, bar)
             try:
                 yield

@@ -1,0 +1,42 @@
+"""Progress: a bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from aotlab.utils.progress import progress_bar
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def painted(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO) -> str:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(500, unit="frame", title="tracking") as bar:
+        for _ in range(500):
+            bar.update()
+    return stream.getvalue()
+
+
+def test_a_log_file_gets_few_whole_lines(monkeypatch):
+    text = painted(monkeypatch, io.StringIO())
+    assert "\r" not in text
+    assert 1 <= text.count("\n") <= 3
+    assert "500/500" in text.splitlines()[-1]
+
+
+def test_a_terminal_gets_a_bar_that_is_repainted(monkeypatch):
+    assert "\r" in painted(monkeypatch, Terminal())
+
+
+def test_what_is_not_shown_writes_nothing(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress_bar(3, shown=False) as bar:
+        bar.update(3)
+    assert stream.getvalue() == ""
