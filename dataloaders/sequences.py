@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -124,6 +125,22 @@ def require_whole(videos: Iterable[Video]) -> None:
     for video in videos:
         if video.problem is not None:
             raise InputError(video.problem)
+
+
+def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
+    """The videos of these names, in the data set's order; all without names.
+
+    Raises:
+        InputError: a name that the data set does not have.
+    """
+    if names is None:
+        return list(videos)
+    known = [video.name for video in videos]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3) or known[:3]
+            raise InputError(f"--sequence {name}: not in this split; it has {', '.join(near)} and others")
+    return [video for video in videos if video.name in names]
 
 
 def list_folders(parent: Path) -> list[str]:

@@ -103,14 +103,15 @@ def table_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, f
 
 
 def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str:
-    """The table as lines of text: every object, every sequence with several, the mean of all objects.
+    """The table as lines of text: every object, every sequence with several, the mean of several objects.
 
     The benchmark's own numbers follow where they are something else.
     """
     lines = table_lines(table)
     count = sum(identity != "mean" for _, identity, _ in lines)
     objects = mean_row([dict(row) for name, identity, row in _object_lines(table)])
-    lines.append((f"mean of {count} object{'s' if count != 1 else ''}", "", objects))
+    if count > 1:
+        lines.append((f"mean of {count} objects", "", objects))
     width = max(len(name) for name, _, _ in lines)
     header = f"{'sequence':{width}}  object" + _aligned(layout.columns, layout.columns)
     text = [header, "-" * len(header)]

@@ -9,7 +9,6 @@ torchrun --nproc-per-node 4 tools/eval.py --device cuda --dataset youtubevos2019
 from __future__ import annotations
 
 import argparse
-import difflib
 import hashlib
 import json
 import math
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, select_videos
 from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.tools.cli.paths import bundled, require_model
@@ -59,7 +58,7 @@ def main(argv: list[str] | None = None) -> int:
     every = open_dataset(
         args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
     )
-    videos = select(every, args.sequence)
+    videos = select_videos(every, args.sequence)
     require_writable(args.output)
     from aotlab.engine.evaluation.evaluator import score
     from aotlab.engine.evaluation.scoring import rules_of
@@ -243,22 +242,6 @@ def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
             "for each in the same order"
         )
     return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
-
-
-def select(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """The videos of these names, in the data set's order; all without names.
-
-    Raises:
-        InputError: a name that the data set does not have.
-    """
-    if names is None:
-        return list(videos)
-    known = [video.name for video in videos]
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3) or known[:3]
-            raise InputError(f"--sequence {name}: not in this split; it has {', '.join(near)} and others")
-    return [video for video in videos if video.name in names]
 
 
 def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *, total: bool = False) -> None:

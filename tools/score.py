@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.sequences import Video, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
-    return run(scorable(every, args), args)
+    return run(scorable(select_videos(every, args.sequence), args), args)
 
 
 def run(videos: list[Video], args: argparse.Namespace) -> int:
@@ -76,6 +76,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
     )
     parser.add_argument("--split", default="val", help="train, val, ... (default: val)")
+    parser.add_argument(
+        "--sequence", action="append", metavar="NAME", help="score this one only; may be repeated"
+    )
     parser.add_argument("--results", type=Path, required=True, help="folder with <sequence>/<frame>.png")
     parser.add_argument("--output", type=Path, metavar="JSON", help="write scores.json here")
     parser.add_argument("--csv", type=Path, help="write the table here as CSV")

@@ -1,4 +1,4 @@
-"""A tracker over the videos of a data set: result PNGs, frames per second, scores where truth is known."""
+"""A tracker over the videos of a data set: result PNGs, frames per second, scores where there is ground truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tqdm import tqdm
 
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
@@ -25,6 +24,8 @@ from aotlab.utils.files import require_writable
 from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from aotlab.engine.ensemble import Ensemble
     from aotlab.engine.tracker import Tracker
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class EvaluationReport:
-    """What came of an evaluation run."""
+    """Which sequences an evaluation run finished, how fast it was, and what failed."""
 
     output: Path
     """folder with one folder of PNGs for each sequence"""
@@ -51,7 +52,7 @@ class EvaluationReport:
     warmed: int = 0
     """frames that this process has tracked"""
     stopped: bool = False
-    """someone asked it to end before all sequences were done"""
+    """it was told to end before all sequences were done"""
 
     @property
     def fps(self) -> float | None:
@@ -107,7 +108,7 @@ def evaluate(
         world: the ranks; None: this process alone.
 
     Returns:
-        What came of it on all ranks.
+        The report of all ranks together.
 
     Raises:
         InputError: the output folder cannot be written, or holds the data set itself.
@@ -116,13 +117,13 @@ def evaluate(
     require_writable(output)
     _refuse_source_folders(videos, output)
     shares = world.share([len(video.frames) for video in videos])
-    own, report = [videos[number] for number in shares], EvaluationReport(output)
+    share_videos, report = [videos[number] for number in shares], EvaluationReport(output)
     share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
-    total = sum(len(video.frames) for video in own)
+    total = sum(len(video.frames) for video in share_videos)
     with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
-        for video in own:
+        for video in share_videos:
             before = bar.n
-            bar.set_description(f"{video.name}{share}")
+            bar.set_description(f"{video.name}{share}", refresh=False)
             _run(tracker, video, report, options, bar)
             if report.stopped:
                 break
@@ -143,7 +144,7 @@ def _run(
                 report.count(video.name, record)
                 return
         forget(report.output, video)
-        record = _track_sparing(tracker, video, report, options, bar)
+        record = _track_within_memory(tracker, video, report, options, bar)
         if record is None:
             report.stopped = True
             return
@@ -155,16 +156,16 @@ def _run(
         report.failures[video.name] = str(error)
 
 
-def _track_sparing(
+def _track_within_memory(
     tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> Finished | None:
-    """`_track`; with groups one at a time where all at once take more memory than there is.
+    """`_track`; with groups one at a time where all at once do not fit into memory.
 
     Raises:
         InputError: as `track_video`, or it does not fit even so.
     """
-    for sparing in (False, True):
-        tracker.one_group_at_a_time = sparing
+    for one_at_a_time in (False, True):
+        tracker.one_group_at_a_time = one_at_a_time
         try:
             return _track(tracker, video, report, options, bar)
         except (MemoryError, RuntimeError) as error:
@@ -175,7 +176,7 @@ def _track_sparing(
             tracker.one_group_at_a_time = False
         tracker.reset()
         torch.cuda.empty_cache()
-        if sparing or not several:
+        if one_at_a_time or not several:
             break
         log.warning("%s: out of memory; again, with its groups of objects one after another", video.name)
     raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")

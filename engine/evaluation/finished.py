@@ -40,14 +40,14 @@ def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overla
         record = Finished(**json.loads(_path(output, video).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None  # none, or not written by this program: either way the sequence runs
-    if record.made_by != {**made_by, "video": describe(video)}:
+    if record.made_by != {**made_by, "video": fingerprint(video)}:
         return None
     return record if _whole(output, video, overlay) else None
 
 
 def save_finished(output: Path, video: Video, record: Finished) -> None:
     """Write the record of a sequence whose results are all written."""
-    made_by = {**record.made_by, "video": describe(video)}
+    made_by = {**record.made_by, "video": fingerprint(video)}
     with atomic_path(_path(output, video)) as temporary:
         content = dataclasses.asdict(dataclasses.replace(record, made_by=made_by))
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -61,7 +61,7 @@ def forget(output: Path, video: Video) -> None:
             path.unlink(missing_ok=True)
 
 
-def describe(video: Video) -> str:
+def fingerprint(video: Video) -> str:
     """A digest of what a video's results depend on besides the model: given masks, frames by name and size, options.
 
     Raises:
@@ -72,8 +72,8 @@ def describe(video: Video) -> str:
         frames = [(path.name, path.stat().st_size) for path in video.frames]
     except OSError as error:
         raise InputError(f"{error.filename}: no such picture; expected a frame of {video.name}") from error
-    asked = (video.merge_ids, video.output_height, video.results, video.objects)
-    return hashlib.sha256(repr((masks, frames, asked)).encode()).hexdigest()
+    wanted = (video.merge_ids, video.output_height, video.results, video.objects)
+    return hashlib.sha256(repr((masks, frames, wanted)).encode()).hexdigest()
 
 
 def digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Scoring folders of results against a data set's truth, in one or several processes. Needs no model and no torch."""
+"""Scoring folders of results against ground truth, in one or several processes. Needs no model and no torch."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CHUNK = 16
 WORTH_A_PROCESS = 200
 """frames that take about as long as starting a process does"""
 
-Place = tuple[int, int]
+Chunk = tuple[int, int]
 """number of the plan, first frame of the chunk"""
 
 
 @dataclass
 class ScoringReport:
-    """What came of scoring."""
+    """Scores of the sequences, and what was wrong with those that have none."""
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ def score_videos(
     """Score ``results/<sequence>/<frame>.png`` of every video; one that cannot be scored is a failure.
 
     Args:
-        videos: with truth.
+        videos: with ground truth.
         results: folder of the results.
         workers: processes at most; fewer for few frames. The scores do not depend on their number.
         progress: show a bar over all frames on stderr.
@@ -62,7 +62,7 @@ def score_videos(
     """
     report = ScoringReport()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    parts: dict[Place, Part] = {}
+    parts: dict[Chunk, Part] = {}
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // WORTH_A_PROCESS))
     score = _here if workers == 1 else _shared_out(workers)
@@ -115,8 +115,8 @@ def _score_chunk(plan: Plan, results: Path, first: int, stop: int) -> Part | Inp
         return error
 
 
-def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
-    """Score chunk after chunk in this process; a broken plan is not gone on with."""
+def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Chunk, Part | InputError]]:
+    """Score chunk after chunk in this process; a plan that fails once is left."""
     for number, plan in enumerate(plans):
         broken: InputError | None = None
         for first in _starts(plan):
@@ -127,13 +127,13 @@ def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | 
 
 def _shared_out(
     workers: int,
-) -> Callable[[Sequence[Plan], Path], Iterator[tuple[Place, Part | InputError]]]:
+) -> Callable[[Sequence[Plan], Path], Iterator[tuple[Chunk, Part | InputError]]]:
     """Score chunks in several processes, in the order in which they finish."""
 
-    def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Place, Part | InputError]]:
-        """Places and scores of all chunks; raises RunStopped when a process dies."""
+    def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Chunk, Part | InputError]]:
+        """Yield chunks and their scores; raises RunStopped when a process dies."""
         with worker_pool(workers, preload=[__name__]) as pool:
-            waiting: dict[Future[Part | InputError], Place] = {
+            waiting: dict[Future[Part | InputError], Chunk] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
                 for number, plan in enumerate(plans)
                 for first in _starts(plan)

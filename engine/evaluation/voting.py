@@ -77,8 +77,8 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
         InputError: a folder has other frames than the first, sizes differ, a file is no mask.
     """
     stems = [[path.stem for path in list_masks(folder / name)] for folder in folders]
-    for folder, own in zip(folders, stems, strict=True):
-        odd = sorted(set(own) ^ set(stems[0]))
+    for folder, present in zip(folders, stems, strict=True):
+        odd = sorted(set(present) ^ set(stems[0]))
         if odd:
             raise InputError(
                 f"{folder / name}: frame {odd[0]} is not both here and in {folders[0] / name} ({len(odd)} such "

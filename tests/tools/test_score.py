@@ -211,3 +211,29 @@ def test_bad_options_are_refused(
         main([*davis, *options])
     assert stop.value.code == 2
     assert options[0] in capsys.readouterr().err
+
+
+def test_scoring_can_be_limited_to_sequences(tmp_path, capsys):
+    root, results = tmp_path / "data", tmp_path / "results"
+    root.mkdir()
+    miniatures.make_folder(root)
+    videos = open_dataset("folder", root)
+    miniatures.write_perturbed(videos, results)
+    name = videos[0].name
+    arguments = ["--dataset", "folder", "--root", str(root), "--results", str(results), "--workers", "1"]
+    assert main([*arguments, "--sequence", name]) == 0
+    out = capsys.readouterr().out
+    assert name in out
+    assert all(video.name not in out for video in videos[1:])
+    assert main([*arguments, "--sequence", "nothing"]) == 2
+    assert "--sequence nothing: not in this split" in capsys.readouterr().err
+
+
+def test_one_object_has_no_mean():
+    from aotlab.evaluation.tables import format_table
+
+    row = dict.fromkeys(("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay"), 50.0)
+    one = {**row, "sequences": {"bear": {**row, "objects": {"1": row}}}}
+    two = {**row, "sequences": {"bear": {**row, "objects": {"1": row, "2": row}}}}
+    assert "mean of" not in format_table(one)
+    assert "mean of 2 objects" in format_table(two)
