@@ -143,7 +143,7 @@ class Page:
 
     def wait_idle(self) -> None:
         """Wait until nothing is being tracked."""
-        self.tab.wait_for_function("document.body.dataset.job === 'none'")
+        self.tab.wait_for_function("() => document.body.dataset.job === 'none'")
 
     def track(self, key: str, last: int | None = None) -> None:
         """Track, to a frame if given, and wait for the end."""
@@ -151,7 +151,7 @@ class Page:
             self.tab.fill("#last", str(last))
             self.tab.evaluate("document.activeElement.blur()")
         self.key(key)
-        self.tab.wait_for_function("document.body.dataset.job !== 'none'")
+        self.tab.wait_for_function("() => document.body.dataset.job !== 'none'")
         self.wait_idle()
 
     def labels(self, frame: int) -> np.ndarray:

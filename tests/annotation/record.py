@@ -77,7 +77,7 @@ def play(recorder: Recorder, docs: Path) -> None:
         recorder.drag(*box(number))
     save(recorder, docs / "annotate_draw.png")
     page.key("t")
-    page.tab.wait_for_function("document.body.dataset.job !== 'none'")
+    page.tab.wait_for_function("() => document.body.dataset.job !== 'none'")
     done = -1
     while page.tab.evaluate("document.body.dataset.job") != "none":
         now = page.tab.evaluate("app.job ? app.job.done : -1")

@@ -104,7 +104,7 @@ def test_after_a_reload_and_a_kill_in_the_middle_nothing_is_lost(page, program, 
     page.open(page.tab.url)
     assert (page.labels(0) == painted).all()
     page.key("t")
-    page.tab.wait_for_function("app.job && app.job.done >= 3")
+    page.tab.wait_for_function("() => app.job && app.job.done >= 3")
     program.kill()
     page.tab.wait_for_selector("#status.error")
     again = Program(clip)
@@ -160,9 +160,9 @@ def cursor(page, x, y):
 def test_two_tabs_show_each_others_work_and_no_request_leaves_the_machine(page, browser, program):
     other = Page(page.tab.context, program.url)
     page.drag((150, 100), (200, 120))
-    other.tab.wait_for_function("app.objects.length === 1 && app.viewer.labels.ids.some((id) => id === 1)")
+    other.tab.wait_for_function("() => app.objects.length === 1 && app.viewer.labels.ids.some((id) => id === 1)")
     other.key_done("Control+z")
-    page.tab.wait_for_function("!app.viewer.labels.ids.some((id) => id === 1)")
+    page.tab.wait_for_function("() => !app.viewer.labels.ids.some((id) => id === 1)")
     address = program.url.split("/?")[0]
     assert all(url.startswith((address, "data:", "blob:")) for url in page.requests + other.requests)
     assert other.problems == []
