@@ -32,7 +32,7 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("annotate", description="Draw, track and correct masks of a video in the browser.")
     parser.add_argument(
-        "video", metavar="VIDEO", type=Path, help="a video file, a folder of frames, or a project"
+        "video", nargs="?", metavar="VIDEO", type=Path, help="a video file, a folder of frames, or a project"
     )
     parser.add_argument(
         "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
@@ -52,6 +52,9 @@ def parse(argv: list[str] | None) -> Namespace:
     add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
     add_config_options(parser)
     args = parser.parse_args(argv)
+    if args.print_config:
+        # no video is needed here, so what stands in its place is the first override
+        args.overrides = [*filter(None, [args.video and str(args.video)]), *args.overrides]
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
     return args

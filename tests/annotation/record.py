@@ -100,7 +100,7 @@ def play(recorder: Recorder, docs: Path) -> None:
 
 def save(recorder: Recorder, path: Path) -> None:
     """Write a picture of the tab, with as many colours as look the same."""
-    recorder.picture().quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)
+    recorder.picture().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(docs: Path) -> None:

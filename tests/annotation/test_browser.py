@@ -160,7 +160,9 @@ def cursor(page, x, y):
 def test_two_tabs_show_each_others_work_and_no_request_leaves_the_machine(page, browser, program):
     other = Page(page.tab.context, program.url)
     page.drag((150, 100), (200, 120))
-    other.tab.wait_for_function("() => app.objects.length === 1 && app.viewer.labels.ids.some((id) => id === 1)")
+    other.tab.wait_for_function(
+        "() => app.objects.length === 1 && app.viewer.labels.ids.some((id) => id === 1)"
+    )
     other.key_done("Control+z")
     page.tab.wait_for_function("() => !app.viewer.labels.ids.some((id) => id === 1)")
     address = program.url.split("/?")[0]

@@ -1,0 +1,98 @@
+"""The annotate command: what it refuses, prints and measures; and the page's files."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from aotlab.tools import annotate as cli
+from tests.annotation.clips import Seer, draw_folder
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "annotation" / "page"
+
+
+@pytest.fixture
+def video(tmp_path):
+    return draw_folder(tmp_path / "clip")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["none.mp4"], "none.mp4: no such file"),
+        (["{video}", "--segmenter", "a.onnx", "b.onnx"], "a.onnx: no such file"),
+        (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+        (["{video}", "--port", "99999"], "cannot listen there"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(video, capsys, options, words):
+    assert cli.main([option.format(video=video) for option in options]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_settings_are_shown_with_memory_bounded(capsys):
+    assert cli.main(["--print-config", "--config", "aotl"]) == 0
+    assert "policy: restricted" in capsys.readouterr().out
+
+
+def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: None)
+    assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
+    captured = capsys.readouterr()
+    assert "clip: 12 frames, masks in" in captured.out
+    assert "/?token=" in captured.out
+    assert "warning: --host 0.0.0.0" in captured.err
+    assert cli.main([str(video), "--no-browser"]) == 0
+    assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", capsys.readouterr().out)
+
+
+def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(video, capsys, monkeypatch):
+    tracker = Seer(pause=0.02)
+    monkeypatch.setattr(cli.Loading, "__call__", lambda self: tracker)
+    assert cli.main([str(video), "--benchmark"]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert [row.split("  ")[0] for row in rows] == [
+        "seek, first time", "seek again", "stroke", "box (GrabCut)", "tracking, share of the tracker's own speed",
+    ]  # fmt: skip
+    assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
+    assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []
+
+
+def test_ctrl_c_ends_the_program_and_lets_go_of_the_project(video):
+    from tests.annotation.browser import Program
+
+    program = Program(video)
+    program.process.send_signal(signal.SIGINT)
+    assert program.process.wait(60) in (0, 130)
+    Program(video).close()
+
+
+def test_the_page_is_small_and_loads_nothing_from_elsewhere():
+    files = sorted(PAGE.iterdir())
+    assert sum(path.stat().st_size for path in files) < 300_000
+    for path in files:
+        addresses = re.findall(r"https?://[^\s'\"`]+", path.read_text(encoding="utf-8"))
+        assert [url for url in addresses if not url.startswith("http://www.w3.org/")] == []
+
+
+@pytest.mark.skipif(shutil.which("tsc") is None, reason="no TypeScript compiler (npm install -g typescript)")
+def test_the_types_of_the_page_are_right():
+    options = [
+        "--checkJs",
+        "--allowJs",
+        "--noEmit",
+        "--strict",
+        "--target",
+        "ES2022",
+        "--lib",
+        "ES2022,DOM,DOM.Iterable",
+    ]
+    run = subprocess.run(["tsc", *options, *map(str, PAGE.glob("*.js"))], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
