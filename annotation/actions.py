@@ -128,6 +128,14 @@ def _track(session: Session, message: Message) -> Message:
     return session.track(request).report()
 
 
+def _take_frame(session: Session, message: Message) -> int:
+    return session.take_frame()
+
+
+def _go_live(session: Session, message: Message) -> Message:
+    return session.go_live(_frame(session, message)).report()
+
+
 def _job(method: str) -> Callable[[Session, Message], None]:
     def call(session: Session, message: Message) -> None:
         if session.job is None or not session.job.alive:
@@ -182,6 +190,8 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "merge_objects": _merge_objects,
     "split_object": _split_object,
     "track": _track,
+    "take_frame": _take_frame,
+    "go_live": _go_live,
     "pause": _job("pause"),
     "resume": _job("resume"),
     "stop": _job("stop"),

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +20,27 @@ CACHE_BYTES = 512 * 2**20
 
 QUALITY = 90
 """Of the JPEGs that the page shows, 0 to 100."""
+
+
+class FrameAccess(FrameSource, Protocol):
+    """Frames by number, in any order; also a `FrameSource`, so that outputs can be written for it."""
+
+    path: Path
+    """the video"""
+    count: int
+    """frames that there are now"""
+
+    def read(self, index: int, reader: str = "view") -> np.ndarray:
+        """As `FrameStore.read`."""
+
+    def jpeg(self, index: int, width: int | None = None) -> bytes:
+        """As `FrameStore.jpeg`."""
+
+    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+        """As `FrameStore.warm`."""
+
+    def check(self, index: int) -> None:
+        """As `FrameStore.check`."""
 
 
 class FrameStore:
@@ -45,15 +67,10 @@ class FrameStore:
         self._lock = threading.Lock()
         self._pictures: RecentCache[np.ndarray] = RecentCache(cache_bytes // 2)
         self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
-        self.length: int | None = self._reader("view")[1].length
+        self.count = self._reader("view")[1].length
+        self.length: int | None = self.count
         self.variable = self._source.variable
         self.damaged, self.lost = self._source.damaged, self._source.lost
-
-    @property
-    def count(self) -> int:
-        """Number of frames."""
-        assert self.length is not None
-        return self.length
 
     @property
     def nbytes(self) -> int:

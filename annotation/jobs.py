@@ -20,6 +20,7 @@ from aotlab.annotation.tracking import Request, Tracking, plan, results
 from aotlab.engine.scores import measured
 from aotlab.utils.errors import InputError
 
+Results = Callable[[Tracking, State, int], Iterator[Found]]
 MakeTracker = Callable[[], Tracking]
 RECENT = 20
 """Frames over which the speed is measured."""
@@ -32,14 +33,18 @@ class Job:
         state: where masks come from and go to.
         make_tracker: called in the job's thread.
         request: what to track.
+        live: gives the results of a stream, of which nothing is undone; None: those of ``request``.
 
     Raises:
         InputError: as `plan`, or an object that there is not, or no object to write.
     """
 
-    def __init__(self, state: State, make_tracker: MakeTracker, request: Request) -> None:
+    def __init__(
+        self, state: State, make_tracker: MakeTracker, request: Request, *, live: Results | None = None
+    ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
-        self.spans = plan(state, request)
+        self._live = live
+        self.spans = plan(state, request) if live is None else []
         self._numbers = None if request.objects is None else frozenset(request.objects)
         for number in self._numbers or ():
             state.objects.get(number)
@@ -89,10 +94,11 @@ class Job:
         speed = 0.0
         if len(self._times) > 1 and self._times[-1] > self._times[0]:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
+        remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
         return {
             "status": self.status, "direction": self.request.direction, "frame": self.frame, "done": self.done,
             "total": self.total, "speed": round(speed, 2),
-            "remaining": round((self.total - self.done) / speed, 1) if speed else None, "problem": self.problem,
+            "remaining": remaining, "problem": self.problem,
         }  # fmt: skip
 
     def _run(self) -> None:
@@ -102,7 +108,11 @@ class Job:
             self._tell("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
-            self._follow(results(tracker, self._state, self.spans))
+            if self._live is None:
+                found = results(tracker, self._state, self.spans)
+            else:
+                found = self._live(tracker, self._state, self.request.start)
+            self._follow(found)
             status = "stopped" if self._stop.is_set() else "done"
         except InputError as error:
             status, self.problem = "failed", str(error)
@@ -150,6 +160,8 @@ class Job:
             differ |= {number: value for number, value in found.disagreement.items() if number in chosen}
             note = {"scores": measured(new, sorted(confidence), confidence, differ)}
             change = state.change("tracked", found.index, encode(Labels(new, note)))
+            if self._live is not None:
+                return
             first = self._changes.get(found.index, change)
             self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
-from aotlab.annotation.frames import FrameStore
+from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
@@ -50,17 +50,10 @@ class Project:
         InputError: the folder cannot be written, is in use by another process, or belongs to another video.
     """
 
-    def __init__(self, folder: Path, frames: FrameStore) -> None:
+    def __init__(self, folder: Path, frames: FrameAccess) -> None:
         self.folder = require_writable(folder)
         self._lock = _lock(folder)
-        self._head: dict[str, Any] = {
-            "version": VERSION,
-            "video": {
-                "path": os.path.relpath(frames.path.resolve(), folder.resolve()).replace(os.sep, "/"),
-                "frames": frames.count,
-                "size": list(frames.size),
-            },
-        }
+        self._frames = frames
         self.given = LabelStore(folder / "given", frames.size)
         self.tracked = LabelStore(folder / "tracked", frames.size)
         self.objects: bytes | None = None
@@ -70,7 +63,7 @@ class Project:
 
     def save_objects(self, objects: bytes) -> None:
         """Store the objects; raises `InputError` where the file cannot be written."""
-        content = json.dumps({**self._head, "objects": json.loads(objects)}, indent=1)
+        content = json.dumps({**self._head(), "objects": json.loads(objects)}, indent=1)
         with atomic_path(self.folder / FILE) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
         self.objects = objects
@@ -78,6 +71,13 @@ class Project:
     def close(self) -> None:
         """Let others open it."""
         self._lock.close()
+
+    def _head(self) -> dict[str, Any]:
+        """What the file says of the video."""
+        frames = self._frames
+        path = os.path.relpath(frames.path.resolve(), self.folder.resolve()).replace(os.sep, "/")
+        video = {"path": path, "frames": frames.count, "size": list(frames.size)}
+        return {"version": VERSION, "video": video}
 
     def _check(self, read: dict[str, Any]) -> None:
         """Take over the objects of a project of this video."""
@@ -87,7 +87,7 @@ class Project:
             )
         video = read.get("video", {})
         for key in ("frames", "size"):
-            if video.get(key) != self._head["video"][key]:
+            if video.get(key) != self._head()["video"][key]:
                 raise InputError(
                     f"{self.folder}: made for a video with {key} {video.get(key)}, this one has "
                     f"{self._head['video'][key]}; choose another folder with --project"

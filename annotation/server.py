@@ -46,6 +46,7 @@ def build(session: Session) -> Starlette:
             Route("/frame/{index:int}", pages.frame),
             Route("/labels/{index:int}", pages.labels),
             Route("/mask/{index:int}", pages.mask, methods=["POST"]),
+            Route("/newest", pages.newest),
             Route("/export.zip", pages.archive),
             WebSocketRoute("/socket", pages.talk),
         ]
@@ -75,6 +76,16 @@ class Pages:
         if isinstance(content, Response):
             return content
         return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    async def newest(self, request: Request) -> Response:
+        """The newest picture of a stream."""
+        live = self._session.live
+        if live is None:
+            return PlainTextResponse("no stream", 404)
+        content = await _answer(live.newest, 320)
+        if isinstance(content, Response):
+            return content
+        return Response(content, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     async def labels(self, request: Request) -> Response:
         """The masks of a frame as run lengths."""

@@ -15,6 +15,7 @@ from aotlab.annotation.export import export, pack
 from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import Job, MakeTracker
+from aotlab.annotation.live import LiveFrames, live_results
 from aotlab.annotation.state import State
 from aotlab.annotation.tracking import Request
 from aotlab.engine.review import Check, frames_to_check
@@ -52,6 +53,8 @@ class Session:
         self.job: Job | None = None
         self._closed = threading.Event()
         self._export = threading.Lock()
+        if self.live is not None:
+            self.live.grown = lambda count: state.emit("frames", count=count)
 
     @property
     def busy(self) -> bool:
@@ -64,6 +67,9 @@ class Session:
         if self.job is not None and self.job.alive:
             self.job.stop()
             self.job.wait(10)
+        if self.live is not None:
+            # a project says how many frames it has, and that is known only now
+            self.state.project.save_objects(self.state.objects.snapshot())
         self.state.close()
 
     def warm(self) -> threading.Thread:
@@ -94,6 +100,35 @@ class Session:
         self.job = Job(self.state, self.make_tracker, request)
         self.job.start()
         return self.job
+
+    @property
+    def live(self) -> LiveFrames | None:
+        """The stream, where the video is one."""
+        return self.state.frames if isinstance(self.state.frames, LiveFrames) else None
+
+    def take_frame(self) -> int:
+        """Keep the stream's newest picture as a frame; returns its number. Raises `InputError` for other videos."""
+        return self._stream().take()
+
+    def go_live(self, start: int) -> Job:
+        """Track the stream's pictures from now on; the masks of frame ``start`` are the reference.
+
+        Raises:
+            InputError: no stream, a job is running, or no mask on that frame.
+        """
+        self._stream()
+        if self.busy:
+            raise InputError("tracking: is running already; stop it first")
+        if not self.state.labels(start).any():
+            raise InputError(f"frame {start}: no mask to track; paint an object on it first")
+        self.job = Job(self.state, self.make_tracker, Request(start), live=live_results)
+        self.job.start()
+        return self.job
+
+    def _stream(self) -> LiveFrames:
+        if self.live is None:
+            raise InputError(f"{self.state.frames.name}: is no stream; open a camera or an address")
+        return self.live
 
     def undo(self) -> Step | None:
         """Take back the last step; raises `InputError` while a job runs."""
@@ -169,6 +204,7 @@ def describe(session: Session) -> dict[str, Any]:
             "name": state.frames.name,
             "frames": state.frames.count,
             "size": list(state.frames.size),
+            "live": session.live is not None,
             "rate": float(state.frames.rate),
             "objects": objects_of(state),
             "strips": {str(number): row for number, row in strips(state).items()},

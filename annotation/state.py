@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.annotation.frames import CACHE_BYTES, FrameStore
+from aotlab.annotation.frames import CACHE_BYTES, FrameAccess, FrameStore
 from aotlab.annotation.history import Change, History, Step
 from aotlab.annotation.objects import ObjectTable
 from aotlab.annotation.project import Project, locate
@@ -31,14 +31,22 @@ class State:
         path: a video file, a folder of frames, or a project.
         project: folder of the project; next to the video when not given.
         cache_bytes: what frames in memory may take.
+        frames: the frames themselves, where they do not come from ``path``.
 
     Raises:
         InputError: as `open_frames` and `Project`.
     """
 
-    def __init__(self, path: Path, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        project: Path | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        frames: FrameAccess | None = None,
+    ) -> None:
         video, folder = locate(path, project)
-        self.frames = FrameStore(video, cache_bytes=cache_bytes)
+        self.frames: FrameAccess = frames or FrameStore(video, cache_bytes=cache_bytes)
         self.project = Project(folder, self.frames)
         self.objects = ObjectTable()
         self.lock = threading.RLock()
@@ -191,7 +199,7 @@ class State:
         return np.zeros(self.frames.size, np.uint16)
 
 
-def require_frame(value: Any, frames: FrameStore) -> int:
+def require_frame(value: Any, frames: FrameAccess) -> int:
     """A frame number from a message; raises `InputError` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise InputError(f"frame {value!r}: expected a number of 0 to {frames.count - 1}")

@@ -144,7 +144,7 @@ def _one_way(tracker: Tracking, state: State, start: int, frames: Iterable[int])
 
 def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
     """Give the tracker its references: masks given on the far side of the start, and then the start itself."""
-    tracker.reset(state.frames.count)
+    tracker.reset(state.frames.length)
     with state.lock:
         known = [index for index in state.given_frames if (index > start if backward else index < start)]
         # the nearest ones, nearest last, as short-term memory is of the frame before
@@ -154,7 +154,13 @@ def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> Non
     for index, labels in masks:
         mask = np.where(np.isin(labels, list(present)), labels, 0)
         if mask.any():
-            tracker.step(state.frames.read(index, "track"), mask)
+            try:
+                picture = state.frames.read(index, "track")
+            except InputError:
+                if index == start:
+                    raise
+                continue  # of a stream that is not recorded, older frames are gone
+            tracker.step(picture, mask)
 
 
 def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:

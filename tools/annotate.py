@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
+import shutil
 import sys
+import tempfile
 import threading
 from argparse import Namespace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_options, memory_overrides
-from aotlab.tools.cli.paths import bundled, require_model, require_paths
+from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
     from aotlab.annotation.session import Session
+    from aotlab.annotation.state import State
     from aotlab.configs.schema import Config
     from aotlab.engine.tracker import Tracker
 
@@ -32,7 +37,10 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("annotate", description="Draw, track and correct masks of a video in the browser.")
     parser.add_argument(
-        "video", nargs="?", metavar="VIDEO", type=Path, help="a video file, a folder of frames, or a project"
+        "video",
+        nargs="?",
+        metavar="VIDEO",
+        help="a video file, a folder of frames, a project, a camera (/dev/video0), or an address (rtsp://...)",
     )
     parser.add_argument(
         "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
@@ -45,6 +53,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"
     )
+    parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (the bundled model)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
@@ -54,24 +63,53 @@ def parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
-        args.overrides = [*filter(None, [args.video and str(args.video)]), *args.overrides]
+        args.overrides = [*filter(None, [args.video]), *args.overrides]
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
     return args
 
 
 def open_session(args: Namespace) -> Session:
-    """The session of the video or project that the command line names; the model is loaded by the first job.
+    """The session of the video, project or stream that the command line names; the first job loads the model.
 
     Raises:
-        InputError: as `State`, or a segmenter that cannot be used.
+        InputError: as `State`, a stream that does not answer, or a segmenter that cannot be used.
     """
     from aotlab.annotation.session import Session
     from aotlab.annotation.state import State
 
     segment = segmenter_of(args)
-    state = State(args.video, project=args.project, cache_bytes=args.cache)
+    if is_stream(args.video):
+        state = open_stream(args)
+    else:
+        state = State(Path(args.video), project=args.project, cache_bytes=args.cache)
     return Session(state, Loading(args), segment)
+
+
+def is_stream(video: str) -> bool:
+    """Whether frames come as they happen: an address or a camera."""
+    return bool(ADDRESS.fullmatch(video)) or Path(video).is_char_device() or Path(video).is_fifo()
+
+
+def open_stream(args: Namespace) -> State:
+    """The state of a camera or an address; recorded, its frames lie in the project.
+
+    Raises:
+        InputError: nothing answers there.
+    """
+    from aotlab.annotation.live import LiveFrames
+    from aotlab.annotation.state import State
+    from aotlab.dataloaders.streams import open_source
+
+    source = open_source(args.video)
+    temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
+    folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
+    if (folder / "project.json").exists():
+        raise InputError(f"--project {folder}: is a project already; choose another folder for this stream")
+    if temporary is not None:
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    frames = LiveFrames(source, folder / "frames", record=args.record)
+    return State(folder / "frames", project=folder, frames=frames)
 
 
 def memory_settings(args: Namespace) -> tuple[Path, Config, list[str]]:
@@ -122,7 +160,8 @@ def main(argv: list[str] | None = None) -> int:
 
         print(to_yaml(memory_settings(args)[1]), end="")
         return 0
-    require_paths(args.video, *(args.segmenter or ()))
+    require_source(args.video)
+    require_paths(*(args.segmenter or ()))
     try:
         from aotlab.annotation.server import bind, serve
     except ModuleNotFoundError as error:

@@ -34,6 +34,8 @@ export function bindings(app) {
     { keys: ['T'], text: 'track forward', run: () => app.track('forward') },
     { keys: ['Shift+T'], text: 'track backward', run: () => app.track('backward') },
     { keys: ['Y'], text: 'track in both directions', run: () => app.track('both') },
+    { keys: ['Q'], text: 'take a frame of the stream', run: () => app.takeFrame() },
+    { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => app.goLive() },
     { keys: ['K'], text: 'pause tracking, go on', run: () => app.pause() },
     { keys: ['.'], text: 'next frame to check', run: () => app.nextCheck() },
     { keys: ['+', '-'], text: 'zoom', run: (e) => viewer.zoomBy(e.key === '-' ? 1 / 1.25 : 1.25) },

@@ -35,6 +35,7 @@ class App {
     this.wanted = 0;
     this.showing = false;
     this.playing = false;
+    this.watching = false;
     /** @type {any} */
     this.job = null;
     this.frames = new Frames();
@@ -64,6 +65,7 @@ class App {
     this.viewer.size = { width: state.size[1], height: state.size[0] };
     if (first) this.viewer.fit();
     this.timeline.count = state.frames;
+    this.watchStream(state.live);
     element('name').textContent = document.title = state.name;
     element('frame').max = element('first').max = element('last').max = String(state.frames - 1);
     this.timeline.setStrips(state.strips);
@@ -85,6 +87,9 @@ class App {
     } else if (event.event === 'objects') {
       this.setObjects(event.objects);
       this.refresh();
+    } else if (event.event === 'frames') {
+      this.count = this.timeline.count = event.count;
+      element('frame').max = String(event.count - 1);
     } else if (event.event === 'history') {
       this.setHistory(event.titles);
     } else if (event.event === 'job') {
@@ -98,12 +103,13 @@ class App {
   setJob(job) {
     const alive = job && ['starting', 'running', 'paused'].includes(job.status);
     element('job').hidden = !alive;
-    for (const id of ['forward', 'backward', 'both']) element(id).disabled = alive;
+    for (const id of ['forward', 'backward', 'both', 'golive']) element(id).disabled = alive;
     if (alive) {
-      element('progress').value = job.done / job.total;
+      if (job.total) element('progress').value = job.done / job.total;
+      else element('progress').removeAttribute('value');
       const left = job.remaining === null ? '' : `, ${Math.ceil(job.remaining)} s left`;
       const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
-      element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${job.done} of ${job.total}${speed}`;
+      element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${job.done}${job.total ? ` of ${job.total}` : ' frames'}${speed}`;
       element('pause').textContent = job.status === 'paused' ? 'Go on' : 'Pause';
       if (element('follow').checked && job.status === 'running' && job.done) this.seek(job.frame);
     } else if (this.job && job) {
@@ -297,6 +303,27 @@ class App {
     if (report) this.say('');
   }
 
+  async takeFrame() {
+    const frame = await this.send('take_frame');
+    if (frame !== undefined) await this.seek(frame);
+  }
+
+  async goLive() {
+    if (await this.send('go_live')) this.say('');
+  }
+
+  /** Show what a camera sees now. @param {boolean} live */
+  watchStream(live) {
+    element('live').hidden = !live;
+    if (!live || this.watching) return;
+    this.watching = true;
+    const image = element('newest');
+    const again = () => setTimeout(() => { image.src = `newest?${Date.now()}`; }, 200);
+    image.onload = again;
+    image.onerror = () => setTimeout(again, 2000);
+    again();
+  }
+
   pause() {
     if (this.job) this.send(this.job.status === 'paused' ? 'resume' : 'pause');
   }
@@ -408,7 +435,7 @@ class App {
       add: () => this.addObject(), delete: () => this.deleteObject(), merge: () => openMerge(this),
       holes: () => this.send('fill_holes'), absent: () => this.send('clear'), back: () => this.send('take_back'),
       forward: () => this.track('forward'), backward: () => this.track('backward'), both: () => this.track('both'),
-      pause: () => this.pause(), stop: () => this.send('stop'), next: () => this.nextCheck(), play: () => this.play(),
+      take: () => this.takeFrame(), golive: () => this.goLive(), pause: () => this.pause(), stop: () => this.send('stop'), next: () => this.nextCheck(), play: () => this.play(),
       previous: () => this.step(-1), following: () => this.step(1),
     };
     for (const [id, run] of Object.entries(clicks)) element(id).onclick = run;

@@ -1,0 +1,170 @@
+"""A camera or stream as a video that grows: frames that were taken or tracked are kept, all others pass by."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.annotation.frames import encode_jpeg
+from aotlab.annotation.merging import Found
+from aotlab.annotation.state import State
+from aotlab.annotation.tracking import Tracking, begin
+from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.video import FrameSource
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+
+KEPT = 250
+"""Frames that can be looked at again when nothing is recorded."""
+
+
+class LiveFrames:
+    """Frames of a stream by number, as `FrameStore` has them; a thread reads the stream and holds its newest picture.
+
+    Args:
+        source: the stream.
+        folder: where kept frames lie, as JPEGs.
+        record: keep all of them; else the last `KEPT`.
+    """
+
+    live = True
+    variable = False
+    length: int | None = None
+
+    def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
+        self.path, self.name, self.size = folder, source.name, source.size
+        self.rate = Fraction(source.rate)
+        self.record = record
+        self.count = 0
+        """frames that were kept so far"""
+        self.problem: str | None = None
+        """why the stream ended, if it ended with an error"""
+        self.grown: Callable[[int], None] = lambda count: None
+        """called with the new number of frames"""
+        self._source = source
+        self._newest: np.ndarray | None = None
+        self._number = -1  # of the newest picture in the stream
+        self._ended = False
+        self._changed = threading.Condition()
+        self._keeping = threading.Lock()
+        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+        self._thread.start()
+        self.take()
+
+    @property
+    def nbytes(self) -> int:
+        """What the newest picture takes."""
+        return 0 if self._newest is None else self._newest.nbytes
+
+    def time(self, index: int) -> Fraction:
+        """As the stream's rate says."""
+        return index / self.rate
+
+    def stem(self, index: int) -> str:
+        """File name without suffix for what belongs to a frame."""
+        return f"{index:05d}"
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield all kept frames."""
+        return (self.read(index) for index in range(self.count))
+
+    def check(self, index: int) -> None:
+        """Raise `InputError` where a frame was never kept, or is not any more."""
+        first = 0 if self.record else max(0, self.count - KEPT)
+        if not first <= index < self.count:
+            raise InputError(f"{self.name}: has no frame {index}; give one of {first} to {self.count - 1}")
+
+    def read(self, index: int, reader: str = "view") -> np.ndarray:
+        """A kept frame, H×W×3 uint8 RGB; raises `InputError` where there is none."""
+        self.check(index)
+        return read_image(self._file(index))
+
+    def jpeg(self, index: int, width: int | None = None) -> bytes:
+        """A kept frame as a JPEG; raises `InputError` where there is none."""
+        self.check(index)
+        small = width is not None and width < self.size[1]
+        return encode_jpeg(self.read(index), width) if small else self._file(index).read_bytes()
+
+    def newest(self, width: int) -> bytes:
+        """The newest picture of the stream as a JPEG."""
+        picture = self._newest
+        if picture is None:
+            raise InputError(f"{self.name}: has no picture yet")
+        return encode_jpeg(picture, min(width, self.size[1]))
+
+    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
+        """Nothing: kept frames are JPEGs."""
+
+    def take(self) -> int:
+        """Keep the newest picture; returns its frame number.
+
+        Raises:
+            InputError: the stream gave none, or it cannot be written.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
+            picture = self._newest
+        if picture is None:
+            raise InputError(self.problem or f"{self.name}: gives no picture; check the source")
+        return self._keep(picture)
+
+    def follow(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield every new picture and the number under which it is kept; those that come too fast are left out."""
+        seen = self._number
+        while True:
+            with self._changed:
+                while self._number <= seen and not self._ended:
+                    self._changed.wait(1)
+                if self._number <= seen:
+                    return
+                seen, picture = self._number, self._newest
+            assert picture is not None
+            yield self._keep(picture), picture
+
+    def _keep(self, picture: np.ndarray) -> int:
+        with self._keeping:
+            index = self.count
+            with atomic_path(self._file(index)) as temporary:
+                temporary.write_bytes(encode_jpeg(picture, None))
+            self.count += 1
+        if not self.record and index >= KEPT:
+            self._file(index - KEPT).unlink(missing_ok=True)
+        self.grown(self.count)
+        return index
+
+    def _file(self, index: int) -> Path:
+        return self.path / f"{index:06d}.jpg"
+
+    def _read(self) -> None:
+        try:
+            for number, picture in enumerate(self._source):
+                with self._changed:
+                    self._newest, self._number = picture, number
+                    self._changed.notify_all()
+        except Exception as error:  # the page must hear of it, whatever it is
+            self.problem = str(error)
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+
+def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]:
+    """Yield what is found on the stream's pictures from now on; frame ``start`` and its masks are the reference.
+
+    Raises:
+        InputError: the stream broke off.
+    """
+    frames = state.frames
+    assert isinstance(frames, LiveFrames)
+    begin(tracker, state, start, backward=False)
+    for index, picture in frames.follow():
+        prediction = tracker.step(picture)
+        yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+        if not frames.record and index >= KEPT:
+            state.change("tracked", index - KEPT, None)
+    if frames.problem is not None:
+        raise InputError(frames.problem)
