@@ -34,6 +34,7 @@ class LiveFrames:
     live = True
     variable = False
     length: int | None = None
+    lost = 0
 
     def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
         self.path, self.name, self.size = folder, source.name, source.size
@@ -41,6 +42,7 @@ class LiveFrames:
         self.record = record
         self.count = 0
         """frames that were kept so far"""
+        self.damaged: list[int] = []
         self.problem: str | None = None
         """why the stream ended, if it ended with an error"""
         self.grown: Callable[[int], None] = lambda count: None

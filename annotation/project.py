@@ -90,7 +90,7 @@ class Project:
             if video.get(key) != self._head()["video"][key]:
                 raise InputError(
                     f"{self.folder}: made for a video with {key} {video.get(key)}, this one has "
-                    f"{self._head['video'][key]}; choose another folder with --project"
+                    f"{self._head()['video'][key]}; choose another folder with --project"
                 )
         self.objects = json.dumps(read.get("objects")).encode()
 
