@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.utils.extras import libraries, missing_extra, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,7 +104,7 @@ def test_it_tracks_from_a_fresh_environment_outside_the_checkout(
     assert done.returncode == 0, done.stderr[-2000:]
     objects, settings, old, package = done.stdout.splitlines()
     assert objects == "objects (7,) (64, 96)"
-    assert settings == "settings r50_deaotl aott_mini"
+    assert settings == f"settings r50_deaotl {BUNDLED_CHECKPOINT.stem}"
     assert old == "old names []"
     assert str(checkout if way == "editable" else environment) in package
     version = run((environment / PYTHON).with_name("aotlab"), "--version", cwd=tmp_path)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.engine.performance import endurance
 from aotlab.engine.performance.endurance import Course, Sample
 from aotlab.tools import endurance as tool
@@ -61,7 +62,7 @@ def test_every_policy_has_a_trial_of_its_own_and_all_a_table(video, trials, tmp_
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == compare[1:]
     content = json.loads((tmp_path / "out.json").read_text())
     assert list(content["policies"]) == compare[1:]
-    assert (content["model"], content["width"], content["height"]) == ("aott_mini", WIDTH, HEIGHT)
+    assert (content["model"], content["width"], content["height"]) == (BUNDLED_CHECKPOINT.stem, WIDTH, HEIGHT)
     with Image.open(tmp_path / "new" / "plot.png") as image:
         assert image.size == (1600, 560)
 

@@ -216,5 +216,5 @@ def test_print_config_needs_neither_data_set_nor_weights(loaded, capsys):
 def test_print_config_shows_the_settings_inside_the_bundled_checkpoint(loaded, capsys):
     assert tool.main(["--print-config", "memory.every=3"]) == 0
     text = capsys.readouterr().out
-    assert "name: aott_mini" in text
+    assert f"name: {BUNDLED_CHECKPOINT.stem}" in text
     assert "every: 3" in text

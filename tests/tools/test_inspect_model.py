@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.dataloaders.drawing import draw_clip
 from aotlab.networks.model_card import RAW, ModelCard
 from aotlab.tools.inspect_model import main
@@ -65,7 +66,7 @@ def test_the_table_and_the_file_say_the_same(tmp_path: Path, capsys: pytest.Capt
 
 def test_the_bundled_model_is_looked_into_when_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--parameters", "--size", "65x65"]) == 0
-    assert capsys.readouterr().out.startswith("aott_mini, 65x65")
+    assert capsys.readouterr().out.startswith(f"{BUNDLED_CHECKPOINT.stem}, 65x65")
 
 
 def test_frames_are_resized_as_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,16 +9,15 @@ import torch
 from PIL import Image
 
 from aotlab.configs.load import load_config
+from aotlab.configs.paths import ROOT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.drawing import draw_clip
-from aotlab.engine.tracker import BUNDLED_CHECKPOINT
 from aotlab.engine.training.trainer import Trained, train
 from aotlab.utils.distributed import World
 from aotlab.utils.masks import write_mask
 
-EXACT = [
-    f"train.start_from={BUNDLED_CHECKPOINT}", "model.stages.0.window=15", "model.stages.0.drop_path=0",
-]  # fmt: skip
+AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
+EXACT = [f"train.start_from={AOTT}", "model.stages.0.window=15", "model.stages.0.drop_path=0"]
 """Settings under which the order of sums moves losses by rounding alone; random weights would amplify it."""
 ALONE = World(torch.device("cpu"))
 
