@@ -16,7 +16,9 @@ WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
 # The fourth stage (2 blocks) is not built, but it counts in the slope of stochastic depth.
-DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2).tolist()
+DROP_PATH = torch.linspace(
+    0, 0.3, sum(DEPTHS) + 2, device="cpu"
+).tolist()  # this module may be imported on meta
 
 
 @lru_cache(maxsize=32)

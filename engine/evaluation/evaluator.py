@@ -26,8 +26,7 @@ from aotlab.utils.progress import progress_bar
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.interface import BenchmarkTracker
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class RunOptions:
 
 
 def evaluate(
-    tracker: Tracker | Ensemble,
+    tracker: BenchmarkTracker,
     videos: Sequence[Video],
     output: Path,
     options: RunOptions | None = None,
@@ -132,7 +131,7 @@ def evaluate(
 
 
 def _run(
-    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> None:
     """One video into the report: found finished, tracked, or failed."""
     try:
@@ -157,7 +156,7 @@ def _run(
 
 
 def _track_within_memory(
-    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> Finished | None:
     """`_track`; with groups one at a time where all at once do not fit into memory.
 
@@ -183,7 +182,7 @@ def _track_within_memory(
 
 
 def _track(
-    tracker: Tracker | Ensemble, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
+    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> Finished | None:
     """Track one video and time it; None if it was stopped."""
     skip = max(1, options.warm_up - report.warmed)

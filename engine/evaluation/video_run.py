@@ -23,8 +23,7 @@ from aotlab.utils.masks import read_mask, write_mask
 from aotlab.utils.overlay import overlay as draw_overlay
 
 if TYPE_CHECKING:
-    from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.interface import BenchmarkTracker
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class FrameResult:
 
 
 def track_video(
-    tracker: Tracker | Ensemble, video: Video, output: Path, *, overlay: bool = False
+    tracker: BenchmarkTracker, video: Video, output: Path, *, overlay: bool = False
 ) -> Generator[FrameResult, None, None]:
     """Track one video, writing each frame's result when it is made; yields the results.
 
@@ -64,7 +63,7 @@ def track_video(
 
 
 def _results(
-    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
+    tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame."""
     known: set[int] = set()

@@ -13,11 +13,12 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 
+from aotlab.engine.interface import FrameTracker
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
 
@@ -26,16 +27,6 @@ Answered = tuple[int, np.ndarray, Any]
 
 Key = tuple[np.ndarray, np.ndarray]
 """an annotated frame: picture and mask"""
-
-
-class Restarting(Protocol):
-    """What both directions need of a tracker."""
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
-        """As `Tracker.step`."""
-
-    def reset(self, length: int | None = None) -> None:
-        """As `Tracker.reset`."""
 
 
 class Spill:
@@ -86,7 +77,7 @@ class Spill:
 
 
 def both_directions(
-    tracker: Restarting,
+    tracker: FrameTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     folder: Path,
@@ -140,7 +131,7 @@ def _gather(
 
 
 def _forward(
-    tracker: Restarting, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
+    tracker: FrameTracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
 ) -> Iterator[Answered]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty where there is none."""
     tracker.reset(len(gap) + 1)
@@ -153,7 +144,7 @@ def _forward(
 
 
 def _between(
-    tracker: Restarting,
+    tracker: FrameTracker,
     keys: tuple[Key | None, Key],
     gap: Spill,
     numbers: list[int],

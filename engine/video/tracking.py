@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -23,18 +23,12 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.signals import stop_flag
 
+if TYPE_CHECKING:
+    from aotlab.engine.interface import FrameTracker
+    from aotlab.engine.prediction import Prediction
+
 Numbered = tuple[int, np.ndarray]
 """a frame's number and its picture"""
-
-
-class Steps(Protocol):
-    """What tracking needs of a tracker."""
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
-        """Take a frame (H×W×3 uint8 RGB) and perhaps its mask; return what has ``labels``, H×W ids.
-
-        Labels are empty before the first mask.
-        """
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,7 @@ class TrackReport:
 
 
 def track(
-    tracker: Steps,
+    tracker: FrameTracker,
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
@@ -215,11 +209,11 @@ def in_real_time(source: FrameSource) -> Iterator[Numbered]:
 class Timed:
     """A tracker with a clock that runs while it works."""
 
-    def __init__(self, tracker: Any) -> None:
+    def __init__(self, tracker: FrameTracker) -> None:
         self._tracker = tracker
         self.seconds = 0.0
 
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
         """Step the tracker, and wait for the labels, which its device may still be busy with."""
         start = time.perf_counter()
         prediction = self._tracker.step(frame, mask)

@@ -185,3 +185,12 @@ def test_settings_that_are_whole_still_load(tmp_path, model):
         metadata={"config": to_yaml(config)},
     )
     assert load_checkpoint(tmp_path / "mine.safetensors")[1] == config
+
+
+def test_files_without_a_fitting_weight_are_refused_with_what_is_missing(tmp_path):
+    for number, content in enumerate(
+        ({"state_dict": {}}, {1: torch.ones(1)}, {"state_dict": {"a": torch.ones(2, 3)}})
+    ):
+        path = tmp_path / f"{number}.pth"
+        torch.save(content, path)
+        assert "it fits no preset" in refusal(path, config="aott")
