@@ -204,14 +204,15 @@ class ComputeConfig:
     """How tracking computes; training has settings of its own."""
 
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast)"""
+    """float32, bfloat16 or float16 (autocast), or auto: bfloat16 where the machine is faster in it, else float32"""
     compile: bool = False
     """encoder, blocks and decoder go through torch.compile; for many frames of one size"""
 
     def __post_init__(self) -> None:
-        known = ", ".join(PRECISIONS)
+        precisions = (*PRECISIONS, "auto")
+        known = ", ".join(precisions)
         require(
-            self.precision in PRECISIONS, f"compute.precision must be one of {known}, got {self.precision}"
+            self.precision in precisions, f"compute.precision must be one of {known}, got {self.precision}"
         )
 
 

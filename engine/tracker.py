@@ -25,6 +25,7 @@ from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.model import Model
+from aotlab.networks.tuning import fastest_precision
 from aotlab.networks.vos_model import Features
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
@@ -46,7 +47,7 @@ class Tracker:
         self.model: Model = model.to(self.device).eval().folded()
         if config.compute.compile:
             self.model.compile_parts()
-        self._autocast = autocast(self.device, config.compute.precision)
+        self._autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
         self.config = config
         self.classify: Classify | None = None
         """decides which channel is predicted and remembered for a pixel, for trackers that decide together; None: the

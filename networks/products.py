@@ -53,7 +53,7 @@ class Product:
         """Compute by the implementation that is chosen."""
         choice = _choices.get().get(self.name)
         if choice is None:
-            choice = self.rule(*args) if torch.compiler.is_compiling() else _chooser()(self, args)
+            choice = self.rule(*args) if torch.compiler.is_compiling() else chosen(self, args)
         return (self.implementations[choice] if isinstance(choice, str) else choice)(*args)
 
 
@@ -68,8 +68,8 @@ def use(choices: str | Choices | Chooser) -> Iterator[None]:
     """Choose implementations for as long as the context lasts, in this thread; others stay as they are.
 
     Args:
-        choices: a name in `SETS`; or by the name of a product that of an implementation, or a function to replace it;
-            or a function that chooses for a product and its arguments, for those that none of these names.
+        choices: a name in `SETS`; by the name of a product that of an implementation, or a function to replace it; or a
+            function that chooses for a product and its arguments, for those that are not named.
 
     Raises:
         ValueError: no such set.
@@ -97,8 +97,9 @@ def by_rule(product: Product, args: tuple[Any, ...]) -> str:
     return product.rule(*args)
 
 
-def _chooser() -> Chooser:
-    return _chosen_chooser.get() or _machine_chooser()
+def chosen(product: Product, args: tuple[Any, ...]) -> str:
+    """The name of the implementation that is chosen where none is by name."""
+    return (_chosen_chooser.get() or _machine_chooser())(product, args)
 
 
 @cache

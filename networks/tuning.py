@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from aotlab.networks import products
 from aotlab.networks.products import Chooser, Product, by_rule
 from aotlab.utils.environment import processor_name
 from aotlab.utils.files import atomic_path
@@ -27,6 +29,8 @@ from aotlab.utils.files import atomic_path
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
 """seconds after which an implementation has been timed long enough"""
+TOKENS, CHANNELS = 1620, 1024
+"""of the product by which precisions are compared"""
 ROUNDS = 3
 """how often each implementation is timed at most, in turn"""
 
@@ -117,6 +121,38 @@ def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
                 spent[name] += seconds
                 least[name] = min(least[name], seconds)
     return Timing(min(names, key=lambda name: least[name]), least, product.rule(*args))
+
+
+def fastest_precision(precision: str, device: torch.device) -> str:
+    """The precision itself; for auto bfloat16 where the device has units for it, else float32.
+
+    A CPU has such units where a large product is faster in bfloat16.
+    """
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    with torch.no_grad():
+        operands = (torch.ones(TOKENS, CHANNELS), torch.ones(CHANNELS, CHANNELS))
+        return products.chosen(precision_product, operands)
+
+
+def _in_float32(x: Tensor, weight: Tensor) -> Tensor:
+    return F.linear(x, weight)
+
+
+def _in_bfloat16(x: Tensor, weight: Tensor) -> Tensor:
+    """Inputs and weights are converted, as autocast does it."""
+    return F.linear(x.bfloat16(), weight.bfloat16()).float()
+
+
+precision_product = Product(
+    "precision",
+    {"float32": _in_float32, "bfloat16": _in_bfloat16},
+    lambda *_: "float32",
+    lambda x, weight: (*x.shape, len(weight)),
+)
+"""one product in either precision: what ``auto`` asks for"""
 
 
 def machine_name() -> str:

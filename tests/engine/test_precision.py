@@ -8,6 +8,8 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracker import Tracker
+from aotlab.networks import products
+from aotlab.networks.tuning import Tuner, fastest_precision
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
@@ -38,7 +40,7 @@ def test_half_precision_says_nearly_the_same(precision, count):
 
 def test_an_unknown_precision_is_one_sentence():
     with pytest.raises(
-        InputError, match=r"compute.precision must be one of float32, bfloat16, float16, got int8"
+        InputError, match=r"compute.precision must be one of float32, bfloat16, float16, auto, got int8"
     ):
         load_config("aott", ["compute.precision=int8"])
 
@@ -48,3 +50,23 @@ def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
     monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled.append(type(module).__name__))
     track("compute.compile=true")
     assert compiled == ["MobileNetV2", "LSTTBlock", "FPNDecoder"]
+
+
+@pytest.mark.parametrize(("faster", "found"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_auto_is_what_is_faster_here(faster, found):
+    with products.use(lambda product, args: faster if product.name == "precision" else product.rule(*args)):
+        _, tracker = track("compute.precision=auto")
+    assert tracker._banks[0].read()[0][0].long.key.dtype == found
+
+
+def test_auto_is_float32_where_nothing_is_timed():
+    assert fastest_precision("auto", torch.device("cpu")) == "float32"
+
+
+def test_auto_times_one_product_in_both_precisions():
+    tuner = Tuner()
+    with products.use(tuner):
+        fastest_precision("auto", torch.device("cpu"))
+    ((name, timing),) = tuner.timings.items()
+    assert name.startswith("precision")
+    assert set(timing.seconds) == {"float32", "bfloat16"}
