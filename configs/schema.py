@@ -209,10 +209,9 @@ class ComputeConfig:
     """encoder, blocks and decoder go through torch.compile; for many frames of one size"""
 
     def __post_init__(self) -> None:
-        precisions = (*PRECISIONS, "auto")
-        known = ", ".join(precisions)
+        known = ", ".join(PRECISIONS)
         require(
-            self.precision in precisions, f"compute.precision must be one of {known}, got {self.precision}"
+            self.precision in PRECISIONS, f"compute.precision must be one of {known}, got {self.precision}"
         )
 
 

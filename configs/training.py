@@ -10,7 +10,8 @@ from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART, POSIT
 
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
 VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
-PRECISIONS = ("float32", "bfloat16", "float16")
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+"""auto: bfloat16 where the machine has units for it, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
 EDGE = Range(32, 2**15, whole=True)
@@ -140,7 +141,8 @@ class TrainConfig:
     start_from: str | None = None
     """checkpoint whose weights training starts from: a file, or 'bundled' for the one that comes with the package"""
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler)"""
+    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 where the machine is
+    faster in it, else float32"""
     accumulate: int = 1
     """parts that a batch is split into, to save memory"""
     compile: bool = False

@@ -25,6 +25,7 @@ from aotlab.engine.training.finite import NotFinite
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
+from aotlab.networks.tuning import fastest_precision
 from aotlab.utils.devices import autocast
 
 
@@ -60,6 +61,7 @@ def train_step(
         NotFinite: on all ranks, with the names of the clips of all ranks; weights and step number are as before.
     """
     parts = config.train.accumulate
+    precision = fastest_precision(config.train.precision, state.world.device)
     seed_step(config, state)
     set_learning_rates(config, state)
     set_training_mode(state, feeds_predictions(state))
@@ -74,7 +76,7 @@ def train_step(
         plan, weight = plan_clip(config, state, clip, part)
         accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
         with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
-            with autocast(state.world.device, config.train.precision):
+            with autocast(state.world.device, precision):
                 loss, losses = learner(clip, plan, weight)
             state.scaler.scale(loss / parts).backward()
         results.append((loss.item(), losses, clip))

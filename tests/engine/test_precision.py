@@ -70,3 +70,7 @@ def test_auto_times_one_product_in_both_precisions():
     ((name, timing),) = tuner.timings.items()
     assert name.startswith("precision")
     assert set(timing.seconds) == {"float32", "bfloat16"}
+
+
+def test_recipes_may_leave_the_precision_to_the_machine():
+    assert load_config("configs/recipes/mini.yaml").train.precision == "auto"
