@@ -14,14 +14,20 @@ OPACITY = 0.45
 DARK = 0.65
 """How much a black halo covers the frame just outside a mask, from 0 to 1; it sets the contour off."""
 
+MANY, MANY_OPACITY, MANY_DARK = 12, 0.25, 0.3
+"""With more objects than this the fill is thinner and the halo weaker, so that the frame stays visible."""
 
-def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float = OPACITY) -> np.ndarray:
+LETTER_HEIGHT = 22
+"""Pixels of a letter of OpenCV's plain font at scale 1."""
+
+
+def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = None) -> np.ndarray:
     """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
 
     Args:
         frame: H×W×3 uint8 RGB; left as it is.
         labels: H×W object ids, 0 is background.
-        opacity: share of the colour inside a mask, 0 to 1.
+        opacity: share of the colour inside a mask, 0 to 1; None: `OPACITY`, less for many objects.
 
     Returns:
         H×W×3 uint8 RGB.
@@ -31,13 +37,56 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float = OPACITY) 
     """
     if frame.shape[:2] != labels.shape:
         raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
-    if not 0 <= opacity <= 1:
+    if opacity is not None and not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be between 0 and 1, got {opacity}")
     picture = frame.copy()
     if labels.any():
         window = _window(labels > 0)
-        picture[window] = _drawn(frame[window], labels[window], opacity, _line_width(labels))
+        many = len(np.unique(labels[window])) > MANY + 1
+        fill = opacity if opacity is not None else MANY_OPACITY if many else OPACITY
+        width, dark = (1, MANY_DARK) if many else (_line_width(labels), DARK)
+        picture[window] = _drawn(frame[window], labels[window], fill, width, dark)
     return picture
+
+
+def with_ids(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The picture (H×W×3 uint8) with each object's id of ``labels`` (H×W) where the object is widest."""
+    import cv2
+
+    picture = picture.copy()
+    for number in np.unique(labels[labels > 0]).tolist():
+        inside = labels == number
+        rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+        box = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
+        _, radius, _, (x, y) = cv2.minMaxLoc(depth)
+        height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
+        write_text(picture, str(number), (columns[0] + x - 1, rows[0] + y - 1), height, centred=True)
+    return picture
+
+
+def write_text(
+    picture: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
+) -> None:
+    """Write white letters with a black edge into the picture (H×W×3 uint8), in place.
+
+    Args:
+        picture: changed.
+        text: in ASCII.
+        point: (x, y) of the text's lower left corner, or of its middle.
+        height: of a letter in pixels.
+        centred: ``point`` is the middle.
+    """
+    import cv2
+
+    scale, font = height / LETTER_HEIGHT, cv2.FONT_HERSHEY_SIMPLEX
+    x, y = int(point[0]), int(point[1])
+    if centred:
+        (width, tall), _ = cv2.getTextSize(text, font, scale, 1)
+        x, y = x - width // 2, y + tall // 2
+    thick = max(1, round(height / 12))
+    for colour, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
+        cv2.putText(picture, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
 
 
 def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
@@ -61,7 +110,7 @@ def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _drawn(frame: np.ndarray, labels: np.ndarray, opacity: float, width: int) -> np.ndarray:
+def _drawn(frame: np.ndarray, labels: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
     """The frame (H×W×3 uint8) with its objects filled and outlined by lines of this width."""
     inside = labels > 0
     colours = colour_of(labels).astype(np.float32)
@@ -70,7 +119,7 @@ def _drawn(frame: np.ndarray, labels: np.ndarray, opacity: float, width: int) ->
     bright = 255 * (colours[inside] / 255) ** 0.45
     picture[inside] += opacity * (bright - picture[inside])
     edge = _edge(labels, width)
-    _blend(picture, np.zeros_like(colours), DARK * _soft(edge & ~inside))
+    _blend(picture, np.zeros_like(colours), dark * _soft(edge & ~inside))
     _blend(picture, _vivid(colours), _soft(edge & inside))
     return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
 

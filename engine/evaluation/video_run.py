@@ -20,7 +20,7 @@ from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.masks import read_mask, write_mask
-from aotlab.utils.overlay import overlay as draw_overlay
+from aotlab.utils.overlay import overlay, with_ids
 
 if TYPE_CHECKING:
     from aotlab.engine.interface import BenchmarkTracker
@@ -119,4 +119,4 @@ def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
     if frame.shape[:2] != labels.shape:
         frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
     with atomic_path(path) as temporary:
-        Image.fromarray(draw_overlay(frame, labels)).save(temporary, format="JPEG", quality=90)
+        Image.fromarray(with_ids(overlay(frame, labels), labels)).save(temporary, format="JPEG", quality=90)

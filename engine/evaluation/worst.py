@@ -1,4 +1,4 @@
-"""Pictures of objects that were found badly: truth above, result below, a few frames side by side."""
+"""Pictures of objects that were found badly: ground truth above, result below, a few frames side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.sequences import SequenceScores
 from aotlab.utils.files import atomic_path
 from aotlab.utils.masks import read_mask
-from aotlab.utils.overlay import overlay, strip
+from aotlab.utils.overlay import overlay, strip, write_text
 
 HEIGHT = 240
 """pixels of a frame in the picture"""
@@ -36,18 +36,21 @@ def write_strip(
         InputError: a frame or mask cannot be read, or the picture not written.
     """
     pictures = {file.stem: file for file in video.frames}
-    truth = {file.stem: file for file in video.annotations}
+    annotations = {file.stem: file for file in video.annotations}
     columns = []
     for stem in pick_frames(scores, identity, frames):
         masks = []
-        for file in (truth[stem], results / video.name / f"{stem}.png"):
+        for file in (annotations[stem], results / video.name / f"{stem}.png"):
             labels = annotation_labels(read_mask(file), merge_ids=video.merge_ids)
             masks.append(np.where(labels == identity, labels, 0))
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(pictures[stem])).resize((width, height)))
         columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
+    picture = strip(columns, gap=4)
+    write_text(picture, "ground truth", (8, 22), 14)
+    write_text(picture, "result", (8, HEIGHT + 22), 14)
     with atomic_path(path) as temporary:
-        Image.fromarray(strip(columns, gap=4)).save(temporary, format="JPEG", quality=90)
+        Image.fromarray(picture).save(temporary, format="JPEG", quality=90)
 
 
 def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
@@ -65,6 +68,6 @@ def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
 
 
 def _shrink(picture: np.ndarray, height: int) -> np.ndarray:
-    """H×W×3 at another height, in its own shape."""
+    """H×W×3 at another height, in the same shape."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

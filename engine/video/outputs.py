@@ -20,7 +20,7 @@ from aotlab.engine.video.report import ReportFile
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, require_writable
 from aotlab.utils.masks import write_mask
-from aotlab.utils.overlay import overlay
+from aotlab.utils.overlay import overlay, with_ids
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,9 @@ class Video:
 
 
 def with_overlay(tracked: Tracked) -> np.ndarray:
-    """The frame with its objects drawn over it: H×W×3 uint8."""
-    return overlay(tracked.frame, np.asarray(tracked.prediction.labels))
+    """The frame with its objects and their ids drawn over it: H×W×3 uint8."""
+    labels = np.asarray(tracked.prediction.labels)
+    return with_ids(overlay(tracked.frame, labels), labels)
 
 
 def with_alpha(tracked: Tracked) -> np.ndarray:

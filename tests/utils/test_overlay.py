@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.utils.masks import colour_of
-from aotlab.utils.overlay import overlay, strip
+from aotlab.utils.overlay import OPACITY, overlay, strip, with_ids
 
 
 def grey(height=60, width=80):
@@ -72,3 +72,33 @@ def test_a_strip_puts_pictures_side_by_side_with_white_gaps():
 def test_a_strip_needs_pictures_of_one_height(pictures):
     with pytest.raises(ValueError, match="one height"):
         strip(pictures)
+
+
+def test_each_object_carries_its_id_where_it_is_widest():
+    labels = np.zeros((60, 120), np.uint8)
+    labels[10:50, 10:50], labels[10:50, 70:110] = 7, 8
+    frame = np.full((60, 120, 3), 90, np.uint8)
+    plain = overlay(frame, labels)
+    picture = with_ids(plain, labels)
+    changed = np.argwhere((picture != plain).any(axis=-1))
+    for left in (10, 70):
+        own = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
+        assert len(own) > 10
+        assert np.abs(own.mean(axis=0) - (30, left + 20)).max() < 4
+    sevens, eights = picture[:, 10:50], picture[:, 70:110]
+    assert (sevens != eights).any()
+
+
+def test_ids_of_an_object_at_the_border_of_one_pixel_and_of_none_are_drawn_without_error():
+    labels = np.zeros((20, 20), np.uint16)
+    frame = np.zeros((20, 20, 3), np.uint8)
+    assert (with_ids(frame, labels) == frame).all()
+    labels[0, 0], labels[19, 19] = 1, 65535
+    assert with_ids(frame, labels).shape == frame.shape
+
+
+def test_of_many_objects_the_frame_stays_visible():
+    frame = np.full((100, 100, 3), 60, np.uint8)
+    labels = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
+    thin, thick = (overlay(frame, labels, opacity=opacity).astype(int) for opacity in (None, OPACITY))
+    assert np.abs(thin - 60).mean() < np.abs(thick - 60).mean()
