@@ -12,7 +12,7 @@ from tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, iou
 
 pytestmark = needs_browser
 
-NUMBER, LAST = 2, 15
+NUMBER, LAST = 4, 15
 """The object of the bundled clip that is painted, and how far it is tracked."""
 
 
