@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import logging
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +24,10 @@ LONGEST_NAME = 255
 """bytes of a file's name that file systems take"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
 """what a plain name does not have: a dot in front, a drive, slashes, control characters, spaces around it"""
+log = logging.getLogger(__name__)
+
+LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
+"""names of files that `atomic_path` has not finished"""
 
 
 @contextmanager
@@ -184,6 +190,40 @@ class _ObservedFile(io.BufferedWriter):
         except OSError as error:
             self.failure = error
             raise
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove half-written files and folders of programs that were killed; those of running programs stay.
+
+    Args:
+        folder: where they are; nothing happens where it is not there.
+        name: of the file or folder that they should have become; any when None.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.glob(".*.part*"):
+        found = LEFTOVER.fullmatch(path.name)
+        if found is None or not _has_ended(int(found["process"])):
+            continue
+        if name is None or f"{found['stem']}{found['suffix']}" == name:
+            log.info("%s: half-written by a program that was killed, removed", path)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _has_ended(process: int) -> bool:
+    """Whether a process of this machine is surely no more."""
+    if os.name != "posix":
+        return False  # asking would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
 
 
 def make_folder(folder: Path) -> Path:

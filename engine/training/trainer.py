@@ -20,12 +20,12 @@ from aotlab.engine.training.card import card_of, start_phases
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.journal.writing import open_journal
 from aotlab.engine.training.phase_loop import TrainingRun, measure, run_steps, save, save_weights
-from aotlab.engine.training.phase_state import PhaseState, load_state, restore, saved_states
+from aotlab.engine.training.phase_state import PhaseState, load_state, restore, saved_states, states_folder
 from aotlab.engine.training.schedule import parameter_groups
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import remove_leftovers, require_writable
 from aotlab.utils.signals import stop_flag
 
 
@@ -54,7 +54,7 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
             where the newest state is.
     """
     config = resolve_training(config)
-    output = require_writable(Path(str(config.train.output)))
+    output = open_output(Path(str(config.train.output)), world)
     data = open_phases(config)
     saved = find_state(config, output, resume)
     torch.manual_seed(config.train.seed)
@@ -79,6 +79,19 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
             run_phase(run, state, mixture)
     assert state is not None
     return Trained(output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter()))
+
+
+def open_output(output: Path, world: World) -> Path:
+    """Make the folder of the run, without what a killed run left half-written.
+
+    Raises:
+        InputError: it cannot be made or written.
+    """
+    require_writable(output)
+    if world.lead:
+        for folder in (output, states_folder(output), output / "pictures"):
+            remove_leftovers(folder)
+    return output
 
 
 def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | None:

@@ -1,11 +1,15 @@
 """Files that appear whole or not at all."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from safetensors.torch import save
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file, atomic_path, make_folder, require_writable
+from aotlab.utils.files import atomic_file, atomic_path, make_folder, remove_leftovers, require_writable
 from tests.limits import files_up_to
 
 
@@ -77,3 +81,25 @@ def test_a_full_disk_is_one_sentence_whatever_writes(tmp_path, kind):
     ):
         write()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="whether a process runs is asked on POSIX systems alone")
+def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    pid = int(ended.stdout)
+    for name in (f".state.{pid}.part.pt", f".a.b.{pid}.part.tar.gz", f".state.{os.getpid()}.part.pt", "state.pt",
+                 ".hidden", f".note.{pid}.part", ".x.part.pt"):  # fmt: skip
+        (tmp_path / name).touch()
+    (tmp_path / f".folder.{pid}.part").mkdir()
+    (tmp_path / f".folder.{pid}.part" / "graph").touch()
+    remove_leftovers(tmp_path / "nowhere")
+    remove_leftovers(tmp_path, "other.pt")
+    assert len(list(tmp_path.iterdir())) == 8
+    remove_leftovers(tmp_path, "folder")
+    assert not (tmp_path / f".folder.{pid}.part").exists()
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f".a.b.{pid}.part.tar.gz", f".state.{os.getpid()}.part.pt", "state.pt", ".hidden", ".x.part.pt",
+    }  # fmt: skip

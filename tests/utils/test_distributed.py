@@ -1,0 +1,126 @@
+"""Joining the processes that torchrun starts: whatever the environment says wrongly, and a rank that is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from aotlab.utils.devices import pick_device, usable_devices
+from aotlab.utils.distributed import open_world
+from aotlab.utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = ("WORLD_SIZE", "RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+TWO = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1"}
+
+
+def join(monkeypatch: pytest.MonkeyPatch, values: dict[str, str]) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with open_world("cpu"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two: not a whole number of 1 or more"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE=0: not a whole number of 1 or more"),
+        ({"WORLD_SIZE": "-1"}, "WORLD_SIZE=-1: not a whole number of 1 or more"),
+        ({"WORLD_SIZE": ""}, "WORLD_SIZE=: not a whole number of 1 or more"),
+        ({"WORLD_SIZE": "2"}, "LOCAL_RANK: not set, but WORLD_SIZE is"),
+        ({"WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "RANK: not set, but WORLD_SIZE is"),
+        (
+            {"WORLD_SIZE": "2", "LOCAL_RANK": "x", "RANK": "0"},
+            "LOCAL_RANK=x: not a whole number of 0 or more",
+        ),
+        (
+            {"WORLD_SIZE": "2", "LOCAL_RANK": "0", "RANK": "2"},
+            "RANK=2: WORLD_SIZE=2 ranks are numbered from 0",
+        ),
+        ({**TWO, "MASTER_PORT": "port"}, "127.0.0.1:port: the processes cannot join there"),
+        (TWO, "127.0.0.1:MASTER_PORT: the processes cannot join there"),
+    ],
+)
+def test_an_environment_that_torchrun_would_not_set_is_one_sentence(
+    values: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(InputError) as caught:
+        join(monkeypatch, values)
+    assert words in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_port_that_is_taken_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as server:
+        server.bind(("", 0))
+        server.listen()
+        port = str(server.getsockname()[1])
+        with pytest.raises(InputError, match=f"127.0.0.1:{port}: the port is taken; choose another"):
+            join(monkeypatch, {**TWO, "MASTER_PORT": port})
+
+
+def test_one_process_needs_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    join(monkeypatch, {})
+    join(monkeypatch, {"WORLD_SIZE": "1"})
+
+
+def test_a_rank_that_dies_is_one_sentence_to_the_others(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import os, signal, sys
+        from aotlab.tools.cli.program import command
+        from aotlab.utils.distributed import open_world
+
+        @command
+        def main(argv=None):
+            with open_world("cpu") as world:
+                world.gather(world.rank)
+                if world.rank == 1:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                world.mean([1.0])
+            return 0
+
+        sys.exit(main())
+    """)
+    )
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = str(server.getsockname()[1])
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(program)], cwd=ROOT, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **TWO, "RANK": str(rank), "LOCAL_RANK": str(rank), "MASTER_PORT": port},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    message = ranks[0].communicate(timeout=120)[1]
+    ranks[1].communicate(timeout=120)
+    assert ranks[0].returncode == 1
+    assert "stopped: the ranks lost one another" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    "name", ["tpu9", "gpu", "", "cuda:x", "cpu:-1", "meta", "mps", "cuda:99", "xla", "cuda"]
+)
+def test_a_device_that_is_not_here_is_one_sentence_that_names_those_that_are(name: str) -> None:
+    if name in usable_devices():
+        pytest.skip(f"{name} is here")
+    with pytest.raises(InputError) as caught:
+        pick_device(name)
+    sentence = str(caught.value)
+    assert sentence.startswith(f"device {name}: ")
+    assert f"this machine has {', '.join(usable_devices())}" in sentence
+    assert len(sentence) < 300
+    assert pick_device("cpu") == torch.device("cpu")
