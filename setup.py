@@ -16,6 +16,8 @@ CORE = [
     "Pillow>=10.0",
     "omegaconf>=2.3",
     "safetensors>=0.4",
+    "PyYAML>=6.0",
+    "huggingface_hub>=0.24",
 ]
 EXTRAS = {
     "video": ["av>=12.0", "opencv-python-headless>=4.8", "pycocotools>=2.0.7", "tqdm>=4.65"],
@@ -29,6 +31,7 @@ EXTRAS = {
     ],
     "score": ["opencv-python-headless>=4.8", "scipy>=1.11", "pycocotools>=2.0.7", "tqdm>=4.65"],
     "ui": ["starlette>=0.37", "uvicorn>=0.30", "websockets>=12.0", "av>=12.0", "opencv-python-headless>=4.8"],
+    "weights": ["gdown>=5.2"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.20"],
 }
 """what each use needs beside the core"""

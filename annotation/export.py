@@ -79,7 +79,8 @@ def export(
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown or not names:
         raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
-    outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames))
+    labels = {item.number: item.name for item in state.objects}
+    outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames, labels))
     if "overlay" in names:
         outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
     complete = False

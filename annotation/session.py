@@ -25,12 +25,18 @@ from aotlab.utils.errors import InputError
 TEXTS = {
     "masks": "masks: palette PNGs, one id per pixel",
     "objects": "objects: one folder of black and white PNGs per object",
-    "rle": "rle.json: COCO run lengths with confidence",
     "report": "report.json: where objects are lost, and frames to check",
     "alpha": "alpha: frames as PNGs, cut out",
     "prores": "alpha.mov: ProRes 4444, cut out",
     "vp9": "alpha.webm: VP9, cut out",
     "overlay": "overlay.mp4: the video with masks and names drawn in",
+    "coco": "coco.json: COCO, with track ids and confidence",
+    "youtube_vis": "youtube_vis.json: YouTube-VIS",
+    "mots": "mots.txt: MOTS",
+    "cvat": "cvat.xml: CVAT for video, masks",
+    "cvat_polygons": "cvat_polygons.xml: CVAT for video, tracks of polygons",
+    "label_studio": "label_studio.json: Label Studio, predictions",
+    "yolo": "yolo: YOLO segmentation",
 }
 """What the page says of each output"""
 

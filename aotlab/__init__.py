@@ -10,16 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aotlab.engine.detections import to_detections
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.networks.checkpoints import load_checkpoint as load_model
 
 __version__ = "0.2.0"
-__all__ = ["Prediction", "Tracker", "__version__", "load_model"]
+__all__ = ["Prediction", "Tracker", "__version__", "load_model", "to_detections"]
 
 _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
+    "to_detections": ("aotlab.engine.detections", "to_detections"),
     "load_model": ("aotlab.networks.checkpoints", "load_checkpoint"),
 }
 """public name to the module that owns it and its name there"""

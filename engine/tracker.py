@@ -25,6 +25,7 @@ from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.model import Model
+from aotlab.networks.named import resolve
 from aotlab.networks.tuning import fastest_precision
 from aotlab.networks.vos_model import Features
 from aotlab.utils.devices import autocast, pick_device
@@ -78,6 +79,16 @@ class Tracker:
         """
         model, settings = load_checkpoint(Path(path), config=config, overrides=overrides)
         return cls(model, with_protocol(settings, protocol, overrides), device=device)
+
+    @classmethod
+    def from_pretrained(
+        cls, name: str | Path | None = None, *, overrides: Sequence[str] = (), device: str = "cpu"
+    ) -> Tracker:
+        """A tracker of weights by name (``aotlab weights list``), fetched on first use, or of hf://owner/repository.
+
+        Without a name: of the bundled model. Errors as `resolve` and `load_checkpoint`.
+        """
+        return cls.from_checkpoint(resolve(name or BUNDLED_CHECKPOINT), overrides=overrides, device=device)
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""

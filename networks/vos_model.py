@@ -13,6 +13,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder, fold_norms
+from aotlab.networks.hub import HubModel
 from aotlab.networks.stage import Stage
 
 
@@ -36,7 +37,7 @@ StageMemory = Sequence[Sequence[BlockMemory]]
 """what every block of every stage reads"""
 
 
-class VOSModel(nn.Module):
+class VOSModel(nn.Module, HubModel):
     """Encoder, stages of propagation blocks with their identity banks, and decoder.
 
     Axes: B batch (clips in training, groups of objects in tracking), M identities of a group.

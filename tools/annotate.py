@@ -17,6 +17,7 @@ from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_options, memory_overrides
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import counted
 
@@ -54,7 +55,9 @@ def parse(argv: list[str] | None) -> Namespace:
         "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"
     )
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights (the bundled model)")
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (the bundled model)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
     add_segmenter_option(parser)

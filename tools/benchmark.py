@@ -21,6 +21,7 @@ from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options
 from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -117,7 +118,9 @@ def refuse_ignored(parser: Parser, args: argparse.Namespace) -> None:
 def add_run_options(parser: Parser) -> None:
     """How the model runs."""
     usual = Setting()
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights; random ones when not given")
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: random)"
+    )
     parser.add_argument("--size", type=SIZE, metavar="WIDTHxHEIGHT", help="of drawn frames (default 854x480)")
     parser.add_argument(
         "--video", type=Path, metavar="PATH", help="a video file or folder of frames, in place of drawn ones"

@@ -18,6 +18,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE, PIXELS
 from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, require_writable
 from aotlab.utils.progress import progress_bar
@@ -125,7 +126,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add which model runs where, and what is written."""
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="picture of all frames to write")

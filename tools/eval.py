@@ -26,6 +26,7 @@ from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, require_writable
@@ -174,9 +175,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
     parser.add_argument(
         "--checkpoint",
-        type=Path,
+        type=CHECKPOINT,
         action="append",
-        metavar="FILE",
+        metavar="FILE|NAME",
         help="a model (default: the bundled one); repeated: they answer together, each --config is for one of them",
     )
     parser.add_argument("--output", type=Path, help="folder for the results and scores.json")

@@ -15,6 +15,7 @@ from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options, add_memory_options, memory_overrides
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("export", description="Write a model as ONNX files or as programs of torch.export.")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE",
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME",
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder to write, new or empty")

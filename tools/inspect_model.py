@@ -19,6 +19,7 @@ from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -52,7 +53,7 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("inspect_model", description="Look inside a model.", epilog=COUNTED)
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE",
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME",
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group()

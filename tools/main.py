@@ -19,6 +19,7 @@ COMMANDS = {
     "train": "train a model",
     "learning_curve": "draw what an hour of training gave",
     "check_data": "look through a data set of your own before training",
+    "weights": "list, fetch and check the published checkpoints",
     "export": "write a model as ONNX or torch.export graphs",
     "inspect_model": "parameters, FLOPs, identities and attention of a model",
     "benchmark": "measure seconds per frame",

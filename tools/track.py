@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
 from aotlab.configs.schema import Config
+from aotlab.tools.cli.findings import show_report, warn_of_damage
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
@@ -20,6 +21,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
     from aotlab.dataloaders.video import FrameSource
     from aotlab.engine.video.tracking import TrackOptions, TrackReport
 
-WRITABLE = ("masks", "objects", "rle", "report", "alpha", "prores", "vp9", "overlay")
+WRITABLE = (
+    "masks", "objects", "report", "thumbnail", "alpha", "prores", "vp9", "overlay",
+    "coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo",
+)  # fmt: skip
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
-
-LISTED = 20
-"""Damaged frames that are named; of more there is the number."""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -42,9 +44,10 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = Parser("track", description="Track the objects of one or more masks through a video.")
     parser.add_argument(
         "video",
-        nargs="?",
+        nargs="*",
         metavar="VIDEO",
-        help="a video file, a folder of frames, rtsp:// or http://, a camera (/dev/video0), or - for standard input",
+        help="a video file, a folder of frames, rtsp:// or http://, a camera (/dev/video0), or - for standard input; "
+        "several are jobs whose masks lie beside them",
     )
     parser.add_argument(
         "--mask",
@@ -57,7 +60,15 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
+        "--jobs",
+        type=Path,
+        metavar="LIST",
+        help="many videos: a CSV or JSON-lines file, or a folder of videos with their masks beside them "
+        "(docs/formats.md); torchrun shares them out, and the same command goes on where it was stopped",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are in --output")
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     add_hint_options(parser)
@@ -68,14 +79,31 @@ def parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
-        args.overrides = [*filter(None, [args.video]), *args.overrides]
+        args.overrides = [*args.video, *args.overrides]
         return args
     masks = [*args.mask, *args.box, *args.point]
-    given = {"VIDEO": args.video, "--mask, --box or --point": masks, "--output": args.output}
+    args.several = args.jobs is not None or len(args.video) > 1
+    if args.several:
+        refuse_with_jobs(parser, args)
+        masks = [True]  # each job has its own
+    given = {
+        "VIDEO": args.video or args.jobs, "--mask, --box or --point": masks, "--output": args.output
+    }  # fmt: skip
     missing = [name for name, value in given.items() if not value]
     if missing:
         parser.error(f"{', '.join(missing)} must be given")
     return args
+
+
+def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
+    """Refuse options that are about one video where there are several."""
+    single = {
+        "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
+        "--realtime": args.realtime, "--memory-budget": args.memory_budget,
+    }  # fmt: skip
+    given = [name for name, value in single.items() if value]
+    if given:
+        parser.error(f"{given[0]}: is about one video, and there are several; leave it out")
 
 
 def add_tracking_options(parser: Parser) -> None:
@@ -84,8 +112,9 @@ def add_tracking_options(parser: Parser) -> None:
         "--write",
         default="masks,overlay",
         metavar="LIST",
-        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, COCO run lengths "
-        "with confidence, PNGs with alpha, ProRes 4444 and VP9 with alpha, the video with masks drawn in (%(default)s)",
+        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, PNGs with alpha, "
+        "ProRes 4444 and VP9 with alpha, the video with masks drawn in, or files of other tools (docs/formats.md); "
+        "(%(default)s)",
     )
     parser.add_argument(
         "--report",
@@ -191,17 +220,6 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
     return overrides
 
 
-def show_report(path: Path) -> None:
-    """Print a report's table, and on stderr a warning for every object that was lost."""
-    from aotlab.engine.video.report import table
-
-    report = json.loads(path.read_text(encoding="utf-8"))
-    print("\n".join(table(report)))
-    for item in report["objects"]:
-        for first, last in item["lost_on"]:
-            print(f"warning: object {item['id']} is lost on frames {first} to {last}", file=sys.stderr)
-
-
 @command
 def main(argv: list[str] | None = None) -> int:
     """Check all inputs, load the model, track, report; status 1 where the video broke off early."""
@@ -212,6 +230,11 @@ def main(argv: list[str] | None = None) -> int:
 
         print(to_yaml(memory_settings(args)[0]), end="")
         return 0
+    if args.several:
+        from aotlab.tools.cli.batch import run_batch
+
+        return run_batch(args, args.checkpoint or bundled(), memory_settings(args), track_options(args))
+    args.video = args.video[0]
     require_source(args.video)
     require_masks(args.mask)
     require_extra("video")
@@ -226,12 +249,13 @@ def run(args: Namespace) -> TrackReport:
     """
     from aotlab.dataloaders.exchange.given import load_masks
     from aotlab.dataloaders.streams import open_source
-    from aotlab.engine.video.outputs import refuse_source
+    from aotlab.engine.video.outputs import make_room, refuse_source
 
     source = open_source(args.video, timeout=args.timeout)
     options = track_options(args)
     refuse_source(options.write, args.output, Path(args.video))
     require_writable(args.output)
+    make_room(options.write, args.output, overwrite=args.overwrite)
     masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.tracking import track
@@ -242,18 +266,7 @@ def run(args: Namespace) -> TrackReport:
     checkpoint = args.checkpoint or bundled()
     tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
-    return track(tracker, source, masks, args.output, options)
-
-
-def warn_of_damage(report: TrackReport) -> None:
-    """Name what was damaged in the source and did not end the run."""
-    if report.damaged:
-        listed = ", ".join(map(str, report.damaged[:LISTED])) + (", ..." * (len(report.damaged) > LISTED))
-        frames = counted(len(report.damaged), "damaged frame")
-        print(f"warning: the decoder filled in {frames}: {listed}", file=sys.stderr)
-    if report.lost:
-        pieces = counted(report.lost, "damaged piece")
-        print(f"warning: {pieces} of the stream left out", file=sys.stderr)
+    return track(tracker, source, masks, args.output, replace(options, labels=masks.annotations.labels))
 
 
 def summarise(report: TrackReport, args: Namespace) -> int:

@@ -255,3 +255,18 @@ def require_writable(folder: Path) -> Path:
         raise InputError(
             f"{folder}: cannot write here ({error.strerror}); choose another --output"
         ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that it holds; nothing where there is none.
+
+    Raises:
+        InputError: it cannot be removed.
+    """
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be removed ({error.strerror}); choose another --output") from error

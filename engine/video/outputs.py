@@ -1,24 +1,26 @@
-"""What a tracked video leaves behind: masks, one folder per object, run lengths, pictures with alpha, videos."""
+"""What a tracked video leaves behind: masks, one folder per object, pictures with alpha, videos, other tools' files."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.exchange.writing import FORMATS
 from aotlab.dataloaders.video import FrameSource
 from aotlab.dataloaders.video_writer import VideoWriter
-from aotlab.engine.prediction import LostFlags
+from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.report import ReportFile
+from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_folder, require_writable
+from aotlab.utils.files import atomic_path, is_folder, remove, require_writable
 from aotlab.utils.masks import write_mask
 from aotlab.utils.overlay import overlay, with_ids
 
@@ -32,7 +34,7 @@ class Tracked:
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     prediction: Any
-    """has ``labels``; objects, run lengths and alpha ask for more of `Prediction`"""
+    """has ``labels``; all but masks and overlay ask for more of `Prediction`"""
     time: Fraction
     """seconds from the first frame"""
 
@@ -92,64 +94,6 @@ class AlphaFiles(_Files):
         _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
 
 
-class RunLengths:
-    """``rle.json``: COCO run lengths, ids, confidence and lost flags of all frames; written as they come."""
-
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        self.path = path
-        self._flags = LostFlags()
-        self._head = {
-            "video": source.name,
-            "size": list(source.size),
-            "rate": str(source.rate),
-            "lost": {"frames": self._flags.frames, "confidence": self._flags.confidence},
-        }
-        self._stack = ExitStack()
-        self._file: IO[str] | None = None
-
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Append one frame."""
-        labels, confidence = tracked.prediction.labels, tracked.prediction.confidence
-        lost = self._flags.update(confidence)
-        objects = [
-            {
-                "id": int(number),
-                "segmentation": run_length(labels == number),
-                "confidence": round(confidence[number], 4),
-                "lost": lost[number],
-            }
-            for number in tracked.prediction.ids
-        ]
-        frame = {"frame": tracked.index, "name": name, "time": float(tracked.time), "objects": objects}
-        self._append(json.dumps(frame))
-
-    def _append(self, line: str) -> None:
-        if self._file is not None:
-            self._text(",\n" + line)
-            return
-        temporary = self._stack.enter_context(atomic_path(self.path))
-        self._file = self._stack.enter_context(temporary.open("w", encoding="utf-8"))
-        self._text(json.dumps(self._head)[:-1] + ', "frames": [\n' + line)
-
-    def _text(self, text: str) -> None:
-        assert self._file is not None
-        try:
-            self._file.write(text)
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written ({error.strerror}); free space") from error
-
-    def finish(self) -> None:
-        """Close the list and give the file its name."""
-        with self._stack:
-            if self._file is not None:
-                self._text("\n]}\n")
-                self._file.flush()
-
-    def drop(self) -> None:
-        """Remove the half file."""
-        _unwind(self._stack)
-
-
 class Video:
     """A video of the source's rate, times and size, of pictures made of each frame."""
 
@@ -185,23 +129,16 @@ def with_alpha(tracked: Tracked) -> np.ndarray:
     return np.dstack([tracked.frame, alpha])
 
 
-def run_length(mask: np.ndarray) -> dict[str, Any]:
-    """COCO's compressed run lengths of an H×W bool mask, ready for JSON."""
-    from pycocotools import mask as coco
-
-    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": [int(side) for side in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
-
-
 OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "masks": ("masks", MaskFiles),
     "objects": ("objects", ObjectFiles),
-    "rle": ("rle.json", RunLengths),
     "report": ("report.json", ReportFile),
+    "thumbnail": ("thumbnail.jpg", Thumbnail),
     "alpha": ("alpha", AlphaFiles),
     "prores": ("alpha.mov", lambda path, source: Video(path, source, with_alpha)),
     "vp9": ("alpha.webm", lambda path, source: Video(path, source, with_alpha)),
     "overlay": ("overlay.mp4", lambda path, source: Video(path, source, with_overlay)),
+    **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in FORMATS.items()},
 }
 """What can be written: name of the file or folder, and what writes it"""
 
@@ -244,9 +181,18 @@ class Outputs:
                 output.drop()
 
 
-def open_outputs(names: Iterable[str], folder: Path, source: FrameSource) -> dict[str, Output]:
-    """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written."""
-    return {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
+def open_outputs(
+    names: Iterable[str], folder: Path, source: FrameSource, labels: Mapping[int, str] | None = None
+) -> dict[str, Output]:
+    """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written.
+
+    ``labels`` are the classes of objects by id, as far as they are known.
+    """
+    outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
+    for output in outputs.values():
+        if isinstance(output, AnnotationFile):
+            output.labels.update(labels or {})
+    return outputs
 
 
 def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
@@ -268,13 +214,24 @@ def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
+def make_room(names: Iterable[str], folder: Path, *, overwrite: bool) -> None:
+    """Refuse to mix results with those of another run, or remove what that left under these names.
+
+    Raises:
+        InputError: results are there, and may not be overwritten.
+    """
+    for path in (folder / OUTPUTS[name][0] for name in names):
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            continue
+        if not overwrite:
+            raise InputError(
+                f"--output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
+                "--overwrite"
+            )
+        remove(path)
+
+
 def _save(image: Image.Image, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's usual 6, for files a little larger."""
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG", compress_level=1)
-
-
-def _unwind(stack: ExitStack) -> None:
-    """Leave the blocks of a stack as if they had failed."""
-    error = InputError("dropped")
-    stack.__exit__(InputError, error, None)

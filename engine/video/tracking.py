@@ -45,6 +45,8 @@ class TrackOptions:
     """seconds without a frame after which the source counts as stalled"""
     removals: tuple[tuple[int, int], ...] = ()
     """(frame, object id): from that frame on the object is tracked no longer"""
+    labels: Mapping[int, str] = field(default_factory=dict)
+    """classes of objects by id, for outputs that state them"""
     progress: bool = True
     """show a bar where stderr is a terminal"""
 
@@ -126,7 +128,7 @@ def track(
         InputError: the output folder cannot be written, or not even the first frame can be done.
         Exception: a crash, after what was done was completed.
     """
-    outputs = Outputs(open_outputs(options.write, require_writable(output), source), source)
+    outputs = Outputs(open_outputs(options.write, require_writable(output), source, options.labels), source)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})

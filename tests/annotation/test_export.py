@@ -19,12 +19,12 @@ from tests.annotation.test_editing import draw
 def test_masks_are_read_back_as_they_were_shown(session):
     draw(session, 0, 1, 2)
     session.track(Request(0)).wait()
-    folder = session.export(["masks", "rle", "overlay"])
+    folder = session.export(["masks", "coco", "overlay"])
     masks = sorted((folder / "masks").iterdir())
     assert [path.name for path in masks] == [f"{index:05d}.png" for index in range(LENGTH)]
     assert all((read_mask(path) == truth(index)).all() for index, path in enumerate(masks))
-    frames = json.loads((folder / "rle.json").read_text())["frames"]
-    assert [entry["id"] for entry in frames[5]["objects"]] == [1, 2]
+    objects = json.loads((folder / "coco.json").read_text())["annotations"]
+    assert [entry["track_id"] for entry in objects if entry["image_id"] == 6] == [1, 2]
     assert len(list(open_frames(folder / "overlay.mp4"))) == LENGTH
 
 
@@ -33,7 +33,7 @@ def test_all_forms_go_into_one_archive(session):
     names = [name for name in OUTPUTS if name not in ("prores", "vp9")]
     with zipfile.ZipFile(session.export(names, archive=True)) as archive:
         found = set(archive.namelist())
-    assert {"masks/00000.png", "objects/1/00000.png", "rle.json", "alpha/00000.png", "overlay.mp4"} <= found
+    assert {"masks/00000.png", "objects/1/00000.png", "coco.json", "alpha/00000.png", "overlay.mp4"} <= found
 
 
 def test_the_overlay_carries_names(session):

@@ -49,9 +49,7 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
         InputError: there is no such file or preset.
     """
     if checkpoint is not None and not checkpoint.is_file():
-        raise InputError(
-            f"{checkpoint}: no such checkpoint; train one with tools/train.py or see pretrain_models/README.md"
-        )
+        raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
     if config is not None:
         find_settings(config)
 

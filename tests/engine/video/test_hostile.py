@@ -108,7 +108,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from aotlab.engine.video.tracking import TrackOptions, track
 from tests.engine.video.test_pipeline import Echo, Source, MASK
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-report = track(Echo(), Source(60), {0: MASK}, Path(sys.argv[1]), TrackOptions(write=("masks", "rle"), progress=False))
+report = track(Echo(), Source(60), {0: MASK}, Path(sys.argv[1]), TrackOptions(write=("masks", "coco"), progress=False))
 print(report.frames, sorted(report.written), report.error)
 """
 
@@ -124,7 +124,7 @@ def test_a_file_that_may_not_grow_keeps_the_masks_and_says_so(tmp_path):
     assert out.returncode == 0, out.stderr
     frames, _, sentence = out.stdout.partition(" ")
     assert "['masks']" in sentence
-    assert "rle.json" in sentence
+    assert "coco.json" in sentence
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert len(masks) >= int(frames)
     assert all((read_mask(path) == MASK).all() for path in masks)

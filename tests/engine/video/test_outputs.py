@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pycocotools import mask as coco
+from pycocotools.coco import COCO
 
 from aotlab.dataloaders.video import VideoWriter, open_frames
+from aotlab.engine.detections import to_detections
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.video.outputs import OUTPUTS, Tracked, run_length
+from aotlab.engine.video.annotation_files import AnnotationFile
+from aotlab.engine.video.outputs import OUTPUTS, Tracked
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask
@@ -42,20 +44,24 @@ def report(models, source, tmp_path):
 def test_all_outputs_agree_with_each_other(report, tmp_path):
     assert report.error is None
     assert set(report.written) == set(OUTPUTS)
-    out, contents = tmp_path / "out", json.loads((tmp_path / "out" / "rle.json").read_text())
-    assert (contents["video"], contents["size"], contents["rate"]) == ("in", [HEIGHT, WIDTH], "12")
-    assert [frame["name"] for frame in contents["frames"]] == ["f0", "f1", "f2", "f3"]
-    assert [frame["time"] * 12 for frame in contents["frames"]] == pytest.approx([0, 1, 2, 3])
-    for frame in contents["frames"]:
-        labels = read_mask(out / "masks" / f"{frame['name']}.png")
-        assert [one["id"] for one in frame["objects"]] == ([4, 300] if frame["frame"] < 2 else [4, 300, 9])
-        for one in frame["objects"]:
-            with Image.open(out / "objects" / str(one["id"]) / f"{frame['name']}.png") as image:
-                own = np.array(image)
-            assert set(np.unique(own)) <= {0, 255}
-            assert ((own == 255) == (labels == one["id"])).all()
-            assert (coco.decode(one["segmentation"]) == (labels == one["id"])).all()
-            assert 0 <= one["confidence"] <= 1
+    out = tmp_path / "out"
+    contents = COCO(str(out / "coco.json"))
+    frames = contents.loadImgs(contents.getImgIds())
+    assert [frame["file_name"] for frame in frames] == [f"in/f{index}.jpg" for index in range(4)]
+    assert contents.dataset["info"]["rate"] == "12"
+    for frame in frames:
+        name = f"f{frame['frame_id']}"
+        labels = read_mask(out / "masks" / f"{name}.png")
+        objects = contents.loadAnns(contents.getAnnIds(frame["id"]))
+        assert [one["track_id"] for one in objects] == ([4, 300] if frame["frame_id"] < 2 else [4, 300, 9])
+        for one in objects:
+            number = one["track_id"]
+            with Image.open(out / "objects" / str(number) / f"{name}.png") as image:
+                binary = np.array(image)
+            assert set(np.unique(binary)) <= {0, 255}
+            assert ((binary == 255) == (labels == number)).all()
+            assert (contents.annToMask(one) == (labels == number)).all()
+            assert 0 <= one["score"] <= 1
             assert not one["lost"]
 
 
@@ -89,24 +95,37 @@ def test_soft_edges_have_soft_alpha():
 
 
 def test_lost_objects_are_flagged(source, tmp_path):
-    from aotlab.engine.video.outputs import RunLengths
-
-    lengths = RunLengths(tmp_path / "rle.json", source)
+    file = AnnotationFile("coco", tmp_path / "coco.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):
-        lengths.write(str(index), Tracked(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
-    lengths.finish()
-    frames = json.loads((tmp_path / "rle.json").read_text())["frames"]
-    assert [frame["objects"][0]["lost"] for frame in frames] == [False] * 4 + [True] * 2
+        file.write(str(index), Tracked(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
+    file.finish()
+    objects = json.loads((tmp_path / "coco.json").read_text())["annotations"]
+    assert [one["lost"] for one in objects] == [False] * 4 + [True] * 2
 
 
-def test_an_empty_mask_has_run_lengths():
-    assert not coco.decode(run_length(np.zeros((3, 5), bool))).any()
+def test_labels_of_given_objects_are_in_the_files(models, source, tmp_path):
+    options = TrackOptions(write=("coco", "cvat"), labels={4: "fish"}, progress=False)
+    track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options)
+    assert 'label="fish"' in (tmp_path / "cvat.xml").read_text()
+    categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
+    assert [one["name"] for one in categories] == ["fish", "object"]
+
+
+def test_predictions_are_detections_of_supervision():
+    pytest.importorskip("supervision", reason="needs supervision")
+    channels = torch.tensor([[0, 1, 1], [0, 1, 0]])
+    prediction = Prediction((7, 9), torch.nn.functional.one_hot(channels, 3).permute(2, 0, 1) * 9.0, channels)
+    detections = to_detections(prediction)
+    assert detections.tracker_id.tolist() == [7]  # 9 has no pixel
+    assert (detections.mask[0] == (prediction.labels == 7)).all()
+    assert detections.confidence[0] > 0.9
+    assert len(to_detections(Prediction((), torch.zeros(1, 2, 3), torch.zeros(2, 3, dtype=torch.long)))) == 0
 
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_an_unknown_output_is_refused(write):
-    with pytest.raises(InputError, match="give some of masks, objects, rle"):
+    with pytest.raises(InputError, match="give some of masks, objects, report"):
         TrackOptions(write=write)
 
 

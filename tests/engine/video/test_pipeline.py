@@ -75,7 +75,7 @@ def written(tmp_path):
     overlay = tmp_path / "overlay.mp4"
     count = len(list(open_frames(overlay))) if overlay.exists() else 0
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"masks", "overlay.mp4", "rle.json"}, left
+    assert left <= {"masks", "overlay.mp4", "coco.json"}, left
     return [int(path.stem) for path in masks], count
 
 
@@ -147,12 +147,12 @@ def test_a_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
 
     monkeypatch.setattr(outputs, "write_mask", full)
     source = Source(60)
-    options = TrackOptions(write=("masks", "overlay", "rle"), progress=False)
+    options = TrackOptions(write=("masks", "overlay", "coco"), progress=False)
     report = track(Echo(), source, {0: MASK}, tmp_path, options)
     assert "No space left" in report.error
     assert report.frames == 3
     assert written(tmp_path) == ([0, 1, 2], 3)
-    assert len(json.loads((tmp_path / "rle.json").read_text())["frames"]) == 3
+    assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     assert source.given < 20  # and the rest of the video was not run for nothing
 
 

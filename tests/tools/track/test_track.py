@@ -124,14 +124,14 @@ class Sure(Repeater):
 
 def test_write_chooses_what_is_written(video, mask, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(engine, "Tracker", Sure)
-    assert run(video, tmp_path, mask, more=["--write", "objects,rle,alpha,overlay", "--no-overlay"]) == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "objects", "rle.json"]
-    assert "rle.json" in capsys.readouterr().out
+    assert run(video, tmp_path, mask, more=["--write", "objects,coco,alpha,overlay", "--no-overlay"]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "coco.json", "objects"]
+    assert "coco.json" in capsys.readouterr().out
 
 
 def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
     line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--write", "masks,gif"]))
-    assert "--write masks,gif: give some of masks, objects, rle" in line
+    assert "--write masks,gif: give some of masks, objects, report" in line
 
 
 def test_both_directions_keep_the_given_masks(video, mask, tmp_path, monkeypatch):

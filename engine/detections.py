@@ -1,0 +1,39 @@
+"""A prediction as the type that Roboflow's supervision draws, counts and filters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aotlab.engine.prediction import Prediction
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from supervision import Detections
+
+
+def to_detections(prediction: Prediction) -> Detections:
+    """The objects with pixels on a frame as `supervision.Detections`: ids as ``tracker_id``, masks, boxes, confidence.
+
+    ``class_id`` is 0, as the tracker knows no classes.
+
+    Raises:
+        InputError: supervision is not installed.
+    """
+    try:
+        import supervision
+    except ImportError as error:
+        raise InputError("supervision is not installed; pip install supervision") from error
+    labels = prediction.labels
+    ids = np.array([number for number in prediction.ids if (labels == number).any()], dtype=int)
+    if not len(ids):
+        return supervision.Detections.empty()
+    masks = np.stack([labels == number for number in ids])
+    return supervision.Detections(
+        xyxy=supervision.mask_to_xyxy(masks),
+        mask=masks,
+        confidence=np.array([prediction.confidence[int(number)] for number in ids]),
+        class_id=np.zeros(len(ids), dtype=int),
+        tracker_id=ids,
+    )

@@ -1,0 +1,1 @@
+"""Many videos in one run: shared out, resumed, and reported together."""

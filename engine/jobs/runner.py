@@ -1,0 +1,111 @@
+"""Track a list of videos: shared out over processes, each job for itself, so that a broken one stops no other."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aotlab.dataloaders.exchange.given import load_masks
+from aotlab.dataloaders.jobs import Job
+from aotlab.dataloaders.streams import open_source
+from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_record, save_record
+from aotlab.engine.jobs.report import row, write_reports
+from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.utils.distributed import World
+from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
+
+TrackerOf = Callable[[Sequence[str]], Any]
+"""a tracker for a job's overrides"""
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    output: Path,
+    settings: dict[str, Any],
+    options: TrackOptions,
+    *,
+    tracker_of: TrackerOf,
+    world: World,
+    stop: threading.Event,
+) -> list[JobRecord]:
+    """Track all jobs that are not done; every rank must call it, and gets the records of all in their order.
+
+    Args:
+        jobs: see `read_jobs`.
+        output: folder with a folder for every job, claimed for this run (`claim_folder`).
+        settings: what the results of all jobs depend on.
+        options: of every job; the report and thumbnail are written beside what they name.
+        tracker_of: makes or reuses a tracker.
+        world: the ranks.
+        stop: when it is set, the run ends after the job at hand, which is run again next time.
+    """
+    own = world.share([job.cost() for job in jobs])
+    options = replace(
+        options, write=tuple(dict.fromkeys((*options.write, "report", "thumbnail"))), progress=False
+    )
+    records = []
+    for done, number in enumerate(own, start=1):
+        if stop.is_set():
+            break
+        record = _done_before(jobs[number], output, settings)
+        if record is None:
+            record = _run(jobs[number], output, settings, options, tracker_of)
+            if record is None:
+                break
+        records.append(record)
+        log.info("[%d/%d] %s", done, len(own), row(record, output))
+        if world.ranks == 1:
+            write_reports(output, [record.name for record in records], records)
+    gathered = {record.name: record for part in world.gather(records) for record in part}
+    found = [gathered[job.name] for job in jobs if job.name in gathered]
+    if world.lead:
+        write_reports(output, [job.name for job in jobs], found)
+    return found
+
+
+def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord | None:
+    """The record of a job that an earlier run finished with the same inputs, if its results are there."""
+    record = load_record(output, job.name)
+    if record is None or not record.whole:
+        return None
+    try:
+        same = record.made_by == digest_of(job, settings)
+    except InputError:
+        return None
+    there = all((output / job.name / name).exists() for name in record.written)
+    return record if same and there else None
+
+
+def _run(
+    job: Job, output: Path, settings: dict[str, Any], options: TrackOptions, tracker_of: TrackerOf
+) -> JobRecord | None:
+    """Run one job from its beginning; None if someone asked to stop before its end."""
+    clear_job(output, job.name)
+    record = JobRecord(job.name, job.video)
+    try:
+        record.made_by = digest_of(job, settings)
+        source = open_source(job.video, timeout=options.timeout)
+        record.rate = str(source.rate)
+        masks = load_masks(job.masks, source)
+        tracker = tracker_of(job.overrides)
+        tracker.reset(source.length)
+        labelled = replace(options, labels=masks.annotations.labels)
+        report = track(tracker, source, masks, output / job.name, labelled)
+    except InputError as error:
+        record.error = str(error)
+    except Exception as error:
+        log.exception("%s", job.name)
+        record.error = f"{type(error).__name__}: {error}"
+    else:
+        if report.interrupted:
+            return None
+        record.frames, record.seconds, record.error = report.frames, round(report.seconds, 3), report.error
+        record.written = sorted(path.name for path in report.written.values())
+    save_record(output, record)
+    return record

@@ -1,0 +1,58 @@
+"""A thumbnail of a tracked video: its first frame, the least confident one and the last, with the objects drawn in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from aotlab.dataloaders.video import FrameSource
+from aotlab.utils.files import atomic_path
+from aotlab.utils.overlay import overlay, strip
+
+if TYPE_CHECKING:
+    from aotlab.engine.video.outputs import Tracked
+
+HEIGHT = 180
+"""pixels"""
+
+
+class Thumbnail:
+    """``thumbnail.jpg``, written at the end."""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        self.path = path
+        self._pictures: dict[str, np.ndarray] = {}
+        self._lowest = float("inf")
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Take in one frame."""
+        confidence = min(tracked.prediction.confidence.values(), default=1.0)
+        picture = small_overlay(tracked.frame, np.asarray(tracked.prediction.labels))
+        if not self._pictures:
+            self._pictures["first"] = picture
+            return
+        if confidence < self._lowest:
+            self._lowest, self._pictures["worst"] = confidence, picture
+        self._pictures["last"] = picture
+
+    def finish(self) -> None:
+        """Write the file; none without a frame."""
+        pictures = [self._pictures[key] for key in ("first", "worst", "last") if key in self._pictures]
+        if pictures:
+            with atomic_path(self.path) as temporary:
+                Image.fromarray(strip(pictures)).save(temporary, quality=85)
+
+    def drop(self) -> None:
+        """Nothing was written."""
+
+
+def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A frame (H×W×3 uint8 RGB) with its H×W object ids drawn in, `HEIGHT` pixels high."""
+    height, width = labels.shape
+    size = (max(1, round(width * HEIGHT / height)), HEIGHT)
+    picture = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
+    return overlay(picture, ids)

@@ -1,0 +1,78 @@
+"""Lists of videos to track."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from aotlab.dataloaders.jobs import Job, jobs_of_videos, read_jobs
+from aotlab.utils.errors import InputError
+
+
+def test_a_csv_names_videos_masks_and_overrides(tmp_path):
+    path = tmp_path / "jobs.csv"
+    rows = [
+        "video,masks,name,overrides",
+        "a.mp4,a.png; 3:b.xml,,",
+        "sub/b.mp4,m,second,memory.every=2 memory.frames=4",
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    first, second = read_jobs(path)
+    assert first == Job("a", str(tmp_path / "a.mp4"), (str(tmp_path / "a.png"), f"3:{tmp_path / 'b.xml'}"))
+    assert (second.name, second.video) == ("second", str(tmp_path / "sub" / "b.mp4"))
+    assert second.overrides == ("memory.every=2", "memory.frames=4")
+
+
+def test_json_lines_hold_the_same(tmp_path):
+    path = tmp_path / "jobs.jsonl"
+    rows = [
+        {"video": "a.mp4", "masks": "a.png"},
+        {"video": "rtsp://x/y", "masks": ["2:a.png"], "name": "y", "overrides": ["a.b=1"]},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    first, second = read_jobs(path)
+    assert first.masks == (str(tmp_path / "a.png"),)
+    assert second == Job("y", "rtsp://x/y", (f"2:{tmp_path / 'a.png'}",), ("a.b=1",))
+
+
+def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
+    (tmp_path / "b.mp4").write_bytes(b"")
+    (tmp_path / "b.xml").write_bytes(b"")
+    (tmp_path / "a").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "a" / "0.jpg")
+    Image.new("P", (4, 4)).save(tmp_path / "a.png")
+    (tmp_path / "a.masks").mkdir()
+    Image.new("P", (4, 4)).save(tmp_path / "a.masks" / "0.png")
+    first, second = read_jobs(tmp_path)
+    assert (first.name, first.masks) == ("a", (str(tmp_path / "a.png"), str(tmp_path / "a.masks")))
+    assert (second.name, second.masks) == ("b", (str(tmp_path / "b.xml"),))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "video\na.mp4\n", "video, masks"),
+        ("a.csv", "video,masks,mask\n", "video, masks"),
+        ("a.csv", "video,masks\n", "no jobs"),
+        ("a.csv", "video,masks\na.mp4,\n", "line 2"),
+        ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "cannot be the name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "cannot be the name"),
+        ("a.jsonl", "{", "line 1"),
+        ("a.jsonl", "[]", "no video"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": [3]}', "masks"),
+    ],
+)
+def test_a_list_that_lacks_something_is_refused_with_its_line(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=words):
+        read_jobs(tmp_path / name)
+
+
+def test_a_video_without_masks_and_an_empty_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="no videos"):
+        read_jobs(tmp_path)
+    with pytest.raises(InputError, match=r"a\.png"):
+        jobs_of_videos([str(tmp_path / "a.mp4")])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_jobs(tmp_path / "none.csv")

@@ -1,0 +1,228 @@
+"""Many videos in one run of the track command, with a tracker that repeats the last mask."""
+
+import csv
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aotlab.engine import tracker as engine
+from aotlab.engine.prediction import Prediction
+from aotlab.utils.masks import read_mask
+from tests.tools.track.runs import Repeater, cli, save
+
+
+class Certain(Repeater):
+    """Repeats the last mask, of objects 1 and up, and is certain of it."""
+
+    def step(self, frame, mask=None):
+        labels = super().step(frame, mask).labels
+        channels = torch.from_numpy(labels.astype(np.int64))
+        count = int(channels.max())
+        logits = torch.nn.functional.one_hot(channels, count + 1).permute(2, 0, 1) * 20.0
+        return Prediction(tuple(range(1, count + 1)), logits, channels)
+
+
+@pytest.fixture(autouse=True)
+def certain(monkeypatch):
+    monkeypatch.setattr(engine, "Tracker", Certain)
+    monkeypatch.setattr(Certain, "loads", 0)
+    return Certain
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Three clips of three frames with their masks beside them."""
+    for number, name in enumerate(("a", "b", "c"), start=1):
+        folder = tmp_path / "clips" / name
+        folder.mkdir(parents=True)
+        for index in range(3):
+            Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(folder / f"{index:05d}.png")
+        save(tmp_path / "clips" / f"{name}.png", number)
+    return tmp_path / "clips"
+
+
+def run(clips, *more):
+    output = str(clips.parent / "out")
+    return cli.main(["--jobs", str(clips), "--output", output, "--write", "masks,coco", *more])
+
+
+def results(folder):
+    """Bytes of all results of the jobs."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.parent != folder and path.parent.name != ".jobs"
+    }
+
+
+def test_every_video_has_its_folder_and_the_run_its_reports(clips, certain, capsys):
+    out = clips.parent / "out"
+    assert run(clips) == 0
+    assert certain.loads == 1
+    assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
+    rows = list(csv.DictReader((out / "summary.csv").open()))
+    assert [(row["name"], row["frames"]) for row in rows] == [("a", "3"), ("b", "3"), ("c", "3")]
+    assert len(json.loads((out / "report.json").read_text())) == 3
+    page = (out / "report.html").read_text()
+    assert 'src="a/thumbnail.jpg"' in page
+    assert (out / "a" / "thumbnail.jpg").is_file()
+    assert "3 of 3 videos tracked" in capsys.readouterr().out
+
+
+def test_a_broken_job_stops_no_other_and_is_run_again(clips, capsys):
+    out = clips.parent / "out"
+    good = (clips / "b" / "00001.png").read_bytes()
+    (clips / "b" / "00001.png").write_bytes(b"broken")
+    (clips / "c.png").write_bytes(b"no mask")
+    assert run(clips) == 1
+    err = capsys.readouterr().err
+    assert "error: b:" in err
+    assert "error: c:" in err
+    assert "failed" in (out / "report.html").read_text()
+    assert (out / "a" / "masks" / "00002.png").is_file()
+    (clips / "b" / "00001.png").write_bytes(good)
+    save(clips / "c.png", 3)
+    assert run(clips) == 0
+    assert len(list((out / "b" / "masks").iterdir())) == 3
+
+
+def test_what_is_done_is_not_run_again_unless_its_masks_changed(clips, certain):
+    assert run(clips) == 0
+    before = {path: path.stat().st_mtime_ns for path in (clips.parent / "out").glob("*/coco.json")}
+    save(clips / "b.png", 4)
+    assert run(clips) == 0
+    after = {path: path.stat().st_mtime_ns for path in before}
+    assert [path.parent.name for path in before if before[path] != after[path]] == ["b"]
+    assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
+
+
+def test_jobs_may_have_settings_of_their_own(clips, certain):
+    path = clips / "jobs.jsonl"
+    jobs = [
+        {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
+        for n, name in ((2, "a"), (3, "b"))
+    ]
+    path.write_text("\n".join(map(json.dumps, jobs)))
+    assert cli.main(["--jobs", str(path), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
+    assert certain.loads == 2
+    assert certain.overrides == ["memory.every=3"]
+
+
+def test_several_videos_on_the_command_line_have_their_masks_beside_them(clips):
+    videos = [str(clips / name) for name in "ab"]
+    assert cli.main([*videos, "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
+    assert sorted(path.parent.name for path in (clips.parent / "out").glob("*/masks")) == ["a", "b"]
+
+
+@pytest.mark.parametrize("more", [["--write", "masks"], ["memory.every=9"]])
+def test_another_runs_results_are_refused_or_replaced(clips, capsys, more):
+    out = clips.parent / "out"
+    assert run(clips) == 0
+    (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
+    assert run(clips, *more) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert run(clips, *more, "--overwrite") == 0
+    assert not (out / "a" / "masks" / "old.png").exists()
+
+
+def test_results_of_jobs_that_are_no_longer_listed_are_refused(clips, capsys):
+    assert run(clips) == 0
+    (clips / "c.png").unlink()
+    for path in (clips / "c").iterdir():
+        path.unlink()
+    assert run(clips) == 2
+    assert "other jobs (c" in capsys.readouterr().err
+
+
+def test_a_folder_of_other_files_is_refused(clips, capsys):
+    out = clips.parent / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    assert run(clips) == 2
+    assert run(clips, "--overwrite") == 0
+    assert (out / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("more", [["x.mp4"], ["--mask", "a.png"], ["--realtime"]])
+def test_options_of_one_video_are_refused_beside_jobs(clips, capsys, more):
+    with pytest.raises(SystemExit) as stop:
+        run(clips, *more)
+    assert stop.value.code == 2
+    assert "one video" in capsys.readouterr().err
+
+
+def test_a_single_run_never_mixes_with_another(clips, tmp_path, capsys):
+    one = [
+        str(clips / "a"),
+        "--mask",
+        str(clips / "a.png"),
+        "--output",
+        str(tmp_path / "one"),
+        "--write",
+        "masks",
+    ]
+    assert cli.main(one) == 0
+    (tmp_path / "one" / "masks" / "00009.png").write_bytes(b"old")
+    assert cli.main(one) == 2
+    assert "holds masks of another run" in capsys.readouterr().err
+    assert cli.main([*one, "--overwrite"]) == 0
+    assert len(list((tmp_path / "one" / "masks").iterdir())) == 3
+
+
+KILLED = """
+import sys, torch
+torch.set_num_threads(1)
+from tests.tools.track.test_jobs import Certain, cli
+from aotlab.engine import tracker as engine
+engine.Tracker = Certain
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_many_clips_killed_at_random_moments_are_the_same_bytes_as_undisturbed(tmp_path):
+    rng = random.Random(7)
+    clips = tmp_path / "clips"
+    for number in range(60):
+        (clips / f"{number:03d}").mkdir(parents=True)
+        for index in range(4):
+            picture = np.full((32, 48, 3), (number, 90, 40 + index), np.uint8)
+            Image.fromarray(picture).save(clips / f"{number:03d}" / f"{index:05d}.png")
+        save(clips / f"{number:03d}.png", 1 + number % 3)
+    command = [
+        sys.executable,
+        "-c",
+        KILLED,
+        "--jobs",
+        str(clips),
+        "--write",
+        "masks,coco,cvat,overlay",
+        "--output",
+    ]
+    root = Path(__file__).resolve().parents[3]
+    assert subprocess.run([*command, str(tmp_path / "calm")], cwd=root, capture_output=True).returncode == 0
+    kills = 0
+    while True:
+        process = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=root, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(rng.uniform(4.0, 9.0) + kills)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            time.sleep(0.1)
+            continue
+        break
+    assert process.returncode == 0
+    assert kills
+    print(f"{kills} kills")
+    assert results(tmp_path / "killed") == results(tmp_path / "calm")

@@ -1,0 +1,98 @@
+"""``aotlab track`` on many videos."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aotlab.tools.cli.program import INTERRUPTED
+from aotlab.utils.text import counted
+
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+    from aotlab.dataloaders.jobs import Job
+    from aotlab.engine.jobs.records import JobRecord
+    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.video.tracking import TrackOptions
+
+PATIENCE = timedelta(days=30)
+"""how long a rank waits for the others, whose jobs may be longer"""
+
+
+def run_batch(
+    args: Namespace,
+    checkpoint: Path,
+    settings: tuple[Config, list[str]],
+    options: TrackOptions,
+) -> int:
+    """Track all jobs, shared out over the ranks; returns the exit status: 1 where one failed.
+
+    Args:
+        args: of the track command.
+        checkpoint: weights of all jobs.
+        settings: of all jobs, and the overrides that make them of those in the checkpoint.
+        options: of all jobs.
+
+    Raises:
+        InputError: the list of jobs is wrong, the output folder cannot be written, or holds another run's results.
+    """
+    from aotlab.configs.load import to_yaml
+    from aotlab.dataloaders.jobs import jobs_of_videos, read_jobs
+    from aotlab.engine.jobs.records import claim_folder
+    from aotlab.engine.jobs.runner import run_jobs
+    from aotlab.networks.named import sha256
+    from aotlab.utils.distributed import open_world
+    from aotlab.utils.signals import stop_flag
+
+    jobs = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
+    config, overrides = settings
+    made_by: dict[str, Any] = {
+        "checkpoint": sha256(checkpoint), "settings": to_yaml(config), "write": sorted(options.write),
+        "both_directions": options.both_directions,
+    }  # fmt: skip
+    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
+        if world.lead:
+            claim_folder(args.output, jobs, made_by, overwrite=args.overwrite)
+        world.gather(None)  # the others wait until the folder is this run's
+        trackers = LastTracker(checkpoint, args.config, overrides, str(world.device))
+        records = run_jobs(
+            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop
+        )
+        return summarise(records, jobs, args.output, stopped=stop.is_set()) if world.lead else 0
+
+
+class LastTracker:
+    """Trackers of one checkpoint, of which the newest is kept: most jobs have the same settings."""
+
+    def __init__(self, checkpoint: Path, config: str | None, overrides: Sequence[str], device: str) -> None:
+        self._arguments = (checkpoint, config, device)
+        self._overrides = tuple(overrides)
+        self._newest: tuple[tuple[str, ...], Tracker] | None = None
+
+    def get(self, overrides: Sequence[str]) -> Tracker:
+        """A tracker with a job's overrides behind those of all; raises `InputError` as `load_checkpoint`."""
+        from aotlab.engine.tracker import Tracker
+
+        wanted = (*self._overrides, *overrides)
+        if self._newest is None or self._newest[0] != wanted:
+            checkpoint, config, device = self._arguments
+            tracker = Tracker.from_checkpoint(checkpoint, config=config, overrides=wanted, device=device)
+            self._newest = wanted, tracker
+        return self._newest[1]
+
+
+def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, *, stopped: bool) -> int:
+    """Say what was done; returns the exit status."""
+    failed = [record for record in records if not record.whole]
+    done = f"{len(records) - len(failed)} of {counted(len(jobs), 'video')} tracked"
+    print(f"{done}: {output / 'report.html'}")
+    if stopped:
+        print("interrupted: run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    for record in failed:
+        print(f"error: {record.name}: {record.error}", file=sys.stderr)
+    return 1 if failed else 0

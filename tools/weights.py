@@ -1,0 +1,101 @@
+"""Published weights by name: ``aotlab weights list``, ``get r50_deaotl``, ``path r50_deaotl``, ``verify``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from aotlab.configs.weights import published_weights
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.errors import InputError
+
+SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser("weights", description="List, fetch and check the published AOT and DeAOT checkpoints.")
+    parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of the list; verify checks all without one")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="SOURCE",
+        help="get: in place of Google Drive, a URL, a file, or hf://owner/repository[/file]",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="get: fetch what is there anew")
+    args = parser.parse_args(argv)
+    if args.action in ("get", "path") and not args.names:
+        parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
+    if args.source and len(args.names) != 1:
+        parser.error("--from is for one NAME")
+    return args
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Do what is asked; status 1 where verify finds a changed file."""
+    args = parse(argv)
+    if args.action == "list":
+        print(listed())
+    elif args.action == "get":
+        from aotlab.networks.named import get_weights
+
+        for name in args.names:
+            print(get_weights(name, source=args.source, overwrite=args.overwrite))
+    elif args.action == "path":
+        for name in args.names:
+            print(require_fetched(name))
+    else:
+        return verify(args.names)
+    return 0
+
+
+def listed() -> str:
+    """A table of all names, their published scores, and whether they are here."""
+    from aotlab.networks.named import weights_folder
+
+    rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
+    for name, entry in published_weights().items():
+        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
+        scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
+        rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "\n".join([*lines, f"kept in {weights_folder()}; scores are the published ones"])
+
+
+def require_fetched(name: str) -> str:
+    """The path of weights that are here; raises `InputError` where they are not."""
+    from aotlab.networks.named import weights_path
+
+    path = weights_path(name)
+    if path is None:
+        raise InputError(f"{name}: not fetched yet; run aotlab weights get {name}")
+    return str(path)
+
+
+def verify(names: list[str]) -> int:
+    """Check stored files against their digests; status 1 if one was changed."""
+    from aotlab.networks.named import weights_path
+
+    status = 0
+    for name in names or published_weights():
+        try:
+            path = weights_path(name)
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+            continue
+        if path is not None:
+            print(f"{name}: as stored")
+        elif names:
+            print(f"error: {name}: not fetched yet; run aotlab weights get {name}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
