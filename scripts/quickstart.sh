@@ -11,6 +11,6 @@ set_up "[all]"
 output=${1:-results/quickstart}
 clip=datasets/sample
 .venv/bin/python tools/track.py "$clip/JPEGImages/480p/pond" \
-    --mask "$clip/Annotations/480p/pond/00000.png" --output "$output"
+    --mask "$clip/Annotations/480p/pond/00000.png" --output "$output" --overwrite
 .venv/bin/python tools/eval.py --dataset davis2017 --root "$clip" --output "$output/davis2017"
 echo "watch $output/overlay.mp4"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
 from aotlab.configs.schema import Config
+from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
 from aotlab.tools.cli.findings import show_report, warn_of_damage
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.numbers import ABOVE_ZERO
@@ -59,14 +60,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "folder of masks (docs/formats.md); may be repeated, a later one adds objects",
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
-    parser.add_argument(
-        "--jobs",
-        type=Path,
-        metavar="LIST",
-        help="many videos: a CSV or JSON-lines file, or a folder of videos with their masks beside them "
-        "(docs/formats.md); torchrun shares them out, and the same command goes on where it was stopped",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are in --output")
+    add_job_options(parser)
     parser.add_argument(
         "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
     )
@@ -81,6 +75,12 @@ def parse(argv: list[str] | None) -> Namespace:
         # no video is needed here, so what stands in its place is the first override
         args.overrides = [*args.video, *args.overrides]
         return args
+    require_given(parser, args)
+    return args
+
+
+def require_given(parser: Parser, args: Namespace) -> None:
+    """Refuse a command line without a video, masks or output, or with options of one video beside several."""
     masks = [*args.mask, *args.box, *args.point]
     args.several = args.jobs is not None or len(args.video) > 1
     if args.several:
@@ -92,18 +92,6 @@ def parse(argv: list[str] | None) -> Namespace:
     missing = [name for name, value in given.items() if not value]
     if missing:
         parser.error(f"{', '.join(missing)} must be given")
-    return args
-
-
-def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
-    """Refuse options that are about one video where there are several."""
-    single = {
-        "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--realtime": args.realtime, "--memory-budget": args.memory_budget,
-    }  # fmt: skip
-    given = [name for name, value in single.items() if value]
-    if given:
-        parser.error(f"{given[0]}: is about one video, and there are several; leave it out")
 
 
 def add_tracking_options(parser: Parser) -> None:
@@ -231,8 +219,6 @@ def main(argv: list[str] | None = None) -> int:
         print(to_yaml(memory_settings(args)[0]), end="")
         return 0
     if args.several:
-        from aotlab.tools.cli.batch import run_batch
-
         return run_batch(args, args.checkpoint or bundled(), memory_settings(args), track_options(args))
     args.video = args.video[0]
     require_source(args.video)

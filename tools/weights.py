@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from aotlab.configs.weights import published_weights
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 
@@ -53,6 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def listed() -> str:
     """A table of all names, their published scores, and whether they are here."""
+    from aotlab.configs.weights import published_weights
     from aotlab.networks.named import weights_folder
 
     rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
@@ -79,6 +79,7 @@ def require_fetched(name: str) -> str:
 
 def verify(names: list[str]) -> int:
     """Check stored files against their digests; status 1 if one was changed."""
+    from aotlab.configs.weights import published_weights
     from aotlab.networks.named import weights_path
 
     status = 0

@@ -20,6 +20,9 @@ from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
+OFTEN = 20
+"""jobs after which the reports are written anew while a run goes on"""
+
 TrackerOf = Callable[[Sequence[str]], Any]
 """a tracker for a job's overrides"""
 
@@ -46,21 +49,20 @@ def run_jobs(
         stop: when it is set, the run ends after the job at hand, which is run again next time.
     """
     own = world.share([job.cost() for job in jobs])
-    options = replace(
-        options, write=tuple(dict.fromkeys((*options.write, "report", "thumbnail"))), progress=False
-    )
+    write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
+    options = replace(options, write=write, progress=False)
     records = []
     for done, number in enumerate(own, start=1):
         if stop.is_set():
             break
-        record = _done_before(jobs[number], output, settings)
+        record = _done_before(jobs[number], output, settings) or _run(
+            jobs[number], output, settings, options, tracker_of
+        )
         if record is None:
-            record = _run(jobs[number], output, settings, options, tracker_of)
-            if record is None:
-                break
+            break
         records.append(record)
         log.info("[%d/%d] %s", done, len(own), row(record, output))
-        if world.ranks == 1:
+        if world.ranks == 1 and done % OFTEN == 0:
             write_reports(output, [record.name for record in records], records)
     gathered = {record.name: record for part in world.gather(records) for record in part}
     found = [gathered[job.name] for job in jobs if job.name in gathered]

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.tools.cli.program import INTERRUPTED
+from aotlab.tools.cli.program import INTERRUPTED, Parser
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(days=30)
 """how long a rank waits for the others, whose jobs may be longer"""
+
+
+def add_job_options(parser: Parser) -> None:
+    """Add the list of jobs, and whether results may be replaced."""
+    parser.add_argument(
+        "--jobs",
+        type=Path,
+        metavar="LIST",
+        help="many videos: a CSV or JSON-lines file, or a folder of videos with their masks beside them "
+        "(docs/formats.md); torchrun shares them out, and the same command goes on where it was stopped",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are in --output")
+
+
+def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
+    """Refuse options that are about one video where there are several."""
+    single = {
+        "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
+        "--realtime": args.realtime, "--memory-budget": args.memory_budget,
+    }  # fmt: skip
+    given = [name for name, value in single.items() if value]
+    if given:
+        parser.error(f"{given[0]}: is about one video, and there are several; leave it out")
 
 
 def run_batch(
