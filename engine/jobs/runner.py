@@ -55,9 +55,7 @@ def run_jobs(
     for done, number in enumerate(own, start=1):
         if stop.is_set():
             break
-        record = _done_before(jobs[number], output, settings) or _run(
-            jobs[number], output, settings, options, tracker_of
-        )
+        record = _run(jobs[number], output, settings, options, tracker_of)
         if record is None:
             break
         records.append(record)
@@ -87,7 +85,10 @@ def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord 
 def _run(
     job: Job, output: Path, settings: dict[str, Any], options: TrackOptions, tracker_of: TrackerOf
 ) -> JobRecord | None:
-    """Run one job from its beginning; None if someone asked to stop before its end."""
+    """Run one job from its beginning, unless it is done; None if someone asked to stop before its end."""
+    before = _done_before(job, output, settings)
+    if before is not None:
+        return before
     clear_job(output, job.name)
     record = JobRecord(job.name, job.video)
     try:
