@@ -223,10 +223,10 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
     """Load all keys or raise one sentence that lists what does not fit."""
-    own = model.state_dict()
-    missing = [official_name(key) for key in own if key not in state]
-    extra = [key for key in state if key not in own]
-    shapes = [key for key in own if key in state and own[key].shape != state[key].shape]
+    current = model.state_dict()
+    missing = [official_name(key) for key in current if key not in state]
+    extra = [key for key in state if key not in current]
+    shapes = [key for key in current if key in state and current[key].shape != state[key].shape]
     if not (missing or extra or shapes):
         require_finite(state, path)
         model.load_state_dict({key: tensor.float() for key, tensor in state.items()})
@@ -246,7 +246,7 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
 def _fits(preset: str, state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict, in our names or published ones, is of a preset's architecture."""
     with torch.device("meta"):
-        own = VOSModel(load_config(preset).model).state_dict()
-    shapes = {official_name(key): tensor.shape for key, tensor in own.items()}
+        expected = VOSModel(load_config(preset).model).state_dict()
+    shapes = {official_name(key): tensor.shape for key, tensor in expected.items()}
     given = {official_name(key): tensor.shape for key, tensor in state.items()}
     return shapes == given

@@ -78,7 +78,7 @@ def official_names(keys: Iterable[str]) -> dict[str, str]:
 def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
     for pattern, replacement in rules:
         key = re.sub(pattern, replacement, key)
-    # A norm that we join to the convolution before it sits one place later in the published Sequential.
+    # A norm that we join to the convolution before it is one index later in the published Sequential.
     joined = re.fullmatch(r"(encoder\..*\.)(\d+)\.norm\.(\w+)", key)
     return f"{joined[1]}{int(joined[2]) + 1}.{joined[3]}" if joined else key
 
@@ -91,7 +91,7 @@ def is_official(keys: Iterable[str]) -> bool:
 
 
 def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Rename a published state dict for ``model``; keys that it has no place for keep their published names."""
+    """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
     names = official_names(model.state_dict())
     ours = {published: key for key, published in names.items()}
     idle = NEVER_READ if family_rules(names) else ()
@@ -109,20 +109,20 @@ def grown(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
 
     Weights that already hold any of it, or are for a model that adds nothing, are given back as they are.
     """
-    own = model.state_dict()
-    added = {key: tensor for key, tensor in own.items() if any(part in key for part in ADDED)}
+    current = model.state_dict()
+    added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED)}
     if not added or any(key in state for key in added):
         return dict(state)
-    result = added | {key: tensor for key, tensor in state.items() if not _left_behind(key, own)}
-    for key, tensor in own.items():
+    result = added | {key: tensor for key, tensor in state.items() if not _left_behind(key, current)}
+    for key, tensor in current.items():
         planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
         if 0 < planes < tensor.shape[1]:
             result[key] = torch.cat([result[key].to(tensor), tensor[:, planes:]], 1)
     return result
 
 
-def _left_behind(key: str, own: Mapping[str, Tensor]) -> bool:
-    return key not in own and any(part in key for part in LEFT_BEHIND)
+def _left_behind(key: str, current: Mapping[str, Tensor]) -> bool:
+    return key not in current and any(part in key for part in LEFT_BEHIND)
 
 
 def to_official(model: nn.Module) -> dict[str, Tensor]:
@@ -137,7 +137,7 @@ def to_official(model: nn.Module) -> dict[str, Tensor]:
 def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
 
-    Entries without a place (a classifier, stages that are not built) are passed over.
+    Entries that the encoder does not have (a classifier, stages that are not built) are skipped.
 
     Returns:
         The encoder's keys that the file should hold and does not, in published names.
