@@ -64,11 +64,11 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
-        require_numbers(self, "model.stages.", STAGE_NUMBERS)
         require(
             self.window == 0 or (self.window > 0 and self.window % 2 == 1),
             f"model.stages.window must be odd, or 0 for none, got {self.window}",
         )
+        require_numbers(self, "model.stages.", STAGE_NUMBERS)
         whole = self.window > 0 and self.sine_position and self.relative_position
         require(
             self.block == "lstt" or whole,

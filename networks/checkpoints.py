@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -178,7 +179,7 @@ def _read_pth(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # damaged files raise whatever the unpickler stumbles over
         # Not PyTorch's words, which tell how to load the file unsafely.
-        if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+        if isinstance(error, pickle.UnpicklingError) and re.search("Unsupported (global|class)", str(error)):
             raise InputError(
                 f"{path}: holds objects besides weights, and loading them could run any program; "
                 "give a file with a dict of tensors"

@@ -2,16 +2,17 @@
 
 import pytest
 
+from aotlab.tools.track import main
 from tests.tools.track.runs import refused, run
 
 
 def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask, tmp_path, tracker):
     options = ["--no-overlay", "--overwrite", "--config", "aotl"]
     for more, overrides in (
-        ([], ["memory.policy=restricted"]),
+        ([], []),  # `Tracker.from_checkpoint` bounds memory by itself
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
-        (["--memory-frames", "4"], ["memory.frames=4", "memory.policy=restricted"]),
+        (["--memory-frames", "4"], ["memory.frames=4"]),
         (
             ["--memory", "bounded_fifo", "--memory-frames", "4"],
             ["memory.policy=bounded_fifo", "memory.frames=4"],
@@ -20,6 +21,13 @@ def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask
         assert run(video, tmp_path, mask, more=[*options, *more]) == 0
         assert tracker.overrides == overrides
     assert tracker.length == 4
+
+
+def test_the_settings_shown_are_those_of_a_bounded_tracker(capsys):
+    assert main(["--config", "aotl", "--print-config"]) == 0
+    assert "policy: restricted" in capsys.readouterr().out
+    assert main(["--config", "aotl", "--print-config", "--memory", "every_nth"]) == 0
+    assert "policy: every_nth" in capsys.readouterr().out
 
 
 def test_a_model_that_keeps_the_reference_alone_stays_as_it_is(video, mask, tmp_path, tracker):
