@@ -104,7 +104,7 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
             below, preset = find_settings(preset, path.parent), None
         path = below
     if preset is not None:
-        raise InputError(f"base={preset}: {top} stands on no preset; give --config {preset} instead")
+        raise InputError(f"base={preset}: {top} stands on no preset; load {preset} itself instead")
     return chain
 
 
@@ -131,7 +131,7 @@ def apply_override(tree: DictConfig, override: str) -> None:
         raise
     except (OmegaConfBaseException, YAMLError, *BAD_KEY) as error:
         raise InputError(
-            f"{override[:200]}: cannot be set ({_first_line(error)}); see --print-config"
+            f"{override[:200]}: cannot be set ({_first_line(error)}); see configs/schema.py"
         ) from error
 
 

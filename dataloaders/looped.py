@@ -47,7 +47,7 @@ def loop_davis(
         InputError: DAVIS cannot be read or lacks labels, or ``output`` holds something else.
     """
     if times < 1:
-        raise InputError(f"--times {times}: must be at least 1, which plays each sequence once")
+        raise InputError(f"times {times}: must be at least 1, which plays each sequence once")
     videos = davis(root, year, split)
     require_whole(videos)
     orders = {

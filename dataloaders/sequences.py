@@ -139,7 +139,7 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=3) or known[:3]
-            raise InputError(f"--sequence {name}: not in this split; it has {', '.join(near)} and others")
+            raise InputError(f"sequence {name}: not in this split; it has {', '.join(near)} and others")
     return [video for video in videos if video.name in names]
 
 

@@ -189,6 +189,6 @@ def _within(seconds: float, work: Callable[[], Result], title: str) -> Result:
         raise errors[0]
     if not results:
         raise InputError(
-            f"{title}: no frame within {seconds:g} seconds; check the source, or wait longer with --timeout"
+            f"{title}: no frame within {seconds:g} seconds; check the source, or wait longer (timeout)"
         )
     return results[0]

@@ -168,7 +168,7 @@ def augmented(
         InputError: a scale that is not positive, or the same one twice.
     """
     if not scales or not all(0 < scale < math.inf for scale in scales) or len(set(scales)) < len(scales):
-        raise InputError(f"--scales {' '.join(map(str, scales))}: give different numbers above 0")
+        raise InputError(f"scales {' '.join(map(str, scales))}: give different numbers above 0")
     limits = config.input
     if tuple(scales) != (1.0,) and limits.max_short_edge is None and limits.max_long_edge is not None:
         limits = replace(limits, max_short_edge=max(32, round(limits.max_long_edge * SHORT_OF_LONG)))

@@ -83,7 +83,7 @@ def check_archive(
         InputError: not a readable zip.
     """
     if not is_file(archive):
-        raise InputError(f"{archive}: no such file; give a zip that --output wrote")
+        raise InputError(f"{archive}: no such file; give a zip that submit wrote")
     try:
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if not name.endswith("/")]
@@ -100,7 +100,7 @@ def check_archive(
                     problems.append(f"{name}: {problem}")
             return problems
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{archive}: not a readable zip ({error}); write it anew with --output") from error
+        raise InputError(f"{archive}: not a readable zip ({error}); write it anew") from error
 
 
 def mask_problem(content: bytes, item: Expected) -> str | None:

@@ -146,9 +146,7 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
         return load_config(config, overrides)
     if inside is None:
         names = ", ".join(preset_names())
-        raise InputError(
-            f"{path}: this file does not say which variant it is; add --config with one of {names}"
-        )
+        raise InputError(f"{path}: this file does not say which variant it is; give config as one of {names}")
     origin = f"{path}: settings in the file"
     if "${" in inside:
         raise InputError(
@@ -239,7 +237,7 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
     ]
     fitting = [preset for preset in preset_names() if _fits(preset, state)]
     advice = (
-        f"this file is {' or '.join(fitting)}, use --config {fitting[0]}" if fitting else "it fits no preset"
+        f"this file is {' or '.join(fitting)}, use config {fitting[0]}" if fitting else "it fits no preset"
     )
     raise InputError(f"{path}: does not fit {name}: {'; '.join(problems)}; {advice}")
 

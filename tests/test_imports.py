@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,3 +172,21 @@ def test_the_library_neither_prints_nor_chooses_a_device(package):
         if name in ("print", ".cuda", "exit")
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("package", sorted(set(LIBRARY) - {"annotation"}))
+def test_messages_of_the_library_name_arguments_and_no_options(package):
+    allowed = re.compile(r"torchrun|nproc-per-node|aotlab weights|^--overwrite")  # whose options these are
+    found = {
+        f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
+        for path in sources(package)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" not in node.value.strip()
+        if re.search(r"(^|[\s(])--[a-z]", node.value) and not allowed.search(node.value)
+    }
+    # these spell out whole commands
+    assert {
+        line
+        for line in found
+        if not re.search(r"report_text\.py|benchmarks/datasets\.py|named\.py|jobs\.py", line)
+    } == set()

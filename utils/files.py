@@ -236,7 +236,7 @@ def make_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"{folder}: cannot make this folder ({error.strerror}); choose another --output"
+            f"{folder}: cannot make this folder ({error.strerror}); choose another folder"
         ) from error
     return folder
 
@@ -252,9 +252,7 @@ def require_writable(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             return folder
     except OSError as error:
-        raise InputError(
-            f"{folder}: cannot write here ({error.strerror}); choose another --output"
-        ) from error
+        raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
 
 
 def remove(path: Path) -> None:
@@ -269,4 +267,4 @@ def remove(path: Path) -> None:
         else:
             path.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(f"{path}: cannot be removed ({error.strerror}); choose another --output") from error
+        raise InputError(f"{path}: cannot be removed ({error.strerror}); choose another folder") from error

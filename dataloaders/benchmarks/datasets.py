@@ -174,7 +174,7 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
     if key not in DATASETS:
         near = difflib.get_close_matches(key, DATASETS, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(DATASETS)}"
-        raise InputError(f"--dataset {name}: unknown data set; {hint}")
+        raise InputError(f"dataset {name}: unknown data set; {hint}")
     return key, DATASETS[key]
 
 
@@ -202,5 +202,5 @@ def default_root(name: str) -> Path:
         return Path(os.environ[variable])
     place = DATASETS[name].place
     if place is None:
-        raise InputError(f"--dataset {name}: no root; give --root FOLDER or set {variable}")
+        raise InputError(f"dataset {name}: no root; give one or set {variable}")
     return HOME / place

@@ -54,7 +54,7 @@ def load_masks(values: Sequence[str], source: FrameSource) -> GivenMasks:
         for index in found.frames:
             if index in owner:
                 raise InputError(
-                    f"--mask {value}: frame {index} already has {owner[index]}; give one FRAME:FILE a frame"
+                    f"mask {value}: frame {index} already has {owner[index]}; give one FRAME:FILE a frame"
                 )
             _require_frame(index, file, source)
             owner[index] = str(file)
@@ -72,6 +72,6 @@ def split_value(value: str) -> tuple[int | None, Path]:
 def _require_frame(frame: int, file: Path, source: FrameSource) -> None:
     if source.length is not None and frame >= source.length:
         raise InputError(
-            f"--mask {frame}:{file}: the video holds {source.length} frames; "
+            f"mask {frame}:{file}: the video holds {source.length} frames; "
             f"give a frame from 0 to {source.length - 1}"
         )

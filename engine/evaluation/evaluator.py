@@ -232,4 +232,4 @@ def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
             path.parent.resolve() for path in (*video.frames, *video.annotations, *video.masks.values())
         }
         if (output / video.name).resolve() in sources:
-            raise InputError(f"{output}: this is a folder of the data set itself; choose another --output")
+            raise InputError(f"{output}: this is a folder of the data set itself; choose another folder")

@@ -142,6 +142,6 @@ def _shared_out(
                 for future in as_completed(waiting):
                     yield waiting[future], future.result()
             except BrokenProcessPool as error:
-                raise RunStopped("a scoring process died; try again with --workers 1") from error
+                raise RunStopped("a scoring process died; try again with workers=1") from error
 
     return score

@@ -40,13 +40,13 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
         InputError: not one for each of ``count``, or one is no number above 0.
     """
     if weights and len(weights) != count:
-        raise InputError(f"--weights: {len(weights)} of them for {count} folders; give one for each")
+        raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
     try:
         exact = [Fraction(text) for text in weights] or [Fraction(1)] * count
     except (ValueError, ZeroDivisionError):
         exact = [Fraction(0)]
     if min(exact) <= 0:
-        raise InputError(f"--weights {' '.join(weights)}: give numbers above 0")
+        raise InputError(f"weights {' '.join(weights)}: give numbers above 0")
     common = math.lcm(*(weight.denominator for weight in exact))
     return [int(weight * common) for weight in exact]
 

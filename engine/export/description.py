@@ -73,7 +73,7 @@ def bounded(config: Config) -> Config:
     if memory.policy not in (*BOUNDED_POLICIES, "first_frame"):
         raise InputError(
             f"memory.policy {memory.policy}: keeps all that it takes in, but the memory of exported graphs is bounded; "
-            "add --memory bounded_fifo --memory-frames 4 (or memory.policy=bounded_fifo memory.frames=4)"
+            "add memory.policy=bounded_fifo memory.frames=4"
         )
     if memory.frames < 2:
         raise InputError(

@@ -94,7 +94,7 @@ class ExportedModel(nn.Module):
             raise InputError(
                 f"frame: becomes {image.shape[3]}×{image.shape[2]} in the network, but this export is for frames "
                 f"of {video[1]}×{video[0]}, which become {inside[1]}×{inside[0]}; "
-                "resize the video, or export with its --size"
+                "resize the video, or export for its size"
             )
         return Features(**self._results("encode", {"image": image}))
 
@@ -205,7 +205,7 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
     known = onnxruntime.get_available_providers()
     if provider not in known:
         raise InputError(
-            f"--provider {provider}: is not available to onnxruntime here; use one of {', '.join(known)}"
+            f"provider {provider}: is not available to onnxruntime here; use one of {', '.join(known)}"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()

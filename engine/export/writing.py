@@ -37,12 +37,12 @@ NEEDED = ("onnx", "onnxscript")
 def require_format(format: str, packages: Sequence[str] = NEEDED) -> None:
     """Raises InputError for an unknown format, or for onnx where one of these packages is not installed."""
     if format not in SUFFIXES:
-        raise InputError(f"--format {format}: must be one of {', '.join(SUFFIXES)}")
+        raise InputError(f"format {format}: must be one of {', '.join(SUFFIXES)}")
     missing = [name for name in packages if format == "onnx" and importlib.util.find_spec(name) is None]
     if missing:
         raise InputError(
-            f"--format onnx: {' and '.join(missing)} must be installed; pip install 'aotlab[export]', "
-            "or export with --format torch"
+            f"format onnx: {' and '.join(missing)} must be installed; pip install 'aotlab[export]', "
+            "or export with format torch"
         )
 
 
@@ -92,7 +92,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
     require_writable(folder.parent)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"--output {folder}: exists already; choose another folder or empty this one")
+        raise InputError(f"output {folder}: exists already; choose another folder or empty this one")
     remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:

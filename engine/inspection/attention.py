@@ -79,7 +79,7 @@ def inspect_attention(
             "tracker: runs exported graphs, whose attention is hidden; give the checkpoint instead"
         )
     if frame < 1:
-        raise InputError(f"--frame {frame}: frame 0 is the reference frame; give a later one")
+        raise InputError(f"frame {frame}: frame 0 is the reference frame; give a later one")
     tracker.reset()
     count = 0
     for count, picture in enumerate(frames, start=1):
@@ -87,7 +87,7 @@ def inspect_attention(
             break
         tracker.step(picture, mask if count == 1 else None)
     if count <= frame:
-        raise InputError(f"--frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
+        raise InputError(f"frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
     kept = [list(numbers) for numbers in tracker._banks[0].kept]
     with recorded_inputs(model) as inputs:
         labels = tracker.step(picture).labels
@@ -105,16 +105,14 @@ def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.
     if isinstance(query, int):
         if query not in ids:
             known = ", ".join(map(str, ids))
-            raise InputError(f"--object {query}: is not in the mask; its objects are {known}")
+            raise InputError(f"object {query}: is not in the mask; its objects are {known}")
         if not (labels == query).any():
-            raise InputError(
-                f"--object {query}: has no pixels on this frame; give another --frame or --pixel"
-            )
+            raise InputError(f"object {query}: has no pixels on this frame; give another frame or pixel")
         return labels == query
     (x, y), (height, width) = query, labels.shape
     if not (0 <= x < width and 0 <= y < height):
         raise InputError(
-            f"--pixel {x},{y}: outside the frame of {width}×{height}; "
+            f"pixel {x},{y}: outside the frame of {width}×{height}; "
             f"x goes from 0 to {width - 1}, y from 0 to {height - 1}"
         )
     pixels = np.zeros(labels.shape, bool)

@@ -82,8 +82,8 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         if not overwrite:
             difference = f"of other jobs ({strangers[0]}, …)" if strangers else "made with other settings"
             raise InputError(
-                f"--output {output}: holds results {difference}; choose another folder, or replace them with "
-                "--overwrite"
+                f"output {output}: holds results {difference}; choose another folder, or replace them with "
+                "overwrite"
             )
         for name in {*old.get("jobs", []), *REPORTS, FOLDER}:
             remove(output / name)
@@ -91,8 +91,8 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         taken = sorted(job.name for job in jobs if (output / job.name).exists())
         if not overwrite:
             raise InputError(
-                f"--output {output}: holds files that are not of such a run; choose another folder, or replace results "
-                "with --overwrite"
+                f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
+                "with overwrite"
             )
         for name in taken:
             remove(output / name)

@@ -104,7 +104,7 @@ def cpu_threads(count: int | None) -> Iterator[None]:
     """
     before = torch.get_num_threads()
     if count is not None and count < 1:
-        raise InputError(f"--threads {count}: must be at least 1")
+        raise InputError(f"threads {count}: must be at least 1")
     torch.set_num_threads(count or before)
     try:
         yield

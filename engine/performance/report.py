@@ -82,7 +82,7 @@ def read_kept(path: Path) -> Kept:
         return found
     except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
         raise InputError(
-            f"{path}: not the results of earlier reports ({error}); remove it or choose another --report"
+            f"{path}: not the results of earlier reports ({error}); remove it or choose another file"
         ) from error
 
 
@@ -119,7 +119,7 @@ def _tasks(
             tasks[row.what] = partial(_compared, *pair)
     if not tasks:
         names = "; ".join([STEP, *(row.what for row in here)])
-        raise InputError(f"--only {only}: no row holds this text; rows are: {names}")
+        raise InputError(f"only {only}: no row holds this text; rows are: {names}")
     return tasks
 
 

@@ -170,7 +170,7 @@ def try_to_save(run: TrainingRun, state: PhaseState) -> str:
         return str(error)
     return (
         f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
-        "--resume goes on from it"
+        "resuming goes on from it"
     )
 
 
@@ -185,7 +185,7 @@ def save(run: TrainingRun, state: PhaseState) -> None:
     except (InputError, NotFinite) as error:
         states = saved_states(run.output)
         newest = f"{states[0]}" if states else "the beginning, as nothing was saved before"
-        raise RunStopped(f"{error}; --resume goes on from {newest}") from error
+        raise RunStopped(f"{error}; resuming goes on from {newest}") from error
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
@@ -198,7 +198,7 @@ def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool =
         card = card_of(state, run.config, run.command)
         save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)
     except InputError as error:
-        raise RunStopped(f"{error}; --resume tries again") from error
+        raise RunStopped(f"{error}; resuming tries again") from error
 
 
 def save_and_measure(run: TrainingRun, state: PhaseState) -> None:

@@ -103,9 +103,7 @@ def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | N
     if resume:
         return load_state(output, config)
     if saved_states(output):
-        raise InputError(
-            f"{output}: holds a run already; add --resume to go on with it, or give another train.output"
-        )
+        raise InputError(f"{output}: holds a run already; resume it, or give another train.output")
     return None
 
 

@@ -225,8 +225,8 @@ def make_room(names: Iterable[str], folder: Path, *, overwrite: bool) -> None:
             continue
         if not overwrite:
             raise InputError(
-                f"--output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-                "--overwrite"
+                f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
+                "overwrite"
             )
         remove(path)
 

@@ -53,16 +53,14 @@ class TrackOptions:
     def __post_init__(self) -> None:
         unknown = [name for name in self.write if name not in OUTPUTS]
         if unknown or not self.write:
-            raise InputError(f"--write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
+            raise InputError(f"write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
         if not 0 < self.timeout < math.inf:
-            raise InputError(f"--timeout {self.timeout:g}: give a number of seconds above 0")
+            raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
         if self.realtime and self.both_directions:
-            raise InputError(
-                "--realtime: cannot go with --both-directions, which needs later frames; give one"
-            )
+            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
         if self.removals and self.both_directions:
             raise InputError(
-                "--remove: cannot go with --both-directions, where each mask shows all objects of its frame; "
+                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
                 "give a mask without the object"
             )
 
@@ -193,7 +191,7 @@ def removals_by_frame(
     for frame, number in dict.fromkeys(removals):
         if not any(index < frame and (masks[index] == number).any() for index in masks):
             raise InputError(
-                f"--remove {frame}:{number}: no mask of an earlier frame has object {number}; give another frame or id"
+                f"remove {frame}:{number}: no mask of an earlier frame has object {number}; give another frame or id"
             )
         found.setdefault(frame, []).append(number)
     return found
@@ -258,7 +256,7 @@ def _run(
         except Stalled:
             problem = InputError(
                 f"{source.name}: no frame for {options.timeout:g} seconds; "
-                "check the source, or wait longer with --timeout"
+                "check the source, or wait longer (timeout)"
             )
         except Exception as error:
             problem = error

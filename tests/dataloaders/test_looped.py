@@ -98,5 +98,5 @@ def test_a_split_without_labels_is_refused(root: Path, clips: dict[str, Clip], t
 
 
 def test_a_loop_of_no_time_is_refused(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--times 0: must be at least 1"):
+    with pytest.raises(InputError, match="times 0: must be at least 1"):
         loop(root, tmp_path / "long", times=0)

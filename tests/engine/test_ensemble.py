@@ -175,7 +175,7 @@ def test_groups_one_at_a_time_give_the_same_masks(count):
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])
 def test_senseless_scales_are_refused(model, scales):
-    with pytest.raises(InputError, match="--scales"):
+    with pytest.raises(InputError, match="scales"):
         augmented(*model, scales=scales)
 
 

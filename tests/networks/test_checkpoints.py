@@ -155,7 +155,7 @@ def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
 
 def test_a_published_file_without_config_asks_for_one(tmp_path, aott):
     torch.save(to_official(aott), tmp_path / "AOTT.pth")
-    with pytest.raises(InputError, match=r"AOTT\.pth: .*--config.*aott.*swinb_aotl"):
+    with pytest.raises(InputError, match=r"AOTT\.pth: .*config.*aott.*swinb_aotl"):
         load_checkpoint(tmp_path / "AOTT.pth")
 
 
@@ -229,7 +229,7 @@ def test_a_wrong_variant_is_named_with_the_right_one_and_its_keys(tmp_path):
         load_checkpoint(tmp_path / "x.pth", config="aott")
     message = str(error.value)
     assert "does not fit aott" in message
-    assert "this file is aots, use --config aots" in message
+    assert "this file is aots, use config aots" in message
     assert "LSTT.layers.1." in message
     assert "\n" not in message
 

@@ -78,7 +78,7 @@ def test_a_bad_size_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
         (["--config", "aotz"], "did you mean"),
         (["--device", "gpu0"], "device gpu0: no such device"),
         (["--slow", "magic"], "slow: must be all, or some of"),
-        (["--threads", "0"], "--threads 0: must be at least 1"),
+        (["--threads", "0"], "threads 0: must be at least 1"),
         (["--compare", "aott,slow=magic", "aott"], "aott,slow=magic: slow: must be all, or some of"),
         (["--compare", "aott,objets=2", "aott"], "objets"),
         (["--video", "/no/such/video", "--frames", "1"], "/no/such/video: no such file or folder"),

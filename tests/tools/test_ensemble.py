@@ -86,8 +86,8 @@ def test_a_result_of_another_size_fails_its_sequence(folders, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--weights", "1", "2"], "--weights: 2 of them for 3 folders"),
-        (["--weights", "1", "2", "x"], "--weights 1 2 x: give numbers above 0"),
+        (["--weights", "1", "2"], "weights: 2 of them for 3 folders"),
+        (["--weights", "1", "2", "x"], "weights 1 2 x: give numbers above 0"),
         (["--weights", "1", "2", "0"], "give numbers above 0"),
     ],
 )

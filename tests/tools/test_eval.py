@@ -179,7 +179,7 @@ def test_a_missing_list_file_is_refused_before_loading(root, tmp_path, loaded, c
 
 def test_an_unknown_sequence_is_refused_before_loading(root, tmp_path, loaded, capsys):
     status = run(root, tmp_path / "out", "--sequence", "beer")
-    assert_refused(capsys, status, "--sequence beer", "bear")
+    assert_refused(capsys, status, "sequence beer", "bear")
     assert loaded == []
 
 

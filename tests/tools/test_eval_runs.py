@@ -134,7 +134,7 @@ def test_views_and_models_make_an_ensemble(data: Path, tmp_path: Path) -> None:
     ("more", "message"),
     [
         (["--weights", "1", "2"], "--weights: 2 of them for 1 models"),
-        (["--scales", "1.0", "1.0"], "--scales 1.0 1.0: give different numbers"),
+        (["--scales", "1.0", "1.0"], "scales 1.0 1.0: give different numbers"),
         (["--config", "aott", "--config", "aotl"], "--config: 2 of them for 1 of --checkpoint"),
     ],
 )

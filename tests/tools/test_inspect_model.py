@@ -96,10 +96,10 @@ def test_attention_becomes_a_picture(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--frame", "4", "--object", "1"], ["--frame 4", "from 1 to 3"]),
-        (["--frame", "0", "--object", "1"], ["--frame 0", "reference frame"]),
-        (["--frame", "1", "--object", "99"], ["--object 99"]),
-        (["--frame", "1", "--pixel", "64,0"], ["--pixel 64,0", "64×48"]),
+        (["--frame", "4", "--object", "1"], ["frame 4", "from 1 to 3"]),
+        (["--frame", "0", "--object", "1"], ["frame 0", "reference frame"]),
+        (["--frame", "1", "--object", "99"], ["object 99"]),
+        (["--frame", "1", "--pixel", "64,0"], ["pixel 64,0", "64×48"]),
     ],
 )
 def test_what_cannot_be_looked_at_is_one_sentence(

@@ -226,7 +226,7 @@ def test_scoring_can_be_limited_to_sequences(tmp_path, capsys):
     assert name in out
     assert all(video.name not in out for video in videos[1:])
     assert main([*arguments, "--sequence", "nothing"]) == 2
-    assert "--sequence nothing: not in this split" in capsys.readouterr().err
+    assert "sequence nothing: not in this split" in capsys.readouterr().err
 
 
 def test_one_object_has_no_mean():

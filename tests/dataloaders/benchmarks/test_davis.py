@@ -183,7 +183,7 @@ def test_the_root_may_come_from_the_environment(root, monkeypatch):
 
 def test_a_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
-    with pytest.raises(InputError, match="--root"):
+    with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")
 
 

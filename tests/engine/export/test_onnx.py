@@ -62,7 +62,7 @@ def test_more_frames_than_exported_are_refused(aott):
 
 def test_an_unknown_provider_is_refused(aott):
     with pytest.raises(
-        InputError, match=r"--provider Nonsense: is not available to onnxruntime here; use one of .*CPU"
+        InputError, match=r"provider Nonsense: is not available to onnxruntime here; use one of .*CPU"
     ):
         exported_tracker(aott.folder, provider="Nonsense")
 

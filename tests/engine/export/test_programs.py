@@ -77,7 +77,7 @@ def test_first_frame_is_the_same_with_a_bound():
 @pytest.mark.parametrize(
     ("preset", "overrides", "message"),
     [
-        ("aotl", (), "memory.policy every_nth: .* --memory-frames 4"),
+        ("aotl", (), "memory.policy every_nth: .*memory.frames=4"),
         ("aott", ("memory.frames=1",), "memory.frames 1: give at least 2"),
         (
             "aott",

@@ -160,7 +160,7 @@ def test_threads_are_put_back():
     with cpu_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
-    with pytest.raises(InputError, match="--threads 0: must be at least 1"), cpu_threads(0):
+    with pytest.raises(InputError, match="threads 0: must be at least 1"), cpu_threads(0):
         pass
 
 

@@ -46,7 +46,7 @@ def fills_up(monkeypatch):
 def test_the_newest_state_is_named_and_gone_on_from(recipe, fills_up):
     config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
     disk = fills_up(3)
-    with pytest.raises(RunStopped, match=r"File too large.*--resume goes on from .*0_video_000002\.pt"):
+    with pytest.raises(RunStopped, match=r"File too large.*resuming goes on from .*0_video_000002\.pt"):
         run(config)
     assert [path.name for path in saved_states(Path(config.train.output))] == [
         "0_video_000002.pt", "0_video_000001.pt",

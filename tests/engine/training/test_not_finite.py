@@ -52,7 +52,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_it_spoils_the_weights
     config = recipe("run", phase(steps=4), overrides=EVERY)
     spoil(3)
     with pytest.raises(
-        RunStopped, match=r"gradient of step 3 is not finite on clips of (one|two).*skip_not_finite.*--resume"
+        RunStopped, match=r"gradient of step 3 is not finite on clips of (one|two).*skip_not_finite.*resuming"
     ):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)

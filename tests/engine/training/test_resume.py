@@ -79,7 +79,7 @@ def test_resuming_a_finished_run_trains_no_more_and_leaves_the_same_weights(reci
 def test_a_folder_with_a_run_is_not_overwritten_unasked(recipe):
     config = recipe("run", phase(steps=1))
     run(config)
-    with pytest.raises(InputError, match=r"holds a run already; add --resume"):
+    with pytest.raises(InputError, match=r"holds a run already; resume it"):
         run(config)
 
 
@@ -131,7 +131,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_
         return (loss, losses) if next(count, None) is not None else (loss * float("nan"), losses)
 
     monkeypatch.setattr(phase_loop.ClipLearner, "forward", forward)
-    with pytest.raises(RunStopped, match=r"the loss of step 3 is not finite on clips of (one|two).*--resume"):
+    with pytest.raises(RunStopped, match=r"the loss of step 3 is not finite on clips of (one|two).*resuming"):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)
     assert saved["step"] == 2

@@ -221,5 +221,5 @@ def test_realtime_skips_frames_but_never_an_annotated_one(tmp_path):
 
 
 def test_realtime_and_both_directions_exclude_each_other():
-    with pytest.raises(InputError, match="--realtime"):
+    with pytest.raises(InputError, match="realtime"):
         TrackOptions(realtime=True, both_directions=True)
