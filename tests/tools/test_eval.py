@@ -218,3 +218,14 @@ def test_print_config_shows_the_settings_inside_the_bundled_checkpoint(loaded, c
     text = capsys.readouterr().out
     assert f"name: {BUNDLED_CHECKPOINT.stem}" in text
     assert "every: 3" in text
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "0", "-1"])
+def test_a_weight_that_is_no_finite_number_above_0_is_refused(root, tmp_path, loaded, capsys, weight):
+    try:
+        status = run(root, tmp_path / "out", f"--weights={weight}")
+    except SystemExit as refused:  # by the parser
+        status = refused.code
+    assert status == 2
+    assert "--weights" in capsys.readouterr().err
+    assert loaded == []
