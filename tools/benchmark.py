@@ -44,8 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     """Do what the options ask for; returns the exit status."""
     args = parse(argv)
     require_model(args.checkpoint, args.config)
-    require_paths(args.video)
     setting = setting_of(args)
+    require_paths(args.video)
     if args.print_config:
         print_config(setting)
         return 0

@@ -145,7 +145,7 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     model = golden_model("aott")
     bank = MemoryBank(EveryNthFrame(meta["long_term_gap"]))
     objects = ObjectTable(10)
-    objects.channels_of(masks[0])
+    objects.channels_of(np.arange(meta["num_objects"] + 1))  # one of them is hidden on the first frame
     assert objects.open_batches(one_by_one=False) == 1
 
     def grouped(labels: np.ndarray) -> torch.Tensor:

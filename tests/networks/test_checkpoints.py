@@ -109,7 +109,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch)
     def fail(*args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr("aotlab.networks.checkpoints.save_file", fail)
+    monkeypatch.setattr("aotlab.networks.checkpoints.save", fail)
     with pytest.raises(InputError, match="disk full"):
         save_checkpoint(path, model, config)
     assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]

@@ -36,8 +36,9 @@ def loaded(monkeypatch):
     """Replaces loading a checkpoint; holds the arguments of each load."""
     calls = []
 
-    def from_checkpoint(path, *, config=None, overrides=(), device="cpu"):
+    def from_checkpoint(path, *, config=None, overrides=(), protocol="bounded", device="cpu"):
         calls.append({"path": path, "config": config, "overrides": list(overrides), "device": device})
+        assert protocol == "published"
         return RepeatingTracker()
 
     monkeypatch.setattr(Tracker, "from_checkpoint", from_checkpoint)

@@ -23,4 +23,4 @@ def test_it_says_how_long_the_videos_are(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_a_missing_data_set_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "none"), str(tmp_path / "long")]) == 2
-    assert "none: no such folder" in capsys.readouterr().err
+    assert "none: no such file or folder" in capsys.readouterr().err

@@ -111,8 +111,8 @@ def test_all_frames_of_a_video_are_cut_alike():
 def test_a_small_video_lies_somewhere_in_the_crop_on_an_even_colour():
     places = set()
     for seed in range(10):
-        image, mask = np.full((20, 30, 3), 200, np.uint8), np.full((20, 30), 1, np.uint8)
-        frames, labels = crop_video([image], [mask], phase(short_edge=20, augmentation="deaot"), rng(seed))
+        image, mask = np.full((32, 48, 3), 200, np.uint8), np.full((32, 48), 1, np.uint8)
+        frames, labels = crop_video([image], [mask], phase(short_edge=32, augmentation="deaot"), rng(seed))
         outside = labels[0] == 0
         assert (frames[0][outside] == FILL).all()  # no jitter, blur or grey there
         rows, columns = np.nonzero(~outside)

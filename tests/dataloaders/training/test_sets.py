@@ -213,7 +213,7 @@ def test_voc_takes_the_instances_of_the_listed_images(tmp_path, base, split, cou
 @pytest.mark.parametrize(
     ("source", "count"),
     [
-        (SourceConfig("mini/static", "static"), 1296),
+        (SourceConfig("mini/static", "static"), 4150),
         (SourceConfig("mini/davis16", "video", "train"), 20),
         (SourceConfig("mini/pairs", "video"), 10),
         (SourceConfig("DAVIS", "davis", "val"), 4),
