@@ -47,7 +47,9 @@ def test_an_unknown_precision_is_one_sentence():
 
 def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module, dynamic: compiled.append(type(module).__name__))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda module, dynamic: compiled.append(type(module).__name__)
+    )
     track("compute.compile=true")
     assert compiled == ["MobileNetV2", "LSTTBlock", "FPNDecoder"]
 

@@ -166,7 +166,9 @@ def test_threads_are_put_back():
 
 def test_compile_takes_encoder_blocks_and_decoder(monkeypatch):
     compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda part, dynamic: compiled.append(type(part).__name__))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda part, dynamic: compiled.append(type(part).__name__)
+    )
     Run(parse_setting("aotb,compile", TINY))
     assert compiled == ["MobileNetV2", *["LSTTBlock"] * 3, "FPNDecoder"]
 
@@ -176,7 +178,9 @@ def test_a_machine_that_cannot_compile_is_one_sentence(monkeypatch):
         raise OSError("no C++ compiler")
 
     compile_module = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda part, dynamic: compile_module(part, backend=broken))
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda part, dynamic: compile_module(part, backend=broken)
+    )
     with pytest.raises(
         InputError, match=r"^compile: torch.compile does not work here \(.*no C\+\+ compiler.*\)"
     ):
