@@ -47,7 +47,7 @@ def test_settings_are_shown_as_they_will_be(capsys):
     [
         ([], "--output: missing"),
         (["--output", "out", "--format", "tflite"], "format tflite: must be one of onnx, torch"),
-        (["--output", "out", "--config", "aotl"], "add --memory bounded_fifo --memory-frames 4"),
+        (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
         (["--output", "out", "--objects", "0"], "sides and objects must be at least 1"),
         (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     ],
