@@ -112,7 +112,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     objects = mean_row([dict(row) for name, identity, row in _object_lines(table)])
     if count > 1:
         lines.append((f"mean of {count} objects", "", objects))
-    width = max(len(name) for name, _, _ in lines)
+    width = max(len(name) for name in ("sequence", *(name for name, _, _ in lines)))
     header = f"{'sequence':{width}}  object" + _aligned(layout.columns, layout.columns)
     text = [header, "-" * len(header)]
     for name, identity, row in lines:

@@ -162,4 +162,4 @@ def test_fourteen_objects_run_as_one_batch_of_two_groups() -> None:
     assert (logits[1, :5] != ABSENT).all()
     fused = objects.fuse(F.interpolate(logits, frames.shape[1:3], mode="bilinear", align_corners=True))
     # Probabilities near 0 and 1 are clamped before their logit, which stretches rounding errors there.
-    assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"]).max() < 1e-2
+    assert np.abs(fused[:, ::4, ::4].numpy() - arrays["merged_logits"][: len(fused)]).max() < 1e-2

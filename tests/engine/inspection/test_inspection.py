@@ -190,7 +190,7 @@ def test_pixels_share_their_tokens_by_number():
 
 @pytest.mark.parametrize(
     ("query", "words"),
-    [((49, 0), ["--pixel 49,0", "49×33"]), ((0, 33), ["0,33"]), (7, ["--object 7", "1, 2"]), (2, ["no pixels"])],
+    [((49, 0), ["pixel 49,0", "49×33"]), ((0, 33), ["0,33"]), (7, ["object 7", "1, 2"]), (2, ["no pixels"])],
 )  # fmt: skip
 def test_what_is_not_there_cannot_be_asked_about(query, words):
     with pytest.raises(InputError) as error:

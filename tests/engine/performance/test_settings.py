@@ -62,7 +62,7 @@ def test_the_title_is_read_back(text):
         ("aott,size=8x48", "at least 16 pixels, got 8x48"),
         ("aott,slow=everything", "got everything"),
         ("aott,slow=", "slow: must be all, or some of"),
-        ("aott,precision=float8", "precision: must be one of float32, bfloat16, float16, got float8"),
+        ("aott,precision=float8", "precision: must be one of float32, bfloat16, float16, auto, got float8"),
         ("aott,compile,slow=all", "does not go together"),
         ("aott,compile=maybe", "expected true or false"),
         ("aott,fast", "fast: expected key=value"),
