@@ -16,8 +16,8 @@ import time
 FRAME = """
 import sys, time
 import torch
-from aotlab.engine.performance.runs import Run, frames_of
-from aotlab.engine.performance.settings import parse_setting
+from aotlab.engine.speed.runs import Run, frames_of
+from aotlab.engine.speed.settings import parse_setting
 
 torch.set_num_threads(int(sys.argv[2]))
 run = Run(parse_setting(sys.argv[1]))

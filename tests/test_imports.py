@@ -26,7 +26,7 @@ LIBRARY = [package for package in ALLOWED if package != "tools"]
 FILE_LINES, FUNCTION_LINES = 300, 40
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
-    "dataloaders.sequences", "engine.evaluation.paper_tables", "engine.performance.settings", "tools.cli",
+    "dataloaders.sequences", "engine.evaluation.paper_tables", "engine.speed.settings", "tools.cli",
     "utils.allocator", "utils.environment", "utils.errors", "utils.extras", "utils.files", "utils.numbers",
     "utils.progress", "utils.signals", "utils.text",
 }  # fmt: skip

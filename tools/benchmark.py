@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.training import PRECISIONS
-from aotlab.engine.performance.settings import Setting, parse_setting, slow_names
+from aotlab.engine.speed.settings import Setting, parse_setting, slow_names
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options
 from aotlab.tools.cli.paths import require_model, require_paths
@@ -26,8 +26,8 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
 if TYPE_CHECKING:
-    from aotlab.engine.performance.comparison import Comparison
-    from aotlab.engine.performance.measurement import Measurement, Part
+    from aotlab.engine.speed.comparison import Comparison
+    from aotlab.engine.speed.measurement import Measurement, Part
     from aotlab.networks.tuning import Timing
 
 SETTINGS = (
@@ -51,11 +51,11 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     if args.output is not None:
         require_writable(args.output.parent)
-    from aotlab.engine.performance.comparison import compare
-    from aotlab.engine.performance.machine import cpu_threads
-    from aotlab.engine.performance.measurement import measure
-    from aotlab.engine.performance.report import write_report
-    from aotlab.engine.performance.tuned import tune
+    from aotlab.engine.speed.comparison import compare
+    from aotlab.engine.speed.machine import cpu_threads
+    from aotlab.engine.speed.measurement import measure
+    from aotlab.engine.speed.report import write_report
+    from aotlab.engine.speed.tuned import tune
     from aotlab.utils.devices import pick_device
 
     pick_device(args.device)

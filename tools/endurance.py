@@ -27,7 +27,7 @@ from aotlab.utils.signals import stop_flag
 if TYPE_CHECKING:
     import numpy as np
 
-    from aotlab.engine.performance.endurance import Course
+    from aotlab.engine.speed.endurance import Course
 
 
 @command
@@ -56,8 +56,8 @@ def print_config(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> int:
     """Run every policy and report; returns the exit status."""
-    from aotlab.engine.performance.endurance import Trial, resident_bytes, run_apart
-    from aotlab.engine.performance.endurance_report import format_table
+    from aotlab.engine.speed.endurance import Trial, resident_bytes, run_apart
+    from aotlab.engine.speed.endurance_report import format_table
 
     # whatever is wrong with the input or the output shows before the slow part
     settings = check_policies(args)
@@ -214,7 +214,7 @@ def report(
     import numpy as np
     import torch
 
-    from aotlab.engine.performance.endurance_report import as_json, draw_courses
+    from aotlab.engine.speed.endurance_report import as_json, draw_courses
 
     height, width, _ = clip[0].shape
     objects = int(np.count_nonzero(np.unique(mask)))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.engine.performance import measurement, report
-from aotlab.engine.performance.rows import Row
+from aotlab.engine.speed import measurement, report
+from aotlab.engine.speed.rows import Row
 from aotlab.tools.benchmark import main
 from tests.engine.small_model import clip
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
-from aotlab.engine.performance import endurance
-from aotlab.engine.performance.endurance import Course, Sample
+from aotlab.engine.speed import endurance
+from aotlab.engine.speed.endurance import Course, Sample
 from aotlab.tools import endurance as tool
 from aotlab.utils.masks import write_mask
 

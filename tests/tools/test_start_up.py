@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.performance.naive import SLOW_PARTS
-from aotlab.engine.performance.settings import SLOW_NAMES
+from aotlab.engine.speed.naive import SLOW_PARTS
+from aotlab.engine.speed.settings import SLOW_NAMES
 from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.tools.main import COMMANDS
 from aotlab.tools.track import WRITABLE

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.performance.comparison import compare
-from aotlab.engine.performance.machine import describe, matmul_rate
-from aotlab.engine.performance.measurement import measure
-from aotlab.engine.performance.report_text import as_markdown
-from aotlab.engine.performance.rows import STEP, Row, rows
-from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.engine.speed.comparison import compare
+from aotlab.engine.speed.machine import describe, matmul_rate
+from aotlab.engine.speed.measurement import measure
+from aotlab.engine.speed.report_text import as_markdown
+from aotlab.engine.speed.rows import STEP, Row, rows
+from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.engine.performance.endurance import Course, Sample
+from aotlab.engine.speed.endurance import Course, Sample
 from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:

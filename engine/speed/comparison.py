@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.performance.machine import Machine, describe
-from aotlab.engine.performance.runs import Run, frames_of, looped
-from aotlab.engine.performance.settings import Setting
+from aotlab.engine.speed.machine import Machine, describe
+from aotlab.engine.speed.runs import Run, frames_of, looped
+from aotlab.engine.speed.settings import Setting
 from aotlab.utils.progress import progress_bar
 
 

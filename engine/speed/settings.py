@@ -16,7 +16,7 @@ SLOW_NAMES = (
     "local_attention", "global_attention", "products", "norms", "groups", "memory", "planes", "argmax", "sync",
     "layout", "allocator",
 )  # fmt: skip
-"""parts that can run as the published code runs them, see `engine.performance.naive`"""
+"""parts that can run as the published code runs them, see `engine.speed.naive`"""
 PRODUCTS = ("chosen", "fixed", "tuned", "plain", "matrices", "split", "convolutions", "exportable")
 """how products are computed: by a rule, or all of them by a set of `networks.products`"""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}

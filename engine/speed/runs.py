@@ -14,9 +14,9 @@ from PIL import Image
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.drawing import draw_clip
 from aotlab.dataloaders.video import FrameSource, open_frames
-from aotlab.engine.performance.naive import slow_parts
-from aotlab.engine.performance.settings import CLOCKS, Setting
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.speed.naive import slow_parts
+from aotlab.engine.speed.settings import CLOCKS, Setting
 from aotlab.engine.tracker import Tracker
 from aotlab.networks import products
 from aotlab.networks.checkpoints import build_or_load

@@ -15,10 +15,10 @@ import torch
 
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.video import FrameSource, open_frames
-from aotlab.engine.performance.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
-from aotlab.engine.performance.parts import PARTS, READ, WRITE, PartClock, flops_of
-from aotlab.engine.performance.runs import Run, frames_of, write_clip
-from aotlab.engine.performance.settings import Setting
+from aotlab.engine.speed.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
+from aotlab.engine.speed.parts import PARTS, READ, WRITE, PartClock, flops_of
+from aotlab.engine.speed.runs import Run, frames_of, write_clip
+from aotlab.engine.speed.settings import Setting
 from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.masks import write_mask
 from aotlab.utils.progress import progress_bar

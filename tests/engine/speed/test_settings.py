@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.performance.naive import SLOW_PARTS
-from aotlab.engine.performance.settings import PRODUCTS, Setting, parse_setting
+from aotlab.engine.speed.naive import SLOW_PARTS
+from aotlab.engine.speed.settings import PRODUCTS, Setting, parse_setting
 from aotlab.networks.products import SETS
 from aotlab.utils.errors import InputError
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aotlab.engine.performance.comparison import Comparison, compare_runs
-from aotlab.engine.performance.runs import Run
-from aotlab.engine.performance.settings import Setting
+from aotlab.engine.speed.comparison import Comparison, compare_runs
+from aotlab.engine.speed.runs import Run
+from aotlab.engine.speed.settings import Setting
 from aotlab.networks.tuning import Timing
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aotlab.engine.performance.rows import STEP, Row
+from aotlab.engine.speed.rows import STEP, Row
 
 INTRODUCTION = """# Performance
 
@@ -13,7 +13,7 @@ Written by `python tools/benchmark.py --report docs/performance.md`. Seconds are
 random weights, drawn frames of 854×480 where the settings say nothing else. A and B ran in one process, frame by frame
 in turn (A B B A ...), and their ratio is the median over pairs of frames, with its 10th to 90th percentile: what else
 the machine did slowed both. The slow twin runs parts of the frame path as the published code does where its CUDA
-extension is missing, and says the same (`engine/performance/naive.py`); ours is B. One row alone:
+extension is missing, and says the same (`engine/speed/naive.py`); ours is B. One row alone:
 `python tools/benchmark.py --compare A B`.
 """
 HEAD = """

@@ -14,7 +14,7 @@ import torch
 
 from aotlab.engine.inspection.costs import BANKS, model_costs
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.performance.runs import Run
+from aotlab.engine.speed.runs import Run
 from aotlab.utils.devices import settle
 
 READ, BEFORE, ENCODE, PROPAGATE = "read frame", "preprocess", "encode", "propagate"

@@ -7,12 +7,12 @@ import json
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.engine.performance import report
-from aotlab.engine.performance.comparison import Comparison
-from aotlab.engine.performance.machine import Machine
-from aotlab.engine.performance.report import write_report
-from aotlab.engine.performance.rows import Row, rows
-from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.engine.speed import report
+from aotlab.engine.speed.comparison import Comparison
+from aotlab.engine.speed.machine import Machine
+from aotlab.engine.speed.report import write_report
+from aotlab.engine.speed.rows import Row, rows
+from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.errors import InputError, RunStopped
 
 TABLE = (

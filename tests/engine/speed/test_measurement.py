@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.performance import comparison, measurement
-from aotlab.engine.performance.comparison import Comparison, compare
-from aotlab.engine.performance.machine import cpu_threads, describe, matmul_rate, peak_bytes
-from aotlab.engine.performance.measurement import measure
-from aotlab.engine.performance.parts import PARTS, PartClock
-from aotlab.engine.performance.runs import Run, frames_of
-from aotlab.engine.performance.settings import Setting, parse_setting
+from aotlab.engine.speed import comparison, measurement
+from aotlab.engine.speed.comparison import Comparison, compare
+from aotlab.engine.speed.machine import cpu_threads, describe, matmul_rate, peak_bytes
+from aotlab.engine.speed.measurement import measure
+from aotlab.engine.speed.parts import PARTS, PartClock
+from aotlab.engine.speed.runs import Run, frames_of
+from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.errors import InputError
 
 TINY = Setting(size=(64, 48), frames=3)
@@ -150,7 +150,7 @@ def test_more_objects_than_columns_is_one_sentence():
 
 
 def test_the_machine_tells_its_rate_and_its_memory(monkeypatch):
-    monkeypatch.setattr("aotlab.engine.performance.machine.SIDES", {"cpu": (64,)})
+    monkeypatch.setattr("aotlab.engine.speed.machine.SIDES", {"cpu": (64,)})
     assert matmul_rate(torch.device("cpu")) > 1e6
     assert peak_bytes(torch.device("cpu")) > 2**24
 

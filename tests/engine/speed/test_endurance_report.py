@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.performance.endurance import Course, Sample
-from aotlab.engine.performance.endurance_report import (
+from aotlab.engine.speed.endurance import Course, Sample
+from aotlab.engine.speed.endurance_report import (
     COLOURS,
     MIB,
     as_json,

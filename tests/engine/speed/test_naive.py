@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.performance.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
+from aotlab.engine.speed.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
 from aotlab.engine.tracker import Tracker
 from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition, local_attention

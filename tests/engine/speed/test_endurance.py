@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.looped import bounce
-from aotlab.engine.performance import endurance
-from aotlab.engine.performance.endurance import Course, Trial, measure, resident_bytes, run_apart
+from aotlab.engine.speed import endurance
+from aotlab.engine.speed.endurance import Course, Trial, measure, resident_bytes, run_apart
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
