@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aotlab.annotation.state import State
 from aotlab.dataloaders.video import FrameSource
-from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, Video, open_outputs
+from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, VideoFile, open_outputs
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.overlay import overlay
@@ -121,7 +121,7 @@ def _named_overlay(state: State, path: Path) -> Output:
     """The overlay video, with the name of each object on it."""
     source: FrameSource = state.frames
     names = {item.number: item.name for item in state.objects}
-    return Video(path, source, lambda tracked: with_names(tracked, names))
+    return VideoFile(path, source, lambda tracked: with_names(tracked, names))
 
 
 def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:

@@ -11,7 +11,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequences import Merge, Part, Plan, SequenceScores, Truth, join, score_pair
+from aotlab.evaluation.sequence_scores import (
+    AnnotatedSequence,
+    FrameScores,
+    Merge,
+    ScoringPlan,
+    SequenceScores,
+    join,
+    score_pair,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import VOID, read_mask
 
@@ -31,45 +39,49 @@ def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.
     return (objects if objects.any() else annotation == VOID).astype(np.uint8)
 
 
-def plan_sequence(truth: Truth, *, drop_last: bool = True) -> Plan:
+def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> ScoringPlan:
     """What DAVIS scores of a sequence.
 
     Args:
-        truth: its annotations.
+        sequence: its annotations.
         drop_last: the last annotated frame is not scored either.
 
     Raises:
         InputError: too few frames, no object in the first annotation.
     """
-    ordered = sorted(truth.annotations, key=lambda path: path.stem)
-    require_frames(len(ordered), truth.name, drop_last=drop_last)
-    ids, merge = first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=truth.merge_ids)
+    ordered = sorted(sequence.annotations, key=lambda path: path.stem)
+    require_frames(len(ordered), sequence.name, drop_last=drop_last)
+    ids, merge = first_objects(read_mask(ordered[0]), str(ordered[0]), merge_ids=sequence.merge_ids)
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
-    seen = () if truth.seen is None else (truth.seen,) * len(ids)
-    return Plan(truth.name, scored, ids, merge=merge, seen=seen)
+    seen = () if sequence.seen is None else (sequence.seen,) * len(ids)
+    return ScoringPlan(sequence.name, scored, ids, merge=merge, seen=seen)
 
 
 def score_labels(
-    truth: Sequence[np.ndarray], prediction: Sequence[np.ndarray], *, merge_ids: bool = False
+    annotations: Sequence[np.ndarray], prediction: Sequence[np.ndarray], *, merge_ids: bool = False
 ) -> SequenceScores:
     """Score T label maps held in memory against T predicted ones.
 
     Args:
-        truth: T arrays of H×W ids, 255 for void.
+        annotations: T arrays of H×W ids, 255 for void.
         prediction: T arrays of the same size; the first and last are not looked at.
         merge_ids: DAVIS 2016: every id is the one object.
 
     Raises:
         InputError: fewer than three frames, no object, sizes that differ, a predicted id above K.
     """
-    if len(truth) != len(prediction):
-        raise InputError(f"{len(prediction)} predicted frames for {len(truth)} annotated ones; give as many")
-    require_frames(len(truth), "the sequence")
-    ids, merge = first_objects(truth[0], "frame 0", merge_ids=merge_ids)
-    plan = Plan("", (), ids, merge=merge)
-    middle = range(1, len(truth) - 1)
-    frames = [score_pair(plan, f"frame {index}", truth[index], prediction[index])[0] for index in middle]
-    return join(plan, [Part(np.stack(frames, axis=2), frozenset())])
+    if len(annotations) != len(prediction):
+        raise InputError(
+            f"{len(prediction)} predicted frames for {len(annotations)} annotated ones; give as many"
+        )
+    require_frames(len(annotations), "the sequence")
+    ids, merge = first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
+    plan = ScoringPlan("", (), ids, merge=merge)
+    middle = range(1, len(annotations) - 1)
+    frames = [
+        score_pair(plan, f"frame {index}", annotations[index], prediction[index])[0] for index in middle
+    ]
+    return join(plan, [FrameScores(np.stack(frames, axis=2), frozenset())])
 
 
 def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:

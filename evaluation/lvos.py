@@ -11,35 +11,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequences import ListedObject, Plan, Truth
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ListedObject, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")
 
 
-def plan_sequence(truth: Truth) -> Plan:
+def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """What LVOS scores of a video.
 
     Raises:
         InputError: a listed frame has no annotation.
     """
-    annotations = {path.stem: path for path in truth.annotations}
-    counting = {item.identity: _counting(item) for item in truth.objects}
+    annotations = {path.stem: path for path in sequence.annotations}
+    counting = {item.identity: _counting(item) for item in sequence.objects}
     stems = sorted({stem for frames in counting.values() for stem in frames})
     for stem in stems:
         if stem not in annotations:
             raise InputError(
-                f"{truth.name}: the metadata lists frame {stem}, but its annotation {stem}.png is missing"
+                f"{sequence.name}: the metadata lists frame {stem}, but its annotation {stem}.png is missing"
             )
-    items = [item for item in truth.objects if item.length > 2]
-    return Plan(
-        truth.name,
+    items = [item for item in sequence.objects if item.length > 2]
+    return ScoringPlan(
+        sequence.name,
         tuple(annotations[stem] for stem in stems),
         ids=tuple(item.identity for item in items),
         counted=np.array([[stem in counting[item.identity] for stem in stems] for item in items], dtype=bool),
         zeros=tuple(item.length - 2 - len(counting[item.identity]) for item in items),
-        seen=tuple(truth.seen for _ in items),
+        seen=tuple(sequence.seen for _ in items),
         strict=False,
     )
 

@@ -18,11 +18,13 @@ TOLERANCE = 0.008
 """Distance at which contours still match, as a fraction of the frame's diagonal."""
 
 
-def region_similarity(truth: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> float:
+def region_similarity(
+    annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None
+) -> float:
     """J: intersection over union.
 
     Args:
-        truth: H×W bool, the object's true mask.
+        annotation: H×W bool, the object in the ground truth.
         prediction: H×W bool.
         void: H×W bool, pixels that count on neither side.
 
@@ -32,18 +34,18 @@ def region_similarity(truth: np.ndarray, prediction: np.ndarray, void: np.ndarra
     Raises:
         ValueError: the masks differ in size.
     """
-    truth, prediction = _without_void(truth, prediction, void)
-    union = np.count_nonzero(truth | prediction)
+    annotation, prediction = _without_void(annotation, prediction, void)
+    union = np.count_nonzero(annotation | prediction)
     if union == 0:
         return 1.0
-    return np.count_nonzero(truth & prediction) / union
+    return np.count_nonzero(annotation & prediction) / union
 
 
-def contour_accuracy(truth: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> float:
+def contour_accuracy(annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> float:
     """F: harmonic mean of how much of either contour lies near the other one.
 
     Args:
-        truth: H×W bool, the object's true mask.
+        annotation: H×W bool, the object in the ground truth.
         prediction: H×W bool.
         void: H×W bool, pixels taken out of both masks before their contours are drawn.
 
@@ -53,16 +55,16 @@ def contour_accuracy(truth: np.ndarray, prediction: np.ndarray, void: np.ndarray
     Raises:
         ValueError: the masks differ in size.
     """
-    truth, prediction = _without_void(truth, prediction, void)
-    box = object_box(truth | prediction)
+    annotation, prediction = _without_void(annotation, prediction, void)
+    box = object_box(annotation | prediction)
     if box is None:
         return 1.0
-    return match_contours(truth[box], prediction[box], tolerance_radius(*truth.shape))
+    return match_contours(annotation[box], prediction[box], tolerance_radius(*annotation.shape))
 
 
-def match_contours(truth: np.ndarray, prediction: np.ndarray, radius: int) -> float:
+def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
     """F of two masks cut to their `object_box`: H×W bool each; contours match within ``radius`` pixels."""
-    true, found = (_pack(_draw(mask, radius), radius) for mask in (truth, prediction))
+    true, found = (_pack(_draw(mask, radius), radius) for mask in (annotation, prediction))
     if true.length == 0 or found.length == 0:
         return float(true.length == found.length)
     precision = (found.length - _count_far(found, true, radius)) / found.length
@@ -207,17 +209,17 @@ def _spread(bits: int, reach: int, wanted: int, unit: int = 1) -> int:
 
 
 def _without_void(
-    truth: np.ndarray, prediction: np.ndarray, void: np.ndarray | None
+    annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both masks as bool, void pixels cleared."""
-    if truth.shape != prediction.shape or truth.ndim != 2:
+    if annotation.shape != prediction.shape or annotation.ndim != 2:
         raise ValueError(
-            f"masks must be two H×W arrays of one size, got {truth.shape} and {prediction.shape}"
+            f"masks must be two H×W arrays of one size, got {annotation.shape} and {prediction.shape}"
         )
-    truth, prediction = truth.astype(bool, copy=False), prediction.astype(bool, copy=False)
+    annotation, prediction = annotation.astype(bool, copy=False), prediction.astype(bool, copy=False)
     if void is None:
-        return truth, prediction
-    if void.shape != truth.shape:
-        raise ValueError(f"the void mask must have the masks' size {truth.shape}, got {void.shape}")
+        return annotation, prediction
+    if void.shape != annotation.shape:
+        raise ValueError(f"the void mask must have the masks' size {annotation.shape}, got {void.shape}")
     kept = ~void.astype(bool, copy=False)
-    return truth & kept, prediction & kept
+    return annotation & kept, prediction & kept

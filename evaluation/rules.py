@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aotlab.evaluation import davis, folder, lvos, visor, vost, youtube_vos
-from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import DAVIS_TABLE, TableLayout
 
 
@@ -14,7 +14,7 @@ from aotlab.evaluation.tables import DAVIS_TABLE, TableLayout
 class Rules:
     """How a benchmark scores."""
 
-    plan: Callable[[Truth], Plan]
+    plan: Callable[[AnnotatedSequence], ScoringPlan]
     table: TableLayout
     least: int = 3
     """annotated frames without which a sequence has nothing to score"""

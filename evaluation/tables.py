@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.statistics import summarise
 
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aotlab.evaluation import davis
-from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of, mean_row, measure_row
 
 
-def plan_sequence(truth: Truth) -> Plan:
+def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """What VISOR scores of a sequence: all annotated frames after the first.
 
     Raises:
         InputError: fewer than two frames, no object in the first annotation.
     """
-    return davis.plan_sequence(truth, drop_last=False)
+    return davis.plan_sequence(sequence, drop_last=False)
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:

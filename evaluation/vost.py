@@ -11,20 +11,20 @@ from dataclasses import replace
 import numpy as np
 
 from aotlab.evaluation import davis
-from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.statistics import summarise
 from aotlab.evaluation.tables import Row, TableLayout, plain_summary
 
 COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 
 
-def plan_sequence(truth: Truth) -> Plan:
+def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """What VOST scores of a sequence.
 
     Raises:
         InputError: fewer than three frames, no object in the first annotation.
     """
-    return replace(davis.plan_sequence(truth), contour=False, strict=False)
+    return replace(davis.plan_sequence(sequence), contour=False, strict=False)
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:

@@ -1,7 +1,7 @@
 """The rules of YouTube-VOS 2018 and 2019: J and F of seen and of unseen categories.
 
 An object counts on the annotated frames after its first one, whose mask is given, to the end of the video; also on
-those where it is hidden. The public splits do not tell their truth, and their server does not tell whether it
+those where it is hidden. The public splits do not tell their ground truth, and their server does not tell whether it
 counts the given frame too: numbers made here are for a part of the training set held out.
 Source: Xu et al. 2018 and the challenge's guidelines.
 """
@@ -12,30 +12,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequences import Plan, Truth
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 
 COLUMNS = ("J&F", "J", "F")
 
 
-def plan_sequence(truth: Truth, *, first_counts: bool = False) -> Plan:
+def plan_sequence(sequence: AnnotatedSequence, *, first_counts: bool = False) -> ScoringPlan:
     """What YouTube-VOS scores of a video.
 
     Args:
-        truth: with its objects.
+        sequence: with its objects.
         first_counts: an object's first frame counts too.
     """
-    listed = {stem for item in truth.objects for stem in item.frames}
-    frames = tuple(path for path in truth.annotations if path.stem in listed)
-    counted = np.zeros((len(truth.objects), len(frames)), dtype=bool)
-    for row, item in zip(counted, truth.objects, strict=True):
+    listed = {stem for item in sequence.objects for stem in item.frames}
+    frames = tuple(path for path in sequence.annotations if path.stem in listed)
+    counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
+    for row, item in zip(counted, sequence.objects, strict=True):
         first = item.frames[0]
         row[:] = [path.stem > first or (first_counts and path.stem == first) for path in frames]
     # an object first seen on the last frame leaves nothing to score, and so do frames before any object counts
     rows, columns = np.asarray(counted.any(axis=1)), np.asarray(counted.any(axis=0))
-    kept = [item for item, row in zip(truth.objects, rows, strict=True) if row]
-    return Plan(
-        truth.name,
+    kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]
+    return ScoringPlan(
+        sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
         ids=tuple(item.identity for item in kept),
         counted=counted[rows][:, columns],

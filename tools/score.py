@@ -105,10 +105,10 @@ def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     Raises:
         InputError: there is none.
     """
-    from aotlab.engine.evaluation.scoring import has_truth
+    from aotlab.engine.evaluation.scoring import has_annotations
 
-    known = [video for video in videos if has_truth(video) or video.problem is not None]
-    if any(has_truth(video) for video in known):
+    known = [video for video in videos if has_annotations(video) or video.problem is not None]
+    if any(has_annotations(video) for video in known):
         hidden = [video.name for video in videos if video not in known]
         if hidden:
             log.warning("not scored, as there is no truth: %s", ", ".join(hidden))

@@ -37,7 +37,7 @@ class DataSet:
     options: frozenset[str] = frozenset()
     """options that the reader takes"""
     server: Mapping[str, str] = field(default_factory=dict)
-    """splits whose truth is not public, with who scores them"""
+    """splits whose annotations are not public, with who scores them"""
     archive: str | None = None
     """folder around the sequences in an archive for the server, "" for none; None: no server takes PNGs"""
 
@@ -179,14 +179,14 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
 
 
 def submission_hint(name: str, root: Path | None, split: str, results: Path) -> str | None:
-    """The sentence for results of a split whose truth is not public; None if it is."""
+    """The sentence for results of a split whose annotations are not public; None if it is."""
     key, dataset = find_dataset(name)
     if split not in dataset.server:
         return None
     where = f" --root {root}" if root is not None else ""
     return (
-        f"the truth of {key} {split} is not public, its scores come from {dataset.server[split]}; write the archive "
-        f"with: python tools/submit.py --dataset {key}{where} --split {split} --results {results} "
+        f"the annotations of {key} {split} are not public, its scores come from {dataset.server[split]}; "
+        f"write the archive with: python tools/submit.py --dataset {key}{where} --split {split} --results {results} "
         f"--output {results}.zip"
     )
 

@@ -15,9 +15,9 @@ import torch
 
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
-from aotlab.engine.evaluation.scoring import has_truth, score_videos
+from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
-from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import require_writable
@@ -219,7 +219,7 @@ def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> Evalu
 
 def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, SequenceScores]:
     """Score the finished videos with ground truth; those that cannot be scored join the failures."""
-    scorable = [video for video in videos if video.name in report.finished and has_truth(video)]
+    scorable = [video for video in videos if video.name in report.finished and has_annotations(video)]
     found = score_videos(scorable, report.output)
     report.failures |= found.failures
     return found.scores

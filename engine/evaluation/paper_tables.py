@@ -33,7 +33,7 @@ class Benchmark:
 
     @property
     def server(self) -> str | None:
-        """Who scores it, where its truth is not public."""
+        """Who scores it, where its annotations are not public."""
         return find_dataset(self.dataset)[1].server.get(self.split)
 
 

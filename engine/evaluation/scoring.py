@@ -11,7 +11,14 @@ from pathlib import Path
 
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.evaluation.rules import RULES, Rules
-from aotlab.evaluation.sequences import Part, Plan, SequenceScores, join, require_predictions, score_files
+from aotlab.evaluation.sequence_scores import (
+    FrameScores,
+    ScoringPlan,
+    SequenceScores,
+    join,
+    require_predictions,
+    score_files,
+)
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.processes import worker_pool
 from aotlab.utils.progress import progress_bar
@@ -36,7 +43,7 @@ class ScoringReport:
     """sequence to what is wrong with it"""
 
 
-def has_truth(video: Video) -> bool:
+def has_annotations(video: Video) -> bool:
     """Whether the video has annotations to score beside the masks that the method is given."""
     return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
 
@@ -62,14 +69,14 @@ def score_videos(
     """
     report = ScoringReport()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    parts: dict[Chunk, Part] = {}
+    parts: dict[Chunk, FrameScores] = {}
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // WORTH_A_PROCESS))
     score = _here if workers == 1 else _shared_out(workers)
     with progress_bar(frames, unit="frame", shown=progress) as bar:
         for (number, first), part in score(plans, results):
             bar.update(len(plans[number].frames[first : first + CHUNK]))
-            if isinstance(part, Part):
+            if isinstance(part, FrameScores):
                 parts[number, first] = part
             else:
                 report.failures.setdefault(plans[number].name, str(part))
@@ -81,7 +88,7 @@ def score_videos(
     return report
 
 
-def _plan(video: Video, results: Path, report: ScoringReport) -> Plan | None:
+def _plan(video: Video, results: Path, report: ScoringReport) -> ScoringPlan | None:
     """What to score of a video; None where there is nothing to, or what is wrong is in the report."""
     try:
         require_whole([video])
@@ -96,7 +103,7 @@ def _plan(video: Video, results: Path, report: ScoringReport) -> Plan | None:
         return None
 
 
-def _joined(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
+def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     scores = join(plan, parts)
     if scores.unknown_ids:
         found = ", ".join(map(str, sorted(scores.unknown_ids)))
@@ -104,18 +111,18 @@ def _joined(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
     return scores
 
 
-def _starts(plan: Plan) -> range:
+def _starts(plan: ScoringPlan) -> range:
     return range(0, len(plan.frames), CHUNK)
 
 
-def _score_chunk(plan: Plan, results: Path, first: int, stop: int) -> Part | InputError:
+def _score_chunk(plan: ScoringPlan, results: Path, first: int, stop: int) -> FrameScores | InputError:
     try:
         return score_files(plan, results / plan.name, first, stop)
     except InputError as error:
         return error
 
 
-def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Chunk, Part | InputError]]:
+def _here(plans: Sequence[ScoringPlan], results: Path) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
     """Score chunk after chunk in this process; a plan that fails once is left."""
     for number, plan in enumerate(plans):
         broken: InputError | None = None
@@ -127,13 +134,15 @@ def _here(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Chunk, Part | 
 
 def _shared_out(
     workers: int,
-) -> Callable[[Sequence[Plan], Path], Iterator[tuple[Chunk, Part | InputError]]]:
+) -> Callable[[Sequence[ScoringPlan], Path], Iterator[tuple[Chunk, FrameScores | InputError]]]:
     """Score chunks in several processes, in the order in which they finish."""
 
-    def score(plans: Sequence[Plan], results: Path) -> Iterator[tuple[Chunk, Part | InputError]]:
+    def score(
+        plans: Sequence[ScoringPlan], results: Path
+    ) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
         """Yield chunks and their scores; raises RunStopped when a process dies."""
         with worker_pool(workers, preload=[__name__]) as pool:
-            waiting: dict[Future[Part | InputError], Chunk] = {
+            waiting: dict[Future[FrameScores | InputError], Chunk] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
                 for number, plan in enumerate(plans)
                 for first in _starts(plan)

@@ -10,7 +10,7 @@ from PIL import Image
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.files import atomic_path
 from aotlab.utils.masks import read_mask
 from aotlab.utils.overlay import overlay, strip, write_text

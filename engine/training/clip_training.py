@@ -115,10 +115,10 @@ class ClipLearner(nn.Module):
 def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
     """Mean IoU of each sample's objects 1 to n, then of the samples that have any: B×H×W labels; 0 to 1, or nan."""
     scores = []
-    for mask, truth, count in zip(prediction, labels, objects, strict=True):
+    for mask, annotation, count in zip(prediction, labels, objects, strict=True):
         if count:
             ids = torch.arange(1, count + 1, device=mask.device)[:, None, None]
-            predicted, labelled = mask == ids, truth == ids
+            predicted, labelled = mask == ids, annotation == ids
             intersection = (predicted & labelled).sum((1, 2))
             union = (predicted | labelled).sum((1, 2))
             scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())

@@ -35,14 +35,14 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
     """Track one video in memory and score it."""
-    truth: list[np.ndarray] = []
+    annotations: list[np.ndarray] = []
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[np.ndarray, None, None]:
         for image, mask in frames:
-            truth.append(annotation_labels(mask))
-            yield tracker.step(image, truth[0] if len(truth) == 1 else None).labels
+            annotations.append(annotation_labels(mask))
+            yield tracker.step(image, annotations[0] if len(annotations) == 1 else None).labels
 
     tracker.reset(len(video.frames))
     found: list[np.ndarray] = []
     deque(stream(ReadAhead(frame.read() for frame in video.frames), predictions, found.append), maxlen=0)
-    return score_labels(truth, found)
+    return score_labels(annotations, found)

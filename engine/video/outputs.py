@@ -94,7 +94,7 @@ class AlphaFiles(_Files):
         _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
 
 
-class Video:
+class VideoFile:
     """A video of the source's rate, times and size, of pictures made of each frame."""
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
@@ -135,9 +135,9 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "report": ("report.json", ReportFile),
     "thumbnail": ("thumbnail.jpg", Thumbnail),
     "alpha": ("alpha", AlphaFiles),
-    "prores": ("alpha.mov", lambda path, source: Video(path, source, with_alpha)),
-    "vp9": ("alpha.webm", lambda path, source: Video(path, source, with_alpha)),
-    "overlay": ("overlay.mp4", lambda path, source: Video(path, source, with_overlay)),
+    "prores": ("alpha.mov", lambda path, source: VideoFile(path, source, with_alpha)),
+    "vp9": ("alpha.webm", lambda path, source: VideoFile(path, source, with_alpha)),
+    "overlay": ("overlay.mp4", lambda path, source: VideoFile(path, source, with_overlay)),
     **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in FORMATS.items()},
 }
 """What can be written: name of the file or folder, and what writes it"""

@@ -6,7 +6,7 @@ from PIL import Image
 
 from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
-from aotlab.evaluation.sequences import score_sequence as score_plan
+from aotlab.evaluation.sequence_scores import score_sequence as score_plan
 from aotlab.evaluation.tables import COLUMNS, format_table, scores_table
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask, write_mask

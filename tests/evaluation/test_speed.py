@@ -18,7 +18,7 @@ from scipy.ndimage import binary_dilation
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.scoring import score_videos
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.evaluation.sequences import Plan, score_pair
+from aotlab.evaluation.sequence_scores import ScoringPlan, score_pair
 from aotlab.evaluation.tables import scores_table
 from aotlab.utils.masks import read_mask, write_mask
 from tests.evaluation import plain_evaluator
@@ -58,7 +58,7 @@ def sequences() -> Sequences:
 
 def fast(truth: np.ndarray, prediction: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """What `plain_evaluator.score_sequence` gives, by our functions."""
-    plan = Plan("", (), tuple(range(1, count + 1)))
+    plan = ScoringPlan("", (), tuple(range(1, count + 1)))
     frames = [score_pair(plan, "", true, found)[0] for true, found in zip(truth, prediction, strict=True)]
     region, contour = np.stack(frames, axis=2)
     return region, contour

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aotlab.evaluation import lvos, visor, vost, youtube_vos
-from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import (
     DAVIS_TABLE,
     TableLayout,

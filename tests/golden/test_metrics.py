@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.sequences import score_sequence
+from aotlab.evaluation.sequence_scores import score_sequence
 from aotlab.evaluation.tables import scores_table
 from aotlab.evaluation.youtube_vos import TABLE, plan_sequence
 from tests.drawn_clips import (

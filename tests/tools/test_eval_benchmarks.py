@@ -49,7 +49,7 @@ def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
     assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
     assert sorted(json.loads((tmp_path / "results" / "scores.json").read_text())) == ["failures", "fps"]
     text = capsys.readouterr().out
-    assert f"no score: the truth of {name} {split} is not public" in text
+    assert f"no score: the annotations of {name} {split} are not public" in text
     assert f"--results {tmp_path / 'results'} --output {tmp_path / 'results'}.zip" in text
 
 

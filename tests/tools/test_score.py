@@ -199,7 +199,7 @@ def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
         capsys,
         ["--dataset", name, "--root", str(tmp_path), "--split", split, "--results", str(tmp_path / "x")],
     )
-    assert f"the truth of {name} {split} is not public" in line
+    assert f"the annotations of {name} {split} are not public" in line
     assert f"python tools/submit.py --dataset {name} --root {tmp_path} --split {split}" in line
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.dataloaders.images import read_image
-from aotlab.engine.evaluation.scoring import has_truth
+from aotlab.engine.evaluation.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask
@@ -29,7 +29,7 @@ SCORED = {
     "longvideo": "val",
     "folder": "val",
 }
-"""data set to a split whose truth is public"""
+"""data set to a split whose annotations are public"""
 HIDDEN = {
     "davis2017": "test",
     "youtubevos2018": "val",
@@ -77,14 +77,14 @@ def test_videos_are_whole_and_in_order(make: Callable[[str], Path], name: str, s
 
 
 @pytest.mark.parametrize(("name", "split"), SCORED.items())
-def test_public_splits_have_truth(make: Callable[[str], Path], name: str, split: str) -> None:
-    assert all(has_truth(video) for video in open_dataset(name, make(name), split))
+def test_public_splits_have_annotations(make: Callable[[str], Path], name: str, split: str) -> None:
+    assert all(has_annotations(video) for video in open_dataset(name, make(name), split))
 
 
 @pytest.mark.parametrize(("name", "split"), HIDDEN.items())
 def test_splits_of_a_server_have_none(make: Callable[[str], Path], name: str, split: str) -> None:
     assert split in DATASETS[name].server
-    assert not any(has_truth(video) for video in open_dataset(name, make(name), split))
+    assert not any(has_annotations(video) for video in open_dataset(name, make(name), split))
 
 
 @pytest.mark.parametrize("name", SCORED)

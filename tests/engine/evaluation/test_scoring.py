@@ -11,7 +11,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.evaluation import scoring
-from aotlab.engine.evaluation.scoring import has_truth, rules_of, score_videos
+from aotlab.engine.evaluation.scoring import has_annotations, rules_of, score_videos
 from aotlab.evaluation.tables import scores_table
 from aotlab.utils.masks import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
@@ -114,6 +114,6 @@ def test_objects_that_come_late_in_a_folder_count_from_their_first_sight(tmp_pat
 def test_masks_that_are_all_given_are_no_truth(davis: list[Video]) -> None:
     bear = davis[0]
     given = dict(enumerate(bear.annotations))
-    assert has_truth(bear)
-    assert not has_truth(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
+    assert has_annotations(bear)
+    assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
     assert rules_of([]) is rules_of(davis)

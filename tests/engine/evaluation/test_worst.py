@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.engine.evaluation.worst import pick_frames
-from aotlab.evaluation.sequences import SequenceScores
+from aotlab.evaluation.sequence_scores import SequenceScores
 
 
 def scores_of(*region: float) -> SequenceScores:

@@ -158,7 +158,7 @@ def test_a_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
 
 def test_an_overlay_that_cannot_be_finished_is_left_out_and_the_masks_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        outputs.Video, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
+        outputs.VideoFile, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
     )
     report = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
     assert report.error == "disk is full (not completed: overlay.mp4)"

@@ -1,6 +1,6 @@
 """Scoring a sequence frame by frame: what is scored of it, and what comes of that.
 
-A benchmark's rules make a `Plan` of a sequence. Its frames do not depend on one another, so they may be scored in
+A benchmark's rules make a `ScoringPlan` of a sequence. Frames do not depend on one another, so they may be scored in
 any order and by any number of processes; `join` puts the parts together.
 """
 
@@ -43,8 +43,8 @@ class ListedObject(Protocol):
         """Whether its category is among the training set's; None: not known."""
 
 
-class Truth(Protocol):
-    """What scoring needs to know of a sequence."""
+class AnnotatedSequence(Protocol):
+    """A sequence with its ground truth, as far as scoring needs to know it."""
 
     @property
     def name(self) -> str:
@@ -52,7 +52,7 @@ class Truth(Protocol):
 
     @property
     def annotations(self) -> tuple[Path, ...]:
-        """Ground truth in time order."""
+        """Its annotations (ground truth) in time order."""
 
     @property
     def objects(self) -> Sequence[ListedObject]:
@@ -68,7 +68,7 @@ class Truth(Protocol):
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringPlan:
     """Which objects of a sequence are scored on which frames: K objects, N frames."""
 
     name: str
@@ -109,14 +109,14 @@ class SequenceScores:
 
 
 @dataclass(frozen=True)
-class Part:
+class FrameScores:
     """Scores of some frames of a plan: J and F, 2×K×n float64, and predicted ids that were passed over."""
 
     values: np.ndarray
     unknown_ids: frozenset[int]
 
 
-def require_predictions(plan: Plan, results: Path) -> None:
+def require_predictions(plan: ScoringPlan, results: Path) -> None:
     """Raise unless ``results`` has a PNG for every frame of the plan.
 
     Raises:
@@ -131,7 +131,7 @@ def require_predictions(plan: Plan, results: Path) -> None:
         )
 
 
-def score_files(plan: Plan, results: Path, first: int = 0, stop: int | None = None) -> Part:
+def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
     """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs of the same names in ``results``.
 
     Raises:
@@ -143,57 +143,57 @@ def score_files(plan: Plan, results: Path, first: int = 0, stop: int | None = No
         values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
         columns.append(values[:, :, None])
         unknown |= ids
-    return Part(np.concatenate(columns, axis=2), frozenset(unknown))
+    return FrameScores(np.concatenate(columns, axis=2), frozenset(unknown))
 
 
 def score_pair(
-    plan: Plan, name: str, truth: np.ndarray, prediction: np.ndarray
+    plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray
 ) -> tuple[np.ndarray, set[int]]:
     """J and F (2×K) of one frame, and the predicted ids that were passed over.
 
     Args:
         plan: says which ids are the objects.
         name: of the prediction, for messages.
-        truth: H×W ids, 255 for void.
+        annotation: H×W ids, 255 for void.
         prediction: H×W ids.
 
     Raises:
         InputError: the sizes differ, or an id that the plan does not have.
     """
-    if truth.shape != prediction.shape:
+    if annotation.shape != prediction.shape:
         raise InputError(
             f"{name}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
-            f"{truth.shape[1]}×{truth.shape[0]}; write predictions in the annotation's size"
+            f"{annotation.shape[1]}×{annotation.shape[0]}; write predictions in the annotation's size"
         )
-    radius = tolerance_radius(*truth.shape)
+    radius = tolerance_radius(*annotation.shape)
     if plan.merge:
-        truth = truth > 0 if plan.merge == "void" else (truth > 0) & (truth != VOID)
-        truth, prediction = _cut(truth.view(np.uint8), (prediction > 0).view(np.uint8))
-        return score_frame(truth, prediction, plan, radius), set()
-    truth, prediction = _cut(truth, prediction)
+        annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & (annotation != VOID)
+        annotation, prediction = _cut(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
+        return score_frame(annotation, prediction, plan, radius), set()
+    annotation, prediction = _cut(annotation, prediction)
     unknown = unknown_ids(prediction, plan.ids)
     if unknown and plan.strict:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the first annotation has objects {known} only")
-    return score_frame(truth, prediction, plan, radius), unknown
+    return score_frame(annotation, prediction, plan, radius), unknown
 
 
-def _cut(truth: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cut(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """H×W ids each, cut to what is not background in either, grown by one; 0×0 where nothing is."""
-    rows = _span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (truth, prediction)))
-    truth, prediction = truth[rows], prediction[rows]
-    columns = _span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (truth, prediction)))
-    return truth[:, columns], prediction[:, columns]
+    rows = _span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (annotation, prediction)))
+    annotation, prediction = annotation[rows], prediction[rows]
+    columns = _span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (annotation, prediction)))
+    return annotation[:, columns], prediction[:, columns]
 
 
 def _span(one: np.ndarray, other: np.ndarray) -> slice:
-    """From the first to the last place where either is not 0, grown by one."""
-    places = np.flatnonzero(one | other)
-    return slice(max(places[0] - 1, 0), places[-1] + 2) if len(places) else slice(0)
+    """From the first to the last index where either is not 0, grown by one."""
+    found = np.flatnonzero(one | other)
+    return slice(max(found[0] - 1, 0), found[-1] + 2) if len(found) else slice(0)
 
 
-def score_frame(truth: np.ndarray, prediction: np.ndarray, plan: Plan, radius: int) -> np.ndarray:
+def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPlan, radius: int) -> np.ndarray:
     """J and F of the plan's objects in one frame, 2×K, from H×W ids cut to a box of them all.
 
     Contours match within ``radius`` pixels.
@@ -202,7 +202,7 @@ def score_frame(truth: np.ndarray, prediction: np.ndarray, plan: Plan, radius: i
     if not plan.contour:
         scores[1] = np.nan
     for index, identity in enumerate(plan.ids):
-        true, found = truth == identity, prediction == identity
+        true, found = annotation == identity, prediction == identity
         union = true | found
         # cutting again only cuts off what is empty, or the border of the frame itself
         box = object_box(union) if union.size else None
@@ -225,7 +225,7 @@ def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
 
 
-def join(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
+def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """The scores of a sequence from those of all its frames, in order."""
     region, contour = np.concatenate([part.values for part in parts], axis=2)
     counted = plan.counted
@@ -245,7 +245,7 @@ def join(plan: Plan, parts: Sequence[Part]) -> SequenceScores:
     return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown)
 
 
-def score_sequence(plan: Plan, results: Path) -> SequenceScores:
+def score_sequence(plan: ScoringPlan, results: Path) -> SequenceScores:
     """Score the folder of one sequence, frame by frame.
 
     Raises:
