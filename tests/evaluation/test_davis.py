@@ -130,7 +130,7 @@ def test_each_png_is_read_once(tmp_path, monkeypatch):
         read.append(path)
         return read_mask(path)
 
-    for module in ("davis", "sequences"):
+    for module in ("davis", "sequence_scores"):
         monkeypatch.setattr(f"aotlab.evaluation.{module}.read_mask", noted)
     score_sequence(paths, tmp_path / "found")
     assert len(read) == len(set(read)) == 5  # the first annotation and two scored pairs
