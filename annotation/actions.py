@@ -1,4 +1,4 @@
-"""What a page may ask for: messages as JSON has them, checked and turned into calls of the session."""
+"""The requests of a page: messages as JSON has them, checked and turned into calls of the session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Message = dict[str, Any]
 
 
 def act(session: Session, message: Message) -> Any:
-    """Do what a message asks for; returns what JSON can hold.
+    """Carry out the request of a message; returns what JSON can hold.
 
     Raises:
         InputError: an unknown action, a missing or unusable value, or what the action raises.
@@ -201,4 +201,4 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "strips": _strips,
     "export": _export,
 }
-"""What a message may ask for"""
+"""The requests that a message may name"""

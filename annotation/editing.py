@@ -98,23 +98,23 @@ def load_masks(state: State, index: int, labels: np.ndarray) -> list[int]:
     with state.lock:
         before = state.objects.snapshot()
         try:
-            named = {number: _usable(state, number) for number in numbers}
+            numbered = {number: _usable(state, number) for number in numbers}
         except InputError:
             state.objects.restore(before)
             raise
         changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
         ids = np.zeros_like(labels, dtype=np.uint16)
-        for number, now in named.items():
+        for number, now in numbered.items():
             ids[labels == number] = now
         shown = state.labels(index)
         locked = [item.number for item in state.objects if item.locked]
-        keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(named.values())))
+        keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(numbered.values())))
         merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
         taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-        described = state.described(index) | taken | set(named.values())
+        described = state.described(index) | taken | set(numbered.values())
         changes.append(state.give(index, merged, described))
         finish(state, "load mask", changes, index)
-    return list(named.values())
+    return list(numbered.values())
 
 
 def add_object(state: State, name: str | None = None) -> Item:

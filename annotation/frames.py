@@ -103,10 +103,10 @@ class FrameStore:
         found = self._pictures.get(index)
         if found is not None:
             return found
-        lock, own = self._reader(reader)
+        lock, video = self._reader(reader)
         with lock:
             found = self._pictures.get(index)
-            return own.read(index, self._keep) if found is None else found
+            return video.read(index, self._keep) if found is None else found
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """A frame as a JPEG, for the page; ``width`` pixels wide if that is less than its own.

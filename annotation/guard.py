@@ -71,8 +71,8 @@ class Guard:
         if not self._is_ours(headers.get("host", "")):
             return 400, "wrong Host: open the address that the program printed"
         origin = headers.get("origin")
-        asks = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
-        if (origin is None and asks) or (origin is not None and origin != f"http://{headers['host']}"):
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
             return 403, "wrong Origin: only this program's own page may do that"
         if headers.get("sec-fetch-site") == "cross-site" and not first:
             return 403, "cross-site request: only this program's own page may do that"

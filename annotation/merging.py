@@ -46,7 +46,7 @@ def merge(index: int, forward: Opinion, backward: Opinion, weight: float) -> Fou
     numbers = forward.ids + tuple(number for number in backward.ids if number not in forward.ids)
     shape = forward.probabilities.shape[1:]
     total = torch.zeros(1 + len(numbers), *shape)
-    for place, number in enumerate(numbers, start=1):
+    for channel, number in enumerate(numbers, start=1):
         shares = {
             side: share
             for side, share, opinion in (("f", 1 - weight, forward), ("b", weight, backward))
@@ -56,18 +56,18 @@ def merge(index: int, forward: Opinion, backward: Opinion, weight: float) -> Fou
         for side, opinion in (("f", forward), ("b", backward)):
             if side in shares and number in opinion.ids:
                 row = opinion.probabilities[1 + opinion.ids.index(number)].cpu()
-                total[place] += shares[side] / whole * row
+                total[channel] += shares[side] / whole * row
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
-    sure, places = total.max(0)
-    labels = np.array([0, *numbers], dtype=np.uint16)[places.numpy()]
+    sure, channels = total.max(0)
+    labels = np.array([0, *numbers], dtype=np.uint16)[channels.numpy()]
     differ = disagreement(numbers, labels_of(forward), labels_of(backward))
-    return Found(index, labels, _confidence(numbers, places, sure), differ)
+    return Found(index, labels, _confidence(numbers, channels, sure), differ)
 
 
 def labels_of(opinion: Opinion) -> np.ndarray:
     """H×W ids."""
-    places = opinion.probabilities.max(0).indices.cpu().numpy()
-    return np.asarray(np.array([0, *opinion.ids], dtype=np.uint16)[places])
+    channels = opinion.probabilities.max(0).indices.cpu().numpy()
+    return np.asarray(np.array([0, *opinion.ids], dtype=np.uint16)[channels])
 
 
 def disagreement(numbers: Sequence[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
@@ -80,10 +80,10 @@ def disagreement(numbers: Sequence[int], first: np.ndarray, second: np.ndarray) 
     return found
 
 
-def _confidence(numbers: Sequence[int], places: Tensor, sure: Tensor) -> dict[int, float]:
+def _confidence(numbers: Sequence[int], channels: Tensor, sure: Tensor) -> dict[int, float]:
     """Mean probability of each object over its own pixels; 0 where it has none."""
     found = {}
-    for place, number in enumerate(numbers, start=1):
-        own = sure[places == place]
-        found[number] = float(own.mean()) if len(own) else 0.0
+    for channel, number in enumerate(numbers, start=1):
+        pixels = sure[channels == channel]
+        found[number] = float(pixels.mean()) if len(pixels) else 0.0
     return found

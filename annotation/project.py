@@ -31,9 +31,9 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     stored = video.get("path") if isinstance(video, dict) else None
     if not isinstance(stored, str) or not stored:
         raise InputError(f"{path / FILE}: names no video; open the video itself with --project {path}")
-    for place in (path / stored, path.resolve().parent / Path(stored).name):
-        if place.exists():
-            return place.resolve(), path
+    for video_path in (path / stored, path.resolve().parent / Path(stored).name):
+        if video_path.exists():
+            return video_path.resolve(), path
     raise InputError(
         f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with --project {path}"
     )

@@ -69,7 +69,7 @@ class Pages:
         return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
     async def frame(self, request: Request) -> Response:
-        """A frame as a JPEG, of a ``width`` if that is asked for."""
+        """A frame as a JPEG, ``width`` pixels wide if that is given."""
         text = request.query_params.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
         content = await _answer(self._session.state.frames.jpeg, request.path_params["index"], width)
@@ -140,7 +140,7 @@ class Connection:
             sender.cancel()
 
     async def _handle(self, text: str) -> None:
-        """Do what a message asks for and answer it."""
+        """Carry out a message and answer it."""
         number: Any = None
         try:
             message = json.loads(text)

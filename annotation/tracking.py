@@ -176,12 +176,12 @@ def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:
             stored.append(as_bytes(prediction))
             yield Found(index, np.asarray(prediction.labels), prediction.confidence)
         begin(tracker, state, span.before, backward=False)
-        for place, index in enumerate(span.frames):
+        for position, index in enumerate(span.frames):
             prediction = tracker.step(state.frames.read(index, "track"))
             forward = Opinion(tuple(prediction.ids), prediction.probabilities, silent[0])
-            share = torch.from_numpy(stored[len(span.frames) - 1 - place].astype(np.float32))
+            share = torch.from_numpy(stored[len(span.frames) - 1 - position].astype(np.float32))
             backward = Opinion(ids, share / share.sum(0).clamp(min=1), silent[1])
-            yield merge(index, forward, backward, (place + 1) / (len(span.frames) + 1))
+            yield merge(index, forward, backward, (position + 1) / (len(span.frames) + 1))
 
 
 def _silent(state: State, index: int) -> frozenset[int]:

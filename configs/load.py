@@ -69,10 +69,10 @@ def _resolve(path: Path, preset: str | None) -> DictConfig:
     """The settings of a file over those of its bases; ``preset`` takes the place of the preset it stands on."""
     chain = _chain(path, preset)
     tree = OmegaConf.create()
-    for own in reversed(chain):
-        then = own.pop("then", None)
+    for settings in reversed(chain):
+        then = settings.pop("then", None)
         try:
-            tree = typing.cast(DictConfig, OmegaConf.merge(tree, own))
+            tree = typing.cast(DictConfig, OmegaConf.merge(tree, settings))
         except (OmegaConfBaseException, ValueError, TypeError) as error:
             raise InputError(f"{path}: {_first_line(error)}") from error
         if not OmegaConf.is_list(then) and then is not None:
@@ -81,7 +81,7 @@ def _resolve(path: Path, preset: str | None) -> DictConfig:
             phases = OmegaConf.select(tree, "train.phases", default=[])
             OmegaConf.update(tree, "train.phases", [*phases, *then], force_add=True)
     if "name" not in chain[0]:
-        below = next((own.name for own in chain if "name" in own), None)
+        below = next((settings.name for settings in chain if "name" in settings), None)
         if below is not None:
             tree["name"] = f"{below}_{path.stem}"
     return tree
@@ -94,9 +94,9 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
         if path in seen:
             raise InputError(f"{path}: base: leads back to this file; remove the circle")
         seen.add(path)
-        own = _read(path)
-        base = own.pop("base", None)
-        chain.append(own)
+        settings = _read(path)
+        base = settings.pop("base", None)
+        chain.append(settings)
         if base is None:
             break
         below = find_settings(str(base), path.parent)

@@ -27,7 +27,7 @@ def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] =
     known = get_args(Protocol)
     if protocol not in known:
         raise InputError(f"protocol: must be one of {', '.join(known)}, got {protocol!r}")
-    named = any(override.startswith("memory.policy=") for override in overrides)
-    if protocol == "published" or named or config.memory.policy != "every_nth":
+    overridden = any(override.startswith("memory.policy=") for override in overrides)
+    if protocol == "published" or overridden or config.memory.policy != "every_nth":
         return config
     return replace(config, memory=replace(config.memory, policy=BOUNDED_POLICY))

@@ -56,7 +56,7 @@ class StageConfig:
     identity_stride: int | None = None
     """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null: stride"""
     temporal_slots: int = 0
-    """slots of the temporal embedding of long-term memory (RMem has 4); 0: none"""
+    """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
     sine_position: bool = True
     """self-attention is told where tokens are; may be left out of lstt"""
     relative_position: bool = True

@@ -19,7 +19,7 @@ Radius = Callable[[np.ndarray, float], np.ndarray]
 
 @dataclass(frozen=True)
 class Sprite:
-    """One object: its look and motion. Places are shares of width and height, times 0 to 1."""
+    """One object: its look and motion. Positions are shares of width and height, times 0 to 1."""
 
     outline: Radius
     texture: np.ndarray
@@ -76,9 +76,9 @@ def value_noise(octaves: int, cells: int, rng: np.random.Generator, *, size: int
     for octave in range(octaves):
         count = cells * 2**octave
         grid = rng.random((count, count), dtype=np.float32)
-        place = np.arange(size, dtype=np.float32) * count / size
-        low = place.astype(int)
-        blend = place - low
+        position = np.arange(size, dtype=np.float32) * count / size
+        low = position.astype(int)
+        blend = position - low
         blend = blend * blend * (3 - 2 * blend)
         low, high = low % count, (low + 1) % count
         rows = grid[low] + blend[:, None] * (grid[high] - grid[low])
@@ -88,8 +88,8 @@ def value_noise(octaves: int, cells: int, rng: np.random.Generator, *, size: int
 
 def colour_ramp(values: np.ndarray, *stops: tuple[int, int, int]) -> np.ndarray:
     """Values in 0 to 1 (H×W) to H×W×3 float32, along evenly spaced colours."""
-    places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(values, places, [stop[channel] for stop in stops]) for channel in range(3)]
+    positions = np.linspace(0, 1, len(stops))
+    channels = [np.interp(values, positions, [stop[channel] for stop in stops]) for channel in range(3)]
     return np.stack(channels, axis=-1).astype(np.float32)
 
 

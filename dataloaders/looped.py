@@ -16,8 +16,8 @@ from aotlab.utils.files import atomic_path
 def bounce(index: int, length: int) -> int:
     """Which of ``length`` frames is number ``index`` of 0 1 2 … n-1 n-2 … 1 0 1 …, where none comes twice in a row."""
     there_and_back = max(2 * (length - 1), 1)
-    place = index % there_and_back
-    return min(place, there_and_back - place)
+    phase = index % there_and_back
+    return min(phase, there_and_back - phase)
 
 
 def looped_length(length: int, times: int) -> int:
@@ -75,8 +75,8 @@ def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]
     """
     labels = {path.stem: path for path in video.annotations}
     files = {}
-    for index, place in enumerate(order):
-        frame = video.frames[place]
+    for index, source in enumerate(order):
+        frame = video.frames[source]
         if frame.stem not in labels:
             raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
         picture = f"480p/{video.name}/{index:05d}"

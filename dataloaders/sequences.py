@@ -159,8 +159,8 @@ def list_folders(parent: Path) -> list[str]:
 
 def masks_of(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
     """The annotations by index of the frame of the same stem; those without a frame are left out."""
-    places = {path.stem: index for index, path in enumerate(frames)}
-    return {places[path.stem]: path for path in annotations if path.stem in places}
+    indices = {path.stem: index for index, path in enumerate(frames)}
+    return {indices[path.stem]: path for path in annotations if path.stem in indices}
 
 
 def read_video(name: str, images: Path, masks: Path) -> Video:

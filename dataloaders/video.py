@@ -109,7 +109,7 @@ class FolderFrames:
         return index / self.rate
 
     def stem(self, index: int) -> str:
-        """The stem of the picture at this place."""
+        """The stem of the picture of this index."""
         return self.paths[index].stem
 
     def __iter__(self) -> Iterator[np.ndarray]:

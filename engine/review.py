@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
 from aotlab.engine.scores import Score
 
-APART = 5
-"""Frames between two that are named for the same reason and object, at least; a correction mends its neighbours."""
+MIN_DISTANCE = 5
+"""Frames between two checks of the same reason and object, at least, as a correction also helps its neighbours."""
 
 LEAST = 0.25
 """Severity from which a frame is worth a look."""
@@ -62,15 +62,15 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
     """Checks of one object; of neighbouring frames with the same reason only the worst."""
     found: dict[str, list[Check]] = {}
     unseen = 0
-    for place, (index, score) in enumerate(zip(frames, scores, strict=True)):
+    for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         unseen = 0 if index in skip or (score.area and score.confidence >= MIN_CONFIDENCE) else unseen + 1
         if index in skip:
             continue
         severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}
         if score.disagreement is not None:
             severities["disagreement"] = score.disagreement
-        if place and frames[place - 1] == index - 1:
-            before = scores[place - 1]
+        if order and frames[order - 1] == index - 1:
+            before = scores[order - 1]
             severities["area"], severities["jump"] = _area_change(before, score), _jump(before, score)
         for reason, severity in severities.items():
             if severity >= LEAST:
@@ -80,7 +80,7 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
 
 def _add(checks: list[Check], check: Check) -> None:
     """Append a check, or keep the worse of two that are near each other."""
-    if checks and check.frame - checks[-1].frame < APART:
+    if checks and check.frame - checks[-1].frame < MIN_DISTANCE:
         if check.severity > checks[-1].severity:
             checks[-1] = check
         return

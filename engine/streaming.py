@@ -179,9 +179,9 @@ class Channel(Generic[Item]):
         """Add an item at once; a full queue drops its oldest item that need not be kept, or else this one."""
         with self._changed:
             if len(self._items) >= self._room:
-                spare = next((i for i, waiting in enumerate(self._items) if not keep(waiting)), None)
-                if spare is not None:
-                    del self._items[spare]
+                dropped = next((i for i, waiting in enumerate(self._items) if not keep(waiting)), None)
+                if dropped is not None:
+                    del self._items[dropped]
                     self.dropped += 1
                 elif not keep(item):
                     self.dropped += 1

@@ -200,7 +200,7 @@ def _beyond(far: int, other: int, radius: int, stride: int) -> int:
 
 
 def _spread(bits: int, reach: int, wanted: int, unit: int = 1) -> int:
-    """Bits spread by ``wanted`` times ``unit`` places to either side, from those spread by ``reach`` times."""
+    """Bits spread by ``wanted`` times ``unit`` bits to either side, from those spread by ``reach`` times."""
     while reach < wanted:
         step = min(wanted - reach, 2 * reach + 1)
         bits |= bits << step * unit | bits >> step * unit

@@ -1,4 +1,4 @@
-"""Scoring a sequence frame by frame: what is scored of it, and what comes of that.
+"""Scoring a sequence frame by frame: what is scored of it, and its scores.
 
 A benchmark's rules make a `ScoringPlan` of a sequence. Frames do not depend on one another, so they may be scored in
 any order and by any number of processes; `join` puts the parts together.

@@ -19,7 +19,7 @@ from aotlab.utils.pictures import reason_of
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
-"""place of the bit depth in a PNG file"""
+"""offset of the bit depth in a PNG file"""
 LARGEST_MASK = 2**20
 """bytes that a PNG may have beside two for each pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
@@ -171,4 +171,4 @@ def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | No
 def _misplaced(names: Sequence[str], example: str) -> str:
     """The line for an archive that holds nothing of what is wanted."""
     first = f"its first is {min(names)}" if names else "it is empty"
-    return f"no entry is in its place: {first}, but one like {example} is wanted"
+    return f"no entry has a path that is expected: {first}, but one like {example} is wanted"

@@ -118,11 +118,11 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     for name, identity, row in lines:
         values = [f"{row[column]:.1f}" for column in layout.columns]
         text.append(f"{name:{width}}  {identity:>6}{_aligned(values, layout.columns)}")
-    own = {
+    extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value
     }
-    if own:
-        parts = (f"{key} {'-' if value is None else f'{value:.1f}'}" for key, value in own.items())
+    if extra:
+        parts = (f"{key} {'-' if value is None else f'{value:.1f}'}" for key, value in extra.items())
         text += ["", "  ".join(parts)]
     return "\n".join(text)
 

@@ -145,11 +145,11 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     Raises:
         ValueError: a tensor has another shape, or nothing fits at all.
     """
-    places = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
+    keys = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
     weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
-    found = {places[key]: tensor for key, tensor in weights.items() if key in places}
+    found = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
     if not found:
-        raise ValueError(f"no key fits this encoder; expected names like {next(iter(places))}")
+        raise ValueError(f"no key fits this encoder; expected names like {next(iter(keys))}")
     shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
     wrong = [key for key, tensor in found.items() if tensor.shape != shapes[key]]
     if wrong:
@@ -159,4 +159,4 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
     with torch.no_grad():
         encoder.load_state_dict(found, strict=False)
     # Swin's output norms are not part of a classifier; they start at their own initial values.
-    return [name for name, key in places.items() if key not in found and not key.startswith("norms.")]
+    return [name for name, key in keys.items() if key not in found and not key.startswith("norms.")]

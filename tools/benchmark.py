@@ -104,12 +104,12 @@ def refuse_ignored(parser: Parser, args: argparse.Namespace) -> None:
         parser.error("--only needs --report")
     if args.report is not None and args.output is not None:
         parser.error("--output: --report writes its JSON beside the table; leave --output out")
-    apart: tuple[str, ...] = ()
+    separate: tuple[str, ...] = ()
     if args.compare is not None or args.report is not None:
-        apart = ("config", "checkpoint", "overrides")
+        separate = ("config", "checkpoint", "overrides")
     if args.report is not None:  # rows say these themselves
-        apart += ("video", "objects", "at_frame", "precision", "compile", "slow")
-    for name in apart:
+        separate += ("video", "objects", "at_frame", "precision", "compile", "slow")
+    for name in separate:
         if getattr(args, name) != parser.get_default(name) and getattr(args, name) != []:
             option = "--" + name.replace("_", "-") if name != "overrides" else args.overrides[0]
             parser.error(f"{option}: goes into SETTINGS beside --compare, and has no meaning beside --report")

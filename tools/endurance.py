@@ -56,7 +56,7 @@ def print_config(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> int:
     """Run every policy and report; returns the exit status."""
-    from aotlab.engine.speed.endurance import Trial, resident_bytes, run_apart
+    from aotlab.engine.speed.endurance import Trial, resident_bytes, run_in_process
     from aotlab.engine.speed.endurance_report import format_table
 
     # whatever is wrong with the input or the output shows before the slow part
@@ -73,7 +73,7 @@ def measure(args: argparse.Namespace) -> int:
                 args.stop_above,
             )  # fmt: skip
             with progress_bar(args.frames, title=policy, unit="frame") as bar:
-                courses[policy] = run_apart(trial, stop, lambda bar=bar: bar.update())  # type: ignore[misc]
+                courses[policy] = run_in_process(trial, stop, lambda bar=bar: bar.update())  # type: ignore[misc]
             report(args, settings, courses, clip, mask)
             if stop.is_set():
                 break

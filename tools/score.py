@@ -149,13 +149,13 @@ def show_worst(
     by_name = {video.name: video for video in videos}
     if worst:
         print(f"\nworst {column}:")
-    for place, (name, identity, value) in enumerate(worst, start=1):
+    for rank, (name, identity, value) in enumerate(worst, start=1):
         drawn = ""
         if args.overlay is not None:
-            path = args.overlay / f"{place:02d}_{name}_{identity}.jpg"
+            path = args.overlay / f"{rank:02d}_{name}_{identity}.jpg"
             write_strip(path, by_name[name], args.results, scores=report.scores[name], identity=identity)
             drawn = f"  {path}"
-        print(f"{place:4}  {value:5.1f}  {name}  {identity}{drawn}")
+        print(f"{rank:4}  {value:5.1f}  {name}  {identity}{drawn}")
 
 
 def write_text(path: Path, text: str) -> None:

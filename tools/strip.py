@@ -45,7 +45,7 @@ def pick(video: Path, count: int) -> list[np.ndarray]:
     from aotlab.dataloaders.video import open_frames
 
     length = open_frames(video).length or sum(1 for _ in open_frames(video))
-    wanted = {round(place) for place in np.linspace(0, length - 1, min(count, length))}
+    wanted = {round(position) for position in np.linspace(0, length - 1, min(count, length))}
     return [frame for index, frame in enumerate(open_frames(video)) if index in wanted]
 
 

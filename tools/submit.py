@@ -98,7 +98,7 @@ def expected_of(video: Video) -> Expected:
     return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))
 
 
-def report(problems: Sequence[str], place: Path) -> None:
+def report(problems: Sequence[str], archive: Path) -> None:
     """List what is wrong on stderr.
 
     Raises:
@@ -108,7 +108,7 @@ def report(problems: Sequence[str], place: Path) -> None:
         print(problem, file=sys.stderr)
     if problems:
         raise InputError(
-            f"{place}: {len(problems)} masks are missing, wrong or too many, listed above; mend them"
+            f"{archive}: {len(problems)} masks are missing, wrong or too many, listed above; correct them"
         )
 
 

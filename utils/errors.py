@@ -23,5 +23,5 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the host or an accelerator has too little memory."""
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+    by_type = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return by_type or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))

@@ -109,6 +109,6 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _part(path: Path, source: str = "") -> Path:
-    """What came of a source so far, which another source must not go on with."""
+    """The part of a source that has arrived, which another source must not go on with."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{path.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")

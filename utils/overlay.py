@@ -138,8 +138,8 @@ def _line_width(labels: np.ndarray) -> int:
 def _window(inside: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns around all objects, with room for the contour; the rest of a picture needs no work."""
     margin = _line_width(inside) + 3
-    places = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
-    rows, columns = (slice(max(int(at[0]) - margin, 0), int(at[-1]) + margin + 1) for at in places)
+    spans = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
+    rows, columns = (slice(max(int(at[0]) - margin, 0), int(at[-1]) + margin + 1) for at in spans)
     return rows, columns
 
 

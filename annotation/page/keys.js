@@ -25,7 +25,7 @@ export function bindings(app) {
     { keys: ['Home', 'End'], text: 'first, last frame', run: (e) => app.seek(e.key === 'Home' ? 0 : app.count - 1) },
     { keys: ['Space'], text: 'play, stop', run: () => app.play() },
     { keys: ['↑', '↓'], text: 'object before, after', run: (e) => app.chooseNext(e.key === 'ArrowUp' ? -1 : 1) },
-    { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (e) => app.choosePlace(Number(e.key) - 1) },
+    { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (e) => app.chooseIndex(Number(e.key) - 1) },
     { keys: ['N'], text: 'new object', run: () => app.addObject() },
     { keys: ['Delete'], text: 'delete the object', run: () => app.deleteObject() },
     { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes') },

@@ -151,14 +151,14 @@ class App {
 
   /** @param {(string | null)[]} titles */
   setHistory(titles) {
-    for (const [place, id] of ['undo', 'redo'].entries()) {
-      element(id).disabled = !titles[place];
-      element(id).title = titles[place] || '';
+    for (const [index, id] of ['undo', 'redo'].entries()) {
+      element(id).disabled = !titles[index];
+      element(id).title = titles[index] || '';
     }
   }
 
   /**
-   * Show a frame; of several asked for in a row, the last.
+   * Show a frame; of several requests in a row, the last.
    * @param {number} frame
    */
   async seek(frame) {
@@ -242,13 +242,13 @@ class App {
 
   /** @param {number} by */
   chooseNext(by) {
-    const place = this.objects.findIndex((item) => item.number === this.chosen);
-    this.choosePlace(Math.min(this.objects.length - 1, Math.max(0, place + by)));
+    const index = this.objects.findIndex((item) => item.number === this.chosen);
+    this.chooseIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
   }
 
-  /** @param {number} place */
-  choosePlace(place) {
-    if (this.objects[place]) this.choose(this.objects[place].number);
+  /** @param {number} index */
+  chooseIndex(index) {
+    if (this.objects[index]) this.choose(this.objects[index].number);
   }
 
   async addObject() {
@@ -276,15 +276,15 @@ class App {
 
   async undo() {
     this.toolbox.cancel();
-    this.moved(await this.send('undo'), 'undone');
+    this.reportStep(await this.send('undo'), 'undone');
   }
 
   async redo() {
-    this.moved(await this.send('redo'), 'done again');
+    this.reportStep(await this.send('redo'), 'done again');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
-  moved(step, what) {
+  reportStep(step, what) {
     if (!step) return;
     this.say(`${step.title}: ${what}`);
     if (step.title === 'tracking') this.refreshChecks();

@@ -23,7 +23,7 @@ export class Timeline {
     this.rows = new Map();
     /** @type {number[]} */
     this.checks = [];
-    this.asked = false;
+    this.scheduled = false;
     this.dragging = false;
     new ResizeObserver(() => this.draw()).observe(canvas);
     canvas.addEventListener('pointerdown', (event) => this.press(event));
@@ -77,10 +77,10 @@ export class Timeline {
   }
 
   draw() {
-    if (this.asked) return;
-    this.asked = true;
+    if (this.scheduled) return;
+    this.scheduled = true;
     requestAnimationFrame(() => {
-      this.asked = false;
+      this.scheduled = false;
       this.drawNow();
     });
   }
@@ -97,7 +97,7 @@ export class Timeline {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const ink = getComputedStyle(this.canvas).color;
     const column = width / this.count;
-    this.objects.slice(0, 8).forEach((object, place) => this.drawRow(object, TOP + place * ROW, column, ink));
+    this.objects.slice(0, 8).forEach((object, row) => this.drawRow(object, TOP + row * ROW, column, ink));
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();

@@ -27,7 +27,7 @@ export class Viewer {
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
-    this.asked = false;
+    this.scheduled = false;
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -110,17 +110,17 @@ export class Viewer {
       const colour = red | (green << 8) | (blue << 16);
       shades.set(number, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0]);
     }
-    let place = 0;
+    let index = 0;
     for (let y = 0; y < height; y += 1) {
-      for (let x = 0; x < width; x += 1, place += 1) {
-        const id = ids[place];
+      for (let x = 0; x < width; x += 1, index += 1) {
+        const id = ids[index];
         if (id === 0) continue;
         const shade = shades.get(id);
         if (!shade) continue;
         const edge = this.look.outline && (
-          (x > 0 && ids[place - 1] !== id) || (x < width - 1 && ids[place + 1] !== id)
-          || (y > 0 && ids[place - width] !== id) || (y < height - 1 && ids[place + width] !== id));
-        pixels[place] = edge ? shade[1] : shade[0];
+          (x > 0 && ids[index - 1] !== id) || (x < width - 1 && ids[index + 1] !== id)
+          || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
+        pixels[index] = edge ? shade[1] : shade[0];
       }
     }
     context.putImageData(image, 0, 0);
@@ -129,10 +129,10 @@ export class Viewer {
 
   /** Draw with the next picture of the screen. */
   draw() {
-    if (this.asked) return;
-    this.asked = true;
+    if (this.scheduled) return;
+    this.scheduled = true;
     requestAnimationFrame(() => {
-      this.asked = false;
+      this.scheduled = false;
       this.drawNow();
     });
   }
@@ -157,7 +157,7 @@ export class Viewer {
     context.lineJoin = context.lineCap = 'round';
     context.strokeStyle = context.fillStyle = sketch.colour;
     context.beginPath();
-    sketch.points.forEach((point, place) => (place ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
+    sketch.points.forEach((point, index) => (index ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
     if (sketch.width) {
       if (sketch.points.length === 1) context.lineTo(sketch.points[0].x + 0.001, sketch.points[0].y);
       context.globalAlpha = 0.6;

@@ -28,8 +28,8 @@ class DataSet:
     """A data set: how to read it, and what to tell who has not got it."""
 
     read: Reader
-    place: str | None = None
-    """its folder below ``datasets/``; None: it has no place of its own"""
+    folder: str | None = None
+    """its folder below ``datasets/``; None: it needs a root"""
     source: str = ""
     """where to get it"""
     layout: str = ""
@@ -142,7 +142,7 @@ def open_dataset(
 
     Args:
         name: a key of `DATASETS`, in any case.
-        root: its folder; None: the environment variable AOTLAB_<NAME>, else the place under ``datasets/``.
+        root: its folder; None: the environment variable AOTLAB_<NAME>, else the folder under ``datasets/``.
         split: "folder" and "longvideo" have no splits and take any.
         all_frames: YouTube-VOS, VOST: run on all frames, write the labelled ones.
         new_objects: folder: later masks bring new objects.
@@ -157,11 +157,11 @@ def open_dataset(
     for option in wanted.keys() - dataset.options:
         able = ", ".join(key for key, entry in DATASETS.items() if option in entry.options)
         raise InputError(f"--{option.replace('_', '-')}: not for {key}; {able} can be read so")
-    place = root if root is not None else default_root(key)
-    if not is_folder(place):
+    folder = root if root is not None else default_root(key)
+    if not is_folder(folder):
         source = f"; get it from {dataset.source}" if dataset.source else ""
-        raise InputError(f"{place}: no such folder; expected {key} as {dataset.layout}{source}")
-    return dataset.read(place, split, **wanted)
+        raise InputError(f"{folder}: no such folder; expected {key} as {dataset.layout}{source}")
+    return dataset.read(folder, split, **wanted)
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
@@ -192,15 +192,15 @@ def submission_hint(name: str, root: Path | None, split: str, results: Path) -> 
 
 
 def default_root(name: str) -> Path:
-    """Where the data set is when nobody says: AOTLAB_<NAME>, else its place under ``datasets/``.
+    """Where the data set is when nobody says: AOTLAB_<NAME>, else its folder under ``datasets/``.
 
     Raises:
-        InputError: the variable is not set and the data set has no place of its own.
+        InputError: the variable is not set and the data set needs a root.
     """
     variable = f"AOTLAB_{name.upper()}"
     if os.environ.get(variable):
         return Path(os.environ[variable])
-    place = DATASETS[name].place
-    if place is None:
+    folder = DATASETS[name].folder
+    if folder is None:
         raise InputError(f"dataset {name}: no root; give one or set {variable}")
-    return HOME / place
+    return HOME / folder

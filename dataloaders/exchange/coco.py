@@ -170,8 +170,8 @@ def _annotation(number: int, frame: int, region: Region, size: Size) -> dict[str
 
 
 def _track(number: int, regions: dict[int, Region], size: Size, length: int) -> dict[str, Any]:
-    own = [regions.get(frame) for frame in range(length)]
-    seen = [region if region is not None and region.runs[1::2].any() else None for region in own]
+    by_frame = [regions.get(frame) for frame in range(length)]
+    seen = [region if region is not None and region.runs[1::2].any() else None for region in by_frame]
     scores = [region.confidence for region in seen if region is not None]
     return {
         "id": number,

@@ -86,9 +86,12 @@ def _polygon_tracks(annotations: Annotations) -> Iterator[tuple[int, dict[int, d
     for number in annotations.objects():
         parts: dict[int, dict[int, dict[str, object]]] = {}
         for frame, regions in annotations.frames.items():
-            own = [region for region in regions if region.object_id == number]
+            of_object = [region for region in regions if region.object_id == number]
             outlines = [
-                o for region in own for o in outlines_of(pixels(region.runs, annotations.size)) if len(o) > 4
+                o
+                for region in of_object
+                for o in outlines_of(pixels(region.runs, annotations.size))
+                if len(o) > 4
             ]
             for rank, outline in enumerate(outlines):
                 points = [f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2], strict=True)]

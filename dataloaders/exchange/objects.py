@@ -105,7 +105,7 @@ def _ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
     return ids
 
 
-def place(annotations: Annotations, target: Target, name: str) -> Annotations:
+def match_frames(annotations: Annotations, target: Target, name: str) -> Annotations:
     """The same on the frames of a video: by the names of its pictures where they fit, else by the frames' numbers.
 
     Raises:

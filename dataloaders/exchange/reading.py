@@ -14,7 +14,7 @@ from aotlab.dataloaders.exchange.cvat import read_cvat
 from aotlab.dataloaders.exchange.folders import read_folder
 from aotlab.dataloaders.exchange.label_studio import is_label_studio, read_label_studio
 from aotlab.dataloaders.exchange.labelme import is_labelme, read_labelme
-from aotlab.dataloaders.exchange.objects import Target, place
+from aotlab.dataloaders.exchange.objects import Target, match_frames
 from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, parse_xml, read_bytes
 from aotlab.utils.errors import InputError
@@ -47,11 +47,11 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
     name = str(path)
     suffix = path.suffix.lower()
     if path.is_dir():
-        found = place(read_folder(path, target), target, name)
+        found = match_frames(read_folder(path, target), target, name)
     elif suffix == ".json":
-        found = place(_from_json(path, target), target, name)
+        found = match_frames(_from_json(path, target), target, name)
     elif suffix == ".xml":
-        found = place(read_cvat(parse_xml(read_bytes(path), name), target, name), target, name)
+        found = match_frames(read_cvat(parse_xml(read_bytes(path), name), target, name), target, name)
     elif is_coloured(path):
         found = read_colours(path, target.size, frame or 0)
     else:

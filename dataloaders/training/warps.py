@@ -24,7 +24,7 @@ def translation(x: float, y: float) -> np.ndarray:
 
 
 def mirror(width: float) -> np.ndarray:
-    """3×3: left and right of a picture of this width change places."""
+    """3×3: mirrors a picture of this width left to right."""
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
 
 

@@ -27,7 +27,7 @@ class Benchmark:
     """of tools/eval.py"""
 
     @property
-    def place(self) -> Path:
+    def folder(self) -> Path:
         """Folder of the data set."""
         return Path(self.root) if self.root else default_root(find_dataset(self.dataset)[0])
 
@@ -56,7 +56,7 @@ class Model:
 
     @property
     def files(self) -> list[Path]:
-        """The checkpoints' places."""
+        """The paths of the checkpoints."""
         return [ROOT / name if "/" in name else MODELS / name for name in self.checkpoints]
 
 
@@ -115,27 +115,27 @@ def load_table(path: Path) -> PaperTable:
 def missing(table: PaperTable, row: Row) -> list[str]:
     """A sentence for each thing that is not there and a row needs."""
     benchmark, found = table.benchmarks[row.benchmark], []
-    if not is_folder(benchmark.place):
+    if not is_folder(benchmark.folder):
         dataset = find_dataset(benchmark.dataset)[1]
         found.append(
-            f"{_short(benchmark.place)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
+            f"{_short(benchmark.folder)}: {benchmark.dataset}, from {dataset.source}; layout: {dataset.layout}"
         )
     return found + _missing_files(table, table.models[row.model])
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     """The table as Markdown, a line for each row: our figures, or why there are none, beside the published ones."""
-    named = [source for source in table.sources if any(source in row.published for row in table.rows)]
-    lines = [["model", "benchmark", "ours", *named]]
-    for row, own in zip(table.rows, ours, strict=True):
-        published = [figures(row.published.get(source, ())) for source in named]
-        lines.append([row.model, row.benchmark, own, *published])
+    cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
+    lines = [["model", "benchmark", "ours", *cited]]
+    for row, measured in zip(table.rows, ours, strict=True):
+        published = [figures(row.published.get(source, ())) for source in cited]
+        lines.append([row.model, row.benchmark, measured, *published])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = [[f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines]
     padded.insert(1, ["-" * width for width in widths])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += [f"| {' | '.join(line)} |" for line in padded]
-    text += ["", *(f"{key}: {table.sources[key]}" for key in named)]
+    text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]
     return "\n".join([*text, table.note] if table.note else text)
 
 

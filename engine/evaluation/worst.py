@@ -60,7 +60,7 @@ def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
     if len(counted) <= count:
         return [scores.frames[index] for index in counted]
     worst = min(counted, key=lambda index: region[index])
-    spread = {counted[round(place)] for place in np.linspace(0, len(counted) - 1, count)}
+    spread = {counted[round(position)] for position in np.linspace(0, len(counted) - 1, count)}
     if worst not in spread:
         # the nearest one makes room
         spread.remove(min(spread, key=lambda index: abs(index - worst)))

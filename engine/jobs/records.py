@@ -23,7 +23,7 @@ REPORTS = ("summary.csv", "report.json", "report.html")
 
 @dataclass
 class JobRecord:
-    """What came of a job."""
+    """The result of a job."""
 
     name: str
     video: str = ""

@@ -1,4 +1,4 @@
-"""What came of many jobs: a CSV, a JSON file, and a page with thumbnails and what to check."""
+"""The results of many jobs: a CSV, a JSON file, and a page with thumbnails and what to check."""
 
 from __future__ import annotations
 

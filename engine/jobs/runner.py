@@ -48,18 +48,18 @@ def run_jobs(
         world: the ranks.
         stop: when it is set, the run ends after the job at hand, which is run again next time.
     """
-    own = world.share([job.cost() for job in jobs])
+    numbers = world.share([job.cost() for job in jobs])
     write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
     options = replace(options, write=write, progress=False)
     records = []
-    for done, number in enumerate(own, start=1):
+    for done, number in enumerate(numbers, start=1):
         if stop.is_set():
             break
         record = _run(jobs[number], output, settings, options, tracker_of)
         if record is None:
             break
         records.append(record)
-        log.info("[%d/%d] %s", done, len(own), row(record, output))
+        log.info("[%d/%d] %s", done, len(numbers), row(record, output))
         if world.ranks == 1 and done % OFTEN == 0:
             write_reports(output, [record.name for record in records], records)
     gathered = {record.name: record for part in world.gather(records) for record in part}

@@ -60,7 +60,7 @@ class Trial:
 
 @dataclass
 class Course:
-    """What came of a trial."""
+    """The result of a trial."""
 
     samples: list[Sample] = field(default_factory=list)
     ended: str | None = None
@@ -107,7 +107,7 @@ def measure(tracker: Tracker, clip: Sequence[np.ndarray], mask: np.ndarray, fram
         )
 
 
-def run_apart(trial: Trial, stop: threading.Event, tick: Callable[[], object]) -> Course:
+def run_in_process(trial: Trial, stop: threading.Event, tick: Callable[[], object]) -> Course:
     """Run a trial in a fresh process, so that what is resident is its own.
 
     Args:

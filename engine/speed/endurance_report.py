@@ -62,7 +62,7 @@ def summarize(samples: Sequence[Sample]) -> Summary | None:
         return None
     table = np.array(samples, dtype=float)
     first, last = np.median(table[window : 2 * window], axis=0), np.median(table[-window:], axis=0)
-    changes = {name: Change(first[place], last[place]) for place, name in enumerate(Sample._fields)}
+    changes = {name: Change(first[index], last[index]) for index, name in enumerate(Sample._fields)}
     return Summary(window, *(changes[name] for name in ("seconds", "cpu_seconds", "resident", "bank")))
 
 
@@ -88,7 +88,7 @@ def format_table(courses: Mapping[str, Course]) -> str:
         lines.append([name, str(count), *_cells(summary, course.samples[-1])])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     rows = [
-        [f"{cell:{width}}" if place == 0 else f"{cell:>{width}}" for place, (cell, width) in pairs]
+        [f"{cell:{width}}" if index == 0 else f"{cell:>{width}}" for index, (cell, width) in pairs]
         for pairs in (list(enumerate(zip(line, widths, strict=True))) for line in lines)
     ]
     rows.insert(1, ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])])
@@ -164,13 +164,13 @@ def _draw_panel(axes: Axes, courses: Mapping[str, Course], title: str, kind: str
     from scipy.ndimage import median_filter
 
     lowest, highest = np.inf, 0.0
-    for place, (name, course) in enumerate(courses.items()):
+    for index, (name, course) in enumerate(courses.items()):
         values = scale * np.array([getattr(sample, kind) for sample in course.samples], dtype=float)
         if kind != "bank" and len(values):
             values = median_filter(values, SMOOTHED, mode="nearest")
         # where lines lie on each other, the thinner upper ones leave the lower ones to be seen
         axes.plot(
-            values, color=COLOURS[place % len(COLOURS)], linewidth=max(3.4 - 0.6 * place, 1.2), label=name
+            values, color=COLOURS[index % len(COLOURS)], linewidth=max(3.4 - 0.6 * index, 1.2), label=name
         )
         lowest, highest = min([lowest, *values]), max([highest, *values])
     if highest > STEEP * lowest > 0:

@@ -1,4 +1,4 @@
-"""One run looked at from all sides: time by part, work by part, memory, and the machine's own rate beside them."""
+"""One setting measured: time by part, work by part, memory, and the machine's own rate beside them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What came of one run. Seconds are of a frame."""
+    """Times and work of one setting. Seconds are of a frame."""
 
     title: str
     name: str

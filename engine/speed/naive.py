@@ -68,11 +68,11 @@ def unfolded_local_attention(
     return result.flatten(1, 2).mT
 
 
-def _spread(weights: Tensor, places: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Values B×(n·L)×D under weights B×n×heads×window²×L of the places window²×L, by a full matrix: B×L×D."""
+def _spread(weights: Tensor, tokens_seen: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Values B×(n·L)×D under weights B×n×heads×window²×L of the tokens seen window²×L, by a full matrix: B×L×D."""
     batch, frames, _, _, tokens = weights.shape
     matrix = weights.new_zeros(batch, frames, heads, tokens, tokens + 1)
-    matrix.scatter_(4, places.mT.expand(batch, frames, heads, -1, -1), weights.mT)
+    matrix.scatter_(4, tokens_seen.mT.expand(batch, frames, heads, -1, -1), weights.mT)
     values = value.unflatten(1, (frames, -1)).unflatten(3, (heads, -1)).transpose(2, 3)
     return (matrix[..., 1:] @ values).sum(1).transpose(1, 2).flatten(2)
 
@@ -136,7 +136,7 @@ def _groups(tracker: Tracker) -> AbstractContextManager[Any]:
 def _memory(tracker: Tracker) -> Iterator[None]:
     """Long-term memory is copied whole for every frame it takes in.
 
-    The two branches of gated propagation are stored apart and joined anew for every frame that reads them.
+    The two branches of gated propagation are stored separately and joined anew for every frame that reads them.
     """
     # With gradients a bank concatenates; inference mode still holds, so none are recorded.
     kinds = {stage.block for stage in tracker.config.model.stages}
@@ -144,7 +144,10 @@ def _memory(tracker: Tracker) -> Iterator[None]:
 
     def joining(bank: MemoryBank) -> list[list[BlockMemory]]:
         """What `read` gives, with values joined from their halves."""
-        return [[BlockMemory(*(_joined(own) for own in block)) for block in stage] for stage in read(bank)]
+        return [
+            [BlockMemory(*(_joined(branches) for branches in block)) for block in stage]
+            for stage in read(bank)
+        ]
 
     with ExitStack() as stack:
         for name in ("add", "add_reference"):
@@ -156,9 +159,9 @@ def _memory(tracker: Tracker) -> Iterator[None]:
         yield
 
 
-def _joined(own: KeyValue) -> KeyValue:
+def _joined(branches: KeyValue) -> KeyValue:
     """Keys as they are, values as a copy made of their two halves."""
-    return KeyValue(own.key, torch.cat(own.value.chunk(2, 2), 2))
+    return KeyValue(branches.key, torch.cat(branches.value.chunk(2, 2), 2))
 
 
 def _planes(tracker: Tracker) -> AbstractContextManager[Any]:

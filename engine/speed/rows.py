@@ -20,14 +20,14 @@ class Row:
     gpu_only: bool = False
 
     def met(self, ratio: float) -> bool | None:
-        """Whether a ratio is as it should be; None where nothing is asked."""
+        """Whether a ratio is as it should be; None where nothing is required."""
         if self.at_least is None and self.at_most is None:
             return None
         return (self.at_least or 0) <= ratio <= (self.at_most or float("inf"))
 
     @property
     def target(self) -> str:
-        """What is asked of the ratio."""
+        """What is required of the ratio."""
         bounds = {"at least": self.at_least, "at most": self.at_most}
         return ", ".join(f"{name} {bound:g}" for name, bound in bounds.items() if bound is not None)
 
@@ -65,7 +65,7 @@ ALONE = {
 BOUNDED_MEMORY = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
 LONG = "aott,memory.policy=bounded_fifo,memory.frames=9,size=256x144"
 WAYS = ("precision=bfloat16", "compile", "precision=bfloat16,compile")
-"""what is tried besides float32, all but the first on GPUs alone"""
+"""precisions measured besides float32, all but the first on GPUs alone"""
 
 
 def rows() -> tuple[Row, ...]:

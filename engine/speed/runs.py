@@ -136,5 +136,5 @@ class Run:
 
 
 def looped(frames: list[np.ndarray], index: int) -> np.ndarray:
-    """The frame at a place behind the reference frame, of a clip that is shown again and again without it."""
+    """The frame of an index behind the reference frame, of a clip that is shown again and again without it."""
     return frames[1 + index % (len(frames) - 1)] if len(frames) > 1 else frames[0]

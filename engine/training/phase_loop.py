@@ -86,9 +86,9 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
                 done = step_once(
                     run, state, learner, batches, may_skip=skipped < run.config.train.skip_not_finite
                 )
-                asked = world.mean([float(run.stop.is_set())])[0] > 0
+                stopping = world.mean([float(run.stop.is_set())])[0] > 0
             skipped = 0 if done else skipped + 1
-            if asked:
+            if stopping:
                 stop(run, state, "interrupted", together=True)
             if state.step < steps:
                 save_and_measure(run, state)

@@ -137,10 +137,10 @@ def _forward(
     tracker.reset(len(gap) + 1)
     if before is not None and numbers:
         tracker.step(*before)
-    for place, index in enumerate(numbers):
+    for position, index in enumerate(numbers):
         if stop.is_set():
             return
-        yield index, gap[place], tracker.step(gap[place])
+        yield index, gap[position], tracker.step(gap[position])
 
 
 def _between(
@@ -157,19 +157,19 @@ def _between(
     with Spill(gap.folder, compress=True) as backward:
         tracker.reset(len(gap) + 1)
         ids = tracker.step(*after).ids
-        for place in reversed(range(len(gap))):
+        for position in reversed(range(len(gap))):
             if stop.is_set():
                 return
-            backward.append(as_bytes(tracker.step(gap[place])))
+            backward.append(as_bytes(tracker.step(gap[position])))
         tracker.reset(len(gap) + 1)
         if before is not None:
             tracker.step(*before)
-        for place, index in enumerate(numbers):
+        for position, index in enumerate(numbers):
             if stop.is_set():
                 return
-            forward = None if before is None else tracker.step(gap[place])
-            behind = backward[len(gap) - 1 - place]
-            yield index, gap[place], merge(forward, ids, behind, (place + 1) / (len(gap) + 1))
+            forward = None if before is None else tracker.step(gap[position])
+            behind = backward[len(gap) - 1 - position]
+            yield index, gap[position], merge(forward, ids, behind, (position + 1) / (len(gap) + 1))
 
 
 def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float) -> Prediction:
@@ -184,8 +184,8 @@ def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, 
     back = torch.from_numpy(behind.astype(np.float32))
     back = back / back.sum(0).clamp(min=1)
     if forward is None:
-        own = torch.zeros_like(back[:1])
-        forward, weight = Prediction((), own, own[0].long()), 1.0
+        nothing = torch.zeros_like(back[:1])
+        forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
     names = forward.ids + tuple(number for number in ids if number not in forward.ids)
     known = forward.probabilities
     total = torch.zeros(1 + len(names), *behind.shape[1:], device=known.device)

@@ -82,8 +82,8 @@ class ObjectFiles(_Files):
     def write(self, name: str, tracked: Tracked) -> None:
         """Write one picture per object."""
         for number in tracked.prediction.ids:
-            own = (tracked.prediction.labels == number).astype(np.uint8) * 255
-            _save(Image.fromarray(own), self.path / str(number) / f"{name}.png")
+            pixels = (tracked.prediction.labels == number).astype(np.uint8) * 255
+            _save(Image.fromarray(pixels), self.path / str(number) / f"{name}.png")
 
 
 class AlphaFiles(_Files):

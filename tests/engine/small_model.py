@@ -14,11 +14,11 @@ HEIGHT, WIDTH = 33, 49
 def build(preset="aott", *overrides):
     config = load_config(preset, ["model.stages.0.window=7", *overrides])
     torch.manual_seed(0)
-    return louder(VOSModel(config.model)), config
+    return amplify(VOSModel(config.model)), config
 
 
-def louder(model):
-    """At random initialisation identities hardly reach the logits; louder, masks follow what was given."""
+def amplify(model):
+    """At random initialisation identities hardly reach the logits; with a larger gain, masks follow what was given."""
     with torch.no_grad():
         for stage in model.stages:
             if stage.identity_bank is not None:

@@ -165,12 +165,12 @@ def test_a_reset_forgets_everything(model):
 @pytest.mark.parametrize("count", [5, 7])
 def test_groups_one_at_a_time_give_the_same_masks(count):
     few, frames, mask = build("aott", "model.max_objects=3"), clip(4), stripes(range(1, count + 1))
-    tracker, sparing = Tracker(*few), Tracker(*few)
-    sparing.one_group_at_a_time = True
-    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, sparing))
+    tracker, one_by_one = Tracker(*few), Tracker(*few)
+    one_by_one.one_group_at_a_time = True
+    plain, slow = (run(one, frames, {0: mask})[-1] for one in (tracker, one_by_one))
     # batches of other sizes round otherwise, and this model's logits are very steep; 3e-4 was seen
     torch.testing.assert_close(plain.probabilities, slow.probabilities, atol=2e-3, rtol=0)
-    assert tracker.groups == sparing.groups == -(-count // 3)
+    assert tracker.groups == one_by_one.groups == -(-count // 3)
 
 
 @pytest.mark.parametrize("scales", [(), (0.0,), (1.0, 1.0)])

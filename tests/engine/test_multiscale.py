@@ -14,7 +14,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.vos_model import VOSModel
-from tests.engine.small_model import clip, louder, run, stripes
+from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {
     "gpm": [
@@ -37,7 +37,7 @@ def build(block, policy="every_nth", **model):
     }
     config = from_tree(tree, "small.yaml")
     torch.manual_seed(0)
-    return louder(VOSModel(config.model)), config
+    return amplify(VOSModel(config.model)), config
 
 
 def clip_batch(frames, masks, objects):

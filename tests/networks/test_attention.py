@@ -22,7 +22,7 @@ SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
 
 
 def per_pixel_attention(query, key, value, *, size, position):
-    """`local_attention` as its definition reads: every token looks at its own list of keys."""
+    """`local_attention` as its definition reads: every token looks at its query list of keys."""
     height, width = size
     heads, area, dim = position.weight.shape
     side = int(area**0.5)
@@ -31,12 +31,14 @@ def per_pixel_attention(query, key, value, *, size, position):
     outputs = []
     for y, x in itertools.product(range(height), range(width)):
         seen = [i for i, (dy, dx) in enumerate(offsets) if 0 <= y + dy < height and 0 <= x + dx < width]
-        places = [(y + offsets[i][0]) * width + x + offsets[i][1] for i in seen]
-        own = q[:, y * width + x]
-        logits = torch.einsum("bhc,bshc->bhs", own * dim**-0.5, k[:, places])
-        logits = logits + torch.einsum("bhc,hsc->bhs", own, position.weight[:, seen]) + position.bias[:, seen]
+        indices = [(y + offsets[i][0]) * width + x + offsets[i][1] for i in seen]
+        token_query = q[:, y * width + x]
+        logits = torch.einsum("bhc,bshc->bhs", token_query * dim**-0.5, k[:, indices])
+        logits = (
+            logits + torch.einsum("bhc,hsc->bhs", query, position.weight[:, seen]) + position.bias[:, seen]
+        )
         weights = logits.softmax(-1)
-        output = torch.einsum("bhs,bshd->bhd", weights, v[:, places])
+        output = torch.einsum("bhs,bshd->bhd", weights, v[:, indices])
         if position.value is not None:
             output = output + torch.einsum("bhs,hds->bhd", weights, position.value[:, :, seen])
         outputs.append(output.flatten(1))

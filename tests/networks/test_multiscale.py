@@ -120,13 +120,13 @@ def test_every_stage_has_a_say(name):
             reading = bank.read()
             zeros = KeyValue(*(torch.zeros_like(x) for x in block.long))
             reading[number][index] = BlockMemory(zeros, block.short)
-            moved = (model.decode(model.propagate(features, reading), features) - logits).abs().max()
-            assert moved > 1e-5, (number, index)
+            change = (model.decode(model.propagate(features, reading), features) - logits).abs().max()
+            assert change > 1e-5, (number, index)
         if number:
             place = model.stages[number].shortcut
             blind = features._replace(**{features._fields[place]: torch.zeros_like(features[place])})
-            moved = (model.decode(model.propagate(blind, bank.read()), blind) - logits).abs().max()
-            assert moved > 1e-5, number
+            change = (model.decode(model.propagate(blind, bank.read()), blind) - logits).abs().max()
+            assert change > 1e-5, number
 
 
 @torch.inference_mode()
@@ -240,7 +240,7 @@ def test_the_input_of_a_first_gpm_stage_cannot_be_handed_on():
         VOSModel(ModelConfig(stages=stages, decode_all_blocks=True))
 
 
-class LoudBlock(LSTTBlock):
+class LouderBlock(LSTTBlock):
     """A kind of block that no file of ours knows."""
 
     def memorize(self, current, identity):
@@ -250,14 +250,14 @@ class LoudBlock(LSTTBlock):
 
 
 def test_a_kind_of_block_is_added_by_its_class_and_one_entry(monkeypatch):
-    monkeypatch.setitem(stage_module.BLOCKS, "loud", LoudBlock)
+    monkeypatch.setitem(stage_module.BLOCKS, "louder", LouderBlock)
     tree = {"model": {"dim": DIM, "stages": [
-        {"block": "loud", "heads": 2, "window": 3, "feedforward": 64},
-        {"block": "loud", "heads": 2, "window": 3, "feedforward": 64, "stride": 8},
+        {"block": "louder", "heads": 2, "window": 3, "feedforward": 64},
+        {"block": "louder", "heads": 2, "window": 3, "feedforward": 64, "stride": 8},
     ]}}  # fmt: skip
-    config = from_tree(tree, "loud.yaml")
+    config = from_tree(tree, "louder.yaml")
     assert isinstance(config, Config)
     model = VOSModel(config.model).eval()
-    assert all(isinstance(block, LoudBlock) for stage in model.stages for block in stage.blocks)
+    assert all(isinstance(block, LouderBlock) for stage in model.stages for block in stage.blocks)
     logits, _ = track(model, images(2, 33, 49), masks(1, 4, 33, 49))
     assert logits.shape == (1, 11, 5, 7)

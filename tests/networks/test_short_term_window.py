@@ -43,10 +43,10 @@ def dense_attention(query, keys, values, *, size, position):
     )
     dy, dx = ys[None] - ys[:, None], xs[None] - xs[:, None]
     inside = (dy.abs() <= side // 2) & (dx.abs() <= side // 2)
-    place = torch.where(inside, (dy + side // 2) * side + dx + side // 2, 0)
+    index = torch.where(inside, (dy + side // 2) * side + dx + side // 2, 0)
     q = query.unflatten(2, (heads, -1))
     relative = torch.einsum("bqhc,hsc->bhqs", q, position.weight) + position.bias[:, None]
-    relative = relative.gather(3, place.expand(len(query), heads, *place.shape))
+    relative = relative.gather(3, index.expand(len(query), heads, *index.shape))
     logits = []
     for key in keys:
         logits.append(
@@ -59,7 +59,7 @@ def dense_attention(query, keys, values, *, size, position):
     stacked = torch.stack(values).unflatten(3, (heads, -1))
     output = torch.einsum("bhqfk,fbkhd->bqhd", weights, stacked)
     if position.value is not None:
-        output = output + torch.einsum("bhqfk,hdqk->bqhd", weights, position.value[:, :, place])
+        output = output + torch.einsum("bhqfk,hdqk->bqhd", weights, position.value[:, :, index])
     return output.flatten(2)
 
 
@@ -106,11 +106,15 @@ def test_without_a_window_the_rest_of_the_block_is_as_it_was():
 
 
 def test_without_relative_positions_a_window_is_read_by_keys_alone():
-    plain, placed = block(window=7, relative_position=False), block(window=7)
-    placed.load_state_dict(plain.state_dict(), strict=False)
-    for parameter in (placed.position_key.weight, placed.position_key.bias, placed.position_value):
+    plain, with_position = block(window=7, relative_position=False), block(window=7)
+    with_position.load_state_dict(plain.state_dict(), strict=False)
+    for parameter in (
+        with_position.position_key.weight,
+        with_position.position_key.bias,
+        with_position.position_value,
+    ):
         torch.nn.init.zeros_(parameter)
-    results = [each(tokens(0), SIZE, memory(), None)[0] for each in (plain, placed)]
+    results = [each(tokens(0), SIZE, memory(), None)[0] for each in (plain, with_position)]
     assert torch.equal(*results)
     assert not [name for name, _ in plain.named_parameters() if name.startswith("position")]
 

@@ -37,14 +37,14 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list:
 
     found = Trials()
 
-    def run_apart(trial, stop, tick):
+    def run_in_process(trial, stop, tick):
         found.append(trial)
         for _ in range(trial.frames):
             tick()
         course = Course([Sample(0.01, 0.01, 10**8, 10**6, 3)] * trial.frames)
         return course if found.fate is None else found.fate(course)
 
-    monkeypatch.setattr(endurance, "run_apart", run_apart)
+    monkeypatch.setattr(endurance, "run_in_process", run_in_process)
     return found
 
 

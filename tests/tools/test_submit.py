@@ -189,7 +189,7 @@ def change_place(entries: dict[str, bytes]) -> None:
         (change_content, "deer/00002.png: not a readable PNG"),
         (
             change_place,
-            "no entry is in its place: its first is results/deer/00000.png, but one like deer/00000.png",
+            "no entry has a path that is expected: its first is results/deer/00000.png, but one like deer/00000.png",
         ),
     ],
 )

@@ -152,15 +152,15 @@ def test_every_command_of_every_table_can_be_given(path):
 def test_every_published_figure_stands_together_with_its_row(path):
     """All figures of a row are on one line of the collected results, or in one paragraph of text."""
     text = FACTS.read_text()
-    places = [line for line in text.splitlines() if line.startswith("|")]
-    places += [part for part in text.split("\n\n") if not part.startswith("|")]
-    found = [set(re.findall(r"\d+(?:\.\d+)?", place)) for place in places]
+    passages = [line for line in text.splitlines() if line.startswith("|")]
+    passages += [part for part in text.split("\n\n") if not part.startswith("|")]
+    found = [set(re.findall(r"\d+(?:\.\d+)?", passage)) for passage in passages]
     for row in load_table(path).rows:
         for source, values in row.published.items():
             wanted = {f"{value:g}" for value in values if value is not None}
             wanted = {value if "." in value else f"{value}.0" for value in wanted}
-            known = [{number if "." in number else f"{number}.0" for number in place} for place in found]
-            assert any(wanted <= place for place in known), (row.model, row.benchmark, source, values)
+            known = [{number if "." in number else f"{number}.0" for number in passage} for passage in found]
+            assert any(wanted <= passage for passage in known), (row.model, row.benchmark, source, values)
 
 
 @pytest.mark.slow
@@ -175,8 +175,8 @@ def test_a_real_table_runs_from_end_to_end_on_the_bundled_clip(tmp_path, capfd):
 def test_data_sets_lie_in_the_projects_own_folder(monkeypatch):
     for name, dataset in DATASETS.items():
         monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
-        if dataset.place is not None:
-            assert default_root(name) == ROOT / "datasets" / dataset.place
+        if dataset.folder is not None:
+            assert default_root(name) == ROOT / "datasets" / dataset.folder
 
 
 def test_a_missing_table_is_refused(tmp_path):

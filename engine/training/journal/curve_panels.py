@@ -51,7 +51,7 @@ class Panel:
     """whether every value is a point with its number beside"""
 
 
-def draw_phases(axes: Axes, starts: dict[str, int], end: int, *, named: bool) -> None:
+def draw_phases(axes: Axes, starts: dict[str, int], end: int, *, labelled: bool) -> None:
     """Shade the phases, name them above the plot, and set the x axis."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -61,7 +61,7 @@ def draw_phases(axes: Axes, starts: dict[str, int], end: int, *, named: bool) ->
     for index, ((name, begin), until) in enumerate(zip(starts.items(), ends, strict=True)):
         axes.axvspan(begin, until, color=BANDS[index % len(BANDS)], linewidth=0, zorder=0)
         letters = int((until - begin) / edge * width / 8)
-        if named and letters > 1:
+        if labelled and letters > 1:
             text = name if len(name) <= letters else name[: letters - 1] + "…"
             axes.annotate(
                 text, ((begin + until) / 2, 1), (0, 5), xycoords=axes.get_xaxis_transform(),

@@ -49,7 +49,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     )
     for index, panel in enumerate(PANELS):
         axes = figure.add_subplot(grid[index % 3, index // 3])
-        draw_phases(axes, starts, max(end, 1), named=index % 3 == 0)
+        draw_phases(axes, starts, max(end, 1), labelled=index % 3 == 0)
         draw_panel(axes, panel, {each.key: _segments(lines, starts, each.key) for each in panel.series})
     figure.text(0.045, 0.955, log.resolve().parent.name, size=LARGE, weight="bold", color=INK)
     figure.text(0.985, 0.955, _summary(lines, end), size=MEDIUM, color=GREY, ha="right")

@@ -14,7 +14,7 @@ from aotlab.dataloaders.exchange.coco import (
     write_coco,
     write_youtube_vis,
 )
-from aotlab.dataloaders.exchange.objects import Target, place
+from aotlab.dataloaders.exchange.objects import Target, match_frames
 from aotlab.dataloaders.exchange.reading import read_annotations
 from aotlab.dataloaders.exchange.regions import runs_of
 from aotlab.utils.errors import InputError
@@ -62,14 +62,14 @@ def test_youtube_vis_has_a_segmentation_or_null_for_every_frame():
 
 def test_pictures_are_matched_by_name_before_number(tree):
     backwards = Target("clip", SIZE, LENGTH, lambda index: f"{LENGTH - 1 - index:05d}")
-    found = place(read_coco(tree, backwards, "x"), backwards, "x")
+    found = match_frames(read_coco(tree, backwards, "x"), backwards, "x")
     assert (found.mask(0) == labels(LENGTH - 1)).all()
 
 
 def test_names_that_fit_only_in_part_are_refused(tree):
     other = Target("clip", SIZE, LENGTH, lambda index: f"{index + 1:05d}")
     with pytest.raises(InputError, match="00000"):
-        place(read_coco(tree, other, "a.json"), other, "a.json")
+        match_frames(read_coco(tree, other, "a.json"), other, "a.json")
 
 
 def test_uncompressed_counts_and_polygons_are_read(tree):

@@ -128,9 +128,9 @@ def test_what_a_killed_writer_left_is_cleared_away(videos, tmp_path):
     assert not left.exists()
 
 
-def out_of_memory(tracker: CountingTracker, *, sparing_helps: bool) -> None:
+def out_of_memory(tracker: CountingTracker, *, smaller_batches_help: bool) -> None:
     def fail() -> None:
-        if tracker.steps == 2 and not (sparing_helps and tracker.one_group_at_a_time):
+        if tracker.steps == 2 and not (smaller_batches_help and tracker.one_group_at_a_time):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
 
     tracker.before_step = fail
@@ -139,7 +139,7 @@ def out_of_memory(tracker: CountingTracker, *, sparing_helps: bool) -> None:
 def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path):
     tracker = CountingTracker()
     tracker.groups = 3
-    out_of_memory(tracker, sparing_helps=True)
+    out_of_memory(tracker, smaller_batches_help=True)
     _, report = run(videos[:1], tmp_path / "out", tracker)
     assert (report.finished, report.failures) == (["a"], {})
     assert not tracker.one_group_at_a_time  # the next video may fit
@@ -149,7 +149,7 @@ def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path)
 def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
     tracker = CountingTracker()
     tracker.groups = groups
-    out_of_memory(tracker, sparing_helps=False)
+    out_of_memory(tracker, smaller_batches_help=False)
     tracker.steps = 2
     _, report = run(videos[:1], tmp_path / "out", tracker)
     assert "out of memory" in report.failures["a"]

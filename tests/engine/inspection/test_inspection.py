@@ -88,8 +88,8 @@ def test_weights_are_the_softmax_averaged_over_heads_and_queries():
     hook = block.query.register_forward_hook(lambda _, __, output: query.append(output[0]))
     block(*given)
     hook.remove()
-    asked, key = (x.unflatten(1, (4, -1)).transpose(0, 1) for x in (query[0], given.memory.long.key[0]))
-    softmax = (asked @ key.mT / 4).softmax(2)  # heads of 64 / 4 channels
+    queries, key = (x.unflatten(1, (4, -1)).transpose(0, 1) for x in (query[0], given.memory.long.key[0]))
+    softmax = (queries @ key.mT / 4).softmax(2)  # heads of 64 / 4 channels
     assert (softmax[0] - softmax[1]).abs().max() > 0.01
     shares = torch.tensor([0.25, 0.75] + [0.0] * 10)
     long, _ = attention_weights(block, given, shares)
@@ -160,7 +160,7 @@ def test_an_object_is_looked_at_in_its_own_group():
         report = inspect_attention(Tracker(model, config), frames, mask, frame=1, query=query)
         assert set(report.labels[report.pixels]) == {query}
         shares = token_shares(report.pixels, SIZE, align_corners=True)
-        # The first block asks the same in all groups; the second has read their identities.
+        # The first block has the same queries in all groups; the second has read their identities.
         own, other = (
             attention_weights(model.stages[0].blocks[1], inputs[0, 1].of_group(place), shares)[1].numpy()
             for place in (group, 1 - group)

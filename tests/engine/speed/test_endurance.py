@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.dataloaders.looped import bounce
 from aotlab.engine.speed import endurance
-from aotlab.engine.speed.endurance import Course, Trial, measure, resident_bytes, run_apart
+from aotlab.engine.speed.endurance import Course, Trial, measure, resident_bytes, run_in_process
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
@@ -82,14 +82,14 @@ def test_a_trial_runs_in_a_fresh_process(tmp_path, monkeypatch):
     # a copy of this process would have no memory to read either
     monkeypatch.setattr(endurance, "STATM", tmp_path / "none")
     ticks = []
-    course = run_apart(trial(), threading.Event(), lambda: ticks.append(1))
+    course = run_in_process(trial(), threading.Event(), lambda: ticks.append(1))
     assert (len(course.samples), course.ended, course.failed) == (6, None, False)
     assert len(ticks) == 6
 
 
 @pytest.mark.slow
 def test_a_trial_that_takes_too_much_ends_and_says_where():
-    course = run_apart(trial(stop_above=2**20), threading.Event(), lambda: None)
+    course = run_in_process(trial(stop_above=2**20), threading.Event(), lambda: None)
     assert len(course.samples) == 1
     assert course == Course(course.samples, "stopped at frame 0: resident memory above 0.00 GB", False)
 
@@ -103,7 +103,7 @@ def test_an_interrupted_trial_keeps_what_was_measured():
         if len(ticks) == 5:
             stop.set()
 
-    course = run_apart(trial(frames=100_000), stop, tick)
+    course = run_in_process(trial(frames=100_000), stop, tick)
     assert course == Course(course.samples, "interrupted after 5 frames", False)
     assert len(course.samples) == 5
     assert not multiprocessing.active_children()
@@ -111,7 +111,7 @@ def test_an_interrupted_trial_keeps_what_was_measured():
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_is_told_and_what_it_measured_is_kept():
-    course = run_apart(
+    course = run_in_process(
         trial(frames=100_000),
         threading.Event(),
         lambda: [child.kill() for child in multiprocessing.active_children()],
@@ -127,5 +127,5 @@ def test_what_the_process_finds_wrong_is_the_same_sentence(tmp_path):
     with pytest.raises(InputError) as here:
         load_checkpoint(missing)
     with pytest.raises(InputError) as there:
-        run_apart(trial(checkpoint=missing), threading.Event(), lambda: None)
+        run_in_process(trial(checkpoint=missing), threading.Event(), lambda: None)
     assert str(there.value) == str(here.value)
