@@ -22,7 +22,7 @@ SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
 
 
 def per_pixel_attention(query, key, value, *, size, position):
-    """`local_attention` as its definition reads: every token looks at its query list of keys."""
+    """`local_attention` as its definition reads: every token looks at its own list of keys."""
     height, width = size
     heads, area, dim = position.weight.shape
     side = int(area**0.5)
@@ -35,7 +35,9 @@ def per_pixel_attention(query, key, value, *, size, position):
         token_query = q[:, y * width + x]
         logits = torch.einsum("bhc,bshc->bhs", token_query * dim**-0.5, k[:, indices])
         logits = (
-            logits + torch.einsum("bhc,hsc->bhs", query, position.weight[:, seen]) + position.bias[:, seen]
+            logits
+            + torch.einsum("bhc,hsc->bhs", token_query, position.weight[:, seen])
+            + position.bias[:, seen]
         )
         weights = logits.softmax(-1)
         output = torch.einsum("bhs,bshd->bhd", weights, v[:, indices])
