@@ -6,7 +6,7 @@ any order and by any number of processes; `join` puts the parts together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,6 +21,11 @@ from aotlab.utils.masks import VOID, read_mask
 
 Merge = Literal["ids", "void"]
 """All ids are one object: those above 0 but void, or every one above 0 where the object is written as 255."""
+
+
+FrameMeasure = Callable[[np.ndarray, np.ndarray, Sequence[int], tuple[int, int]], np.ndarray]
+"""(true labels, predicted labels, ids, size) to M×K values of one frame; labels are H×W ids cut to a box of all that is
+not background, ``size`` is (height, width) of the whole frame"""
 
 
 class ListedObject(Protocol):
@@ -88,6 +93,10 @@ class ScoringPlan:
     """F is wanted as well as J"""
     strict: bool = True
     """a predicted id that is no object of the sequence is an error; else it is background, and reported"""
+    measures: int = 2
+    """how many values an object has in a frame: J, F, and what else the rules want"""
+    measure: FrameMeasure | None = None
+    """what gives these values; None: `score_frame`"""
 
 
 @dataclass(frozen=True)
@@ -106,11 +115,13 @@ class SequenceScores:
     """group of each row; empty: not known of any"""
     unknown_ids: frozenset[int] = field(default=frozenset())
     """predicted ids that are no object of the sequence, and were passed over"""
+    others: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
+    """m×K×N float64: values beside J and F, where the rules want them"""
 
 
 @dataclass(frozen=True)
 class FrameScores:
-    """Scores of some frames of a plan: J and F, 2×K×n float64, and predicted ids that were passed over."""
+    """Scores of some frames of a plan: J, F and others, M×K×n float64, and predicted ids that were passed over."""
 
     values: np.ndarray
     unknown_ids: frozenset[int]
@@ -137,7 +148,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
     Raises:
         InputError: a file is missing or no mask, sizes differ, an id that the plan does not have.
     """
-    columns, unknown = [np.empty((2, len(plan.ids), 0))], set()
+    columns, unknown = [np.empty((plan.measures, len(plan.ids), 0))], set()
     for path in plan.frames[first:stop]:
         found = results / f"{path.stem}.png"
         values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
@@ -149,7 +160,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
 def score_pair(
     plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray
 ) -> tuple[np.ndarray, set[int]]:
-    """J and F (2×K) of one frame, and the predicted ids that were passed over.
+    """J, F and others (M×K) of one frame, and the predicted ids that were passed over.
 
     Args:
         plan: says which ids are the objects.
@@ -165,7 +176,8 @@ def score_pair(
             f"{name}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
             f"{annotation.shape[1]}×{annotation.shape[0]}; write predictions in the annotation's size"
         )
-    radius = tolerance_radius(*annotation.shape)
+    size = (annotation.shape[0], annotation.shape[1])
+    radius = tolerance_radius(*size)
     if plan.merge:
         annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & (annotation != VOID)
         annotation, prediction = _cut(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
@@ -176,6 +188,8 @@ def score_pair(
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the first annotation has objects {known} only")
+    if plan.measure is not None:
+        return plan.measure(annotation, prediction, plan.ids, size), unknown
     return score_frame(annotation, prediction, plan, radius), unknown
 
 
@@ -227,7 +241,7 @@ def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 
 def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """The scores of a sequence from those of all its frames, in order."""
-    region, contour = np.concatenate([part.values for part in parts], axis=2)
+    region, contour, *others = np.concatenate([part.values for part in parts], axis=2)
     counted = plan.counted
     if plan.present is not None:
         # where the annotation lacks the object, J below 1 says that the prediction has it
@@ -242,7 +256,8 @@ def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
         region, contour = np.hstack([region, extra]), np.hstack([contour, extra])
         stems += ("",) * max(plan.zeros)
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
-    return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown)
+    beside = {"others": np.stack(others)} if others else {}
+    return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown, **beside)
 
 
 def score_sequence(plan: ScoringPlan, results: Path) -> SequenceScores:

@@ -27,8 +27,9 @@ class TableLayout:
     """What a benchmark says of its objects, and of all together."""
 
     columns: tuple[str, ...]
-    row: Callable[[np.ndarray, np.ndarray], Row]
-    """(n,) values of J and of F of one object over its frames to its row"""
+    row: Callable[..., Row]
+    """(n,) values of J, of F and of what else the rules measure of one object over its frames to its row; a column that
+    means nothing for the object is left out"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
     """all rows and the group of each (seen or not) to the benchmark's own numbers"""
 
@@ -41,14 +42,18 @@ def measure_row(region: np.ndarray, contour: np.ndarray) -> Row:
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
-    """The mean of every column.
+    """The mean of every column, over the rows that have it.
 
     Raises:
         ValueError: no row.
     """
     if not rows:
         raise ValueError("the mean of no row has no value; score at least one object")
-    return {column: sum(row[column] for row in rows) / len(rows) for column in rows[0]}
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        for column, value in row.items():
+            found.setdefault(column, []).append(value)
+    return {column: sum(values) / len(values) for column, values in found.items()}
 
 
 def mean_of(rows: Sequence[Row], column: str) -> float | None:
@@ -67,9 +72,10 @@ DAVIS_TABLE = TableLayout(COLUMNS, measure_row, plain_summary)
 def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
     """One row for each object of a sequence, from the frames that count for it."""
     rows = []
-    for region, contour in zip(scores.region, scores.contour, strict=True):
+    for index, region in enumerate(scores.region):
         counted = ~np.isnan(region)
-        rows.append(layout.row(region[counted], contour[counted]))
+        others = (values[index][counted] for values in scores.others)
+        rows.append(layout.row(region[counted], scores.contour[index][counted], *others))
     return rows
 
 
@@ -116,7 +122,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     header = f"{'sequence':{width}}  object" + _aligned(layout.columns, layout.columns)
     text = [header, "-" * len(header)]
     for name, identity, row in lines:
-        values = [f"{row[column]:.1f}" for column in layout.columns]
+        values = [f"{row[column]:.1f}" if column in row else "-" for column in layout.columns]
         text.append(f"{name:{width}}  {identity:>6}{_aligned(values, layout.columns)}")
     extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value

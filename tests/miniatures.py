@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,6 +121,13 @@ def make_mose(root: Path) -> None:
     clips["0a0b0c0d"].labels[2] = 0  # all objects hidden
     lay_out_split(root / "train", {**clips, "330ac20d": draw_clip(stems_from(0, 1), seed=3)})
     lay_out_split(root / "valid", clips, labels={name: clip.stems[:1] for name, clip in clips.items()})
+
+
+def make_mosev2(root: Path) -> None:
+    """As MOSE, with the objects in train/meta.json; one of them goes and comes back, one is small."""
+    make_mose(root)
+    videos = {"0a0b0c0d": {"objects": [1, 2]}, "1a1b1c1d": {"objects": ["1", "2"]}}
+    (root / "train" / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
 def make_lvos(root: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.long_video import long_video
 from aotlab.dataloaders.benchmarks.lvos import lvos
-from aotlab.dataloaders.benchmarks.mose import mose
+from aotlab.dataloaders.benchmarks.mose import mose, mosev2
 from aotlab.dataloaders.benchmarks.visor import visor
 from aotlab.dataloaders.benchmarks.vost import vost
 from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
@@ -110,6 +110,14 @@ DATASETS: dict[str, DataSet] = {
         server=dict.fromkeys(
             ("val", "valid", "test"), "the server linked from https://henghuiding.github.io/MOSE"
         ),
+        archive="",
+    ),
+    "mosev2": DataSet(
+        mosev2,
+        "MOSEv2",
+        "https://mose.video",
+        "valid/JPEGImages/<video>/00000.jpg, valid/Annotations/<video>/00000.png, valid/meta.json if there is one",
+        server=dict.fromkeys(("val", "valid", "test"), "the server linked from https://mose.video"),
         archive="",
     ),
     "lvosv1": _lvos(1),

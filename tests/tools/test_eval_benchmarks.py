@@ -14,7 +14,7 @@ from aotlab.tools.score import main as score
 from tests import miniatures
 from tests.engine.evaluation.test_evaluator_late import PaintingTracker
 
-SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 
 
 @pytest.fixture(autouse=True)

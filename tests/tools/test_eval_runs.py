@@ -174,7 +174,7 @@ def test_the_speed_report_tells_the_model_from_reading_and_writing(
     assert "no frame was timed" in capsys.readouterr().out
 
 
-SCORED = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+SCORED = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from aotlab.tools.score import main
 from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
 
-SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train"}
+SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 """splits to score where it is not val"""
 DAVIS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 GROUPS = ("J_seen", "J_unseen", "F_seen", "F_unseen")
@@ -25,6 +25,7 @@ COLUMNS = {
     **dict.fromkeys(("youtubevos2018", "youtubevos2019"), ("overall", *GROUPS, "J&F", "J", "F")),
     **dict.fromkeys(("lvosv1", "lvosv2"), ("J&F", "J", "F", "V", *GROUPS, "V_seen", "V_unseen")),
     "vost": ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay"),
+    "mosev2": ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F"),
     "visor": (*DAVIS, "J&F_unseen", "J_unseen", "F_unseen"),
 }
 """what scores.json says of all objects"""

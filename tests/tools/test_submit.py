@@ -22,6 +22,7 @@ SERVERS = {
     "youtubevos2019": "Annotations/0a1b2c3d4e/00000.png",
     "vost": "3001_tear_paper/frame00000.png",
     "mose": "0a0b0c0d/00000.png",
+    "mosev2": "0a0b0c0d/00000.png",
     "lvosv1": "Annotations/AbCd1234/00000001.png",
     "lvosv2": "Annotations/AbCd1234/00000001.png",
 }

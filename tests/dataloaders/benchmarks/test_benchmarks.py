@@ -24,6 +24,7 @@ SCORED = {
     "vost": "val",
     "visor": "val",
     "mose": "train",
+    "mosev2": "train",
     "lvosv1": "val",
     "lvosv2": "val",
     "longvideo": "val",
@@ -36,6 +37,7 @@ HIDDEN = {
     "youtubevos2019": "val",
     "vost": "test",
     "mose": "val",
+    "mosev2": "val",
     "lvosv1": "test",
     "lvosv2": "test",
 }

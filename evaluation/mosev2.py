@@ -1,0 +1,128 @@
+"""The rules of MOSE v2: smoothed J, F that is strict with small objects, and scores of going and coming back.
+
+The first and the last annotated frame do not count. J adds one pixel to intersection and union. The tolerance of
+F_dot is a tenth of the square root of the object's area, and that of F at most. J&F_d is over the frames on which an
+object that was there is gone, J&F_r over those on which it is back, each run of frames with the same weight; objects
+that never go or come back have no such value. Source: Ding et al. 2025 and the published scorer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from aotlab.evaluation import davis
+from aotlab.evaluation.measures import TOLERANCE, boundary_map, match_contours, object_box, tolerance_radius
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.utils.masks import VOID, read_mask
+
+AREA_TOLERANCE = 0.1
+"""distance at which contours still match, as a fraction of the square root of the object's area"""
+COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
+MEASURES = 4
+"""values of an object in a frame: J, F_dot, F, and 1 where the annotation lacks it, else 0"""
+
+
+def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+    """What MOSE v2 scores of a video: the objects of its metadata, else those of the first annotation.
+
+    Raises:
+        InputError: fewer than three frames, no object.
+    """
+    plan = davis.plan_sequence(sequence)
+    ids = tuple(item.identity for item in sequence.objects)
+    if not ids:
+        first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
+        ids = tuple(sorted(set(np.unique(first).tolist()) - {0, VOID}))
+    return replace(plan, ids=ids, strict=False, measures=MEASURES, measure=measure_frame)
+
+
+def measure_frame(
+    annotation: np.ndarray, prediction: np.ndarray, ids: Sequence[int], size: tuple[int, int]
+) -> np.ndarray:
+    """J, F_dot, F and absence of each object, `MEASURES`×K, from H×W ids cut to a box of them all.
+
+    Args:
+        annotation: true ids.
+        prediction: ids found.
+        ids: the objects.
+        size: (height, width) of the whole frame.
+    """
+    values = np.empty((MEASURES, len(ids)))
+    for index, identity in enumerate(ids):
+        true, found = annotation == identity, prediction == identity
+        box = object_box(true | found) if true.size else None
+        if box is None:
+            values[:, index] = 1
+            continue
+        values[:, index] = measure_object(true[box], found[box], size)
+    return values
+
+
+def measure_object(
+    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """J, F_dot, F and absence of one object: H×W bool each, cut to their `object_box`; not both empty."""
+    area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
+    region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
+    widest = TOLERANCE * math.hypot(*size)
+    narrow = math.ceil(AREA_TOLERANCE * math.sqrt(area))
+    if area > 0 and narrow < widest:
+        full = match_contours(annotation, prediction, tolerance_radius(*size))
+        return region, match_contours(annotation, prediction, narrow), full, 0.0
+    # the published scorer does not round the radius here
+    full = match_unrounded(annotation, prediction, widest)
+    return region, full, full, float(area == 0)
+
+
+def match_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
+    """F of two H×W bool masks cut to their `object_box`, with a radius that may be no integer.
+
+    The published scorer's disk begins at ``-radius`` and goes on in steps of one: it is off the middle by the fraction.
+    Below one pixel it is empty; such frames get a tolerance of one pixel here.
+    """
+    if radius < 1 or radius == int(radius):
+        return match_contours(annotation, prediction, max(1, int(radius)))
+    offsets = np.arange(-radius, radius + 1)
+    disk = (offsets[:, None] ** 2 + offsets**2 <= radius**2).astype(np.uint8)
+    true, found = (boundary_map(mask) for mask in (annotation, prediction))
+    lengths = np.count_nonzero(true), np.count_nonzero(found)
+    if 0 in lengths:
+        return float(lengths[0] == lengths[1])
+    near_true, near_found = (cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (true, found))
+    recall = np.count_nonzero(true & near_found) / lengths[0]
+    precision = np.count_nonzero(found & near_true) / lengths[1]
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:
+    """The `COLUMNS` of one object, from its (n,) values of `MEASURES`."""
+    j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
+    row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
+    starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]
+    # a run at the start neither follows an appearance nor a disappearance
+    runs = list(pairwise(starts))[1:]
+    for column, gone in (("J&F_d", True), ("J&F_r", False)):
+        means = [
+            50 * float(region[start:stop].mean() + narrow[start:stop].mean())
+            for start, stop in runs
+            if bool(absent[start]) is gone
+        ]
+        if means:
+            row[column] = sum(means) / len(means)
+    return {**row, "J&F": (j + plain) / 2, "F": plain}
+
+
+def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Means over all objects; J&F_d and J&F_r over those that have them, None where none has."""
+    having = {column: [row for row in rows if column in row] for column in COLUMNS}
+    return {column: mean_of(found, column) for column, found in having.items()}
+
+
+TABLE = TableLayout(COLUMNS, object_row, summary)

@@ -1,0 +1,155 @@
+"""The rules of MOSE v2 against cases worked out by hand and a plain evaluator of whole frames."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.sequences import ListedObject, Video
+from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_frame, object_row, plan_sequence
+from aotlab.evaluation.sequence_scores import score_sequence
+from aotlab.evaluation.tables import format_table, scores_table
+from aotlab.utils.masks import write_mask
+from tests.evaluation.plain_evaluator import boundary
+
+SIZES = [(75, 100), (150, 200), (90, 161), (200, 333), (270, 480)]
+"""of frames; the first two have a tolerance without a fraction"""
+
+
+def disc(size: tuple[int, int], row: float, column: float, radius: float) -> np.ndarray:
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+def near(contour: np.ndarray, radius: float) -> np.ndarray:
+    """Pixels with one of the contour in their disk, which is off the middle by the radius's fraction."""
+    size = math.ceil(2 * radius + 1)
+    offset = size // 2 - radius
+    reach = np.zeros_like(contour)
+    height, width = contour.shape
+    for row, column in zip(*np.nonzero(contour), strict=True):
+        for down in range(-size, size + 1):
+            for right in range(-size, size + 1):
+                inside = (down + offset) ** 2 + (right + offset) ** 2 <= radius**2
+                in_kernel = max(down, right) + size // 2 < size and min(down, right) + size // 2 >= 0
+                place = row - down, column - right
+                if inside and in_kernel and 0 <= place[0] < height and 0 <= place[1] < width:
+                    reach[place] = True
+    return reach
+
+
+def plain_f(truth: np.ndarray, prediction: np.ndarray, radius: float) -> float:
+    true, found = boundary(truth), boundary(prediction)
+    if not true.any() or not found.any():
+        return float(true.any() == found.any())
+    precision = (found & near(true, radius)).sum() / found.sum()
+    recall = (true & near(found, radius)).sum() / true.sum()
+    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def plain_measures(truth: np.ndarray, prediction: np.ndarray) -> list[float]:
+    """J, F_dot, F and absence as the published scorer says, on whole frames."""
+    union, common = (truth | prediction).sum(), (truth & prediction).sum()
+    region = 1.0 if union == 0 else min(1.0, (common + 1) / (union + 1))
+    widest = 0.008 * float(np.linalg.norm(truth.shape))
+    wanted = math.ceil(0.1 * math.sqrt(truth.sum())) if truth.any() else math.inf
+    if wanted < widest:
+        return [
+            region,
+            plain_f(truth, prediction, wanted),
+            plain_f(truth, prediction, math.ceil(widest)),
+            0.0,
+        ]
+    full = plain_f(truth, prediction, widest)
+    return [region, full, full, float(not truth.any())]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(size[1])
+    truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
+    for identity in range(1, 6):
+        row, column = rng.uniform(0, size[0]), rng.uniform(0, size[1])
+        radius = [0.5, 2.0, 5.0, size[0] / 5, size[0] / 3][identity - 1]
+        if identity != 2:
+            truth[disc(size, row, column, radius)] = identity
+        shift = rng.integers(-3, 4, 2)
+        if identity != 4:
+            prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = identity
+    found = measure_frame(truth, prediction, range(1, 8), size)
+    for index in range(7):
+        expected = plain_measures(truth == index + 1, prediction == index + 1)
+        assert found[:, index].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_small_object_has_a_narrow_tolerance() -> None:
+    size = (480, 854)
+    truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
+    truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
+    prediction[104:114, 100:110] = 1
+    region, dot, full, absent = measure_frame(truth, prediction, [1], size)[:, 0]
+    assert region == pytest.approx(61 / 141)
+    assert full == 1
+    assert dot < 0.75
+    assert absent == 0
+
+
+@pytest.mark.parametrize(
+    ("true", "found", "expected"),
+    [
+        ([], [], [1, 1, 1, 1]),
+        ([], [5], [0.5, 0, 0, 1]),  # (0 + 1) / (1 + 1)
+        ([5], [], [0.5, 0, 0, 0]),
+        ([5], [5], [1, 1, 1, 0]),
+    ],
+    ids=["neither", "found alone", "true alone", "both"],
+)
+def test_one_pixel_is_added_to_intersection_and_union(
+    true: list[int], found: list[int], expected: list[float]
+) -> None:
+    size = (200, 300)
+    truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
+    truth[true, true], prediction[found, found] = 1, 1
+    assert measure_frame(truth, prediction, [1], size)[:, 0].tolist() == expected
+
+
+def test_runs_of_absence_and_of_return_weigh_the_same_whatever_their_length() -> None:
+    absent = np.array([1, 0, 0, 1, 0, 1, 1, 1, 0], dtype=float)
+    region = np.array([9, 9, 9, 0.2, 0.4, 0.6, 0.6, 0.9, 0.8])  # at the start: gone, but from nowhere
+    row = object_row(region, region, region, absent)
+    assert row["J&F_d"] == pytest.approx(100 * (0.2 + 0.7) / 2)
+    assert row["J&F_r"] == pytest.approx(
+        100 * (9 + 0.4 + 0.8) / 3
+    )  # first seen after an empty start: also a return
+
+
+def test_objects_that_stay_have_no_score_of_going_and_coming() -> None:
+    values = np.full(4, 0.5)
+    row = object_row(values, values, values, np.zeros(4))
+    assert sorted(row) == ["F", "F_dot", "J", "J&F", "J&F_dot"]
+    rows = [row, {**row, "J&F_d": 10.0, "J&F_r": 30.0}]
+    assert TABLE.summary(rows, [None, None])["J&F_d"] == 10
+    assert TABLE.summary(rows[:1], [None])["J&F_r"] is None
+
+
+def test_objects_are_those_of_the_metadata_on_all_frames_but_the_first_and_last(tmp_path: Path) -> None:
+    labels = np.zeros((6, 40, 60), dtype=np.uint8)
+    labels[:, 10:20, 10:20] = 3
+    labels[3:, 25:35, 30:50] = 7  # not in the first frame
+    for index, frame in enumerate(labels):
+        for folder in ("truth", "results"):
+            write_mask(tmp_path / folder / f"{index:05d}.png", frame)
+    truth = tuple(sorted((tmp_path / "truth").glob("*.png")))
+    stems = tuple(path.stem for path in truth)
+    video = Video("a", (), annotations=truth, objects=(ListedObject(3, stems, 6), ListedObject(7, stems, 6)))
+    scores = score_sequence(plan_sequence(video), tmp_path / "results")
+    assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
+    assert scores.others.shape == (2, 2, 4)
+    assert scores.others[1].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
+    table = scores_table({"a": scores}, TABLE)
+    assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
+    assert "-" in format_table(table, TABLE).splitlines()[2]
+    assert plan_sequence(Video("a", (), annotations=truth)).ids == (3,)
