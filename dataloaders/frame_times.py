@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any
@@ -44,11 +45,18 @@ def rate_of(stream: Any) -> Fraction:
 
 def is_variable(container: av.container.InputContainer, rate: Fraction) -> bool:
     """Whether the first frames come at uneven times, or at another rate than the file states; reads on."""
+    import av
+
     stream = container.streams.video[0]
     if stream.time_base is None:
         return False
-    packets = islice(container.demux(stream), PEEK)
-    times = sorted(packet.pts * stream.time_base for packet in packets if packet.pts is not None)
+    times = []
+    # a packet that cannot be read ends the peek; decoding names it by its frame
+    with suppress(av.FFmpegError):
+        for packet in islice(container.demux(stream), PEEK):
+            if packet.pts is not None:
+                times.append(packet.pts * stream.time_base)
+    times.sort()
     slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
     # the last ones may lack neighbours that are stored behind them
     steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.frame_times import is_variable
 from aotlab.dataloaders.streams import open_source
 from aotlab.dataloaders.video import VideoWriter, open_frames
 from aotlab.utils.errors import InputError
@@ -149,3 +151,18 @@ def test_a_folder_one_may_not_enter_is_named(closed_folder):
     for path in (closed_folder, closed_folder / "inside", closed_folder / "folder"):
         with pytest.raises(InputError, match=r"closed.*(cannot be read|may not be read)"):
             open_source(path)
+
+
+def test_a_packet_too_large_to_read_ends_the_look_at_the_times():
+    """FFmpeg's answer to some damaged files depends on the free memory, so it is given here."""
+    packets = [SimpleNamespace(pts=pts) for pts in range(8)]
+    stream = SimpleNamespace(time_base=Fraction(1, 10))
+
+    def demux(_):
+        yield from packets
+        raise av.error.MemoryError(12, "Cannot allocate memory")
+
+    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=demux)
+    assert not is_variable(container, Fraction(10))
+    del packets[1:3]
+    assert is_variable(container, Fraction(10))
