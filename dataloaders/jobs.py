@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import shlex
 from collections import Counter
@@ -14,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode, is_folder, plain_name, read_text
 
 MASKS = (".png", ".xml", ".json", ".masks")
 """endings of what may lie beside a video with its masks: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
 """endings of files that a folder of jobs is searched for"""
+COLUMNS = ("name", "video", "masks", "overrides")
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """endings of frames, by which a folder counts as a video"""
 
@@ -57,15 +60,12 @@ def read_jobs(path: Path) -> list[Job]:
     Raises:
         InputError: it cannot be read, a line lacks something, or two jobs have one name.
     """
-    if path.is_dir():
+    if is_folder(path):
         videos = sorted(one for one in path.iterdir() if _is_video(one))
         if not videos:
             raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
         return jobs_of_videos([str(video) for video in videos])
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a CSV, JSON lines, or a folder") from error
+    text = read_text(path, "give a CSV, JSON lines, or a folder")
     rows = _json_rows(text, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(text, path)
     jobs = [_job(row, number, path) for number, row in rows]
     if not jobs:
@@ -81,43 +81,51 @@ def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        path = Path(video)
-        beside = [path.with_name(path.stem + ending) for ending in MASKS]
-        masks = [str(one) for one in beside if one.exists() and one != path]
+        path = Path(video) if Path(video).name not in ("", "..") else Path(video).resolve()
+        beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
+        masks = [str(one) for one in beside if one != path and file_mode(one)]
         if not masks:
             raise InputError(f"{video}: no masks beside it; expected {', '.join(one.name for one in beside)}")
-        jobs.append(Job(path.stem, video, tuple(masks)))
+        jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
     return _named_once(jobs, "--jobs")
 
 
 def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASKS:
         return False
-    if path.is_dir():
+    if is_folder(path):
         return any(one.suffix.lower() in PICTURES for one in path.iterdir())
     return path.suffix.lower() in VIDEOS
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text), skipinitialspace=True)
-    fields = reader.fieldnames or []
-    unknown = set(fields) - {"name", "video", "masks", "overrides"}
-    if not {"video", "masks"} <= set(fields) or unknown:
-        raise InputError(
-            f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides"
-        )
-    rows = []
-    for row in reader:
-        masks = [part.strip() for part in (row["masks"] or "").split(";") if part.strip()]
-        rows.append(
-            (reader.line_num, {**row, "masks": masks, "overrides": shlex.split(row.get("overrides") or "")})
-        )
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+    rows: list[tuple[int, dict[str, Any]]] = []
+    try:
+        fields = next(reader, [])
+        if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
+            raise InputError(
+                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides"
+            )
+        for values in filter(None, reader):
+            if len(values) > len(fields):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: more values than the header has; use quotes"
+                )
+            row: dict[str, Any] = dict(zip(fields, values, strict=False))
+            row["masks"] = [part.strip() for part in row.get("masks", "").split(";") if part.strip()]
+            row["overrides"] = shlex.split(row["overrides"]) if row.get("overrides") else []
+            rows.append((reader.line_num, row))
+    except (csv.Error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
     return rows
 
 
 def _json_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
                 row = json.loads(line)
@@ -134,20 +142,23 @@ def _job(row: Any, number: int, path: Path) -> Job:
         raise InputError(f"{where}: names no video; expected one under video")
     masks, overrides = row.get("masks"), row.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
-    if not masks or not all(isinstance(text, str) for text in [*masks, *overrides]):
+    if not masks or not _are_texts(masks) or not _are_texts(overrides):
         raise InputError(f"{where}: expected masks, and overrides as key=value texts")
-    name = row.get("name") or Path(row["video"]).stem
-    if not isinstance(name, str) or not re.fullmatch(r"[^/\\\x00-\x1f]{1,200}", name) or name[0] == ".":
-        raise InputError(f"{where}: {str(name)[:40]!r} cannot be the name of a folder")
-    video = row["video"] if re.match(r"[a-z]+://", row["video"]) else str(path.parent / row["video"])
-    return Job(name, video, tuple(_relative(mask, path.parent) for mask in masks), tuple(overrides))
+    name = plain_name(row.get("name") or Path(row["video"]).stem, where)
+    folder = str(path.parent)
+    video = row["video"] if re.match(r"[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
+    return Job(name, video, tuple(_relative(mask, folder) for mask in masks), tuple(overrides))
 
 
-def _relative(mask: str, folder: Path) -> str:
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
+
+
+def _relative(mask: str, folder: str) -> str:
     """``[FRAME:]FILE`` with the file in the list's folder."""
     match = re.fullmatch(r"([0-9]{1,9}:)?(.+)", mask, re.DOTALL)
     assert match is not None
-    return f"{match[1] or ''}{folder / match[2]}"
+    return f"{match[1] or ''}{os.path.join(folder, match[2])}"
 
 
 def _named_once(jobs: list[Job], where: str) -> list[Job]:

@@ -72,11 +72,16 @@ def plain_name(name: object, source: str) -> str:
         InputError: empty, no text, hidden (a dot in front), too long, or with a slash, backslash, colon of a drive
             or control character.
     """
-    if isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201):
-        return name
+    if is_plain_name(name):
+        return str(name)
     raise InputError(
         f"{source}: {ascii(name)[:80]} is not a plain name; give one without slashes, that does not begin with a dot"
     )
+
+
+def is_plain_name(name: object) -> bool:
+    """Whether `plain_name` takes it."""
+    return isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201)
 
 
 def read_text(path: Path, advice: str) -> str:

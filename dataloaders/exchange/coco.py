@@ -18,7 +18,7 @@ from aotlab.dataloaders.exchange.regions import (
     require_size,
     runs_of_polygons,
 )
-from aotlab.dataloaders.exchange.safe_files import records, value_of
+from aotlab.dataloaders.exchange.safe_files import id_of, records, value_of
 from aotlab.utils.errors import InputError
 
 IDENTITIES = ("track_id", "instance_id", "object_id")
@@ -38,13 +38,14 @@ def read_coco(tree: Any, target: Target, name: str) -> Annotations:
         target.require_same(size, name)
     names = [str(image.get("file_name", "")) for image in images]
     frames = _stated_frames(images) or numbers_of(names)
-    where = {image.get("id"): frame for image, frame in zip(images, frames, strict=True)}
+    ids = [id_of(image, "id", name) for image in images]
+    where = {number: frame for number, frame in zip(ids, frames, strict=True) if number is not None}
     labels = _labels(tree, name)
     found = [
         Found(where[record["image_id"]], _runs(record.get("segmentation"), target.size, name),
-              labels.get(record.get("category_id"), ""), _identity(record))
+              labels.get(id_of(record, "category_id", name), ""), _identity(record))
         for record in records(tree, "annotations", name)
-        if isinstance(record.get("image_id"), int | str) and record["image_id"] in where and record.get("segmentation")
+        if id_of(record, "image_id", name) in where and record.get("segmentation")
     ]  # fmt: skip
     result = annotate(found, target.size, name)
     result.stems = {frame: stem_of(file) for frame, file in zip(frames, names, strict=True) if file}
@@ -60,7 +61,7 @@ def read_youtube_vis(tree: Any, target: Target, name: str) -> Annotations:
     for number, record in enumerate(records(tree, "annotations", name), start=1):
         if record.get("video_id") != video.get("id"):
             continue
-        identity, label = _identity(record), labels.get(record.get("category_id"), "")
+        identity, label = _identity(record), labels.get(id_of(record, "category_id", name), "")
         key = ("annotation", number) if identity is None else identity
         for frame, segmentation in enumerate(value_of(record, "segmentations", list, name)):
             if segmentation:
@@ -198,7 +199,7 @@ def category_ids(annotations: Annotations) -> tuple[list[dict[str, Any]], dict[i
 
 def _labels(tree: Any, name: str) -> dict[Any, str]:
     return {
-        record.get("id"): str(record.get("name", "")) for record in records(tree, "categories", name)
+        id_of(record, "id", name): str(record.get("name", "")) for record in records(tree, "categories", name)
     } if tree.get("categories") else {}  # fmt: skip
 
 

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from aotlab.dataloaders.exchange.objects import LARGEST_ID
 from aotlab.dataloaders.exchange.regions import Annotations, Region, Size, runs_of
@@ -43,7 +42,7 @@ def read_colours(path: Path, size: Size, frame: int) -> Annotations:
             'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
         )
     objects, labels = read_legend(legend)
-    with Image.open(path) as image:
+    with open_picture(path, "mask", "give a PNG") as image:
         picture = np.array(image.convert("RGB")).astype(np.uint32)
     if picture.shape[:2] != size:
         height, width, _ = picture.shape
@@ -70,6 +69,7 @@ def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
     """
     entries = _json_entries(path) if path.suffix == ".json" else _label_map_entries(path)
     numbers = {value for _, value in entries if isinstance(value, int)}
+    free = (number for number in range(1, LARGEST_ID + 1) if number not in numbers)
     objects: dict[Colour, int] = {(0, 0, 0): 0}
     labels: dict[int, str] = {}
     for colour, value in entries:
@@ -78,9 +78,10 @@ def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
         elif value.lower() == BACKGROUND:
             objects[colour] = 0
         else:
-            free = next(number for number in range(1, LARGEST_ID) if number not in numbers)
-            numbers.add(free)
-            objects[colour], labels[free] = free, value
+            number = next(free, None)
+            if number is None:
+                raise InputError(f"{path}: names more than {LARGEST_ID} objects; shorten it")
+            objects[colour], labels[number] = number, value
     return objects, labels
 
 

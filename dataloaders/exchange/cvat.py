@@ -178,7 +178,7 @@ def _runs(shape: Element, size: Size, name: str) -> np.ndarray:
             f"{name}: a mask of {width}×{height} at {left}, {top} does not lie in a picture of {size[1]}×{size[0]}"
         )
     counts = numbers(shape.get("rle"), name)
-    if any(count < 0 for count in counts) or sum(counts) != width * height:
+    if any(count < 0 or count % 1 for count in counts) or sum(counts) != width * height:
         raise InputError(f"{name}: the run lengths of a mask do not fill its {width}×{height} pixels")
     whole_picture = np.zeros(size, dtype=bool)
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, dtype=np.int64))

@@ -12,6 +12,7 @@ from aotlab.dataloaders.exchange.objects import Found, Target, annotate, numbers
 from aotlab.dataloaders.exchange.regions import Annotations, Region, Size, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
 from aotlab.utils.masks import read_mask
 from aotlab.utils.pictures import open_picture
 
@@ -22,7 +23,7 @@ def read_folder(folder: Path, target: Target) -> Annotations:
     Raises:
         InputError: nothing of these, a picture that is none or of another size.
     """
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and any(path.glob("*.png")))
+    inner = sorted(path for path in folder.iterdir() if is_folder(path) and any(path.glob("*.png")))
     if inner:
         return _of_objects(inner, target, str(folder))
     pictures = _files(folder, ".png")

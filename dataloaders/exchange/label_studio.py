@@ -20,8 +20,7 @@ from aotlab.dataloaders.exchange.regions import (
     runs_of,
     runs_of_polygons,
 )
-from aotlab.dataloaders.exchange.safe_files import value_of
-from aotlab.utils.errors import InputError
+from aotlab.dataloaders.exchange.safe_files import listed, points_of, value_of
 
 KINDS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels"}
 """type of a result to the key of its labels"""
@@ -54,11 +53,11 @@ def read_label_studio(tree: Any, target: Target, name: str) -> Annotations:
     tasks_of: dict[Any, set[int]] = defaultdict(set)
     for number, task in enumerate(tasks):
         for result in _results(task):
-            tasks_of[result.get("id")].add(number)
+            tasks_of[str(result.get("id"))].add(number)
     found: list[Found] = []
     for frame, task in zip(frames, tasks, strict=True):
         for result in _results(task):
-            repeated = len(tasks_of[result.get("id")]) > 1
+            repeated = len(tasks_of[str(result.get("id"))]) > 1
             found += _found(result, frame, target, name, key=_key(result.get("id"), repeated))
     annotations = annotate(found, target.size, name)
     annotations.stems = {frame: stem_of(file) for frame, file in zip(frames, names, strict=True)}
@@ -106,10 +105,12 @@ def _result(region: Region, annotations: Annotations) -> dict[str, Any]:
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
     """The regions of a task that are masks."""
     for key in ("annotations", "predictions"):
-        for version in task.get(key) or []:
+        for version in listed(task.get(key)):
             if isinstance(version, dict) and not version.get("was_cancelled") and version.get("result"):
                 return [
-                    one for one in version["result"] if isinstance(one, dict) and one.get("type") in KINDS
+                    one
+                    for one in listed(version["result"])
+                    if isinstance(one, dict) and one.get("type") in list(KINDS)
                 ]
     return []
 
@@ -128,12 +129,7 @@ def _found(
 def _runs(value: dict[str, Any], size: tuple[int, int], name: str) -> np.ndarray:
     if "rle" in value:
         return runs_of(unpack(value["rle"], size, name))
-    points = value_of(value, "points", list, name)
-    if not all(
-        isinstance(point, list) and len(point) == 2 and all(isinstance(side, int | float) for side in point)
-        for point in points
-    ):
-        raise InputError(f"{name}: a polygon without points of two numbers; export it again")
+    points = points_of(value.get("points"), name)
     scaled = [part for x, y in points for part in (x / 100 * size[1], y / 100 * size[0])]
     return runs_of_polygons([scaled], size, name)
 

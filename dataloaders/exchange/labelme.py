@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.dataloaders.exchange.objects import Found, Target, annotate, numbers_of, stem_of
 from aotlab.dataloaders.exchange.regions import Annotations, Size, require_size, runs_of, runs_of_polygons
-from aotlab.dataloaders.exchange.safe_files import records
+from aotlab.dataloaders.exchange.safe_files import points_of, records
 from aotlab.utils.errors import InputError
 from aotlab.utils.pictures import reason_of
 
@@ -51,7 +51,7 @@ def _shapes(tree: Any, frame: int, target: Target, name: str) -> Iterator[Found]
     for shape in records(tree, "shapes", name):
         label, group = str(shape.get("label", "")), shape.get("group_id")
         key: Hashable = None if group is None else (label, str(group))
-        kind, points = shape.get("shape_type", "polygon"), _points(shape.get("points"), name)
+        kind, points = shape.get("shape_type", "polygon"), points_of(shape.get("points"), name)
         if kind == "polygon":
             yield Found(
                 frame, runs_of_polygons([[v for point in points for v in point]], size, name), label, key
@@ -60,16 +60,7 @@ def _shapes(tree: Any, frame: int, target: Target, name: str) -> Iterator[Found]
             yield Found(frame, _mask(shape.get("mask"), points, size, name), label, key)
 
 
-def _points(value: Any, name: str) -> list[list[float]]:
-    if not isinstance(value, list) or not all(
-        isinstance(point, list) and len(point) == 2 and all(isinstance(side, int | float) for side in point)
-        for point in value
-    ):
-        raise InputError(f"{name}: a shape without points of two numbers; save it again")
-    return value
-
-
-def _mask(text: Any, points: list[list[float]], size: Size, name: str) -> np.ndarray:
+def _mask(text: Any, points: list[tuple[float, float]], size: Size, name: str) -> np.ndarray:
     """A picture of the box between two points, as base64 text."""
     try:
         left, top = (int(value) for value in points[0])

@@ -18,6 +18,7 @@ from aotlab.dataloaders.exchange.objects import Target, match_frames
 from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
 from aotlab.dataloaders.exchange.safe_files import parse_json, parse_xml, read_bytes
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder
 from aotlab.utils.masks import read_mask
 
 MOST_OBJECTS = 1000
@@ -46,7 +47,7 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
     """
     name = str(path)
     suffix = path.suffix.lower()
-    if path.is_dir():
+    if is_folder(path):
         found = match_frames(read_folder(path, target), target, name)
     elif suffix == ".json":
         found = match_frames(_from_json(path, target), target, name)

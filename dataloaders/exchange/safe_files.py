@@ -10,9 +10,12 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 LARGEST_FILE = 2**30
 """Bytes above which a file is refused; a million polygons of 100 points take less."""
+LARGEST_NUMBER = 1e9
+"""of coordinates, in whatever unit"""
 DEEPEST = 100
 """Elements within each other of an XML file."""
 
@@ -21,8 +24,10 @@ def read_bytes(path: Path) -> bytes:
     """The content of a file.
 
     Raises:
-        InputError: it cannot be read, or is larger than `LARGEST_FILE`.
+        InputError: it is no file, cannot be read, or is larger than `LARGEST_FILE`.
     """
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; expected a file of masks")
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path}: larger than {LARGEST_FILE >> 20} MB; split it by video")
@@ -87,6 +92,16 @@ def records(tree: Any, key: str, name: str) -> list[dict[str, Any]]:
     return found
 
 
+def id_of(record: dict[str, Any], key: str, name: str) -> int | str | None:
+    """What a record has under a key that says which it is; raises `InputError` for anything but a number or text."""
+    found = record.get(key)
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    if found is None or isinstance(found, int | str):
+        return found
+    raise InputError(f"{name}: {key!r} is {str(found)[:40]!r}, expected a whole number or text")
+
+
 def value_of(record: dict[str, Any], key: str, kinds: type | tuple[type, ...], name: str) -> Any:
     """What a record has under a key, of one of these types; raises `InputError` if it has not."""
     found = record.get(key)
@@ -94,6 +109,20 @@ def value_of(record: dict[str, Any], key: str, kinds: type | tuple[type, ...], n
         expected = " or ".join(kind.__name__ for kind in (kinds if isinstance(kinds, tuple) else (kinds,)))
         raise InputError(f"{name}: {key!r} is {str(found)[:40]!r}, expected {expected}")
     return found
+
+
+def points_of(value: Any, name: str) -> list[tuple[float, float]]:
+    """Points of two numbers each; raises `InputError` for anything else, and for numbers that no picture has."""
+    if isinstance(value, list) and all(isinstance(point, list) and len(point) == 2 for point in value):
+        sides = [side for point in value for side in point]
+        if all(isinstance(side, int | float) and abs(side) <= LARGEST_NUMBER for side in sides):
+            return [(float(x), float(y)) for x, y in value]
+    raise InputError(f"{name}: a shape without points of two numbers as coordinates; export it again")
+
+
+def listed(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def numbers(text: str | None, name: str, *, separators: Sequence[str] = (";", ",")) -> list[float]:

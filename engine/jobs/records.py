@@ -6,17 +6,19 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.exchange.given import split_value
 from aotlab.dataloaders.jobs import Job
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, remove, require_writable
+from aotlab.utils.files import atomic_path, is_file, is_folder, is_plain_name, remove, require_writable
 
 FOLDER = ".jobs"
 """of the records, in the folder of the results"""
-RUN = "run.json"
+RUN = ".run.json"
+"""begins with a dot, as no job's name does"""
 REPORTS = ("summary.csv", "report.json", "report.html")
 """files about the run as a whole"""
 
@@ -53,8 +55,8 @@ def digest_of(job: Job, settings: dict[str, Any]) -> str:
     """
     masks = [(value, _content(split_value(value)[1])) for value in job.masks]
     path = Path(job.video)
-    files = sorted(path.iterdir()) if path.is_dir() else [path] if path.is_file() else []
-    video = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
+    video = [_stamp(file) for file in files]
     everything = (settings, job.overrides, masks, str(path), video)
     return hashlib.sha256(repr(everything).encode()).hexdigest()
 
@@ -72,11 +74,14 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         InputError: it holds another run's results, or files of no run.
     """
     require_writable(output)
+    for job in jobs:
+        if job.name.lower() in (FOLDER, *REPORTS):
+            raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
     run = output / FOLDER / RUN
-    if run.is_file():
-        old = json.loads(run.read_text(encoding="utf-8"))
-        strangers = sorted(set(old.get("jobs", [])) & _finished(output) - {job.name for job in jobs})
-        if old.get("settings") == settings and not strangers:
+    old = _read_run(run)
+    if old is not None:
+        strangers = sorted(set(old["jobs"]) & _finished(output) - {job.name for job in jobs})
+        if old["settings"] == settings and not strangers:
             _write_run(run, jobs, settings)
             return
         if not overwrite:
@@ -85,16 +90,15 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
                 f"output {output}: holds results {difference}; choose another folder, or replace them with "
                 "overwrite"
             )
-        for name in {*old.get("jobs", []), *REPORTS, FOLDER}:
+        for name in {*old["jobs"], *REPORTS, FOLDER}:
             remove(output / name)
     elif any(output.iterdir()):
-        taken = sorted(job.name for job in jobs if (output / job.name).exists())
         if not overwrite:
             raise InputError(
                 f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
                 "with overwrite"
             )
-        for name in taken:
+        for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
             remove(output / name)
     _write_run(run, jobs, settings)
 
@@ -102,9 +106,16 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
 def load_record(output: Path, name: str) -> JobRecord | None:
     """The record of a job that was finished, None where there is none."""
     try:
-        return JobRecord(**json.loads(_path(output, name).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        record = JobRecord(**json.loads(_path(output, name).read_text(encoding="utf-8")))
+        Fraction(record.rate)
+    except (OSError, ValueError, TypeError, ZeroDivisionError, RecursionError):
         return None  # none, or not written by this program: either way the job runs
+    if not isinstance(record.written, list) or record.name != name:
+        return None
+    numbers, texts = [record.frames, record.seconds], [record.video, record.made_by, record.error or ""]
+    whole = all(isinstance(one, int | float) for one in numbers)
+    whole &= all(isinstance(one, str) for one in texts + record.written)
+    return record if whole else None
 
 
 def save_record(output: Path, record: JobRecord) -> None:
@@ -115,12 +126,22 @@ def save_record(output: Path, record: JobRecord) -> None:
 
 def clear_job(output: Path, name: str) -> None:
     """Remove a job's record and what an earlier attempt left of its results."""
-    _path(output, name).unlink(missing_ok=True)
+    remove(_path(output, name))
     remove(output / name)
 
 
 def _finished(output: Path) -> set[str]:
     return {path.stem for path in (output / FOLDER).glob("*.json") if path.name != RUN}
+
+
+def _read_run(path: Path) -> dict[str, Any] | None:
+    """What `_write_run` wrote, None where there is none; names that would lead out of the folder are left out."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names = [name for name in content["jobs"] if is_plain_name(name)]
+        return {"settings": content["settings"], "jobs": names}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _write_run(path: Path, jobs: Sequence[Job], settings: dict[str, Any]) -> None:
@@ -132,16 +153,28 @@ def _write_run(path: Path, jobs: Sequence[Job], settings: dict[str, Any]) -> Non
 def _content(path: Path) -> str:
     """A digest of a mask file, or of the files of a folder."""
     total = hashlib.sha256()
-    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    folder = is_folder(path)
+    if not folder and not is_file(path):
+        raise InputError(f"{path}: no such mask; check the list of jobs")
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if folder else [path]
     try:
         for file in files:
-            total.update(repr(file.relative_to(path) if path.is_dir() else "").encode())
+            total.update(repr(file.relative_to(path) if folder else "").encode())
             total.update(file.read_bytes())
     except OSError as error:
         raise InputError(
-            f"{error.filename}: no such mask ({error.strerror}); check the list of jobs"
+            f"{error.filename}: cannot be read ({error.strerror}); check the list of jobs"
         ) from error
     return total.hexdigest()
+
+
+def _stamp(file: Path) -> tuple[str, int, int]:
+    """Name, size and time of a file; of a link that leads nowhere the name alone."""
+    try:
+        found = file.stat()
+    except OSError:
+        return file.name, 0, 0
+    return file.name, found.st_size, found.st_mtime_ns
 
 
 def _path(output: Path, name: str) -> Path:

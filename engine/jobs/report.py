@@ -44,7 +44,7 @@ def write_reports(output: Path, names: Sequence[str], records: Sequence[JobRecor
     }
     for name, text in texts.items():
         with atomic_path(output / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def row(record: JobRecord, output: Path) -> str:
@@ -87,12 +87,20 @@ def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    """A video's own report."""
+    """A video's own report, as far as the reports of the run read it; nothing of one that somebody changed."""
     try:
-        notes: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        notes = json.loads(path.read_text(encoding="utf-8"))
+        lost = [
+            one | {"id": int(one["id"]), "lost_on": [(int(start), int(end)) for start, end in one["lost_on"]]}
+            for one in notes["objects"]
+        ]
+        check = [
+            one | {"frame": int(one["frame"]), "object": int(one["object"]), "reason": str(one["reason"])}
+            for one in notes["check"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return NOTHING
-    return notes
+    return notes | {"objects": lost, "check": check}
 
 
 def _csv(entries: Sequence[dict[str, Any]]) -> str:

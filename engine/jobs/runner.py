@@ -16,7 +16,8 @@ from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_rec
 from aotlab.engine.jobs.report import row, write_reports
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.utils.distributed import World
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
+from aotlab.utils.faults import fault_sentence
 
 log = logging.getLogger(__name__)
 
@@ -102,9 +103,10 @@ def _run(
         report = track(tracker, source, masks, output / job.name, labelled)
     except InputError as error:
         record.error = str(error)
-    except Exception as error:
-        log.exception("%s", job.name)
-        record.error = f"{type(error).__name__}: {error}"
+    except (
+        Exception
+    ) as error:  # a job must not end the others; the sentence says that the program is at fault
+        record.error = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
     else:
         if report.interrupted:
             return None

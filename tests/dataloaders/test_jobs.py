@@ -1,6 +1,7 @@
 """Lists of videos to track."""
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -56,8 +57,24 @@ def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
         ("a.csv", "video,masks\n", "no jobs"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "cannot be the name"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "cannot be the name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,/up\n", "not a plain name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
+        ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
+        ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
+        ("a.csv", "", "header"),
+        ("a.csv", "video,masks,video\na.mp4,a.png,b.mp4\n", "header"),
+        ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
+        ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
+        ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
+        ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": {"a": 1}}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "masks"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
+        ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
+        ("a.jsonl", "[" * 100000, "not readable as JSON"),
         ("a.jsonl", "{", "line 1"),
         ("a.jsonl", "[]", "no video"),
         ("a.jsonl", '{"video": "a.mp4", "masks": [3]}', "masks"),
@@ -74,5 +91,42 @@ def test_a_video_without_masks_and_an_empty_folder_are_refused(tmp_path):
         read_jobs(tmp_path)
     with pytest.raises(InputError, match=r"a\.png"):
         jobs_of_videos([str(tmp_path / "a.mp4")])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="no such file"):
         read_jobs(tmp_path / "none.csv")
+
+
+def test_a_list_that_is_no_text_or_no_file_is_refused(tmp_path):
+    (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
+    (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    for name in ("latin.csv", "wide.csv", "pipe.csv", "loop.csv", "n" * 300 + ".csv"):
+        with pytest.raises(InputError, match=r"CSV|path"):
+            read_jobs(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_windows_lines_are_no_matter(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfvideo,masks\r\na.mp4,a.png\r\n")
+    (job,) = read_jobs(tmp_path / "a.csv")
+    assert job.name == "a"
+
+
+def test_a_long_list_is_read_in_a_moment(tmp_path):
+    lines = "".join(f"{number}.mp4,a.png\n" for number in range(5_000))
+    (tmp_path / "a.csv").write_text(f"video,masks\n{lines}")
+    assert len(read_jobs(tmp_path / "a.csv")) == 5_000
+
+
+def test_a_folder_that_may_not_be_entered_is_named(closed_folder):
+    for path in (closed_folder, closed_folder.parent, closed_folder / "a.csv"):
+        with pytest.raises(InputError, match="closed"):
+            read_jobs(path)
+
+
+def test_the_folder_one_is_in_has_a_name(tmp_path, monkeypatch):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    (tmp_path / "clip.png").write_bytes(b"")
+    monkeypatch.chdir(folder)
+    (job,) = jobs_of_videos(["."])
+    assert (job.name, job.masks) == ("clip", (str(tmp_path / "clip.png"),))

@@ -12,17 +12,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from aotlab.tools.cli.faults import report_fault
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.environment import set_waiting
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
 from aotlab.utils.extras import missing_extra
+from aotlab.utils.faults import fault_sentence
 
 Main = Callable[..., int]
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
+FAULT = 70
+"""exit status of a fault of the program, ``EX_SOFTWARE`` of sysexits.h"""
+LONGEST = 1000
+"""letters of a sentence that are shown"""
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL | re.IGNORECASE)
 """what a setting looks like: memory.every=2"""
 
@@ -48,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message without the usage block and exit."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"error: {shown(message)}; see {self.prog} --help\n")
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """The arguments without the settings, and the settings; a value of an option that takes one value stays."""
@@ -115,7 +119,7 @@ def command(main: Main) -> Main:
                 return _say(f"error: {sentence}", 2)
             if out_of_memory(error):
                 return _say(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
-            return report_fault(error)
+            return _say(f"error: {fault_sentence(error)}", FAULT)
 
     return run
 
@@ -123,5 +127,11 @@ def command(main: Main) -> Main:
 def _say(sentence: str, status: int) -> int:
     """Print a sentence on stderr, if that can be written; returns the exit status."""
     with suppress(OSError):
-        print(sentence, file=sys.stderr)
+        print(shown(sentence), file=sys.stderr)
     return status
+
+
+def shown(sentence: str) -> str:
+    """A sentence as a terminal may have it: names out of files may hold control characters, or be endless."""
+    plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
+    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST // 2]} ... {plain[-LONGEST // 2 :]}"
