@@ -26,6 +26,7 @@ from aotlab.engine.prediction import Prediction
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.model import Model
 from aotlab.networks.named import resolve
+from aotlab.networks.resizing import resize
 from aotlab.networks.tuning import fastest_precision
 from aotlab.networks.vos_model import Features
 from aotlab.utils.devices import autocast, pick_device
@@ -33,6 +34,9 @@ from aotlab.utils.errors import InputError
 
 Classify = Callable[[Tensor], Tensor]
 """from logits (1+n)×H×W to a channel for every pixel, H×W int64"""
+
+FEW_PLANES = 5
+"""up to which maps are resized faster plane by plane than channels-last"""
 
 
 class Tracker:
@@ -131,8 +135,7 @@ class Tracker:
         if mask is None and not self.objects.by_channel:
             return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
         image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
-        image = F.interpolate(image, self._network_size, mode="bicubic", align_corners=False)
-        image = normalise(image)
+        image = normalise(resize(image, self._network_size))
         if mask is not None:
             return self._take_mask(image, mask, size)
         outputs: list[Tensor] = []
@@ -232,6 +235,8 @@ class Tracker:
             joined = joined[:, : len(ids) + 1]
         if len(joined) > 1 or 0 in ids:
             self.objects.suppress_absent(joined)
+        if joined.shape[1] <= FEW_PLANES:
+            joined = joined.contiguous()
         align = self.model.config.align_corners
         joined = F.interpolate(joined, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
         return joined[0] if len(joined) == 1 else self.objects.fuse(joined)

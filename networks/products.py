@@ -147,37 +147,6 @@ linear = Product(
 """x ...×C, weight C'×C and bias C' or None to ...×C'"""
 
 
-def _plain_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    return F.conv2d(x, weight, bias, stride)
-
-
-def _dilated_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    return F.conv2d(x, weight, bias, stride, dilation=DILATION)
-
-
-def _matrix_pointwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]) -> Tensor:
-    """A product of pixels as tokens."""
-    pixels = x[:, :, :: stride[0], :: stride[1]].permute(0, 2, 3, 1)  # B×H×W×C
-    return F.linear(pixels, weight.flatten(1), bias).permute(0, 3, 1, 2)
-
-
-def _pointwise_rule(x: Tensor, *_: object) -> str:
-    return "dilated" if CONVOLVES and x.is_cpu else "plain"
-
-
-def _pointwise_sizes(x: Tensor, weight: Tensor, _: object, stride: tuple[int, int]) -> tuple[int, ...]:
-    return (roughly(len(x) * x.shape[2] * x.shape[3]), weight.shape[0], weight.shape[1], stride[0])
-
-
-pointwise = Product(
-    "pointwise",
-    {"plain": _plain_pointwise, "dilated": _dilated_pointwise, "matrix": _matrix_pointwise},
-    _pointwise_rule,
-    _pointwise_sizes,
-)
-"""x B×C×H×W, weight C'×C×1×1, bias C' or None and stride to B×C'×H'×W'"""
-
-
 def _in_parts(query: Tensor, key: Tensor) -> int:
     """How many parts queries are taken in, so that the weights of one stay in the cache."""
     return max(min(query.shape[2] * key.shape[2] // WEIGHTS_AT_ONCE, query.shape[2] // LEAST_QUERIES), 1)
@@ -194,6 +163,11 @@ def _convolved_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             weights = scores.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
             attended.append(F.conv_transpose2d(weights, v[:, :, None, None], dilation=DILATION)[0, :, 0].mT)
     return torch.cat(attended).view(*query.shape[:3], -1)
+
+
+def _copied_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Fused, of copies whose heads lie apart in memory."""
+    return F.scaled_dot_product_attention(query.contiguous(), key.contiguous(), value.contiguous())
 
 
 def _matrix_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -224,15 +198,17 @@ def _attention_sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ..
 def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
     if torch.is_grad_enabled():
-        return name != "matrix"
-    return name in ("split", "convolution") or (name == "fused" and query.shape[3] == value.shape[3])
+        return name not in ("matrix", "copied")
+    if name in ("fused", "copied"):
+        return query.shape[3] == value.shape[3]
+    return name in ("split", "convolution")
 
 
 attention = Product(
     "attention",
     {
-        "fused": F.scaled_dot_product_attention, "matrix": _matrix_attention, "split": _split_attention,
-        "convolution": _convolved_attention,
+        "fused": F.scaled_dot_product_attention, "copied": _copied_attention, "matrix": _matrix_attention,
+        "split": _split_attention, "convolution": _convolved_attention,
     },
     _attention_rule, _attention_sizes, _bounded_attention,
 )  # fmt: skip
@@ -258,13 +234,16 @@ def _batch_sizes(left: Tensor, right: Tensor) -> tuple[int, ...]:
 batch = Product("batch", {"matrix": torch.bmm, "convolution": _convolved_batch}, _batch_rule, _batch_sizes)
 """N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D"""
 
-PLAIN: Choices = {"linear": "matrix", "pointwise": "plain", "attention": "fused", "batch": "matrix"}
+PLAIN: Choices = {
+    "linear": "matrix", "convolution": "plain", "attention": "fused", "batch": "matrix", "resize": "interpolated",
+}  # fmt: skip
 SETS: Mapping[str, Choices] = {
     "plain": PLAIN,
-    "matrices": {**PLAIN, "pointwise": "matrix", "attention": "matrix"},
+    "matrices": {**PLAIN, "convolution": "matrix", "attention": "matrix"},
     "split": {**PLAIN, "attention": "split"},
+    "joined": {**PLAIN, "convolution": "joined", "attention": "copied", "resize": "by_axis"},
     "convolutions": {
-        "linear": "convolution", "pointwise": "dilated", "attention": "convolution", "batch": "convolution",
+        "linear": "convolution", "convolution": "dilated", "attention": "convolution", "batch": "convolution",
     },
     "exportable": {**PLAIN, "windows": "padded", "spread": "padded"},
 }  # fmt: skip
@@ -277,14 +256,6 @@ class Linear(nn.Linear):
     def forward(self, x: Tensor) -> Tensor:
         """...×C to ...×C'."""
         return linear(x, self.weight, self.bias)
-
-
-class PointwiseConv2d(nn.Conv2d):
-    """PyTorch's convolution of kernels of one pixel, computed by `pointwise`."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'."""
-        return pointwise(x, self.weight, self.bias, self.stride)
 
 
 def replace_linear(module: nn.Module) -> None:

@@ -23,6 +23,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.convolutions import FoldedConv2d, Followers, follow
 from aotlab.networks.encoders import FrozenNormConv2d
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
@@ -110,8 +111,8 @@ def _norms(tracker: Tracker) -> Iterator[None]:
         yield
 
 
-def _normed_behind(conv: nn.Conv2d, x: Tensor) -> Tensor:
-    """B×C×H×W to B×C'×H'×W' by a convolution that a norm was joined to.
+def _normed_behind(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    """B×C×H×W to B×C'×H'×W' by a convolution that a norm was joined to, with what follows it.
 
     Where that is folded into kernel and bias already, it counts as scaling by 1 and shifting, which is as much work.
     """
@@ -121,7 +122,8 @@ def _normed_behind(conv: nn.Conv2d, x: Tensor) -> Tensor:
     if conv.bias is None:
         return convolved
     shift = conv.bias.view(-1, 1, 1)
-    return convolved * torch.ones_like(shift) + shift
+    normed = convolved * torch.ones_like(shift) + shift
+    return follow(normed, Followers(conv.activation, residual)) if isinstance(conv, FoldedConv2d) else normed
 
 
 def _groups(tracker: Tracker) -> AbstractContextManager[Any]:

@@ -14,7 +14,6 @@ from aotlab.configs.load import load_config
 from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.windows import spread, windows
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
@@ -223,18 +222,6 @@ def test_products_and_their_gradients_are_right_on_one_thread_and_on_two(threads
     torch.testing.assert_close(local, twin, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("implementation", products.pointwise.implementations)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_a_convolution_of_single_pixels_is_pytorchs(stride, implementation):
-    torch.manual_seed(0)
-    x = torch.randn(2, 6, 5, 7).to(memory_format=torch.channels_last)
-    layer = products.PointwiseConv2d(6, 4, 1, stride)
-    with products.use({"pointwise": implementation}):
-        found = layer(x)
-    expected = F.conv2d(x, layer.weight, layer.bias, stride)
-    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)  # float32 rounding of sums of 6 terms
-
-
 @pytest.mark.parametrize("implementation", products.batch.implementations)
 def test_a_batch_of_products_is_each_of_them(implementation):
     draw = torch.Generator().manual_seed(0)
@@ -264,10 +251,3 @@ def test_a_choice_ends_with_its_context_and_the_inner_one_wins():
 def test_an_unknown_set_of_products_is_refused():
     with pytest.raises(ValueError, match=r"products: must be one of plain, .*, got quick"):
         products.use("quick").__enter__()
-
-
-@pytest.mark.parametrize("name", products.SETS)
-def test_sets_name_products_and_implementations_that_exist(name):
-    known = [products.linear, products.pointwise, products.attention, products.batch, windows, spread]
-    implementations = {product.name: product.implementations for product in known}
-    assert all(choice in implementations[product] for product, choice in products.SETS[name].items())
