@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aotlab.dataloaders.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, plain_name
 
@@ -33,7 +34,7 @@ class Video:
     name: str
     frames: tuple[Path, ...]
     """pictures in time order"""
-    masks: Mapping[int, Path] = field(default_factory=dict)
+    masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
     """masks given to the method, by index of their frame; `new_ids` tells which objects one brings"""
     annotations: tuple[Path, ...] = ()
     """ground truth in time order, for scoring only; may be empty, or the first frame's alone"""
@@ -45,6 +46,8 @@ class Video:
     """stems of the frames for which results are wanted; None: all"""
     objects: tuple[ListedObject, ...] = ()
     """the objects, where metadata lists them; else those of the masks"""
+    object_folders: Mapping[int, Path] = field(default_factory=dict)
+    """ground truth where objects may overlap: a folder of binary PNGs for each; then there are no ``annotations``"""
     seen: bool | None = None
     """whether the video is of the part that training has seen the like of; None: not known"""
     rules: str = "davis"

@@ -6,7 +6,7 @@ any order and by any number of processes; `join` puts the parts together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
+from aotlab.evaluation.object_scores import score_objects, wanted_files
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.masks import VOID, read_mask
@@ -60,6 +61,10 @@ class AnnotatedSequence(Protocol):
         """Its annotations (ground truth) in time order."""
 
     @property
+    def object_folders(self) -> Mapping[int, Path]:
+        """Ground truth where objects may overlap: a folder of binary PNGs for each."""
+
+    @property
     def objects(self) -> Sequence[ListedObject]:
         """The objects where the data set lists them; else empty."""
 
@@ -93,6 +98,8 @@ class ScoringPlan:
     """F is wanted as well as J"""
     strict: bool = True
     """a predicted id that is no object of the sequence is an error; else it is background, and reported"""
+    object_folders: Mapping[int, Path] = field(default_factory=dict)
+    """annotations of each object by itself; ``frames`` then are names alone"""
     measures: int = 2
     """how many values an object has in a frame: J, F, and what else the rules want"""
     measure: FrameMeasure | None = None
@@ -133,13 +140,20 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     Raises:
         InputError: names the first missing one and the number of all.
     """
-    wanted = [results / f"{path.stem}.png" for path in plan.frames]
+    wanted = [file for path in plan.frames for file in _files(plan, results, path)]
     missing = [path for path in wanted if not is_file(path)]
     if missing:
         raise InputError(
             f"{missing[0]}: no such mask file ({len(missing)} of {len(wanted)} scored frames are missing); "
             "expected one palette PNG for each frame"
         )
+
+
+def _files(plan: ScoringPlan, results: Path, path: Path) -> list[Path]:
+    """The files that one frame's results are read from."""
+    if plan.object_folders:
+        return wanted_files(plan.object_folders, results, path.name)
+    return [results / f"{path.stem}.png"]
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
@@ -150,8 +164,11 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
     """
     columns, unknown = [np.empty((plan.measures, len(plan.ids), 0))], set()
     for path in plan.frames[first:stop]:
-        found = results / f"{path.stem}.png"
-        values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
+        if plan.object_folders:
+            values, ids = score_objects(plan.object_folders, results, path.name)
+        else:
+            found = results / f"{path.stem}.png"
+            values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
         columns.append(values[:, :, None])
         unknown |= ids
     return FrameScores(np.concatenate(columns, axis=2), frozenset(unknown))
@@ -245,7 +262,8 @@ def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     counted = plan.counted
     if plan.present is not None:
         # where the annotation lacks the object, J below 1 says that the prediction has it
-        counted = np.maximum.accumulate(plan.present | (region < 1), axis=1)
+        from_first = np.maximum.accumulate(plan.present | (region < 1), axis=1)
+        counted = from_first if counted is None else counted & from_first
     if counted is not None:
         region, contour = np.where(counted, region, np.nan), np.where(counted, contour, np.nan)
     stems = tuple(path.stem for path in plan.frames)

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.dataloaders.exchange.regions import compress, runs_of
 from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.utils.masks import read_mask, write_mask
 from tests.drawn_clips import (
+    HEIGHT,
+    WIDTH,
     Clip,
     draw_clip,
     lay_out_davis,
@@ -130,6 +133,58 @@ def make_mosev2(root: Path) -> None:
     (root / "train" / "meta.json").write_text(json.dumps({"videos": videos}))
 
 
+def make_sav(root: Path) -> None:
+    """val: every fourth frame labelled; one object lies on another, and one comes late."""
+    for name, starts in (("sav_000001", (0, 0)), ("sav_000002", (0, 2))):
+        clip = draw_clip(stems_from(0, 17), {1: 0}, seed=3)
+        write_frames(root / "sav_val" / "JPEGImages_24fps" / name, clip)
+        for number, start in enumerate(starts):
+            for index in range(0, 17, 4):
+                mask = clip.labels[index] > 0
+                if number == 1:  # the right half of the first
+                    columns = np.flatnonzero(mask.any(axis=0))
+                    mask[:, : (columns[0] + columns[-1]) // 2] = False
+                mask &= index // 4 >= start
+                path = root / "sav_val" / "Annotations_6fps" / name / f"{number:03d}" / f"{index:05d}.png"
+                write_mask(path, mask.astype(np.uint8) * 255)
+    write_list(root / "sav_val" / "sav_val.txt", ["sav_000001", "sav_000002"])
+
+
+def make_burst(root: Path) -> None:
+    """val: every fourth frame annotated; a track comes late, in a sequence whose ids have gaps."""
+    sequences = []
+    for number, (source, name, starts) in enumerate((("HACS", "kite", (0, 0)), ("YFCC100M", "v_1", (0, 4)))):
+        stems = stems_from(0, 9, form="frame{:04d}")
+        clip = draw_clip(stems, {3: starts[0], 7: starts[1]}, seed=number)
+        write_frames(root / "frames" / "val" / source / name, clip)
+        masks = []
+        for index in range(0, 9, 4):
+            runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
+            masks.append(
+                {track: {"rle": compress(runs_of(mask))} for track, mask in runs.items() if mask.any()}
+            )
+        sequences.append(
+            {
+                "width": WIDTH,
+                "height": HEIGHT,
+                "id": number,
+                "seq_name": name,
+                "dataset": source,
+                "fps": 6,
+                "all_image_paths": [f"{stem}.jpg" for stem in stems],
+                "annotated_image_paths": [f"{stem}.jpg" for stem in stems[::4]],
+                "neg_category_ids": [],
+                "not_exhaustive_category_ids": [],
+                "track_category_ids": {"3": 4, "7": 5},
+                "segmentations": masks,
+            }
+        )
+    tree = {"split": "val", "categories": [{"id": 4, "name": "airplane"}], "sequences": sequences}
+    path = root / "val" / "all_classes.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(tree))
+
+
 def make_lvos(root: Path) -> None:
     """valid with all labels, an object that comes late, and one unseen video; test with first masks alone."""
     form = "{:08d}"
@@ -167,6 +222,17 @@ def make_folder(root: Path) -> None:
     lay_out_split(root, clips)
 
 
+def separate_labels(video: Video) -> dict[str, np.ndarray]:
+    """H×W ids by stem of annotations that are a folder for each object; later objects are on top."""
+    found: dict[str, np.ndarray] = {}
+    for identity, folder in sorted(video.object_folders.items()):
+        for path in sorted(folder.glob("*.png")):
+            mask = read_mask(path)
+            labels = found.setdefault(path.stem, np.zeros(mask.shape, dtype=np.uint8))
+            labels[mask > 0] = identity
+    return found
+
+
 def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) -> None:
     """Results for every frame asked for: its truth, or the last there is, without objects not given so far.
 
@@ -174,10 +240,13 @@ def write_perturbed(videos: Sequence[Video], results: Path, *, shift: int = 24) 
     """
     for video in videos:
         truth = {path.stem: path for path in video.annotations}
+        separate = separate_labels(video)
         known: set[int] = set()
         with Image.open(video.frames[0]) as image:
             labels = np.zeros((image.height, image.width), dtype=np.uint8)
         for index, path in enumerate(video.frames):
+            if path.stem in separate:
+                labels = separate[path.stem]
             if path.stem in truth:
                 labels = annotation_labels(read_mask(truth[path.stem]), merge_ids=video.merge_ids)
             if index in video.masks:

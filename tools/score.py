@@ -10,12 +10,19 @@ import json
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, find_dataset, open_dataset, submission_hint
-from aotlab.dataloaders.sequences import Video, select_videos
+from aotlab.dataloaders.benchmarks.datasets import (
+    DATASETS,
+    default_root,
+    find_dataset,
+    open_dataset,
+    submission_hint,
+)
+from aotlab.dataloaders.sequences import Video, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -34,6 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     """Score; returns 0, or 1 if a sequence could not be scored."""
     args = parse(argv)
     require_extra("score")
+    if find_dataset(args.dataset)[1].hota:
+        return run_hota(args)
     every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
@@ -66,6 +75,32 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     for name, message in report.failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
     return 1 if report.failures else 0
+
+
+def run_hota(args: argparse.Namespace) -> int:
+    """Score by TrackEval's HOTA, write and show; returns the exit status."""
+    if args.worst or args.csv is not None:
+        raise InputError(f"--dataset {args.dataset}: HOTA has no --worst and no --csv; leave them out")
+    require_extra("hota")
+    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions, write_selection
+    from aotlab.evaluation.hota import burst_hota
+
+    root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
+    videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
+    require_whole(videos)
+    require_results(videos, args.results)
+    names = [video.name for video in videos]
+    with tempfile.TemporaryDirectory() as folder:
+        truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
+        write_selection(truth, annotation_file(root, args.split), names)
+        write_predictions(found, truth, args.results, names)
+        table = burst_hota(truth, found)
+    if args.output is not None:
+        require_writable(args.output.parent)
+        write_text(args.output, json.dumps(table, indent=2) + "\n")
+    for column, value in table.items():
+        print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
+    return 0
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, find_dataset, open_dataset
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -28,6 +28,8 @@ def main(argv: list[str] | None = None) -> int:
     """Write or check an archive; returns 0, or 2 if something is wrong with it."""
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
+    if dataset.hota:
+        return write_json(name, args)
     folder = archive_folder(name, dataset)
     require_paths(args.results, args.check)
     require_extra("score")
@@ -49,17 +51,39 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def write_json(name: str, args: argparse.Namespace) -> int:
+    """Write BURST's JSON file of predictions; returns 0."""
+    if args.check is not None:
+        raise InputError(f"--check: {name} takes a JSON file; score it with its results, by tools/score.py")
+    require_paths(args.results)
+    require_extra("score")
+    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
+
+    split = args.split or "val"
+    videos = open_dataset(name, args.root, split)
+    require_whole(videos)
+    root = args.root if args.root is not None else default_root(name)
+    names = [video.name for video in videos]
+    masks = write_predictions(args.output, annotation_file(root, split), args.results, names)
+    print(f"{args.output}: {masks} masks of {len(names)} sequences of {name} {split}")
+    return 0
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("submit", description="Pack results for a benchmark's server, or check an archive.")
-    able = ", ".join(name for name, dataset in DATASETS.items() if dataset.archive is not None)
+    able = ", ".join(
+        name for name, dataset in DATASETS.items() if dataset.archive is not None or dataset.hota
+    )
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
     parser.add_argument(
         "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
     )
     parser.add_argument("--split", help="default: the one that the server scores")
     parser.add_argument("--results", type=Path, help="folder with <sequence>/<frame>.png")
-    parser.add_argument("--output", type=Path, metavar="ZIP", help="the archive to write")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="the archive to write; for burst a JSON file"
+    )
     parser.add_argument("--check", type=Path, metavar="ZIP", help="check this archive; write nothing")
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):
@@ -86,10 +110,11 @@ def expected_of(video: Video) -> Expected:
     """
     import numpy as np
 
+    from aotlab.dataloaders.object_masks import read_given
     from aotlab.evaluation.submission import Expected
     from aotlab.utils.masks import VOID, read_mask
 
-    given = [read_mask(path) for path in video.masks.values()]
+    given = [read_given(mask) for mask in video.masks.values()]
     ids = {item.identity for item in video.objects}
     if not ids:
         ids = {int(identity) for labels in given for identity in np.unique(labels)} - {0, VOID}

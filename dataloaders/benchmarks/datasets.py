@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.burst import burst
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.long_video import long_video
 from aotlab.dataloaders.benchmarks.lvos import lvos
 from aotlab.dataloaders.benchmarks.mose import mose, mosev2
+from aotlab.dataloaders.benchmarks.sav import sav
 from aotlab.dataloaders.benchmarks.visor import visor
 from aotlab.dataloaders.benchmarks.vost import vost
 from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
@@ -38,6 +40,8 @@ class DataSet:
     """options that the reader takes"""
     server: Mapping[str, str] = field(default_factory=dict)
     """splits whose annotations are not public, with who scores them"""
+    hota: bool = False
+    """scored by HOTA from one JSON file, not frame by frame"""
     archive: str | None = None
     """folder around the sequences in an archive for the server, "" for none; None: no server takes PNGs"""
 
@@ -128,6 +132,21 @@ DATASETS: dict[str, DataSet] = {
         "the page of AFB-URR, https://github.com/xmlyqing00/AFB-URR",
         "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png for the labelled frames",
     ),
+    "sav": DataSet(
+        sav,
+        "SA-V",
+        "https://ai.meta.com/datasets/segment-anything-video-downloads",
+        "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
+        "sav_val/sav_val.txt, the same in sav_test",
+    ),
+    "burst": DataSet(
+        burst,
+        "BURST",
+        "https://github.com/Ali2500/BURST-benchmark",
+        "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json; JPEGImages and Annotations are not used",
+        frozenset({"all_frames"}),
+        hota=True,
+    ),
     "folder": DataSet(
         lambda root, split, **options: folder(root, **options),
         layout="JPEGImages/<sequence>/*.jpg, Annotations/<sequence>/*.png",
@@ -187,11 +206,16 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
 
 
 def submission_hint(name: str, root: Path | None, split: str, results: Path) -> str | None:
-    """The sentence for results of a split whose annotations are not public; None if it is."""
+    """The sentence for results that ``eval`` does not score; None if it does."""
     key, dataset = find_dataset(name)
+    where = f" --root {root}" if root is not None else ""
+    if dataset.hota:
+        return (
+            f"{key} is scored by HOTA; score with: python tools/score.py --dataset {key}{where} --split {split} "
+            f"--results {results}"
+        )
     if split not in dataset.server:
         return None
-    where = f" --root {root}" if root is not None else ""
     return (
         f"the annotations of {key} {split} are not public, its scores come from {dataset.server[split]}; "
         f"write the archive with: python tools/submit.py --dataset {key}{where} --split {split} --results {results} "

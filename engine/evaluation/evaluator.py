@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from aotlab.dataloaders.object_masks import files_of
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
@@ -228,8 +229,9 @@ def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, Sequen
 def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
     """Results must not overwrite frames or annotations of the same name."""
     for video in videos:
-        sources = {
-            path.parent.resolve() for path in (*video.frames, *video.annotations, *video.masks.values())
+        given = [path for mask in video.masks.values() for path in files_of(mask)]
+        sources = {path.parent.resolve() for path in (*video.frames, *video.annotations, *given)} | {
+            folder.parent.resolve() for folder in video.object_folders.values()
         }
         if (output / video.name).resolve() in sources:
             raise InputError(f"{output}: this is a folder of the data set itself; choose another folder")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aotlab.dataloaders.object_masks import ObjectMasks
 from aotlab.dataloaders.sequences import Video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
@@ -67,13 +68,22 @@ def fingerprint(video: Video) -> str:
     Raises:
         InputError: a file is missing.
     """
-    masks = [(index, digest(path)) for index, path in sorted(video.masks.items())]
+    masks = [(index, _digest_of(mask)) for index, mask in sorted(video.masks.items())]
     try:
         frames = [(path.name, path.stat().st_size) for path in video.frames]
     except OSError as error:
         raise InputError(f"{error.filename}: no such picture; expected a frame of {video.name}") from error
     wanted = (video.merge_ids, video.output_height, video.results, video.objects)
     return hashlib.sha256(repr((masks, frames, wanted)).encode()).hexdigest()
+
+
+def _digest_of(mask: Path | ObjectMasks) -> object:
+    """What tells a given mask from others."""
+    if isinstance(mask, Path):
+        return digest(mask)
+    return [(identity, digest(path)) for identity, path in sorted(mask.files.items())], sorted(
+        mask.runs.items()
+    )
 
 
 def digest(path: Path) -> str:

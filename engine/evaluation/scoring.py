@@ -45,6 +45,8 @@ class ScoringReport:
 
 def has_annotations(video: Video) -> bool:
     """Whether the video has annotations to score beside the masks that the method is given."""
+    if video.object_folders:
+        return any(item.length >= RULES[video.rules].least for item in video.objects)
     return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
 
 

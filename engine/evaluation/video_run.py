@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.object_masks import read_given
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.masks import read_mask, write_mask
+from aotlab.utils.masks import write_mask
 from aotlab.utils.overlay import overlay, with_ids
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _reference(video: Video, index: int, size: tuple[int, int], known: set[int])
     """
     if index not in video.masks:
         return None
-    labels = annotation_labels(read_mask(video.masks[index], size=size), merge_ids=video.merge_ids)
+    labels = annotation_labels(read_given(video.masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)

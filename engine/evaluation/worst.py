@@ -11,7 +11,7 @@ from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.masks import read_mask
 from aotlab.utils.overlay import overlay, strip, write_text
 
@@ -36,13 +36,9 @@ def write_strip(
         InputError: a frame or mask cannot be read, or the picture not written.
     """
     pictures = {file.stem: file for file in video.frames}
-    annotations = {file.stem: file for file in video.annotations}
     columns = []
     for stem in pick_frames(scores, identity, frames):
-        masks = []
-        for file in (annotations[stem], results / video.name / f"{stem}.png"):
-            labels = annotation_labels(read_mask(file), merge_ids=video.merge_ids)
-            masks.append(np.where(labels == identity, labels, 0))
+        masks = [_only(file, identity, video) for file in _files(video, results, identity, stem)]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(pictures[stem])).resize((width, height)))
         columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
@@ -51,6 +47,25 @@ def write_strip(
     write_text(picture, "result", (8, HEIGHT + 22), 14)
     with atomic_path(path) as temporary:
         Image.fromarray(picture).save(temporary, format="JPEG", quality=90)
+
+
+def _files(video: Video, results: Path, identity: int, stem: str) -> tuple[Path, Path]:
+    """The annotation and the result of an object on a frame."""
+    found = results / video.name / f"{stem}.png"
+    if video.object_folders:
+        folder = video.object_folders[identity]
+        inner = results / video.name / folder.name / f"{stem}.png"
+        return folder / f"{stem}.png", found if is_file(found) else inner
+    return next(file for file in video.annotations if file.stem == stem), found
+
+
+def _only(file: Path, identity: int, video: Video) -> np.ndarray:
+    """H×W ids of one object; a file in a folder of objects has it alone."""
+    mask = read_mask(file)
+    if file.parent.name in {folder.name for folder in video.object_folders.values()}:
+        return np.where(mask > 0, identity, 0).astype(np.uint8)
+    labels = annotation_labels(mask, merge_ids=video.merge_ids)
+    return np.where(labels == identity, labels, 0)
 
 
 def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:

@@ -28,7 +28,7 @@ def make(name: str, folder: Path, split: str) -> list[str]:
     return ["--dataset", name, "--root", str(folder / "root"), "--split", split]
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if not dataset.hota])
 def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path) -> None:
     options = make(name, tmp_path, SPLITS.get(name, "val"))
     results, again = tmp_path / "results", tmp_path / "again.json"
@@ -51,6 +51,17 @@ def test_results_of_a_servers_split_come_with_the_way_to_its_archive(
     text = capsys.readouterr().out
     assert f"no score: the annotations of {name} {split} are not public" in text
     assert f"--results {tmp_path / 'results'} --output {tmp_path / 'results'}.zip" in text
+
+
+def test_results_that_hota_scores_come_with_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = make("burst", tmp_path, "val")
+    assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
+    assert (
+        "no score: burst is scored by HOTA; score with: python tools/score.py --dataset burst"
+        in capsys.readouterr().out
+    )
 
 
 def test_an_option_of_another_data_set_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,191 @@
+"""Reader and writer of BURST: JSON with run lengths (github.com/Ali2500/BURST-benchmark).
+
+A file has ``sequences``; each names its frames (``all_image_paths``), those with masks (``annotated_image_paths``), and
+for each of these the run lengths of its tracks by their ids. Predictions are the same file with other run lengths.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
+from aotlab.dataloaders.object_masks import ObjectMasks
+from aotlab.dataloaders.sequences import ListedObject, Video, read_each
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
+
+MOST_TRACKS = 65534
+"""of one sequence, so that masks have room for their ids"""
+
+
+@dataclass(frozen=True)
+class BurstSequence:
+    """One entry of ``sequences``."""
+
+    name: str
+    """<source>-<sequence>, which is the name of its folder of results too"""
+    folder: str
+    """of its frames, below that of the split"""
+    frames: tuple[str, ...]
+    """file names of all frames"""
+    annotated: tuple[str, ...]
+    """file names of the frames with masks"""
+    size: tuple[int, int]
+    """(height, width) in pixels"""
+    tracks: tuple[str, ...]
+    """ids of the tracks in ascending order; the first is object 1"""
+    runs: tuple[Mapping[str, str], ...]
+    """run lengths by track for each annotated frame"""
+
+
+def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+    """The sequences of a split, in the order of their names; a track is given by its first mask.
+
+    Args:
+        root: the folder with frames/ and the split's folder of JSON files.
+        split: train, val or test.
+        all_frames: run on all frames; else on the annotated ones, one a second. Results are wanted for these.
+
+    Raises:
+        InputError: the JSON file or the folder of frames is missing or not readable.
+    """
+    path = annotation_file(root, split)
+    images = root / "frames" / split
+    if not is_folder(images):
+        raise InputError(f"{images}: no such folder; expected <source>/<sequence>/*.jpg in it")
+    entries = {entry.name: entry for entry in read_sequences(path)}
+    return read_each(sorted(entries), lambda name: _video(entries[name], images, path, all_frames=all_frames))
+
+
+def annotation_file(root: Path, split: str) -> Path:
+    """The file with all classes of a split.
+
+    Raises:
+        InputError: there is none.
+    """
+    inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
+    paths = [folder / name for folder in (root, root / "annotations") for name in inner]
+    found = next((path for path in paths if is_file(path)), None)
+    if found is None:
+        raise InputError(f"{paths[0]}: no such list file; expected BURST's annotations there")
+    return found
+
+
+def read_sequences(path: Path) -> list[BurstSequence]:
+    """All entries of a file.
+
+    Raises:
+        InputError: not such a file.
+    """
+    tree = parse_json(read_bytes(path), str(path))
+    try:
+        found = [_entry(entry, str(path)) for entry in tree["sequences"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not readable as BURST's annotations ({error!r}); expected sequences with segmentations"
+        ) from error
+    if not found:
+        raise InputError(f"{path}: lists no sequence; expected at least one")
+    return found
+
+
+def write_predictions(path: Path, annotations: Path, results: Path, names: Sequence[str]) -> int:
+    """Write results, PNGs of ids, in BURST's form: the annotations with other run lengths.
+
+    Args:
+        path: the JSON file to write.
+        annotations: the file of the split.
+        results: holds ``<sequence>/<frame>.png`` for the annotated frames.
+        names: the sequences to write.
+
+    Returns:
+        The number of masks written; objects without a pixel in a frame have none.
+
+    Raises:
+        InputError: a result is missing, no mask or of another size.
+    """
+    from aotlab.dataloaders.exchange.regions import compress, runs_of
+    from aotlab.utils.masks import read_mask
+
+    tree = parse_json(read_bytes(annotations), str(annotations))
+    kept, count = [], 0
+    for entry in tree["sequences"]:
+        sequence = _entry(entry, str(annotations))
+        if sequence.name not in names:
+            continue
+        frames = []
+        for file in sequence.annotated:
+            labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
+            masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
+            frames.append(
+                {track: {"rle": compress(runs_of(mask))} for track, mask in masks.items() if mask.any()}
+            )
+            count += len(frames[-1])
+        kept.append({**entry, "segmentations": frames})
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**tree, "sequences": kept}) + "\n", encoding="utf-8")
+    return count
+
+
+def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None:
+    """Write the annotations of some sequences alone."""
+    tree = parse_json(read_bytes(annotations), str(annotations))
+    kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**tree, "sequences": kept}) + "\n", encoding="utf-8")
+
+
+def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
+    source, sequence = (plain_name(entry[key], name) for key in ("dataset", "seq_name"))
+    runs = tuple(
+        {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
+    )
+    tracks = tuple(
+        sorted({track for frame in runs for track in frame} | set(entry["track_category_ids"]), key=int)
+    )
+    annotated = tuple(plain_name(file, name) for file in entry["annotated_image_paths"])
+    if len(runs) != len(annotated) or len(tracks) > MOST_TRACKS:
+        raise ValueError(f"{sequence} has {len(annotated)} annotated frames, {len(runs)} with masks")
+    size = (int(entry["height"]), int(entry["width"]))
+    frames = tuple(plain_name(file, name) for file in entry["all_image_paths"])
+    return BurstSequence(
+        f"{source}-{sequence}", f"{source}/{sequence}", frames, annotated, size, tracks, runs
+    )
+
+
+def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
+    names = sorted({*entry.frames, *entry.annotated}) if all_frames else sorted(entry.annotated)
+    frames = tuple(images / entry.folder / name for name in names)
+    missing = [frame for frame in frames if not is_file(frame)]
+    if missing:
+        raise InputError(
+            f"{missing[0]}: no such frame ({len(missing)} of {len(frames)} are missing); unpack them there"
+        )
+    order = sorted(range(len(entry.annotated)), key=lambda index: entry.annotated[index])
+    objects, given = [], {}
+    for identity, track in enumerate(entry.tracks, start=1):
+        stems = [Path(entry.annotated[index]).stem for index in order if track in entry.runs[index]]
+        if stems:
+            objects.append(ListedObject(identity, tuple(stems), len(stems)))
+    for index in order:
+        stem = Path(entry.annotated[index]).stem
+        runs = {
+            item.identity: entry.runs[index][entry.tracks[item.identity - 1]]
+            for item in objects
+            if item.frames[0] == stem
+        }
+        if runs:
+            given[names.index(entry.annotated[index])] = ObjectMasks(path, stem, runs=runs, size=entry.size)
+    if not given:
+        raise InputError(f"{path}: {entry.name} has no mask; nothing is to be tracked in it")
+    return Video(
+        entry.name,
+        frames,
+        masks=given,
+        written=frozenset(Path(name).stem for name in entry.annotated),
+        objects=tuple(objects),
+    )

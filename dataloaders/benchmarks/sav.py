@@ -1,0 +1,107 @@
+"""Reader of SA-V, validation and test. Layout as distributed (ai.meta.com/datasets/segment-anything-video)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.object_masks import ObjectMasks
+from aotlab.dataloaders.sequences import ListedObject, Video, list_folders, list_frames, list_masks, read_each
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder
+from aotlab.utils.ids import VOID
+
+FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
+
+
+def sav(root: Path, split: str = "val") -> list[Video]:
+    """The videos of a split, in the order of their names.
+
+    An object is a folder of binary PNGs, ``000`` being object 1; it is given by its first mask with a pixel. All frames
+    are tracked, results are wanted for those with masks.
+
+    Args:
+        root: the folder with sav_val and sav_test, or one of them.
+        split: val or test.
+
+    Raises:
+        InputError: a folder or the list is missing or empty.
+    """
+    folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
+    for kind in (FRAMES, MASKS):
+        if not is_folder(folder / kind):
+            raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
+    listed = folder / f"sav_{split}.txt"
+    names = read_list(listed) if is_file(listed) else list_folders(folder / MASKS)
+    return read_each(names, lambda name: _read(folder, name))
+
+
+def _read(folder: Path, name: str) -> Video:
+    frames = list_frames(folder / FRAMES / name)
+    if not is_folder(folder / MASKS / name):
+        raise InputError(
+            f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
+        )
+    folders = {
+        _identity(folder / MASKS / name / item): folder / MASKS / name / item
+        for item in list_folders(folder / MASKS / name)
+    }
+    stems = {identity: _stems(place) for identity, place in folders.items()}
+    objects = tuple(
+        ListedObject(identity, stems[identity], len(stems[identity]))
+        for identity in sorted(folders)
+        if stems[identity]
+    )
+    given = _given(folder / MASKS / name, frames, objects, folders)
+    written = frozenset(path.stem for place in folders.values() for path in list_masks(place))
+    return Video(
+        name,
+        frames,
+        masks=given,
+        written=written,
+        objects=objects,
+        object_folders={item.identity: folders[item.identity] for item in objects},
+        rules="sav",
+    )
+
+
+def _identity(place: Path) -> int:
+    """The id of the object in a folder: one more than its number.
+
+    Raises:
+        InputError: the folder has no number, or too large a one.
+    """
+    if not (place.name.isdecimal() and len(place.name) < 6 and int(place.name) + 1 < VOID):
+        raise InputError(f"{place}: expected a folder 000, 001 and so on for each object")
+    return int(place.name) + 1
+
+
+def _stems(place: Path) -> tuple[str, ...]:
+    """Stems of an object's masks from the first one with a pixel on; empty if none has."""
+    from aotlab.utils.masks import read_mask
+
+    paths = list_masks(place)
+    first = next((index for index, path in enumerate(paths) if read_mask(path).any()), len(paths))
+    return tuple(path.stem for path in paths[first:])
+
+
+def _given(
+    source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
+) -> dict[int, ObjectMasks]:
+    """The first masks of all objects by index of their frame.
+
+    Raises:
+        InputError: no object, or one that begins where there is no frame.
+    """
+    given = {}
+    indices = {path.stem: index for index, path in enumerate(frames)}
+    for stem in sorted({item.frames[0] for item in objects}):
+        if stem not in indices:
+            raise InputError(f"{source}: an object begins on frame {stem}, which is not there")
+        beginning = [item.identity for item in objects if item.frames[0] == stem]
+        files = {identity: folders[identity] / f"{stem}.png" for identity in beginning}
+        given[indices[stem]] = ObjectMasks(source, stem, files)
+    if not given:
+        raise InputError(f"{source}: no mask with a pixel; expected the first one of each object at least")
+    return given

@@ -1,0 +1,208 @@
+"""VISOR as distributed, polygons in JSON files and sparse frames, converted to the layout that `visor` reads.
+
+A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
+``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on a picture of 1920×1080. What is
+made of them follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
+a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from aotlab.dataloaders.exchange.regions import LONGEST_SIDE
+from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
+from aotlab.dataloaders.images import read_image
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
+from aotlab.utils.ids import VOID
+from aotlab.utils.masks import write_mask
+
+Split = Literal["train", "val"]
+DRAWN = (1080, 1920)
+"""(height, width) of the pictures that polygons are drawn on"""
+SIZE = (480, 854)
+"""(height, width) of what is written"""
+LEAST = {"train": 3, "val": 2}
+"""frames with masks that a sequence needs"""
+UNSEEN = frozenset(
+    ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
+)
+"""videos of kitchens that training does not show"""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One annotated picture."""
+
+    video: str
+    name: str
+    """of its file"""
+    outlines: tuple[tuple[str, tuple[np.ndarray, ...]], ...]
+    """names of objects with their polygons, n×2 int32 each, in the order of the file; later ones are on top"""
+
+
+@dataclass
+class Conversion:
+    """What came of a folder of JSON files."""
+
+    frames: dict[str, int]
+    """masks written, by sequence"""
+    short: list[str]
+    """sequences with too few frames"""
+    failures: dict[str, str]
+    """file or sequence to what is wrong with it"""
+
+
+def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -> Conversion:
+    """Write the sequences of all ``*.json`` in a folder; what is broken is skipped and reported.
+
+    Args:
+        annotations: the folder of a split's JSON files.
+        images: holds ``<video>/<frame>.jpg``, or that in a folder for each kitchen.
+        output: gets JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``.
+        split: "val" keeps the objects of the first frame alone.
+
+    Raises:
+        InputError: no JSON file, or nothing in them can be converted.
+    """
+    files = sorted(annotations.glob("[!.]*.json")) if is_folder(annotations) else []
+    if not files:
+        raise InputError(f"{annotations}: no JSON file here; expected VISOR's, P01_01.json and so on")
+    done = Conversion({}, [], {})
+    names: dict[str, dict[str, str]] = {}
+    for file in files:
+        try:
+            sequences = read_polygons(file)
+        except InputError as error:
+            done.failures[file.name] = str(error)
+            continue
+        for name, frames in sequences.items():
+            try:
+                ids = object_ids(frames, first_only=split == "val")
+                count = _write_sequence(name, frames, ids, images, output, LEAST[split])
+            except InputError as error:
+                done.failures[name] = str(error)
+                continue
+            if not count:
+                done.short.append(name)
+                continue
+            done.frames[name] = count
+            names[name] = {str(identity): text for text, identity in ids.items()}
+    if not done.frames:
+        raise InputError(next(iter(done.failures.values()), f"{annotations}: every sequence is too short"))
+    _write_lists(output, split, names)
+    return done
+
+
+def read_polygons(path: Path) -> dict[str, list[Frame]]:
+    """The frames of each sequence of a JSON file, in time order.
+
+    Raises:
+        InputError: not such a file.
+    """
+    tree = parse_json(read_bytes(path), str(path))
+    sequences: dict[str, list[tuple[str, Frame]]] = {}
+    try:
+        for entry in tree["video_annotations"]:
+            image = entry["image"]
+            sequence = plain_name(image["subsequence"], str(path))
+            frame = Frame(
+                plain_name(image["video"], str(path)),
+                plain_name(image["name"], str(path)),
+                tuple((_text(item["name"]), _polygons(item["segments"])) for item in entry["annotations"]),
+            )
+            sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{path}: not readable as VISOR's polygons ({error!r}); expected its video_annotations"
+        ) from error
+    if not sequences:
+        raise InputError(f"{path}: no frame in video_annotations; expected at least one")
+    return {
+        name: [frame for _, frame in sorted(found, key=lambda item: item[0])]
+        for name, found in sequences.items()
+    }
+
+
+def object_ids(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
+    """Ids of the objects with an outline on the frames, or on the first alone, by the order of their names.
+
+    Raises:
+        InputError: none, or more than a mask has room for.
+    """
+    wanted = frames[:1] if first_only else frames
+    names = sorted({name for frame in wanted for name, polygons in frame.outlines if polygons})
+    if not 0 < len(names) < VOID:
+        raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
+    return {name: identity for identity, name in enumerate(names, start=1)}
+
+
+def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
+    """H×W uint8 ids of a frame, in `SIZE`; objects without an id are not drawn."""
+    mask = np.zeros(DRAWN, dtype=np.uint8)
+    for name, polygons in frame.outlines:
+        if name in ids and polygons:
+            cv2.fillPoly(mask, list(polygons), ids[name])
+    return np.asarray(cv2.resize(mask, (SIZE[1], SIZE[0]), interpolation=cv2.INTER_NEAREST))
+
+
+def _polygons(segments: Any) -> tuple[np.ndarray, ...]:
+    """Polygons of [x, y], those without points left out; coordinates are cut to whole numbers as the script does."""
+    found = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
+    if any(not np.isfinite(points).all() or np.abs(points).max() > LONGEST_SIDE for points in found):
+        raise ValueError(f"coordinates up to {LONGEST_SIDE} are expected")
+    return tuple(points.astype(np.int32) for points in found)
+
+
+def _text(name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{name!r} is no name of an object")
+    return name
+
+
+def _write_sequence(
+    name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, least: int
+) -> int:
+    """Write pictures and masks; the number of masks, 0 if there are too few of them and nothing was written."""
+    masks = [draw(frame, ids) for frame in frames]
+    count = sum(bool(mask.any()) for mask in masks)
+    if count < least:
+        return 0
+    paths = [_find(images, frame) for frame in frames]
+    for frame, mask, path in zip(frames, masks, paths, strict=True):
+        stem = Path(frame.name).stem
+        small = cv2.resize(read_image(path), (SIZE[1], SIZE[0]), interpolation=cv2.INTER_LINEAR)
+        with atomic_path(output / "JPEGImages" / "480p" / name / f"{stem}.jpg") as temporary:
+            cv2.imwrite(str(temporary), small[:, :, ::-1])
+        if mask.any():
+            write_mask(output / "Annotations" / "480p" / name / f"{stem}.png", mask)
+    return count
+
+
+def _find(images: Path, frame: Frame) -> Path:
+    """The picture of a frame; raises `InputError` if there is none."""
+    folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
+    for folder in folders:
+        if is_file(folder / frame.name):
+            return folder / frame.name
+    raise InputError(f"{folders[0] / frame.name}: no such picture; unpack the frames of {frame.video} there")
+
+
+def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
+    """The lists of sequences, and the names of their objects."""
+    lists: dict[str, list[str]] = {split: sorted(names)}
+    if split == "val":
+        lists["val_unseen"] = [name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN]
+    for title, listed in lists.items():
+        with atomic_path(output / "ImageSets" / "2022" / f"{title}.txt") as temporary:
+            temporary.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
+    with atomic_path(output / f"{split}_data_mapping.json") as temporary:
+        temporary.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,93 @@
+"""HOTA of BURST by TrackEval: how well objects are found (DetA) and kept apart over time (AssA).
+
+The task is that of given first masks: predicted tracks have the ids of the given ones, but HOTA matches them anew.
+Values are means over all classes, over the common ones (those of COCO) and over the others.
+Source: Athar et al. 2023, Luiten et al. 2021; computed by the registry's ``trackeval``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+
+COLUMNS = ("HOTA", "DetA", "AssA")
+COMMON = frozenset(
+    (
+        4, 13, 34, 35, 36, 41, 45, 58, 60, 78, 79, 81, 91, 95, 99, 118, 126, 133, 139, 154, 174, 185, 211, 221, 229,
+        235, 237, 276, 299, 347, 371, 382, 392, 428, 429, 452, 475, 480, 502, 544, 579, 621, 625, 642, 699, 714, 717,
+        729, 747, 779, 805, 829, 852, 896, 926, 937, 961, 979, 980, 982, 993, 1001, 1018, 1038, 1057, 1091, 1097,
+        1099, 1115, 1117, 1122, 1132, 1135, 1144, 1155, 1162, 1215, 1229,
+    )
+)  # fmt: skip
+"""ids of the classes that COCO has too, as the benchmark lists them"""
+
+
+def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
+    """`COLUMNS` in percent over all classes, with "_common" and "_uncommon" over those; None where there is none.
+
+    Args:
+        annotations: BURST's file of the split.
+        predictions: the same file with predicted masks.
+
+    Raises:
+        InputError: TrackEval cannot read one of them.
+    """
+    from trackeval.metrics import HOTA
+
+    with contextlib.redirect_stdout(io.StringIO()):  # TrackEval prints its progress
+        data = _open(annotations, predictions)
+        metric = HOTA()
+        found: dict[int, dict[str, Any]] = {}
+        for sequence in data.seq_list:
+            raw = data.get_raw_seq_data("ours", sequence)
+            video = data.seq_name_to_seq_id[sequence]
+            for name, number in data.class_name_to_class_id.items():
+                # a class that the sequence has not adds nothing
+                if number in data.seq_to_classes[video]["pos_cat_ids"]:
+                    scores = metric.eval_sequence(data.get_preprocessed_seq_data(raw, name))
+                    found.setdefault(number, {})[sequence] = scores
+        means = {number: metric.combine_sequences(scores) for number, scores in found.items()}
+    table: dict[str, float | None] = {}
+    for ending, wanted in (
+        ("", set(means)),
+        ("_common", set(means) & COMMON),
+        ("_uncommon", set(means) - COMMON),
+    ):
+        for column in COLUMNS:
+            values = [float(np.mean(means[number][column])) for number in sorted(wanted)]
+            table[column + ending] = 100 * sum(values) / len(values) if values else None
+    return table
+
+
+def _open(annotations: Path, predictions: Path) -> Any:
+    """TrackEval's data set, which wants each file alone in a folder."""
+    from trackeval.datasets import BURST
+
+    with tempfile.TemporaryDirectory() as folder:
+        truth, found = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
+        for place, file in ((truth, annotations), (found, predictions)):
+            place.mkdir(parents=True)
+            os.symlink(file.resolve(), place / "file.json")
+        try:
+            return BURST(
+                {
+                    "GT_FOLDER": str(truth),
+                    "TRACKERS_FOLDER": str(found.parents[1]),
+                    "TRACKERS_TO_EVAL": ["ours"],
+                    "EXEMPLAR_GUIDED": True,
+                    "MAX_DETECTIONS": 0,
+                    "PRINT_CONFIG": False,
+                }
+            )
+        except (KeyError, ValueError, TypeError, AssertionError) as error:
+            raise InputError(
+                f"{annotations}: TrackEval cannot read it with {predictions} ({error!r}); expected BURST's files"
+            ) from error

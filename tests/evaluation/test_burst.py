@@ -1,0 +1,146 @@
+"""BURST from its JSON to predictions, and TrackEval's HOTA of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.exchange.regions import compress, pixels, require_runs, runs_of
+from aotlab.dataloaders.object_masks import read_given
+from aotlab.tools.score import main as score
+from aotlab.tools.submit import main as submit
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import write_mask
+from tests import miniatures
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    miniatures.make_burst(tmp_path / "root")
+    return tmp_path / "root"
+
+
+def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index, track: True) -> None:
+    """Results that are the annotations of the masks that ``keep`` names."""
+    for sequence in read_sequences(annotation_file(root, "val")):
+        for index, (file, runs) in enumerate(zip(sequence.annotated, sequence.runs, strict=True)):
+            labels = np.zeros(sequence.size, dtype=np.uint8)
+            for track, text in runs.items():
+                if keep(sequence.name, index, track):
+                    mask = pixels(require_runs(text, sequence.size, ""), sequence.size)
+                    labels[mask] = sequence.tracks.index(track) + 1
+            write_mask(results / sequence.name / f"{Path(file).stem}.png", labels)
+
+
+def test_tracks_are_given_by_their_first_mask(root: Path) -> None:
+    first, second = open_dataset("burst", root)
+    assert (first.name, second.name) == ("HACS-kite", "YFCC100M-v_1")
+    assert [sorted(np.unique(read_given(first.masks[index]))) for index in sorted(first.masks)] == [[0, 1, 2]]
+    assert sorted(second.masks) == [0, 1]
+    assert [sorted(np.unique(read_given(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
+    assert second.results == ("frame0000", "frame0004", "frame0008")
+
+
+def test_all_frames_are_tracked_where_that_is_asked_for(root: Path) -> None:
+    _, second = open_dataset("burst", root, all_frames=True)
+    assert (len(second.frames), sorted(second.masks), len(second.results)) == (9, [0, 4], 3)
+
+
+def test_predictions_are_the_annotations_with_other_run_lengths(root: Path, tmp_path: Path) -> None:
+    write_truth(root, tmp_path / "results", keep=lambda sequence, index, track: track != "7")
+    place = tmp_path / "predictions.json"
+    assert (
+        submit(
+            [
+                "--dataset",
+                "burst",
+                "--root",
+                str(root),
+                "--results",
+                str(tmp_path / "results"),
+                "--output",
+                str(place),
+            ]
+        )
+        == 0
+    )
+    truth, found = (json.loads(path.read_text()) for path in (annotation_file(root, "val"), place))
+    for entry in truth["sequences"]:
+        for frame in entry["segmentations"]:
+            frame.pop("7", None)  # an object without a pixel has no entry
+    assert found == truth
+
+
+def test_a_result_of_another_size_is_refused(root: Path, tmp_path: Path) -> None:
+    write_truth(root, tmp_path)
+    write_mask(tmp_path / "HACS-kite" / "frame0004.png", np.zeros((5, 5), dtype=np.uint8))
+    with pytest.raises(InputError, match=r"frame0004\.png: the mask is 5×5"):
+        write_predictions(tmp_path / "p.json", annotation_file(root, "val"), tmp_path, ["HACS-kite"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segmentations": []},
+        {"seq_name": "../../evil"},
+        {"annotated_image_paths": ["/etc/passwd", "b.jpg", "c.jpg"]},
+        {"segmentations": [{"x": {"rle": "a"}}, {}, {}]},
+        {"height": "tall"},
+        {"segmentations": 3},
+    ],
+    ids=str,
+)
+def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str, Any]) -> None:
+    path = annotation_file(root, "val")
+    tree = json.loads(path.read_text())
+    tree["sequences"][0].update(change)
+    path.write_text(json.dumps(tree))
+    with pytest.raises(InputError, match=r"all_classes\.json"):
+        open_dataset("burst", root)
+
+
+def test_run_lengths_that_do_not_fill_the_picture_are_refused(root: Path) -> None:
+    path = annotation_file(root, "val")
+    tree = json.loads(path.read_text())
+    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(runs_of(np.ones((4, 4), dtype=bool)))
+    path.write_text(json.dumps(tree))
+    video = open_dataset("burst", root)[0]
+    with pytest.raises(InputError, match="run lengths do not fill a picture of 64×48"):
+        read_given(video.masks[0])
+
+
+def hota(root: Path, results: Path, output: Path) -> dict[str, float]:
+    pytest.importorskip("trackeval", reason="TrackEval is not installed: pip install trackeval")
+    where = ["--dataset", "burst", "--root", str(root), "--results", str(results), "--output", str(output)]
+    assert score(where) == 0
+    found: dict[str, float] = json.loads(output.read_text())
+    return found
+
+
+def test_the_annotations_themselves_have_a_hota_of_100(root: Path, tmp_path: Path) -> None:
+    write_truth(root, tmp_path / "results")
+    found = hota(root, tmp_path / "results", tmp_path / "hota.json")
+    assert len(found) == 9
+    assert all(value == pytest.approx(100) for value in found.values())
+
+
+def test_hota_is_what_it_is_by_hand(root: Path, tmp_path: Path) -> None:
+    # class 4 is track 3 of both sequences: found on 1 of 3 frames in one, on all in the other
+    write_truth(
+        root,
+        tmp_path / "results",
+        keep=lambda name, index, track: track == "3" and (name[0] == "Y" or not index),
+    )
+    found = hota(root, tmp_path / "results", tmp_path / "hota.json")
+    detection, association = 4 / 6, (1 * (1 / 3) + 3 * 1) / 4
+    assert found["DetA_common"] == pytest.approx(100 * detection)
+    assert found["AssA_common"] == pytest.approx(100 * association)
+    assert found["HOTA_common"] == pytest.approx(100 * (detection * association) ** 0.5)
+    assert found["HOTA_uncommon"] == 0
+    assert found["HOTA"] == pytest.approx(found["HOTA_common"] / 2)

@@ -1,0 +1,103 @@
+"""The rules of SA-V on folders of objects that overlap."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.object_masks import read_given
+from aotlab.dataloaders.sequences import Video
+from aotlab.evaluation.measures import contour_accuracy, region_similarity
+from aotlab.evaluation.sav import plan_sequence
+from aotlab.evaluation.sequence_scores import score_sequence
+from aotlab.utils.errors import InputError
+from aotlab.utils.masks import read_mask, write_mask
+from tests import miniatures
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> list[Video]:
+    miniatures.make_sav(tmp_path)
+    return open_dataset("sav", tmp_path)
+
+
+def draw(folder: Path, frames: list[list[int]]) -> Path:
+    """Masks of an object, 100×150: a square at this column in each frame, none for an empty list."""
+    for index, columns in enumerate(frames):
+        mask = np.zeros((100, 150), dtype=np.uint8)
+        for column in columns:
+            mask[40:60, column : column + 20] = 255
+        write_mask(folder / f"{4 * index:05d}.png", mask)
+    return folder
+
+
+def test_frames_are_those_at_24_per_second_and_results_those_with_masks(videos: list[Video]) -> None:
+    first, second = videos
+    assert (len(first.frames), first.results) == (17, ("00000", "00004", "00008", "00012", "00016"))
+    assert sorted(first.masks) == [0]
+    assert sorted(second.masks) == [0, 8]  # the second object comes later
+    assert second.new_ids(8) == {2}
+    assert first.object_folders[1].name == "000"
+
+
+def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos: list[Video]) -> None:
+    labels = read_given(videos[0].masks[0])
+    small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
+    whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
+    assert (labels[small] == 2).all()
+    assert (labels[whole & ~small] == 1).all()
+
+
+def test_objects_that_overlap_are_scored_each_by_itself(videos: list[Video], tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(videos[0].object_folders[1].parent, results)
+    scores = score_sequence(plan_sequence(videos[0]), results)
+    assert scores.frames == ("00004", "00008", "00012")
+    assert (scores.region == 1).all()
+    assert (scores.contour == 1).all()
+
+
+def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> None:
+    labels = miniatures.separate_labels(videos[0])
+    for stem, ids in labels.items():
+        write_mask(tmp_path / "ids" / f"{stem}.png", ids)
+    scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
+    whole, small = (read_mask(videos[0].object_folders[identity] / "00004.png") > 0 for identity in (1, 2))
+    assert scores.region[:, 0].tolist() == [region_similarity(whole, whole & ~small), 1.0]
+    assert scores.contour[0, 0] == contour_accuracy(whole, whole & ~small)
+
+
+def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path: Path) -> None:
+    folders = {
+        1: draw(tmp_path / "truth" / "000", [[5], [], [], [10], [], [20], [5]]),
+        2: draw(tmp_path / "truth" / "001", [[5], [], [], [], [], [], [9]]),  # nothing in between: left out
+    }
+    draw(tmp_path / "results" / "000", [[5], [], [99], [10], [], [21], [5]])
+    draw(tmp_path / "results" / "001", [[5], [5], [], [], [], [], [9]])
+    plan = plan_sequence(Video("a", (), object_folders=folders))
+    scores = score_sequence(plan, tmp_path / "results")
+    assert scores.ids == (1,)
+    assert np.isnan(scores.region[0, 0])
+    assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
+
+
+def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:
+    shutil.copytree(videos[0].object_folders[1].parent, tmp_path / "results")
+    (tmp_path / "results" / "001" / "00008.png").unlink()
+    with pytest.raises(
+        InputError, match=r"00008\.png: no such mask file \(1 of 6 scored frames are missing\)"
+    ):
+        score_sequence(plan_sequence(videos[0]), tmp_path / "results")
+
+
+def test_a_folder_that_is_no_number_is_the_problem_of_its_video(tmp_path: Path) -> None:
+    miniatures.make_sav(tmp_path)
+    place = tmp_path / "sav_val" / "Annotations_6fps" / "sav_000002"
+    (place / "001").rename(place / "hand")
+    good, broken = open_dataset("sav", tmp_path / "sav_val")
+    assert good.problem is None
+    assert "expected a folder 000, 001" in str(broken.problem)

@@ -1,0 +1,160 @@
+"""VISOR's JSON of polygons, converted and read by the reader of the converted layout."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.tools.convert_visor import main
+from aotlab.utils.masks import read_mask
+
+Polygon = list[list[float]]
+
+
+def box(left: float, top: float, right: float, bottom: float) -> Polygon:
+    return [[left, top], [right, top], [right, bottom], [left, bottom]]
+
+
+def entry(sequence: str, number: int, objects: dict[str, list[Polygon]]) -> dict[str, Any]:
+    """A frame as VISOR's files have it."""
+    video = sequence.rsplit("_seq_", 1)[0]
+    name = f"{video}_frame_{number:010d}.jpg"
+    return {
+        "image": {
+            "image_path": f"{video.split('_')[0]}/{video}/{sequence}/{name}",
+            "name": name,
+            "subsequence": sequence,
+            "video": video,
+        },
+        "annotations": [
+            {"id": f"x{index}", "name": text, "class_id": 11, "segments": segments, "exhaustive": "y"}
+            for index, (text, segments) in enumerate(objects.items())
+        ],
+        "type": "object_video_instances",
+    }
+
+
+class Source:
+    """VISOR's files: JSON and frames of 1920×1080."""
+
+    def __init__(self, folder: Path) -> None:
+        self.annotations, self.images, self.output = (
+            folder / name for name in ("json", "images", "VISOR_2022")
+        )
+        self.annotations.mkdir()
+
+    def add(self, video: str, entries: list[dict[str, Any]]) -> None:
+        content = {"info": {}, "video_annotations": entries}
+        (self.annotations / f"{video}.json").write_text(json.dumps(content))
+        for item in entries:
+            path = self.images / video / item["image"]["name"]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                Image.new("RGB", (1920, 1080), (10, 120, 60)).save(path)
+
+    def convert(self, split: str = "val") -> int:
+        places = [("--annotations", self.annotations), ("--images", self.images), ("--output", self.output)]
+        return main([text for option, path in places for text in (option, str(path))] + ["--split", split])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    made = Source(tmp_path)
+    # an outline with a hole, two polygons of one object, one object without any
+    plate = [box(400, 200, 1200, 800), box(600, 400, 800, 600)]
+    first = {"plate": plate, "left hand": [box(100, 100, 300, 300), box(1500, 100, 1600, 200)], "cup": []}
+    later = {"cup": [box(0, 0, 100, 100)], "plate": [box(400, 200, 1200, 800)]}
+    made.add(
+        "P01_107",
+        [
+            entry("P01_107_seq_00001", 200, later),  # not in time order
+            entry("P01_107_seq_00001", 140, first),
+            entry("P01_107_seq_00001", 260, {"cup": [box(0, 0, 100, 100)]}),
+            entry("P01_107_seq_00002", 320, first),  # one frame alone
+        ],
+    )
+    made.add(
+        "P07_110",
+        [entry("P07_110_seq_00009", number, {"knife": [box(500, 500, 900, 600)]}) for number in (5, 65)],
+    )
+    return made
+
+
+def test_the_data_set_is_read_with_the_objects_of_first_frames(
+    source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert source.convert() == 0
+    assert "2 sequences, 4 masks" in capsys.readouterr().out
+    first, second = open_dataset("visor", source.output)
+    assert [path.stem[-3:] for path in first.frames] == ["140", "200", "260"]
+    assert [path.stem[-3:] for path in first.annotations] == ["140", "200"]  # nothing of it on the last
+    assert (first.seen, second.seen) == (True, False)
+    masks = [read_mask(path) for path in first.annotations]
+    assert [mask.shape for mask in masks] == [(480, 854)] * 2
+    assert [sorted(np.unique(mask)) for mask in masks] == [
+        [0, 1, 2],
+        [0, 2],
+    ]  # left hand, plate; cup comes late
+    assert masks[0][480 * 500 // 1080, 854 * 700 // 1920] == 0  # the hole
+    assert masks[0][480 * 300 // 1080, 854 * 700 // 1920] == 2
+    assert masks[0][480 * 150 // 1080, 854 * 1550 // 1920] == 1
+    names = json.loads((source.output / "val_data_mapping.json").read_text())
+    assert names["P01_107_seq_00001"] == {"1": "left hand", "2": "plate"}
+    with Image.open(first.frames[0]) as picture:
+        assert picture.size == (854, 480)
+
+
+def test_training_keeps_all_objects_of_sequences_of_three_frames(source: Source) -> None:
+    assert source.convert("train") == 0
+    (video,) = open_dataset("visor", source.output, "train")
+    assert [sorted(np.unique(read_mask(path))) for path in video.annotations] == [
+        [0, 2, 3],
+        [0, 1, 3],
+        [0, 1],
+    ]
+
+
+def test_what_is_broken_is_named_and_the_rest_converted(
+    source: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    next((source.images / "P01_107").glob("*140.jpg")).unlink()
+    (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')
+    assert source.convert() == 1
+    errors = capsys.readouterr().err
+    assert "P01_107_frame_0000000140.jpg: no such picture" in errors
+    assert "P99_01.json: not readable as VISOR's polygons" in errors
+    assert [video.name for video in open_dataset("visor", source.output)] == ["P07_110_seq_00009"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subsequence": "../../evil"},
+        {"name": "/tmp/evil.jpg"},
+        {"video": ".."},
+    ],
+)
+def test_names_that_leave_the_folder_are_refused(
+    source: Source, change: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = entry("P02_01_seq_00001", 1, {"knife": [box(1, 1, 9, 9)]})
+    item["image"].update(change)
+    (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
+    assert source.convert() == 1
+    assert "is not a plain name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("point", [[1e12, 3], [None, 3], ["a", 3], [1]], ids=str)
+def test_coordinates_that_are_none_are_refused(
+    source: Source, point: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    item = entry("P02_01_seq_00001", 1, {"knife": [[[1, 1], point, [9, 9]]]})
+    (source.annotations / "P02_01.json").write_text(json.dumps({"video_annotations": [item]}))
+    assert source.convert() == 1
+    assert "P02_01.json: not readable" in capsys.readouterr().err

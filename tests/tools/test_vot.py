@@ -1,0 +1,212 @@
+"""The tracker for the VOT toolkit: by itself, over TraX, and in a workspace of the real toolkit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.engine.vot import VotSession, fit, serve
+from aotlab.tools.main import main
+from aotlab.utils.errors import InputError
+
+SIZE = (120, 160)
+VOT = shutil.which("vot")
+
+
+def disc(row: int, column: int, radius: int) -> np.ndarray:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+class PaintingTracker:
+    """Answers every frame with the masks given so far, later ones on top."""
+
+    def reset(self, length: int | None = None) -> None:
+        self.labels = np.zeros(SIZE, dtype=np.uint16)
+        self.ids: set[int] = set()
+
+    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
+        if mask is not None:
+            self.labels = np.where(mask > 0, mask, self.labels)
+            self.ids |= set(np.unique(mask).tolist()) - {0}
+        return SimpleNamespace(labels=self.labels, confidence=dict.fromkeys(self.ids, 0.9))
+
+    def forget(self, number: int) -> None:
+        raise NotImplementedError
+
+
+def frame() -> np.ndarray:
+    return np.zeros((*SIZE, 3), dtype=np.uint8)
+
+
+def test_objects_keep_the_order_in_which_they_are_given() -> None:
+    session = VotSession(PaintingTracker())
+    large, small, late = disc(60, 60, 40), disc(60, 70, 10), disc(100, 140, 9)
+    found, confidence = session.begin(frame(), [small, large])
+    assert [mask.tolist() for mask in found] == [
+        small.tolist(),
+        large.tolist(),
+    ]  # as given, though they overlap
+    assert len(confidence) == 2
+    found, _ = session.advance(frame())
+    assert (found[0] == small).all()
+    assert (found[1] == (large & ~small)).all()
+    found, _ = session.advance(frame(), [late])
+    assert len(found) == 3
+    assert (found[2] == late).all()
+    found, _ = session.begin(frame(), [late])  # a new sequence
+    assert [mask.tolist() for mask in found] == [late.tolist()]
+
+
+def test_an_object_that_others_hide_stays_empty_in_its_place() -> None:
+    session = VotSession(PaintingTracker())
+    session.begin(frame(), [disc(60, 60, 10), np.zeros(SIZE, dtype=bool)])
+    found, confidence = session.advance(frame())
+    assert [mask.any() for mask in found] == [True, False]
+    assert confidence[1] == 0
+
+
+def test_a_session_needs_an_object_first() -> None:
+    session = VotSession(PaintingTracker())
+    with pytest.raises(InputError, match="initialize first"):
+        session.advance(frame())
+    with pytest.raises(InputError, match="no object has a pixel"):
+        session.begin(frame(), [np.zeros(SIZE, dtype=bool)])
+
+
+@pytest.mark.parametrize("shape", [(50, 90), (120, 160), (200, 300), (90, 300)], ids=str)
+def test_masks_are_cut_or_filled_up_to_the_frame(shape: tuple[int, int]) -> None:
+    whole = fit(np.ones(shape, dtype=np.uint8), SIZE)
+    assert whole.shape == SIZE
+    assert whole.sum() == min(shape[0], SIZE[0]) * min(shape[1], SIZE[1])
+
+
+class Toolkit:
+    """What `serve` needs of `trax.Server`."""
+
+    def __init__(self, requests: Sequence[Any]) -> None:
+        self.requests: Iterator[Any] = iter(requests)
+        self.answers: list[list[tuple[np.ndarray, dict[str, str]]]] = []
+
+    def wait(self) -> Any:
+        return next(self.requests)
+
+    def status(self, objects: list[tuple[np.ndarray, dict[str, str]]]) -> None:
+        self.answers.append(objects)
+
+
+def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tmp_path: Path) -> None:
+    path = tmp_path / "1.png"
+    Image.fromarray(frame()).save(path)
+    image = {"color": SimpleNamespace(path=lambda: str(path))}
+    regions = [
+        (SimpleNamespace(array=lambda normalize, mask=mask: mask.astype(np.uint8)), {})
+        for mask in (disc(30, 30, 9), disc(90, 90, 20))
+    ]
+    toolkit = Toolkit(
+        [
+            SimpleNamespace(type="initialize", image=image, objects=regions[:1]),
+            SimpleNamespace(type="frame", image=image, objects=None),
+            SimpleNamespace(type="frame", image=image, objects=regions[1:]),
+            SimpleNamespace(type="quit", image=None, objects=None),
+        ]
+    )
+    assert serve(toolkit, PaintingTracker(), lambda mask: mask) == 3
+    assert [len(answer) for answer in toolkit.answers] == [1, 1, 2]
+    mask, properties = toolkit.answers[2][0]
+    assert (mask.dtype, int(mask.sum())) == (np.uint8, int(disc(30, 30, 9).sum()))
+    assert 0 <= float(properties["confidence"]) <= 1
+
+
+def test_without_trax_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("aotlab.utils.extras.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+    assert main(["vot"]) == 2
+    assert "pip install 'aotlab[vot]'" in capsys.readouterr().err
+
+
+WORKSPACE = """
+import sys
+import numpy as np
+from vot.region import Mask
+from vot.region.io import write_trajectory
+from vot.utilities import write_properties
+for number, track in np.load(sys.argv[1]).items():
+    masks = [Mask(mask, (0, 0), optimize=True) for mask in track]
+    write_trajectory(f"{sys.argv[2]}/groundtruth_{int(number):03d}.txt", masks)
+properties = {"name": "discs", "fps": 25, "format": "default", "channel.default": "color"}
+write_properties(f"{sys.argv[2]}/sequence", properties)
+"""
+STACK = """
+title: masks
+experiments:
+  baseline:
+    type: unsupervised
+    repetitions: 1
+    multiobject: True
+    analyses:
+      - {type: average_accuracy, name: Quality, burnin: 0, ignore_unknown: False, weighted: False}
+"""
+
+
+def make_workspace(folder: Path) -> None:
+    """Six frames of two discs that move towards each other."""
+    place = folder / "sequences" / "discs"
+    (place / "color").mkdir(parents=True)
+    ground = np.random.default_rng(0).integers(60, 120, (*SIZE, 1), dtype=np.uint8).repeat(3, axis=2)
+    tracks: dict[str, list[np.ndarray]] = {"1": [], "2": []}
+    for index in range(6):
+        picture = ground.copy()
+        discs = {"1": disc(40, 40 + 3 * index, 20), "2": disc(85, 110 - 3 * index, 16)}
+        for number, colour in (("1", (220, 60, 60)), ("2", (60, 60, 220))):
+            picture[discs[number]] = colour
+            tracks[number].append(discs[number].astype(np.uint8))
+        Image.fromarray(picture).save(place / "color" / f"{index + 1:08d}.jpg", quality=95)
+    np.savez(folder / "tracks.npz", **{number: np.stack(track) for number, track in tracks.items()})
+    assert VOT is not None
+    python = Path(VOT).with_name("python")
+    subprocess.run([python, "-c", WORKSPACE, folder / "tracks.npz", place], check=True, timeout=120)
+    (folder / "sequences" / "list.txt").write_text("discs\n")
+    (folder / "stack.yaml").write_text(STACK)
+    (folder / "config.yaml").write_text("registry:\n- ./trackers.ini\nstack: ./stack.yaml\n")
+    command = f"{sys.executable} -m aotlab.tools.vot memory.every=2"
+    (folder / "trackers.ini").write_text(
+        f"[aotlab]\nlabel = AOT\nprotocol = trax\ncommand = {command}\ntimeout = 300\n"
+    )
+
+
+def run_vot(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(VOT), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(VOT is None, reason="the VOT toolkit is not on the path: pip install vot-toolkit")
+def test_a_workspace_of_masks_is_tested_evaluated_and_analysed(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    assert "Test concluded successfuly" in run_vot(tmp_path, "test", "aotlab", "-s", "sequences/discs")
+    assert "Evaluation concluded successfuly" in run_vot(tmp_path, "evaluate", "aotlab")
+    results = sorted(path.name for path in (tmp_path / "results" / "aotlab" / "baseline" / "discs").iterdir())
+    assert [name for name in results if name.endswith((".bin", ".txt"))]
+    run_vot(tmp_path, "analysis", "aotlab", "--name", "first")
+    (report,) = (tmp_path / "analysis").rglob("results.json")
+    text = json.dumps(json.loads(report.read_text()))
+    assert "Quality" in text

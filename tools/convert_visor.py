@@ -1,0 +1,49 @@
+"""Convert VISOR as distributed to the layout that ``--dataset visor`` reads.
+
+python tools/convert_visor.py --annotations GroundTruth-SparseAnnotations/annotations/val \
+    --images GroundTruth-SparseAnnotations/rgb_frames/val --split val --output datasets/VISOR_2022
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.extras import require_extra
+from aotlab.utils.files import require_writable
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
+    parser = Parser(
+        "convert_visor", description="Turn VISOR's polygons and frames into a data set to run on."
+    )
+    parser.add_argument("--annotations", type=Path, required=True, help="folder of the split's JSON files")
+    parser.add_argument("--images", type=Path, required=True, help="folder with <video>/<frame>.jpg")
+    parser.add_argument("--output", type=Path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--split",
+        choices=("train", "val"),
+        default="val",
+        help="val (default) keeps the objects of the first frame alone",
+    )
+    args = parser.parse_args(argv)
+    require_paths(args.annotations, args.images)
+    require_extra("score")
+    require_writable(args.output)
+    from aotlab.dataloaders.benchmarks.visor_polygons import convert_visor
+
+    done = convert_visor(args.annotations, args.images, args.output, args.split)
+    print(f"{args.output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
+    if done.short:
+        print(f"left out, as too short: {len(done.short)}")
+    for name, message in done.failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if done.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""A tracker for the VOT toolkit: it speaks TraX, with masks and any number of objects (docs/vot.md).
+
+[aotlab]
+label = AOT
+protocol = trax
+command = aotlab vot --checkpoint r50_aotl
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+
+from aotlab.configs.protocol import BOUNDED_POLICY
+from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.paths import bundled, require_model
+from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.weights import CHECKPOINT
+from aotlab.utils.extras import require_extra
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Serve until the toolkit quits; returns the exit status."""
+    args = parse(argv)
+    require_model(args.checkpoint, args.config)
+    if args.print_config:
+        print_config(args)
+        return 0
+    require_extra("vot")
+    import trax
+
+    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.vot import COLOUR, serve
+
+    tracker = Tracker.from_checkpoint(
+        args.checkpoint or bundled(), config=args.config, overrides=args.overrides, device=args.device
+    )
+    server = trax.Server(
+        [trax.Region.MASK],
+        [trax.Image.PATH],
+        [COLOUR],
+        tracker_name="aotlab",
+        tracker_family="AOT",
+        multiobject=True,
+    )
+    with server:
+        serve(server, tracker, trax.Mask.create)
+    return 0
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser(
+        "vot", description="Track for the VOT toolkit, which starts this program by its trackers.ini."
+    )
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_memory_options(parser, f"the preset's, but {BOUNDED_POLICY} in place of every_nth")
+    add_config_options(parser)
+    args = parser.parse_args(argv)
+    args.overrides = [*args.overrides, *memory_overrides(args)]
+    return args
+
+
+def print_config(args: Namespace) -> None:
+    """Print the settings that the tracker would have."""
+    from aotlab.configs.load import to_yaml
+    from aotlab.configs.protocol import with_protocol
+    from aotlab.networks.checkpoints import read_settings
+
+    settings = read_settings(args.checkpoint or bundled(), config=args.config, overrides=args.overrides)
+    print(to_yaml(with_protocol(settings, "bounded", args.overrides)), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
