@@ -31,6 +31,7 @@ EXTRAS = {
     ],
     "score": ["opencv-python-headless>=4.8", "scipy>=1.11", "pycocotools>=2.0.7", "tqdm>=4.65"],
     "ui": ["starlette>=0.37", "uvicorn>=0.30", "websockets>=12.0", "av>=12.0", "opencv-python-headless>=4.8"],
+    "pictures": ["tifffile>=2024.1", "imagecodecs>=2024.1", "OpenEXR>=3.3"],
     "weights": ["gdown>=5.2"],
     "vot": ["vot-trax>=4.0"],
     "hota": ["trackeval>=1.3"],

@@ -11,8 +11,9 @@ from typing import Protocol
 import numpy as np
 
 from aotlab.annotation.cache import RecentCache
-from aotlab.annotation.readers import FolderReader, FrameReader, VideoIndex, VideoReader
-from aotlab.dataloaders.video import FolderFrames, FrameSource, VideoFrames, open_frames
+from aotlab.annotation.readers import FrameReader, PictureReader, VideoIndex, VideoReader
+from aotlab.dataloaders.picture_frames import LevelsOption, PictureFrames
+from aotlab.dataloaders.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
@@ -49,8 +50,9 @@ class FrameStore:
     Viewing and tracking each have a reader of their own, so that neither makes the other seek.
 
     Args:
-        path: a video file or a folder of pictures.
+        path: a video file, a folder of pictures or a TIFF stack.
         cache_bytes: what decoded frames and JPEGs may take.
+        levels: as of `open_frames`.
 
     Raises:
         InputError: as `open_frames`, or the file cannot be indexed.
@@ -58,8 +60,8 @@ class FrameStore:
 
     live = False
 
-    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
-        self._source = open_frames(path)
+    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: LevelsOption = None) -> None:
+        self._source = open_frames(path, levels=levels)
         self.path = Path(path)
         self.name, self.size, self.rate = self._source.name, self._source.size, self._source.rate
         self._make = _reader_maker(self._source)
@@ -71,6 +73,7 @@ class FrameStore:
         self.length: int | None = self.count
         self.variable = self._source.variable
         self.damaged, self.lost = self._source.damaged, self._source.lost
+        self.levels, self.sound = self._source.levels, self._source.sound
 
     @property
     def nbytes(self) -> int:
@@ -170,8 +173,8 @@ def encode_jpeg(picture: np.ndarray, width: int | None) -> bytes:
 
 def _reader_maker(source: FrameSource) -> Callable[[], FrameReader]:
     """What makes readers of a source's frames; a file is indexed once for all of them."""
-    if isinstance(source, FolderFrames):
-        return lambda: FolderReader(source)
+    if isinstance(source, PictureFrames):
+        return lambda: PictureReader(source)
     assert isinstance(source, VideoFrames)
     index = VideoIndex(source.path)
     return lambda: VideoReader(source, index)

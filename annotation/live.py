@@ -35,6 +35,7 @@ class LiveFrames:
     variable = False
     length: int | None = None
     lost = 0
+    levels = sound = None
 
     def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
         self.path, self.name, self.size = folder, source.name, source.size

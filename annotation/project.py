@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
+from aotlab.dataloaders.levels import read_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
@@ -37,6 +38,13 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     raise InputError(
         f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with --project {path}"
     )
+
+
+def levels_of(folder: Path) -> tuple[float, float] | None:
+    """What is black and white in the frames of a project, as it was stated there; None where it was not."""
+    video = _read(folder / FILE).get("video") if (folder / FILE).is_file() else None
+    stored = video.get("levels") if isinstance(video, dict) else None
+    return read_levels(stored)
 
 
 class Project:
@@ -76,7 +84,9 @@ class Project:
         """What the file says of the video."""
         frames = self._frames
         path = os.path.relpath(frames.path.resolve(), self.folder.resolve()).replace(os.sep, "/")
-        video = {"path": path, "frames": frames.count, "size": list(frames.size)}
+        video: dict[str, Any] = {"path": path, "frames": frames.count, "size": list(frames.size)}
+        if frames.levels is not None and not frames.levels.found:
+            video["levels"] = [frames.levels.low, frames.levels.high]
         return {"version": VERSION, "video": video}
 
     def _check(self, read: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.video import FolderFrames, VideoFrames, of_size, upright
+from aotlab.dataloaders.picture_frames import PictureFrames, of_size
+from aotlab.dataloaders.video import VideoFrames, upright
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,23 +37,22 @@ class FrameReader(Protocol):
         """Seconds from the first frame."""
 
 
-class FolderReader:
-    """Pictures of a folder, in the folder's order."""
+class PictureReader:
+    """Pictures of a folder or a stack, in their order."""
 
-    def __init__(self, source: FolderFrames) -> None:
-        self._paths, self._size, self._rate = source.paths, source.size, source.rate
-        self.length = len(source.paths)
+    def __init__(self, source: PictureFrames) -> None:
+        self._source = source
+        self.length = source.length or 0
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """A frame; raises `InputError` for a broken file or one of another size."""
-        path = self._paths[index]
-        picture = of_size(read_image(path), self._size, str(path))
+        picture = self._source.read(index)
         keep(index, picture)
         return picture
 
     def time(self, index: int) -> Fraction:
-        """As the folder's rate says."""
-        return index / self._rate
+        """As the rate says."""
+        return self._source.time(index)
 
 
 class VideoIndex:

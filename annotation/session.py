@@ -26,6 +26,8 @@ TEXTS = {
     "masks": "masks: palette PNGs, one id per pixel",
     "objects": "objects: one folder of black and white PNGs per object",
     "report": "report.json: where objects are lost, and frames to check",
+    "mattes": "mattes: one folder of grey PNGs per object, 8 bits",
+    "mattes16": "mattes16: the same with 16 bits",
     "alpha": "alpha: frames as PNGs, cut out",
     "prores": "alpha.mov: ProRes 4444, cut out",
     "vp9": "alpha.webm: VP9, cut out",

@@ -12,8 +12,9 @@ import numpy as np
 from aotlab.annotation.frames import CACHE_BYTES, FrameAccess, FrameStore
 from aotlab.annotation.history import Change, History, Step
 from aotlab.annotation.objects import ObjectTable
-from aotlab.annotation.project import Project, locate
+from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.store import Labels, encode
+from aotlab.dataloaders.picture_frames import LevelsOption
 from aotlab.engine.scores import Score, joined, measured, read_scores
 from aotlab.utils.errors import InputError
 
@@ -32,6 +33,7 @@ class State:
         project: folder of the project; next to the video when not given.
         cache_bytes: what frames in memory may take.
         frames: the frames themselves, where they do not come from ``path``.
+        levels: as of `open_frames`; a project's own when not given.
 
     Raises:
         InputError: as `open_frames` and `Project`.
@@ -44,9 +46,12 @@ class State:
         project: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
         frames: FrameAccess | None = None,
+        levels: LevelsOption = None,
     ) -> None:
         video, folder = locate(path, project)
-        self.frames: FrameAccess = frames or FrameStore(video, cache_bytes=cache_bytes)
+        if frames is None:
+            frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or levels_of(folder))
+        self.frames: FrameAccess = frames
         self.project = Project(folder, self.frames)
         self.objects = ObjectTable()
         self.lock = threading.RLock()

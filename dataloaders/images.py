@@ -7,17 +7,25 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.utils.errors import InputError
 from aotlab.utils.pictures import open_picture
+
+DEEP = ("I", "F")
+"""what the modes of pictures begin with whose values Pillow cuts off at 255"""
 
 
 def read_image(path: Path) -> np.ndarray:
     """Read a picture as H×W×3 uint8 RGB; its content decides the format, not the name's ending.
 
     Raises:
-        InputError: missing, or not a whole picture.
+        InputError: missing, not a whole picture, or one of more than 8 bits, which depend on levels to be seen.
     """
     with open_picture(path, "picture", "expected a whole JPEG or PNG") as image:
         require_end(path, image)
+        if image.mode.startswith(DEEP):
+            raise InputError(
+                f"{path}: has more than 8 bits a channel; convert it with one range for all pictures"
+            )
         return np.array(image.convert("RGB"))
 
 

@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aotlab.dataloaders.levels import read_levels
+from aotlab.dataloaders.picture_frames import SUFFIXES
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, plain_name, read_text
 
 MASKS = (".png", ".xml", ".json", ".masks")
 """endings of what may lie beside a video with its masks: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
-VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv")
+VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
 """endings of files that a folder of jobs is searched for"""
-COLUMNS = ("name", "video", "masks", "overrides")
-PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""endings of frames, by which a folder counts as a video"""
+COLUMNS = ("name", "video", "masks", "overrides", "levels")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class Job:
     """each ``[FRAME:]FILE``"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job alone"""
+    levels: str | None = None
+    """of `open_source`"""
 
     def cost(self) -> int:
         """Bytes of the video, for sharing jobs out evenly; 0 where they cannot be told."""
@@ -53,8 +55,8 @@ class Job:
 def read_jobs(path: Path) -> list[Job]:
     """The jobs of a list or folder, in its order.
 
-    CSV has a header with ``video`` and ``masks`` (several with ; between them), and may have ``name`` and
-    ``overrides`` (with spaces between them). JSON lines are objects with the same keys, lists in place of separated
+    CSV has a header with ``video`` and ``masks`` (several with ; between them), and may have ``name``, ``overrides``
+    (with spaces between them) and ``levels``. JSON lines are objects with the same keys, lists in place of separated
     texts. Paths are relative to the list. In a folder each video has its masks beside it, see `jobs_of_videos`.
 
     Raises:
@@ -94,7 +96,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASKS:
         return False
     if is_folder(path):
-        return any(one.suffix.lower() in PICTURES for one in path.iterdir())
+        return any(one.suffix.lower() in SUFFIXES for one in path.iterdir())
     return path.suffix.lower() in VIDEOS
 
 
@@ -105,7 +107,7 @@ def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
         fields = next(reader, [])
         if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
             raise InputError(
-                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides"
+                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides, levels"
             )
         for values in filter(None, reader):
             if len(values) > len(fields):
@@ -144,10 +146,14 @@ def _job(row: Any, number: int, path: Path) -> Job:
     masks = [masks] if isinstance(masks, str) else masks
     if not masks or not _are_texts(masks) or not _are_texts(overrides):
         raise InputError(f"{where}: expected masks, and overrides as key=value texts")
+    levels = row.get("levels") or None
+    if levels is not None:
+        levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
+        read_levels(levels)
     name = plain_name(row.get("name") or Path(row["video"]).stem, where)
     folder = str(path.parent)
     video = row["video"] if re.match(r"[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
-    return Job(name, video, tuple(_relative(mask, folder) for mask in masks), tuple(overrides))
+    return Job(name, video, tuple(_relative(mask, folder) for mask in masks), tuple(overrides), levels)
 
 
 def _are_texts(values: Any) -> bool:

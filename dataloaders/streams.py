@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from aotlab.dataloaders.frame_times import Times, rate_of, seconds_of
+from aotlab.dataloaders.picture_frames import LevelsOption, of_size
 from aotlab.dataloaders.video import (
     FrameSource,
-    of_size,
     open_container,
     open_frames,
+    refuse_levels,
     require_decoder,
     upright,
 )
@@ -44,19 +45,24 @@ FASTEST = 250
 """Frames per second above which a stated rate is the tick of a clock; the times of the frames count anyway."""
 
 
-def open_source(address: str | Path, *, timeout: float = 30.0) -> FrameSource:
+def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOption = None) -> FrameSource:
     """Open whatever frames can come from; the first one is read to prove that they do.
 
     Args:
         address: a video file, a folder of pictures, an address (``rtsp://``, ``http://``, ...), a camera
             (``/dev/video0``), a named pipe, or ``-`` for standard input.
         timeout: seconds to wait for the first frame of what is no file.
+        levels: as of `open_frames`.
 
     Raises:
         InputError: as `open_frames`; nothing answers, this PyAV cannot read it, or no frame comes in time.
     """
     text, path = str(address), Path(address)
-    match = ADDRESS.fullmatch(text)
+    match, mode = ADDRESS.fullmatch(text), file_mode(path)
+    streamed = text == "-" or (match and match[1] != "file") or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+    if not streamed:
+        return open_frames(path, levels=levels)
+    refuse_levels(levels, "a stream")
     if text == "-":
         # without a buffer, whose lock a reader that hangs would keep from the end of the program
         return _open(lambda: open_container(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)),
@@ -66,12 +72,9 @@ def open_source(address: str | Path, *, timeout: float = 30.0) -> FrameSource:
         return _open(lambda: open_container(text, timeout=timeout, options=tcp),
                      f"{match[1]}://{match[2]}", Path(match[2]).stem or match[1], timeout,
                      live=match[1].lower() in LIVE)  # fmt: skip
-    mode = file_mode(path)
     if stat.S_ISCHR(mode):
         return _open(lambda: _open_camera(text), text, path.name, timeout, live=True)
-    if stat.S_ISFIFO(mode):
-        return _open(lambda: open_container(open(path, "rb", buffering=0)), text, path.stem, timeout)
-    return open_frames(path)
+    return _open(lambda: open_container(open(path, "rb", buffering=0)), text, path.stem, timeout)
 
 
 class StreamFrames:
@@ -79,6 +82,7 @@ class StreamFrames:
 
     length: int | None = None
     variable = True
+    levels = sound = None
 
     def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
         self.title, self.name, self.live = title, name, live

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -11,20 +10,24 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from aotlab.dataloaders.deep_pictures import kind_of
 from aotlab.dataloaders.frame_times import Times, is_variable, rate_of, seconds_of
-from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.levels import Levels
+from aotlab.dataloaders.picture_frames import (
+    FOLDER_RATE,
+    FolderPictures,
+    LevelsOption,
+    PictureFrames,
+    StackPictures,
+    of_size,
+)
+from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.video_writer import VideoWriter as VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 
 if TYPE_CHECKING:
     import av
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-"""Files that count as frames in a folder."""
-
-FOLDER_RATE = Fraction(24)
-"""Frames per second of a folder, which does not say; DAVIS and most films use 24."""
 
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single pictures, which it would take for videos."""
@@ -54,6 +57,10 @@ class FrameSource(Protocol):
     """numbers of the frames read until now that were damaged, and that the decoder filled in from their neighbours"""
     lost: int
     """pieces read until now that did not decode, and were passed over"""
+    levels: Levels | None
+    """what is black and white in pictures of more than 8 bits; None where frames are as they were stored"""
+    sound: Sound | None
+    """where the sound that belongs to the frames is"""
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame to one that was read already."""
@@ -65,57 +72,38 @@ class FrameSource(Protocol):
         """Yield the frames."""
 
 
-def open_frames(path: Path | str, *, rate: Fraction = FOLDER_RATE) -> FrameSource:
-    """Open a video file or a folder of pictures; the first frame is read to prove that it can be.
+def open_frames(
+    path: Path | str, *, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
+) -> FrameSource:
+    """Open a video file, a folder of pictures or a TIFF stack; the first frame is read to prove that it can be.
 
     Args:
-        path: a video file, or a folder, whose pictures are taken in the order of their names.
-        rate: frames per second given to a folder.
+        path: a video file, a stack, or a folder, whose pictures are taken in the order of their names.
+        rate: frames per second given to pictures.
+        levels: of pictures: ``auto`` finds in the whole video what becomes black and white, ``LOW,HIGH`` states it.
+            Without, pictures of 8 bits stay as they are, and all others are ``auto``.
 
     Raises:
-        InputError: no such path, not a video, no frames, or the first frame cannot be read.
+        InputError: no such path, not a video, no frames, or the first frame cannot be read; ``levels`` are wrong, or
+            given for a video file, which states its own.
     """
     path = Path(path)
     if is_folder(path):
-        return FolderFrames(path, rate)
+        return PictureFrames(FolderPictures(path), rate, levels)
+    if is_file(path) and kind_of(path) == "tiff":
+        return PictureFrames(StackPictures(path), rate, levels)
     if is_file(path):
+        refuse_levels(levels, str(path))
         return VideoFrames(path)
     raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
 
 
-class FolderFrames:
-    """A folder of pictures as a `FrameSource`; results are named like the pictures."""
-
-    variable = live = False
-    lost = 0
-
-    def __init__(self, folder: Path, rate: Fraction = FOLDER_RATE) -> None:
-        names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-        self.paths = sorted(names, key=_natural)
-        if not self.paths:
-            raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(SUFFIXES)} files")
-        stem, count = Counter(path.stem for path in names).most_common(1)[0]
-        if count > 1:
-            raise InputError(f"{folder}: {count} pictures are named {stem}; give every frame its own name")
-        height, width, _ = read_image(self.paths[0]).shape
-        self.damaged: list[int] = []
-        self.name = folder.resolve().name
-        self.size = (height, width)
-        self.rate = Fraction(rate)
-        self.length: int | None = len(self.paths)
-
-    def time(self, index: int) -> Fraction:
-        """As the rate says."""
-        return index / self.rate
-
-    def stem(self, index: int) -> str:
-        """The stem of the picture of this index."""
-        return self.paths[index].stem
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the pictures in order; raises `InputError` for one that is broken or of another size."""
-        for path in self.paths:
-            yield of_size(read_image(path), self.size, str(path))
+def refuse_levels(levels: LevelsOption, title: str) -> None:
+    """Raise `InputError` where levels are given for what is not made of pictures."""
+    if levels is not None:
+        raise InputError(
+            f"levels {levels}: are for folders of pictures and TIFF stacks, and {title} is neither; leave levels out"
+        )
 
 
 class VideoFrames:
@@ -123,6 +111,7 @@ class VideoFrames:
 
     live = False
     lost = 0
+    levels = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -132,12 +121,14 @@ class VideoFrames:
             self.rate = rate_of(stream)
             self.length: int | None = stream.frames or None
             first = next(_decode(path, container), None)
+            heard = bool(container.streams.audio)
         if first is None:
             raise InputError(f"{path}: {NO_FRAMES}")
         with _open_video(path) as container:
             self.variable = is_variable(container, self.rate)
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
         self.damaged: list[int] = []
+        self.sound = Sound(path, first[1] or Fraction(0)) if heard else None
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
@@ -231,21 +222,6 @@ def upright(frame: av.VideoFrame) -> np.ndarray:
     if abs(b) > abs(a):
         picture, a, d = picture.swapaxes(0, 1), c, b
     return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
-    """The picture, if it has the first frame's size."""
-    height, width, _ = picture.shape
-    if (height, width) != size:
-        raise InputError(
-            f"{name}: {width}×{height}, but the first frame is {size[1]}×{size[0]}; give frames of one size"
-        )
-    return picture
-
-
-def _natural(path: Path) -> list[str | int]:
-    """Sort key in which numbers count by value, so that 2.jpg comes before 10.jpg."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
 
 
 def _reason(error: Exception) -> str:

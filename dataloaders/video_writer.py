@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aotlab.dataloaders.sound import Sound, SoundCopy, copy_sound
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -27,10 +28,11 @@ ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420
 
 
 class VideoWriter:
-    """Write frames to a video file of exactly their rate and size; a context manager.
+    """Write frames to a video file of their rate and size; a context manager.
 
-    ``.mp4`` is H.264 (4:2:0 chroma holds even sizes only, so an odd width or height is written with 4:4:4; without
-    libx264 it is MPEG-4 Part 2). ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha, for H×W×4 frames.
+    ``.mp4`` is H.264 in 4:2:0, which every player shows, and which holds even sizes only: the last column or row of an
+    odd size comes twice. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with
+    alpha, for H×W×4 frames.
     The file takes its name when the block ends without an error; a block that writes no frame makes no file.
 
     Args:
@@ -38,15 +40,27 @@ class VideoWriter:
         rate: frames per second.
         size: (height, width) of every frame.
         variable: `write` gets times that are no multiples of the frame's duration.
+        sound: goes into an ``.mp4``, in time with the frames.
     """
 
-    def __init__(self, path: Path, *, rate: Fraction, size: tuple[int, int], variable: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate: Fraction,
+        size: tuple[int, int],
+        variable: bool = False,
+        sound: Sound | None = None,
+    ) -> None:
         self.path = path
         self.rate = Fraction(rate)
         self.size = size
         self.variable = variable
         self.channels = 4 if path.suffix in ALPHA else 3
         self.frames = 0
+        self._sound = sound
+        self._copy: SoundCopy | None = None
+        self._begin = Fraction(0)  # seconds of the first frame written
         self._last = -1  # tick of the newest frame
         self._skipped = 0  # ticks left out of gaps that were too long
         self._stack = ExitStack()
@@ -65,13 +79,16 @@ class VideoWriter:
         with self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
+            if self._copy is not None:
+                self._copy.finish((self._last + 1) * self._stream.codec_context.time_base)
 
     def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
         Args:
             frame: the picture.
-            time: seconds from the first frame; right behind the frame before when not given.
+            time: seconds from the source's first frame; right behind the frame before when not given. The file begins
+                with the first frame written.
 
         Raises:
             ValueError: it has another size than the file.
@@ -83,14 +100,17 @@ class VideoWriter:
             raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
         try:
             if self._stream is None:
+                self._begin = time or Fraction(0)
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
+            picture = av.VideoFrame.from_ndarray(self._fitting(frame), format=layout)
             picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
             base = self._stream.codec_context.time_base
-            tick = self._tick(time, base)
+            tick = self._tick(None if time is None else time - self._begin, base)
             picture.pts, picture.time_base, self._last = tick, base, tick
             self._container.mux(self._stream.encode(picture))
+            if self._copy is not None:
+                self._copy.until(tick * base)
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
@@ -110,15 +130,29 @@ class VideoWriter:
         self._skipped += excess
         return tick - excess
 
+    def _fitting(self, frame: np.ndarray) -> np.ndarray:
+        """The frame in the size of the file."""
+        rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
+        return np.ascontiguousarray(np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge"))
+
+    def _stored(self) -> tuple[int, int]:
+        """Height and width of the file."""
+        height, width = self.size
+        return self.size if self.channels == 4 else (height + height % 2, width + width % 2)
+
     def _start(self) -> None:
         import av
 
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
         add = _add_alpha_stream if self.channels == 4 else _add_stream
-        self._stream = add(self._container, self.rate, self.size)
+        self._stream = add(self._container, self.rate, self._stored())
         base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
         self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
+        if self._sound is not None and self.channels == 3:
+            self._copy = copy_sound(self._sound, self._container, self._begin)
+        if self._copy is not None:
+            self._stack.callback(self._copy.close)
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
@@ -128,7 +162,7 @@ def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: t
     height, width = size
     if "libx264" in av.codecs_available:
         stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "fast"})
-        stream.pix_fmt = "yuv420p" if height % 2 == 0 and width % 2 == 0 else "yuv444p"
+        stream.pix_fmt = "yuv420p"
     else:
         # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
         rate = 1 / (1 / rate).limit_denominator(65535)

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
-from aotlab.tools.cli.options import BYTES, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.options import (
+    BYTES,
+    add_config_options,
+    add_levels_option,
+    add_memory_options,
+    memory_overrides,
+)
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
@@ -41,7 +47,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         nargs="?",
         metavar="VIDEO",
-        help="a video file, a folder of frames, a project, a camera (/dev/video0), or an address (rtsp://...)",
+        help="a video file, a folder of frames, a TIFF stack, a project, a camera (/dev/video0), or an address (rtsp://...)",
     )
     parser.add_argument(
         "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
@@ -60,6 +66,7 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
+    add_levels_option(parser)
     add_segmenter_option(parser)
     add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
     add_config_options(parser)
@@ -85,7 +92,7 @@ def open_session(args: Namespace) -> Session:
     if is_stream(args.video):
         state = open_stream(args)
     else:
-        state = State(Path(args.video), project=args.project, cache_bytes=args.cache)
+        state = State(Path(args.video), project=args.project, cache_bytes=args.cache, levels=args.levels)
     return Session(state, Loading(args), segment)
 
 
@@ -104,7 +111,7 @@ def open_stream(args: Namespace) -> State:
     from aotlab.annotation.state import State
     from aotlab.dataloaders.streams import open_source
 
-    source = open_source(args.video)
+    source = open_source(args.video, levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
     folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
     if (folder / "project.json").exists():

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
-from aotlab.tools.cli.findings import show_report, warn_of_damage
+from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
     add_config_options,
+    add_levels_option,
     add_memory_options,
     memory_overrides,
     require_bounded,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from aotlab.engine.video.tracking import TrackOptions, TrackReport
 
 WRITABLE = (
-    "masks", "objects", "report", "thumbnail", "alpha", "prores", "vp9", "overlay",
+    "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay",
     "coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo",
 )  # fmt: skip
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
@@ -47,8 +48,8 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         nargs="*",
         metavar="VIDEO",
-        help="a video file, a folder of frames, rtsp:// or http://, a camera (/dev/video0), or - for standard input; "
-        "several are jobs whose masks lie beside them",
+        help="a video file, a folder of frames, a TIFF stack, rtsp:// or http://, a camera (/dev/video0), or - for "
+        "standard input; several are jobs whose masks lie beside them",
     )
     parser.add_argument(
         "--mask",
@@ -67,6 +68,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     add_hint_options(parser)
     add_tracking_options(parser)
+    add_levels_option(parser)
     default = f"the preset's, but {BOUNDED_POLICY} in place of every_nth, as videos may be long"
     add_memory_options(parser, default, budget=True)
     add_config_options(parser)
@@ -100,7 +102,8 @@ def add_tracking_options(parser: Parser) -> None:
         "--write",
         default="masks,overlay",
         metavar="LIST",
-        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, PNGs with alpha, "
+        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, "
+        "probabilities of each object as grey PNGs of 8 or 16 bits (mattes), PNGs with alpha, "
         "ProRes 4444 and VP9 with alpha, the video with masks drawn in, or files of other tools (docs/formats.md); "
         "(%(default)s)",
     )
@@ -237,7 +240,8 @@ def run(args: Namespace) -> TrackReport:
     from aotlab.dataloaders.streams import open_source
     from aotlab.engine.video.outputs import make_room, refuse_source
 
-    source = open_source(args.video, timeout=args.timeout)
+    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    show_levels(source)
     options = track_options(args)
     refuse_source(options.write, args.output, Path(args.video))
     require_writable(args.output)

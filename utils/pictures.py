@@ -13,6 +13,8 @@ from aotlab.utils.files import is_file
 
 LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
 """formats that give back the values that were stored; TIFF only with a compression that does"""
+MOST_PIXELS = 2**28
+"""of a picture that Pillow does not read, which has a bound of its own"""
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 
 

@@ -94,7 +94,7 @@ def _run(
     record = JobRecord(job.name, job.video)
     try:
         record.made_by = digest_of(job, settings)
-        source = open_source(job.video, timeout=options.timeout)
+        source = open_source(job.video, timeout=options.timeout, levels=job.levels)
         record.rate = str(source.rate)
         masks = load_masks(job.masks, source)
         tracker = tracker_of(job.overrides)

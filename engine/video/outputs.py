@@ -94,13 +94,36 @@ class AlphaFiles(_Files):
         _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
 
 
+class MatteFiles(_Files):
+    """``mattes/<id>/<frame>.png``: the probability of that object, grey; from the frame on that it is tracked.
+
+    Args:
+        path: the folder.
+        source: of the frames.
+        white: value that stands for 1: 255, or 65535 for PNGs of 16 bits.
+    """
+
+    def __init__(self, path: Path, source: FrameSource, white: int = 255) -> None:
+        super().__init__(path, source)
+        self._white = white
+
+    def write(self, name: str, tracked: Tracked) -> None:
+        """Write one picture per object."""
+        kind = np.uint8 if self._white == 255 else np.uint16
+        for number, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
+            values = (own.float() * self._white).round().clamp(0, self._white).cpu().numpy().astype(kind)
+            _save(Image.fromarray(values), self.path / str(number) / f"{name}.png")
+
+
 class VideoFile:
-    """A video of the source's rate, times and size, of pictures made of each frame."""
+    """A video of the source's rate, times, size and sound, of pictures made of each frame."""
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
         self.path = path
         self._draw = draw
-        self._writer = VideoWriter(path, rate=source.rate, size=source.size, variable=source.variable)
+        self._writer = VideoWriter(
+            path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
+        )
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Append one frame."""
@@ -134,6 +157,8 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "objects": ("objects", ObjectFiles),
     "report": ("report.json", ReportFile),
     "thumbnail": ("thumbnail.jpg", Thumbnail),
+    "mattes": ("mattes", MatteFiles),
+    "mattes16": ("mattes16", partial(MatteFiles, white=65535)),
     "alpha": ("alpha", AlphaFiles),
     "prores": ("alpha.mov", lambda path, source: VideoFile(path, source, with_alpha)),
     "vp9": ("alpha.webm", lambda path, source: VideoFile(path, source, with_alpha)),

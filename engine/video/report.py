@@ -27,7 +27,7 @@ class ReportFile:
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
-        self._name = source.name
+        self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
 
     def write(self, name: str, tracked: Tracked) -> None:
@@ -38,10 +38,11 @@ class ReportFile:
 
     def finish(self) -> None:
         """Write the file."""
+        report = report_of(self._name, self._scores)
+        if self._levels is not None:
+            report["levels"] = self._levels.report()
         with atomic_path(self.path) as temporary:
-            temporary.write_text(
-                json.dumps(report_of(self._name, self._scores), indent=1) + "\n", encoding="utf-8"
-            )
+            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
     def drop(self) -> None:
         """Leave no file."""

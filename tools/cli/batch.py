@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,7 @@ def run_batch(
     from aotlab.utils.signals import stop_flag
 
     jobs = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
+    jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
     config, overrides = settings
     made_by: dict[str, Any] = {
         "checkpoint": sha256(checkpoint), "settings": to_yaml(config), "write": sorted(options.write),

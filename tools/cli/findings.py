@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
+    from aotlab.dataloaders.video import FrameSource
     from aotlab.engine.video.tracking import TrackReport
 
 LISTED = 20
 """Damaged frames that are named; of more there is the number."""
+
+
+def show_levels(source: FrameSource) -> None:
+    """Print what is black and white, where frames are not shown as they were stored."""
+    if source.levels is not None:
+        how = "found in the video; --levels LOW,HIGH states others" if source.levels.found else "as stated"
+        print(f"{source.name}: levels {source.levels} ({how})")
 
 
 def show_report(path: Path) -> None:

@@ -28,6 +28,16 @@ def add_config_options(parser: argparse.ArgumentParser, *, several: bool = False
     )
 
 
+def add_levels_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--levels``."""
+    parser.add_argument(
+        "--levels",
+        metavar="auto|LOW,HIGH",
+        help="of folders of pictures and TIFF stacks: the values that become black and white, in all frames alike, or "
+        "auto, which finds them (default: 8-bit pictures stay as they are, others auto)",
+    )
+
+
 def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget: bool = False) -> None:
     """Add ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget`` in its place.
 

@@ -66,13 +66,13 @@ def test_frames_before_the_first_mask_are_written_empty(tmp_path):
 
 def test_results_of_a_video_file_are_named_by_number_and_keep_its_rate(tmp_path):
     rate = Fraction(30000, 1001)
-    with VideoWriter(tmp_path / "in.mp4", rate=rate, size=(31, 47)) as writer:
+    with VideoWriter(tmp_path / "in.mp4", rate=rate, size=(32, 48)) as writer:
         for _ in range(3):
-            writer.write(np.full((31, 47, 3), 90, np.uint8))
-    report = track(Repeater(), open_frames(tmp_path / "in.mp4"), {0: square(1)[1:, 1:]}, tmp_path / "out")
+            writer.write(np.full((32, 48, 3), 90, np.uint8))
+    report = track(Repeater(), open_frames(tmp_path / "in.mp4"), {0: square(1)}, tmp_path / "out")
     assert sorted(path.name for path in report.masks.iterdir()) == ["00000.png", "00001.png", "00002.png"]
     video = open_frames(report.overlay)
-    assert (video.rate, video.size, len(list(video))) == (rate, (31, 47), 3)
+    assert (video.rate, video.size, len(list(video))) == (rate, (32, 48), 3)
 
 
 def test_without_overlay_there_are_only_masks(tmp_path):

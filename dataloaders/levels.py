@@ -1,0 +1,102 @@
+"""What is black and what is white in pictures of more than 8 bits: one pair of levels for all frames of a video."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+
+AUTO = "auto"
+SAMPLED = 16
+"""frames of a video that its levels are found in"""
+VALUES = 2**16
+"""values that are looked at of each of them"""
+TAILS = (0.1, 99.9)
+"""percentiles that become black and white: a few hot pixels do not darken all others"""
+EXPECTED = "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The value shown as black and the one shown as white, of all channels and frames alike."""
+
+    low: float
+    high: float
+    linear: bool = False
+    """values are light, as in EXR: between the levels they follow the curve of sRGB"""
+    found: bool = False
+    """found in the video rather than stated"""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """H×W×C values as uint8 of the same shape; what is not a number is black."""
+        if values.dtype in (np.uint8, np.uint16):
+            return self._table[values]
+        return self._shown(values)
+
+    def report(self) -> dict[str, Any]:
+        """What JSON can hold of it."""
+        return {"low": self.low, "high": self.high, "auto": self.found}
+
+    def __str__(self) -> str:
+        return f"{self.low:g},{self.high:g}"
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """What becomes of every integer that has no more than 16 bits: 65536 uint8."""
+        return self._shown(np.arange(2**16))
+
+    def _shown(self, values: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            part = (values.astype(np.float64) - self.low) / (self.high - self.low)
+        part = np.nan_to_num(part, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+        if self.linear:
+            part = np.where(part <= 0.0031308, 12.92 * part, 1.055 * part ** (1 / 2.4) - 0.055)
+        return (part * 255).round().astype(np.uint8)
+
+
+def read_levels(text: str | tuple[float, float] | None) -> tuple[float, float] | None:
+    """Stated levels; None where they are to be found in the video.
+
+    Args:
+        text: ``auto``, ``LOW,HIGH``, a pair of numbers, or None, which is ``auto`` too.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if text is None or text == AUTO:
+        return None
+    try:
+        low, high = map(float, text.split(",") if isinstance(text, str) else text)
+    except (ValueError, TypeError):
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InputError(f"levels {text}: {EXPECTED}")
+    return low, high
+
+
+def find_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:
+    """The levels of a video: percentiles of the values of frames that are spread over it.
+
+    Args:
+        read: gives the values of a frame, H×W×C.
+        count: number of frames.
+    """
+    numbers = sorted({round(place) for place in np.linspace(0, count - 1, min(count, SAMPLED))})
+    parts = []
+    for number in numbers:
+        values = read(number).reshape(-1)
+        values = values[:: 1 + len(values) // VALUES].astype(np.float64)
+        parts.append(values[np.isfinite(values)])
+    values = np.concatenate(parts)
+    if not len(values):
+        return 0.0, 1.0
+    low, high = (float(level) for level in np.percentile(values, TAILS))
+    # nearly all pixels have one value: the others are what there is to see
+    low, high = (low, high) if low < high else (float(values.min()), float(values.max()))
+    return (low, high) if low < high else (low, low + 1)

@@ -1,0 +1,129 @@
+"""The sound of a video file, beside the pictures that were made of its frames."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import av
+
+log = logging.getLogger(__name__)
+
+COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
+"""what decodes the sounds that MP4 holds as they are; all others become AAC"""
+END = Fraction(10**9)
+"""seconds; later than any sound"""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Where the sound that belongs to frames is."""
+
+    path: Path
+    """a file whose first sound is meant"""
+    start: Fraction
+    """seconds of the first frame by the file's clock"""
+
+
+def copy_sound(sound: Sound, target: av.container.OutputContainer, begin: Fraction) -> SoundCopy | None:
+    """As `SoundCopy`; None where the source is broken, as pictures without sound are better than none."""
+    import av
+
+    try:
+        source = av.open(str(sound.path), metadata_errors="replace")
+        if source.streams.audio:
+            return SoundCopy(sound, source, target, begin)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        log.warning("%s: its sound is left out (%s)", sound.path, error)
+    return None
+
+
+class SoundCopy:
+    """Copies sound into a file of pictures while these are written; what MP4 cannot hold is encoded again.
+
+    Args:
+        sound: of the source.
+        source: its file, opened.
+        target: of the pictures; nothing may have been written to it.
+        begin: seconds from the source's first frame to the first one of the target.
+    """
+
+    def __init__(
+        self,
+        sound: Sound,
+        source: av.container.InputContainer,
+        target: av.container.OutputContainer,
+        begin: Fraction,
+    ) -> None:
+        self._path, self._begin = sound.path, sound.start + begin
+        self._source = source
+        self._heard: Any = self._source.streams.audio[0]
+        self._target: Any = target
+        copied = self._heard.codec_context.name in COPIED
+        if copied:
+            self._stream = self._target.add_stream_from_template(self._heard)
+        else:
+            self._stream = self._target.add_stream(
+                "aac", rate=self._heard.rate, layout=self._heard.layout.name
+            )
+        self._pieces = self._copied() if copied else self._encoded()
+        self._done = Fraction(-1)  # seconds that are written
+        if begin:
+            self._source.seek(int(self._begin * 1_000_000))  # microseconds, of any stream
+
+    def until(self, seconds: Fraction) -> None:
+        """Write the sound up to this time of the target; where the source is broken the sound ends."""
+        while self._done < seconds:
+            self._done = next(self._pieces, END)
+
+    def finish(self, seconds: Fraction) -> None:
+        """Write the rest up to the end of the pictures."""
+        self.until(seconds)
+        if self._heard.codec_context.name not in COPIED:
+            for packet in self._stream.encode(None):
+                self._target.mux(packet)
+
+    def close(self) -> None:
+        """Close the source."""
+        self._pieces.close()
+        self._source.close()
+
+    def _copied(self) -> Generator[Fraction, None, None]:
+        """Write packets one by one; yields the seconds at which each begins."""
+        for packet in self._whole(self._source.demux(self._heard)):
+            if packet.pts is None or packet.dts is None:
+                continue
+            shift = round(self._begin / packet.time_base)
+            time = (packet.pts - shift) * packet.time_base
+            if time >= 0:
+                yield time
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = self._stream
+                self._target.mux(packet)
+
+    def _encoded(self) -> Generator[Fraction, None, None]:
+        """The same with what packets decode to."""
+        for frame in self._whole(self._source.decode(self._heard)):
+            if frame.pts is None:
+                continue
+            time = frame.pts * frame.time_base - self._begin
+            if time >= 0:
+                yield time
+                frame.pts -= round(self._begin / frame.time_base)
+                for packet in self._stream.encode(frame):
+                    self._target.mux(packet)
+
+    def _whole(self, pieces: Iterable[Any]) -> Iterator[Any]:
+        """The pieces of the source up to the first broken one."""
+        import av
+
+        try:
+            yield from pieces
+        except (av.FFmpegError, OSError) as error:
+            log.warning("%s: its sound ends at %.1f s, where it does not decode", self._path, self._done)
+            log.debug("%s", error)
