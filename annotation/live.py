@@ -14,6 +14,8 @@ from aotlab.annotation.merging import Found
 from aotlab.annotation.state import State
 from aotlab.annotation.tracking import Tracking, begin
 from aotlab.dataloaders.images import read_image
+from aotlab.dataloaders.levels import Levels
+from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -35,7 +37,8 @@ class LiveFrames:
     variable = False
     length: int | None = None
     lost = 0
-    levels = sound = None
+    levels: Levels | None = None
+    sound: Sound | None = None
 
     def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
         self.path, self.name, self.size = folder, source.name, source.size

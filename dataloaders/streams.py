@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from aotlab.dataloaders.frame_times import Times, rate_of, seconds_of
+from aotlab.dataloaders.levels import Levels
 from aotlab.dataloaders.picture_frames import LevelsOption, of_size
+from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.video import (
     FrameSource,
     open_container,
@@ -82,7 +84,8 @@ class StreamFrames:
 
     length: int | None = None
     variable = True
-    levels = sound = None
+    levels: Levels | None = None
+    sound: Sound | None = None
 
     def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
         self.title, self.name, self.live = title, name, live

@@ -111,7 +111,7 @@ class VideoFrames:
 
     live = False
     lost = 0
-    levels = None
+    levels: Levels | None = None
 
     def __init__(self, path: Path) -> None:
         self.path = path

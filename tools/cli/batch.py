@@ -72,18 +72,17 @@ def run_batch(
     from aotlab.utils.distributed import open_world
     from aotlab.utils.signals import stop_flag
 
-    jobs = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
-    jobs = [replace(job, levels=job.levels or args.levels) for job in jobs]
-    config, overrides = settings
+    listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
+    jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
     made_by: dict[str, Any] = {
-        "checkpoint": sha256(checkpoint), "settings": to_yaml(config), "write": sorted(options.write),
+        "checkpoint": sha256(checkpoint), "settings": to_yaml(settings[0]), "write": sorted(options.write),
         "both_directions": options.both_directions,
     }  # fmt: skip
     with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
         if world.lead:
             claim_folder(args.output, jobs, made_by, overwrite=args.overwrite)
         world.gather(None)  # the others wait until the folder is this run's
-        trackers = LastTracker(checkpoint, args.config, overrides, str(world.device))
+        trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
         records = run_jobs(
             jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop
         )
