@@ -13,6 +13,7 @@ import numpy as np
 
 from aotlab.dataloaders.deep_pictures import kind_of, read_values
 from aotlab.dataloaders.levels import Levels, find_levels, read_levels
+from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.tiff import TiffStack
 from aotlab.utils.errors import InputError
 
@@ -107,6 +108,7 @@ class PictureFrames:
 
     variable = live = False
     lost = 0
+    sound: Sound | None = None
 
     def __init__(self, pictures: Pictures, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None) -> None:
         self._pictures = pictures

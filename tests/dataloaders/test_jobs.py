@@ -24,6 +24,16 @@ def test_a_csv_names_videos_masks_and_overrides(tmp_path):
     assert second.overrides == ("memory.every=2", "memory.frames=4")
 
 
+def test_jobs_may_have_levels_of_their_own(tmp_path):
+    (tmp_path / "jobs.csv").write_text(
+        'video,masks,levels\na.tif,a.png,"0,4095"\nb.tif,b.png,auto\nc,c.png,\n'
+    )
+    assert [job.levels for job in read_jobs(tmp_path / "jobs.csv")] == ["0,4095", "auto", None]
+    (tmp_path / "jobs.csv").write_text("video,masks,levels\na.tif,a.png,wide\n")
+    with pytest.raises(InputError, match="levels wide: expected auto, or LOW,HIGH"):
+        read_jobs(tmp_path / "jobs.csv")
+
+
 def test_json_lines_hold_the_same(tmp_path):
     path = tmp_path / "jobs.jsonl"
     rows = [

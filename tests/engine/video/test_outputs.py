@@ -80,9 +80,10 @@ def test_alpha_is_the_frame_and_the_probability_of_any_object(report, source, tm
 
 
 def test_videos_have_the_sources_rate_size_and_length(report):
-    for name in ("overlay", "prores", "vp9"):
+    sizes = {"overlay": (HEIGHT + 1, WIDTH + 1), "prores": (HEIGHT, WIDTH), "vp9": (HEIGHT, WIDTH)}
+    for name, size in sizes.items():
         video = open_frames(report.written[name])
-        assert (video.rate, video.size, len(list(video))) == (12, (HEIGHT, WIDTH), 4)
+        assert (video.rate, video.size, len(list(video))) == (12, size, 4)
 
 
 def test_soft_edges_have_soft_alpha():
@@ -92,6 +93,41 @@ def test_soft_edges_have_soft_alpha():
 
     picture = with_alpha(Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
     assert picture[0, :, 3].tolist() == [64, 128, 255]
+
+
+def test_mattes_are_the_probability_of_each_object(tmp_path, source):
+    logits = torch.tensor([[[0.25, 0.5, 0.0]], [[0.5, 0.5, 1.0]], [[0.25, 0.0, 0.0]]]).log()
+    prediction = Prediction((1, 300), logits, logits.max(0).indices)
+    found = {}
+    for name in ("mattes", "mattes16"):
+        output = OUTPUTS[name][1](tmp_path / name, source)
+        output.write("f0", Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
+        for number in (1, 300):
+            with Image.open(tmp_path / name / str(number) / "f0.png") as image:
+                found[name, number] = (image.mode, np.array(image)[0].tolist())
+    assert found["mattes", 1] == ("L", [128, 128, 255])
+    assert found["mattes", 300] == ("L", [64, 0, 0])
+    assert found["mattes16", 300] == ("I;16", [16384, 0, 0])
+
+
+def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_path):
+    tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
+    tifffile.imwrite(tmp_path / "deep.tif", np.stack(list(source)).astype(np.uint16) * 257, photometric="rgb")
+    masks, options = {0: stripes([4])}, TrackOptions(write=("masks", "report"), progress=False)
+    found = []
+    for name, frames in (
+        ("plain", source),
+        ("stated", open_frames(tmp_path / "deep.tif", levels="0,65535")),
+        ("auto", open_frames(tmp_path / "deep.tif")),
+    ):
+        folder = track(Tracker(*models["aott"]), frames, masks, tmp_path / name, options).masks
+        found.append(np.stack([read_mask(path) for path in sorted(folder.iterdir())]))
+    assert (found[0] == found[1]).all()
+    assert (found[0] == found[2]).mean() > 0.99
+    levels = json.loads((tmp_path / "auto" / "report.json").read_text())["levels"]
+    assert levels["auto"]
+    assert 0 <= levels["low"] < levels["high"] <= 65535
+    assert json.loads((tmp_path / "stated" / "report.json").read_text())["levels"]["high"] == 65535
 
 
 def test_lost_objects_are_flagged(source, tmp_path):
