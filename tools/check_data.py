@@ -1,4 +1,8 @@
-"""Look through a folder of your own before training on it: ``python tools/check_data.py FOLDER --kind video``."""
+"""Look through data before using it.
+
+python tools/check_data.py FOLDER --kind video                  # a folder of your own, before training on it
+python tools/check_data.py datasets/SA-V --dataset sav --split val   # a benchmark, as its reader reads it
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -25,11 +30,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_paths(args.root)
     require_extra("train")
+    from aotlab.dataloaders.lint.benchmark import lint_videos
     from aotlab.dataloaders.lint.folder import lint_folder
 
-    report = lint_folder(
-        args.root, args.kind, decode=not args.quick, workers=args.workers, progress=not args.no_progress
-    )
+    if args.dataset is not None:
+        videos = open_dataset(args.dataset, args.root, args.split)
+        report = lint_videos(
+            videos, decode=not args.quick, workers=args.workers, progress=not args.no_progress
+        )
+    else:
+        report = lint_folder(
+            args.root, args.kind, decode=not args.quick, workers=args.workers, progress=not args.no_progress
+        )
     for finding in report.findings:
         print(finding)
     print(summary(report, args.kind))
@@ -39,13 +51,19 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("check_data", description="Check a folder of frames and masks before training.")
-    parser.add_argument("root", type=Path, help="the folder with JPEGImages/ and Annotations/")
+    parser.add_argument(
+        "root", type=Path, help="the folder with JPEGImages/ and Annotations/, or of the benchmark"
+    )
     parser.add_argument(
         "--kind",
         choices=("video", "static"),
         default="video",
         help="video: a folder of frames for each video; static: single images (default: video)",
     )
+    parser.add_argument(
+        "--dataset", metavar="NAME", help=f"check it as this benchmark: one of {', '.join(DATASETS)}"
+    )
+    parser.add_argument("--split", default="val", help="with --dataset: train, val, ... (default: val)")
     parser.add_argument("--quick", action="store_true", help="read sizes only: finds no broken files, no ids")
     cores = min(os.cpu_count() or 1, 8)
     parser.add_argument(

@@ -16,6 +16,7 @@ from aotlab.tools.cli.options import add_config_options, add_memory_options, mem
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
+from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 
 
@@ -44,8 +45,12 @@ def main(argv: list[str] | None = None) -> int:
         tracker_family="AOT",
         multiobject=True,
     )
-    with server:
+    try:
         serve(server, tracker, trax.Mask.create)
+    except InputError as error:
+        server.quit(reason=str(error))
+        raise
+    server.quit()
     return 0
 
 

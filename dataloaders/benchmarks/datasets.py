@@ -143,7 +143,7 @@ DATASETS: dict[str, DataSet] = {
         burst,
         "BURST",
         "https://github.com/Ali2500/BURST-benchmark",
-        "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json; JPEGImages and Annotations are not used",
+        "frames/val/<source>/<sequence>/*.jpg, val/all_classes.json, the same for train and test",
         frozenset({"all_frames"}),
         hota=True,
     ),

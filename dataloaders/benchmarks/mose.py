@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import split_folder, video_names
-from aotlab.dataloaders.sequences import ListedObject, Video, read_each, read_video
+from aotlab.dataloaders.sequences import ListedObject, Video, read_each, read_video, require_whole
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_text
 from aotlab.utils.ids import VOID
@@ -55,15 +55,19 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
     if not is_file(path):
         return videos
     listed = _read_metadata(path)
-    return [
-        video if video.problem else _with_objects(video, listed.get(video.name), path) for video in videos
-    ]
+    found = {video.name: video for video in videos}
+
+    def read(name: str) -> Video:
+        require_whole([found[name]])
+        return _with_objects(found[name], listed.get(name), path)
+
+    return read_each(found, read)
 
 
 def _with_objects(video: Video, ids: Sequence[int] | None, path: Path) -> Video:
     """The video with its listed objects; all have their mask on the first frame."""
     if ids is None:
-        return Video(video.name, (), problem=f"{path}: does not list the video {video.name}; complete it")
+        raise InputError(f"{path}: does not list the video {video.name}; complete it")
     stems = tuple(frame.stem for frame in video.frames)
     return replace(video, objects=tuple(ListedObject(identity, stems, len(stems)) for identity in ids))
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.dataloaders.sequences import list_frames
 from aotlab.tools.check_data import main
 from aotlab.utils.masks import write_mask
+from tests import miniatures
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path("datasets/sample")
@@ -66,3 +68,30 @@ def test_bad_usage_gives_status_2_and_one_line(options: list[str]) -> None:
 )
 def test_real_sets_have_no_errors(folder: str, kind: str) -> None:
     assert main([str(SHARED / "data" / folder), "--kind", kind, "--quick", "--no-progress"]) == 0
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_benchmark_is_checked_through_its_reader(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    getattr(miniatures, f"make_{name}")(tmp_path)
+    split = "train" if name.startswith(("youtubevos", "mose")) else "val"
+    options = [str(tmp_path), "--dataset", name, "--split", split, "--workers", "1", "--no-progress"]
+    assert main(options) == 0
+    rows = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines() if "  " in line)
+    assert int(rows["videos"]) >= 1
+    assert int(rows["objects"]) >= int(rows["videos"])
+
+
+def test_what_is_wrong_with_a_benchmark_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    miniatures.make_sav(tmp_path)
+    folder = tmp_path / "sav_val"
+    write_mask(folder / "Annotations_6fps/sav_000001/001/00008.png", np.ones((5, 7)))
+    (folder / "Annotations_6fps/sav_000002/001").rename(folder / "Annotations_6fps/sav_000002/hand")
+    (folder / "JPEGImages_24fps/sav_000001/00003.jpg").write_bytes(b"no picture")
+    assert main([str(tmp_path), "--dataset", "sav", "--workers", "1", "--no-progress"]) == 1
+    text = capsys.readouterr().out
+    assert "00008.png: is 7×5, but its frame is 64×48" in text
+    assert "expected a folder 000, 001" in text
+    assert "00003.jpg" in text
+    assert "errors           3" in text

@@ -238,3 +238,12 @@ def test_one_object_has_no_mean():
     two = {**row, "sequences": {"bear": {**row, "objects": {"1": row, "2": row}}}}
     assert "mean of" not in format_table(one)
     assert "mean of 2 objects" in format_table(two)
+
+
+def test_objects_in_folders_of_their_own_are_drawn_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*prepare("sav", tmp_path), "--worst", "2", "--overlay", str(tmp_path / "worst")]
+    assert main([*options, "--workers", "1"]) == 0
+    assert len(list((tmp_path / "worst").iterdir())) == 2
+    assert "worst J&F" in capsys.readouterr().out

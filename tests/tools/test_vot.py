@@ -176,7 +176,7 @@ def make_workspace(folder: Path) -> None:
     np.savez(folder / "tracks.npz", **{number: np.stack(track) for number, track in tracks.items()})
     assert VOT is not None
     python = Path(VOT).with_name("python")
-    subprocess.run([python, "-c", WORKSPACE, folder / "tracks.npz", place], check=True, timeout=120)
+    subprocess.run([python, "-c", WORKSPACE, folder / "tracks.npz", place], check=True, timeout=400)
     (folder / "sequences" / "list.txt").write_text("discs\n")
     (folder / "stack.yaml").write_text(STACK)
     (folder / "config.yaml").write_text("registry:\n- ./trackers.ini\nstack: ./stack.yaml\n")

@@ -84,7 +84,12 @@ BROKEN_META = [
 
 @pytest.mark.parametrize("text", BROKEN_META, ids=lambda text: ascii(text)[:40])
 @pytest.mark.parametrize(
-    ("dataset", "file"), [("youtubevos2019", "valid/meta.json"), ("lvosv2", "valid/valid_meta.json")]
+    ("dataset", "file"),
+    [
+        ("youtubevos2019", "valid/meta.json"),
+        ("lvosv2", "valid/valid_meta.json"),
+        ("mosev2", "valid/meta.json"),
+    ],
 )
 def test_metadata_of_the_wrong_form_is_one_sentence(root, dataset, file, text):
     MAKERS[dataset](root)
@@ -213,3 +218,14 @@ def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     report = evaluate(Patient(), videos, tmp_path / "out", RunOptions(progress=False))
     assert list(report.failures) == [videos[0].name]
     assert "a JPEG file" in report.failures[videos[0].name]
+
+
+def test_a_video_that_the_metadata_of_mosev2_leaves_out_is_a_problem_of_its_own(root):
+    make_mosev2(root)
+    path = root / "train" / "meta.json"
+    meta = json.loads(path.read_text())
+    del meta["videos"]["1a1b1c1d"]
+    path.write_text(json.dumps(meta))
+    first, second = open_dataset("mosev2", root, "train")
+    assert [item.identity for item in first.objects] == [1, 2]
+    assert "does not list the video 1a1b1c1d" in second.problem

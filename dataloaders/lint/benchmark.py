@@ -1,0 +1,92 @@
+"""Checks a benchmark as distributed, through its own reader: what cannot be read, and masks that do not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
+from aotlab.dataloaders.lint.folder import LEVELS, LintReport, gather
+from aotlab.dataloaders.object_masks import files_of, read_given
+from aotlab.dataloaders.sequences import Video, list_masks
+from aotlab.utils.errors import InputError
+from aotlab.utils.ids import VOID
+from aotlab.utils.progress import progress_bar
+
+
+def lint_videos(
+    videos: Sequence[Video], *, decode: bool = True, workers: int = 2, progress: bool = False
+) -> LintReport:
+    """Look through the files of a data set's videos.
+
+    Args:
+        videos: as a reader gave them.
+        decode: read files to their end; otherwise only their heads.
+        workers: threads.
+        progress: show a bar on stderr.
+    """
+    report = LintReport([], units=len(videos), objects=0 if decode else None)
+    with progress_bar(len(videos), unit="video", shown=progress) as bar, ThreadPoolExecutor(workers) as pool:
+        for video in videos:
+            paths = list(_masks(video))
+            seen = pool.map(lambda path: check_frame(path, decode=decode), video.frames)
+            frames = dict(zip(video.frames, seen, strict=True))
+            masks = dict(
+                zip(paths, pool.map(lambda path: check_mask(path, decode=decode), paths), strict=True)
+            )
+            report.findings += gather(_check(video, frames, masks))
+            report.frames += len(frames)
+            labelled = {path.stem for path in paths} | {video.frames[index].stem for index in video.masks}
+            report.labelled += len(labelled & {path.stem for path in frames})
+            report.sizes.update(facts.size for facts in frames.values() if facts.size)
+            if report.objects is not None:
+                report.objects += _objects(video, masks)
+            bar.update()
+    report.findings.sort(key=lambda finding: LEVELS.index(finding.level))
+    return report
+
+
+def _masks(video: Video) -> Iterable[Path]:
+    """All files of masks, each once."""
+    given = (path for mask in video.masks.values() for path in files_of(mask))
+    separate = (path for folder in video.object_folders.values() for path in list_masks(folder))
+    return dict.fromkeys((*given, *video.annotations, *separate))
+
+
+def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Facts]) -> Iterator[Finding]:
+    if video.problem is not None:
+        yield Finding("error", Path(video.name), video.problem)
+    for facts in (*frames.values(), *masks.values()):
+        yield from facts.findings
+    sizes = {path.stem: facts.size for path, facts in frames.items()}
+    for path, facts in masks.items():
+        frame = sizes.get(path.stem)
+        if frame is None:
+            if path.stem not in sizes:
+                yield Finding("warning", path, "is a mask without a frame, which is not used; add the frame")
+        elif facts.size not in (None, frame, video.output_size(*frame)):
+            message = (
+                f"is {_size(facts.size)}, but its frame is {_size(frame)}; give a mask of the frame's size"
+            )
+            yield Finding("error", path, message)
+    for index, mask in video.masks.items():
+        size = frames[video.frames[index]].size
+        if isinstance(mask, Path) or size is None:
+            continue
+        try:
+            read_given(mask, size=size)
+        except InputError as error:
+            yield Finding("error", mask.source, str(error).removeprefix(f"{mask.source}: "))
+
+
+def _objects(video: Video, masks: Mapping[Path, Facts]) -> int:
+    """How many objects the data set lists, or its masks show."""
+    if video.objects:
+        return len(video.objects)
+    found = {identity for facts in masks.values() for identity in facts.ids or ()}
+    return len(found - {VOID}) if not video.merge_ids else int(bool(found))
+
+
+def _size(size: tuple[int, int] | None) -> str:
+    return "unknown" if size is None else f"{size[1]}×{size[0]}"
