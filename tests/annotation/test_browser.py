@@ -25,14 +25,17 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def clip(tmp_path):
-    """The first frames of the bundled clip."""
-    folder = tmp_path / "shapes"
+def copy_clip(folder):
+    """The first frames of the bundled clip, in a new folder."""
     folder.mkdir()
     for index in range(LAST + 1):
         (folder / f"{index:05d}.jpg").write_bytes((FRAMES / f"{index:05d}.jpg").read_bytes())
     return folder
+
+
+@pytest.fixture
+def clip(tmp_path):
+    return copy_clip(tmp_path / "shapes")
 
 
 @pytest.fixture
@@ -42,8 +45,15 @@ def program(clip):
     program.close()
 
 
-@pytest.fixture
-def page(browser, program):
+@pytest.fixture(scope="module")
+def drawn_on(tmp_path_factory):
+    """A program for the tests of how the page looks, which need some object and do not mind others."""
+    program = Program(copy_clip(tmp_path_factory.mktemp("looks") / "shapes"))
+    yield program
+    program.close()
+
+
+def open_page(browser, program):
     context = browser.new_context(viewport={"width": 1280, "height": 720}, accept_downloads=True)
     page = Page(context, program.url)
     yield page
@@ -51,10 +61,21 @@ def page(browser, program):
     assert page.problems == []
 
 
+@pytest.fixture
+def page(browser, program):
+    yield from open_page(browser, program)
+
+
+@pytest.fixture
+def shared_page(browser, drawn_on):
+    yield from open_page(browser, drawn_on)
+
+
 def scores(page, number=1):
     return [iou(page.labels(index) == number, true_mask(index, NUMBER)) for index in range(LAST + 1)]
 
 
+@pytest.mark.slow
 def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_exported(page, tmp_path):
     page.paint(true_mask(0, NUMBER))
     assert iou(page.labels(0) == 1, true_mask(0, NUMBER)) > 0.9
@@ -98,6 +119,7 @@ def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_export
             assert (np.array(image) == before).all()
 
 
+@pytest.mark.slow
 def test_after_a_reload_and_a_kill_in_the_middle_nothing_is_lost(page, program, clip):
     page.paint(true_mask(0, NUMBER))
     painted = page.labels(0)
@@ -170,15 +192,17 @@ def test_two_tabs_show_each_others_work_and_no_request_leaves_the_machine(page, 
     assert other.problems == []
 
 
-def test_every_control_has_a_name_and_the_page_fits_without_scrolling(page):
-    page.drag((150, 100), (200, 120))
-    unnamed = page.tab.evaluate(
+def test_every_control_has_a_name_and_the_page_fits_without_scrolling(shared_page):
+    shared_page.drag((150, 100), (200, 120))
+    unnamed = shared_page.tab.evaluate(
         """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter((control) =>
             !(control.getAttribute('aria-label') || control.textContent.trim() || control.title
               || (control.labels && control.labels.length))).map((control) => control.outerHTML)"""
     )
     assert unnamed == []
-    sides = page.tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    sides = shared_page.tab.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
     assert sides == [1280, 720]
 
 
@@ -203,9 +227,9 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_the_contrast_of_aa(page, scheme):
-    page.tab.emulate_media(color_scheme=scheme)
-    page.drag((150, 100), (200, 120))
-    ratios = page.tab.evaluate(CONTRASTS)
+def test_text_has_the_contrast_of_aa(shared_page, scheme):
+    shared_page.tab.emulate_media(color_scheme=scheme)
+    shared_page.drag((150, 100), (200, 120))
+    ratios = shared_page.tab.evaluate(CONTRASTS)
     assert len(ratios) > 20
     assert min(ratios)[0] >= 4.5, min(ratios)

@@ -18,11 +18,11 @@ from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
-FRAMES = 41
+FRAMES = 17
 
 
 def banks(policy):
-    """(frames kept, bytes) after each of 41 frames of a clip of four, with one frame in two remembered."""
+    """(frames kept, bytes) after each of `FRAMES` frames of a clip of four, with one frame in two remembered."""
     model, config = build("aott", f"memory.policy={policy}", "memory.every=2", "memory.frames=4")
     samples = list(measure(Tracker(model, config), clip(4), stripes([1, 2]), FRAMES))
     assert len(samples) == FRAMES
@@ -41,7 +41,7 @@ def test_bounded_memory_is_measured_flat_after_it_has_filled(policy):
 def test_unbounded_memory_is_measured_growing():
     kept, size = banks("every_nth")
     assert kept == [1 + index // 2 for index in range(FRAMES)]
-    assert size[-1] >= 21 * size[0]
+    assert size[-1] >= (1 + FRAMES // 2) * size[0]
 
 
 def test_a_tracker_sees_the_clip_forward_and_backward_and_one_mask(models, monkeypatch):
@@ -78,6 +78,7 @@ def trial(frames=6, stop_above=None, checkpoint=BUNDLED_CHECKPOINT, overrides=("
     return Trial(checkpoint, None, overrides, "cpu", list(clip(3)), stripes([1]), frames, stop_above)
 
 
+@pytest.mark.slow  # as all below, which start a process that imports PyTorch
 def test_a_trial_runs_in_a_fresh_process(tmp_path, monkeypatch):
     # a copy of this process would have no memory to read either
     monkeypatch.setattr(endurance, "STATM", tmp_path / "none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from aotlab.dataloaders.training.phases import validation_videos
@@ -28,6 +29,7 @@ def draw_disc(root, name, seed, frames=5, size=80):
         write_mask(root / "discs" / "Annotations" / name / file.name, mask.astype(np.uint8))
 
 
+@pytest.mark.slow  # 80 steps
 def test_a_short_run_lowers_the_loss_and_beats_the_copied_first_mask(tmp_path):
     names = ["a", "b", "c", "d", "unseen"]
     for seed, name in enumerate(names):
