@@ -34,17 +34,17 @@ def read_hints(
         InputError: a text that is none, two boxes for one object, or points beside an object without a hint on it.
     """
     drafts: Drafts = {}
-    for option, texts, kind, count in (
-        ("--box", boxes, 0, 4),
-        ("--point", points, 1, 2),
-        ("--not-point", beside, 2, 2),
+    for name, texts, kind, count in (
+        ("box", boxes, 0, 4),
+        ("point", points, 1, 2),
+        ("not_point", beside, 2, 2),
     ):
         for text in texts:
-            frame, number, values = _split(option, text, count)
+            frame, number, values = _split(name, text, count)
             draft = drafts.setdefault(frame, {}).setdefault(number, ([], [], []))
             if kind == 0 and draft[0]:
                 raise InputError(
-                    f"{option} {text}: object {number} has a box on frame {frame} already; give one"
+                    f"{name} {text}: object {number} has a box on frame {frame} already; give one"
                 )
             draft[kind].append(values)  # type: ignore[arg-type]
     return {
@@ -64,7 +64,7 @@ def make_masks(
         InputError: the video cannot be opened, has no such frame, or nothing is found for an object.
     """
     if not video.exists() or not (video.is_dir() or video.is_file()):
-        raise InputError(f"--box, --point: need a video file or a folder of frames, {video} is none")
+        raise InputError(f"box, point: need a video file or a folder of frames, {video} is none")
     frames = FrameStore(video)
     masks = {}
     for index, objects in hints.items():
@@ -90,13 +90,13 @@ def masks_of_frame(
     return labels
 
 
-def _split(option: str, text: str, count: int) -> tuple[int, int, tuple[float, ...]]:
+def _split(name: str, text: str, count: int) -> tuple[int, int, tuple[float, ...]]:
     match = HINT.fullmatch(text)
     values = tuple(float(value) for value in match[3].split(",")) if match else ()
     if match is None or len(values) != count or not 0 < int(match[2]) < 65536:
         form = "[FRAME/]ID:X,Y,W,H" if count == 4 else "[FRAME/]ID:X,Y"
         example = "1:10,20,200,100" if count == 4 else "1:60,80"
-        raise InputError(f"{option} {text}: expected {form} with an id from 1, for example {example}")
+        raise InputError(f"{name} {text}: expected {form} with an id from 1, for example {example}")
     return int(match[1] or 0), int(match[2]), values
 
 
@@ -104,9 +104,7 @@ def _hints(
     frame: int, number: int, boxes: list[tuple[float, ...]], points: list[Point], beside: list[Point]
 ) -> Hints:
     if not boxes and not points:
-        raise InputError(
-            f"--not-point: object {number} has no --box or --point on frame {frame}; give one too"
-        )
+        raise InputError(f"not_point: object {number} has no box or point on frame {frame}; give one too")
     x, y, width, height = boxes[0] if boxes else (0.0, 0.0, 0.0, 0.0)
     return Hints((x, y, width, height) if boxes else None, points, beside)
 
@@ -120,6 +118,6 @@ def _near(hints: Hints, size: tuple[int, int]) -> Hints:
     right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
     if right - left < 2 or bottom - top < 2:
         raise InputError(
-            f"--box {x:g},{y:g},{width:g},{height:g}: lies outside the picture of {size[1]}×{size[0]}"
+            f"box {x:g},{y:g},{width:g},{height:g}: lies outside the picture of {size[1]}×{size[0]}"
         )
     return replace(hints, box=(left, top, right - left, bottom - top))

@@ -31,12 +31,12 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     video = _read(path / FILE).get("video", {})
     stored = video.get("path") if isinstance(video, dict) else None
     if not isinstance(stored, str) or not stored:
-        raise InputError(f"{path / FILE}: names no video; open the video itself with --project {path}")
+        raise InputError(f"{path / FILE}: names no video; open the video itself with project {path}")
     for video_path in (path / stored, path.resolve().parent / Path(stored).name):
         if video_path.exists():
             return video_path.resolve(), path
     raise InputError(
-        f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with --project {path}"
+        f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with project {path}"
     )
 
 
@@ -100,7 +100,7 @@ class Project:
             if video.get(key) != self._head()["video"][key]:
                 raise InputError(
                     f"{self.folder}: made for a video with {key} {video.get(key)}, this one has "
-                    f"{self._head()['video'][key]}; choose another folder with --project"
+                    f"{self._head()['video'][key]}; choose another folder as project"
                 )
         self.objects = json.dumps(read.get("objects")).encode()
 
@@ -127,6 +127,6 @@ def _lock(folder: Path) -> IO[str]:
     except OSError as error:
         file.close()
         raise InputError(
-            f"{folder}: open in another process; use that one, or close it, or choose another --project"
+            f"{folder}: open in another process; use that one, or close it, or choose another project folder"
         ) from error
     return file

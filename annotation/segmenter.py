@@ -74,14 +74,14 @@ class OnnxSegmenter:
             try:
                 found = self._decoder.run(None, feed)
             except Exception as error:  # onnxruntime has an error class of its own per version
-                raise InputError(f"--segmenter: the decoder fails ({error})") from error
+                raise InputError(f"segmenter: the decoder fails ({error})") from error
         results = dict(zip((item.name for item in self._decoder.get_outputs()), found, strict=True))
         masks = np.asarray(results["masks"])[0]
         scores = results.get("iou_predictions")
         best = 0 if scores is None else int(np.argmax(np.asarray(scores).reshape(-1)[: len(masks)]))
         if masks[best].shape != frame.shape[:2]:
             raise InputError(
-                f"--segmenter: the decoder gives masks of {masks[best].shape}, the frame is {frame.shape[:2]}"
+                f"segmenter: the decoder gives masks of {masks[best].shape}, the frame is {frame.shape[:2]}"
             )
         return np.asarray(masks[best] > 0)
 
@@ -121,7 +121,7 @@ class OnnxSegmenter:
         try:
             (embedding, *_) = self._encoder.run(None, {self._encoder.get_inputs()[0].name: pixels})
         except Exception as error:
-            raise InputError(f"--segmenter: the encoder fails ({error})") from error
+            raise InputError(f"segmenter: the encoder fails ({error})") from error
         self._known = key, np.asarray(embedding)
         return self._known[1]
 
@@ -132,7 +132,7 @@ def _load(path: Path) -> Any:
         import onnxruntime
     except ImportError as error:
         raise InputError(
-            "--segmenter: needs onnxruntime; install it with pip install 'aotlab[export]'"
+            "segmenter: needs onnxruntime; install it with pip install 'aotlab[export]'"
         ) from error
     if not path.is_file():
         raise InputError(f"{path}: no such file; give the encoder's and the decoder's ONNX files")

@@ -218,7 +218,7 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         raise InputError(
-            f"--host {host} --port {port}: cannot listen there ({error}); choose another port"
+            f"host {host}, port {port}: cannot listen there ({error}); choose another port"
         ) from error
 
 

@@ -89,7 +89,7 @@ def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
         if not masks:
             raise InputError(f"{video}: no masks beside it; expected {', '.join(one.name for one in beside)}")
         jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
-    return _named_once(jobs, "--jobs")
+    return _named_once(jobs, "jobs")
 
 
 def _is_video(path: Path) -> bool:

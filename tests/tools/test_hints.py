@@ -84,14 +84,14 @@ def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--box", "1:3,3,14"], "--box 1:3,3,14: expected [FRAME/]ID:X,Y,W,H"),
-        (["--point", "0:3,3"], "--point 0:3,3"),
-        (["--point", "x:3,3"], "--point x:3,3"),
+        (["--box", "1:3,3,14"], "box 1:3,3,14: expected [FRAME/]ID:X,Y,W,H"),
+        (["--point", "0:3,3"], "point 0:3,3"),
+        (["--point", "x:3,3"], "point x:3,3"),
         (["--box", "1:3,3,0,0"], "at least 2 pixels"),
         (["--box", "1:300,300,20,20"], "outside the picture"),
         (["--box", "1:3,3,14,14", "--box", "1:3,3,10,10"], "has a box on frame 0 already"),
         (["--box", "99/1:3,3,14,14"], "no frame 99; give one of 0 to 11"),
-        (["--box", "1:3,3,14,14", "--not-point", "2:3,3"], "object 2 has no --box or --point"),
+        (["--box", "1:3,3,14,14", "--not-point", "2:3,3"], "object 2 has no box or point"),
     ],
 )
 def test_useless_hints_are_refused_in_one_line(run, capsys, options, words):
