@@ -73,7 +73,7 @@ class OnnxSegmenter:
             feed = self._feed(frame, hints)
             try:
                 found = self._decoder.run(None, feed)
-            except Exception as error:  # onnxruntime has an error class of its own per version
+            except Exception as error:  # onnxruntime's errors have no common class
                 raise InputError(f"segmenter: the decoder fails ({error})") from error
         results = dict(zip((item.name for item in self._decoder.get_outputs()), found, strict=True))
         masks = np.asarray(results["masks"])[0]
@@ -120,7 +120,7 @@ class OnnxSegmenter:
             pixels = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
         try:
             (embedding, *_) = self._encoder.run(None, {self._encoder.get_inputs()[0].name: pixels})
-        except Exception as error:
+        except Exception as error:  # onnxruntime's errors have no common class
             raise InputError(f"segmenter: the encoder fails ({error})") from error
         self._known = key, np.asarray(embedding)
         return self._known[1]
@@ -138,5 +138,5 @@ def _load(path: Path) -> Any:
         raise InputError(f"{path}: no such file; give the encoder's and the decoder's ONNX files")
     try:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error

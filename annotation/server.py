@@ -153,7 +153,7 @@ class Connection:
             answer = {"id": number, "error": str(error)}
         except (ValueError, RecursionError):
             answer = {"id": number, "error": "message: not JSON, or a value that is out of range"}
-        except Exception:
+        except Exception:  # the log has the traceback, and the page must hear of it
             logging.getLogger(__name__).exception("action failed")
             answer = {"id": number, "error": "something went wrong; the program's output says what"}
         self._events.put_nowait(answer)

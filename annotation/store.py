@@ -111,7 +111,7 @@ class LabelStore:
         try:
             with Image.open(BytesIO(head), formats=["PNG"]) as image:
                 note = json.loads(image.info.get(NOTE, "{}"))
-        except Exception:
+        except Exception:  # decoders raise all kinds of errors; a mask may do without a note
             return {}
         return note if isinstance(note, dict) else {}
 

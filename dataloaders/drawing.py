@@ -49,15 +49,50 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
     rng = np.random.default_rng(seed)
     ground = _ground(height, width, rng)
     sprites = _sprites(rng)
+
+    def paint(mask: np.ndarray, time: float) -> np.ndarray:
+        canvas = _pan(ground, height, width, time)
+        for number, sprite in enumerate(sprites, start=1):
+            _paint(canvas, mask, sprite, number, time)
+        return canvas
+
+    return draw_frames(frames, height, width, paint)
+
+
+def draw_frames(
+    frames: int, height: int, width: int, paint: Callable[[np.ndarray, float], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames T×H×W×3 uint8 RGB and masks T×H×W uint8.
+
+    ``paint`` fills in a mask H×W of zeros at a time in 0 to 1, and returns the picture H×W×3 float32.
+    """
     pictures = np.empty((frames, height, width, 3), dtype=np.uint8)
     masks = np.zeros((frames, height, width), dtype=np.uint8)
     for index in range(frames):
-        time = index / max(frames - 1, 1)
-        canvas = _pan(ground, height, width, time)
-        for number, sprite in enumerate(sprites, start=1):
-            _paint(canvas, masks[index], sprite, number, time)
+        canvas = paint(masks[index], index / max(frames - 1, 1))
         pictures[index] = np.clip(canvas + 0.5, 0, 255)
     return pictures, masks
+
+
+def blend(
+    view: np.ndarray,
+    colours: np.ndarray,
+    cover: np.ndarray,
+    *,
+    shadow: tuple[float, float, float],
+    darkness: float,
+) -> None:
+    """Draw colours H×W×3 over a part of a canvas, in place, by how much they cover (H×W, 0 to 1), with a shadow.
+
+    ``shadow``: its offset (x, y) and blur in pixels; ``darkness``: the share of light that it takes.
+    """
+    import cv2
+
+    x, y, blur = shadow
+    shift = np.array([[1, 0, x], [0, 1, y]], dtype=np.float32)
+    dark = cv2.GaussianBlur(cv2.warpAffine(cover, shift, cover.shape[::-1]), (0, 0), max(blur, 0.3))
+    view *= 1 - darkness * dark[..., None]
+    view += cover[..., None] * (colours - view)
 
 
 def value_noise(octaves: int, cells: int, rng: np.random.Generator, *, size: int = TILE) -> np.ndarray:
@@ -226,8 +261,6 @@ def _sprites(rng: np.random.Generator) -> list[Sprite]:
 
 def _paint(canvas: np.ndarray, mask: np.ndarray, sprite: Sprite, number: int, time: float) -> None:
     """Draw one object and its shadow on the canvas (H×W×3 float32), and its id on the mask, both in place."""
-    import cv2
-
     height, width = mask.shape
     start, bend, end = sprite.path
     ease = time + 0.06 * np.sin(2 * np.pi * time)
@@ -243,12 +276,8 @@ def _paint(canvas: np.ndarray, mask: np.ndarray, sprite: Sprite, number: int, ti
     if dx.size == 0:
         return
     cover, depth = _cover(sprite, dx, dy, time, size)
-    shift = np.array([[1, 0, 0.10 * size], [0, 1, 0.16 * size]], dtype=np.float32)
-    shadow = cv2.warpAffine(cover, shift, cover.shape[::-1])
-    shadow = cv2.GaussianBlur(shadow, (0, 0), max(0.09 * size, 0.3))
-    view = canvas[window]
-    view *= 1 - 0.5 * shadow[..., None]
-    view += cover[..., None] * (_look(sprite, dx, dy, depth, time) - view)
+    colours = _look(sprite, dx, dy, depth, time)
+    blend(canvas[window], colours, cover, shadow=(0.10 * size, 0.16 * size, 0.09 * size), darkness=0.5)
     mask[window][cover > 0.5] = number
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.drawing import TILE, colour_ramp, value_noise
+from aotlab.dataloaders.drawing import TILE, blend, colour_ramp, draw_frames, value_noise
 
 MARGIN = 1.3
 """side of the ground, in parts of the picture's"""
@@ -69,17 +69,16 @@ def draw_pond(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
     rng = np.random.default_rng(seed)
     ground, light, shoal = _ground(height, width, rng), _caustics(rng), _shoal(rng)
     leaf_skin = colour_ramp(value_noise(4, 4, rng), (38, 88, 34), (66, 122, 46), (104, 150, 66))
-    pictures = np.empty((frames, height, width, 3), dtype=np.uint8)
-    masks = np.zeros((frames, height, width), dtype=np.uint8)
-    for index in range(frames):
-        time = index / max(frames - 1, 1)
+
+    def paint(mask: np.ndarray, time: float) -> np.ndarray:
         canvas = _view(ground, light, height, width, time)
         for number, koi in enumerate(shoal, start=1):
-            _paint_koi(canvas, masks[index], koi, number, time)
+            _paint_koi(canvas, mask, koi, number, time)
         for leaf in LEAVES:
-            _paint_leaf(canvas, masks[index], leaf, leaf_skin, time)
-        pictures[index] = np.clip(canvas + 0.5, 0, 255)
-    return pictures, masks
+            _paint_leaf(canvas, mask, leaf, leaf_skin, time)
+        return canvas
+
+    return draw_frames(frames, height, width, paint)
 
 
 def _ground(height: int, width: int, rng: Generator) -> np.ndarray:
@@ -201,13 +200,9 @@ def _paint_koi(canvas: np.ndarray, mask: np.ndarray, koi: Koi, number: int, time
     wave = 2 * np.pi * (koi.beats * time - 0.9 * along) + koi.phase
     across = across - 0.07 * np.clip(along, 0.1, 1.1) ** 1.5 * np.sin(wave)
     cover, body = _outline(along, across, length, float(np.sin(2 * np.pi * koi.beats * time)))
-    drop = np.array([[1, 0, 0.09 * length], [0, 1, 0.13 * length]], dtype=np.float32)
-    shadow = cv2.GaussianBlur(
-        cv2.warpAffine(cover, drop, cover.shape[::-1]), (0, 0), max(0.035 * length, 0.3)
-    )
-    view = canvas[window]
-    view *= 1 - 0.45 * shadow[..., None]
-    view += cover[..., None] * (_lit(koi.skin, along, across, body) - view)
+    colours = _lit(koi.skin, along, across, body)
+    shadow = 0.09 * length, 0.13 * length, 0.035 * length
+    blend(canvas[window], colours, cover, shadow=shadow, darkness=0.45)
     mask[window][cover > 0.5] = number
 
 
@@ -269,13 +264,10 @@ def _paint_leaf(canvas: np.ndarray, mask: np.ndarray, leaf: Leaf, skin: np.ndarr
     folded = np.abs(np.mod(angle + np.pi, 2 * np.pi) - np.pi)
     edge = (1 + 0.03 * np.sin(9 * angle)) * np.clip((folded - 0.10) * 6, 0, 1)
     cover = np.clip((edge - away) * size + 0.5, 0, 1).astype(np.float32)
-    drop = np.array([[1, 0, 0.10 * size], [0, 1, 0.14 * size]], dtype=np.float32)
-    shadow = cv2.GaussianBlur(cv2.warpAffine(cover, drop, cover.shape[::-1]), (0, 0), max(0.06 * size, 0.3))
     column, row = ((0.5 + 0.4 * axis / size) * TILE for axis in (x, y))
     colours = cv2.remap(skin, column.astype(np.float32), row.astype(np.float32), cv2.INTER_LINEAR)
     veins = np.exp(-((np.sin(7 * angle) / 0.12) ** 2)) * np.clip(away * 3, 0, 1)
     colours = colours * (1.02 - 0.25 * away**6 + 0.16 * veins)[..., None]
-    view = canvas[window]
-    view *= 1 - 0.4 * shadow[..., None]
-    view += cover[..., None] * (np.clip(colours, 0, 255) - view)
+    shadow = 0.10 * size, 0.14 * size, 0.06 * size
+    blend(canvas[window], np.clip(colours, 0, 255), cover, shadow=shadow, darkness=0.4)
     mask[window][cover > 0.5] = 0

@@ -186,7 +186,7 @@ def _within(seconds: float, work: Callable[[], Result], title: str) -> Result:
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:
+        except BaseException as error:  # raised in the caller's thread
             errors.append(error)
 
     thread = threading.Thread(target=run, name="opener", daemon=True)

@@ -106,7 +106,7 @@ class ReadAhead(Generic[Item]):
                 if not more:
                     break
             self._channel.end()
-        except BaseException as error:
+        except BaseException as error:  # raised again where the items are taken
             self._channel.end(error)
 
 
@@ -151,7 +151,7 @@ class WriteBehind(Generic[Result]):
         try:
             while (result := self._channel.take()) is not None:
                 self._write(result)
-        except BaseException as error:
+        except BaseException as error:  # raised again where results are added
             self._error = error
             self._channel.close()
 

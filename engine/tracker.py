@@ -254,7 +254,7 @@ class Tracker:
         try:
             with self._autocast:
                 return self._refer(self.model.encode(image), mask, size)
-        except Exception:
+        except Exception:  # whatever the model raises
             if not self._banks:
                 self.reset(self._length)
             raise

@@ -40,7 +40,7 @@ def open_picture(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
             yield image
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # decoders raise all kinds of errors
         raise InputError(f"{path}: not a readable {kind} ({reason_of(error)}); {advice}") from error
 
 

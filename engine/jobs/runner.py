@@ -103,9 +103,7 @@ def _run(
         report = track(tracker, source, masks, output / job.name, labelled)
     except InputError as error:
         record.error = str(error)
-    except (
-        Exception
-    ) as error:  # a job must not end the others; the sentence says that the program is at fault
+    except Exception as error:  # a job must not end the others; the sentence tells the program's faults
         record.error = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
     else:
         if report.interrupted:

@@ -195,7 +195,7 @@ class Outputs:
                 output.finish()
                 if output.path.exists():
                     self.written[name] = output.path
-            except Exception as error:
+            except Exception as error:  # the others are still completed; the caller raises the first
                 problem = problem or error
         return problem
 

@@ -258,7 +258,7 @@ def _run(
                 f"{source.name}: no frame for {options.timeout:g} seconds; "
                 "check the source, or wait longer (timeout)"
             )
-        except Exception as error:
+        except Exception as error:  # raised or reported below, once what was done is complete
             problem = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:  # the second one

@@ -113,7 +113,7 @@ def command(main: Main) -> Main:
             if str(error):
                 return _say(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
-        except Exception as error:
+        except Exception as error:  # the last net: a fault, of which a file keeps the traceback
             sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
             if sentence is not None:
                 return _say(f"error: {sentence}", 2)
