@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.drawing import draw_clip, value_noise
+from aotlab.dataloaders.canvas import value_noise
+from aotlab.dataloaders.drawing import draw_clip
 
 
 @pytest.fixture(scope="module")
