@@ -16,11 +16,11 @@ import time
 FRAME = """
 import sys, time
 import torch
-from aotlab.engine.speed.runs import Run, frames_of
+from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of
 from aotlab.engine.speed.settings import parse_setting
 
 torch.set_num_threads(int(sys.argv[2]))
-run = Run(parse_setting(sys.argv[1]))
+run = TimedTracker(parse_setting(sys.argv[1]))
 frames = frames_of(run.setting)
 run.start(frames)
 for line in sys.stdin:
@@ -39,10 +39,10 @@ def main() -> None:
     args = parser.parse_args()
     workers = {count: start(count, args.setting, args.threads) for count in args.counts}
     try:
-        quiet = measure(workers, args.frames)
+        quiet = time_frames(workers, args.frames)
         busy = subprocess.Popen([sys.executable, "-c", BUSY])
         time.sleep(0.5)
-        crowded = measure(workers, args.frames)
+        crowded = time_frames(workers, args.frames)
         busy.kill()
     finally:
         for worker in workers.values():
@@ -62,7 +62,7 @@ def start(count: str, setting: str, threads: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def measure(workers: dict[str, subprocess.Popen[str]], frames: int) -> dict[str, list[float]]:
+def time_frames(workers: dict[str, subprocess.Popen[str]], frames: int) -> dict[str, list[float]]:
     """Seconds of the frames of each, after one that does not count."""
     seconds: dict[str, list[float]] = {count: [] for count in workers}
     for index in range(frames + 1):

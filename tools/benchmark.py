@@ -27,7 +27,7 @@ from aotlab.utils.files import atomic_path, require_writable
 
 if TYPE_CHECKING:
     from aotlab.engine.speed.comparison import Comparison
-    from aotlab.engine.speed.measurement import Measurement, Part
+    from aotlab.engine.speed.measurement import Measurement, PartTime
     from aotlab.networks.tuning import Timing
 
 SETTINGS = (
@@ -201,7 +201,7 @@ def show_measurement(found: Measurement, output: Path | None) -> None:
     write_json(output, found.as_dict())
 
 
-def part_line(part: Part) -> str:
+def part_line(part: PartTime) -> str:
     """A row of the table of parts."""
     gflop = "" if part.gflop is None else f"{part.gflop:.2f}"
     rate = "" if part.rate_share is None else f"{part.rate_share:.0%}"

@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     require_paths(args.video, args.masks)
     args.checkpoint = args.checkpoint or bundled()
-    return measure(args)
+    return run_trials(args)
 
 
 def print_config(args: argparse.Namespace) -> None:
@@ -54,7 +54,7 @@ def print_config(args: argparse.Namespace) -> None:
     )
 
 
-def measure(args: argparse.Namespace) -> int:
+def run_trials(args: argparse.Namespace) -> int:
     """Run every policy and report; returns the exit status."""
     from aotlab.engine.speed.endurance import Trial, resident_bytes, run_in_process
     from aotlab.engine.speed.endurance_report import format_table

@@ -175,7 +175,7 @@ def show_costs(args: Namespace) -> None:
         InputError: a number below 1, or a file that cannot be written.
     """
     from aotlab.dataloaders.preprocess import network_size
-    from aotlab.engine.inspection.costs import Part, model_costs
+    from aotlab.engine.inspection.costs import PartCost, model_costs
     from aotlab.networks.checkpoints import read_settings
 
     width, height = args.size
@@ -187,7 +187,7 @@ def show_costs(args: Namespace) -> None:
     config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
     size = network_size((height, width), config.input, align_corners=config.model.align_corners)
     parts = model_costs(config.model, size, objects=args.objects, frames=args.memory_frames)
-    parts.append(Part("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
+    parts.append(PartCost("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
     print(
         f"{config.name}, {width}x{height} ({size[1]}x{size[0]} in the network), {args.objects} object(s), "
         f"{args.memory_frames} frame(s) in long-term memory"

@@ -136,7 +136,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
     return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
-def describe(mixture: Mixture) -> list[str]:
+def describe_mixture(mixture: Mixture) -> list[str]:
     """A line per source: its kind, where it is, how much it holds and how often it is drawn."""
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):

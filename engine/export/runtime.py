@@ -29,7 +29,7 @@ from aotlab.networks.temporal import embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, StageMemory
 from aotlab.utils.errors import InputError
 
-Run = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+RunGraph = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """a graph: its inputs by name (others are ignored) to its outputs by name"""
 SHARED = ("image", "temporal_indices_", *Features._fields)
 """how the names of inputs begin that all groups of objects share"""
@@ -62,7 +62,7 @@ class ExportedModel(nn.Module):
         self.description = read_description(folder)
         self.config = self.description.config.model
         require_format(self.description.format, ["onnxruntime"])
-        self._run: dict[str, Run] = {}
+        self._run: dict[str, RunGraph] = {}
         for name, graph in self.description.graphs.items():
             path, outputs = folder / self.description.file(name), list(graph.outputs)
             if self.description.format == "onnx":
@@ -194,7 +194,7 @@ def _rows(batch: Tensor, start: int, count: int) -> Tensor:
     )
 
 
-def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
+def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
     """A graph run by onnxruntime, with as many threads as PyTorch has.
 
     Raises:
@@ -227,7 +227,7 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> Run:
     return run
 
 
-def open_program(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> Run:
+def open_program(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> RunGraph:
     """A program of torch.export.
 
     Raises:

@@ -33,7 +33,7 @@ MEMBERS = {
 
 
 @dataclass(frozen=True)
-class Part:
+class PartCost:
     """A row of the table; ``flops`` are of one tracked frame."""
 
     name: str
@@ -41,7 +41,7 @@ class Part:
     flops: int
 
 
-def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, frames: int) -> list[Part]:
+def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, frames: int) -> list[PartCost]:
     """Parameters and FLOPs of every part of a model, for one tracked frame.
 
     The frame is encoded once, what depends on objects runs for every group of them, and masks are memorised.
@@ -74,7 +74,7 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
     parameters: Counter[str] = Counter()
     for name, parameter in run.model.named_parameters():
         parameters[_part(name)] += parameter.numel()
-    return [Part(part, parameters[part], flops[part]) for part in flops | parameters]
+    return [PartCost(part, parameters[part], flops[part]) for part in flops | parameters]
 
 
 class _TrackedFrame(nn.Module):

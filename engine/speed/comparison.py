@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.speed.machine import Machine, describe
-from aotlab.engine.speed.runs import Run, frames_of, looped
+from aotlab.engine.speed.machine import Machine, describe_machine
 from aotlab.engine.speed.settings import Setting
+from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of, looped
 from aotlab.utils.progress import progress_bar
 
 
@@ -60,10 +60,10 @@ def compare(first: Setting, second: Setting, *, progress: bool = False) -> Compa
     Raises:
         InputError: a model, file or device that is not there.
     """
-    return compare_runs(Run(first), Run(second), progress=progress)
+    return compare_trackers(TimedTracker(first), TimedTracker(second), progress=progress)
 
 
-def compare_runs(first: Run, second: Run, *, progress: bool = False) -> Comparison:
+def compare_trackers(first: TimedTracker, second: TimedTracker, *, progress: bool = False) -> Comparison:
     """As `compare`, of trackers that are built."""
     runs, clips = (first, second), [frames_of(run.setting) for run in (first, second)]
     for run, frames in zip(runs, clips, strict=True):
@@ -76,6 +76,6 @@ def compare_runs(first: Run, second: Run, *, progress: bool = False) -> Comparis
                 taken, _ = runs[which].timed_step(looped(clips[which], index))
                 seconds[which].append(taken)
             bar.update()
-    machines = describe(runs[0].tracker.device), describe(runs[1].tracker.device)
+    machines = describe_machine(runs[0].tracker.device), describe_machine(runs[1].tracker.device)
     titles = first.setting.title, second.setting.title
     return Comparison(*titles, tuple(seconds[0]), tuple(seconds[1]), machines)

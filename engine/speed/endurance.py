@@ -84,7 +84,9 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def measure(tracker: Tracker, clip: Sequence[np.ndarray], mask: np.ndarray, frames: int) -> Iterator[Sample]:
+def measure_frames(
+    tracker: Tracker, clip: Sequence[np.ndarray], mask: np.ndarray, frames: int
+) -> Iterator[Sample]:
     """Track a clip that is played forward and backward for ``frames`` frames, and yield what each took.
 
     Nothing is read or written meanwhile, and nothing is kept of a frame, so what grows is the tracker's.
@@ -173,7 +175,7 @@ def _serve(trial: Trial, sending: Connection) -> None:
             trial.checkpoint, config=trial.config, overrides=trial.overrides, device=trial.device,
             protocol="published",
         )  # fmt: skip
-        for sample in measure(tracker, trial.clip, trial.mask, trial.frames):
+        for sample in measure_frames(tracker, trial.clip, trial.mask, trial.frames):
             sending.send(sample)
             if trial.stop_above is not None and sample.resident > trial.stop_above:
                 return

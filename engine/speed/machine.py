@@ -48,7 +48,7 @@ class Machine:
         return f"{self.device}: {self.processor}{cpu}, PyTorch {self.torch}, Python {self.python}"
 
 
-def describe(device: torch.device) -> Machine:
+def describe_machine(device: torch.device) -> Machine:
     """The machine this runs on."""
     return Machine(
         device=device.type,

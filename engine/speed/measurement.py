@@ -15,17 +15,17 @@ import torch
 
 from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.video import FrameSource, open_frames
-from aotlab.engine.speed.machine import Machine, describe, forget_peak, matmul_rate, peak_bytes
+from aotlab.engine.speed.machine import Machine, describe_machine, forget_peak, matmul_rate, peak_bytes
 from aotlab.engine.speed.parts import PARTS, READ, WRITE, PartClock, flops_of
-from aotlab.engine.speed.runs import Run, frames_of, write_clip
 from aotlab.engine.speed.settings import Setting
+from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of, write_clip
 from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.masks import write_mask
 from aotlab.utils.progress import progress_bar
 
 
 @dataclass(frozen=True)
-class Part:
+class PartTime:
     """A row of the table."""
 
     name: str
@@ -61,7 +61,7 @@ class Measurement:
     total_seconds: float
     """median with reading the frame and writing the mask"""
     total_fastest: float
-    parts: tuple[Part, ...]
+    parts: tuple[PartTime, ...]
     memory_frames: int
     """in long-term memory at the end"""
     peak_bytes: int
@@ -91,7 +91,7 @@ def measure(setting: Setting, *, progress: bool = False) -> Measurement:
     Raises:
         InputError: a model, file or device that is not there.
     """
-    run = Run(setting)
+    run = TimedTracker(setting)
     device = run.tracker.device
     forget_peak(device)
     with tempfile.TemporaryDirectory() as folder:
@@ -114,12 +114,12 @@ def measure(setting: Setting, *, progress: bool = False) -> Measurement:
         step_seconds=statistics.median(steps), step_fastest=min(steps),
         total_seconds=statistics.median(totals), total_fastest=min(totals),
         parts=_parts(clocks, flops, rate), memory_frames=clocks[-1].memory_frames, peak_bytes=peak,
-        matmul_gflops=rate / 1e9, step_gflop=sum(flops.values()) / 1e9, machine=describe(device),
+        matmul_gflops=rate / 1e9, step_gflop=sum(flops.values()) / 1e9, machine=describe_machine(device),
     )  # fmt: skip
 
 
 def _time_frames(
-    run: Run, source: FrameSource, folder: Path, tick: Callable[[], object]
+    run: TimedTracker, source: FrameSource, folder: Path, tick: Callable[[], object]
 ) -> tuple[list[float], list[float]]:
     """Seconds of `Tracker.step`, and of a frame from the file to the mask, without a look inside."""
     run.start(frames_of(run.setting))
@@ -138,7 +138,9 @@ def _time_frames(
     return steps, totals
 
 
-def _time_parts(run: Run, source: FrameSource, folder: Path, tick: Callable[[], object]) -> list[PartClock]:
+def _time_parts(
+    run: TimedTracker, source: FrameSource, folder: Path, tick: Callable[[], object]
+) -> list[PartClock]:
     """A clock for each of the same frames, which waits for the device between parts."""
     run.start(frames_of(run.setting))
     reader, clocks = _endless(source), []
@@ -166,7 +168,7 @@ def _endless(source: FrameSource) -> Iterator[np.ndarray]:
         yield from source
 
 
-def _parts(clocks: list[PartClock], flops: dict[str, int], rate: float) -> tuple[Part, ...]:
+def _parts(clocks: list[PartClock], flops: dict[str, int], rate: float) -> tuple[PartTime, ...]:
     """The rows of the table."""
     medians = {part: statistics.median(clock.seconds[part] for clock in clocks) for part in PARTS}
     whole = sum(medians.values())
@@ -176,5 +178,5 @@ def _parts(clocks: list[PartClock], flops: dict[str, int], rate: float) -> tuple
         rate_share = None if not work or not seconds else work / seconds / rate
         fastest = min(clock.seconds[part] for clock in clocks)
         gflop = None if work is None else work / 1e9
-        rows.append(Part(part, seconds * 1e3, fastest * 1e3, seconds / whole, gflop, rate_share))
+        rows.append(PartTime(part, seconds * 1e3, fastest * 1e3, seconds / whole, gflop, rate_share))
     return tuple(rows)

@@ -14,7 +14,7 @@ import torch
 
 from aotlab.engine.inspection.costs import BANKS, model_costs
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.speed.runs import Run
+from aotlab.engine.speed.timed_tracker import TimedTracker
 from aotlab.utils.devices import settle
 
 READ, BEFORE, ENCODE, PROPAGATE = "read frame", "preprocess", "encode", "propagate"
@@ -70,7 +70,7 @@ class PartClock:
         return timed
 
     @contextmanager
-    def watching(self, run: Run) -> Iterator[None]:
+    def watching(self, run: TimedTracker) -> Iterator[None]:
         """Time the verbs of a run's model and its memory; nothing of it stays behind."""
         read = self.around(MEMORY, MemoryBank.read)
 
@@ -88,7 +88,7 @@ class PartClock:
             yield
 
 
-def flops_of(run: Run, network_size: tuple[int, int], memory_frames: int) -> dict[str, int]:
+def flops_of(run: TimedTracker, network_size: tuple[int, int], memory_frames: int) -> dict[str, int]:
     """FLOPs of the parts that the model computes, for one frame; memorising counts where its keys are made.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.speed.comparison import compare
-from aotlab.engine.speed.machine import describe, matmul_rate
+from aotlab.engine.speed.machine import describe_machine, matmul_rate
 from aotlab.engine.speed.measurement import measure
 from aotlab.engine.speed.report_text import as_markdown
 from aotlab.engine.speed.rows import STEP, Row, rows
@@ -141,6 +141,6 @@ def _compared(first: Setting, second: Setting) -> Result:
 def _now(device: torch.device) -> Result:
     """Where and when a row was measured, and how fast the machine was just then."""
     return {
-        "machine": describe(device).title, "date": date.today().isoformat(),
+        "machine": describe_machine(device).title, "date": date.today().isoformat(),
         "matmul_gflops": matmul_rate(device) / 1e9,
     }  # fmt: skip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aotlab.engine.speed.comparison import Comparison, compare_runs
-from aotlab.engine.speed.runs import Run
+from aotlab.engine.speed.comparison import Comparison, compare_trackers
 from aotlab.engine.speed.settings import Setting
+from aotlab.engine.speed.timed_tracker import TimedTracker
 from aotlab.networks.tuning import Timing
 
 
@@ -19,7 +19,7 @@ def tune(setting: Setting) -> tuple[dict[str, Timing], Comparison]:
     Raises:
         InputError: a model, file or device that is not there.
     """
-    fixed, tuned = (Run(replace(setting, products=name)) for name in ("fixed", "tuned"))
-    comparison = compare_runs(fixed, tuned)
+    fixed, tuned = (TimedTracker(replace(setting, products=name)) for name in ("fixed", "tuned"))
+    comparison = compare_trackers(fixed, tuned)
     assert tuned.tuner is not None
     return tuned.tuner.timings, comparison

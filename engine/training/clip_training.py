@@ -61,14 +61,14 @@ class ClipPlan:
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
-    """Run a batch of clips from an empty bank and measure every frame."""
+    """Run a batch of clips from an empty bank and take the loss of every frame."""
     length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     losses: list[Tensor] = []
     predictions: list[Tensor] = []
 
-    def measure(frame: int, logits: Tensor) -> None:
+    def add_loss(frame: int, logits: Tensor) -> None:
         by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
         kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
         losses.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
@@ -84,14 +84,14 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         return torch.cat([masks, (clip.labels[frame] == IGNORE)[:, None].to(masks)], 1)
 
     def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
-        measure(frame, logits[0])
+        add_loss(frame, logits[0])
         if frame == length - 1:
             return None
         return [remembered(frame, predictions[frame] if plan.feed_predictions else clip.labels[frame])]
 
     propagated = refer(model, bank, frames[0], remembered(0, clip.labels[0]))
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        measure(0, model.decode(propagated, frames[0]))
+        add_loss(0, model.decode(propagated, frames[0]))
     for index in range(1, length):
         advance(model, [bank], frames[index], partial(feedback, index))
     stacked = torch.stack(losses)

@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.published import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipLearner
@@ -116,7 +116,9 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
 
 
 def _data_lines(mixtures: dict[int, Mixture]) -> list[str]:
-    return [f"{mixture.phase.name}: {line}" for mixture in mixtures.values() for line in describe(mixture)]
+    return [
+        f"{mixture.phase.name}: {line}" for mixture in mixtures.values() for line in describe_mixture(mixture)
+    ]
 
 
 def _state_bytes(state: PhaseState) -> int:

@@ -207,7 +207,7 @@ def save_and_measure(run: TrainingRun, state: PhaseState) -> None:
     if state.step % settings.save_every == 0 and run.world.lead:
         save(run, state)
     if settings.validate_every and state.step % settings.validate_every == 0:
-        measure(run, state)
+        validate_averaged(run, state)
 
 
 def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: float, waited: float) -> None:
@@ -229,7 +229,7 @@ def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: flo
         run.journal.pictures(state.step, result.clip, result.predictions)
 
 
-def measure(run: TrainingRun, state: PhaseState) -> None:
+def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
     """Score the averaged weights on the validation videos, if there are any, and keep the best.
 
     Raises:

@@ -13,13 +13,13 @@ import torch
 from aotlab.configs.published import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.training.mixture import Mixture, describe
+from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.card import card_of, start_phases
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.journal.writing import open_journal
-from aotlab.engine.training.phase_loop import TrainingRun, measure, run_steps, save, save_weights
+from aotlab.engine.training.phase_loop import TrainingRun, run_steps, save, save_weights, validate_averaged
 from aotlab.engine.training.phase_state import PhaseState, load_state, restore, saved_states, states_folder
 from aotlab.engine.training.schedule import parameter_groups
 from aotlab.networks.vos_model import VOSModel
@@ -67,7 +67,7 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
             if saved is not None and index < saved["phase"]:
                 continue
             before, state = state, begin_phase(config, world, index, mixture.phase, model)
-            state.data = describe(mixture)
+            state.data = describe_mixture(mixture)
             if before is not None:
                 state.best, state.replaced = before.best, before.replaced
                 state.earlier = card_of(before, config, command).phases
@@ -126,7 +126,7 @@ def run_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         run_steps(run, state, mixture)
         if run.world.lead:
             save(run, state)  # what follows reads videos, which may fail
-        measure(run, state)
+        validate_averaged(run, state)
         if run.world.lead:
             save(run, state)
     state.ema.copy_to(state.model)

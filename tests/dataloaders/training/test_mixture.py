@@ -12,7 +12,7 @@ import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.labelled import ImageSet
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe, open_mixture
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture, open_mixture
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
 
@@ -125,7 +125,7 @@ def test_sets_of_images_are_drawn_as_evenly_as_their_source_says(tmp_path, balan
     assert len(set(names)) == 10  # every image comes up
     small = sum("small" in name for name in names)
     assert abs(small - 200 * shares[1]) < 28  # four standard deviations
-    assert describe(clips)[0] == (
+    assert describe_mixture(clips)[0] == (
         f"static (static): 10 images (large {100 * shares[0]:.0f} %, small {100 * shares[1]:.0f} %); "
         "100.0 % of the draws"
     )
@@ -260,7 +260,7 @@ def _children():
 
 def test_a_mixture_is_described_source_by_source(root):
     sources = SourceConfig("videos", weight=1), SourceConfig("static", kind="static", weight=3)
-    assert describe(mixture(root, *sources)) == [
+    assert describe_mixture(mixture(root, *sources)) == [
         "videos (video): 2 videos with 8 labelled frames, gaps up to 3; 25.0 % of the draws",
         "static (static): 3 images of shapes; 75.0 % of the draws",
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.dataloaders.looped import bounce
 from aotlab.engine.speed import endurance
-from aotlab.engine.speed.endurance import Course, Trial, measure, resident_bytes, run_in_process
+from aotlab.engine.speed.endurance import Course, Trial, measure_frames, resident_bytes, run_in_process
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
@@ -24,7 +24,7 @@ FRAMES = 17
 def banks(policy):
     """(frames kept, bytes) after each of `FRAMES` frames of a clip of four, with one frame in two remembered."""
     model, config = build("aott", f"memory.policy={policy}", "memory.every=2", "memory.frames=4")
-    samples = list(measure(Tracker(model, config), clip(4), stripes([1, 2]), FRAMES))
+    samples = list(measure_frames(Tracker(model, config), clip(4), stripes([1, 2]), FRAMES))
     assert len(samples) == FRAMES
     assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
     return [sample.kept for sample in samples], [sample.bank for sample in samples]
@@ -51,7 +51,7 @@ def test_a_tracker_sees_the_clip_forward_and_backward_and_one_mask(models, monke
         tracker, "step", lambda frame, given=None: seen.append((frame, given)) or original(frame, given)
     )
     tracker.step(frames[2], mask)  # something before, which must be forgotten
-    samples = list(measure(tracker, frames, mask, 9))
+    samples = list(measure_frames(tracker, frames, mask, 9))
     assert [sample.kept for sample in samples] == [1] * 9
     for index, (frame, given) in enumerate(seen[1:]):
         assert frame is not None

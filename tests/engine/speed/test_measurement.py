@@ -11,11 +11,11 @@ import torch
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.speed import comparison, measurement
 from aotlab.engine.speed.comparison import Comparison, compare
-from aotlab.engine.speed.machine import cpu_threads, describe, matmul_rate, peak_bytes
+from aotlab.engine.speed.machine import cpu_threads, describe_machine, matmul_rate, peak_bytes
 from aotlab.engine.speed.measurement import measure
 from aotlab.engine.speed.parts import PARTS, PartClock
-from aotlab.engine.speed.runs import Run, frames_of
 from aotlab.engine.speed.settings import Setting, parse_setting
+from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of
 from aotlab.utils.errors import InputError
 
 TINY = Setting(size=(64, 48), frames=3)
@@ -40,7 +40,7 @@ def slept(function):
 
 @pytest.fixture(scope="module")
 def tiny_run():
-    return Run(TINY)
+    return TimedTracker(TINY)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_measurement_holds_every_part_and_the_machine():
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_precision_is_what_the_model_computes_in(precision):
-    run = Run(replace(TINY, precision=precision))
+    run = TimedTracker(replace(TINY, precision=precision))
     run.start(frames_of(TINY))
     with run.way():
         run.tracker.step(frames_of(TINY)[1])
@@ -109,7 +109,9 @@ def test_precision_is_what_the_model_computes_in(precision):
 
 
 def test_frames_before_the_timed_ones_fill_memory():
-    run = Run(parse_setting("aott,memory.policy=every_nth,memory.every=2,at_frame=8,slow=memory", TINY))
+    run = TimedTracker(
+        parse_setting("aott,memory.policy=every_nth,memory.every=2,at_frame=8,slow=memory", TINY)
+    )
     run.start(frames_of(TINY))
     assert run.tracker._banks[0].kept == [[0, 2, 4, 6, 8]]
 
@@ -121,7 +123,7 @@ def test_two_settings_take_turns(monkeypatch):
         order.append(run.setting.objects)
         return float(run.setting.objects), None
 
-    monkeypatch.setattr(comparison.Run, "timed_step", noted)
+    monkeypatch.setattr(comparison.TimedTracker, "timed_step", noted)
     found = compare(replace(TINY, objects=6, frames=4), replace(TINY, objects=2, frames=9))
     assert order == [6, 2, 2, 6, 6, 2, 2, 6]
     assert found.medians == (6, 2)
@@ -130,7 +132,7 @@ def test_two_settings_take_turns(monkeypatch):
 
 def test_the_ratio_is_of_pairs():
     """Both were slowed alike, ten times over, in the second half; the last pair is an outlier."""
-    machine = describe(torch.device("cpu"))
+    machine = describe_machine(torch.device("cpu"))
     first, second = (2.0, 2.0, 20.0, 20.0, 9.0), (1.0, 1.0, 10.0, 10.0, 1.0)
     found = Comparison("a", "b", first, second, (machine, machine))
     assert found.ratio == 2
@@ -169,7 +171,7 @@ def test_compile_takes_encoder_blocks_and_decoder(monkeypatch):
     monkeypatch.setattr(
         torch.nn.Module, "compile", lambda part, dynamic: compiled.append(type(part).__name__)
     )
-    Run(parse_setting("aotb,compile", TINY))
+    TimedTracker(parse_setting("aotb,compile", TINY))
     assert compiled == ["MobileNetV2", *["LSTTBlock"] * 3, "FPNDecoder"]
 
 
@@ -184,7 +186,7 @@ def test_a_machine_that_cannot_compile_is_one_sentence(monkeypatch):
     with pytest.raises(
         InputError, match=r"^compile: torch.compile does not work here \(.*no C\+\+ compiler.*\)"
     ):
-        Run(replace(TINY, compile=True)).start(frames_of(TINY))
+        TimedTracker(replace(TINY, compile=True)).start(frames_of(TINY))
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def seconds(monkeypatch):
         report, "_measured", lambda setting: {"seconds": 0.2, "gflop": 20.0, "rate_share": 0.5}
     )
     monkeypatch.setattr(report, "matmul_rate", lambda device: 2e11)
-    monkeypatch.setattr(report, "describe", lambda device: MACHINE)
+    monkeypatch.setattr(report, "describe_machine", lambda device: MACHINE)
     return taken
 
 

@@ -77,7 +77,7 @@ def striped_mask(objects: int, height: int, width: int) -> np.ndarray:
     return np.broadcast_to(np.arange(width) * (objects + 1) // width, (height, width))
 
 
-class Run:
+class TimedTracker:
     """One tracker as a setting says."""
 
     def __init__(self, setting: Setting) -> None:
