@@ -47,7 +47,8 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         nargs="?",
         metavar="VIDEO",
-        help="a video file, a folder of frames, a TIFF stack, a project, a camera (/dev/video0), or an address (rtsp://...)",
+        help="a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
+        "a camera (/dev/video0), or an address (rtsp://...)",
     )
     parser.add_argument(
         "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
@@ -85,12 +86,15 @@ def open_session(args: Namespace) -> Session:
     Raises:
         InputError: as `State`, a stream that does not answer, or a segmenter that cannot be used.
     """
+    from aotlab.annotation.results import job_of, open_results
     from aotlab.annotation.session import Session
     from aotlab.annotation.state import State
 
     segment = segmenter_of(args)
     if is_stream(args.video):
         state = open_stream(args)
+    elif (job := job_of(Path(args.video))) is not None:
+        state = open_results(Path(args.video), job, project=args.project, cache_bytes=args.cache)
     else:
         state = State(Path(args.video), project=args.project, cache_bytes=args.cache, levels=args.levels)
     return Session(state, Loading(args), segment)

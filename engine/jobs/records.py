@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
@@ -40,6 +41,20 @@ class JobRecord:
     """the sentence that says what went wrong; None if all went well"""
     written: list[str] = field(default_factory=list)
     """complete results, relative to the job's folder"""
+    masks: list[str] = field(default_factory=list)
+    """that it was given, as `Job.masks`"""
+    levels: str | None = None
+    """as `Job.levels`"""
+
+    @classmethod
+    def of(cls, job: Job) -> JobRecord:
+        """The record of a job that begins, with paths that hold in any folder."""
+        video = job.video if "://" in job.video or job.video == "-" else os.path.abspath(job.video)
+        masks = [
+            ("" if frame is None else f"{frame}:") + os.path.abspath(file)
+            for frame, file in map(split_value, job.masks)
+        ]
+        return cls(job.name, video, masks=masks, levels=job.levels)
 
     @property
     def whole(self) -> bool:

@@ -13,7 +13,7 @@ from aotlab.dataloaders.exchange.given import load_masks
 from aotlab.dataloaders.jobs import Job
 from aotlab.dataloaders.streams import open_source
 from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_record, save_record
-from aotlab.engine.jobs.report import row, write_reports
+from aotlab.engine.jobs.report import heading, row, write_reports
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
@@ -52,15 +52,14 @@ def run_jobs(
     numbers = world.share([job.cost() for job in jobs])
     write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
     options = replace(options, write=write, progress=False)
-    records = []
+    records, names = [], [jobs[number].name for number in numbers]
+    log.info("%s", heading(names))
     for done, number in enumerate(numbers, start=1):
-        if stop.is_set():
-            break
-        record = _run(jobs[number], output, settings, options, tracker_of)
+        record = None if stop.is_set() else _run(jobs[number], output, settings, options, tracker_of)
         if record is None:
             break
         records.append(record)
-        log.info("[%d/%d] %s", done, len(numbers), row(record, output))
+        log.info("%s", row(record, output, names))
         if world.ranks == 1 and done % OFTEN == 0:
             write_reports(output, [record.name for record in records], records)
     gathered = {record.name: record for part in world.gather(records) for record in part}
@@ -91,7 +90,7 @@ def _run(
     if before is not None:
         return before
     clear_job(output, job.name)
-    record = JobRecord(job.name, job.video)
+    record = JobRecord.of(job)
     try:
         record.made_by = digest_of(job, settings)
         source = open_source(job.video, timeout=options.timeout, levels=job.levels)

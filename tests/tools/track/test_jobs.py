@@ -2,11 +2,9 @@
 
 import csv
 import json
-import random
-import signal
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -178,51 +176,89 @@ def test_a_single_run_never_mixes_with_another(clips, tmp_path, capsys):
     assert len(list((tmp_path / "one" / "masks").iterdir())) == 3
 
 
-KILLED = """
+ALONE = """
 import sys, torch
 torch.set_num_threads(1)
 from tests.tools.track.test_jobs import Certain, cli
 from aotlab.engine import tracker as engine
 engine.Tracker = Certain
-sys.exit(cli.main(sys.argv[1:]))
 """
+RANK = ALONE + "sys.exit(cli.main(sys.argv[1:]))"
+KILLED = (
+    ALONE
+    + """
+import os, random, signal, time
+from pathlib import Path
+
+rng, kills, most = random.Random(7), 0, int(sys.argv[2])
+folder = Path(sys.argv[1])
+def start(name):  # a fork has all modules: it starts at once
+    process = os.fork()
+    if process == 0:
+        sys.stdout = sys.stderr = open(os.devnull, "w")
+        write = ["--write", "masks,coco,cvat,overlay"]
+        os._exit(cli.main(["--jobs", str(folder / "clips"), "--output", str(folder / name), *write]))
+    return process
+assert os.waitpid(start("calm"), 0)[1] == 0
+while True:
+    process = start("killed")
+    records = folder / "killed" / ".jobs"
+    wanted = len(list(records.glob("*.json"))) + rng.randint(0, most)
+    while not (ended := os.waitpid(process, os.WNOHANG))[0]:
+        if len(list(records.glob("*.json"))) > wanted:
+            time.sleep(rng.uniform(0, 0.1))
+            os.kill(process, signal.SIGKILL)
+            kills += os.waitpid(process, 0)[1] != 0
+            break
+        time.sleep(0.002)
+    if ended[0]:
+        assert ended[1] == 0
+        break
+print(kills, "kills")
+"""
+)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def draw_clips(folder, count):
+    for number in range(count):
+        (folder / f"{number:03d}").mkdir(parents=True)
+        for index in range(4):
+            picture = np.full((32, 48, 3), (number % 256, 90, 40 + index), np.uint8)
+            Image.fromarray(picture).save(folder / f"{number:03d}" / f"{index:05d}.png")
+        save(folder / f"{number:03d}.png", 1 + number % 3)
 
 
 @pytest.mark.slow
 def test_many_clips_killed_at_random_moments_are_the_same_bytes_as_undisturbed(tmp_path):
-    rng = random.Random(7)
-    clips = tmp_path / "clips"
-    for number in range(60):
-        (clips / f"{number:03d}").mkdir(parents=True)
-        for index in range(4):
-            picture = np.full((32, 48, 3), (number, 90, 40 + index), np.uint8)
-            Image.fromarray(picture).save(clips / f"{number:03d}" / f"{index:05d}.png")
-        save(clips / f"{number:03d}.png", 1 + number % 3)
-    command = [
-        sys.executable,
-        "-c",
-        KILLED,
-        "--jobs",
-        str(clips),
-        "--write",
-        "masks,coco,cvat,overlay",
-        "--output",
-    ]
-    root = Path(__file__).resolve().parents[3]
-    assert subprocess.run([*command, str(tmp_path / "calm")], cwd=root, capture_output=True).returncode == 0
-    kills = 0
-    while True:
-        process = subprocess.Popen([*command, str(tmp_path / "killed")], cwd=root, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(rng.uniform(4.0, 9.0) + kills)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-            time.sleep(0.1)
-            continue
-        break
-    assert process.returncode == 0
-    assert kills
-    print(f"{kills} kills")
+    count = int(os.environ.get("AOTLAB_TEST_CLIPS", "60"))
+    draw_clips(tmp_path / "clips", count)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(count // 8)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert int(done.stdout.split()[0]) >= 5
+    assert len(results(tmp_path / "calm")) >= 7 * count
     assert results(tmp_path / "killed") == results(tmp_path / "calm")
+
+
+@pytest.mark.slow
+def test_two_ranks_share_the_jobs_and_leave_what_one_leaves(tmp_path):
+    draw_clips(tmp_path / "clips", 7)
+    (tmp_path / "rank.py").write_text(RANK)
+    command = ["--jobs", str(tmp_path / "clips"), "--write", "masks,coco", "--output"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for name, runner in (("two", torchrun), ("one", [sys.executable])):
+        done = subprocess.run(
+            [*runner, str(tmp_path / "rank.py"), *command, str(tmp_path / name)],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("7 of 7 videos tracked") == 1
+    assert results(tmp_path / "two") == results(tmp_path / "one")
+    rows = [(tmp_path / name / "summary.csv").read_text() for name in ("one", "two")]
+    assert rows[0] == rows[1]

@@ -1,0 +1,80 @@
+"""The results of a job as a project, in which a person corrects them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.annotation.frames import CACHE_BYTES
+from aotlab.annotation.project import FILE, SUFFIX
+from aotlab.annotation.state import State
+from aotlab.annotation.store import Labels, encode
+from aotlab.dataloaders.exchange.given import GivenMasks, load_masks
+from aotlab.engine.jobs.records import JobRecord, load_record
+from aotlab.engine.scores import measured
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_folder, remove
+
+READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
+"""results that the masks of all frames can be read from, the best ones first"""
+
+
+def job_of(folder: Path) -> JobRecord | None:
+    """The record of the job whose results lie in a folder; None for any other path."""
+    whole = folder.resolve()
+    return load_record(whole.parent, whole.name) if is_folder(folder) else None
+
+
+def open_results(
+    folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
+) -> State:
+    """The project of a job's results: what was tracked, and the masks that it was given. Made when it is first opened.
+
+    Args:
+        folder: of the results.
+        job: its record.
+        project: folder of the project; ``folder`` with the ending of projects when not given.
+        cache_bytes: as of `State`.
+
+    Raises:
+        InputError: as `State`; the video is gone, or none of the results holds masks that can be read.
+    """
+    place = project or folder.resolve().with_name(folder.resolve().name + SUFFIX)
+    if not Path(job.video).exists():
+        raise InputError(f"{folder}: was tracked in {job.video}, which is not there; put it back")
+    fresh = not (place / FILE).is_file()
+    state = State(Path(job.video), project=place, cache_bytes=cache_bytes, levels=job.levels)
+    if not fresh:
+        return state
+    try:
+        _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames))
+    except BaseException:  # half a project would be opened next time as if it were whole
+        state.close()
+        remove(place)
+        raise
+    return state
+
+
+def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
+    """The masks of all frames."""
+    for name in READABLE:
+        if name in job.written:
+            return load_masks([str(folder / name)], state.frames)
+    raise InputError(
+        f"{folder}: holds no masks that can be opened; track it again and write masks, coco or cvat"
+    )
+
+
+def _fill(state: State, tracked: GivenMasks, given: GivenMasks) -> None:
+    """Store objects and masks in an empty project."""
+    labels = {**tracked.annotations.labels, **given.annotations.labels}
+    before = state.objects.snapshot()
+    for number in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
+        state.objects.add(labels.get(number), number)
+    for index, ids in tracked.items():
+        note = {"scores": measured(ids, state.objects.numbers, {}, {})}
+        state.change("tracked", index, encode(Labels(ids.astype(np.uint16), note)))
+    for index, ids in given.items():
+        state.give(index, ids, [int(number) for number in np.unique(ids) if number])
+    state.save_objects(before)  # last: with it the project is there
