@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -19,24 +17,11 @@ from aotlab.dataloaders.video_writer import VideoWriter
 from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.report import ReportFile
 from aotlab.engine.video.thumbnail import Thumbnail
+from aotlab.engine.video.tracked import Tracked
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, remove, require_writable
 from aotlab.utils.masks import write_mask
 from aotlab.utils.overlay import overlay, with_ids
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """One frame and what was found on it."""
-
-    index: int
-    """the frame's number in its source"""
-    frame: np.ndarray
-    """H×W×3 uint8 RGB"""
-    prediction: Any
-    """has ``labels``; all but masks and overlay ask for more of `Prediction`"""
-    time: Fraction
-    """seconds from the first frame"""
 
 
 class Output(Protocol):

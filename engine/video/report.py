@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,8 @@ from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
 from aotlab.engine.review import frames_to_check
 from aotlab.engine.scores import Score, measured, read_scores
+from aotlab.engine.video.tracked import Tracked
 from aotlab.utils.files import atomic_path
-
-if TYPE_CHECKING:
-    from aotlab.engine.video.outputs import Tracked
 
 SHOWN = 10
 """Frames to check that a person is told of."""

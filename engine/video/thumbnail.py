@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.video import FrameSource
+from aotlab.engine.video.tracked import Tracked
 from aotlab.utils.files import atomic_path
 from aotlab.utils.overlay import overlay, strip
-
-if TYPE_CHECKING:
-    from aotlab.engine.video.outputs import Tracked
 
 HEIGHT = 180
 """pixels"""

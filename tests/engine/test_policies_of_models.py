@@ -76,17 +76,17 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
 
 
 @pytest.mark.parametrize("policy", BOUNDED)
-def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_place(policy):
-    model, config = build("aotl", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
+def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
+    model, config = build("aott", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
     tracker = Tracker(model, config)
-    places, sizes = set(), set()
-    for index, picture in enumerate(clip(9)):
+    addresses, sizes = set(), set()
+    for index, picture in enumerate(clip(7)):
         tracker.step(picture, stripes([1, 2]) if index == 0 else None)
         (bank,) = tracker._banks
         if index >= 1:
-            places.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
+            addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
             sizes.add(bank.nbytes)
-    assert len(places) == len(sizes) == 1
+    assert len(addresses) == len(sizes) == 1
     assert sizes == {3 * frame_bytes(config, clip(1).shape[1:3], 2)}
 
 
@@ -96,10 +96,10 @@ def test_the_bytes_of_a_frame_grow_with_groups_of_objects():
 
 
 def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
-    frames, mask = clip(8), stripes([1, 2])
+    frames, mask = clip(6), stripes([1, 2])
     results = []
     for policy in ("every_nth", *BOUNDED):
-        tracker = Tracker(*build("aotl", f"memory.policy={policy}", "memory.every=2"))
+        tracker = Tracker(*build("aott", f"memory.policy={policy}", "memory.every=2"))
         results.append([prediction.logits for prediction in run(tracker, frames, {0: mask})])
     for others in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], others, strict=True))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.engine.training.phase_state import saved_states
+from aotlab.tools import train as train_tool
 from tests.engine.training.tiny_recipes import EXACT, steady_phase, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,33 +44,52 @@ def free_port() -> str:
         return str(server.getsockname()[1])
 
 
-def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
-    two, one = recipe_file("two", steps=5), recipe_file("one", steps=5)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    port = ["--master-port", free_port()]
-    for command in (
-        [*torchrun, *port, TRAIN, "--config", str(two), *EXACT],
-        [sys.executable, TRAIN, "--config", str(one), *EXACT],
-    ):
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("trained weights") == 1  # the lead speaks for all
-    # Sums of float32 in another order; 5e-7 was seen.
-    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
-
-
-@pytest.mark.slow  # starts three processes and lets one die
-def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(recipe_file, tmp_path):
-    file, port = recipe_file("run", steps=400), free_port()
-    ranks = [
+def start_ranks(file: Path, **streams: int) -> list[subprocess.Popen[str]]:
+    """Two ranks of one run, as torchrun starts them."""
+    port = free_port()
+    return [
         subprocess.Popen(
             [sys.executable, TRAIN, "--config", str(file), *EXACT],
             env=environment(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
                             MASTER_PORT=port),
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            stderr=subprocess.PIPE, text=True, **streams,
         )
         for rank in range(2)
     ]  # fmt: skip
+
+
+def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
+    ranks = start_ranks(recipe_file("two", steps=3), stdout=subprocess.PIPE)
+    assert train_tool.main(["--config", str(recipe_file("one", steps=3)), *EXACT]) == 0
+    answers = [rank.communicate(timeout=240) for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], answers
+    assert "".join(output for output, _ in answers).count("trained weights") == 1  # the lead speaks for all
+    # Sums of float32 in another order; 5e-7 was seen.
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
+
+
+@pytest.mark.slow  # four processes import PyTorch
+def test_torchrun_starts_the_tool(recipe_file, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [
+        *torchrun,
+        "--master-port",
+        free_port(),
+        TRAIN,
+        "--config",
+        str(recipe_file("run", steps=2)),
+        *EXACT,
+    ]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trained weights") == 1
+    assert len(losses(tmp_path / "run")) == 2
+
+
+@pytest.mark.slow  # starts three processes and lets one die
+def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(recipe_file, tmp_path):
+    file = recipe_file("run", steps=400)
+    ranks = start_ranks(file, stdout=subprocess.DEVNULL)
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 240
     while not (log.is_file() and '"step": 3' in log.read_text()):
@@ -92,10 +112,8 @@ def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(reci
     assert len(losses(tmp_path / "run")) == step + 1
 
 
-def test_a_batch_that_ranks_cannot_share_is_one_sentence(recipe_file):
-    file = recipe_file("run", steps=1)
-    command = [sys.executable, TRAIN, "--config", str(file), "train.accumulate=3"]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert "train.phases.batch" in done.stderr
+def test_a_batch_that_ranks_cannot_share_is_one_sentence(recipe_file, capsys):
+    assert train_tool.main(["--config", str(recipe_file("run", steps=1)), "train.accumulate=3"]) == 2
+    error = capsys.readouterr().err
+    assert len(error.strip().splitlines()) == 1
+    assert "train.phases.batch" in error
