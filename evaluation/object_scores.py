@@ -10,7 +10,7 @@ import numpy as np
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
-from aotlab.utils.masks import read_mask
+from aotlab.utils.masks import read_mask, write_mask
 
 
 def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tuple[np.ndarray, set[int]]:
@@ -48,3 +48,25 @@ def wanted_files(folders: Mapping[int, Path], results: Path, name: str) -> list[
     if not any(is_folder(results / folder.name) for folder in folders.values()):
         return [results / name]
     return [results / folder.name / name for folder in inner]
+
+
+def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
+    """Results as PNGs of ids, written as a folder of PNGs of 0 and 1 for each object; the number of files.
+
+    Args:
+        output: gets a folder for each object, named as its annotations are, with the same frames.
+        results: holds a PNG of ids for each frame.
+        folders: the annotations of each object.
+
+    Raises:
+        InputError: a result is missing or no mask, or a file cannot be written.
+    """
+    names = {
+        identity: {path.name for path in folder.glob("[!.]*.png")} for identity, folder in folders.items()
+    }
+    for name in sorted(set().union(*names.values())):
+        labels = read_mask(results / name)
+        for identity, folder in folders.items():
+            if name in names[identity]:
+                write_mask(output / folder.name / name, (labels == identity).astype(np.uint8))
+    return sum(len(found) for found in names.values())

@@ -18,6 +18,7 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
+from aotlab.utils.files import require_writable
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import Expected
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     name, dataset = find_dataset(args.dataset)
     if dataset.hota:
         return write_json(name, args)
+    if dataset.object_tree:
+        return write_tree(name, args)
     folder = archive_folder(name, dataset)
     require_paths(args.results, args.check)
     require_extra("score")
@@ -69,11 +72,33 @@ def write_json(name: str, args: argparse.Namespace) -> int:
     return 0
 
 
+def write_tree(name: str, args: argparse.Namespace) -> int:
+    """Write the folders of objects that SA-V's evaluator takes; returns 0."""
+    if args.check is not None:
+        raise InputError(f"--check: {name} takes folders of objects; score them with tools/score.py")
+    require_paths(args.results)
+    require_extra("score")
+    from aotlab.evaluation.object_scores import write_object_results
+
+    split = args.split or "val"
+    videos = open_dataset(name, args.root, split)
+    require_whole(videos)
+    require_writable(args.output)
+    masks = sum(
+        write_object_results(args.output / video.name, args.results / video.name, video.object_folders)
+        for video in videos
+    )
+    print(f"{args.output}: {masks} masks of {len(videos)} sequences of {name} {split}")
+    return 0
+
+
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("submit", description="Pack results for a benchmark's server, or check an archive.")
     able = ", ".join(
-        name for name, dataset in DATASETS.items() if dataset.archive is not None or dataset.hota
+        name
+        for name, dataset in DATASETS.items()
+        if dataset.archive is not None or dataset.hota or dataset.object_tree
     )
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
     parser.add_argument(
@@ -82,7 +107,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", help="default: the one that the server scores")
     parser.add_argument("--results", type=Path, help="folder with <sequence>/<frame>.png")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the archive to write; for burst a JSON file"
+        "--output", type=Path, metavar="FILE", help="the archive to write; burst: a JSON file, sav: a folder"
     )
     parser.add_argument("--check", type=Path, metavar="ZIP", help="check this archive; write nothing")
     args = parser.parse_args(argv)

@@ -40,6 +40,8 @@ class DataSet:
     """options that the reader takes"""
     server: Mapping[str, str] = field(default_factory=dict)
     """splits whose annotations are not public, with who scores them"""
+    object_tree: bool = False
+    """its evaluator takes a folder of binary PNGs for each object"""
     hota: bool = False
     """scored by HOTA from one JSON file, not frame by frame"""
     archive: str | None = None
@@ -138,6 +140,7 @@ DATASETS: dict[str, DataSet] = {
         "https://ai.meta.com/datasets/segment-anything-video-downloads",
         "sav_val/JPEGImages_24fps/<video>/00000.jpg, sav_val/Annotations_6fps/<video>/<object>/00000.png, "
         "sav_val/sav_val.txt, the same in sav_test",
+        object_tree=True,
     ),
     "burst": DataSet(
         burst,

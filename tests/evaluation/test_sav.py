@@ -14,6 +14,7 @@ from aotlab.dataloaders.sequences import Video
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.sequence_scores import score_sequence
+from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
@@ -83,6 +84,23 @@ def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path:
     assert scores.ids == (1,)
     assert np.isnan(scores.region[0, 0])
     assert scores.region[0, 1:].tolist() == [0, 1, 1, 19 / 21]
+
+
+def test_results_become_the_folders_that_the_public_evaluator_takes(
+    videos: list[Video], tmp_path: Path
+) -> None:
+    for video in videos:
+        for stem, ids in miniatures.separate_labels(video).items():
+            write_mask(tmp_path / "ids" / video.name / f"{stem}.png", ids)
+    where = ["--root", str(tmp_path), "--results", str(tmp_path / "ids"), "--output", str(tmp_path / "tree")]
+    assert submit(["--dataset", "sav", *where]) == 0
+    files = {path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")}
+    annotated = tmp_path / "sav_val" / "Annotations_6fps"
+    assert files == {path.relative_to(annotated) for path in annotated.rglob("*.png")}
+    assert {int(read_mask(tmp_path / "tree" / file).max()) for file in files} <= {0, 1}
+    plan = plan_sequence(videos[0])
+    ours, theirs = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
+    assert np.array_equal(ours.region, theirs.region)
 
 
 def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:
