@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 
 AHEAD, BEHIND = 4, 2
 """items that wait to be tracked, and results that wait to be written, at most"""
+HELPERS = 2
+"""threads beside the one that tracks: one reads, one writes"""
 TICK = 0.1
 """seconds after which a waiting thread checks whether it should stop"""
 

@@ -47,11 +47,12 @@ def main() -> None:
     finally:
         for worker in workers.values():
             worker.kill()
-    base = statistics.median(quiet[args.counts[-1]])
+    base = quiet[args.counts[-1]]
     print(f"GOMP_SPINCOUNT  quiet, s   busy, s  busy/quiet  quiet/{args.counts[-1]}")
     for count in args.counts:
         first, second = statistics.median(quiet[count]), statistics.median(crowded[count])
-        print(f"{count:>14} {first:9.3f} {second:9.3f} {second / first:11.2f} {first / base:13.3f}")
+        paired = statistics.median(one / other for one, other in zip(quiet[count], base, strict=True))
+        print(f"{count:>14} {first:9.3f} {second:9.3f} {second / first:11.2f} {paired:13.3f}")
 
 
 def start(count: str, setting: str, threads: str) -> subprocess.Popen[str]:

@@ -108,7 +108,10 @@ def track(
         RunStopped: it was interrupted.
     """
     from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
+    from aotlab.engine.streaming import HELPERS
+    from aotlab.utils.devices import leave_cores
 
+    leave_cores(HELPERS)
     tracker, made_by = load(args, str(world.device))
     options = RunOptions(
         overlay=args.overlay,

@@ -247,9 +247,12 @@ def run(args: Namespace) -> TrackReport:
     require_writable(args.output)
     make_room(options.write, args.output, overwrite=args.overwrite)
     masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
+    from aotlab.engine.streaming import HELPERS
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.tracking import track
+    from aotlab.utils.devices import leave_cores
 
+    leave_cores(HELPERS)
     settings, overrides = memory_settings(args)
     if args.memory_budget is not None:
         overrides += fit_budget(args.memory_budget, settings, source, masks)

@@ -42,8 +42,10 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
+    from aotlab.utils.devices import leave_cores
     from aotlab.utils.distributed import open_world
 
+    leave_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:
             logging.getLogger().setLevel(logging.ERROR)

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from aotlab.utils.errors import InputError
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """what each precision computes in, besides float32"""
+
+CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+"""variables by which a user chooses the number of threads"""
+
+
+def leave_cores(helpers: int) -> None:
+    """Let PyTorch use fewer threads where helpers of a program need cores: those that read, write and prepare clips.
+
+    At most a quarter of the threads is given up, as helpers mostly wait. What a user has chosen stays.
+
+    Args:
+        helpers: threads or processes that compute beside PyTorch.
+    """
+    if any(name in os.environ for name in CHOSEN):
+        return
+    threads = torch.get_num_threads()
+    kept = max(_cores() - helpers, threads - threads // 4)
+    if kept < threads:
+        torch.set_num_threads(kept)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(name: str) -> torch.device:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
 SPIN_COUNT = 10000
-"""how often a thread of GNU OpenMP looks whether its next work is there before it sleeps; by itself 300000 times"""
+"""how often a thread of GNU OpenMP looks whether its next work is there before it sleeps; by itself 300000 times.
+Measured by scripts/measure_waiting.py: docs/performance.md."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """variables by which a user says how threads wait"""
 INSTRUCTIONS = {

@@ -16,7 +16,7 @@ from aotlab.engine.speed.comparison import compare
 from aotlab.engine.speed.machine import describe_machine, matmul_rate
 from aotlab.engine.speed.measurement import measure
 from aotlab.engine.speed.report_text import as_markdown
-from aotlab.engine.speed.rows import STEP, Row, rows
+from aotlab.engine.speed.rows import STEPS, Row, rows
 from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RunStopped
@@ -92,7 +92,7 @@ def save(path: Path, kept: Kept, table: Sequence[Row]) -> None:
     Raises:
         InputError: a file cannot be written.
     """
-    known = {STEP, *(row.what for row in table)}
+    known = {*STEPS, *(row.what for row in table)}
     kept = {
         machine: {name: result for name, result in results.items() if name in known}
         for machine, results in kept.items()
@@ -108,8 +108,9 @@ def _tasks(
 ) -> dict[str, Callable[[], Result]]:
     """What there is to measure, by name; wrong settings are found before the first of them runs."""
     tasks: dict[str, Callable[[], Result]] = {}
-    if only.lower() in STEP.lower():
-        tasks[STEP] = partial(_measured, parse_setting("aott", usual))
+    for name, text in STEPS.items():
+        if only.lower() in f"{name} {text}".lower():
+            tasks[name] = partial(_measured, parse_setting(text, usual))
     here = [row for row in table if not row.gpu_only or device.type != "cpu"]
     for row in here:
         if row.holds(only):
@@ -118,7 +119,7 @@ def _tasks(
                 load_config(setting.config or "aott", setting.overrides)
             tasks[row.what] = partial(_compared, *pair)
     if not tasks:
-        names = "; ".join([STEP, *(row.what for row in here)])
+        names = "; ".join([*STEPS, *(row.what for row in here)])
         raise InputError(f"only {only}: no row holds this text; rows are: {names}")
     return tasks
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aotlab.engine.speed.rows import STEP, Row
+from aotlab.engine.speed.rows import STEPS, Row
 
 INTRODUCTION = """# Performance
 
@@ -37,19 +37,19 @@ def as_markdown(kept: Mapping[str, Mapping[str, Mapping[str, Any]]], table: Sequ
         text += (
             f"\n## On {machine}\n\nLarge float32 matrix products ran at {_range(rates)} GFLOP/s meanwhile.\n"
         )
-        if STEP in results:
-            text += _step_line(results[STEP])
+        text += "".join(_step_line(name, results[name]) for name in STEPS if name in results)
         lines = [_line(row, results[row.what]) for row in table if row.what in results]
         text += HEAD + "".join(lines) if lines else ""
     return text
 
 
-def _step_line(result: Mapping[str, Any]) -> str:
+def _step_line(name: str, result: Mapping[str, Any]) -> str:
     """One sentence on the share of the machine's rate that a step reaches."""
     rate = result["gflop"] / result["seconds"]
     return (
-        f"AOTT's step with one object takes {result['seconds']:.3f} s for {result['gflop']:.1f} GFLOP: {rate:.1f} "
-        f"GFLOP/s, {result['rate_share']:.0%} of the rate of matrix products in the same run ({result['date']}).\n"
+        f"{name} with one object (`{STEPS[name]}`) takes {result['seconds']:.3f} s for {result['gflop']:.1f} GFLOP: "
+        f"{rate:.1f} GFLOP/s, {result['rate_share']:.0%} of the rate of large products in the same run "
+        f"({result['date']}).\n"
     )
 
 

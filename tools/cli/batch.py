@@ -95,6 +95,10 @@ class LastTracker:
     def __init__(self, checkpoint: Path, config: str | None, overrides: Sequence[str], device: str) -> None:
         self._arguments = (checkpoint, config, device)
         self._overrides = tuple(overrides)
+        from aotlab.engine.streaming import HELPERS
+        from aotlab.utils.devices import leave_cores
+
+        leave_cores(HELPERS)
         self._newest: tuple[tuple[str, ...], Tracker] | None = None
 
     def get(self, overrides: Sequence[str]) -> Tracker:
