@@ -10,10 +10,10 @@ from aotlab.annotation import editing
 from aotlab.annotation.grabcut import Hints
 from aotlab.annotation.history import Step
 from aotlab.annotation.painting import checked_points
+from aotlab.annotation.planning import Request
 from aotlab.annotation.session import Session, describe
 from aotlab.annotation.state import require_frame
 from aotlab.annotation.timeline import strips
-from aotlab.annotation.tracking import Request
 from aotlab.utils.errors import InputError
 
 Message = dict[str, Any]
@@ -128,6 +128,10 @@ def _track(session: Session, message: Message) -> Message:
     return session.track(request).report()
 
 
+def _set_tracker(session: Session, message: Message) -> None:
+    session.choose(_value(message, "changes", dict))
+
+
 def _take_frame(session: Session, message: Message) -> int:
     return session.take_frame()
 
@@ -189,6 +193,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "delete_object": _delete_object,
     "merge_objects": _merge_objects,
     "split_object": _split_object,
+    "set_tracker": _set_tracker,
     "track": _track,
     "take_frame": _take_frame,
     "go_live": _go_live,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from aotlab.annotation.objects import Item
+from aotlab.annotation.history import Change
+from aotlab.annotation.objects import Item, usable_name
 from aotlab.annotation.painting import Point, filled, piece_at, polygon, stroke
 from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
@@ -77,44 +78,62 @@ def take_back(state: State, index: int) -> None:
         finish(state, "remove given mask", [state.change("given", index, None)], index)
 
 
-def load_masks(state: State, index: int, labels: np.ndarray) -> list[int]:
-    """Take the objects of a label map (H×W ids) as given on a frame; unknown ids become new objects.
+def load_masks(
+    state: State, masks: Mapping[int, np.ndarray], names: Mapping[int, str] | None = None
+) -> list[int]:
+    """Take the objects of label maps as given on their frames, in one step; unknown ids become new objects.
+
+    Args:
+        state: is given them.
+        masks: H×W ids by frame.
+        names: of new objects, by id.
 
     Returns:
-        their numbers.
+        the objects' numbers.
 
     Raises:
-        InputError: another size than the frame's, no object, or too many.
+        InputError: no such frame, another size than the frame's, no object, or too many.
     """
-    state.frames.check(index)
     height, width = state.frames.size
-    if labels.shape != (height, width):
-        raise InputError(
-            f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
-        )
-    numbers = [int(number) for number in np.unique(labels) if number]
+    for index, labels in masks.items():
+        state.frames.check(index)
+        if labels.shape != (height, width):
+            raise InputError(
+                f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
+            )
+    found = {
+        index: [int(number) for number in np.unique(labels) if number] for index, labels in masks.items()
+    }
+    numbers = sorted({number for listed in found.values() for number in listed})
     if not numbers:
         raise InputError("mask: holds no object; give ids above 0 where objects are")
     with state.lock:
         before = state.objects.snapshot()
         try:
-            numbered = {number: _usable(state, number) for number in numbers}
+            named = {number: _usable(state, number, (names or {}).get(number)) for number in numbers}
         except InputError:
             state.objects.restore(before)
             raise
         changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
-        ids = np.zeros_like(labels, dtype=np.uint16)
-        for number, now in numbered.items():
-            ids[labels == number] = now
-        shown = state.labels(index)
-        locked = [item.number for item in state.objects if item.locked]
-        keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(numbered.values())))
-        merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
-        taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-        described = state.described(index) | taken | set(numbered.values())
-        changes.append(state.give(index, merged, described))
-        finish(state, "load mask", changes, index)
-    return list(numbered.values())
+        for index, labels in masks.items():
+            changes.append(
+                _give_map(state, index, labels, {number: named[number] for number in found[index]})
+            )
+        finish(state, "load masks", changes, min(masks))
+    return list(named.values())
+
+
+def _give_map(state: State, index: int, labels: np.ndarray, named: Mapping[int, int]) -> Change:
+    """Give the objects of a label map on a frame, by the numbers that they have here; locked ones keep their pixels."""
+    ids = np.zeros_like(labels, dtype=np.uint16)
+    for number, now in named.items():
+        ids[labels == number] = now
+    shown = state.labels(index)
+    locked = [item.number for item in state.objects if item.locked]
+    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(named.values())))
+    merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
+    taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
+    return state.give(index, merged, state.described(index) | taken | set(named.values()))
 
 
 def add_object(state: State, name: str | None = None) -> Item:
@@ -178,12 +197,12 @@ def _add(state: State, index: int, number: int, area: np.ndarray, *, erase: bool
     edit_mask(state, index, number, lambda mask: mask & ~area if erase else mask | area, title)
 
 
-def _usable(state: State, number: int) -> int:
+def _usable(state: State, number: int, name: str | None) -> int:
     """The object that a number in a file means: the one of this number, or a new one."""
     if number in state.objects:
         return number
     free = state.objects.resolve(number) == number
-    return state.objects.add(number=number if free else None).number
+    return state.objects.add(usable_name(name), number if free else None).number
 
 
 def _rename(state: State, number: int, to: int, title: str) -> None:

@@ -11,13 +11,16 @@ from typing import Protocol
 import numpy as np
 
 from aotlab.annotation.cache import RecentCache
-from aotlab.annotation.readers import FrameReader, PictureReader, VideoIndex, VideoReader
+from aotlab.annotation.readers import Decoded, FrameReader, PictureReader, VideoIndex, VideoReader
 from aotlab.dataloaders.picture_frames import LevelsOption, PictureFrames
 from aotlab.dataloaders.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
 """What decoded frames and JPEGs may take together."""
+
+NEAR = 12
+"""Frames on either side that may stand in for one that is still being decoded."""
 
 QUALITY = 90
 """Of the JPEGs that the page shows, 0 to 100."""
@@ -36,6 +39,9 @@ class FrameAccess(FrameSource, Protocol):
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """As `FrameStore.jpeg`."""
+
+    def near_jpeg(self, index: int) -> bytes:
+        """As `FrameStore.near_jpeg`."""
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
         """As `FrameStore.warm`."""
@@ -67,7 +73,7 @@ class FrameStore:
         self._make = _reader_maker(self._source)
         self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
         self._lock = threading.Lock()
-        self._pictures: RecentCache[np.ndarray] = RecentCache(cache_bytes // 2)
+        self._pictures: RecentCache[Decoded] = RecentCache(cache_bytes // 2)
         self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
         self.count = self._reader("view")[1].length
         self.length: int | None = self.count
@@ -105,11 +111,11 @@ class FrameStore:
         self.check(index)
         found = self._pictures.get(index)
         if found is not None:
-            return found
+            return found.picture()
         lock, video = self._reader(reader)
         with lock:
             found = self._pictures.get(index)
-            return video.read(index, self._keep) if found is None else found
+            return video.read(index, self._keep) if found is None else found.picture()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """A frame as a JPEG, for the page; ``width`` pixels wide if that is less than its own.
@@ -124,6 +130,19 @@ class FrameStore:
             found = encode_jpeg(self.read(index), width)
             self._jpegs.put((index, width), found, len(found))
         return found
+
+    def near_jpeg(self, index: int) -> bytes:
+        """A frame's JPEG where that is at hand; else that of one near it, or of the key frame before it.
+
+        Raises:
+            InputError: as `read`.
+        """
+        self.check(index)
+        for other in sorted(range(index - NEAR, index + NEAR + 1), key=lambda other: abs(other - index)):
+            if (other, None) in self._jpegs or other in self._pictures:
+                return self.jpeg(other)
+        key = self._reader("near")[1].key_before(index)
+        return encode_jpeg(self.read(key, "near"), None)
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
         """Fill the cache of JPEGs with the first frames of the video, until it is full; for a thread.
@@ -147,8 +166,8 @@ class FrameStore:
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
-    def _keep(self, index: int, picture: np.ndarray) -> None:
-        self._pictures.put(index, picture, picture.nbytes)
+    def _keep(self, index: int, decoded: Decoded) -> None:
+        self._pictures.put(index, decoded, decoded.nbytes)
 
     def _reader(self, name: str) -> tuple[threading.Lock, FrameReader]:
         with self._lock:

@@ -7,20 +7,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aotlab.annotation.editing import finish
 from aotlab.annotation.history import Change
-from aotlab.annotation.merging import Found
+from aotlab.annotation.planning import Request, Tracking, plan
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.annotation.tracking import Request, Tracking, plan, results
 from aotlab.engine.scores import measured
 from aotlab.utils.errors import InputError
 
-Results = Callable[[Tracking, State, int], Iterator[Found]]
+if TYPE_CHECKING:
+    from aotlab.annotation.merging import Found
+
+Results = Callable[[Tracking, State, int], "Iterator[Found]"]
 MakeTracker = Callable[[], Tracking]
 RECENT = 20
 """Frames over which the speed is measured."""
@@ -108,6 +110,8 @@ class Job:
             self._tell("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
+            from aotlab.annotation.tracking import results
+
             if self._live is None:
                 found = results(tracker, self._state, self.spans)
             else:

@@ -7,15 +7,16 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from aotlab.annotation import editing
+from aotlab.annotation.planning import Request, Tracking
 from aotlab.annotation.server import Server
 from aotlab.annotation.session import Session
-from aotlab.annotation.tracking import Request, Tracking
 
 TIMES = 40
 TRACKED = 10
@@ -34,11 +35,11 @@ class Row:
     unit: str = "ms"
 
 
-def latencies(session: Session, server: Server, token: str) -> list[Row]:
-    """Milliseconds of seeks to frames in random order, strokes and boxes, from request to answer.
+def measure(session: Session, server: Server, token: str) -> list[Row]:
+    """How long a person waits, from request to answer, and how fast tracking is while a page follows it.
 
     Args:
-        session: of a video; an object is added, and all is undone at the end.
+        session: of a video; what is made is undone at the end.
         server: of the session, on a free port; it is started and stopped here.
         token: the server's.
     """
@@ -50,15 +51,50 @@ def latencies(session: Session, server: Server, token: str) -> list[Row]:
         time.sleep(0.02)
     host = server.address.removeprefix("http://")
     cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
-    web = http.client.HTTPConnection(host)
     origin: Any = server.address
-    with connect(
-        f"ws://{host}/socket", origin=origin, additional_headers={"Cookie": cookie}, proxy=None
-    ) as socket:
-        rows = _measure(session, _getter(web, cookie), _caller(socket))
+
+    def page() -> Any:
+        return connect(
+            f"ws://{host}/socket",
+            origin=origin,
+            additional_headers={"Cookie": cookie},
+            proxy=None,
+            max_size=None,
+            ping_interval=None,
+        )
+
+    get = _getter(http.client.HTTPConnection(host), cookie)
+    with page() as socket:
+        rows = _measure(session, get, _caller(socket))
+    add_first_mask(session)
+    with page() as socket:
+        follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
+        follower.start()
+        rows.append(tracking_ratio(session, session.make_tracker()))
+    follower.join()
+    while session.undo() is not None:
+        pass
     server.should_exit = True
     thread.join()
     return rows
+
+
+def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
+    """Fetch the frame that was tracked last, with its masks, over and over, as a page does that follows."""
+    from websockets.exceptions import ConnectionClosed
+
+    try:
+        while True:
+            frame = None
+            with suppress(TimeoutError):
+                while True:
+                    event = json.loads(socket.recv(timeout=None if frame is None else 0))
+                    if event.get("event") == "job" and event["done"] and event["status"] == "running":
+                        frame = event["frame"]
+            get(f"/frame/{frame}")
+            get(f"/labels/{frame}")
+    except ConnectionClosed:
+        return
 
 
 def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., Any]) -> list[Row]:
@@ -68,7 +104,7 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
     number = call("add_object")
     points = np.cumsum(rng.normal(0, 3, (60, 2)), 0) + np.array([width, height]) / 2
 
-    def seek(index: int) -> None:
+    def seek(index: int) -> Any:
         get(f"/frame/{index}")
         get(f"/labels/{index}")
 
@@ -84,7 +120,8 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
     def box(index: int) -> None:
         call("suggest", frame=index, object=number, box=[width / 3, height / 3, width / 4, height / 4])
 
-    rows = [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
+    rows = [_row("a picture near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
+    rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
     rows += [_row("stroke", stroke, frames), _row("box (GrabCut)", box, frames[:10])]
     while session.undo() is not None:
         pass
@@ -127,7 +164,7 @@ def _alone(session: Session, tracker: Tracking, last: int) -> float:
     return time.perf_counter() - start
 
 
-def _row(name: str, action: Callable[[int], None], frames: list[int]) -> Row:
+def _row(name: str, action: Callable[[int], Any], frames: list[int]) -> Row:
     seconds = []
     for index in frames:
         start = time.perf_counter()

@@ -6,19 +6,22 @@ import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab.annotation.frames import encode_jpeg
-from aotlab.annotation.merging import Found
+from aotlab.annotation.planning import Tracking
 from aotlab.annotation.state import State
-from aotlab.annotation.tracking import Tracking, begin
 from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.levels import Levels
 from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from aotlab.annotation.merging import Found
 
 KEPT = 250
 """Frames that can be looked at again when nothing is recorded."""
@@ -95,6 +98,10 @@ class LiveFrames:
         small = width is not None and width < self.size[1]
         return encode_jpeg(self.read(index), width) if small else self._file(index).read_bytes()
 
+    def near_jpeg(self, index: int) -> bytes:
+        """The frame itself."""
+        return self.jpeg(index)
+
     def newest(self, width: int) -> bytes:
         """The newest picture of the stream as a JPEG."""
         picture = self._newest
@@ -164,6 +171,9 @@ def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]
     Raises:
         InputError: the stream broke off.
     """
+    from aotlab.annotation.merging import Found
+    from aotlab.annotation.tracking import begin
+
     frames = state.frames
     assert isinstance(frames, LiveFrames)
     begin(tracker, state, start, backward=False)

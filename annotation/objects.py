@@ -136,3 +136,9 @@ def checked_name(name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH or not name.isprintable():
         raise InputError(f"name {str(name)[:80]!r}: expected 1 to {NAME_LENGTH} printable characters")
     return name
+
+
+def usable_name(text: str | None) -> str | None:
+    """What can be a name of a text from a file; None where nothing is left."""
+    kept = "".join(letter for letter in (text or "") if letter.isprintable()).strip()[:NAME_LENGTH]
+    return kept or None

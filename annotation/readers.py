@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,11 +18,21 @@ from aotlab.utils.errors import InputError
 if TYPE_CHECKING:
     import av
 
-KEPT = 32
+KEPT = 64
 """Frames before the one wanted that are handed to the cache, for steps back."""
 
-Keep = Callable[[int, np.ndarray], None]
-"""Called with number and picture of every frame that was decoded on the way."""
+
+@dataclass(frozen=True)
+class Decoded:
+    """A frame as its decoder left it; it becomes a picture, which takes twice the memory, when that is wanted."""
+
+    picture: Callable[[], np.ndarray]
+    """H×W×3 uint8 RGB"""
+    nbytes: int
+
+
+Keep = Callable[[int, Decoded], None]
+"""Called with the number of every frame that was decoded on the way."""
 
 
 class FrameReader(Protocol):
@@ -32,6 +43,9 @@ class FrameReader(Protocol):
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """A frame, H×W×3 uint8 RGB; raises `InputError` where it cannot be read."""
+
+    def key_before(self, index: int) -> int:
+        """The last frame, not behind this one, that is read without reading others first."""
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame."""
@@ -47,8 +61,12 @@ class PictureReader:
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """A frame; raises `InputError` for a broken file or one of another size."""
         picture = self._source.read(index)
-        keep(index, picture)
+        keep(index, Decoded(lambda: picture, picture.nbytes))
         return picture
+
+    def key_before(self, index: int) -> int:
+        """The frame itself."""
+        return index
 
     def time(self, index: int) -> Fraction:
         """As the rate says."""
@@ -94,29 +112,34 @@ class VideoReader:
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0  # number of the frame that is decoded next
+        self._wanted = 0  # frames before this one are decoded only where others need them
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """A frame; raises `InputError` where the file does not decode."""
         import av
 
         key = self._index.key_before(index)
-        if self._container is None or not key <= self._next <= index:
-            self._seek(key)
+        self._wanted = max(0, index - KEPT)
         try:
+            if self._container is None or not key <= self._next <= index:
+                self._seek(key)
             for frame in self._frames:
                 number = self._number(frame)
                 self._next = number + 1
-                # what lies far before the wanted frame is not worth its conversion to RGB
-                if number >= index - KEPT:
-                    picture = of_size(upright(frame), self._size, f"{self._path}, frame {number}")
-                    keep(number, picture)
+                if number >= self._wanted:
+                    decoded = self._decoded(frame, number)
+                    keep(number, decoded)
                     if number >= index:
-                        return picture
+                        return decoded.picture()
         except (av.FFmpegError, OSError) as error:
             self.close()
             raise InputError(f"{self._path}: frame {index} does not decode ({error}); repair it") from error
         self.close()
         raise InputError(f"{self._path}: ends before frame {index}; repair the file")
+
+    def key_before(self, index: int) -> int:
+        """The key frame that decoding begins with."""
+        return self._index.key_before(index)
 
     def time(self, index: int) -> Fraction:
         """As the file says."""
@@ -144,4 +167,20 @@ class VideoReader:
         if self._index.seekable:
             self._container.seek(self._index.times[key], stream=self._container.streams.video[0])
             self._next = key
-        self._frames = self._container.decode(video=0)
+        self._frames = self._decode(self._container)
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[Any]:
+        """All frames from here on; those before the wanted ones that no other frame refers to are left out."""
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            time = packet.pts if self._index.seekable else None
+            early = time is not None and time < self._index.times[self._wanted]
+            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+            yield from packet.decode()
+
+    def _decoded(self, frame: Any, number: int) -> Decoded:
+        name = f"{self._path}, frame {number}"
+        return Decoded(
+            lambda: of_size(upright(frame), self._size, name),
+            sum(plane.buffer_size for plane in frame.planes),
+        )

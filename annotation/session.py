@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from aotlab.annotation import editing
-from aotlab.annotation.export import export, pack
 from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import Job, MakeTracker
 from aotlab.annotation.live import LiveFrames, live_results
+from aotlab.annotation.planning import Request
 from aotlab.annotation.state import State
-from aotlab.annotation.tracking import Request
+from aotlab.annotation.trackers import TrackerChoice
 from aotlab.engine.review import Check, frames_to_check
-from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.utils.errors import InputError
 
-TEXTS = {
+OUTPUTS = {
     "masks": "masks: palette PNGs, one id per pixel",
     "objects": "objects: one folder of black and white PNGs per object",
     "report": "report.json: where objects are lost, and frames to check",
@@ -40,7 +39,7 @@ TEXTS = {
     "label_studio": "label_studio.json: Label Studio, predictions",
     "yolo": "yolo: YOLO segmentation",
 }
-"""What the page says of each output"""
+"""What the page says of each of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 Segment = Callable[[np.ndarray, Hints], np.ndarray]
 """From a frame H×W×3 uint8 and hints to the mask H×W bool of the object they mean."""
@@ -53,11 +52,19 @@ class Session:
         state: the video and its masks.
         make_tracker: makes the tracker of a job; called in the job's thread.
         segment: turns a box and clicks into a mask.
+        choice: of what ``make_tracker`` makes; None: there is none.
     """
 
-    def __init__(self, state: State, make_tracker: MakeTracker, segment: Segment = segment) -> None:
+    def __init__(
+        self,
+        state: State,
+        make_tracker: MakeTracker,
+        segment: Segment = segment,
+        choice: TrackerChoice | None = None,
+    ) -> None:
         self.state = state
         self.make_tracker, self._segment = make_tracker, segment
+        self.choice = choice or TrackerChoice({}, {})
         self.job: Job | None = None
         self._closed = threading.Event()
         self._export = threading.Lock()
@@ -96,6 +103,11 @@ class Session:
         self.state.objects.get(number)
         mask = self._segment(self.state.frames.read(index), hints)
         editing.set_mask(self.state, index, number, mask, "box and clicks")
+
+    def choose(self, changes: dict[str, Any]) -> None:
+        """Set model, policy or precision for the next job; raises `InputError` as `TrackerChoice.choose`."""
+        self.choice.choose(changes)
+        self.state.emit("tracker", settings=self.choice.describe())
 
     def track(self, request: Request) -> Job:
         """Start a job.
@@ -178,6 +190,8 @@ class Session:
         Raises:
             InputError: as `export`, or another export is running.
         """
+        from aotlab.annotation.export import export, pack
+
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
         try:
@@ -217,7 +231,8 @@ def describe(session: Session) -> dict[str, Any]:
             "objects": objects_of(state),
             "strips": {str(number): row for number, row in strips(state).items()},
             "revision": state.revision,
-            "outputs": [{"name": name, "text": TEXTS.get(name, name)} for name in OUTPUTS],
+            "outputs": [{"name": name, "text": text} for name, text in OUTPUTS.items()],
+            "tracker": session.choice.describe(),
             "history": list(state.history.titles),
             "job": session.job.report() if session.job is not None and session.job.alive else None,
         }

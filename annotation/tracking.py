@@ -2,116 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 
 from aotlab.annotation.merging import Found, Opinion, merge
+from aotlab.annotation.planning import Span, Tracking
 from aotlab.annotation.state import State
 from aotlab.engine.video.directions import Spill, as_bytes
 from aotlab.utils.errors import InputError
 
-DIRECTIONS = ("forward", "backward", "both")
 REFERENCES = 4
 """Given masks on the other side of the start that a run may look back on."""
-
-
-class Tracking(Protocol):
-    """What is needed of a tracker; `aotlab.Tracker` has it."""
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far."""
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
-        """As `Tracker.step`."""
-
-    def forget(self, number: int) -> None:
-        """As `Tracker.forget`."""
-
-    def reset(self, length: int | None = None) -> None:
-        """As `Tracker.reset`."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What shall be tracked."""
-
-    start: int
-    """the frame whose masks are the reference"""
-    direction: str = "forward"
-    """``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between given masks"""
-    first: int = 0
-    last: int | None = None
-    """the last frame; None: the video's"""
-    objects: tuple[int, ...] | None = None
-    """whose masks are written; None: all that are not locked"""
-
-
-@dataclass(frozen=True)
-class Span:
-    """Frames that are tracked in one go."""
-
-    before: int | None
-    """frame of the reference before them"""
-    after: int | None
-    """frame of the reference after them; with both, they are tracked twice"""
-    frames: range
-
-    @property
-    def work(self) -> int:
-        """Frames that go through the tracker."""
-        return len(self.frames) * (2 if self.before is not None and self.after is not None else 1)
-
-
-def plan(state: State, request: Request) -> list[Span]:
-    """The spans of a request, in the order in which they are tracked.
-
-    Raises:
-        InputError: unknown direction, empty range, a start outside it, or no mask to begin with.
-    """
-    last = state.frames.count - 1 if request.last is None else request.last
-    for index in (request.start, request.first, last):
-        state.frames.check(index)
-    if request.direction not in DIRECTIONS:
-        raise InputError(f"direction {request.direction!r}: give one of {', '.join(DIRECTIONS)}")
-    if not request.first <= request.start <= last:
-        raise InputError(
-            f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
-        )
-    given = [index for index in state.given_frames if request.first <= index <= last]
-    if state.labels(request.start).any():
-        given = sorted({*given, request.start})
-    given = [index for index in given if state.labels(index).any()]
-    if request.direction == "forward":
-        starts = [index for index in given if index >= request.start]
-        spans = [Span(starts[0], None, range(starts[0] + 1, last + 1))] if starts else []
-    elif request.direction == "backward":
-        starts = [index for index in given if index <= request.start]
-        spans = [Span(None, starts[-1], range(request.first, starts[-1]))] if starts else []
-    else:
-        spans = _both(given, request.first, last)
-    if not spans:
-        raise InputError(f"frame {request.start}: no mask to track; paint an object on it first")
-    spans = [span for span in spans if len(span.frames)]
-    if not spans:
-        raise InputError(
-            f"frame {request.start}: there is no further frame in this direction; go to another frame"
-        )
-    return spans
-
-
-def _both(given: Sequence[int], first: int, last: int) -> list[Span]:
-    """Backward to the first mask, both ways between two masks, forward from the last."""
-    if not given:
-        return []
-    between = [Span(before, after, range(before + 1, after)) for before, after in pairwise(given)]
-    head = Span(None, given[0], range(first, given[0]))
-    return [*between, Span(given[-1], None, range(given[-1] + 1, last + 1)), head]
 
 
 def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[Found]:
@@ -122,24 +26,28 @@ def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[
     for span in spans:
         if span.before is None:
             assert span.after is not None
-            yield from _one_way(tracker, state, span.after, reversed(span.frames))
+            yield from _one_way(tracker, state, span.after, range(span.after - 1, span.first - 1, -1))
         elif span.after is None:
-            yield from _one_way(tracker, state, span.before, span.frames)
+            yield from _one_way(tracker, state, span.before, range(span.before + 1, span.last + 1))
         else:
             yield from _both_ways(tracker, state, span)
 
 
-def _one_way(tracker: Tracking, state: State, start: int, frames: Iterable[int]) -> Iterator[Found]:
+def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[Found]:
     """Track away from a reference; given masks on the way are taken in as further references."""
-    frames = list(frames)
-    begin(tracker, state, start, backward=bool(frames) and frames[0] < start)
+    for index, prediction in _steps(tracker, state, start, frames):
+        yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+
+
+def _steps(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[tuple[int, Any]]:
+    """Yield number and prediction of every frame."""
+    begin(tracker, state, start, backward=frames.step < 0)
     for index in frames:
         with state.lock:
             described, given = state.described(index), state.given(index)
         for number in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(number)
-        prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
-        yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+        yield index, tracker.step(state.frames.read(index, "track"), given if given.any() else None)
 
 
 def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
@@ -164,27 +72,48 @@ def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> Non
 
 
 def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:
-    """Track a span backward, keeping probabilities on disk, and then forward, merging."""
+    """Track backward from the last reference, keeping probabilities on disk; then forward from the first, merging."""
     assert span.before is not None
     assert span.after is not None
-    silent = [_silent(state, index) for index in (span.before, span.after)]
+    described = {index: _described(state, index) for index in span.given}
+    ids: dict[int, tuple[int, ...]] = {}
     with Spill(state.project.folder, compress=True) as stored:
-        begin(tracker, state, span.after, backward=True)
-        ids = tracker.ids
-        for index in reversed(span.frames):
-            prediction = tracker.step(state.frames.read(index, "track"))
-            stored.append(as_bytes(prediction))
+        for index, prediction in _steps(
+            tracker, state, span.after, range(span.after - 1, span.first - 1, -1)
+        ):
+            if index > span.before:
+                ids[index] = tuple(prediction.ids)
+                stored.append(as_bytes(prediction))
             yield Found(index, np.asarray(prediction.labels), prediction.confidence)
-        begin(tracker, state, span.before, backward=False)
-        for position, index in enumerate(span.frames):
-            prediction = tracker.step(state.frames.read(index, "track"))
-            forward = Opinion(tuple(prediction.ids), prediction.probabilities, silent[0])
-            share = torch.from_numpy(stored[len(span.frames) - 1 - position].astype(np.float32))
-            backward = Opinion(ids, share / share.sum(0).clamp(min=1), silent[1])
-            yield merge(index, forward, backward, (position + 1) / (len(span.frames) + 1))
+        for index, prediction in _steps(tracker, state, span.before, range(span.before + 1, span.last + 1)):
+            if index >= span.after:
+                yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+                continue
+            forward = Opinion(tuple(prediction.ids), prediction.probabilities)
+            share = torch.from_numpy(stored[span.after - 1 - index].astype(np.float32))
+            backward = Opinion(ids[index], share / share.sum(0).clamp(min=1))
+            yield merge(index, forward, backward, _weights({*forward.ids, *backward.ids}, index, described))
 
 
-def _silent(state: State, index: int) -> frozenset[int]:
-    """Objects of which a frame's masks say nothing: neither given there nor shown."""
-    shown = set(np.unique(state.labels(index)).tolist())
-    return frozenset(state.objects.numbers) - state.described(index) - shown
+def _weights(numbers: Iterable[int], index: int, described: Mapping[int, frozenset[int]]) -> dict[int, float]:
+    """How much the backward direction counts for each object: by how near the masks are that say something of it."""
+    weights = {}
+    for number in numbers:
+        before = max(
+            (frame for frame in described if frame <= index and number in described[frame]), default=None
+        )
+        after = min(
+            (frame for frame in described if frame > index and number in described[frame]), default=None
+        )
+        if before is None or after is None:
+            weights[number] = 1.0 if before is None else 0.0
+        else:
+            weights[number] = (index - before) / (after - before)
+    return weights
+
+
+def _described(state: State, index: int) -> frozenset[int]:
+    """Objects of which a reference says something: those given there; where none was, those that it shows."""
+    return state.described(index) or frozenset(
+        int(number) for number in np.unique(state.labels(index)) if number
+    )

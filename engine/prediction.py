@@ -10,10 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LOST_AFTER = 5
-"""frames in a row without a confident pixel after which an object counts as lost"""
-MIN_CONFIDENCE = 0.6
-"""least confidence of an object that is visible; a guess between two gives 0.5"""
+from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,8 @@ class Prediction:
     """(1+n)×H×W, background and then the objects in the order of ``ids``"""
     channels: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
+    disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
+    """1 minus the IoU of what both directions say of an object, where both were tracked from masks that show it"""
 
     @cached_property
     def labels(self) -> np.ndarray:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
-from aotlab.engine.scores import Score
+from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE, Score
 
 MIN_DISTANCE = 5
 """Frames between two checks of the same reason and object, at least, as a correction also helps its neighbours."""

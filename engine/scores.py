@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+LOST_AFTER = 5
+"""frames in a row without a confident pixel after which an object counts as lost"""
+MIN_CONFIDENCE = 0.6
+"""least confidence of an object that is visible; a guess between two gives 0.5"""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -46,6 +51,16 @@ def measured(
             round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
         ]  # fmt: skip
     return scores
+
+
+def disagreement(numbers: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
+    """1 minus the IoU of each object in two label maps (H×W ids); 0 where neither has it."""
+    found = {}
+    for number in numbers:
+        one, other = first == number, second == number
+        union = int((one | other).sum())
+        found[number] = 1 - int((one & other).sum()) / union if union else 0.0
+    return found
 
 
 def read_scores(stored: Any) -> dict[int, Score]:

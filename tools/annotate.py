@@ -23,6 +23,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.trackers import Loading, memory_settings, tracker_choice
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import counted
@@ -30,8 +31,6 @@ from aotlab.utils.text import counted
 if TYPE_CHECKING:
     from aotlab.annotation.session import Session
     from aotlab.annotation.state import State
-    from aotlab.configs.schema import Config
-    from aotlab.engine.tracker import Tracker
 
 ELSEWHERE = (
     "warning: --host {host}: whoever reaches this address and knows the token can see and change everything, and "
@@ -63,7 +62,11 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
     parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (the bundled model)"
+        "--checkpoint",
+        action="append",
+        type=CHECKPOINT,
+        metavar="FILE|NAME",
+        help="weights (the bundled model); may be repeated, and the page offers all of them",
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
@@ -97,7 +100,8 @@ def open_session(args: Namespace) -> Session:
         state = open_results(Path(args.video), job, project=args.project, cache_bytes=args.cache)
     else:
         state = State(Path(args.video), project=args.project, cache_bytes=args.cache, levels=args.levels)
-    return Session(state, Loading(args), segment)
+    choice = tracker_choice(args)
+    return Session(state, Loading(args, choice), segment, choice)
 
 
 def is_stream(video: str) -> bool:
@@ -126,53 +130,18 @@ def open_stream(args: Namespace) -> State:
     return State(folder / "frames", project=folder, frames=frames)
 
 
-def memory_settings(args: Namespace) -> tuple[Path, Config, list[str]]:
-    """The checkpoint, its settings with long-term memory bounded, and the overrides that make them so.
-
-    Raises:
-        InputError: as `read_settings`.
-    """
-    from aotlab.networks.checkpoints import read_settings
-
-    checkpoint = args.checkpoint or bundled()
-    overrides = [*args.overrides, *memory_overrides(args)]
-    settings = read_settings(checkpoint, config=args.config, overrides=overrides)
-    if settings.memory.policy == "every_nth" and args.memory is None:
-        overrides.append("memory.policy=restricted")
-        settings = read_settings(checkpoint, config=args.config, overrides=overrides)
-    return checkpoint, settings, overrides
-
-
-class Loading:
-    """Loads the tracker when it is first needed, and keeps it."""
-
-    def __init__(self, args: Namespace) -> None:
-        self._args = args
-        self._lock = threading.Lock()
-        self._tracker: Tracker | None = None
-
-    def __call__(self) -> Tracker:
-        """The tracker; raises `InputError` where the checkpoint cannot be loaded."""
-        from aotlab.engine.tracker import Tracker
-
-        with self._lock:
-            if self._tracker is None:
-                checkpoint, _, overrides = memory_settings(self._args)
-                self._tracker = Tracker.from_checkpoint(
-                    checkpoint, config=self._args.config, overrides=overrides, device=self._args.device
-                )
-            return self._tracker
-
-
 @command
 def main(argv: list[str] | None = None) -> int:
     """Open the video, say where the page is, and serve it until Ctrl-C."""
     args = parse(argv)
-    require_model(args.checkpoint, args.config)
+    for checkpoint in args.checkpoint or [None]:
+        require_model(checkpoint, args.config)
     if args.print_config:
         from aotlab.configs.load import to_yaml
 
-        print(to_yaml(memory_settings(args)[1]), end="")
+        checkpoint = args.checkpoint[0] if args.checkpoint else bundled()
+        overrides = [*args.overrides, *memory_overrides(args)]
+        print(to_yaml(memory_settings(checkpoint, args.config, overrides)[0]), end="")
         return 0
     require_source(args.video)
     require_paths(*(args.segmenter or ()))
@@ -184,7 +153,7 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"annotate: {error.name} is missing; pip install 'aotlab[ui]' brings it") from error
     session = open_session(args)
     if args.benchmark:
-        return benchmark(session, Loading(args))
+        return benchmark(session)
     server = serve(session, bind(args.host, args.port), host=args.host)
     name, count = session.state.frames.name, session.state.frames.count
     print(f"{name}: {counted(count, 'frame')}, masks in {session.state.project.folder}")
@@ -192,6 +161,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.host not in LOCAL:
         print(ELSEWHERE.format(host=args.host), file=sys.stderr)
     session.warm()
+    if isinstance(session.make_tracker, Loading):
+        session.make_tracker.ahead()
     if not args.no_browser:
         _open_browser(server.url)
     try:
@@ -201,18 +172,13 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def benchmark(session: Session, make_tracker: Loading) -> int:
+def benchmark(session: Session) -> int:
     """Print how long a person waits, and the speed of tracking beside the tracker alone; nothing of it is kept."""
-    from aotlab.annotation.latency import add_first_mask, latencies, tracking_ratio
+    from aotlab.annotation.latency import measure
     from aotlab.annotation.server import bind, serve
 
     token = secrets.token_urlsafe(24)
-    rows = latencies(session, serve(session, bind("127.0.0.1", 0), token=token), token)
-    session.make_tracker = make_tracker
-    add_first_mask(session)
-    rows.append(tracking_ratio(session, make_tracker()))
-    while session.undo() is not None:
-        pass
+    rows = measure(session, serve(session, bind("127.0.0.1", 0), token=token), token)
     session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

@@ -12,6 +12,8 @@ export class Connection {
     /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.count = 0;
+    /** Of all masks, when the last answer was sent. */
+    this.revision = 0;
     this.delay = 250;
     this.connect();
   }
@@ -38,6 +40,7 @@ export class Connection {
       this.onEvent(answer);
       return;
     }
+    this.revision = answer.revision ?? this.revision;
     const call = this.waiting.get(answer.id);
     this.waiting.delete(answer.id);
     if (!call) return;

@@ -1,16 +1,10 @@
 // @ts-check
 /** The dialogs for exporting and merging. */
 
-import { make } from './panels.js';
-
-/**
- * @param {string} id
- * @returns {any}
- */
-const element = (id) => document.getElementById(id);
+import { element, make } from './page.js';
 
 export class Exporter {
-  /** @param {any} app */
+  /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
     element('export-start').onclick = () => this.start();
@@ -56,7 +50,7 @@ export class Exporter {
   }
 }
 
-/** @param {any} app */
+/** @param {import('./main.js').App} app */
 export function openMerge(app) {
   const from = app.objects.find((/** @type {any} */ item) => item.number === app.chosen);
   const others = app.objects.filter((/** @type {any} */ item) => item.number !== app.chosen);
@@ -69,4 +63,8 @@ export function openMerge(app) {
     if (dialog.returnValue === 'merge') app.send('merge_objects', { object: from.number, into: Number(element('merge-into').value) });
   };
   dialog.showModal();
+}
+
+export function openHelp() {
+  element('help-dialog').showModal();
 }

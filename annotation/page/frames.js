@@ -1,7 +1,11 @@
 // @ts-check
 /** Pictures and masks of frames, fetched when they are needed; a few are kept. */
 
-const KEPT = 48;
+/** What decoded pictures may take. */
+const BYTES = 192 * 2 ** 20;
+
+/** Pictures that are kept, however large they are. */
+const LEAST = 8;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
@@ -37,20 +41,33 @@ export class Frames {
   picture(index) {
     let found = this.pictures.get(index);
     if (!found) {
-      found = fetch(`frame/${index}`).then(async (answer) => {
-        if (!answer.ok) throw new Error(await answer.text());
-        return createImageBitmap(await answer.blob());
-      });
+      found = fetchPicture(`frame/${index}`);
       found.catch(() => this.pictures.delete(index));
+      found.then((picture) => this.makeRoom(picture), () => {});
     }
     this.pictures.delete(index);
     this.pictures.set(index, found);
-    if (this.pictures.size > KEPT) {
-      const [oldest, picture] = [...this.pictures][0];
-      this.pictures.delete(oldest);
-      picture.then((bitmap) => bitmap.close(), () => {});
-    }
     return found;
+  }
+
+  /**
+   * Drop the pictures that were not asked for the longest.
+   * @param {ImageBitmap} picture one of them; all are of its size
+   */
+  makeRoom({ width, height }) {
+    const most = Math.max(LEAST, Math.floor(BYTES / (4 * width * height)));
+    for (const index of [...this.pictures.keys()].slice(0, Math.max(0, this.pictures.size - most))) {
+      this.pictures.get(index)?.then((bitmap) => bitmap.close(), () => {});
+      this.pictures.delete(index);
+    }
+  }
+
+  /**
+   * A picture near a frame that takes long, at once.
+   * @param {number} index
+   */
+  nearPicture(index) {
+    return fetchPicture(`frame/${index}?near=1`);
   }
 
   /**
@@ -58,8 +75,18 @@ export class Frames {
    * @returns {Promise<Labels>}
    */
   async labels(index) {
-    const answer = await fetch(`labels/${index}`);
-    if (!answer.ok) throw new Error(await answer.text());
-    return decodeRuns(await answer.arrayBuffer());
+    return decodeRuns(await (await fetched(`labels/${index}`)).arrayBuffer());
   }
+}
+
+/** @param {string} address */
+async function fetched(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(await answer.text());
+  return answer;
+}
+
+/** @param {string} address */
+async function fetchPicture(address) {
+  return createImageBitmap(await (await fetched(address)).blob());
 }

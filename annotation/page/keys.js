@@ -1,29 +1,32 @@
 // @ts-check
 /** All keys, in one table that also makes the help. */
 
+import { moveCursor, pressCursor } from './cursor.js';
+import { openHelp } from './dialogs.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void}} Binding */
 
 /**
- * @param {any} app
+ * @param {import('./main.js').App} app
  * @returns {Binding[]}
  */
 export function bindings(app) {
-  const { toolbox, viewer } = app;
+  const { toolbox, viewer, playback, tracking } = app;
   return [
     ...TOOLS.map(({ name, key, hint }) => ({ keys: [key], text: hint.split(':')[0], run: () => toolbox.choose(name) })),
+    { keys: ['U'], text: 'take away instead, as Shift does', run: () => toolbox.invert() },
     { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(e.key === '[' ? 1 / 1.2 : 1.2) },
-    { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => app.moveCursor(e) },
-    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); close a polygon with Ctrl+Enter', run: (e) => app.pressCursor(e) },
+    { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => moveCursor(app, e) },
+    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); close a polygon with Ctrl+Enter', run: (e) => pressCursor(app, e) },
     { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close() },
     { keys: ['Escape'], text: 'drop what was begun; stop tracking', run: () => app.escape() },
     { keys: ['Ctrl+Z'], text: 'undo', run: () => app.undo() },
     { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.redo() },
-    { keys: ['←', '→'], text: 'one frame back, on', run: (e) => app.step(e.key === 'ArrowLeft' ? -1 : 1) },
-    { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, on', run: (e) => app.step(e.key === 'ArrowLeft' ? -10 : 10) },
-    { keys: ['Home', 'End'], text: 'first, last frame', run: (e) => app.seek(e.key === 'Home' ? 0 : app.count - 1) },
-    { keys: ['Space'], text: 'play, stop', run: () => app.play() },
+    { keys: ['←', '→'], text: 'one frame back, on', run: (e) => playback.step(e.key === 'ArrowLeft' ? -1 : 1) },
+    { keys: ['Shift+←', 'Shift+→'], text: 'ten frames back, on', run: (e) => playback.step(e.key === 'ArrowLeft' ? -10 : 10) },
+    { keys: ['Home', 'End'], text: 'first, last frame', run: (e) => playback.seek(e.key === 'Home' ? 0 : playback.count - 1) },
+    { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
     { keys: ['↑', '↓'], text: 'object before, after', run: (e) => app.chooseNext(e.key === 'ArrowUp' ? -1 : 1) },
     { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (e) => app.chooseIndex(Number(e.key) - 1) },
     { keys: ['N'], text: 'new object', run: () => app.addObject() },
@@ -31,21 +34,21 @@ export function bindings(app) {
     { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes') },
     { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear') },
     { keys: ['R'], text: 'remove what was given on this frame', run: () => app.send('take_back') },
-    { keys: ['T'], text: 'track forward', run: () => app.track('forward') },
-    { keys: ['Shift+T'], text: 'track backward', run: () => app.track('backward') },
-    { keys: ['Y'], text: 'track in both directions', run: () => app.track('both') },
-    { keys: ['Q'], text: 'take a frame of the stream', run: () => app.takeFrame() },
-    { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => app.goLive() },
-    { keys: ['K'], text: 'pause tracking, go on', run: () => app.pause() },
-    { keys: ['.'], text: 'next frame to check', run: () => app.nextCheck() },
+    { keys: ['T'], text: 'track forward', run: () => tracking.track('forward') },
+    { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward') },
+    { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both') },
+    { keys: ['Q'], text: 'take a frame of the stream', run: () => tracking.takeFrame() },
+    { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive() },
+    { keys: ['K'], text: 'pause tracking, go on', run: () => tracking.pause() },
+    { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
     { keys: ['+', '-'], text: 'zoom', run: (e) => viewer.zoomBy(e.key === '-' ? 1 / 1.25 : 1.25) },
     { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
-    { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (e) => app.moveCursor(e) },
+    { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (e) => moveCursor(app, e) },
     { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
     { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
     { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
-    { keys: ['Shift+E'], text: 'export', run: () => app.openExport() },
-    { keys: ['?'], text: 'this help', run: () => app.openHelp() },
+    { keys: ['Shift+E'], text: 'export', run: () => app.exporter.open() },
+    { keys: ['?'], text: 'this help', run: openHelp },
   ];
 }
 

@@ -1,19 +1,10 @@
 // @ts-check
 /** The lists beside the frame: objects, and frames to check. */
 
+import { make } from './page.js';
 import { summary } from './timeline.js';
 
 /** @typedef {{number: number, name: string, colour: string, hidden: boolean, locked: boolean}} Item */
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {object} values
- * @returns {HTMLElementTagNameMap[K]}
- */
-export function make(kind, values) {
-  return Object.assign(document.createElement(kind), values);
-}
 
 const ICONS = {
   eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',
@@ -46,7 +37,7 @@ function toggle(icon, label, pressed, run) {
 /**
  * @param {HTMLElement} list
  * @param {Item[]} objects
- * @param {any} app
+ * @param {import('./main.js').App} app
  */
 export function showObjects(list, objects, app) {
   const focused = document.activeElement instanceof HTMLElement && list.contains(document.activeElement)
@@ -57,7 +48,7 @@ export function showObjects(list, objects, app) {
 
 /**
  * @param {Item} item
- * @param {any} app
+ * @param {import('./main.js').App} app
  */
 function row(item, app) {
   const { number, name, colour } = item;
@@ -108,12 +99,12 @@ function rename(button, name, change) {
 /**
  * @param {HTMLElement} list
  * @param {{frame: number, number: number, sentence: string, severity: number}[]} checks
- * @param {any} app
+ * @param {import('./main.js').App} app
  */
 export function showChecks(list, checks, app) {
   list.replaceChildren(...checks.slice(0, 50).map((check) => {
     const item = app.objects.find((/** @type {Item} */ one) => one.number === check.number);
-    const button = make('button', { onclick: () => app.goTo(check) });
+    const button = make('button', { onclick: () => app.review.goTo(check) });
     const dot = make('span', { className: 'dot' });
     dot.style.background = item ? item.colour : '#888888';
     button.append(dot, `${check.frame}: ${item ? item.name : check.number} ${check.sentence}`);

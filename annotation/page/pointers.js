@@ -1,6 +1,8 @@
 // @ts-check
 /** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the picture. */
 
+const PEN_ERASER = 5;
+
 /**
  * @param {import('./viewer.js').Viewer} viewer
  * @param {import('./tools.js').Toolbox} toolbox
@@ -12,6 +14,8 @@ export function watchPointers(viewer, toolbox) {
   /** @type {{x: number, y: number} | null} */
   let panning = null;
   let spread = 0;
+  /** What a finger does when it is lifted, unless a second one came. @type {(() => void) | null} */
+  let tap = null;
 
   const middle = () => {
     const [a, b] = [...fingers.values()];
@@ -24,7 +28,8 @@ export function watchPointers(viewer, toolbox) {
     if (event.pointerType === 'touch') {
       fingers.set(event.pointerId, { x: event.clientX, y: event.clientY });
       if (fingers.size === 2) {
-        toolbox.cancel();
+        if (toolbox.down) toolbox.cancel();
+        tap = null;
         panning = middle();
         spread = middle().spread;
         return;
@@ -36,7 +41,10 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     viewer.cursor = null;
-    toolbox.press(viewer.pointOf(event), { shift: event.shiftKey, right: event.button === 2 });
+    const point = viewer.pointOf(event);
+    const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
+    if (event.pointerType === 'touch' && toolbox.takesPoints) tap = () => toolbox.press(point, how);
+    else toolbox.press(point, how);
   });
 
   canvas.addEventListener('pointermove', (event) => {
@@ -68,7 +76,9 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     if (event.type === 'pointercancel') toolbox.cancel();
+    else if (tap) tap();
     else toolbox.release();
+    tap = null;
   };
   canvas.addEventListener('pointerup', end);
   canvas.addEventListener('pointercancel', end);

@@ -1,8 +1,13 @@
 // @ts-check
 /** The strips under the video: a row per object, a column per frame; also the slider that seeks. */
 
+import { onNextPicture } from './drawing.js';
+
 const ROW = 14;
 const TOP = 12;
+
+/** Rows that are drawn. */
+const MOST = 8;
 
 export class Timeline {
   /**
@@ -23,9 +28,12 @@ export class Timeline {
     this.rows = new Map();
     /** @type {number[]} */
     this.checks = [];
-    this.scheduled = false;
     this.dragging = false;
-    new ResizeObserver(() => this.draw()).observe(canvas);
+    this.strips = document.createElement('canvas');
+    this.stale = true;
+    this.draw = onNextPicture(() => this.drawNow());
+    new ResizeObserver(() => this.redraw()).observe(canvas);
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('pointerup', () => { this.dragging = false; });
@@ -35,6 +43,24 @@ export class Timeline {
   /** @param {Record<string, string>} strips */
   setStrips(strips) {
     this.rows = new Map(Object.entries(strips).map(([number, row]) => [Number(number), [...row]]));
+    this.redraw();
+  }
+
+  /** @param {{number: number, name: string, colour: string}[]} objects */
+  setObjects(objects) {
+    this.objects = objects;
+    this.redraw();
+  }
+
+  /** @param {number[]} frames those to check */
+  setChecks(frames) {
+    this.checks = frames;
+    this.redraw();
+  }
+
+  /** @param {number} frame the one that shows */
+  setFrame(frame) {
+    this.frame = frame;
     this.draw();
   }
 
@@ -48,7 +74,7 @@ export class Timeline {
       row[frame] = code;
       this.rows.set(Number(number), row);
     }
-    this.draw();
+    this.redraw();
   }
 
   /** @param {PointerEvent} event */
@@ -76,38 +102,29 @@ export class Timeline {
     this.preview.hidden = false;
   }
 
-  draw() {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    requestAnimationFrame(() => {
-      this.scheduled = false;
-      this.drawNow();
-    });
+  /** Draw all anew; `draw` alone draws again where the frame is that shows. */
+  redraw() {
+    this.stale = true;
+    this.draw();
   }
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const rows = Math.min(8, Math.max(1, this.objects.length));
-    const height = TOP + rows * ROW + 2;
+    const height = TOP + Math.min(MOST, Math.max(1, this.objects.length)) * ROW + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const width = this.canvas.clientWidth;
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
-    const { context } = this;
-    context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const ink = getComputedStyle(this.canvas).color;
-    const column = width / this.count;
-    this.objects.slice(0, 8).forEach((object, row) => this.drawRow(object, TOP + row * ROW, column, ink));
-    context.fillStyle = ink;
-    for (const frame of this.checks) {
-      context.beginPath();
-      const x = (frame + 0.5) * column;
-      context.moveTo(x - 4, 1);
-      context.lineTo(x + 4, 1);
-      context.lineTo(x, 9);
-      context.fill();
+    for (const canvas of this.stale ? [this.canvas, this.strips] : [this.canvas]) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
     }
+    if (this.stale) this.drawStrips(ratio, width, ink);
+    const { context } = this;
+    if (this.strips.width) context.drawImage(this.strips, 0, 0);
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const column = width / this.count;
     const x = (this.frame + 0.5) * column;
+    context.fillStyle = ink;
     context.fillRect(x - 1, 0, 2, height);
     context.globalAlpha = 0.18;
     context.fillRect(this.frame * column, 0, Math.max(2, column), height);
@@ -117,25 +134,66 @@ export class Timeline {
   }
 
   /**
-   * @param {{number: number, colour: string}} object
-   * @param {number} y
-   * @param {number} column
+   * What is the same whichever frame shows.
+   * @param {number} ratio
+   * @param {number} width
    * @param {string} ink
    */
-  drawRow(object, y, column, ink) {
-    const { context } = this;
-    const row = this.rows.get(object.number);
-    if (!row) return;
-    for (let frame = 0; frame < this.count; frame += 1) {
-      const code = row[frame];
-      if (code === '-') continue;
+  drawStrips(ratio, width, ink) {
+    this.stale = false;
+    const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const column = width / this.count;
+    this.objects.slice(0, MOST).forEach((object, place) => {
+      const row = this.rows.get(object.number);
+      if (row) drawRow(context, runsOf(row), { y: TOP + place * ROW, column, colour: object.colour, ink });
+    });
+    context.fillStyle = ink;
+    for (const frame of this.checks) {
+      context.beginPath();
+      const x = (frame + 0.5) * column;
+      context.moveTo(x - 4, 1);
+      context.lineTo(x + 4, 1);
+      context.lineTo(x, 9);
+      context.fill();
+    }
+  }
+}
+
+/**
+ * Stretches of equal codes.
+ * @param {string[]} row
+ * @returns {[string, number, number][]} code, first frame, number of frames
+ */
+export function runsOf(row) {
+  /** @type {[string, number, number][]} */
+  const runs = [];
+  row.forEach((code, frame) => {
+    const last = runs[runs.length - 1];
+    if (last && last[0] === code) last[2] += 1;
+    else runs.push([code, frame, 1]);
+  });
+  return runs;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {[string, number, number][]} runs
+ * @param {{y: number, column: number, colour: string, ink: string}} how
+ */
+function drawRow(context, runs, { y, column, colour, ink }) {
+  const gap = column > 4 ? 1 : 0;
+  for (const [code, first, length] of runs) {
+    // where columns are wide, each frame has a box of its own
+    for (let frame = first; frame < first + length; frame += gap ? 1 : length) {
+      if (code === '-') break;
       const x = frame * column;
-      const width = Math.max(1, column - (column > 4 ? 1 : 0));
+      const width = Math.max(1, gap ? column - gap : column * length);
       context.globalAlpha = 1;
       if (code === 'G' || code === 'g') {
         context.fillStyle = ink;
         context.fillRect(x, y, width, ROW - 2);
-        context.fillStyle = code === 'G' ? object.colour : '#888888';
+        context.fillStyle = code === 'G' ? colour : '#888888';
         context.fillRect(x, y + 3, width, ROW - 8);
       } else if (code === 'l') {
         context.fillStyle = '#e02424';
@@ -145,12 +203,12 @@ export class Timeline {
         context.fillRect(x, y + ROW / 2 - 1.5, width, 1);
       } else {
         context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
-        context.fillStyle = object.colour;
+        context.fillStyle = colour;
         context.fillRect(x, y + 1, width, ROW - 4);
       }
     }
-    context.globalAlpha = 1;
   }
+  context.globalAlpha = 1;
 }
 
 /**

@@ -35,6 +35,18 @@ export class Toolbox {
     this.box = null;
     this.down = false;
     this.minus = false;
+    /** Whether tools take away unless Shift is held, for pens and fingers. */
+    this.inverse = false;
+  }
+
+  invert() {
+    this.inverse = !this.inverse;
+    this.app.changed();
+  }
+
+  /** Whether a press is all that the tool takes. */
+  get takesPoints() {
+    return ['click', 'polygon', 'split'].includes(this.tool);
   }
 
   /** @param {string} name */
@@ -77,7 +89,7 @@ export class Toolbox {
    * @param {{shift: boolean, right: boolean}} how
    */
   press(point, how) {
-    this.minus = how.shift || how.right;
+    this.minus = (how.shift || how.right) !== this.inverse;
     if (this.tool === 'click') {
       this.marks.push({ point, positive: !this.minus });
       this.show();

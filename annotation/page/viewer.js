@@ -1,6 +1,8 @@
 // @ts-check
 /** The frame with its masks on a canvas: zoom, pan, and what a tool is drawing. */
 
+import { onNextPicture } from './drawing.js';
+
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{points: Point[], closed?: boolean, width?: number, colour: string, box?: boolean, marks?: {point: Point, positive: boolean}[]}} Sketch */
 
@@ -12,6 +14,7 @@ export class Viewer {
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
     this.picture = null;
+    this.near = false;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
@@ -22,13 +25,56 @@ export class Viewer {
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** @type {Map<number, [number, number, number]>} */
     this.colours = new Map();
-    this.chosen = 0;
     /** @type {Sketch | null} */
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
-    this.scheduled = false;
+    /** Draw with the next picture of the screen. */
+    this.draw = onNextPicture(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
+  }
+
+  /** @param {[number, number]} size height and width of the frames */
+  setSize([height, width]) {
+    const first = this.size.width === 1;
+    this.size = { width, height };
+    if (first) this.fit();
+  }
+
+  /** @param {{number: number, colour: string}[]} objects those that are drawn */
+  setObjects(objects) {
+    this.colours = new Map(objects.map(({ number, colour }) => {
+      const value = parseInt(colour.slice(1), 16);
+      return [number, [value >> 16, (value >> 8) & 255, value & 255]];
+    }));
+    this.paintMask();
+  }
+
+  /** @param {{fill?: boolean, outline?: boolean, opacity?: number}} changes */
+  setLook(changes) {
+    this.look = { ...this.look, ...changes };
+    this.paintMask();
+  }
+
+  /**
+   * @param {ImageBitmap | null} picture null: the one that shows
+   * @param {import('./frames.js').Labels} labels
+   */
+  show(picture, labels) {
+    this.picture = picture || this.picture;
+    this.labels = labels;
+    this.near = false;
+    this.paintMask();
+  }
+
+  /**
+   * Show a frame beside the one that is still being decoded: dimmed, without masks.
+   * @param {ImageBitmap} picture
+   */
+  showNear(picture) {
+    this.picture = picture;
+    this.near = true;
+    this.draw();
   }
 
   resize() {
@@ -127,16 +173,6 @@ export class Viewer {
     this.draw();
   }
 
-  /** Draw with the next picture of the screen. */
-  draw() {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    requestAnimationFrame(() => {
-      this.scheduled = false;
-      this.drawNow();
-    });
-  }
-
   drawNow() {
     const { context, canvas } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
@@ -144,8 +180,10 @@ export class Viewer {
     if (!this.picture) return;
     context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
     context.imageSmoothingEnabled = this.zoom < 3;
+    context.globalAlpha = this.near ? 0.5 : 1;
     context.drawImage(this.picture, 0, 0, this.size.width, this.size.height);
-    if (this.labels) context.drawImage(this.mask, 0, 0);
+    context.globalAlpha = 1;
+    if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
     if (this.sketch) this.drawSketch(this.sketch);
     if (this.cursor) this.drawCursor(this.cursor.point, this.cursor.radius);
   }

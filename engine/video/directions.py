@@ -20,6 +20,7 @@ import torch
 
 from aotlab.engine.interface import FrameTracker
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.scores import disagreement
 from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]
@@ -192,7 +193,10 @@ def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, 
     total[: len(known)] = (1 - weight) * known
     rows = [0, *(1 + names.index(number) for number in ids)]
     total[rows] += weight * back.to(known.device)
-    return Prediction(names, total.clamp(min=1e-30).log(), total.max(0).indices)
+    both = [number for number in forward.ids if number in ids]
+    behind_labels = np.array([0, *ids])[back.max(0).indices.numpy()]
+    differ = disagreement(both, np.asarray(forward.labels), behind_labels)
+    return Prediction(names, total.clamp(min=1e-30).log(), total.max(0).indices, disagreement=differ)
 
 
 def as_bytes(prediction: Prediction) -> np.ndarray:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.video import FrameSource
-from aotlab.engine.prediction import LOST_AFTER, MIN_CONFIDENCE
 from aotlab.engine.review import frames_to_check
-from aotlab.engine.scores import Score, measured, read_scores
+from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
 from aotlab.engine.video.tracked import Tracked
 from aotlab.utils.files import atomic_path
 
@@ -32,7 +31,9 @@ class ReportFile:
         """Take in one frame."""
         prediction = tracked.prediction
         ids, confidence = np.asarray(prediction.labels), prediction.confidence
-        self._scores[tracked.index] = read_scores(measured(ids, prediction.ids, confidence, {}))
+        self._scores[tracked.index] = read_scores(
+            measured(ids, prediction.ids, confidence, prediction.disagreement)
+        )
 
     def finish(self) -> None:
         """Write the file."""
@@ -68,12 +69,18 @@ def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
-    """Lines for people: a row per object, then the frames to look at first."""
-    lines = ["object  visible  absent  lost  confidence  lost on frames"]
+    """Lines for people: a row per object, then the frames to look at first.
+
+    Where both directions were tracked, a column says how much they disagree on average.
+    """
+    both = any(item["disagreement"] is not None for item in report["objects"])
+    lines = ["object  visible  absent  lost  confidence  " + "disagreement  " * both + "lost on frames"]
     for item in report["objects"]:
         ranges = ", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-"
         counts = f"{item['id']:6}  {item['visible']:7}  {item['absent']:6}  {item['lost']:4}"
-        lines.append(f"{counts}  {item['confidence']:10.2f}  {ranges}")
+        differ = "-" if item["disagreement"] is None else f"{item['disagreement']:.2f}"
+        differ = f"{differ:>12}  " * both
+        lines.append(f"{counts}  {item['confidence']:10.2f}  {differ}{ranges}")
     if report["check"]:
         lines.append("frames to check first:")
     for check in report["check"][:SHOWN]:
@@ -99,6 +106,8 @@ def _object(number: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
         elif len(unseen) > LOST_AFTER:
             ranges[-1][1] = index
     visible = [scores[index][number] for index in frames if scores[index][number].area]
+    known = (scores[index][number].disagreement for index in frames)
+    differ = [value for value in known if value is not None]
     confidence = sum(score.confidence for score in visible) / len(visible) if visible else 0.0
     lost = sum(1 for index in frames if any(first <= index <= last for first, last in ranges))
     return {
@@ -108,4 +117,5 @@ def _object(number: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
         "lost": lost,
         "lost_on": ranges,
         "confidence": round(confidence, 4),
+        "disagreement": round(sum(differ) / len(differ), 4) if differ else None,
     }

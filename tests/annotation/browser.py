@@ -24,7 +24,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 600_000
+WAIT = 60_000
 """Milliseconds; a busy machine is slow."""
 
 needs_browser = pytest.mark.skipif(
@@ -90,6 +90,7 @@ class Page:
         self.problems: list[str] = []
         self.requests: list[str] = []
         self.tab.set_default_timeout(WAIT)
+        self.devtools = context.new_cdp_session(self.tab)
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
         self.open(url)
@@ -119,6 +120,10 @@ class Page:
             for point in points[1:]:
                 self.tab.mouse.move(*self.at(*point), steps=steps)
             self.tab.mouse.up()
+
+    def done(self) -> Done:
+        """Waits, at the end of the block, for the answer of what was done in it."""
+        return Done(self)
 
     def key(self, *names: str) -> None:
         """Press keys."""

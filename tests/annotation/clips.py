@@ -40,6 +40,37 @@ def number_of(frame):
     return int(frame[0, 0, 2]) - 40
 
 
+def write_long_video(path, rounds, *, size, group=250):
+    """``rounds`` times one group of pictures, which is encoded once: frame i is as bright as i % group says."""
+    import av
+
+    height, width = size
+    once = path.with_name(f"once-{path.name}")
+    with av.open(str(once), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", group
+        for index in range(group):
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for plane, value in zip(frame.planes, (index % 220 + 16, 128, 128), strict=True):
+                plane.update(bytes([value]) * plane.buffer_size)
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(once)) as source, av.open(str(path), "w") as target:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        copy = target.add_stream_from_template(source.streams.video[0])
+        span = (
+            max(packet.pts for packet in packets)
+            + packets[0].duration
+            - min(packet.pts for packet in packets)
+        )
+        times = [(packet.pts, packet.dts) for packet in packets]
+        for number in range(rounds):
+            for packet, (pts, dts) in zip(packets, times, strict=True):
+                packet.pts, packet.dts, packet.stream = pts + number * span, dts + number * span, copy
+                target.mux(packet)
+
+
 class Seer:
     """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
 

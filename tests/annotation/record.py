@@ -80,7 +80,7 @@ def play(recorder: Recorder, docs: Path) -> None:
     page.tab.wait_for_function("() => document.body.dataset.job !== 'none'")
     done = -1
     while page.tab.evaluate("document.body.dataset.job") != "none":
-        now = page.tab.evaluate("app.job ? app.job.done : -1")
+        now = page.tab.evaluate("app.tracking.job ? app.tracking.job.done : -1")
         if now != done:
             recorder.take(0.4)
             done = now

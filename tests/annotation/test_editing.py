@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.tracking import Request
+from aotlab.annotation.planning import Request
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, open_session, square, truth
 
@@ -117,14 +117,14 @@ def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     assert editing.add_object(session.state).number == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
-    (number,) = editing.load_masks(session.state, 4, labels)
+    (number,) = editing.load_masks(session.state, {4: labels})
     assert number == 4
     assert (session.state.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.state.labels(0))) == {0, 1}
 
 
 def test_a_mask_file_brings_its_objects_in_one_step(session):
-    editing.load_masks(session.state, 3, truth(3))
+    editing.load_masks(session.state, {3: truth(3)})
     assert session.state.objects.numbers == (1, 2)
     assert (session.state.labels(3) == truth(3)).all()
     session.undo()
@@ -138,7 +138,7 @@ def test_a_mask_file_brings_its_objects_in_one_step(session):
 )
 def test_an_unusable_mask_is_refused(session, labels, words):
     with pytest.raises(InputError, match=words):
-        editing.load_masks(session.state, 0, labels)
+        editing.load_masks(session.state, {0: labels})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.tracking import Request
+from aotlab.annotation.planning import Request
 from aotlab.dataloaders.video import open_frames
 from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.utils.errors import InputError
@@ -55,3 +55,11 @@ def test_frames_without_masks_are_exported_empty(session):
     editing.add_object(session.state)
     folder = session.export(["masks"])
     assert not any(np.asarray(read_mask(path)).any() for path in (folder / "masks").iterdir())
+
+
+def test_the_page_offers_all_that_tracking_writes():
+    from aotlab.annotation.session import OUTPUTS as OFFERED
+    from aotlab.engine.video.outputs import OUTPUTS
+
+    assert set(OFFERED) <= set(OUTPUTS)
+    assert set(OUTPUTS) - set(OFFERED) <= {"thumbnail"}

@@ -1,5 +1,6 @@
 """Frames in any order are the frames that reading in order gives, and memory stays bounded."""
 
+import resource
 import threading
 
 import cv2
@@ -10,6 +11,7 @@ from aotlab.annotation.frames import FrameStore
 from aotlab.dataloaders.video import open_frames
 from aotlab.dataloaders.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
+from tests.annotation.clips import write_long_video
 from tests.shared import SHARED
 
 LENGTH = 60
@@ -51,6 +53,40 @@ def test_shared_clips_are_read_at_their_frame_numbers(name):
     assert store.count == total
     for index in sorted(wanted, reverse=True):
         assert (store.read(index) == expected[index]).all()
+
+
+def test_a_frame_that_takes_long_has_a_picture_at_once_that_is_near_it(tmp_path):
+    path = tmp_path / "long.mp4"
+    write_long_video(path, 2, size=(48, 64), group=120)
+    store = FrameStore(path)
+    store._readers["view"][0].acquire()  # someone decodes on the way to the frame
+    near = cv2.imdecode(np.frombuffer(store.near_jpeg(110), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert abs(int(near[20, 20]) - 0) < 6  # the key frame
+    store._readers["view"][0].release()
+    store.read(105)
+    near = cv2.imdecode(np.frombuffer(store.near_jpeg(110), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert abs(int(near[20, 20]) - int(store.read(105)[20, 20, 0])) < 3
+    expected = list(open_frames(path))
+    assert len(expected) == store.count == 240
+    for index in (239, 100, 130, 99, 231, 3):
+        assert (store.read(index) == expected[index]).all()
+
+
+@pytest.mark.slow  # writes and seeks in a long video of large frames
+def test_ten_thousand_large_frames_stay_within_the_limit(tmp_path):
+    path = tmp_path / "long.mp4"
+    write_long_video(path, 40, size=(1080, 1920))
+    limit = 64 * 2**20
+    store = FrameStore(path, cache_bytes=limit)
+    assert store.count == 10_000
+    store.jpeg(0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for index in np.random.default_rng(0).integers(0, 10_000, 12):
+        store.jpeg(int(index))
+        store.jpeg(int(index), 160)
+        assert store.nbytes <= limit
+    # kibibytes; decoders hold some frames too
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 2**10
 
 
 def test_the_caches_never_hold_more_than_their_limit(video):

@@ -7,9 +7,9 @@ from fractions import Fraction
 import pytest
 
 from aotlab.annotation.live import KEPT, LiveFrames
+from aotlab.annotation.planning import Request
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
-from aotlab.annotation.tracking import Request
 from aotlab.tools import annotate as cli
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import HEIGHT, WIDTH, Seer, open_session, picture, truth

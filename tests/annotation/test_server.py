@@ -4,90 +4,36 @@ from __future__ import annotations
 
 import io
 import json
-import threading
+import socket
+import zipfile
 
-import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
 from aotlab.annotation import server as web
 from aotlab.annotation.runs import decode_runs, encode_runs
+from aotlab.annotation.session import Session
+from aotlab.annotation.state import State
+from aotlab.annotation.trackers import TrackerChoice
 from tests.annotation.clips import LENGTH, Seer, open_session, square, truth
+from tests.annotation.served import TOKEN, Served
 from tests.annotation.test_editing import draw
 
-TOKEN = "secret"
+
+def png(labels):
+    content = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
 
 
-class Served:
-    """A session behind a running server."""
-
-    def __init__(self, session):
-        self.session = session
-        self.server = web.serve(session, web.bind("127.0.0.1", 0), token=TOKEN)
-        self.address = self.server.address
-        self.host = self.address.removeprefix("http://")
-        self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
-        self.thread = threading.Thread(target=self.server.run_here, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            self.thread.join(0.02)
-
-    def get(self, path, method="GET", cookie=True, **headers):
-        own = {"cookie": self.cookie} if cookie else {}
-        content = headers.pop("content", None)
-        named = {key.replace("_", "-"): value for key, value in headers.items()}
-        return httpx.request(method, self.address + path, headers=own | named, content=content)
-
-    def open(self, **headers):
-        own = {"Cookie": self.cookie, "Origin": self.address} | headers
-        extra = {key: value for key, value in own.items() if value and key != "Origin"}
-        return Talk(
-            connect(
-                f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
-            )
-        )
-
-    def close(self):
-        self.server.should_exit = True
-        self.thread.join(10)
-        self.session.close()
-
-
-class Talk:
-    """A page's side of the WebSocket."""
-
-    def __init__(self, socket):
-        self.socket = socket
-        self.events = []
-        self.count = 0
-
-    def do(self, action, **values):
-        self.count += 1
-        return self.raw(json.dumps({"id": self.count, "do": action, **values}))
-
-    def raw(self, text):
-        self.socket.send(text)
-        while True:
-            answer = json.loads(self.socket.recv(timeout=20))
-            if "event" not in answer:
-                return answer
-            self.events.append(answer)
-
-    def until(self, wanted):
-        while not (self.events and wanted(self.events[-1])):
-            answer = json.loads(self.socket.recv(timeout=20))
-            if "event" in answer:
-                self.events.append(answer)
-
-
-@pytest.fixture
-def served(session):
-    served = Served(session)
-    yield served
-    served.close()
+def packed(members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
 
 
 def test_the_token_of_the_first_url_becomes_a_cookie_that_scripts_and_other_sites_do_not_get(served):
@@ -125,7 +71,7 @@ def test_a_wrong_cookie_a_wrong_host_and_a_wrong_origin_are_refused(served):
         assert served.get("/", Host=host).status_code == 400
     assert served.get("/frame/0", Origin="http://evil.example").status_code == 403
     assert served.get("/frame/0", Sec_Fetch_Site="cross-site").status_code == 403
-    assert served.get("/mask/0", "POST", content=b"x").status_code == 403  # no Origin
+    assert served.get("/masks/0", "POST", content=b"x").status_code == 403  # no Origin
     assert served.get("/frame/0", Origin=served.address).status_code == 200
 
 
@@ -259,34 +205,76 @@ def test_bytes_instead_of_text_end_the_connection_and_nothing_else(served):
     assert "result" in served.open().do("describe")
 
 
-def png(labels):
-    content = io.BytesIO()
-    Image.fromarray(labels).save(content, "PNG")
-    return content.getvalue()
+def post(served, content, frame=0):
+    return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
 
 
-def test_a_mask_is_uploaded(served):
-    answer = served.get("/mask/2", "POST", Origin=served.address, content=png(truth(2).astype(np.uint8)))
-    assert answer.json() == [1, 2]
+def test_a_mask_is_uploaded_for_the_frame_in_view(served):
+    assert post(served, png(truth(2)), 2).json() == {"frames": [2]}
     assert (served.session.state.labels(2) == truth(2)).all()
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no picture", png(truth(0).astype(np.uint8))[:60], png(np.ones((4, 4), np.uint8)), b"GIF89a" + b"\0" * 99,
-     png(np.zeros((40, 60, 3), np.uint8)), png(np.zeros((40, 60), np.uint8))],
+    [b"", b"no picture", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
+     png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
+     b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
+     packed({}), packed({"note.md": b"x"}), packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
 )  # fmt: skip
 def test_a_broken_upload_is_refused_by_one_sentence_without_a_path(served, content):
-    answer = served.get("/mask/0", "POST", Origin=served.address, content=content)
+    answer = post(served, content)
     assert answer.status_code == 404
-    assert answer.text.startswith("mask: ")
+    assert answer.text.startswith("mask")
+    assert "\n" not in answer.text
     assert "/tmp" not in answer.text
+    assert "root:" not in answer.text
     assert not served.session.state.labels(0).any()
+
+
+def test_no_name_in_an_archive_becomes_a_path(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    names = ["../../escaped.png", f"{tmp_path}/escaped.png", "..\\escaped.png", "a/../../escaped/00001.png"]
+    for name in names:
+        post(served, packed({name: png(truth(0)), f"x{name}": png(truth(0))}))
+    assert [path.name for path in tmp_path.rglob("*") if "escaped" in path.name] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.uploads.UNPACKED_BYTES", 1000)
+    answer = post(served, packed({"00000.png": b"\0" * 2000}))
+    assert (answer.status_code, "split it" in answer.text) == (404, True)
 
 
 def test_a_huge_upload_is_refused(served, monkeypatch):
     monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
-    assert served.get("/mask/0", "POST", Origin=served.address, content=b"x" * 2000).status_code == 413
+    assert post(served, b"x" * 2000).status_code == 413
+
+
+def test_a_picture_at_hand_stands_in_for_a_frame_that_takes_long(served):
+    with Image.open(io.BytesIO(served.get("/frame/7?near=1").content)) as image:
+        assert image.size == (60, 40)
+    assert served.get("/frame/7?near=1", cookie=False).status_code == 403
+    assert served.get("/frame/12?near=1").status_code == 404
+
+
+def test_what_tracks_is_chosen_from_what_the_program_offers_and_other_pages_hear_of_it(folder):
+    offered = {"model": {"mini": "the bundled model", "other": "other"}, "policy": {"own": "the model's own"}}
+    choice = TrackerChoice(offered, {"model": "mini", "policy": "own"})
+    served = Served(Session(State(folder), Seer, choice=choice))
+    first, second = served.open(), served.open()
+    assert first.do("describe")["result"]["tracker"]["model"]["chosen"] == "mini"
+    first.do("set_tracker", changes={"model": "other"})
+    second.until(lambda event: event["event"] == "tracker")
+    assert second.events[-1]["settings"]["model"]["chosen"] == "other"
+    for changes, words in (
+        ({"model": "/etc/passwd"}, "not offered"), ({"model": "../other.safetensors"}, "not offered"),
+        ({"model": ["other"]}, "not offered"), ({"device": "cuda"}, "no such setting"), ([], "missing"),
+    ):  # fmt: skip
+        assert words in first.do("set_tracker", changes=changes)["error"]
+    assert choice.chosen == {"model": "other", "policy": "own"}
+    served.close()
 
 
 def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
@@ -319,3 +307,12 @@ def test_a_port_in_use_is_refused():
     with pytest.raises(InputError, match="choose another port"):
         web.bind("127.0.0.1", listener.getsockname()[1])
     listener.close()
+
+
+def test_small_answers_leave_at_once():
+    listener = web.bind("127.0.0.1", 0)
+    client = socket.create_connection(listener.getsockname())
+    accepted, _ = listener.accept()
+    assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    for one in (accepted, client, listener):
+        one.close()

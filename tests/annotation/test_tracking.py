@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
+from aotlab.annotation.planning import Request
 from aotlab.annotation.timeline import strips
-from aotlab.annotation.tracking import Request
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, open_session, truth
 from tests.annotation.test_editing import draw
@@ -45,7 +45,7 @@ def test_between_two_given_masks_both_directions_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
     job = run(session, 2, "both")
-    assert job.total == 2 + 2 * 5 + 3
+    assert job.done == job.total == 8 + 9
     assert shown(session) == list(range(LENGTH))
     assert session.state.scores(5)[1].disagreement == 0
     assert session.state.scores(10)[1].disagreement is None
@@ -55,7 +55,32 @@ def test_an_object_that_only_one_side_knows_is_not_weakened_by_the_other(session
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     run(session, 2, "both")
-    assert shown(session, 2) == list(range(3, LENGTH))
+    assert shown(session, 2) == list(range(LENGTH))
+
+
+def test_an_object_that_only_one_side_knows_causes_no_disagreement(session):
+    draw(session, 2, 1)
+    draw(session, 8, 1, 2)
+    run(session, 2, "both")
+    assert session.state.scores(5)[2].disagreement is None
+    assert session.state.scores(5)[1].disagreement == 0
+
+
+def test_in_both_directions_an_object_given_late_is_carried_past_masks_given_before(session):
+    draw(session, 2, 1)
+    draw(session, 8, 2)
+    run(session, 8, "both")
+    assert shown(session, 1) == list(range(LENGTH))
+    assert shown(session, 2) == list(range(LENGTH))
+    assert all((session.state.labels(index) == truth(index)).all() for index in range(LENGTH))
+
+
+def test_in_both_directions_an_object_said_to_be_absent_is_not_carried_past_that_frame(session):
+    draw(session, 2, 1)
+    draw(session, 8, 1, 2)
+    editing.clear(session.state, 2, 2)
+    run(session, 8, "both")
+    assert shown(session, 2) == list(range(6, LENGTH))
 
 
 def test_a_given_mask_on_the_way_is_taken_in_and_an_absent_object_is_forgotten(folder):

@@ -5,11 +5,13 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from aotlab.tools import annotate as cli
+from aotlab.tools.cli import paths, trackers
 from tests.annotation.clips import Seer, draw_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,10 +61,38 @@ def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(vi
     assert cli.main([str(video), "--benchmark"]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("  ")[0] for row in rows] == [
-        "seek, first time", "seek again", "stroke", "box (GrabCut)", "tracking, share of the tracker's own speed",
+        "a picture near a frame", "seek, first time", "seek again",
+        "stroke", "box (GrabCut)", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
     assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
     assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []
+
+
+def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():
+    bundled = paths.bundled()
+    args = cli.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
+    choice = trackers.tracker_choice(args)
+    assert choice.chosen == {"model": bundled.stem, "policy": "first_frame", "precision": "own"}
+    assert "/" not in "".join(choice.offered["model"])
+    loading = trackers.Loading(args, choice)
+    first = loading()
+    assert loading() is first
+    assert first.config.memory.policy == "first_frame"
+    choice.choose({"policy": "relevance_redundancy", "precision": "bfloat16"})
+    second = loading()
+    assert (second.config.memory.policy, second.config.compute.precision) == (
+        "relevance_redundancy",
+        "bfloat16",
+    )
+
+
+def test_the_page_is_served_before_pytorch_is_loaded(video):
+    code = (
+        "import sys; from aotlab.tools import annotate; from aotlab.annotation import server; "
+        f"session = annotate.open_session(annotate.parse([{str(video)!r}])); "
+        "server.serve(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
 def test_ctrl_c_ends_the_program_and_lets_go_of_the_project(video, monkeypatch):

@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.scores import measured, read_scores
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.directions import Spill, as_bytes, both_directions, merge
+from aotlab.engine.video.report import report_of, table
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -82,6 +84,17 @@ def test_a_nearer_annotation_outweighs_a_farther_one():
 def test_an_object_that_one_side_does_not_know_appears_halfway():
     ahead, behind = answer((1,), [[1.0], [0.0]]), as_bytes(answer((8,), [[0.0], [1.0]]))
     assert [merge(ahead, (8,), behind, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
+
+
+def test_how_much_both_directions_differ_is_told_of_objects_that_both_know():
+    ahead, behind = (
+        answer((1,), [[0.0, 0.9], [1.0, 0.1]]),
+        answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
+    )
+    merged = merge(ahead, (1, 2), as_bytes(behind), 0.25)
+    assert merged.disagreement == {1: 0.0}
+    ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
+    assert merge(ahead, (1, 2), as_bytes(behind), 0.25).disagreement == {1: 0.5}
 
 
 def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
@@ -163,3 +176,17 @@ def test_a_spill_gives_arrays_back_in_any_order_and_names_a_full_disk(tmp_path):
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()
         with pytest.raises(InputError, match=r"no room .*No space left"):
             spill.append(arrays[0])
+
+
+def test_the_report_of_both_directions_says_where_they_disagree(keyed):
+    _, _, results = keyed
+    scores = {
+        index: read_scores(measured(item.labels, item.ids, item.confidence, item.disagreement))
+        for index, _, item in results
+    }
+    report = report_of("clip", scores)
+    told = {item["id"]: item["disagreement"] for item in report["objects"]}
+    expected = np.mean([results[index][2].disagreement[9] for index in (3, 4, 5)])
+    assert told[9] == pytest.approx(expected, abs=1e-3)
+    assert told[4] is told[7] is None
+    assert "disagreement" in table(report)[0]

@@ -1,0 +1,95 @@
+// @ts-check
+/** The buttons and fields of the page, and what each does. */
+
+import { openHelp, openMerge } from './dialogs.js';
+import { bindings, fillHelp, listen } from './keys.js';
+import { element, make } from './page.js';
+import { watchPointers } from './pointers.js';
+import { TOOLS } from './tools.js';
+
+/** @typedef {import('./main.js').App} App */
+
+/** @param {App} app */
+export function wire(app) {
+  const table = bindings(app);
+  listen(table);
+  fillHelp(table, element('keys'));
+  makeTools(app);
+  for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = run;
+  for (const button of document.querySelectorAll('[data-key]')) {
+    const key = /** @type {HTMLElement} */ (button).dataset.key || '';
+    button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+    /** @type {HTMLElement} */ (button).title ||= `${button.getAttribute('aria-label') || button.textContent} (${key})`;
+  }
+  const { viewer } = app;
+  element('load').onchange = () => loadMasks(app);
+  for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setLook({ [key]: element(key).checked });
+  element('opacity').oninput = () => viewer.setLook({ opacity: Number(element('opacity').value) });
+  watchPointers(viewer, app.toolbox);
+}
+
+/**
+ * @param {App} app
+ * @returns {Record<string, () => void>} by the button's id
+ */
+function clicks(app) {
+  const { playback, tracking, review } = app;
+  return {
+    undo: () => app.undo(), redo: () => app.redo(), export: () => app.exporter.open(), help: openHelp,
+    add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.send('take_back'),
+    forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
+    take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
+    next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+  };
+}
+
+/** @param {App} app */
+function makeTools(app) {
+  for (const { name, key, icon, hint } of TOOLS) {
+    const button = make('button', { textContent: icon, title: `${hint} (${key})`, onclick: () => app.toolbox.choose(name) });
+    button.dataset.tool = name;
+    button.append(make('span', { textContent: name }));
+    button.setAttribute('aria-keyshortcuts', key);
+    element('tools').append(button);
+  }
+  const minus = make('button', { textContent: '−', title: 'Take away what is drawn, or click on what is not the object; as Shift does (U)', onclick: () => app.toolbox.invert() });
+  minus.id = 'minus';
+  minus.append(make('span', { textContent: 'minus' }));
+  minus.setAttribute('aria-keyshortcuts', 'U');
+  element('tools').append(minus);
+  const size = make('output', {});
+  size.setAttribute('aria-label', 'brush size');
+  element('tools').append(size);
+  showTools(app.toolbox);
+}
+
+/**
+ * Show which tool is chosen, and the size of the brush.
+ * @param {import('./tools.js').Toolbox} toolbox
+ */
+export function showTools(toolbox) {
+  element('minus').setAttribute('aria-pressed', String(toolbox.inverse));
+  for (const button of document.querySelectorAll('#tools [data-tool]')) {
+    button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool));
+  }
+  const size = document.querySelector('#tools output');
+  if (size) size.textContent = `${toolbox.radius.toFixed(toolbox.radius < 10 ? 1 : 0)} px`;
+}
+
+/** @param {App} app */
+async function loadMasks(app) {
+  const [file] = element('load').files;
+  element('load').value = '';
+  if (!file) return;
+  app.say('Reading the masks…');
+  const answer = await fetch(`masks/${app.playback.frame}`, { method: 'POST', body: file });
+  if (!answer.ok) {
+    app.say(await answer.text(), true);
+    return;
+  }
+  const { frames } = await answer.json();
+  app.say(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
+  await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
+  document.body.dataset.loaded = String(frames.length);
+}

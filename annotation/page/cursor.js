@@ -1,0 +1,37 @@
+// @ts-check
+/** The cursor that the keyboard moves over the frame. */
+
+const STEP = 8;
+const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });
+
+/**
+ * @param {import('./main.js').App} app
+ * @param {KeyboardEvent} event
+ */
+export function moveCursor(app, event) {
+  const { viewer, toolbox } = app;
+  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
+  const point = viewer.cursor ? viewer.cursor.point : middle;
+  const by = event.shiftKey ? 1 : STEP;
+  const [dx, dy] = DIRECTIONS[event.key.toUpperCase()] || [0, 0];
+  const next = {
+    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
+    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
+  };
+  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
+  toolbox.move(next);
+  viewer.draw();
+  app.say(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+}
+
+/**
+ * Press the chosen tool at the cursor, or lift it.
+ * @param {import('./main.js').App} app
+ * @param {KeyboardEvent} event
+ */
+export function pressCursor(app, event) {
+  const { cursor } = app.viewer;
+  if (!cursor) moveCursor(app, event);
+  else if (app.toolbox.down) app.toolbox.release();
+  else app.toolbox.press(cursor.point, { shift: event.shiftKey, right: false });
+}

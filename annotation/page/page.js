@@ -1,0 +1,18 @@
+// @ts-check
+/** Elements of the page: found by id, and made. */
+
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+export const element = (id) => document.getElementById(id);
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} kind
+ * @param {object} values
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(kind, values) {
+  return Object.assign(document.createElement(kind), values);
+}

@@ -1,0 +1,93 @@
+// @ts-check
+/** Tracking: its buttons, its progress, what it tracks with, and streams. */
+
+import { element, make } from './page.js';
+
+/** @typedef {{chosen: string, offered: {value: string, text: string}[]}} Setting */
+
+const BUTTONS = ['forward', 'backward', 'both', 'golive'];
+
+export class Tracking {
+  /** @param {import('./main.js').App} app */
+  constructor(app) {
+    this.app = app;
+    /** @type {any} */
+    this.job = null;
+    this.watching = false;
+  }
+
+  /** @param {Record<string, Setting>} settings model, policy and precision */
+  setSettings(settings) {
+    for (const [name, { chosen, offered }] of Object.entries(settings)) {
+      const list = element(name);
+      list.replaceChildren(...offered.map(({ value, text }) => make('option', { value, textContent: text })));
+      list.value = chosen;
+      list.onchange = () => this.app.send('set_tracker', { changes: { [name]: list.value } });
+    }
+    element('settings').hidden = !Object.keys(settings).length;
+  }
+
+  /** @param {any} job */
+  setJob(job) {
+    const alive = job && ['starting', 'running', 'paused'].includes(job.status);
+    element('job').hidden = !alive;
+    for (const id of BUTTONS) element(id).disabled = alive;
+    if (alive) {
+      this.showProgress(job);
+      if (element('follow').checked && job.status === 'running' && job.done) this.app.playback.seek(job.frame);
+    } else if (this.job && job) {
+      this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
+      this.app.review.refresh();
+    }
+    this.job = alive ? job : null;
+    document.body.dataset.job = alive ? job.status : 'none';
+  }
+
+  /** @param {any} job */
+  showProgress(job) {
+    if (job.total) element('progress').value = job.done / job.total;
+    else element('progress').removeAttribute('value');
+    const left = job.remaining === null ? '' : `, ${Math.ceil(job.remaining)} s left`;
+    const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
+    const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
+    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
+    element('pause').textContent = job.status === 'paused' ? 'Go on' : 'Pause';
+  }
+
+  /** @param {string} direction */
+  async track(direction) {
+    /** @type {any} */
+    const values = { direction };
+    if (element('first').value) values.first = Number(element('first').value);
+    if (element('last').value) values.last = Number(element('last').value);
+    if (element('only').checked) values.objects = [this.app.chosen];
+    if (this.app.playback.playing) this.app.playback.play();
+    const report = await this.app.send('track', values);
+    if (report) this.app.say('');
+  }
+
+  pause() {
+    if (this.job) this.app.send(this.job.status === 'paused' ? 'resume' : 'pause');
+  }
+
+  async takeFrame() {
+    const frame = await this.app.send('take_frame');
+    if (frame !== undefined) await this.app.playback.seek(frame);
+  }
+
+  async goLive() {
+    if (await this.app.send('go_live')) this.app.say('');
+  }
+
+  /** Show what a camera sees now. @param {boolean} live */
+  watchStream(live) {
+    element('live').hidden = !live;
+    if (!live || this.watching) return;
+    this.watching = true;
+    const image = element('newest');
+    const again = () => setTimeout(() => { image.src = `newest?${Date.now()}`; }, 200);
+    image.onload = again;
+    image.onerror = () => setTimeout(again, 2000);
+    again();
+  }
+}

@@ -1,0 +1,179 @@
+"""Masks from a file that a page sends, in the formats of docs/formats.md. No name in it becomes a path."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+from aotlab.annotation.editing import load_masks
+from aotlab.annotation.state import State
+from aotlab.dataloaders.exchange.colours import LEGENDS
+from aotlab.dataloaders.exchange.given import GivenMasks
+from aotlab.dataloaders.exchange.objects import LARGEST_ID, Target, numbers_of
+from aotlab.dataloaders.exchange.reading import read_annotations
+from aotlab.dataloaders.exchange.regions import Annotations
+from aotlab.utils.errors import InputError
+
+UNPACKED_BYTES = 512 * 2**20
+"""What the files of an archive may take together."""
+MOST_FILES = 20_000
+KINDS = (".png", ".json", ".xml", ".txt")
+"""Files of an archive that are looked at."""
+
+Contents = Mapping[PurePosixPath, bytes]
+"""The files of an archive by the names that they have in it, which are looked at and never opened"""
+
+
+def load_upload(state: State, index: int, content: bytes) -> list[int]:
+    """Take the masks of a file as given, in one step.
+
+    Args:
+        state: is given them.
+        index: the frame in view, which a picture is for; other files say themselves which frames they are for.
+        content: of a PNG, a JSON or XML file, or a ZIP of a folder of masks.
+
+    Returns:
+        the frames that they are for.
+
+    Raises:
+        InputError: as `read_upload` and `load_masks`.
+    """
+    frames = state.frames
+    frames.check(index)
+    found = read_upload(content, Target(frames.name, frames.size, frames.count, frames.stem), index)
+    for frame in found.frames:
+        frames.check(frame)
+    masks = GivenMasks(found)  # drawn one by one: a long video's would not fit into memory
+    load_masks(state, masks, found.labels)
+    return list(masks)
+
+
+def read_upload(content: bytes, target: Target, index: int) -> Annotations:
+    """The objects of a file that was sent, for a video of known length.
+
+    Raises:
+        InputError: as `read_annotations`, without a path; or an archive that cannot be read, or is without masks.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        try:
+            if content[:2] == b"PK":
+                return _of_archive(_unpacked(content), folder, target, index)
+            return _of_file(content, _kind(content), folder, target, index)
+        except InputError as error:
+            text = str(error).replace(f"{folder}/", "").replace(str(folder), "masks")
+            raise InputError(text) from error
+
+
+def _kind(content: bytes) -> str:
+    """The suffix of what a file holds."""
+    start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    return {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
+
+
+def _of_file(content: bytes, kind: str, folder: Path, target: Target, index: int) -> Annotations:
+    """The objects of a file; a picture, and a single mask for a frame that the video lacks, is for ``index``."""
+    path = folder / f"masks{kind}"
+    path.write_bytes(content)
+    if kind == ".png":
+        return read_annotations(path, target, frame=index)
+    found = read_annotations(path, target)
+    if len(found.frames) == 1 and max(found.frames) >= (target.length or 0):
+        found.frames = {index: next(iter(found.frames.values()))}
+    return found
+
+
+def _unpacked(content: bytes) -> Contents:
+    """The files of an archive that can be masks; raises `InputError` where it is broken or too large."""
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > UNPACKED_BYTES:
+                limits = f"{MOST_FILES} files of {UNPACKED_BYTES >> 20} MiB"
+                raise InputError(f"masks: an archive of more than {limits}; split it")
+            files = {PurePosixPath(entry.filename): entry for entry in entries}
+            return {
+                path: archive.read(entry)
+                for path, entry in files.items()
+                if path.suffix.lower() in KINDS
+                and not path.name.startswith(".")
+                and "__MACOSX" not in path.parts
+            }
+    except InputError:
+        raise
+    # what `zipfile` raises for archives that are broken, encrypted, or packed in a way it does not know
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+        raise InputError(f"masks: no readable ZIP archive ({error}); pack it again") from error
+
+
+def _of_archive(contents: Contents, folder: Path, target: Target, index: int) -> Annotations:
+    """The objects of an archive: of its one annotation file, of LabelMe's files, or of pictures in folders."""
+    pictures = {path: content for path, content in contents.items() if path.suffix.lower() == ".png"}
+    texts = {
+        path: content
+        for path, content in contents.items()
+        if path.suffix.lower() in (".json", ".xml") and path.name not in LEGENDS
+    }
+    if len(texts) == 1:
+        ((path, content),) = texts.items()
+        return _of_file(content, path.suffix.lower(), folder, target, index)
+    if texts and not pictures:
+        for number, path in enumerate(sorted(texts)):
+            (folder / f"{number:05d}.json").write_bytes(texts[path])
+        return read_annotations(folder, target)
+    if not pictures:
+        raise InputError("masks: the archive holds none; give PNGs, or a file of annotations")
+    frames = _frames(list(pictures), target) if len(pictures) > 1 else dict.fromkeys(pictures, index)
+    plain = replace(target, stem=None)  # frames are matched here, so the numbers of the files are theirs
+    legend = next((name for path in contents for name in LEGENDS if path.name == name), None)
+    if legend is not None:
+        (folder / legend).write_bytes(next(contents[path] for path in contents if path.name == legend))
+        return _in_colours(pictures, frames, folder, plain)
+    return _of_folder(pictures, frames, folder, plain)
+
+
+def _of_folder(
+    pictures: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
+) -> Annotations:
+    """The objects of ``FRAME.png``, or of ``OBJECT/FRAME.png`` where there are several folders."""
+    names = sorted({path.parent.name for path in pictures})
+    ids = {name: int(name) for name in names if name.isascii() and name.isdecimal() and 0 < len(name) < 6}
+    free = (number for number in range(1, LARGEST_ID) if number not in ids.values())
+    ids |= {name: next(free) for name in names if name not in ids}
+    top = folder / "masks"
+    for path, content in pictures.items():
+        place = top / str(ids[path.parent.name]) if len(names) > 1 else top
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{frames[path]:09d}.png").write_bytes(content)
+    found = read_annotations(top, target)
+    if len(names) > 1:
+        found.labels |= {number: name for name, number in ids.items() if not name.isdecimal()}
+    return found
+
+
+def _in_colours(
+    pictures: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
+) -> Annotations:
+    """The objects of pictures in colours, whose legend lies in the folder."""
+    result = Annotations(target.size)
+    for path, content in pictures.items():
+        kept = folder / "mask.png"
+        kept.write_bytes(content)
+        found = read_annotations(kept, target, frame=frames[path])
+        result.frames |= found.frames
+        result.labels |= found.labels
+    return result
+
+
+def _frames(paths: Sequence[PurePosixPath], target: Target) -> dict[PurePosixPath, int]:
+    """The frames that pictures are for: by the names of the video's own pictures, else by number."""
+    stems = sorted({path.stem for path in paths})
+    length, stem_of = target.length, target.stem
+    own = {} if stem_of is None else {stem_of(index): index for index in range(length or 0)}
+    named = own if all(stem in own for stem in stems) else dict(zip(stems, numbers_of(stems), strict=True))
+    return {path: named[path.stem] for path in paths}

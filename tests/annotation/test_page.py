@@ -1,0 +1,193 @@
+"""The page in a real browser on a drawn video: mouse, keyboard, pen and fingers, two tabs, files of masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.annotation.session import Session
+from aotlab.annotation.state import State
+from aotlab.annotation.trackers import TrackerChoice
+from tests.annotation.browser import Page, iou, needs_browser
+from tests.annotation.clips import LENGTH, Seer, truth
+from tests.annotation.served import Served
+
+pytestmark = needs_browser
+
+
+def test_a_person_without_a_mouse_boxes_an_object_tracks_and_undoes(page):
+    page.tab.focus("#view")
+    page.key("x", "w")
+    cursor(page, 2, 2)
+    page.key("Enter")
+    cursor(page, 18, 18)
+    page.key_done("Enter")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+    page.track("t", last=4)
+    assert (page.labels(4) == 1).any()
+    page.key("?")
+    assert page.tab.is_visible("#help-dialog")
+    page.key("Escape", "End")
+    page.wait_frame(LENGTH - 1)
+    page.key("Home", "ArrowRight")
+    page.wait_frame(1)
+    page.key_done("m")
+    assert not (page.labels(1) == 1).any()
+    page.key_done("Control+z")
+    assert (page.labels(1) == 1).any()
+
+
+def cursor(page, x, y):
+    """Move the keyboard's cursor to a pixel."""
+    while True:
+        point = page.tab.evaluate("app.viewer.cursor.point")
+        dx, dy = x - point["x"], y - point["y"]
+        if abs(dx) < 1 and abs(dy) < 1:
+            return
+        name, way = ("d" if dx > 0 else "a", abs(dx)) if abs(dx) >= 1 else ("s" if dy > 0 else "w", abs(dy))
+        page.key(name if way >= 8 else f"Shift+{name}")
+
+
+def test_two_tabs_show_each_others_work_and_no_request_leaves_the_machine(page, served):
+    other = Page(page.tab.context, served.url)
+    page.drag((15, 10), (20, 12))
+    other.tab.wait_for_function(
+        "() => app.objects.length === 1 && app.viewer.labels.ids.some((id) => id === 1)"
+    )
+    other.key_done("Control+z")
+    page.tab.wait_for_function("() => !app.viewer.labels.ids.some((id) => id === 1)")
+    assert all(url.startswith((served.address, "data:", "blob:")) for url in page.requests + other.requests)
+    assert other.problems == []
+
+
+def touches(page, kind, *points):
+    """Put fingers on pixels of the frame, move or lift them."""
+    places = [dict(zip(("x", "y"), page.at(*point), strict=True)) for point in points]
+    points = [{**place, "id": number} for number, place in enumerate(places)]
+    page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def test_one_finger_draws_and_two_move_and_zoom_the_picture_without_drawing(page):
+    with page.done():
+        touches(page, "touchStart", (10, 10))
+        touches(page, "touchMove", (16, 12))
+        touches(page, "touchMove", (22, 14))
+        touches(page, "touchEnd")
+    drawn = page.labels(0)
+    assert drawn[12, 16] == 1
+    before = page.tab.evaluate("[app.viewer.zoom, app.viewer.left]")
+    touches(page, "touchStart", (20, 20))
+    touches(page, "touchStart", (20, 20), (40, 20))
+    touches(page, "touchMove", (15, 22), (45, 22))
+    touches(page, "touchMove", (10, 24), (50, 24))
+    touches(page, "touchEnd")
+    page.tab.wait_for_function("before => app.viewer.zoom > 1.2 * before", arg=before[0])
+    assert (page.labels(0) == drawn).all()
+    assert page.tab.evaluate("app.toolbox.begun") is False
+
+
+def test_a_tap_clicks_on_the_object_and_two_fingers_do_not(page):
+    page.key("c")
+    touches(page, "touchStart", (20, 20))
+    touches(page, "touchStart", (20, 20), (40, 20))
+    touches(page, "touchMove", (18, 20), (42, 20))
+    touches(page, "touchEnd")
+    assert page.tab.evaluate("app.toolbox.marks.length") == 0
+    page.key("0")
+    with page.done():
+        touches(page, "touchStart", (10, 10))
+        touches(page, "touchEnd")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def pen(page, kind, point, **values):
+    x, y = page.at(*point)
+    pressed = {"button": "left", "buttons": 1, "pointerType": "pen", "force": 0.5, "clickCount": 1} | values
+    page.devtools.send("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, **pressed})
+
+
+def test_a_pen_draws_and_its_second_button_takes_away(page):
+    page.tab.evaluate(
+        """window.kinds = new Set();
+        app.viewer.canvas.addEventListener('pointerdown', (event) => kinds.add(event.pointerType));"""
+    )
+    for button, left in (({}, True), ({"button": "right", "buttons": 2}, False)):
+        with page.done():
+            pen(page, "mousePressed", (15, 10), **button)
+            pen(page, "mouseMoved", (20, 12), **button)
+            pen(page, "mouseReleased", (20, 12), **button)
+        assert (page.labels(0) == 1).any() == left
+    assert page.tab.evaluate("[...kinds]") == ["pen"]
+
+
+def test_minus_takes_away_without_a_key_held(page):
+    page.drag((15, 10), (20, 12))
+    page.tab.click("#minus")
+    page.drag((15, 10), (20, 12))
+    assert not page.labels(0).any()
+
+
+def test_masks_are_loaded_from_a_file(page, tmp_path):
+    Image.fromarray(truth(0).astype(np.uint8)).save(tmp_path / "masks.png")
+    page.tab.set_input_files("#load", tmp_path / "masks.png")
+    page.tab.wait_for_selector("body[data-loaded]")
+    assert (page.labels(0) == truth(0)).all()
+    (tmp_path / "masks.json").write_text("{}")
+    page.tab.set_input_files("#load", tmp_path / "masks.json")
+    page.tab.wait_for_selector("#status.error")
+    assert "JSON of no known kind" in page.tab.inner_text("#status")
+
+
+def test_the_memory_policy_is_chosen_in_the_page(context, folder):
+    offered = {"policy": {"own": "the model's own", "first_frame": "first_frame"}}
+    choice = TrackerChoice(offered, {"policy": "own"})
+    served = Served(Session(State(folder), Seer, choice=choice))
+    page = Page(context, served.url)
+    page.tab.click("#settings summary")
+    with page.done():
+        page.tab.select_option("#policy", "first_frame")
+    assert choice.chosen == {"policy": "first_frame"}
+    assert page.problems == []
+    served.close()
+
+
+def test_every_control_has_a_name_and_the_page_fits_without_scrolling(page):
+    page.drag((15, 10), (20, 12))
+    unnamed = page.tab.evaluate(
+        """[...document.querySelectorAll('button, input, select, canvas[tabindex], a[href]')].filter((control) =>
+            !(control.getAttribute('aria-label') || control.textContent.trim() || control.title
+              || (control.labels && control.labels.length))).map((control) => control.outerHTML)"""
+    )
+    assert unnamed == []
+    sides = page.tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
+    assert sides == [1280, 720]
+
+
+CONTRASTS = """() => {
+    const parse = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+    const linear = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255);
+    const back = (node) => {
+        for (; node; node = node.parentElement) {
+            const colour = parse(getComputedStyle(node).backgroundColor);
+            if (colour.length === 3 || colour[3] === 1) return colour;
+        }
+        return [255, 255, 255];
+    };
+    return [...document.querySelectorAll('button:not(:disabled), label, h1, h2, span, p, #status')]
+        .filter((node) => node.offsetParent && node.id !== 'empty' && node.textContent.trim())
+        .map((node) => {
+            const both = [light(parse(getComputedStyle(node).color)), light(back(node))].sort((x, y) => y - x);
+            return [(both[0] + 0.05) / (both[1] + 0.05), node.textContent.trim().slice(0, 20)];
+        });
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_of_aa(page, scheme):
+    page.tab.emulate_media(color_scheme=scheme)
+    page.drag((15, 10), (20, 12))
+    ratios = page.tab.evaluate(CONTRASTS)
+    assert len(ratios) > 20
+    assert min(ratios)[0] >= 4.5, min(ratios)

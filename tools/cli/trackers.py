@@ -1,0 +1,113 @@
+"""The tracker of a page: which models, memory policies and precisions it offers, and loading what is chosen."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.annotation.trackers import TrackerChoice
+from aotlab.configs.protocol import BOUNDED_POLICY
+from aotlab.configs.schema import POLICIES
+from aotlab.configs.training import PRECISIONS
+from aotlab.configs.weights import published_weights
+from aotlab.tools.cli.options import memory_overrides
+from aotlab.tools.cli.paths import bundled
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from aotlab.configs.schema import Config
+    from aotlab.engine.tracker import Tracker
+
+OWN = "own"
+"""The value that leaves a setting as the model and the command line have it."""
+
+
+def offered_models(args: Namespace) -> dict[str, Path]:
+    """Checkpoints by the name that a page shows: those of the command line, the bundled one, and fetched weights."""
+    from aotlab.networks.named import weights_folder
+
+    models: dict[str, Path] = {}
+    for path in [*(args.checkpoint or []), bundled()]:
+        if path not in models.values():
+            models[path.stem if path.stem not in models else str(path)] = path
+    for name in published_weights():
+        path = weights_folder() / f"{name}.safetensors"
+        if path.is_file() and path not in models.values():
+            models.setdefault(name, path)
+    return models
+
+
+def tracker_choice(args: Namespace) -> TrackerChoice:
+    """What a page offers, and what the command line chose of it."""
+    models = {
+        name: "the bundled model" if path == bundled() else name
+        for name, path in offered_models(args).items()
+    }
+    policies = {OWN: f"the model's own, or {BOUNDED_POLICY}"} | {name: name for name in POLICIES}
+    precisions = {OWN: "as started"} | {name: name for name in PRECISIONS}
+    chosen = {"model": next(iter(models)), "policy": args.memory or OWN, "precision": OWN}
+    if chosen["policy"] not in policies:
+        raise InputError(f"--memory {args.memory}: give one of {', '.join(POLICIES)}")
+    return TrackerChoice({"model": models, "policy": policies, "precision": precisions}, chosen)
+
+
+def memory_settings(checkpoint: Path, config: str | None, overrides: list[str]) -> tuple[Config, list[str]]:
+    """The settings of a model with long-term memory bounded, unless an override names a policy, and their overrides.
+
+    Raises:
+        InputError: as `read_settings`.
+    """
+    from aotlab.networks.checkpoints import read_settings
+
+    settings = read_settings(checkpoint, config=config, overrides=overrides)
+    named = any(override.startswith("memory.policy=") for override in overrides)
+    if settings.memory.policy == "every_nth" and not named:
+        overrides = [*overrides, f"memory.policy={BOUNDED_POLICY}"]
+        settings = read_settings(checkpoint, config=config, overrides=overrides)
+    return settings, overrides
+
+
+class Loading:
+    """Loads the tracker that is chosen when it is needed, and keeps the last one."""
+
+    def __init__(self, args: Namespace, choice: TrackerChoice) -> None:
+        self._args, self._choice = args, choice
+        self._models = offered_models(args)
+        self._lock = threading.Lock()
+        self._loaded: tuple[dict[str, str], Tracker] | None = None
+
+    def __call__(self) -> Tracker:
+        """The tracker; raises `InputError` where the checkpoint cannot be loaded with these settings."""
+        from aotlab.engine.tracker import Tracker
+
+        with self._lock:
+            chosen = dict(self._choice.chosen)
+            if self._loaded is None or self._loaded[0] != chosen:
+                self._loaded = None  # before the next one takes its memory
+                checkpoint = self._models[chosen["model"]]
+                named = checkpoint in (self._args.checkpoint or [bundled()])
+                config = self._args.config if named else None
+                _, overrides = memory_settings(checkpoint, config, self._overrides(chosen))
+                tracker = Tracker.from_checkpoint(
+                    checkpoint, config=config, overrides=overrides, device=self._args.device
+                )
+                self._loaded = chosen, tracker
+            return self._loaded[1]
+
+    def ahead(self) -> None:
+        """Load it in a thread, so that the first job need not wait; what goes wrong is told by that job."""
+
+        def load() -> None:
+            with contextlib.suppress(InputError):
+                self()
+
+        threading.Thread(target=load, name="load", daemon=True).start()
+
+    def _overrides(self, chosen: dict[str, str]) -> list[str]:
+        """What the command line set, and then what was chosen."""
+        keys = {"policy": "memory.policy", "precision": "compute.precision"}
+        picked = [f"{key}={chosen[name]}" for name, key in keys.items() if chosen[name] != OWN]
+        return [*self._args.overrides, *memory_overrides(self._args), *picked]
