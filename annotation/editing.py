@@ -94,46 +94,50 @@ def load_masks(
     Raises:
         InputError: no such frame, another size than the frame's, no object, or too many.
     """
+    found = _ids_by_frame(state, masks)
+    with state.lock:
+        before = state.objects.snapshot()
+        try:
+            numbers = sorted({number for ids in found.values() for number in ids})
+            numbered = {number: _usable(state, number, (names or {}).get(number)) for number in numbers}
+        except InputError:
+            state.objects.restore(before)
+            raise
+        changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
+        for index, labels in masks.items():
+            own = {number: numbered[number] for number in found[index]}
+            changes.append(_give_map(state, index, labels, own))
+        finish(state, "load masks", changes, min(masks))
+    return list(numbered.values())
+
+
+def _ids_by_frame(state: State, masks: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
+    """The ids of each label map, if the maps can be this video's; raises `InputError` as `load_masks`."""
     height, width = state.frames.size
+    found = {}
     for index, labels in masks.items():
         state.frames.check(index)
         if labels.shape != (height, width):
             raise InputError(
                 f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
             )
-    found = {
-        index: [int(number) for number in np.unique(labels) if number] for index, labels in masks.items()
-    }
-    numbers = sorted({number for listed in found.values() for number in listed})
-    if not numbers:
+        found[index] = [int(number) for number in np.unique(labels) if number]
+    if not any(found.values()):
         raise InputError("mask: holds no object; give ids above 0 where objects are")
-    with state.lock:
-        before = state.objects.snapshot()
-        try:
-            named = {number: _usable(state, number, (names or {}).get(number)) for number in numbers}
-        except InputError:
-            state.objects.restore(before)
-            raise
-        changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
-        for index, labels in masks.items():
-            changes.append(
-                _give_map(state, index, labels, {number: named[number] for number in found[index]})
-            )
-        finish(state, "load masks", changes, min(masks))
-    return list(named.values())
+    return found
 
 
-def _give_map(state: State, index: int, labels: np.ndarray, named: Mapping[int, int]) -> Change:
+def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
     """Give the objects of a label map on a frame, by the numbers that they have here; locked ones keep their pixels."""
     ids = np.zeros_like(labels, dtype=np.uint16)
-    for number, now in named.items():
+    for number, now in numbered.items():
         ids[labels == number] = now
     shown = state.labels(index)
     locked = [item.number for item in state.objects if item.locked]
-    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(named.values())))
+    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(numbered.values())))
     merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
     taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-    return state.give(index, merged, state.described(index) | taken | set(named.values()))
+    return state.give(index, merged, state.described(index) | taken | set(numbered.values()))
 
 
 def add_object(state: State, name: str | None = None) -> Item:

@@ -43,31 +43,17 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
         server: of the session, on a free port; it is started and stopped here.
         token: the server's.
     """
-    from websockets.sync.client import connect
-
     thread = threading.Thread(target=server.run_here, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.02)
     host = server.address.removeprefix("http://")
     cookie = f"aotlab_{host.rpartition(':')[2]}={token}"
-    origin: Any = server.address
-
-    def page() -> Any:
-        return connect(
-            f"ws://{host}/socket",
-            origin=origin,
-            additional_headers={"Cookie": cookie},
-            proxy=None,
-            max_size=None,
-            ping_interval=None,
-        )
-
     get = _getter(http.client.HTTPConnection(host), cookie)
-    with page() as socket:
+    with _connected(server, cookie) as socket:
         rows = _measure(session, get, _caller(socket))
     add_first_mask(session)
-    with page() as socket:
+    with _connected(server, cookie) as socket:
         follower = threading.Thread(target=_follow, args=(socket, get), daemon=True)
         follower.start()
         rows.append(tracking_ratio(session, session.make_tracker()))
@@ -77,6 +63,21 @@ def measure(session: Session, server: Server, token: str) -> list[Row]:
     server.should_exit = True
     thread.join()
     return rows
+
+
+def _connected(server: Server, cookie: str) -> Any:
+    """A page's WebSocket."""
+    from websockets.sync.client import connect
+
+    address: Any = server.address
+    return connect(
+        f"{address.replace('http', 'ws', 1)}/socket",
+        origin=address,
+        additional_headers={"Cookie": cookie},
+        proxy=None,
+        max_size=None,
+        ping_interval=None,
+    )
 
 
 def _follow(socket: Any, get: Callable[[str], bytes]) -> None:

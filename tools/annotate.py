@@ -61,14 +61,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"
     )
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        type=CHECKPOINT,
-        metavar="FILE|NAME",
-        help="weights (the bundled model); may be repeated, and the page offers all of them",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_model_options(parser)
     parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
     add_levels_option(parser)
     add_segmenter_option(parser)
@@ -81,6 +74,18 @@ def parse(argv: list[str] | None) -> Namespace:
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
     return args
+
+
+def add_model_options(parser: Parser) -> None:
+    """Add ``--checkpoint`` and ``--device``."""
+    parser.add_argument(
+        "--checkpoint",
+        action="append",
+        type=CHECKPOINT,
+        metavar="FILE|NAME",
+        help="weights (the bundled model); may be repeated, and the page offers all of them",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
 
 
 def open_session(args: Namespace) -> Session:

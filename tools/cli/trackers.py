@@ -8,16 +8,15 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.annotation.trackers import TrackerChoice
 from aotlab.configs.protocol import BOUNDED_POLICY
 from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.configs.weights import published_weights
 from aotlab.tools.cli.options import memory_overrides
 from aotlab.tools.cli.paths import bundled
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
+    from aotlab.annotation.trackers import TrackerChoice
     from aotlab.configs.schema import Config
     from aotlab.engine.tracker import Tracker
 
@@ -27,6 +26,7 @@ OWN = "own"
 
 def offered_models(args: Namespace) -> dict[str, Path]:
     """Checkpoints by the name that a page shows: those of the command line, the bundled one, and fetched weights."""
+    from aotlab.configs.weights import published_weights
     from aotlab.networks.named import weights_folder
 
     models: dict[str, Path] = {}
@@ -42,6 +42,8 @@ def offered_models(args: Namespace) -> dict[str, Path]:
 
 def tracker_choice(args: Namespace) -> TrackerChoice:
     """What a page offers, and what the command line chose of it."""
+    from aotlab.annotation.trackers import TrackerChoice
+
     models = {
         name: "the bundled model" if path == bundled() else name
         for name, path in offered_models(args).items()
