@@ -14,7 +14,7 @@ from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.painting import Point
 from aotlab.utils.errors import InputError
 
-HINT = re.compile(r"(?:(\d{1,9})/)?(\d{1,5}):(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)+)")
+HINT = re.compile(r"(?:(\d{1,9})/)?(\d{1,5}):(-?\d{1,9}(?:\.\d+)?(?:,-?\d{1,9}(?:\.\d+)?)+)", re.ASCII)
 """[FRAME/]ID:X,Y,…"""
 
 Drafts = dict[int, dict[int, tuple[list[tuple[float, ...]], list[Point], list[Point]]]]

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import LONGEST_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
@@ -72,11 +73,13 @@ def output_size(size: Sequence[int]) -> Size:
     """
     try:
         height, width = size
-        if height == int(height) > 0 and width == int(width) > 0:
+        if all(side == int(side) and 1 <= side <= LONGEST_SIDE for side in (height, width)):
             return int(height), int(width)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise InputError(f"size: expected (height, width) in whole pixels from 1, got {size!r}")
+    raise InputError(
+        f"size: expected (height, width) in whole pixels from 1 to {LONGEST_SIDE}, got {str(size)[:80]}"
+    )
 
 
 def _array(name: str, value: Any, expected: str) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from aotlab.utils.numbers import SEED, Range
+
 AVERAGED = "averaged"
 RAW = "raw"
 
@@ -59,7 +61,7 @@ def card_from_json(text: str | None) -> ModelCard | None:
     try:
         content = json.loads(text)
         return ModelCard([_phase(each) for each in content["phases"]], str(content["weights"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -88,6 +90,20 @@ def _row(phase: PhaseRecord) -> str:
 
 
 def _phase(content: Mapping[str, Any]) -> PhaseRecord:
-    """A record from JSON; what a later version may have added is passed over."""
+    """A record from JSON; what a later version may have added is passed over.
+
+    Raises:
+        ValueError, TypeError, AttributeError: something is missing, or not what it should be.
+    """
     known = {each.name for each in fields(PhaseRecord)}
-    return PhaseRecord(**{name: value for name, value in content.items() if name in known})
+    record = PhaseRecord(**{name: value for name, value in content.items() if name in known})
+    texts = [record.name, record.precision, record.device, record.start, record.command, *record.data]
+    counts = [record.steps, record.planned, record.batch, record.clip_length, record.crop, record.seed]
+    scores = list(record.scores.values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text of the card is none")
+    if not all(count in SEED for count in counts) or not all(
+        each in Range(0) for each in [record.hours, *scores]
+    ):
+        raise ValueError("a number of the card is none")
+    return record

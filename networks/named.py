@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from aotlab.configs.weights import PublishedWeights, published, published_weights
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub
-from aotlab.utils.files import atomic_path, make_folder
+from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, user_cache
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,9 @@ PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
 
 
 def weights_folder() -> Path:
-    """Where named weights are kept."""
+    """Where named weights are kept; raises `InputError` where the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(home).expanduser() if home else cache / "aotlab") / "weights"
+    return (expand_home(home) if home else user_cache()) / "weights"
 
 
 def resolve(checkpoint: str | Path) -> Path:
@@ -56,10 +56,10 @@ def weights_path(name: str) -> Path | None:
     """
     published(name)
     path = weights_folder() / f"{name}.safetensors"
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
-        stored = _record(path).read_text(encoding="utf-8").split()[:1]
+        stored = _record(path).read_text(encoding="utf-8", errors="replace").split()[:1]
     except OSError:
         stored = []
     if stored != [sha256(path)]:
@@ -93,9 +93,12 @@ def get_weights(name: str, *, source: str | None = None, overwrite: bool = False
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """SHA-256 of a file's content; raises `InputError` where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
 
 
 def _raw_file(entry: PublishedWeights, source: str | None) -> tuple[Path, bool]:
@@ -103,7 +106,7 @@ def _raw_file(entry: PublishedWeights, source: str | None) -> tuple[Path, bool]:
     folder = weights_folder()
     if source is None:
         for path in (folder / entry.file, PRETRAINED / entry.file):
-            if path.is_file():
+            if is_file(path):
                 return path, False
     path = folder / f".fetched.{entry.file}"
     try:
@@ -151,10 +154,18 @@ def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
+def _opened(path: Path) -> IO[bytes]:
+    """A file to lock, which is neither changed nor followed where it is a link."""
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644), "rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made ({error.strerror}); choose another $AOTLAB_HOME") from error
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Wait until no other process fetches the same weights; systems without such locks do not wait."""
-    with path.open("w") as file:
+    with _opened(path) as file:
         try:
             import fcntl
 

@@ -24,7 +24,8 @@ from torch import Tensor
 from aotlab.networks import products
 from aotlab.networks.products import Chooser, Product, by_rule
 from aotlab.utils.environment import processor_name
-from aotlab.utils.files import atomic_path
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, user_cache
 
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
@@ -169,13 +170,16 @@ def machine_chooser() -> Chooser:
     setting = os.environ.get(VARIABLE, "on")
     if setting == "off":
         return by_rule
-    return Tuner(default_path() if setting in ("", "on") else Path(setting))
+    try:
+        return Tuner(default_path() if setting in ("", "on") else Path(setting))
+    except InputError as error:
+        _log.warning("choices of products are not kept (%s)", error)
+        return Tuner()
 
 
 def default_path() -> Path:
     """The file in the user's cache."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "aotlab" / "products.json"
+    return user_cache() / "products.json"
 
 
 def _key(product: Product, args: Sequence[Any]) -> tuple[object, ...]:
@@ -198,11 +202,11 @@ def _read(path: Path) -> dict[str, dict[str, Timing]]:
         kept = json.loads(path.read_text()) if path.is_file() else {}
         return {
             machine: {
-                name: Timing(choice, dict(seconds), fixed)
+                name: Timing(str(choice), {each: float(least) for each, least in seconds.items()}, str(fixed))
                 for name, (choice, seconds, fixed) in timings.items()
             }
             for machine, timings in kept.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         _log.warning("%s: not a file of choices (%s); they are made anew", path, error)
         return {}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
+from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
     add_config_options,
@@ -55,7 +56,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine alone)"
     )
-    parser.add_argument("--port", type=int, default=0, help="port to listen on (any free one)")
+    parser.add_argument("--port", type=PORT, default=0, help="port to listen on (any free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")
     parser.add_argument(
         "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"

@@ -7,9 +7,14 @@ from pathlib import Path
 
 from aotlab.tools.cli.numbers import ANY_SEED, AT_LEAST_ONE, PIXELS, QUALITY
 from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
 
 NAME = "pond"
+BYTES_OF_PIXEL = 4
+"""of a frame and its mask"""
+MOST_BYTES = 4 * 10**9
+"""of the clip, which is drawn in memory"""
 
 
 def parser() -> Parser:
@@ -46,6 +51,12 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.dataloaders.pond import draw_pond
     from aotlab.utils.masks import write_mask
 
+    size = args.frames * args.height * args.width * BYTES_OF_PIXEL
+    if size > MOST_BYTES:
+        raise InputError(
+            f"--frames {args.frames} --height {args.height} --width {args.width}: the clip would take "
+            f"{size / 1e9:.0f} GB of memory; give numbers that take {MOST_BYTES / 1e9:.0f} at most"
+        )
     root = require_writable(args.output)
     frames, masks = draw_pond(args.frames, args.height, args.width, args.seed)
     for index, (frame, mask) in enumerate(zip(frames, masks, strict=True)):

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -15,13 +16,14 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from aotlab.tools.cli.numbers import INTEGER
+from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECT_ID, OBJECTS
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.numbers import LONGEST_SIDE
 
 COUNTED = (
     "FLOPs are those of one tracked frame: it is encoded once, what depends on objects runs for every group of them, "
@@ -95,9 +97,9 @@ def add_cost_options(parser: Parser) -> None:
         "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
         help="of the frame, before it is resized for the network (default 854x480)",
     )  # fmt: skip
-    group.add_argument("--objects", type=INTEGER, default=1, metavar="N", help="tracked (default 1)")
+    group.add_argument("--objects", type=OBJECTS, default=1, metavar="N", help="tracked (default 1)")
     group.add_argument(
-        "--memory-frames", type=INTEGER, default=1, metavar="N", help="in long-term memory (default 1)"
+        "--memory-frames", type=MEMORY_FRAMES, default=1, metavar="N", help="in long-term memory (default 1)"
     )
 
 
@@ -105,11 +107,11 @@ def add_attention_options(parser: Parser) -> None:
     """Which frame's attention is drawn, and whose."""
     group = parser.add_argument_group("with --attention")
     group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
-    group.add_argument("--frame", type=INTEGER, metavar="N", help="the frame that looks, counted from 0")
+    group.add_argument("--frame", type=NOT_NEGATIVE, metavar="N", help="the frame that looks, counted from 0")
     whose = group.add_mutually_exclusive_group()
     whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="of that frame, which looks")
     whose.add_argument(
-        "--object", type=INTEGER, metavar="ID", help="whose pixels look, as predicted on that frame"
+        "--object", type=OBJECT_ID, metavar="ID", help="whose pixels look, as predicted on that frame"
     )
     group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
 
@@ -119,10 +121,12 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
 
     def read(text: str) -> tuple[int, int]:
         """The numbers of an option's value."""
-        first, _, second = text.partition(between)
-        if not (first.isdigit() and second.isdigit()):
-            raise ArgumentTypeError(f"{text}: expected two numbers like 854{between}480")
-        return int(first), int(second)
+        match = re.fullmatch(f"([0-9]{{1,5}}){between}([0-9]{{1,5}})", text)
+        if match is None or max(int(match[1]), int(match[2])) > LONGEST_SIDE:
+            raise ArgumentTypeError(
+                f"{text[:40]}: expected two numbers of at most {LONGEST_SIDE} like 854{between}480"
+            )
+        return int(match[1]), int(match[2])
 
     return read
 
@@ -172,18 +176,15 @@ def show_costs(args: Namespace) -> None:
     """Print the table of costs, and write it.
 
     Raises:
-        InputError: a number below 1, or a file that cannot be written.
+        InputError: a side of no pixels, or a file that cannot be written.
     """
     from aotlab.dataloaders.preprocess import network_size
     from aotlab.engine.inspection.costs import PartCost, model_costs
     from aotlab.networks.checkpoints import read_settings
 
     width, height = args.size
-    if min(width, height, args.objects, args.memory_frames) < 1:
-        raise InputError(
-            f"--size {width}x{height} --objects {args.objects} --memory-frames {args.memory_frames}: "
-            "all must be at least 1"
-        )
+    if min(width, height) < 1:
+        raise InputError(f"--size {width}x{height}: both must be at least 1")
     config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
     size = network_size((height, width), config.input, align_corners=config.model.align_corners)
     parts = model_costs(config.model, size, objects=args.objects, frames=args.memory_frames)

@@ -7,6 +7,8 @@ import importlib
 import sys
 
 from aotlab import __version__
+from aotlab.tools.cli.program import command
+from aotlab.utils.errors import InputError
 
 COMMANDS = {
     "track": "track objects in a video",
@@ -37,12 +39,8 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run the tool that the first argument names with the others; returns its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        print(f"aotlab {__version__}")
-        return 0
+    if not arguments or arguments[0].startswith("-"):
+        return answer(arguments)
     name = arguments[0].replace("-", "_")
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -53,6 +51,18 @@ def main(argv: list[str] | None = None) -> int:
     sys.argv[0] = f"aotlab {name}"
     status: int = tool.main(arguments[1:])
     return status
+
+
+@command
+def answer(arguments: list[str]) -> int:
+    """Print what is asked about the commands; returns the exit status."""
+    if arguments[:1] == ["--version"]:
+        print(f"aotlab {__version__}")
+        return 0
+    if arguments and arguments[0] not in ("-h", "--help"):
+        raise InputError(f"aotlab {arguments[0]}: a command comes first; see aotlab --help")
+    print(usage())
+    return 0 if arguments else 2
 
 
 def usage() -> str:

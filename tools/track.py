@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -164,8 +165,8 @@ def removal(text: str) -> tuple[int, int]:
         InputError: not two whole numbers.
     """
     frame, colon, number = text.partition(":")
-    if not (colon and frame.isdecimal() and number.isdecimal() and int(number) > 0):
-        raise InputError(f"{text}: expected FRAME:ID, for example 30:2")
+    if not (colon and re.fullmatch("[0-9]{1,9}", frame) and re.fullmatch("0*[1-9][0-9]{0,8}", number)):
+        raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
     return int(frame), int(number)
 
 

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
@@ -57,7 +58,7 @@ def listed() -> str:
 
     rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
     for name, entry in published_weights().items():
-        here = "yes" if (weights_folder() / f"{name}.safetensors").is_file() else ""
+        here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

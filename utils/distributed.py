@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from aotlab.utils.devices import pick_device
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RankError, RunStopped
 
 
 class RankLost(RunStopped):
@@ -93,6 +93,16 @@ def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[Wo
         InputError: the device is not usable, a machine has fewer GPUs than ranks, the environment is not what torchrun
             sets, or the processes cannot join.
     """
+    try:
+        with _joined(device, patience) as world:
+            yield world
+    except InputError as error:
+        raise RankError(str(error)) from error
+
+
+@contextmanager
+def _joined(device: str, patience: timedelta | None) -> Iterator[World]:
+    """As `open_world`."""
     ranks = _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
     if ranks == 1:
         yield World(pick_device(device))

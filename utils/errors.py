@@ -8,6 +8,10 @@ class InputError(ValueError):
     """
 
 
+class RankError(InputError):
+    """As `InputError`, found by one of several processes, while the others may not see it."""
+
+
 class RunStopped(RuntimeError):  # noqa: N818
     """A long run ended before its time: the message is one sentence saying why and where its state is.
 

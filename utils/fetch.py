@@ -10,6 +10,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 PATIENCE = 60.0
 """seconds without a byte after which a server counts as gone"""
@@ -59,8 +60,8 @@ def fetch_from_google_drive(identity: str, path: Path) -> None:
 def _from_url(address: str, path: Path) -> None:
     part = _part(path, address)
     have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
     try:
+        request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             resumed = answer.status == 206
             length = answer.headers.get("Content-Length")
@@ -100,12 +101,15 @@ def from_hub(address: str, file: str) -> Path:
 
 
 def _copy(source: Path, path: Path) -> None:
+    if not is_file(source):
+        raise InputError(f"{source}: no such file; expected a checkpoint")
     part = _part(path)
     try:
         shutil.copyfile(source, part)
+        part.replace(path)
     except OSError as error:
-        raise InputError(f"{source}: cannot be read ({error.strerror}); expected a checkpoint") from error
-    part.replace(path)
+        part.unlink(missing_ok=True)
+        raise InputError(f"{source}: cannot be copied to {path} ({error.strerror or error})") from error
 
 
 def _part(path: Path, source: str = "") -> Path:

@@ -84,6 +84,28 @@ def is_plain_name(name: object) -> bool:
     return isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201)
 
 
+def user_cache() -> Path:
+    """The project's folder for what can be made again: in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Raises:
+        InputError: the user has no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else expand_home("~/.cache")) / "aotlab"
+
+
+def expand_home(path: str) -> Path:
+    """A path whose ``~`` is the user's home.
+
+    Raises:
+        InputError: no such user, or one without a home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path[:200]}: nobody has this home; set HOME, or write the path out") from error
+
+
 def read_text(path: Path, advice: str) -> str:
     """The text of a small file: UTF-8, with or without a byte order mark.
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 
 MOST = 2**31 - 1
 """of whole numbers that count something"""
+LARGEST = sys.float_info.max
+LONGEST_SIDE = 2**15
+"""pixels of a picture's side; more is taken for a mistake"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Range:
     """nor is the upper one"""
 
     def __contains__(self, value: object) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < math.inf:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
             return False
         if self.whole and value != int(value):
             return False

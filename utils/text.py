@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from aotlab.utils.numbers import LONGEST_SIDE
+
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
@@ -13,10 +15,10 @@ def picture_size(text: str) -> tuple[int, int]:
     Raises:
         ValueError: not two whole numbers above 0.
     """
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
-        raise ValueError(f"{text}: expected WIDTHxHEIGHT, for example 854x480")
-    return int(width), int(height)
+    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
+    if match is None or not all(1 <= int(side) <= LONGEST_SIDE for side in match.groups()):
+        raise ValueError(f"{text[:40]}: expected WIDTHxHEIGHT of at most {LONGEST_SIDE}, for example 854x480")
+    return int(match[1]), int(match[2])
 
 
 def byte_count(text: str) -> int:

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 
 from aotlab.configs.load import from_tree
 from aotlab.configs.schema import BOUNDED_POLICIES, Config
+from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, plain_name, read_text
+from aotlab.utils.numbers import LONGEST_SIDE, Range
 
 FILE = "export.yaml"
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
@@ -101,28 +103,48 @@ def read_description(folder: Path) -> Description:
         InputError: it is not an export, or an incomplete one.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with tools/export.py")
+    tree = read_mapping(read_text(path, "export again"), str(path))
     try:
-        tree = OmegaConf.to_container(OmegaConf.load(path))
-        assert isinstance(tree, dict)
-        graphs = {str(name): GraphDescription(**fields) for name, fields in tree.pop("graphs").items()}
+        graphs = {
+            plain_name(name, "graphs"): GraphDescription(**of) for name, of in tree.pop("graphs").items()
+        }
         config = from_tree(tree.pop("config"), str(path))
-        description = Description(**tree, graphs=graphs, config=config)  # type: ignore[arg-type]
-    except (
-        OSError,
-        ValueError,
-        yaml.YAMLError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        AssertionError,
-    ) as error:
+        description = Description(**tree, graphs=graphs, config=config)
+        require_kinds(description)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: does not describe an export ({reason}); export again") from error
-    if description.format not in SUFFIXES:
-        raise InputError(f"{path}: format must be one of {', '.join(SUFFIXES)}, got {description.format}")
-    missing = [name for name in map(description.file, graphs) if not (folder / name).is_file()]
+    missing = [name for name in map(description.file, graphs) if not is_file(folder / name)]
     if missing:
         raise InputError(f"{folder}: lacks {', '.join(missing)}; copy the whole folder or export again")
     return description
+
+
+def require_kinds(description: Description) -> None:
+    """Refuse a description with a field of another kind than its annotation says, or outside of all bounds.
+
+    Raises:
+        ValueError: which field.
+    """
+    side, count = Range(1, LONGEST_SIDE, whole=True), Range(1, 1000, whole=True)
+    if description.format not in list(SUFFIXES):
+        raise ValueError(f"format must be one of {', '.join(SUFFIXES)}, got {description.format}")
+    for name in ("video_size", "network_size"):
+        size = getattr(description, name)
+        if not isinstance(size, list) or len(size) != 2 or not all(pixels in side for pixels in size):
+            raise ValueError(f"{name} must be height and width, got {str(size)[:40]}")
+    for name in ("groups", "heads"):
+        if getattr(description, name) not in count:
+            raise ValueError(f"{name} must be {count}, got {str(getattr(description, name))[:40]}")
+    for name, graph in description.graphs.items():
+        for tensors in (graph.inputs, graph.outputs):
+            if not isinstance(tensors, dict) or not all(_is_shape(shape) for shape in tensors.values()):
+                raise ValueError(f"graphs.{name} must have shapes by name")
+        if not isinstance(graph.same, dict) or not all(isinstance(of, str) for of in graph.same.values()):
+            raise ValueError(f"graphs.{name}.same must have names by name")
+
+
+def _is_shape(shape: object) -> bool:
+    return isinstance(shape, list) and all(isinstance(axis, int | str) for axis in shape)

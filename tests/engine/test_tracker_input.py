@@ -99,10 +99,13 @@ def test_nested_lists_of_ids_are_a_mask(tracker):
 
 
 @pytest.mark.parametrize(
-    "size", [(0, 5), (-1, 5), (5,), (5, 5, 5), 5, "ab", (5.5, 5), (float("nan"), 5), (None, 5)]
+    "size",
+    [(0, 5), (-1, 5), (5,), (5, 5, 5), 5, "ab", (5.5, 5), (float("nan"), 5), (None, 5), (10**9, 10**9)],
 )
 def test_an_output_size_that_is_none_is_refused_and_begins_no_video(tracker, size):
-    with pytest.raises(InputError, match=r"size: expected \(height, width\) in whole pixels from 1, got"):
+    with pytest.raises(
+        InputError, match=r"size: expected \(height, width\) in whole pixels from 1 to 32768, got"
+    ):
         tracker.step(clip(1)[0], stripes([1]), size=size)
     assert tracker.step(clip(1, 17, 31)[0]).labels.shape == (17, 31)
 

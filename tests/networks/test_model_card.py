@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from aotlab.networks.model_card import RAW, ModelCard, PhaseRecord, card_from_json, describe_card
 
 STATIC = PhaseRecord(
@@ -41,3 +43,32 @@ def test_a_card_as_text_says_what_was_done_and_what_was_planned():
     assert "| static | 40 of 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | – |" in text
     assert "| video | 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | 60.0 / 61.0 |" in text
     assert "static, from random weights: `python tools/train.py`" in text
+
+
+VALUES = [None, "x", 5, -1, [5], ["x"], {}, {"J": "x"}, {"J": float("nan")}, 10**400, True]
+
+
+@pytest.mark.parametrize("field", vars(STATIC))
+def test_a_card_with_a_field_of_another_kind_is_none_or_can_be_shown(field):
+    for value in VALUES:
+        content = json.loads(CARD.to_json())
+        content["phases"][0][field] = value
+        card = card_from_json(json.dumps(content))
+        assert card is None or describe_card(card)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "[]",
+        "{",
+        "{}",
+        '{"phases": ["x"], "weights": ""}',
+        '{"phases": {"a": 1}, "weights": ""}',
+        "[" * 100_000,
+    ],
+)
+def test_a_text_that_is_no_card_is_none(text):
+    assert card_from_json(text) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,7 +105,13 @@ def test_choices_of_other_machines_are_kept_and_not_used(tmp_path, monkeypatch):
     assert len(json.loads(path.read_text())) == 2
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"machine": {"class": 3}}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "[1]", "5", '{"machine": {"class": 3}}', '{"machine": [1]}', '{"machine": {"class": [1, 2, 3]}}',
+        '{"machine": {"class": ["a", {"a": "x"}, "a"]}}', "[" * 100_000, "\x00",
+    ],
+)  # fmt: skip
 def test_a_broken_file_of_choices_is_made_anew(tmp_path, caplog, text):
     path = tmp_path / "products.json"
     path.write_text(text)
@@ -116,9 +123,26 @@ def test_a_broken_file_of_choices_is_made_anew(tmp_path, caplog, text):
 
 def test_a_file_that_cannot_be_written_does_not_stop_the_work(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    with products.use(Tuner(tmp_path / "file" / "products.json")):
-        made([])(torch.zeros(3))
-    assert "are not kept" in caplog.text
+    for path in (tmp_path / "file" / "products.json", tmp_path, tmp_path / ("n" * 300), Path("a\0b")):
+        caplog.clear()
+        with products.use(Tuner(path)):
+            made([])(torch.zeros(3))
+        assert "are not kept" in caplog.text
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_user_without_a_home_has_choices_for_this_run_alone(monkeypatch, caplog):
+    for name in ("AOTLAB_TUNE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.expanduser", lambda path: nowhere())
+    chooser = machine_chooser.__wrapped__()
+    assert isinstance(chooser, Tuner)
+    assert chooser.path is None
+    assert "nobody has this home" in caplog.text
+
+
+def nowhere():
+    raise RuntimeError("Could not determine home directory.")
 
 
 @pytest.mark.parametrize(("setting", "path"), [("on", None), ("", None), ("here.json", "here.json")])

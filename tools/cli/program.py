@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.environment import set_waiting
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, RunStopped, out_of_memory
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, RankError, RunStopped, out_of_memory
 from aotlab.utils.extras import missing_extra
 from aotlab.utils.faults import fault_sentence
 
@@ -52,7 +53,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message without the usage block and exit."""
-        self.exit(2, f"error: {shown(message)}; see {self.prog} --help\n")
+        said = InputError(f"{message}; see {self.prog} --help")
+        self.exit(2, None if _others_say(said) else f"error: {shown(str(said))}\n")
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """The arguments without the settings, and the settings; a value of an option that takes one value stays."""
@@ -104,7 +106,7 @@ def command(main: Main) -> Main:
             with surroundings():
                 return main(argv)
         except InputError as error:
-            return _say(f"error: {error}", 2)
+            return 2 if _others_say(error) else _say(f"error: {error}", 2)
         except RunStopped as error:
             return _say(f"stopped: {error}", 1)
         except KeyboardInterrupt:
@@ -129,6 +131,13 @@ def _say(sentence: str, status: int) -> int:
     with suppress(OSError):
         print(shown(sentence), file=sys.stderr)
     return status
+
+
+def _others_say(error: InputError) -> bool:
+    """Whether another process of this machine, as torchrun starts them, says the same: what all find is said once."""
+    return (
+        os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" in os.environ and not isinstance(error, RankError)
+    )
 
 
 def shown(sentence: str) -> str:

@@ -11,11 +11,14 @@ import numpy as np
 from aotlab.engine.training.journal.curve_panels import BLUE, GREEN, GREY, INK, MEDIUM, ORANGE, SMALL
 from aotlab.engine.training.journal.log_lines import has_step, read_lines
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.numbers import COUNT_OR_NONE, Range
 
 COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00")
 """of the runs in turn (Okabe and Ito)"""
 SECONDS_OF_HOUR = 3600
+NOT_NEGATIVE, PERCENT = Range(0, 1e6), Range(0, 100)
+"""what a log may say of seconds and scores; anything else is passed over"""
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,16 @@ def read_learning(run: Path, measure: str = "J") -> Learned:
         InputError: there is no log, or no validation in it.
     """
     log = run / "log.jsonl"
-    if not log.is_file():
+    if not is_file(log):
         raise InputError(f"{log}: no such log; give the folder of a training run")
     hours, scores, phases, seconds = [], [], [], 0.0
     done: dict[str, int] = {}
     for line in filter(has_step, read_lines(log)):
         phase, step = line["phase"], line["step"]
-        if line.get("step_seconds") is not None:
+        if line.get("step_seconds") in NOT_NEGATIVE and step in COUNT_OR_NONE:
             seconds += line["step_seconds"] * (step - done.get(phase, 0))
             done[phase] = step
-        if line.get(measure) is not None:
+        if line.get(measure) in PERCENT:
             hours.append(seconds / SECONDS_OF_HOUR)
             scores.append(line[measure])
             phases.append(phase)

@@ -71,7 +71,7 @@ def _parsed(log: Path) -> list[tuple[str, Line]]:
     for text in log.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             line = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(line, dict):
             parsed.append((text, line))

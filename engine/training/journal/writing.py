@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,6 +119,7 @@ class WrittenJournal(Journal):
         self.progress: PhaseProgress | None = None
         self.board: SummaryWriter | None = None
         self.board_missing = False
+        self._hook = threading.excepthook
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
@@ -182,6 +184,8 @@ class WrittenJournal(Journal):
             if board is not None:
                 board.close()
         self.board = None
+        if threading.excepthook == self._on_error_of_thread:
+            threading.excepthook = self._hook
         self._draw()
 
     def _write_means(self, progress: PhaseProgress) -> None:
@@ -211,6 +215,11 @@ class WrittenJournal(Journal):
             self.board, self.board_missing = None, True
             log.warning("%s: no more is written (%s)", self.output / "tensorboard", error.strerror or error)
 
+    def _on_error_of_thread(self, of: threading.ExceptHookArgs) -> None:
+        """Leave out the traceback of TensorBoard's writer: its next call raises it again, for `_tensorboard`."""
+        if not (type(of.thread).__module__.startswith("tensorboard.") and isinstance(of.exc_value, OSError)):
+            self._hook(of)
+
     def _open_board(self, first: int) -> None:
         """Open TensorBoard's file, which hides what earlier files say of step ``first`` and later."""
         if self.board is not None or self.board_missing:
@@ -221,6 +230,7 @@ class WrittenJournal(Journal):
             self.board_missing = True
             log.warning("TensorBoard is not installed: %s and pictures only", self.log.name)
             return
+        threading.excepthook = self._on_error_of_thread
         self.board = SummaryWriter(str(self.output / "tensorboard"), purge_step=first)
 
     def _draw(self) -> None:

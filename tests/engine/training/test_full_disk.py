@@ -82,8 +82,7 @@ def test_weights_that_cannot_be_written_end_the_run_with_its_state_saved(recipe,
     assert run(config, resume=True).checkpoint.is_file()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # TensorBoard's thread
-def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills_up, caplog):
+def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills_up, caplog, capfd):
     config = recipe("run", phase(steps=3), overrides=["train.picture_every=1", "train.save_every=9"])
     disk = fills_up(1, size=600)
     with caplog.at_level(logging.WARNING), pytest.raises(RunStopped, match="File too large"):
@@ -91,4 +90,5 @@ def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills
     disk.close()
     assert "a line is missing" in caplog.text
     assert "tensorboard: no more is written" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err
     assert run(config, resume=True).checkpoint.is_file()

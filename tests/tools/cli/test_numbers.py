@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aotlab.tools.cli.numbers import ABOVE_ZERO, AT_LEAST_ONE, INTEGER, PIXELS
 from aotlab.tools.cli.program import Parser
+from aotlab.tools.main import main
 
 
 @pytest.mark.parametrize(
@@ -47,3 +48,37 @@ def test_whole_numbers_are_read_as_they_are(value):
 @given(st.floats(min_value=1e-300, allow_infinity=False))
 def test_finite_numbers_are_read_as_they_are(value):
     assert ABOVE_ZERO(repr(value)) == value
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        *(["annotate", "a.mp4", "--port", text] for text in ("-1", "65536", "nan", "1e3", "")),
+        *(
+            ["inspect_model", "--parameters", "--size", text]
+            for text in ("0x0", "²x5", "9" * 5000 + "x5", "99999x99999")
+        ),
+        *(["inspect_model", "--parameters", "--objects", text] for text in ("0", "nan", "2147483647", "inf")),
+        *(
+            ["inspect_model", "--parameters", "--memory-frames", text]
+            for text in ("-1", "2147483647", "1e400")
+        ),
+        *(["track", "a.mp4", "--remove", text] for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
+        *(["draw_sample_clip", "--frames", text] for text in ("2147483647", "1000000", "0", "nan")),
+    ],
+)
+def test_numbers_of_every_tool_have_bounds_and_one_short_sentence(argv, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert status_of(argv) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("error: ")
+    assert sentence.count("\n") == 1
+    assert len(sentence) < 300
+
+
+def status_of(argv):
+    """What the program ends with, of itself or by its parser."""
+    try:
+        return main(argv)
+    except SystemExit as left:
+        return left.code

@@ -6,7 +6,7 @@ import pytest
 
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.program import Parser, argument_type, command
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.text import byte_count, counted, picture_size
 
 
@@ -115,3 +115,31 @@ def test_one_is_singular():
         "2 sequences",
     ]
     assert counted(2, "this", "these") == "2 these"
+
+
+def test_what_all_ranks_find_wrong_is_said_by_the_first_of_each_machine(monkeypatch, capsys):
+    @command
+    def refuses(argv):
+        raise (RankError if argv else InputError)("--x: wrong")
+
+    monkeypatch.setenv("RANK", "1")
+    for local, own, said in (("0", [], 1), ("1", [], 0), ("1", ["own"], 1)):
+        monkeypatch.setenv("LOCAL_RANK", local)
+        assert refuses(own) == 2
+        assert capsys.readouterr().err.count("--x: wrong") == said
+    with pytest.raises(SystemExit) as left:
+        parser().parse_args(["--nonsense"])
+    assert left.value.code == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_a_sentence_holds_no_control_characters_and_has_an_end(capsys):
+    @command
+    def refuses(argv):
+        raise InputError(f"a\x1b[2Jb\nc\u202e {'x' * 5000}")
+
+    assert refuses([]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(r"error: a\x1b[2Jb\nc\u202e x")
+    assert said.count("\n") == 1
+    assert len(said) < 1100

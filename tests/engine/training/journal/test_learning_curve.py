@@ -80,3 +80,11 @@ def test_the_program_writes_the_picture_and_prints_the_last_score(run, tmp_path,
     assert main([str(run), "--output", str(tmp_path / "curve.png")]) == 0
     assert capsys.readouterr().out == "run: J 46.0 after 2.00 hours, +6.0 for twice the hours\n"
     assert (tmp_path / "curve.png").is_file()
+
+
+@pytest.mark.parametrize("key", ["phase", "step", "step_seconds", "J"])
+def test_a_log_with_anything_in_it_is_drawn_or_refused(key, run, tmp_path):
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    for value in (None, "x", [], {}, -1, 1e308, 10**400, True, float("nan"), float("inf")):
+        write_log(run, *({**line, key: value} for line in lines))
+        assert main([str(run), "--output", str(tmp_path / "a.png")]) in (0, 2)
