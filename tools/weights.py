@@ -81,8 +81,9 @@ def require_fetched(name: str) -> str:
 def verify(names: list[str]) -> int:
     """Check stored files against their digests; status 1 if one was changed."""
     from aotlab.configs.weights import published_weights
-    from aotlab.networks.named import weights_path
+    from aotlab.networks.named import weights_folder, weights_path
 
+    is_file(weights_folder() / "any")  # a folder that cannot be is one sentence, not one of every name
     status = 0
     for name in names or published_weights():
         try:
