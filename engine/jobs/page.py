@@ -87,7 +87,7 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
     """What to check, object by object."""
     rate = Fraction(entry["record"]["rate"])
     sentences = [
-        f"object {one['id']}: lost from frame {start} to {end} ({float(start / rate):.1f} s)"
+        f"object {one['id']}: lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
         for one in entry["notes"]["objects"]
         for start, end in one["lost_on"]
     ]
