@@ -14,6 +14,7 @@ from aotlab.utils.errors import InputError
 
 MOST_OBJECTS = 1000
 NAME_LENGTH = 60
+COLOUR = re.compile("#[0-9a-f]{6}")
 COLOURS = (
     "#ff4b4b", "#3ddc5a", "#ffd23d", "#4d8dff", "#e45cff", "#2ee6d6", "#ff9a3d", "#a3e635", "#ff7ab8", "#9d8cff",
 )  # fmt: skip
@@ -81,7 +82,7 @@ class ObjectTable:
             if key == "name":
                 checked_name(value)
             elif key == "colour":
-                if not (isinstance(value, str) and re.fullmatch("#[0-9a-f]{6}", value)):
+                if not (isinstance(value, str) and COLOUR.fullmatch(value)):
                     raise InputError(f"colour {value!r}: expected #rrggbb, for example #ff8800")
             elif key not in ("hidden", "locked") or not isinstance(value, bool):
                 raise InputError(f"object {number}: cannot set {key!r} to {value!r}")
@@ -123,12 +124,31 @@ class ObjectTable:
         """Become what `snapshot` wrote; raises `InputError` where it is something else."""
         try:
             read = json.loads(content)
-            items = [Item(**item) for item in read["items"]]
-            self._renamed = {int(old): int(new) for old, new in read["renamed"].items()}
-            self._last = int(read["last"])
-        except (ValueError, KeyError, TypeError) as error:
+            items = [_checked(Item(**item)) for item in read["items"]]
+            renamed = {_number(int(old)): _number(new) for old, new in read["renamed"].items()}
+            last = _number(read["last"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"objects of the project: cannot be read ({error})") from error
+        self._renamed, self._last = renamed, last
         self._items = {item.number: item for item in items}
+
+
+def _checked(item: Item) -> Item:
+    """An item that was read from a file; raises `ValueError` where a field of it cannot be."""
+    _number(item.number)
+    checked_name(item.name)
+    if not (isinstance(item.colour, str) and COLOUR.fullmatch(item.colour)):
+        raise ValueError(f"colour {str(item.colour)[:40]!r}")
+    if not isinstance(item.hidden, bool) or not isinstance(item.locked, bool):
+        raise ValueError(f"object {item.number} is hidden or locked in no known way")
+    return item
+
+
+def _number(value: Any) -> int:
+    """A number of an object, or 0; raises `ValueError` for anything else."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 65536:
+        raise ValueError(f"{str(value)[:40]} where the number of an object is expected")
+    return value
 
 
 def checked_name(name: Any) -> str:

@@ -11,7 +11,7 @@ from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
 from aotlab.dataloaders.levels import read_levels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, file_mode, read_text, require_writable
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
@@ -33,7 +33,7 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     if not isinstance(stored, str) or not stored:
         raise InputError(f"{path / FILE}: names no video; open the video itself with project {path}")
     for video_path in (path / stored, path.resolve().parent / Path(stored).name):
-        if video_path.exists():
+        if file_mode(video_path):
             return video_path.resolve(), path
     raise InputError(
         f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with project {path}"
@@ -95,11 +95,13 @@ class Project:
             raise InputError(
                 f"{self.folder}: a project of version {read.get('version')}, this program reads {VERSION}"
             )
-        video = read.get("video", {})
+        video = read.get("video")
+        if not isinstance(video, dict):
+            raise InputError(f"{self.folder / FILE}: names no video; restore or delete it")
         for key in ("frames", "size"):
             if video.get(key) != self._head()["video"][key]:
                 raise InputError(
-                    f"{self.folder}: made for a video with {key} {video.get(key)}, this one has "
+                    f"{self.folder}: made for a video with {key} {str(video.get(key))[:40]}, this one has "
                     f"{self._head()['video'][key]}; choose another folder as project"
                 )
         self.objects = json.dumps(read.get("objects")).encode()
@@ -107,8 +109,8 @@ class Project:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        read = json.loads(read_text(path, "restore it"))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable project ({error}); restore or delete it") from error
     if not isinstance(read, dict):
         raise InputError(f"{path}: not a project; restore or delete it")
@@ -116,8 +118,19 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _lock(folder: Path) -> IO[str]:
-    """An open file that only one process holds; the system lets go of it when that process ends."""
-    file = (folder / ".lock").open("w")
+    """An open file that only one process holds; the system lets go of it when that process ends.
+
+    A project of somebody else may have links in these places, which would lead what is written elsewhere.
+    """
+    for name in (".lock", "given", "tracked"):
+        if (folder / name).is_symlink():
+            raise InputError(f"{folder / name}: a link, which a project does not have; remove it")
+    try:
+        file = (folder / ".lock").open("a")
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be locked ({error.strerror}); choose another project folder"
+        ) from error
     try:
         import fcntl
     except ImportError:  # Windows has no such locks, and goes without

@@ -64,10 +64,10 @@ class State:
         self._scores: dict[int, dict[int, Score]] = {}
         if self.project.objects is not None:
             self.objects.restore(self.project.objects)
-        for index in self.project.given:
-            self._note("given", index)
-        for index in self.project.tracked:
-            self._note("tracked", index)
+        for where, store in (("given", self.project.given), ("tracked", self.project.tracked)):
+            for index in store:
+                if index < self.frames.count:
+                    self._note(where, index)
 
     def close(self) -> None:
         """Let others open the project."""
@@ -192,8 +192,11 @@ class State:
             self._given_scores.pop(index, None)
             if note is not None:
                 self._given_scores[index] = read_scores(note.get("scores", {}))
+                described = note.get("described")
                 self._described[index] = frozenset(
-                    number for number in note.get("described", []) if isinstance(number, int)
+                    number
+                    for number in (described if isinstance(described, list) else [])
+                    if isinstance(number, int)
                 )
         else:
             self._scores.pop(index, None)

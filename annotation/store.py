@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -21,6 +22,8 @@ from aotlab.utils.masks import PALETTE
 NOTE = "aotlab"
 """Name of the PNG text that holds what is known beside the labels."""
 
+FRAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
+"""how the file of a frame is called"""
 HEADER_BYTES = 64 * 2**10
 """Enough of a file to hold the text, which is written before the pixels."""
 
@@ -71,7 +74,7 @@ class LabelStore:
         self.folder, self.size = folder, size
         self._cache: RecentCache[Labels] = RecentCache(cache_bytes)
         self._present = {
-            int(path.stem) for path in folder.glob("*.png") if path.stem.isascii() and path.stem.isdigit()
+            int(path.stem) for path in folder.glob("*.png") if FRAME.fullmatch(path.stem) and path.is_file()
         }
 
     def __contains__(self, index: int) -> bool:

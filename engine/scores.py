@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -69,10 +70,14 @@ def read_scores(stored: Any) -> dict[int, Score]:
     for number, values in stored.items() if isinstance(stored, dict) else ():
         try:
             confidence, area, x, y, differ = values
-            scores[int(number)] = Score(
+            score = Score(
                 float(confidence), int(area), float(x), float(y), None if differ is None else float(differ)
             )
-        except (TypeError, ValueError):
+            if all(
+                map(math.isfinite, (score.confidence, score.area, score.x, score.y, score.disagreement or 0))
+            ):
+                scores[int(number)] = score
+        except (TypeError, ValueError, OverflowError):
             continue
     return scores
 
