@@ -16,7 +16,7 @@ from aotlab.tools.cli.options import add_config_options, add_memory_options, mem
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 
 
@@ -50,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         server.quit(reason=str(error))
         raise
+    except trax.TraxException as error:
+        raise RunStopped(f"the toolkit went away ({error}); see what it says") from error
     server.quit()
     return 0
 

@@ -128,6 +128,41 @@ def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tm
     assert 0 <= float(properties["confidence"]) <= 1
 
 
+SERVER = """
+import trax
+from aotlab.engine.vot import COLOUR, serve
+from tests.tools.test_vot import PaintingTracker
+server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOUR], tracker_name="painting", multiobject=True)
+serve(server, PaintingTracker(), trax.Mask.create)
+server.quit()
+"""
+
+
+@pytest.mark.slow
+def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path: Path) -> None:
+    trax = pytest.importorskip("trax", reason="TraX is not installed: pip install 'aotlab[vot]'")
+    connect = pytest.importorskip("trax.client").Client
+    Image.fromarray(frame()).save(tmp_path / "1.png")
+    picture = {"color": trax.FileImage.create(str(tmp_path / "1.png"))}
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", SERVER], **pipes) as process:
+        stream = (process.stdin.fileno(), process.stdout.fileno())  # type: ignore[union-attr]
+        client = connect(stream=stream, log=lambda text: None)
+        assert client.get("multiobject")
+        found, _ = client.initialize(picture, [(trax.Rectangle.create(10, 20, 30, 15), {})], {})
+        box = found[0][0].array(normalize=True)
+        assert (box[20:35, 10:40] == 1).all()
+        assert box.sum() == 30 * 15
+        late = disc(90, 120, 12).astype(np.uint8)
+        found, _ = client.frame(picture, {}, [(trax.Mask.create(late), {})])
+        assert len(found) == 2
+        found, _ = client.frame(picture, {}, [])
+        assert (fit(found[1][0].array(normalize=True), SIZE) == late).all()
+        assert found[1][1] == {"confidence": "0.9000"}
+        client.quit()
+        assert process.wait(60) == 0
+
+
 def test_without_trax_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
