@@ -14,7 +14,7 @@ random weights, drawn frames of 854×480 where the settings say nothing else. A 
 in turn (A B B A ...), and their ratio is the median over pairs of frames, with its 10th to 90th percentile: what else
 the machine did slowed both. The slow twin runs parts of the frame path as the published code does where its CUDA
 extension is missing, and says the same (`engine/speed/naive.py`); ours is B. One row alone:
-`python tools/benchmark.py --compare A B`.
+`python tools/benchmark.py --compare A B`. What else was measured, and what was tried: [speed.md](speed.md).
 """
 HEAD = """
 | what | A | B | A, s | B, s | A / B | target | met | date |
