@@ -114,6 +114,7 @@ def test_a_second_run_finds_all_and_other_settings_run_again(
         assert "finished before" not in capsys.readouterr().out
 
 
+@pytest.mark.slow  # tests/engine/test_ensemble.py has the parts
 def test_views_and_models_make_an_ensemble(data: Path, tmp_path: Path) -> None:
     """Two models that are the same one, with equal weights or not, answer as one of them does."""
     views = ["--sequence", "clip0", "--flip", "--scales", "1.0", "1.3"]

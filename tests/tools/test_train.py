@@ -73,6 +73,7 @@ def test_truncated_encoder_weights_are_one_sentence(
     assert len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_validation_every_so_often_changes_nothing_but_the_log(tmp_path: Path) -> None:
     root, logs, weights = write_data(tmp_path), [], []
     for every in (0, 1):
