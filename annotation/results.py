@@ -40,18 +40,18 @@ def open_results(
     Raises:
         InputError: as `State`; the video is gone, or none of the results holds masks that can be read.
     """
-    place = project or folder.resolve().with_name(folder.resolve().name + SUFFIX)
+    project_folder = project or folder.resolve().with_name(folder.resolve().name + SUFFIX)
     if not Path(job.video).exists():
         raise InputError(f"{folder}: was tracked in {job.video}, which is not there; put it back")
-    fresh = not (place / FILE).is_file()
-    state = State(Path(job.video), project=place, cache_bytes=cache_bytes, levels=job.levels)
+    fresh = not (project_folder / FILE).is_file()
+    state = State(Path(job.video), project=project_folder, cache_bytes=cache_bytes, levels=job.levels)
     if not fresh:
         return state
     try:
         _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames))
     except BaseException:  # half a project would be opened next time as if it were whole
         state.close()
-        remove(place)
+        remove(project_folder)
         raise
     return state
 

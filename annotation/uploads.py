@@ -147,9 +147,9 @@ def _of_folder(
     ids |= {name: next(free) for name in names if name not in ids}
     top = folder / "masks"
     for path, content in pictures.items():
-        place = top / str(ids[path.parent.name]) if len(names) > 1 else top
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"{frames[path]:09d}.png").write_bytes(content)
+        subfolder = top / str(ids[path.parent.name]) if len(names) > 1 else top
+        subfolder.mkdir(parents=True, exist_ok=True)
+        (subfolder / f"{frames[path]:09d}.png").write_bytes(content)
     found = read_annotations(top, target)
     if len(names) > 1:
         found.labels |= {number: name for name, number in ids.items() if not name.isdecimal()}

@@ -87,7 +87,7 @@ def find_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, f
         read: gives the values of a frame, H×W×C.
         count: number of frames.
     """
-    numbers = sorted({round(place) for place in np.linspace(0, count - 1, min(count, SAMPLED))})
+    numbers = sorted({round(position) for position in np.linspace(0, count - 1, min(count, SAMPLED))})
     parts = []
     for number in numbers:
         values = read(number).reshape(-1)

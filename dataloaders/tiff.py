@@ -132,9 +132,9 @@ class TiffStack:
 
 def _without_ones(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
     """Without axes of length 1, but rows and columns."""
-    kept = [place for place, axis in enumerate(axes) if axis in "YX" or values.shape[place] > 1]
-    shape = [values.shape[place] for place in kept]
-    return values.reshape(shape), "".join(axes[place] for place in kept)
+    kept = [position for position, axis in enumerate(axes) if axis in "YX" or values.shape[position] > 1]
+    shape = [values.shape[position] for position in kept]
+    return values.reshape(shape), "".join(axes[position] for position in kept)
 
 
 def _open(path: Path) -> tifffile.TiffFile:

@@ -73,9 +73,9 @@ def _open(annotations: Path, predictions: Path) -> Any:
 
     with tempfile.TemporaryDirectory() as folder:
         truth, found = Path(folder) / "truth", Path(folder) / "trackers" / "ours" / "data"
-        for place, file in ((truth, annotations), (found, predictions)):
-            place.mkdir(parents=True)
-            os.symlink(file.resolve(), place / "file.json")
+        for parent, file in ((truth, annotations), (found, predictions)):
+            parent.mkdir(parents=True)
+            os.symlink(file.resolve(), parent / "file.json")
         try:
             return BURST(
                 {

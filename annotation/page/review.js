@@ -14,14 +14,14 @@ export class Review {
     this.app = app;
     /** @type {Check[]} */
     this.checks = [];
-    this.place = -1;
+    this.index = -1;
   }
 
   async refresh() {
     const { connection, timeline, objects } = this.app;
     timeline.setStrips(await connection.call('strips'));
     this.checks = await connection.call('review');
-    this.place = -1;
+    this.index = -1;
     timeline.setChecks(this.checks.slice(0, MARKED).map((check) => check.frame));
     showChecks(element('review'), this.checks, this.app);
     element('next').textContent = `Next frame to check (${this.checks.length})`;
@@ -33,14 +33,14 @@ export class Review {
       this.app.say('Nothing to check: track first, or all is well.');
       return;
     }
-    this.place = (this.place + 1) % this.checks.length;
-    this.goTo(this.checks[this.place]);
+    this.index = (this.index + 1) % this.checks.length;
+    this.goTo(this.checks[this.index]);
   }
 
   /** @param {Check} check */
   goTo(check) {
     const { app } = this;
-    this.place = this.checks.findIndex((one) => one === check);
+    this.index = this.checks.findIndex((one) => one === check);
     app.choose(check.number);
     const item = app.objects.find((one) => one.number === check.number);
     app.say(`Frame ${check.frame}: ${item ? item.name : check.number} ${check.sentence}. Correct it and track on, or go to the next.`);

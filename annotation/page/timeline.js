@@ -144,9 +144,9 @@ export class Timeline {
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const column = width / this.count;
-    this.objects.slice(0, MOST).forEach((object, place) => {
+    this.objects.slice(0, MOST).forEach((object, index) => {
       const row = this.rows.get(object.number);
-      if (row) drawRow(context, runsOf(row), { y: TOP + place * ROW, column, colour: object.colour, ink });
+      if (row) drawRow(context, runsOf(row), { y: TOP + index * ROW, column, colour: object.colour, ink });
     });
     context.fillStyle = ink;
     for (const frame of this.checks) {

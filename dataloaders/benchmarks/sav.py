@@ -47,14 +47,14 @@ def _read(folder: Path, name: str) -> Video:
         _identity(folder / MASKS / name / item): folder / MASKS / name / item
         for item in list_folders(folder / MASKS / name)
     }
-    stems = {identity: _stems(place) for identity, place in folders.items()}
+    stems = {identity: _stems(masks) for identity, masks in folders.items()}
     objects = tuple(
         ListedObject(identity, stems[identity], len(stems[identity]))
         for identity in sorted(folders)
         if stems[identity]
     )
     given = _given(folder / MASKS / name, frames, objects, folders)
-    written = frozenset(path.stem for place in folders.values() for path in list_masks(place))
+    written = frozenset(path.stem for masks in folders.values() for path in list_masks(masks))
     return Video(
         name,
         frames,
@@ -66,22 +66,22 @@ def _read(folder: Path, name: str) -> Video:
     )
 
 
-def _identity(place: Path) -> int:
+def _identity(folder: Path) -> int:
     """The id of the object in a folder: one more than its number.
 
     Raises:
         InputError: the folder has no number, or too large a one.
     """
-    if not (place.name.isdecimal() and len(place.name) < 6 and int(place.name) + 1 < VOID):
-        raise InputError(f"{place}: expected a folder 000, 001 and so on for each object")
-    return int(place.name) + 1
+    if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
+        raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
+    return int(folder.name) + 1
 
 
-def _stems(place: Path) -> tuple[str, ...]:
+def _stems(folder: Path) -> tuple[str, ...]:
     """Stems of an object's masks from the first one with a pixel on; empty if none has."""
     from aotlab.utils.masks import read_mask
 
-    paths = list_masks(place)
+    paths = list_masks(folder)
     first = next((index for index, path in enumerate(paths) if read_mask(path).any()), len(paths))
     return tuple(path.stem for path in paths[first:])
 
