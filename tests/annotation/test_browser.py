@@ -84,6 +84,7 @@ def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_export
             assert (np.array(image) == before).all()
 
 
+@pytest.mark.slow
 def test_after_a_reload_and_a_kill_in_the_middle_nothing_is_lost(context, clip):
     program = Program(clip)
     page = Page(context, program.url)
