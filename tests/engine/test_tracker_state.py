@@ -15,7 +15,7 @@ LATE = {0: stripes([4, 9]), 3: stripes([0, 0, 5, 0, 7])}
 @pytest.fixture(scope="module")
 def bounded():
     """Models whose memory overflows within a few frames."""
-    settings = ["memory.frames=3", "memory.every=2", "memory.short_term_frames=2"]
+    settings = ["memory.frames=2", "memory.every=2", "memory.short_term_frames=2", "model.stages.0.depth=2"]
     return {
         policy: build("aotl", "model.max_objects=3", f"memory.policy={policy}", *settings)
         for policy in ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
@@ -36,20 +36,20 @@ def resumed(model, config, state):
 @pytest.mark.parametrize(
     "policy", ["every_nth", "bounded_fifo", "restricted", "relevance_redundancy", "first_frame"]
 )
-@pytest.mark.parametrize("split", [2, 8])
-def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_path, policy, split):
-    frames = clip(14)
+def test_a_split_and_resumed_run_equals_the_whole_one_bit_for_bit(bounded, tmp_path, policy):
+    frames = clip(9)
     whole = run(Tracker(*bounded[policy]), frames, LATE)
-    first = Tracker(*bounded[policy])
-    run(first, frames[:split], LATE)
-    second = resumed(*bounded[policy], stored(first, tmp_path / "state.pt"))
-    assert second.ids == first.ids
-    assert [bank.policy for bank in second._banks] == [bank.policy for bank in first._banks]
-    masks = {index - split: mask for index, mask in LATE.items()}
-    rest = run(second, frames[split:], masks)
-    for expected, found in zip(whole[split:], rest, strict=True):
-        assert found.ids == expected.ids
-        assert torch.equal(found.logits, expected.logits)
+    for split in (2, 7):  # before the late objects, and after bounded banks have dropped frames
+        first = Tracker(*bounded[policy])
+        run(first, frames[:split], LATE)
+        second = resumed(*bounded[policy], stored(first, tmp_path / "state.pt"))
+        assert second.ids == first.ids
+        assert [bank.policy for bank in second._banks] == [bank.policy for bank in first._banks]
+        masks = {index - split: mask for index, mask in LATE.items()}
+        rest = run(second, frames[split:], masks)
+        for expected, found in zip(whole[split:], rest, strict=True):
+            assert found.ids == expected.ids
+            assert torch.equal(found.logits, expected.logits)
 
 
 def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):

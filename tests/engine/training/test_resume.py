@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.phase_state import saved_states
 from aotlab.utils.errors import InputError, RunStopped
-from tests.engine.training.tiny_recipes import log_lines, phase, run
+from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
 
@@ -33,19 +33,27 @@ def states(config):
     return saved_states(Path(config.train.output))
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3, 4])
-def test_resumed_training_equals_uninterrupted_training_bit_for_bit(recipe, monkeypatch, stop):
-    phases = phase("first", steps=2, own_predictions_from=0.5), phase("second", steps=3)
-    whole = recipe("whole", *phases, overrides=EVERY)
-    expected = load_file(run(whole).checkpoint)
-    parts = recipe("parts", *phases, overrides=EVERY)
+PHASES = phase("first", steps=2, own_predictions_from=0.5), phase("second", steps=2)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data):
+    """Settings and weights of a run of `PHASES` that was never stopped."""
+    config = tiny_recipe(tmp_path_factory.mktemp("whole"), data, "whole", *PHASES, overrides=EVERY)
+    return config, load_file(run(config).checkpoint)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_resumed_training_equals_uninterrupted_training_bit_for_bit(recipe, monkeypatch, whole, stop):
+    config, expected = whole
+    parts = recipe("parts", *PHASES, overrides=EVERY)
     with monkeypatch.context() as patch:
         end_before(stop, patch)
         with pytest.raises(KeyboardInterrupt):
             run(parts)
     resumed = load_file(run(parts, resume=True).checkpoint)
     assert [key for key, tensor in expected.items() if not torch.equal(tensor, resumed[key])] == []
-    assert [line["loss"] for line in log_lines(whole)] == [line["loss"] for line in log_lines(parts)]
+    assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
 
 def test_resuming_from_an_older_state_repeats_the_lost_steps_exactly(recipe, monkeypatch):
@@ -84,13 +92,13 @@ def test_a_folder_with_a_run_is_not_overwritten_unasked(recipe):
 
 
 def test_the_newest_states_are_kept(recipe):
-    config = recipe("run", phase(steps=5), overrides=["train.save_every=1", "train.keep=2"])
+    config = recipe("run", phase(steps=3), overrides=["train.save_every=1", "train.keep=2"])
     run(config)
-    assert [path.name for path in states(config)] == ["0_video_000005.pt", "0_video_000004.pt"]
+    assert [path.name for path in states(config)] == ["0_video_000003.pt", "0_video_000002.pt"]
 
 
 def test_a_truncated_newest_state_falls_back_to_the_one_before(recipe, caplog):
-    config = recipe("run", phase(steps=3), overrides=EVERY)
+    config = recipe("run", phase(steps=2), overrides=EVERY)
     expected = load_file(run(config).checkpoint)
     newest = states(config)[0]
     newest.write_bytes(newest.read_bytes()[:1000])
@@ -169,8 +177,6 @@ def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
 
 
 def test_an_unreadable_item_is_replaced_counted_and_listed(recipe, tmp_path):
-    from tests.engine.training.tiny_recipes import draw_sets
-
     root = draw_sets(tmp_path / "broken")
     picture = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
     picture.write_bytes(picture.read_bytes()[:200])

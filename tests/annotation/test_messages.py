@@ -1,0 +1,145 @@
+"""Messages and uploads that are none, too large or hostile: one sentence each, and nothing changes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+from websockets.exceptions import ConnectionClosed
+
+from aotlab.annotation import server as web
+from tests.annotation.clips import truth
+from tests.annotation.test_editing import draw
+
+
+def png(labels):
+    content = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def packed(members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"do": "launch"}, "no such action"),
+        ({}, "no such action"),
+        ({"do": ["paint"]}, "no such action"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1, 1]]}, "radius"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1, 1]], "radius": 1e9}, "radius"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [["x", 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": [[1e300, 1]], "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0, "object": 1, "points": "1,1", "radius": 2}, "points"),
+        ({"do": "paint", "frame": 0.5, "object": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": True, "object": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": -1, "object": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
+        ({"do": "paint", "frame": 0, "object": "../1", "points": [[1, 1]], "radius": 2}, "object"),
+        ({"do": "paint", "frame": 0, "object": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
+        ({"do": "outline", "frame": 0, "object": 1, "points": [[1, 1]]}, "3 to"),
+        ({"do": "suggest", "frame": 0, "object": 1}, "give a box"),
+        ({"do": "suggest", "frame": 0, "object": 1, "box": [1, 2]}, "points"),
+        ({"do": "track", "frame": 0, "objects": [1, "2"]}, "objects"),
+        ({"do": "track", "frame": 3}, "no mask to track"),
+        ({"do": "track", "frame": 0, "direction": "../up"}, "direction"),
+        ({"do": "pause"}, "nothing is being tracked"),
+        ({"do": "stop"}, "nothing is being tracked"),
+        ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
+        ({"do": "export", "names": [1]}, "names"),
+        ({"do": "change_object", "object": 1, "changes": {"__class__": "x"}}, "cannot set"),
+        ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
+        ({"do": "add_object", "name": ["x"]}, "name"),
+        ({"do": "split_object", "frame": 0, "object": 1, "point": [1]}, "points"),
+    ],
+)  # fmt: skip
+def test_a_hostile_message_is_answered_by_one_sentence_and_changes_nothing(served, message, words):
+    draw(served.session, 0, 1)
+    before = served.session.state.labels(0).copy()
+    talk = served.open()
+    answer = talk.raw(json.dumps({"id": 7, **message}))
+    assert answer["id"] == 7
+    assert words in answer["error"]
+    assert (served.session.state.labels(0) == before).all()
+    assert talk.do("describe")["result"]["objects"][0]["name"] == "object 1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", "3", "null", '{"id": {}}', "[" * 5000, '{"id":1,"do":"paint","frame":1e999}'],
+)
+def test_what_is_no_message_is_answered_and_the_page_stays_connected(served, text):
+    talk = served.open()
+    assert "error" in talk.raw(text)
+    assert "result" in talk.do("describe")
+
+
+def test_a_huge_message_ends_the_connection_and_nothing_else(served):
+    talk = served.open()
+    with pytest.raises(ConnectionClosed):
+        talk.raw("x" * (web.MESSAGE_BYTES + 10))
+    assert "result" in served.open().do("describe")
+
+
+def test_bytes_instead_of_text_end_the_connection_and_nothing_else(served):
+    talk = served.open()
+    talk.socket.send(b"\x00\x01")
+    with pytest.raises(ConnectionClosed):
+        talk.socket.recv(timeout=5)
+    assert "result" in served.open().do("describe")
+
+
+def post(served, content, frame=0):
+    return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
+
+
+def test_a_mask_is_uploaded_for_the_frame_in_view(served):
+    assert post(served, png(truth(2)), 2).json() == {"frames": [2]}
+    assert (served.session.state.labels(2) == truth(2)).all()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no picture", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
+     png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
+     b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
+     packed({}), packed({"note.md": b"x"}), packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
+)  # fmt: skip
+def test_a_broken_upload_is_refused_by_one_sentence_without_a_path(served, content):
+    answer = post(served, content)
+    assert answer.status_code == 404
+    assert answer.text.startswith("mask")
+    assert "\n" not in answer.text
+    assert "/tmp" not in answer.text
+    assert "root:" not in answer.text
+    assert not served.session.state.labels(0).any()
+
+
+def test_no_name_in_an_archive_becomes_a_path(served, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    names = ["../../escaped.png", f"{tmp_path}/escaped.png", "..\\escaped.png", "a/../../escaped/00001.png"]
+    for name in names:
+        post(served, packed({name: png(truth(0)), f"x{name}": png(truth(0))}))
+    assert [path.name for path in tmp_path.rglob("*") if "escaped" in path.name] == []
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.uploads.UNPACKED_BYTES", 1000)
+    answer = post(served, packed({"00000.png": b"\0" * 2000}))
+    assert (answer.status_code, "split it" in answer.text) == (404, True)
+
+
+def test_a_huge_upload_is_refused(served, monkeypatch):
+    monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
+    assert post(served, b"x" * 2000).status_code == 413
