@@ -29,6 +29,7 @@ class Stored:
     """H×W uint16 ids"""
     ids: tuple[int, ...]
     confidence: dict[int, float]
+    disagreement: dict[int, float]
 
     @cached_property
     def probabilities(self) -> Tensor:
@@ -50,7 +51,12 @@ def stored(state: State, index: int) -> Stored:
                 confidence[number] = 1.0 if state.is_given_present(index, number) else 0.0
             else:
                 confidence[number] = scores[number].confidence if number in scores else 0.0
-    return Stored(labels, numbers, confidence)
+        differ = {
+            number: score.disagreement
+            for number, score in scores.items()
+            if score.disagreement is not None and number not in described
+        }
+    return Stored(labels, numbers, confidence, differ)
 
 
 def export(

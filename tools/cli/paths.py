@@ -56,6 +56,6 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
 
 def bundled() -> Path:
     """The model that ships with the project, which takes the place of a --checkpoint that was not given."""
-    from aotlab.engine.tracker import BUNDLED_CHECKPOINT
+    from aotlab.configs.paths import BUNDLED_CHECKPOINT
 
     return BUNDLED_CHECKPOINT
