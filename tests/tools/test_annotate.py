@@ -29,7 +29,7 @@ def video(tmp_path):
         (["none.mp4"], "none.mp4: no such file"),
         (["{video}", "--segmenter", "a.onnx", "b.onnx"], "a.onnx: no such file"),
         (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-        (["{video}", "--port", "99999"], "cannot listen there"),
+        (["{video}", "--host", "192.0.2.1"], "cannot listen there"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(video, capsys, options, words):
