@@ -167,14 +167,15 @@ def main(argv: list[str] | None = None) -> int:
     if args.host not in LOCAL:
         print(ELSEWHERE.format(host=args.host), file=sys.stderr)
     session.warm()
-    if isinstance(session.make_tracker, Loading):
-        session.make_tracker.ahead()
+    loading = session.make_tracker.ahead() if isinstance(session.make_tracker, Loading) else None
     if not args.no_browser:
         _open_browser(server.url)
     try:
         server.run_here()
     finally:
         session.close()
+        if loading is not None:
+            loading.join()
     return 0
 
 

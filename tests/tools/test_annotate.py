@@ -23,6 +23,11 @@ def video(tmp_path):
     return draw_folder(tmp_path / "clip")
 
 
+@pytest.fixture
+def never_loaded(monkeypatch):
+    monkeypatch.setattr(cli.Loading, "ahead", lambda self: None)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -44,7 +49,7 @@ def test_settings_are_shown_with_memory_bounded(capsys):
     assert "policy: restricted" in capsys.readouterr().out
 
 
-def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch):
+def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch, never_loaded):
     monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: None)
     assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
     captured = capsys.readouterr()
@@ -95,7 +100,7 @@ def test_the_page_is_served_before_pytorch_is_loaded(video):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_ctrl_c_ends_the_program_and_lets_go_of_the_project(video, monkeypatch):
+def test_ctrl_c_ends_the_program_and_lets_go_of_the_project(video, monkeypatch, never_loaded):
     from tests.annotation.browser import Program
 
     program = Program(video)

@@ -99,14 +99,19 @@ class Loading:
                 self._loaded = chosen, tracker
             return self._loaded[1]
 
-    def ahead(self) -> None:
-        """Load it in a thread, so that the first job need not wait; what goes wrong is told by that job."""
+    def ahead(self) -> threading.Thread:
+        """Load it in a thread, so that the first job need not wait; what goes wrong is told by that job.
+
+        The thread is to be joined: PyTorch aborts a program that ends while it is being loaded.
+        """
 
         def load() -> None:
             with contextlib.suppress(InputError):
                 self()
 
-        threading.Thread(target=load, name="load", daemon=True).start()
+        thread = threading.Thread(target=load, name="load", daemon=True)
+        thread.start()
+        return thread
 
     def _overrides(self, chosen: dict[str, str]) -> list[str]:
         """What the command line set, and then what was chosen."""
