@@ -116,7 +116,8 @@ def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
             begin = CLOCK()
             result = product.implementations[name](*copies)
             if leaves:
-                torch.autograd.grad(result.sum(), leaves)
+                # as dense as gradients of layers are; that of a sum is one number for all
+                torch.autograd.grad(result, leaves, torch.ones_like(result))
             seconds = CLOCK() - begin
             if turn or seconds > ENOUGH:  # the first run of a short one prepares kernels
                 spent[name] += seconds
