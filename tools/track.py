@@ -27,7 +27,7 @@ from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import remove_leftovers, require_writable
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def run(args: Namespace) -> TrackReport:
     show_levels(source)
     options = track_options(args)
     refuse_source(options.write, args.output, Path(args.video))
-    require_writable(args.output)
+    remove_leftovers(require_writable(args.output))
     make_room(options.write, args.output, overwrite=args.overwrite)
     masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
     from aotlab.engine.streaming import HELPERS

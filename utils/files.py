@@ -37,8 +37,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, so that writers which look at it choose the right format.
 
     Raises:
-        InputError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written, or something that is no file is there: renaming would put a
+            file in the place of a device or pipe.
     """
+    if file_mode(path) and not is_file(path):
+        raise InputError(f"{_shown(path)}: is no file, and is not replaced by one; give another name")
     temporary = make_folder(path.parent) / temporary_name(path)
     try:
         yield temporary

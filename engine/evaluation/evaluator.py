@@ -15,13 +15,14 @@ import torch
 
 from aotlab.dataloaders.object_masks import files_of
 from aotlab.dataloaders.sequences import Video, require_whole
+from aotlab.engine.evaluation.finished import FOLDER as RECORDS
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import remove_leftovers, require_writable
 from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def evaluate(
     """
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
+    if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
+        for folder in (output, output / RECORDS):
+            remove_leftovers(folder)
     _refuse_source_folders(videos, output)
     shares = world.share([len(video.frames) for video in videos])
     share_videos, report = [videos[number] for number in shares], EvaluationReport(output)

@@ -12,8 +12,9 @@ from typing import Any
 from aotlab.dataloaders.object_masks import ObjectMasks
 from aotlab.dataloaders.sequences import Video
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.files import atomic_path, is_file, remove
 from aotlab.utils.masks import read_mask
+from aotlab.utils.numbers import NOT_NEGATIVE
 
 FOLDER = ".finished"
 """of the records, in the folder of the results"""
@@ -39,7 +40,10 @@ def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overla
     """
     try:
         record = Finished(**json.loads(_path(output, video).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        numbers = (record.timed_frames, record.seconds, record.total_seconds)
+        if not all(number in NOT_NEGATIVE for number in numbers):
+            return None
+    except (OSError, ValueError, TypeError, RecursionError):
         return None  # none, or not written by this program: either way the sequence runs
     if record.made_by != {**made_by, "video": fingerprint(video)}:
         return None
@@ -56,7 +60,7 @@ def save_finished(output: Path, video: Video, record: Finished) -> None:
 
 def forget(output: Path, video: Video) -> None:
     """Remove the record of a sequence that is about to run, and what a killed run left half written."""
-    _path(output, video).unlink(missing_ok=True)
+    remove(_path(output, video))
     for folder in (output / video.name, output / "overlay" / video.name):
         for path in folder.glob(".*.part.*"):
             path.unlink(missing_ok=True)

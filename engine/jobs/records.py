@@ -14,7 +14,15 @@ from typing import Any
 from aotlab.dataloaders.exchange.given import split_value
 from aotlab.dataloaders.jobs import Job
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, is_plain_name, remove, require_writable
+from aotlab.utils.files import (
+    atomic_path,
+    is_file,
+    is_folder,
+    is_plain_name,
+    remove,
+    remove_leftovers,
+    require_writable,
+)
 
 FOLDER = ".jobs"
 """of the records, in the folder of the results"""
@@ -89,6 +97,8 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         InputError: it holds another run's results, or files of no run.
     """
     require_writable(output)
+    for folder in (output, output / FOLDER):
+        remove_leftovers(folder)
     for job in jobs:
         if job.name.lower() in (FOLDER, *REPORTS):
             raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
