@@ -117,8 +117,7 @@ def evaluate(
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
     if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
-        for folder in (output, output / RECORDS):
-            remove_leftovers(folder)
+        _tidy(output)
     _refuse_source_folders(videos, output)
     shares = world.share([len(video.frames) for video in videos])
     share_videos, report = [videos[number] for number in shares], EvaluationReport(output)
@@ -133,6 +132,12 @@ def evaluate(
                 break
             bar.update(before + len(video.frames) - bar.n)
     return _joined(world.gather(report), videos)
+
+
+def _tidy(output: Path) -> None:
+    """Remove what killed runs left half written."""
+    for folder in (output, output / RECORDS):
+        remove_leftovers(folder)
 
 
 def _run(

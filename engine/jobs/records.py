@@ -96,9 +96,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
     Raises:
         InputError: it holds another run's results, or files of no run.
     """
-    require_writable(output)
-    for folder in (output, output / FOLDER):
-        remove_leftovers(folder)
+    _tidy(require_writable(output))
     for job in jobs:
         if job.name.lower() in (FOLDER, *REPORTS):
             raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
@@ -126,6 +124,12 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
             remove(output / name)
     _write_run(run, jobs, settings)
+
+
+def _tidy(output: Path) -> None:
+    """Remove what killed runs left half written."""
+    for folder in (output, output / FOLDER):
+        remove_leftovers(folder)
 
 
 def load_record(output: Path, name: str) -> JobRecord | None:
