@@ -133,7 +133,7 @@ def track(
         follow = _follower(options, removals, output, stop)
         tracked = partial(_tracked, partial(follow, timed, masks=masks), source)
         problem = _run(stream(reader, tracked, outputs.write), outputs, source, options)
-    unused = _unused(source, {} if stop.is_set() else masks, outputs.last + 1)
+    unused = None if stop.is_set() else _unused(source, masks, removals, outputs.last + 1)
     return TrackReport(
         outputs.frames,
         timed.seconds,
@@ -278,12 +278,13 @@ def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
-def _unused(source: FrameSource, masks: Mapping[int, np.ndarray], frames: int) -> str | None:
-    """The sentence about masks of frames that the video does not have, or None."""
-    late = sorted(index for index in masks if index >= frames)
-    if not late:
-        return None
-    return (
-        f"{source.name}: the mask of frame {late[0]} was not used, the video holds {frames} frames; "
-        f"give masks of frames 0 to {frames - 1}"
-    )
+def _unused(source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int) -> str | None:
+    """The sentence about masks and removals on frames that the video does not have, or None."""
+    for name, indices in (("mask", masks), ("removal", removals)):
+        late = [index for index in indices if index >= frames]
+        if late:
+            return (
+                f"{source.name}: the {name} of frame {min(late)} was not used, the video holds {frames} frames; "
+                f"give a frame from 0 to {frames - 1}"
+            )
+    return None

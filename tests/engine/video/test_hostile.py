@@ -89,6 +89,13 @@ def test_an_object_that_is_not_there_to_be_removed_is_refused_before_the_first_f
     assert tracker.seen == []
 
 
+def test_a_removal_behind_the_last_frame_is_reported(tmp_path):
+    options = TrackOptions(write=("masks",), progress=False, removals=((10**6, 1),))
+    report = track(Echo(), Source(), {0: MASK}, tmp_path, options)
+    assert report.error is not None
+    assert "the removal of frame 1000000 was not used" in report.error
+
+
 def test_removals_do_not_go_with_both_directions():
     with pytest.raises(InputError, match="remove"):
         TrackOptions(both_directions=True, removals=((1, 1),))
