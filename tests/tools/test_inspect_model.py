@@ -133,7 +133,9 @@ def test_a_wrong_command_line_is_one_sentence(
 
 
 def test_numbers_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--parameters", "--objects", "0"]) == 2
+    with pytest.raises(SystemExit) as stop:
+        main(["--parameters", "--objects", "0"])
+    assert stop.value.code == 2
     assert "at least 1" in capsys.readouterr().err
 
 
