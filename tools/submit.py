@@ -54,17 +54,27 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_json(name: str, args: argparse.Namespace) -> int:
-    """Write BURST's JSON file of predictions; returns 0."""
+def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str, Sequence[Video]]:
+    """Split and videos of a benchmark that takes ``kind`` in place of an archive.
+
+    Raises:
+        InputError: an archive to check, no results, or a video that cannot be read.
+    """
     if args.check is not None:
-        raise InputError(f"--check: {name} takes a JSON file; score it with its results, by tools/score.py")
+        raise InputError(f"--check: {name} takes {kind}; score the results with tools/score.py")
     require_paths(args.results)
     require_extra("score")
-    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
-
     split = args.split or "val"
     videos = open_dataset(name, args.root, split)
     require_whole(videos)
+    return split, videos
+
+
+def write_json(name: str, args: argparse.Namespace) -> int:
+    """Write BURST's JSON file of predictions; returns 0."""
+    split, videos = open_unarchived(name, args, "a JSON file")
+    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
+
     root = args.root if args.root is not None else default_root(name)
     names = [video.name for video in videos]
     masks = write_predictions(args.output, annotation_file(root, split), args.results, names)
@@ -74,15 +84,9 @@ def write_json(name: str, args: argparse.Namespace) -> int:
 
 def write_tree(name: str, args: argparse.Namespace) -> int:
     """Write the folders of objects that SA-V's evaluator takes; returns 0."""
-    if args.check is not None:
-        raise InputError(f"--check: {name} takes folders of objects; score them with tools/score.py")
-    require_paths(args.results)
-    require_extra("score")
+    split, videos = open_unarchived(name, args, "folders of objects")
     from aotlab.evaluation.object_scores import write_object_results
 
-    split = args.split or "val"
-    videos = open_dataset(name, args.root, split)
-    require_whole(videos)
     require_writable(args.output)
     masks = sum(
         write_object_results(args.output / video.name, args.results / video.name, video.object_folders)

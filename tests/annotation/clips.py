@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 
 import numpy as np
 import torch
@@ -111,3 +113,17 @@ def open_session(path, tracker=None, **options):
 
 def square(x, y, side):
     return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
+
+
+def png(labels):
+    content = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def packed(members):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 from websockets.exceptions import ConnectionClosed
 
 from aotlab.annotation import server as web
-from tests.annotation.clips import truth
+from tests.annotation.clips import packed, png, truth
 from tests.annotation.test_editing import draw
-
-
-def png(labels):
-    content = io.BytesIO()
-    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-def packed(members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, member in members.items():
-            archive.writestr(name, member)
-    return content.getvalue()
 
 
 @pytest.mark.parametrize(

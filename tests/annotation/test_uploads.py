@@ -1,31 +1,14 @@
 """Masks from a file that a page sends: every format of docs/formats.md, and archives of folders."""
 
-import io
 import json
-import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.annotation.uploads import load_upload
 from aotlab.dataloaders.exchange.regions import compress, runs_of
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import HEIGHT, WIDTH, truth
-
-
-def png(labels):
-    content = io.BytesIO()
-    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
-    return content.getvalue()
-
-
-def packed(members):
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
-        for name, member in members.items():
-            archive.writestr(name, member)
-    return content.getvalue()
+from tests.annotation.clips import HEIGHT, WIDTH, packed, png, truth
 
 
 def coco(*frames):
