@@ -32,13 +32,13 @@ EXTRAS = {
     "score": ["opencv-python-headless>=4.8", "scipy>=1.11", "pycocotools>=2.0.7", "tqdm>=4.65"],
     "ui": ["starlette>=0.37", "uvicorn>=0.30", "websockets>=12.0", "av>=12.0", "opencv-python-headless>=4.8"],
     "pictures": ["tifffile>=2024.1", "imagecodecs>=2024.1", "OpenEXR>=3.3"],
-    "weights": ["gdown>=5.2"],
+    "weights": ["gdown>=6.3"],
     "vot": ["vot-trax>=4.0"],
     "hota": ["trackeval>=1.3"],
     "export": ["onnx>=1.16", "onnxscript>=0.2", "onnxruntime>=1.20"],
 }
 """what each use needs beside the core"""
-# TrackEval brings a second OpenCV: it is not part of "all"
+# not part of "all": TrackEval brings the OpenCV with windows, which overwrites the headless one and needs libGL and X11
 EXTRAS["all"] = sorted({name for extra, names in EXTRAS.items() if extra != "hota" for name in names})
 EXTRAS["test"] = [
     *EXTRAS["all"],

@@ -77,7 +77,10 @@ def _suggest(session: Session, message: Message) -> None:
     positive, negative = (
         checked_points(message[key]) if message.get(key) else [] for key in ("positive", "negative")
     )
-    session.suggest(_frame(session, message), _object(message), Hints(box, positive, negative))
+    frame, number = _frame(session, message), _object(message)
+    refine = bool(_value(message, "refine", bool, False)) and box is None
+    known = session.state.labels(frame) == number if refine else None
+    session.suggest(frame, number, Hints(box, positive, negative, known))
 
 
 def _fill_holes(session: Session, message: Message) -> None:
@@ -113,19 +116,29 @@ def _split_object(session: Session, message: Message) -> int:
     return editing.split_object(session.state, _frame(session, message), _object(message), point).number
 
 
+def _numbers(message: Message) -> tuple[int, ...] | None:
+    """The objects that a message lists; None: all."""
+    if message.get("objects") is None:
+        return None
+    listed = _value(message, "objects", list)
+    return tuple(_value({"objects": number}, "objects", int) for number in listed)
+
+
 def _track(session: Session, message: Message) -> Message:
-    numbers = message.get("objects")
-    if numbers is not None:
-        listed = _value(message, "objects", list)
-        numbers = tuple(_value({"objects": number}, "objects", int) for number in listed)
     request = Request(
         _frame(session, message),
         _value(message, "direction", str, "forward"),
         _frame(session, message, "first") if "first" in message else 0,
         _frame(session, message, "last") if "last" in message else None,
-        numbers,
+        _numbers(message),
     )
     return session.track(request).report()
+
+
+def _drop_results(session: Session, message: Message) -> int:
+    first = _frame(session, message)
+    last = _frame(session, message, "last") if "last" in message else session.state.frames.count - 1
+    return session.drop_results(first, last, _numbers(message))
 
 
 def _set_tracker(session: Session, message: Message) -> None:
@@ -193,6 +206,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "delete_object": _delete_object,
     "merge_objects": _merge_objects,
     "split_object": _split_object,
+    "drop_results": _drop_results,
     "set_tracker": _set_tracker,
     "track": _track,
     "take_frame": _take_frame,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from aotlab.annotation.history import Change
 from aotlab.annotation.objects import Item, usable_name
 from aotlab.annotation.painting import Point, filled, piece_at, polygon, stroke
 from aotlab.annotation.state import State
+from aotlab.annotation.store import Labels, encode
+from aotlab.engine.scores import measured
 from aotlab.utils.errors import InputError
 
 Edit = Callable[[np.ndarray], np.ndarray]
@@ -168,6 +170,47 @@ def merge_objects(state: State, number: int, into: int) -> None:
     if number == into:
         raise InputError(f"object {number}: cannot be merged with itself; choose another one")
     _rename(state, number, into, "merge objects")
+
+
+def drop_results(state: State, first: int, last: int, numbers: Sequence[int] | None = None) -> int:
+    """Remove what was tracked on a range of frames, but of locked objects; what was given stays.
+
+    Args:
+        state: is changed.
+        first: frame.
+        last: frame, too.
+        numbers: of the objects; None: all.
+
+    Returns:
+        on how many frames something was tracked.
+
+    Raises:
+        InputError: there is no such object.
+    """
+    chosen = {state.objects.get(number).number for number in numbers or ()}
+    with state.lock:
+        free = {item.number for item in state.objects if not item.locked}
+        gone = free if numbers is None else free & chosen
+        frames = [
+            index
+            for index in state.tracked_frames
+            if first <= index <= last and state.scores(index).keys() & gone
+        ]
+        finish(state, "drop results", [_without(state, index, gone) for index in frames], first)
+    return len(frames)
+
+
+def _without(state: State, index: int, gone: set[int]) -> Change:
+    """Remove objects from what was tracked on a frame."""
+    kept = {number: score for number, score in state.scores(index).items() if number not in gone}
+    if not kept:
+        return state.change("tracked", index, None)
+    labels = state.tracked(index)
+    labels = np.where(np.isin(labels, list(kept)), labels, 0).astype(np.uint16)
+    confidence = {number: score.confidence for number, score in kept.items()}
+    differ = {number: score.disagreement for number, score in kept.items() if score.disagreement is not None}
+    note = {"scores": measured(labels, sorted(kept), confidence, differ)}
+    return state.change("tracked", index, encode(Labels(labels, note)))
 
 
 def split_object(state: State, index: int, number: int, point: Point) -> Item:

@@ -150,15 +150,16 @@ class Job:
         state = self._state
         with state.lock:
             free = {item.number for item in state.objects if not item.locked}
-            chosen = (free if self._numbers is None else free & self._numbers) & set(found.confidence)
+            wanted = free if self._numbers is None else free & self._numbers
+            chosen, gone = wanted & set(found.confidence), wanted & found.gone
             old = state.tracked(found.index)
+            old = np.where(np.isin(old, list(gone)), 0, old)
             new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
             new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
-            confidence = {number: score.confidence for number, score in state.scores(found.index).items()}
+            kept = {n: score for n, score in state.scores(found.index).items() if n not in chosen | gone}
+            confidence = {number: score.confidence for number, score in kept.items()}
             differ = {
-                number: score.disagreement
-                for number, score in state.scores(found.index).items()
-                if score.disagreement is not None and number not in chosen
+                number: score.disagreement for number, score in kept.items() if score.disagreement is not None
             }
             confidence |= {number: found.confidence[number] for number in chosen}
             differ |= {number: value for number, value in found.disagreement.items() if number in chosen}

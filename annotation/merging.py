@@ -23,6 +23,8 @@ class Found:
     """of every object that was looked for"""
     disagreement: Mapping[int, float] = field(default_factory=dict)
     """1 minus the IoU of both directions, where both were tracked"""
+    gone: frozenset[int] = frozenset()
+    """objects that a given mask said are not there, and that were not looked for since"""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Opinion:
     ids: tuple[int, ...]
     probabilities: Tensor
     """(1+n)×H×W, background and then the objects in the order of ``ids``"""
+    gone: frozenset[int] = frozenset()
+    """as of `Found`"""
 
 
 def merge(index: int, forward: Opinion, backward: Opinion, weights: Mapping[int, float]) -> Found:
@@ -57,7 +61,8 @@ def merge(index: int, forward: Opinion, backward: Opinion, weights: Mapping[int,
     labels = np.array([0, *numbers], dtype=np.uint16)[channels.numpy()]
     both = [number for number in numbers if 0 < weights[number] < 1]
     differ = disagreement(both, labels_of(forward), labels_of(backward))
-    return Found(index, labels, _confidence(numbers, channels, sure), differ)
+    gone = (forward.gone | backward.gone) - set(numbers)
+    return Found(index, labels, _confidence(numbers, channels, sure), differ, gone)
 
 
 def labels_of(opinion: Opinion) -> np.ndarray:

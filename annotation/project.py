@@ -11,7 +11,7 @@ from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
 from aotlab.dataloaders.levels import read_levels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, file_mode, read_text, require_writable
+from aotlab.utils.files import atomic_path, file_mode, read_text, real_path, require_writable
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
@@ -25,16 +25,16 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
         InputError: a project whose video is not where it was, and not beside it either.
     """
     if not (path / FILE).is_file():
-        whole = path.resolve()
+        whole = real_path(path)
         name = (whole.name if path.is_dir() else whole.stem) + SUFFIX
         return path, project or whole.parent / name
     video = _read(path / FILE).get("video", {})
     stored = video.get("path") if isinstance(video, dict) else None
     if not isinstance(stored, str) or not stored:
         raise InputError(f"{path / FILE}: names no video; open the video itself with project {path}")
-    for video_path in (path / stored, path.resolve().parent / Path(stored).name):
+    for video_path in (path / stored, real_path(path).parent / Path(stored).name):
         if file_mode(video_path):
-            return video_path.resolve(), path
+            return real_path(video_path), path
     raise InputError(
         f"{path}: its video {Path(stored).name} is not beside it; put it there, or open the video with project {path}"
     )
@@ -83,7 +83,7 @@ class Project:
     def _head(self) -> dict[str, Any]:
         """What the file says of the video."""
         frames = self._frames
-        path = os.path.relpath(frames.path.resolve(), self.folder.resolve()).replace(os.sep, "/")
+        path = os.path.relpath(real_path(frames.path), real_path(self.folder)).replace(os.sep, "/")
         video: dict[str, Any] = {"path": path, "frames": frames.count, "size": list(frames.size)}
         if frames.levels is not None and not frames.levels.found:
             video["levels"] = [frames.levels.low, frames.levels.high]

@@ -14,7 +14,7 @@ from aotlab.dataloaders.exchange.given import GivenMasks, load_masks
 from aotlab.engine.jobs.records import JobRecord, load_record
 from aotlab.engine.scores import measured
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder, remove
+from aotlab.utils.files import is_folder, real_path, remove
 
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results that the masks of all frames can be read from, the best ones first"""
@@ -22,7 +22,7 @@ READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 
 def job_of(folder: Path) -> JobRecord | None:
     """The record of the job whose results lie in a folder; None for any other path."""
-    whole = folder.resolve()
+    whole = real_path(folder)
     return load_record(whole.parent, whole.name) if is_folder(folder) else None
 
 
@@ -40,7 +40,7 @@ def open_results(
     Raises:
         InputError: as `State`; the video is gone, or none of the results holds masks that can be read.
     """
-    project_folder = project or folder.resolve().with_name(folder.resolve().name + SUFFIX)
+    project_folder = project or real_path(folder).with_name(real_path(folder).name + SUFFIX)
     if not Path(job.video).exists():
         raise InputError(f"{folder}: was tracked in {job.video}, which is not there; put it back")
     fresh = not (project_folder / FILE).is_file()
@@ -48,7 +48,8 @@ def open_results(
     if not fresh:
         return state
     try:
-        _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames))
+        frames = range(min(job.frames, state.frames.count))
+        _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames), frames)
     except BaseException:  # half a project would be opened next time as if it were whole
         state.close()
         remove(project_folder)
@@ -66,13 +67,14 @@ def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
     )
 
 
-def _fill(state: State, tracked: GivenMasks, given: GivenMasks) -> None:
-    """Store objects and masks in an empty project."""
+def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -> None:
+    """Store objects and masks in an empty project; tracked frames of which a file says nothing show no object."""
     labels = {**tracked.annotations.labels, **given.annotations.labels}
     before = state.objects.snapshot()
     for number in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
         state.objects.add(labels.get(number), number)
-    for index, ids in tracked.items():
+    nothing = np.zeros(state.frames.size, np.uint16)
+    for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
         note = {"scores": measured(ids, state.objects.numbers, {}, {})}
         state.change("tracked", index, encode(Labels(ids.astype(np.uint16), note)))
     for index, ids in given.items():

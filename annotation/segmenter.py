@@ -90,10 +90,11 @@ class OnnxSegmenter:
         scale = self._edge / max(frame.shape[:2])
         points = [*hints.positive, *hints.negative]
         labels = [1.0] * len(hints.positive) + [0.0] * len(hints.negative)
-        if hints.box is None:
+        box = hints.box or _around(hints.known)
+        if box is None:
             points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
         else:
-            x, y, width, height = hints.box
+            x, y, width, height = box
             points, labels = [*points, (x, y), (x + width, y + height)], [*labels, 2.0, 3.0]
         feed = {
             "image_embeddings": self._embed(frame, scale),
@@ -124,6 +125,15 @@ class OnnxSegmenter:
             raise InputError(f"segmenter: the encoder fails ({error})") from error
         self._known = key, np.asarray(embedding)
         return self._known[1]
+
+
+def _around(known: np.ndarray | None) -> tuple[float, float, float, float] | None:
+    """The box around a mask, H×W bool; None where there is none."""
+    if known is None or not known.any():
+        return None
+    rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
+    left, top = float(columns[0]), float(rows[0])
+    return left, top, float(columns[-1] + 1) - left, float(rows[-1] + 1) - top
 
 
 def _load(path: Path) -> Any:

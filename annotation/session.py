@@ -170,6 +170,15 @@ class Session:
         self.require_idle("merge")
         editing.merge_objects(self.state, number, into)
 
+    def drop_results(self, first: int, last: int, numbers: Sequence[int] | None = None) -> int:
+        """Remove what was tracked on a range of frames; returns on how many.
+
+        Raises:
+            InputError: a job runs, or there is no such object.
+        """
+        self.require_idle("drop results")
+        return editing.drop_results(self.state, first, last, numbers)
+
     def review(self) -> list[Check]:
         """The frames most worth a correction, the worst first."""
         with self.state.lock:

@@ -35,19 +35,28 @@ def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[
 
 def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[Found]:
     """Track away from a reference; given masks on the way are taken in as further references."""
-    for index, prediction in _steps(tracker, state, start, frames):
-        yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+    for index, prediction, gone in _steps(tracker, state, start, frames):
+        yield _found(index, prediction, gone)
 
 
-def _steps(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[tuple[int, Any]]:
-    """Yield number and prediction of every frame."""
+def _found(index: int, prediction: Any, gone: frozenset[int]) -> Found:
+    return Found(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
+
+
+def _steps(
+    tracker: Tracking, state: State, start: int, frames: range
+) -> Iterator[tuple[int, Any, frozenset[int]]]:
+    """Yield number and prediction of every frame, and the objects that a given mask said are not there."""
     begin(tracker, state, start, backward=frames.step < 0)
+    gone = state.described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
             described, given = state.described(index), state.given(index)
         for number in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(number)
-        yield index, tracker.step(state.frames.read(index, "track"), given if given.any() else None)
+        prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
+        gone = (gone | described) - set(tracker.ids)
+        yield index, prediction, gone
 
 
 def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
@@ -76,22 +85,22 @@ def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:
     assert span.before is not None
     assert span.after is not None
     described = {index: _described(state, index) for index in span.given}
-    ids: dict[int, tuple[int, ...]] = {}
+    known: dict[int, tuple[tuple[int, ...], frozenset[int]]] = {}
     with Spill(state.project.folder, compress=True) as stored:
-        for index, prediction in _steps(
-            tracker, state, span.after, range(span.after - 1, span.first - 1, -1)
-        ):
+        back, on = range(span.after - 1, span.first - 1, -1), range(span.before + 1, span.last + 1)
+        for index, prediction, gone in _steps(tracker, state, span.after, back):
             if index > span.before:
-                ids[index] = tuple(prediction.ids)
+                known[index] = tuple(prediction.ids), gone
                 stored.append(as_bytes(prediction))
-            yield Found(index, np.asarray(prediction.labels), prediction.confidence)
-        for index, prediction in _steps(tracker, state, span.before, range(span.before + 1, span.last + 1)):
+            yield _found(index, prediction, gone)
+        for index, prediction, gone in _steps(tracker, state, span.before, on):
             if index >= span.after:
-                yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+                yield _found(index, prediction, gone)
                 continue
-            forward = Opinion(tuple(prediction.ids), prediction.probabilities)
+            forward = Opinion(tuple(prediction.ids), prediction.probabilities, gone)
             share = torch.from_numpy(stored[span.after - 1 - index].astype(np.float32))
-            backward = Opinion(ids[index], share / share.sum(0).clamp(min=1))
+            ids, missing = known[index]
+            backward = Opinion(ids, share / share.sum(0).clamp(min=1), missing)
             yield merge(index, forward, backward, _weights({*forward.ids, *backward.ids}, index, described))
 
 

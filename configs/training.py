@@ -140,6 +140,8 @@ class TrainConfig:
     """ImageNet weights of the encoder: a file, 'torchvision', or null for random ones"""
     start_from: str | None = None
     """checkpoint whose weights training starts from: a file, or 'bundled' for the one that comes with the package"""
+    warm_start: str | None = None
+    """checkpoint of another model whose weights are taken where name and shape are the same: a file or 'bundled'"""
     precision: str = "float32"
     """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 where the machine is
     faster in it, else float32"""

@@ -17,7 +17,7 @@ from typing import Any
 from aotlab.dataloaders.levels import read_levels
 from aotlab.dataloaders.picture_frames import SUFFIXES
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import file_mode, is_folder, plain_name, read_text
+from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
 
 MASKS = (".png", ".xml", ".json", ".masks")
 """endings of what may lie beside a video with its masks: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
@@ -83,7 +83,7 @@ def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
     """
     jobs = []
     for video in videos:
-        path = Path(video) if Path(video).name not in ("", "..") else Path(video).resolve()
+        path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
         masks = [str(one) for one in beside if one != path and file_mode(one)]
         if not masks:

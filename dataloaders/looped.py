@@ -10,7 +10,7 @@ from typing import Literal
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.sequences import Video, require_whole
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, real_path
 
 
 def bounce(index: int, length: int) -> int:
@@ -61,7 +61,7 @@ def loop_davis(
         _refuse_strangers(plan)
     for plan in plans:
         for path, source in plan.items():
-            _put(path, source.resolve(), copy=copy)
+            _put(path, real_path(source), copy=copy)
     with atomic_path(output / "ImageSets" / str(year) / f"{split}.txt") as temporary:
         temporary.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
     return {name: len(order) for name, order in orders.items()}
@@ -91,9 +91,9 @@ def _refuse_strangers(files: dict[Path, Path]) -> None:
     Raises:
         InputError: they are DAVIS itself, or hold a sequence that was played more often.
     """
-    sources = {path.parent.resolve() for path in files.values()}
+    sources = {real_path(path.parent) for path in files.values()}
     for folder in {path.parent for path in files}:
-        if folder.resolve() in sources:
+        if real_path(folder) in sources:
             raise InputError(f"{folder}: is the data set that would be looped; choose another output")
         strangers = {path for path in folder.glob("*") if path.name[0] != "."} - files.keys()
         if strangers:

@@ -42,17 +42,27 @@ def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None)
     Raises:
         InputError: a file cannot be read, or its size is another.
     """
-    import numpy as np
-
     from aotlab.utils.masks import read_mask
 
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
+    return labels_of(read_objects(mask, size=size))
+
+
+def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
+    """H×W bool mask of each object; arguments and errors as `read_given`."""
     masks = dict(_pixels(mask, size))
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
         raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
-    labels = np.zeros(sizes.pop(), dtype=np.min_scalar_type(max(masks)))
+    return masks
+
+
+def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
+    """H×W ids of objects with an H×W bool mask each; where they overlap, the smaller one is on top."""
+    import numpy as np
+
+    labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
     for identity in sorted(masks, key=lambda identity: (-masks[identity].sum(), identity)):
         labels[masks[identity]] = identity
     return labels

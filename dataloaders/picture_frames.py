@@ -16,6 +16,7 @@ from aotlab.dataloaders.levels import Levels, find_levels, read_levels
 from aotlab.dataloaders.sound import Sound
 from aotlab.dataloaders.tiff import TiffStack
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import real_path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """Files that count as frames in a folder."""
@@ -56,7 +57,7 @@ class FolderPictures:
         stem, count = Counter(path.stem for path in names).most_common(1)[0]
         if count > 1:
             raise InputError(f"{folder}: {count} pictures are named {stem}; give every frame its own name")
-        self.name, self.count = folder.resolve().name, len(self.paths)
+        self.name, self.count = real_path(folder).name, len(self.paths)
         self.linear = kind_of(self.paths[0]) == "exr"
 
     def read(self, index: int) -> np.ndarray:

@@ -64,6 +64,11 @@ class Video:
         stems = (path.stem for path in self.frames)
         return tuple(stem for stem in stems if self.written is None or stem in self.written)
 
+    def result_files(self, stem: str) -> tuple[str, ...]:
+        """Files of a frame's results in the sequence's folder: one of ids, or one in the folder of each object."""
+        folders = [f"{folder.name}/" for folder in self.object_folders.values()]
+        return tuple(f"{folder}{stem}.png" for folder in folders or [""])
+
     def new_ids(self, index: int) -> frozenset[int] | None:
         """Objects that the mask of a frame brings; None: all that no earlier mask brought."""
         if not self.objects:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,6 +78,12 @@ class Ensemble:
         """Forget all objects and frames, as `Tracker.reset`."""
         for branch in self.branches:
             branch.tracker.reset(length)
+
+    def twin(self) -> Ensemble:
+        """Another ensemble of the same models and settings, without objects or frames."""
+        other = copy(self)
+        other.branches = [replace(branch, tracker=branch.tracker.twin()) for branch in self.branches]
+        return other
 
     @property
     def device(self) -> torch.device:

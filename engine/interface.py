@@ -44,3 +44,6 @@ class BenchmarkTracker(Protocol):
         self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: Size | None = None
     ) -> Prediction:
         """Track all objects to the next frame."""
+
+    def twin(self) -> BenchmarkTracker:
+        """Another tracker of the same model and settings, without objects."""

@@ -13,6 +13,15 @@ MIN_DISTANCE = 5
 LEAST = 0.25
 """Severity from which a frame is worth a look."""
 
+SENTENCES = {
+    "lost": "is lost",
+    "unsure": "is unsure",
+    "area": "changes its size at once",
+    "jump": "moves far at once",
+    "disagreement": "differs between both directions",
+}
+"""reason of a check to what a person is told of the object"""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -22,21 +31,14 @@ class Check:
     number: int
     """the object"""
     reason: str
-    """``lost``, ``unsure``, ``area``, ``jump`` or ``disagreement``"""
+    """of `SENTENCES`"""
     severity: float
     """0 to 1; the worst come first"""
 
     @property
     def sentence(self) -> str:
         """What a person is told."""
-        texts = {
-            "lost": "is lost",
-            "unsure": "is unsure",
-            "area": "changes its size at once",
-            "jump": "moves far at once",
-            "disagreement": "differs between both directions",
-        }
-        return texts[self.reason]
+        return SENTENCES[self.reason]
 
 
 def frames_to_check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -102,6 +103,12 @@ class Tracker:
         self._frame_shape: tuple[int, ...] | None = None
         self._network_size: Size = (0, 0)
 
+    def twin(self) -> Tracker:
+        """Another tracker of the same model and settings, without objects or frames."""
+        other = copy(self)
+        other.reset()
+        return other
+
     @property
     def ids(self) -> tuple[int, ...]:
         """Objects tracked so far, in the order they were given, without forgotten ones."""
@@ -134,7 +141,8 @@ class Tracker:
             self._begin(frame)
         if mask is None and not self.objects.by_channel:
             return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(self.device).permute(2, 0, 1)[None] / 255
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.device)
+        image = pixels.permute(2, 0, 1)[None] / 255
         image = normalise(resize(image, self._network_size))
         if mask is not None:
             return self._take_mask(image, mask, size)

@@ -51,11 +51,11 @@ def wanted_files(folders: Mapping[int, Path], results: Path, name: str) -> list[
 
 
 def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
-    """Results as PNGs of ids, written as a folder of PNGs of 0 and 1 for each object; the number of files.
+    """Results written as a folder of PNGs of 0 and 1 for each object; the number of files.
 
     Args:
         output: gets a folder for each object, named as its annotations are, with the same frames.
-        results: holds a PNG of ids for each frame.
+        results: as `score_objects` takes them.
         folders: the annotations of each object.
 
     Raises:
@@ -65,8 +65,9 @@ def write_object_results(output: Path, results: Path, folders: Mapping[int, Path
         identity: {path.name for path in folder.glob("[!.]*.png")} for identity, folder in folders.items()
     }
     for name in sorted(set().union(*names.values())):
-        labels = read_mask(results / name)
+        ids = read_mask(results / name) if is_file(results / name) else None
         for identity, folder in folders.items():
             if name in names[identity]:
-                write_mask(output / folder.name / name, (labels == identity).astype(np.uint8))
+                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == identity
+                write_mask(output / folder.name / name, mask.astype(np.uint8))
     return sum(len(found) for found in names.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,7 +30,15 @@ from aotlab.utils.text import counted
 def save_checkpoint(
     path: Path, model: VOSModel, config: Config, *, half: bool = False, card: ModelCard | None = None
 ) -> None:
-    """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits."""
+    """Write weights, settings and the model card as one safetensors file; ``half`` stores floats in 16 bits.
+
+    Raises:
+        InputError: a tracker's model, or the file cannot be written.
+    """
+    if model.is_folded:
+        raise InputError(
+            f"{path}: the model of a tracker has its norms folded into its convolutions; save what load_model returns"
+        )
     state = {}
     for key, tensor in model.state_dict().items():
         tensor = tensor.detach().cpu().contiguous()
@@ -172,7 +181,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
 def _read_pth(path: Path) -> dict[str, Tensor]:
     """Weights of a published file: under ``state_dict``, ``model``, or the file itself."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of other protocols; what matters is an error
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # damaged files raise whatever the unpickler stumbles over

@@ -25,6 +25,7 @@ from aotlab.networks.convolutions import (
     FoldedConv2d,
     FoldedInvertedResidual,
 )
+from aotlab.networks.depthwise import depthwise
 from aotlab.utils.errors import InputError
 
 
@@ -45,6 +46,8 @@ class FrozenNormConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """B×C×H×W to B×C'×H'×W', convolved and normalised."""
         kernel, shift = self.scaled()
+        if self.groups == self.in_channels == self.out_channels and self.stride == (1, 1):
+            return depthwise(x, kernel, shift, self.dilation[0])
         return F.conv2d(x, kernel, shift, self.stride, self.padding, self.dilation, self.groups)
 
     def scaled(self) -> tuple[Tensor, Tensor]:

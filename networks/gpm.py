@@ -10,6 +10,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.depthwise import DepthwiseConv2d
 from aotlab.networks.layers import initialise
 from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
@@ -24,7 +25,7 @@ class GatedOutput(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         wide = 2 * EXPANSION * dim
-        self.conv = nn.Conv2d(wide, wide, 5, padding=2, groups=wide, bias=False)
+        self.conv = DepthwiseConv2d(wide, 5)
         self.dropout = nn.Dropout2d(0.1)
         self.projection = Linear(wide, 2 * dim)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from aotlab.networks.attention import global_attention
 from aotlab.networks.block import Size
+from aotlab.networks.depthwise import DepthwiseConv2d
 from aotlab.networks.products import Linear
 
 
@@ -61,7 +62,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = Linear(dim, hidden)
         self.norm = nn.GroupNorm(32, hidden)
-        self.conv = nn.Conv2d(hidden, hidden, 5, padding=2, groups=hidden, bias=False)
+        self.conv = DepthwiseConv2d(hidden, 5)
         self.reduce = Linear(hidden, dim)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:

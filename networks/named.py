@@ -6,19 +6,18 @@ They lie in ``$AOTLAB_HOME/weights`` (``~/.cache/aotlab/weights``): ``<name>.saf
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from aotlab.configs.weights import PublishedWeights, published, published_weights
+from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
-from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub
+from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, remove_parts
 from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, user_cache
+from aotlab.utils.locks import locked
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,11 @@ def resolve(checkpoint: str | Path) -> Path:
     if str(checkpoint).startswith(HUB):
         return from_hub(str(checkpoint), "model.safetensors")
     path = Path(checkpoint)
-    if path.exists() or not NAME.fullmatch(str(checkpoint)) or str(checkpoint) not in published_weights():
+    if (
+        os.path.exists(path)
+        or not NAME.fullmatch(str(checkpoint))
+        or str(checkpoint) not in published_weights()
+    ):
         return path
     return weights_path(str(checkpoint)) or get_weights(str(checkpoint))
 
@@ -58,14 +61,10 @@ def weights_path(name: str) -> Path | None:
     path = weights_folder() / f"{name}.safetensors"
     if not is_file(path):
         return None
-    try:
-        stored = _record(path).read_text(encoding="utf-8", errors="replace").split()[:1]
-    except OSError:
-        stored = []
-    if stored != [sha256(path)]:
-        raise InputError(
-            f"{path}: not what was stored when it was fetched; run aotlab weights get {name} --overwrite"
-        )
+    if not _as_stored(path):
+        with suppress(InputError), locked(_lock(name)):
+            pass  # a process may just be storing it
+        _require_as_stored(name, path)
     return path
 
 
@@ -81,24 +80,46 @@ def get_weights(name: str, *, source: str | None = None, overwrite: bool = False
         InputError: they cannot be fetched, are no checkpoint, or of another variant.
     """
     entry = published(name)
-    with _locked(make_folder(weights_folder()) / f".{name}.lock"):
-        if not overwrite and (path := weights_path(name)) is not None:
+    make_folder(weights_folder())
+    with locked(_lock(name)):
+        path = weights_folder() / f"{name}.safetensors"
+        if not overwrite and is_file(path):
+            _require_as_stored(name, path)
             return path
         raw, fetched = _raw_file(entry, source)
         try:
-            return _convert(entry, raw, source or f"Google Drive, file {entry.google_drive}")
+            path = _convert(entry, raw, source or f"Google Drive, file {entry.google_drive}")
         finally:
             if fetched:
                 raw.unlink(missing_ok=True)
+        remove_parts(_fetched(entry))
+        return path
 
 
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's content; raises `InputError` where it cannot be read."""
+def _lock(name: str) -> Path:
+    """The file that a process has locked while it fetches named weights."""
+    return weights_folder() / f".{name}.lock"
+
+
+def _as_stored(path: Path) -> bool:
+    """Whether a file's content is what its record says."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        return _record(path).read_text(encoding="utf-8", errors="replace").split()[:1] == [sha256(path)]
+    except OSError:
+        return False
+
+
+def _require_as_stored(name: str, path: Path) -> None:
+    """Raise `InputError` unless `_as_stored`."""
+    if not _as_stored(path):
+        raise InputError(
+            f"{path}: not what was stored when it was fetched; run aotlab weights get {name} --overwrite"
+        )
+
+
+def _fetched(entry: PublishedWeights) -> Path:
+    """Where the published file lies until it is converted."""
+    return weights_folder() / f".fetched.{entry.file}"
 
 
 def _raw_file(entry: PublishedWeights, source: str | None) -> tuple[Path, bool]:
@@ -108,7 +129,7 @@ def _raw_file(entry: PublishedWeights, source: str | None) -> tuple[Path, bool]:
         for path in (folder / entry.file, PRETRAINED / entry.file):
             if is_file(path):
                 return path, False
-    path = folder / f".fetched.{entry.file}"
+    path = _fetched(entry)
     try:
         if source is None:
             log.info("%s: fetching %s from Google Drive", entry.name, entry.file)
@@ -152,24 +173,3 @@ def _convert(entry: PublishedWeights, raw: Path, source: str) -> Path:
 
 def _record(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
-
-
-def _opened(path: Path) -> IO[bytes]:
-    """A file to lock, which is neither changed nor followed where it is a link."""
-    try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644), "rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be made ({error.strerror}); choose another $AOTLAB_HOME") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait until no other process fetches the same weights; systems without such locks do not wait."""
-    with _opened(path) as file:
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except ImportError:
-            pass
-        yield

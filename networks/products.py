@@ -235,7 +235,8 @@ batch = Product("batch", {"matrix": torch.bmm, "convolution": _convolved_batch},
 """N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D"""
 
 PLAIN: Choices = {
-    "linear": "matrix", "convolution": "plain", "attention": "fused", "batch": "matrix", "resize": "interpolated",
+    "linear": "matrix", "convolution": "plain", "depthwise": "plain", "attention": "fused", "batch": "matrix",
+    "resize": "interpolated",
 }  # fmt: skip
 SETS: Mapping[str, Choices] = {
     "plain": PLAIN,
@@ -243,7 +244,8 @@ SETS: Mapping[str, Choices] = {
     "split": {**PLAIN, "attention": "split"},
     "joined": {**PLAIN, "convolution": "joined", "attention": "copied", "resize": "by_axis"},
     "convolutions": {
-        "linear": "convolution", "convolution": "dilated", "attention": "convolution", "batch": "convolution",
+        "linear": "convolution", "convolution": "dilated", "depthwise": "convolved", "attention": "convolution",
+        "batch": "convolution",
     },
     "exportable": {**PLAIN, "windows": "padded", "spread": "padded"},
 }  # fmt: skip

@@ -25,13 +25,16 @@ from aotlab.networks import products
 from aotlab.networks.products import Chooser, Product, by_rule
 from aotlab.utils.environment import processor_name
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, user_cache
+from aotlab.utils.files import atomic_path, make_folder, user_cache
+from aotlab.utils.locks import locked
 
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
 """seconds after which an implementation has been timed long enough"""
 TOKENS, CHANNELS = 1620, 1024
 """of the product by which precisions are compared"""
+PATIENCE = 10.0
+"""seconds to wait for another process that writes the file of choices"""
 ROUNDS = 3
 """how often each implementation is timed at most, in turn"""
 
@@ -88,10 +91,10 @@ class Tuner:
         if self.path is None:
             return
         try:
-            kept = _read(self.path)
-            kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(self.path) as temporary:
+            make_folder(self.path.parent)
+            with locked(self.path.parent, PATIENCE), atomic_path(self.path) as temporary:
+                kept = _read(self.path)
+                kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
                 temporary.write_text(json.dumps(kept, indent=1) + "\n")
         except (OSError, ValueError) as error:
             _log.warning("%s: choices of products are not kept (%s)", self.path, error)

@@ -43,6 +43,9 @@ class VOSModel(nn.Module, HubModel):
     Axes: B batch (clips in training, groups of objects in tracking), M identities of a group.
     """
 
+    is_folded = False
+    """whether this is what `folded` returned, which no checkpoint holds"""
+
     def __init__(self, config: ModelConfig) -> None:
         """Raises InputError for stages that cannot follow one another, ValueError for an unknown encoder."""
         super().__init__()
@@ -71,6 +74,7 @@ class VOSModel(nn.Module, HubModel):
         """This model for inference, its frozen norms folded into its convolutions; the rest is shared."""
         model = copy(self)
         model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
+        model.is_folded = True
         return model
 
     @property

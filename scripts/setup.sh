@@ -1,7 +1,7 @@
 # Makes .venv with the project and its libraries in it; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
-set_up() { # set_up EXTRAS: "" or "[test]"
+set_up() { # set_up EXTRAS: "[all]" or "[test]"
     local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2

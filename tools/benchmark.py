@@ -3,6 +3,7 @@
 ``python tools/benchmark.py --config aott --size 854x480 --objects 1``
 ``python tools/benchmark.py --compare r50_aotl,slow=all r50_aotl --at-frame 30``
 ``python tools/benchmark.py --tune --config r50_aotl --at-frame 30``
+``python tools/benchmark.py --train 4x5x289 --config deaott --frames 5``
 ``python tools/benchmark.py --report docs/performance.md``
 """
 
@@ -23,7 +24,7 @@ from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import atomic_path, require_output
 
 if TYPE_CHECKING:
     from aotlab.engine.speed.comparison import Comparison
@@ -50,24 +51,30 @@ def main(argv: list[str] | None = None) -> int:
         print_config(setting)
         return 0
     if args.output is not None:
-        require_writable(args.output.parent)
+        require_output(args.output)
+    if args.report is not None:
+        require_output(args.report, ".md")
     from aotlab.engine.speed.comparison import compare
     from aotlab.engine.speed.machine import cpu_threads
     from aotlab.engine.speed.measurement import measure
     from aotlab.engine.speed.report import write_report
+    from aotlab.engine.speed.training import StepShape, compare_training
     from aotlab.engine.speed.tuned import tune
     from aotlab.utils.devices import pick_device
 
     pick_device(args.device)
     with cpu_threads(args.threads):
         if args.report is not None:
-            require_writable(args.report.parent)
             write_report(args.report, setting, only=args.only or "")
         elif args.compare is not None:
             first, second = (parse_setting(text, replace(setting, overrides=())) for text in args.compare)
             show_comparison(compare(first, second, progress=True), args.output)
         elif args.tune:
             show_tuning(*tune(setting))
+        elif args.train is not None:
+            found = compare_training(setting, StepShape(*args.train), setting.frames, progress=True)
+            show_comparison(found.steps, args.output, unit="step")
+            print(f"peak memory of B beyond the weights {found.peak_bytes / 2**20:.0f} MiB")
         else:
             show_measurement(measure(setting, progress=True), args.output)
     return 0
@@ -88,6 +95,12 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="time the implementations of matrix products, and a frame with the fastest",
     )
+    what.add_argument(
+        "--train",
+        type=step_shape,
+        metavar="CLIPSxFRAMESxCROP",
+        help="a training step on drawn clips, the slow twin's (A) and ours (B); --frames pairs of steps",
+    )
     parser.add_argument(
         "--only", metavar="TEXT", help="with --report: measure rows that hold this text alone"
     )
@@ -96,6 +109,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     refuse_ignored(parser, args)
     return args
+
+
+def step_shape(text: str) -> tuple[int, int, int]:
+    """Numbers of clips, frames and pixels: ``4x5x289``.
+
+    Raises:
+        argparse.ArgumentTypeError: something else.
+    """
+    try:
+        clips, frames, crop = (int(INTEGER(part)) for part in text.split("x"))
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise argparse.ArgumentTypeError(f"{text}: must be CLIPSxFRAMESxCROP, for example 4x5x289") from error
+    if clips < 1 or frames < 2 or crop < 33:
+        raise argparse.ArgumentTypeError(f"{text}: needs 1 clip, 2 frames and 33 pixels at least")
+    return clips, frames, crop
 
 
 def refuse_ignored(parser: Parser, args: argparse.Namespace) -> None:
@@ -109,6 +137,10 @@ def refuse_ignored(parser: Parser, args: argparse.Namespace) -> None:
         separate = ("config", "checkpoint", "overrides")
     if args.report is not None:  # rows say these themselves
         separate += ("video", "objects", "at_frame", "precision", "compile", "slow")
+    if args.train is not None:
+        for name in ("checkpoint", "size", "video", "objects", "at_frame", "compile", "slow"):
+            if getattr(args, name) != parser.get_default(name):
+                parser.error(f"--{name.replace('_', '-')}: has no meaning beside --train")
     for name in separate:
         if getattr(args, name) != parser.get_default(name) and getattr(args, name) != []:
             option = "--" + name.replace("_", "-") if name != "overrides" else args.overrides[0]
@@ -224,13 +256,13 @@ def show_tuning(timings: dict[str, Timing], found: Comparison) -> None:
     show_comparison(found, None)
 
 
-def show_comparison(found: Comparison, output: Path | None) -> None:
+def show_comparison(found: Comparison, output: Path | None, unit: str = "frame") -> None:
     """Print both medians and their ratio, and write them."""
     low, high = found.spread
     machines = " and ".join(dict.fromkeys(machine.title for machine in found.machines))
-    print(f"{len(found.first_seconds)} pairs of frames on {machines}")
-    print(f"A  {found.medians[0]:.4f} s per frame  {found.first}")
-    print(f"B  {found.medians[1]:.4f} s per frame  {found.second}")
+    print(f"{len(found.first_seconds)} pairs of {unit}s on {machines}")
+    print(f"A  {found.medians[0]:.4f} s per {unit}  {found.first}")
+    print(f"B  {found.medians[1]:.4f} s per {unit}  {found.second}")
     print(f"A / B  {found.ratio:.3f}  (10th to 90th percentile {low:.3f} to {high:.3f})")
     write_json(output, found.as_dict())
 

@@ -20,7 +20,7 @@ from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_folder, require_writable
+from aotlab.utils.files import PICTURES, atomic_path, is_folder, require_output
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.signals import stop_flag
 
@@ -39,6 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         print_config(args)
         return 0
     require_paths(args.video, args.masks)
+    if args.plot is not None:
+        require_output(args.plot, *PICTURES)
+    if args.output is not None:
+        require_output(args.output)
     args.checkpoint = args.checkpoint or bundled()
     return run_trials(args)
 
@@ -59,10 +63,8 @@ def run_trials(args: argparse.Namespace) -> int:
     from aotlab.engine.speed.endurance import Trial, resident_bytes, run_in_process
     from aotlab.engine.speed.endurance_report import format_table
 
-    # whatever is wrong with the input or the output shows before the slow part
+    # whatever is wrong with the input shows before the slow part
     settings = check_policies(args)
-    for path in filter(None, (args.plot, args.output)):
-        require_writable(path.parent)
     resident_bytes()
     clip, mask = load_clip(args)
     courses: dict[str, Course] = {}
@@ -129,7 +131,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
     )
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--plot", type=Path, metavar="PNG", help="picture of all frames to write")
+    parser.add_argument(
+        "--plot", type=Path, metavar="PNG", help="picture of all frames to write; also PDF or SVG"
+    )
     parser.add_argument("--output", type=Path, metavar="JSON", help="all that was measured")
     add_config_options(parser)
 

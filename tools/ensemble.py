@@ -16,7 +16,7 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.progress import progress_bar
 
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
 
     weights = whole_weights(args.weights or [], len(args.results))
-    if args.output.resolve() in [folder.resolve() for folder in args.results]:
+    if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
     names = sorted({name for folder in args.results for name in sequences_of(folder)})
     require_writable(args.output)

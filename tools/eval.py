@@ -136,8 +136,8 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
         InputError: a checkpoint, a scale or the number of weights is wrong.
     """
     from aotlab.engine.ensemble import Ensemble, augmented
-    from aotlab.engine.evaluation.finished import digest
     from aotlab.engine.tracker import Tracker
+    from aotlab.utils.digests import sha256
 
     chosen = [(checkpoint or bundled(), config) for checkpoint, config in models(args)]
     weights = args.weights or [1.0] * len(chosen)
@@ -151,7 +151,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
             checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
         )
         settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
-        made_by.append({"checkpoint": digest(checkpoint), "settings": settings, "weight": weight})
+        made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
         if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
             return single, {"models": made_by}
         branches += augmented(

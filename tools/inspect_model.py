@@ -22,7 +22,7 @@ from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import PICTURES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
 
 COUNTED = (
@@ -150,6 +150,7 @@ def show_identities(args: Namespace) -> None:
     from aotlab.engine.inspection.pictures import draw_similarity
     from aotlab.networks.checkpoints import build_or_load
 
+    require_output(args.identities, *PICTURES)
     model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
     draw_similarity(identity_similarity(model), config.name, args.identities)
     print(args.identities)
@@ -182,6 +183,8 @@ def show_costs(args: Namespace) -> None:
     from aotlab.engine.inspection.costs import PartCost, model_costs
     from aotlab.networks.checkpoints import read_settings
 
+    if args.output is not None:
+        require_output(args.output)
     width, height = args.size
     if min(width, height) < 1:
         raise InputError(f"--size {width}x{height}: both must be at least 1")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.files import require_output
 
 
 @command
@@ -18,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--measure", choices=("J", "F", "J&F"), default="J", help="default J")
     args = parser.parse_args(argv)
     require_paths(*args.runs)
+    require_output(args.output, ".png")
     from aotlab.engine.training.journal.learning_curve import draw_learning, gain_per_doubling, read_learning
 
     runs = [read_learning(run, args.measure) for run in args.runs]

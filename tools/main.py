@@ -7,33 +7,9 @@ import importlib
 import sys
 
 from aotlab import __version__
+from aotlab.tools.cli.commands import COMMANDS
 from aotlab.tools.cli.program import command
 from aotlab.utils.errors import InputError
-
-COMMANDS = {
-    "track": "track objects in a video",
-    "mask": "make a mask of one picture from boxes and points",
-    "annotate": "draw, track and correct masks in the browser",
-    "eval": "run a model on a benchmark and score it",
-    "score": "score folders of results",
-    "submit": "pack results for a benchmark's server",
-    "vot": "track for the VOT toolkit",
-    "ensemble": "combine several sets of results by voting",
-    "train": "train a model",
-    "learning_curve": "draw what an hour of training gave",
-    "check_data": "look through a data set of your own before training",
-    "convert_visor": "make a data set of VISOR's polygons and frames",
-    "weights": "list, fetch and check the published checkpoints",
-    "export": "write a model as ONNX or torch.export graphs",
-    "inspect_model": "parameters, FLOPs, identities and attention of a model",
-    "benchmark": "measure seconds per frame",
-    "endurance": "time and memory on very long videos",
-    "loop_videos": "make long sequences out of DAVIS",
-    "table": "run a table of a paper",
-    "strip": "put a few frames of a video side by side",
-    "draw_sample_clip": "draw the sample clip",
-}
-"""tool in this folder to what it does"""
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -10,6 +10,7 @@ from aotlab.tools.cli.hints import add_hint_options, segmenter_of
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import real_path, require_output
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -31,6 +32,9 @@ def main(argv: list[str] | None = None) -> int:
     """Find the masks and write one palette PNG."""
     args = parse(argv)
     require_paths(args.image)
+    output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
+    if real_path(output) == real_path(args.image):
+        raise InputError(f"--output {output}: is the picture itself; give another name")
     from aotlab.annotation.hints import masks_of_frame, read_hints
     from aotlab.dataloaders.images import read_image
     from aotlab.utils.masks import write_mask
@@ -39,7 +43,6 @@ def main(argv: list[str] | None = None) -> int:
     if set(hints) != {0}:
         raise InputError(f"{args.image}: is one picture; give boxes and points without a frame")
     labels = masks_of_frame(read_image(args.image), hints[0], segmenter_of(args))
-    output = args.output or args.image.with_suffix(".mask.png")
     write_mask(output, labels)
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in hints[0])
     print(f"{output}: {counts}")

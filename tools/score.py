@@ -28,7 +28,7 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import atomic_path, is_folder, require_writable
+from aotlab.utils.files import atomic_path, is_folder, require_output
 
 if TYPE_CHECKING:
     from aotlab.engine.evaluation.scoring import ScoringReport
@@ -57,7 +57,7 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     require_results(videos, args.results)
     for path in (args.output, args.csv):
         if path is not None:
-            require_writable(path.parent)
+            require_output(path)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
     layout = rules_of(videos).table
     table = scores_table(report.scores, layout) if report.scores else {}
@@ -89,6 +89,8 @@ def run_hota(args: argparse.Namespace) -> int:
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_whole(videos)
     require_results(videos, args.results)
+    if args.output is not None:
+        require_output(args.output)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
@@ -96,7 +98,6 @@ def run_hota(args: argparse.Namespace) -> int:
         write_predictions(found, truth, args.results, names)
         table = burst_hota(truth, found)
     if args.output is not None:
-        require_writable(args.output.parent)
         write_text(args.output, json.dumps(table, indent=2) + "\n")
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")

@@ -10,7 +10,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, require_output
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.frames < 1 or args.height < 1:
         raise InputError(f"--frames {args.frames} --height {args.height}: both must be at least 1")
     require_paths(args.video)
+    require_output(args.output, ".png")
     from PIL import Image
 
     from aotlab.utils.overlay import strip

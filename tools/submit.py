@@ -18,7 +18,7 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:
     from aotlab.evaluation.submission import Expected
@@ -31,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     name, dataset = find_dataset(args.dataset)
     if dataset.hota:
         return write_json(name, args)
+    if dataset.polygons:
+        return write_polygons(name, args)
     if dataset.object_tree:
         return write_tree(name, args)
     folder = archive_folder(name, dataset)
@@ -43,6 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     require_whole(videos)  # a server takes all sequences or none
     wanted = [expected_of(video) for video in videos]
     if args.check is None:
+        require_output(args.output)
         report(check_results(args.results, wanted, progress=True), args.results)
         write_archive(args.output, args.results, wanted, folder, progress=True)
     archive = args.output if args.check is None else args.check
@@ -72,6 +75,7 @@ def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str
 
 def write_json(name: str, args: argparse.Namespace) -> int:
     """Write BURST's JSON file of predictions; returns 0."""
+    require_output(args.output)
     split, videos = open_unarchived(name, args, "a JSON file")
     from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
 
@@ -79,6 +83,20 @@ def write_json(name: str, args: argparse.Namespace) -> int:
     names = [video.name for video in videos]
     masks = write_predictions(args.output, annotation_file(root, split), args.results, names)
     print(f"{args.output}: {masks} masks of {len(names)} sequences of {name} {split}")
+    return 0
+
+
+def write_polygons(name: str, args: argparse.Namespace) -> int:
+    """Write the zip with VISOR's JSON file of polygons; returns 0."""
+    split, videos = open_unarchived(name, args, "a JSON file of polygons")
+    from aotlab.dataloaders.benchmarks.visor_submission import write_submission
+
+    root = args.root if args.root is not None else default_root(name)
+    require_writable(args.output.parent)
+    sequences = {video.name: video.results for video in videos}
+    names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+    masks = write_submission(args.output, args.results, sequences, names, split)
+    print(f"{args.output}: {masks} masks of {len(videos)} sequences of {name} {split}")
     return 0
 
 
@@ -102,7 +120,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     able = ", ".join(
         name
         for name, dataset in DATASETS.items()
-        if dataset.archive is not None or dataset.hota or dataset.object_tree
+        if dataset.archive is not None or dataset.hota or dataset.object_tree or dataset.polygons
     )
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
     parser.add_argument(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import subprocess
 import sys
@@ -130,9 +131,10 @@ class Runner:
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Run a tool, telling its command."""
-        start = ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)] if ranks > 1 else []
-        line = [sys.executable, *start, str(ROOT / "tools" / tool), *arguments]
-        print(f"$ {' '.join(['python', *start, f'tools/{tool}', *arguments])}", file=sys.stderr, flush=True)
+        tools = f"{ROOT / 'tools'}{os.sep}"
+        start = [f"{tools}torchrun.py", "--nproc-per-node", str(ranks)] if ranks > 1 else []
+        line = [sys.executable, *start, f"{tools}{tool}", *arguments]
+        print(f"$ python {' '.join(line[1:]).replace(tools, 'tools/')}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
         if status < 0 or status == 130:
             raise RunStopped(f"{tool} was interrupted; the same command goes on from there")

@@ -27,7 +27,8 @@ from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import remove_leftovers, require_writable
+from aotlab.utils.files import require_writable
+from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -239,18 +240,21 @@ def run(args: Namespace) -> TrackReport:
     """
     from aotlab.dataloaders.exchange.given import load_masks
     from aotlab.dataloaders.streams import open_source
-    from aotlab.engine.video.outputs import make_room, refuse_source
+    from aotlab.engine.video.outputs import refuse_results, refuse_source, remove_results
 
     source = open_source(args.video, timeout=args.timeout, levels=args.levels)
     show_levels(source)
     options = track_options(args)
     refuse_source(options.write, args.output, Path(args.video))
     remove_leftovers(require_writable(args.output))
-    make_room(options.write, args.output, overwrite=args.overwrite)
+    if not args.overwrite:
+        refuse_results(options.write, args.output)
     masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
     from aotlab.engine.streaming import HELPERS
+    from aotlab.engine.video.tracking import removals_by_frame, track
+
+    removals_by_frame(options.removals, masks, source)
     from aotlab.engine.tracker import Tracker
-    from aotlab.engine.video.tracking import track
     from aotlab.utils.devices import leave_cores
 
     leave_cores(HELPERS)
@@ -260,6 +264,9 @@ def run(args: Namespace) -> TrackReport:
     checkpoint = args.checkpoint or bundled()
     tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
+    remove_results(
+        options.write, args.output
+    )  # not before all else is known to be right: masks may be among them
     return track(tracker, source, masks, args.output, replace(options, labels=masks.annotations.labels))
 
 

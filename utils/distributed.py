@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +16,16 @@ import torch.distributed as dist
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RankError, RunStopped
 
+GOES_ON = "the same command goes on with what is not finished"
+"""what a run says that lost a rank and keeps what is finished"""
+
 
 class RankLost(RunStopped):
     """Another process of the job ended or cannot be reached."""
 
 
 @contextmanager
-def noticing_lost_ranks() -> Iterator[None]:
+def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
     """An exchange between ranks: one that died is noticed by the others as an error in the next exchange.
 
     Raises:
@@ -30,7 +34,13 @@ def noticing_lost_ranks() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(f"the ranks lost one another ({str(error).splitlines()[0]})") from error
+        raise RankLost(f"the ranks lost one another ({_reason(error)}){advice and f'; {advice}'}") from error
+
+
+def _reason(error: Exception) -> str:
+    """What an error of PyTorch's exchanges says, without its source file, advice and pictures."""
+    first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).splitlines()[0] if str(error) else "")
+    return re.split(r"\. (?=[A-Z])", first)[0].strip() or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -55,12 +65,16 @@ class World:
             dist.all_reduce(sums)
             return (sums / self.ranks).tolist()
 
-    def gather(self, item: Any) -> list[Any]:
-        """The items of all ranks in order of rank; every rank must call it."""
+    def gather(self, item: Any, advice: str = "") -> list[Any]:
+        """The items of all ranks in order of rank; every rank must call it.
+
+        Raises:
+            RankLost: a rank ended; the sentence ends with ``advice``.
+        """
         if self.ranks == 1:
             return [item]
         items: list[Any] = [None] * self.ranks
-        with noticing_lost_ranks():
+        with noticing_lost_ranks(advice):
             dist.all_gather_object(items, item)
         return items
 

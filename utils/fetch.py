@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import shutil
 import urllib.error
@@ -45,12 +46,17 @@ def fetch_from_google_drive(identity: str, path: Path) -> None:
     try:
         import gdown
         from gdown.exceptions import DownloadError
-        from requests import RequestException
+        from requests import ConnectionError as NoConnection
+        from requests import RequestException, Timeout
     except ImportError as error:
-        raise InputError("gdown is not installed; pip install gdown") from error
+        raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
     part = _part(path, identity)
     try:
         gdown.download(id=identity, output=str(part), resume=True, use_cookies=False, timeout=PATIENCE)
+    except (NoConnection, Timeout) as error:
+        raise InputError(
+            f"Google Drive, file {identity}: broke off or cannot be reached; try again to go on"
+        ) from error
     except (DownloadError, RequestException, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"Google Drive, file {identity}: {lines[0][:200]}") from error
@@ -110,6 +116,12 @@ def _copy(source: Path, path: Path) -> None:
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InputError(f"{source}: cannot be copied to {path} ({error.strerror or error})") from error
+
+
+def remove_parts(path: Path) -> None:
+    """Remove what earlier attempts at this file, from any source, left of it."""
+    for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _part(path: Path, source: str = "") -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import logging
 import os
 import re
 import shutil
@@ -22,12 +21,10 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 255
 """bytes of a file's name that file systems take"""
+PICTURES = (".png", ".pdf", ".svg")
+"""suffixes of plots"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
 """what a plain name does not have: a dot in front, a drive, slashes, control characters, spaces around it"""
-log = logging.getLogger(__name__)
-
-LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
-"""names of files that `atomic_path` has not finished"""
 
 
 @contextmanager
@@ -40,8 +37,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         InputError: the folder cannot be made or written, or something that is no file is there: renaming would put a
             file in the place of a device or pipe.
     """
-    if file_mode(path) and not is_file(path):
-        raise InputError(f"{_shown(path)}: is no file, and is not replaced by one; give another name")
+    require_replaceable(path)
     temporary = make_folder(path.parent) / temporary_name(path)
     try:
         yield temporary
@@ -53,6 +49,17 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the error of the block says more
             temporary.unlink(missing_ok=True)
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse a path at which a new file would take the place of something that is no file.
+
+    Raises:
+        InputError: there is a folder, device or pipe, or a link to an open file of a process, as /dev/stdout is one.
+    """
+    stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
+    if stands_for_stream or (file_mode(path) and not is_file(path)):
+        raise InputError(f"{_shown(path)}: is no file, and is not replaced by one; give another name")
 
 
 def temporary_name(path: Path) -> str:
@@ -158,6 +165,14 @@ def file_mode(path: Path) -> int:
         ) from error
 
 
+def real_path(path: Path) -> Path:
+    """A path without links, as far as they can be followed; itself where it can be none, as with a NUL inside."""
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        return path
+
+
 def _shown(path: Path) -> str:
     """A path for a message, cut where it is absurdly long."""
     text = str(path)
@@ -222,40 +237,6 @@ class _ObservedFile(io.BufferedWriter):
             raise
 
 
-def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove half-written files and folders of programs that were killed; those of running programs stay.
-
-    Args:
-        folder: where they are; nothing happens where it is not there.
-        name: of the file or folder that they should have become; any when None.
-    """
-    if not folder.is_dir():
-        return
-    for path in folder.glob(".*.part*"):
-        found = LEFTOVER.fullmatch(path.name)
-        if found is None or not _has_ended(int(found["process"])):
-            continue
-        if name is None or f"{found['stem']}{found['suffix']}" == name:
-            log.info("%s: half-written by a program that was killed, removed", path)
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-
-
-def _has_ended(process: int) -> bool:
-    """Whether a process of this machine is surely no more."""
-    if os.name != "posix":
-        return False  # asking would end it
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
-
-
 def make_folder(folder: Path) -> Path:
     """Make ``folder`` and its parents; return it.
 
@@ -283,6 +264,25 @@ def require_writable(folder: Path) -> Path:
             return folder
     except OSError as error:
         raise InputError(f"{folder}: cannot write here ({error.strerror}); choose another folder") from error
+
+
+def require_output(path: Path, *suffixes: str) -> Path:
+    """As `require_writable` for one file, before the long work whose result it will hold starts.
+
+    Args:
+        path: the file.
+        suffixes: of the formats that can be written; any where none are given.
+
+    Raises:
+        InputError: another suffix, something that is no file is there, or its folder cannot be made or written.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise InputError(
+            f"{_shown(path)}: cannot be written in a format of this name; give one that ends in {' or '.join(suffixes)}"
+        )
+    require_replaceable(path)
+    require_writable(path.parent)
+    return path
 
 
 def remove(path: Path) -> None:

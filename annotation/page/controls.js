@@ -39,7 +39,7 @@ function clicks(app) {
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.send('take_back'),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
-    take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
+    drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
     next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }

@@ -3,6 +3,7 @@
 
 import { moveCursor, pressCursor } from './cursor.js';
 import { openHelp } from './dialogs.js';
+import { make } from './page.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void}} Binding */
@@ -18,7 +19,7 @@ export function bindings(app) {
     { keys: ['U'], text: 'take away instead, as Shift does', run: () => toolbox.invert() },
     { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(e.key === '[' ? 1 / 1.2 : 1.2) },
     { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => moveCursor(app, e) },
-    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); close a polygon with Ctrl+Enter', run: (e) => pressCursor(app, e) },
+    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (e) => pressCursor(app, e) },
     { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close() },
     { keys: ['Escape'], text: 'drop what was begun; stop tracking', run: () => app.escape() },
     { keys: ['Ctrl+Z'], text: 'undo', run: () => app.undo() },
@@ -37,6 +38,7 @@ export function bindings(app) {
     { keys: ['T'], text: 'track forward', run: () => tracking.track('forward') },
     { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward') },
     { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both') },
+    { keys: ['Shift+Delete'], text: 'drop what was tracked from this frame on', run: () => tracking.drop() },
     { keys: ['Q'], text: 'take a frame of the stream', run: () => tracking.takeFrame() },
     { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive() },
     { keys: ['K'], text: 'pause tracking, go on', run: () => tracking.pause() },
@@ -93,17 +95,16 @@ export function listen(table) {
 
 /**
  * @param {Binding[]} table
- * @param {HTMLTableElement} element
+ * @param {HTMLElement} list
  */
-export function fillHelp(table, element) {
+export function fillHelp(table, list) {
   for (const { keys, text } of table) {
-    const row = element.insertRow();
-    const cell = row.insertCell();
+    const line = make('li', {});
+    const names = make('span', {});
     for (const key of keys.length > 4 ? [`${keys[0]} … ${keys[keys.length - 1]}`] : keys) {
-      const mark = document.createElement('kbd');
-      mark.textContent = key;
-      cell.append(mark, ' ');
+      names.append(make('kbd', { textContent: key }), ' ');
     }
-    row.insertCell().textContent = text;
+    line.append(names, make('span', { textContent: text }));
+    list.append(line);
   }
 }

@@ -18,6 +18,9 @@ import { Viewer } from './viewer.js';
 
 const DRAWING = ['paint', 'outline', 'suggest'];
 
+/** After these, a box and clicks begin anew. */
+const ENDING = ['undo', 'redo', 'fill_holes', 'clear', 'take_back', 'drop_results', 'merge_objects', 'track'];
+
 export class App {
   constructor() {
     // the token has become a cookie; it shall not stay in the address
@@ -31,6 +34,7 @@ export class App {
     this.toolbox = new Toolbox(this.viewer, {
       send: (action, values) => this.send(action, values),
       colour: () => this.objects.find((item) => item.number === this.chosen)?.colour || '#ff4b4b',
+      present: () => Boolean(this.chosen && this.viewer.labels?.ids.includes(this.chosen)),
       changed: () => showTools(this.toolbox),
       say: (text) => this.say(text),
     });
@@ -115,6 +119,7 @@ export class App {
    */
   async send(action, values = {}) {
     const { frame } = this.playback;
+    if (ENDING.includes(action)) this.toolbox.cancel();
     try {
       if (DRAWING.includes(action) && !this.chosen) this.chosen = await this.connection.call('add_object');
       const result = await this.connection.call(action, { frame, object: this.chosen, ...values });
@@ -176,7 +181,6 @@ export class App {
   }
 
   async undo() {
-    this.toolbox.cancel();
     this.reportStep(await this.send('undo'), 'undone');
   }
 

@@ -98,16 +98,16 @@ function rename(button, name, change) {
 
 /**
  * @param {HTMLElement} list
- * @param {{frame: number, number: number, sentence: string, severity: number}[]} checks
+ * @param {import('./review.js').Visit[]} visits
  * @param {import('./main.js').App} app
  */
-export function showChecks(list, checks, app) {
-  list.replaceChildren(...checks.slice(0, 50).map((check) => {
-    const item = app.objects.find((/** @type {Item} */ one) => one.number === check.number);
-    const button = make('button', { onclick: () => app.review.goTo(check) });
+export function showChecks(list, visits, app) {
+  list.replaceChildren(...visits.map((visit) => {
+    const worst = app.objects.find((/** @type {Item} */ one) => one.number === visit.checks[0].number);
+    const button = make('button', { onclick: () => app.review.goTo(visit) });
     const dot = make('span', { className: 'dot' });
-    dot.style.background = item ? item.colour : '#888888';
-    button.append(dot, `${check.frame}: ${item ? item.name : check.number} ${check.sentence}`);
+    dot.style.background = worst ? worst.colour : '#888888';
+    button.append(dot, `${visit.frame}: ${app.review.sentence(visit)}`);
     const line = make('li', {});
     line.append(button);
     return line;

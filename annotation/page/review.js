@@ -5,45 +5,69 @@ import { element } from './page.js';
 import { showChecks } from './panels.js';
 
 /** @typedef {{frame: number, number: number, sentence: string, severity: number}} Check */
+/** @typedef {{frame: number, checks: Check[]}} Visit */
 
 const MARKED = 50;
+
+/**
+ * One visit per frame, with all that is to be checked there; the worst first.
+ * @param {Check[]} checks the worst first
+ * @returns {Visit[]}
+ */
+export function visitsOf(checks) {
+  /** @type {Map<number, Check[]>} */
+  const byFrame = new Map();
+  for (const check of checks) byFrame.set(check.frame, [...(byFrame.get(check.frame) || []), check]);
+  return [...byFrame].map(([frame, found]) => ({ frame, checks: found }));
+}
 
 export class Review {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {Check[]} */
-    this.checks = [];
+    /** @type {Visit[]} */
+    this.visits = [];
     this.index = -1;
   }
 
   async refresh() {
     const { connection, timeline, objects } = this.app;
     timeline.setStrips(await connection.call('strips'));
-    this.checks = await connection.call('review');
+    this.visits = visitsOf(await connection.call('review'));
     this.index = -1;
-    timeline.setChecks(this.checks.slice(0, MARKED).map((check) => check.frame));
-    showChecks(element('review'), this.checks, this.app);
-    element('next').textContent = `Next frame to check (${this.checks.length})`;
+    timeline.setChecks(this.visits.slice(0, MARKED).map((visit) => visit.frame));
+    showChecks(element('review'), this.visits.slice(0, MARKED), this.app);
+    element('next').textContent = `Next frame to check (${this.visits.length})`;
     this.app.setObjects(objects);
   }
 
   next() {
-    if (!this.checks.length) {
+    if (!this.visits.length) {
       this.app.say('Nothing to check: track first, or all is well.');
       return;
     }
-    this.index = (this.index + 1) % this.checks.length;
-    this.goTo(this.checks[this.index]);
+    this.index = (this.index + 1) % this.visits.length;
+    this.goTo(this.visits[this.index]);
   }
 
-  /** @param {Check} check */
-  goTo(check) {
+  /** @param {Visit} visit */
+  goTo(visit) {
     const { app } = this;
-    this.index = this.checks.findIndex((one) => one === check);
-    app.choose(check.number);
-    const item = app.objects.find((one) => one.number === check.number);
-    app.say(`Frame ${check.frame}: ${item ? item.name : check.number} ${check.sentence}. Correct it and track on, or go to the next.`);
-    return app.playback.seek(check.frame);
+    this.index = this.visits.indexOf(visit);
+    app.choose(visit.checks[0].number);
+    app.say(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it and track on, or go to the next.`);
+    return app.playback.seek(visit.frame);
+  }
+
+  /**
+   * What is to be checked on a frame, the worst object first.
+   * @param {Visit} visit
+   */
+  sentence({ checks }) {
+    const nameOf = (/** @type {number} */ number) => this.app.objects.find((one) => one.number === number)?.name || `object ${number}`;
+    const numbers = [...new Set(checks.map((check) => check.number))];
+    const worst = checks.filter((check) => check.number === numbers[0]).map((check) => check.sentence);
+    const others = numbers.slice(1).map(nameOf);
+    return `${nameOf(numbers[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
   }
 }

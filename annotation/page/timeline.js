@@ -9,6 +9,9 @@ const TOP = 12;
 /** Rows that are drawn. */
 const MOST = 8;
 
+/** Rows that have room from the start, so that the frame does not move with each new object. */
+const LEAST = 4;
+
 export class Timeline {
   /**
    * @param {HTMLCanvasElement} canvas
@@ -110,7 +113,7 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = TOP + Math.min(MOST, Math.max(1, this.objects.length)) * ROW + 2;
+    const height = TOP + Math.min(MOST, Math.max(LEAST, this.objects.length)) * ROW + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const width = this.canvas.clientWidth;
     const ink = getComputedStyle(this.canvas).color;
@@ -196,8 +199,10 @@ function drawRow(context, runs, { y, column, colour, ink }) {
         context.fillStyle = code === 'G' ? colour : '#888888';
         context.fillRect(x, y + 3, width, ROW - 8);
       } else if (code === 'l') {
+        // two lines: no colour of an object looks like that
         context.fillStyle = '#e02424';
-        context.fillRect(x, y + 2, width, ROW - 6);
+        context.fillRect(x, y + 1, width, 2);
+        context.fillRect(x, y + ROW - 5, width, 2);
       } else if (code === 'a') {
         context.fillStyle = ink;
         context.fillRect(x, y + ROW / 2 - 1.5, width, 1);

@@ -6,13 +6,16 @@
 export const TOOLS = [
   { name: 'brush', key: 'B', icon: '●', hint: 'Brush: draw on the object. Wheel or [ ] sets the size.' },
   { name: 'eraser', key: 'E', icon: '○', hint: 'Eraser: take pixels from the object.' },
-  { name: 'box', key: 'X', icon: '▢', hint: 'Box: drag around the object; the computer finds its outline.' },
-  { name: 'click', key: 'C', icon: '✚', hint: 'Clicks: on the object; with Shift or the right button: not on it.' },
+  { name: 'box', key: 'X', icon: '▢', hint: 'Box: drag around the object. Then click on what its mask lacks, right-click (or Shift) on what is too much.' },
+  { name: 'click', key: 'C', icon: '✚', hint: 'Clicks: on the object, or on what its mask lacks; with Shift or the right button: on what is not the object.' },
   { name: 'lasso', key: 'L', icon: '✎', hint: 'Lasso: drag around the object. With Shift: take away.' },
-  { name: 'polygon', key: 'P', icon: '⬠', hint: 'Polygon: click corners; Enter or a double click closes it. With Shift: take away.' },
+  { name: 'polygon', key: 'P', icon: '⬠', hint: 'Polygon: click corners; Enter, a double click or the first corner closes it. With Shift: take away.' },
   { name: 'split', key: 'G', icon: '✂', hint: 'Split: click on a separate part to make it an object of its own.' },
   { name: 'pan', key: 'H', icon: '✥', hint: 'Pan: drag the picture. The space bar plays; a middle drag always pans.' },
 ];
+
+/** Pixels of the screen within which a corner is the first one. */
+const NEAR = 8;
 
 /** @param {Point[]} points */
 const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);
@@ -20,7 +23,7 @@ const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, M
 export class Toolbox {
   /**
    * @param {import('./viewer.js').Viewer} viewer
-   * @param {{send: (action: string, values: object) => Promise<any>, colour: () => string, changed: () => void, say: (text: string) => void}} app
+   * @param {{send: (action: string, values: object) => Promise<any>, colour: () => string, present: () => boolean, changed: () => void, say: (text: string) => void}} app
    */
   constructor(viewer, app) {
     this.viewer = viewer;
@@ -31,8 +34,10 @@ export class Toolbox {
     this.points = [];
     /** @type {{point: Point, positive: boolean}[]} */
     this.marks = [];
-    /** @type {number[] | null} */
+    /** The last box, which clicks after it refine. @type {number[] | null} */
     this.box = null;
+    /** Whether clicks change the mask that there is, rather than make one. */
+    this.refines = false;
     this.down = false;
     this.minus = false;
     /** Whether tools take away unless Shift is held, for pens and fingers. */
@@ -51,7 +56,8 @@ export class Toolbox {
 
   /** @param {string} name */
   choose(name) {
-    this.cancel();
+    if (this.tool === 'box' && name === 'click') this.points = [];
+    else this.cancel();
     this.tool = name;
     const found = TOOLS.find((tool) => tool.name === name);
     this.app.say(found ? found.hint : '');
@@ -91,12 +97,14 @@ export class Toolbox {
   press(point, how) {
     this.minus = (how.shift || how.right) !== this.inverse;
     if (this.tool === 'click') {
-      this.marks.push({ point, positive: !this.minus });
-      this.show();
-      this.suggest();
+      this.mark(point);
     } else if (this.tool === 'split') {
       this.app.send('split_object', { point: pairs([point])[0] });
     } else if (this.tool === 'polygon') {
+      if (this.closes(point)) {
+        this.close();
+        return;
+      }
       this.points.push(point);
       this.show();
     } else {
@@ -104,6 +112,27 @@ export class Toolbox {
       this.points = [point];
       this.show();
     }
+  }
+
+  /**
+   * Whether a corner of the polygon is its first one again.
+   * @param {Point} point
+   */
+  closes(point) {
+    if (this.points.length < 3) return false;
+    const [first] = this.points;
+    return Math.hypot(point.x - first.x, point.y - first.y) * this.viewer.zoom < NEAR;
+  }
+
+  /**
+   * Say that a point is on the object, or not.
+   * @param {Point} point
+   */
+  mark(point) {
+    if (!this.marks.length) this.refines = !this.box && this.app.present();
+    this.marks.push({ point, positive: !this.minus });
+    this.show();
+    return this.suggest();
   }
 
   /** @param {Point} point */
@@ -126,10 +155,27 @@ export class Toolbox {
       if (points.length > 2) await this.finish('outline', { points: pairs(points), erase: this.minus });
       else this.cancel();
     } else if (this.tool === 'box') {
-      const [first, last] = points.length > 1 ? points : [points[0], points[0]];
-      this.box = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
-      this.points = [];
-      if (this.box[2] > 2 && this.box[3] > 2) await this.suggest();
+      await this.releaseBox(points[0], points[points.length - 1]);
+    }
+  }
+
+  /**
+   * Take a box; what is too small to be one is a click.
+   * @param {Point} first
+   * @param {Point} last
+   */
+  async releaseBox(first, last) {
+    const box = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
+    this.points = [];
+    if (box[2] > 2 && box[3] > 2) {
+      this.marks = [];
+      this.refines = false;
+      this.box = box;
+      await this.suggest();
+      this.show();
+    } else if (this.box || this.app.present()) {
+      await this.mark(first);
+    } else {
       this.cancel();
     }
   }
@@ -153,8 +199,11 @@ export class Toolbox {
 
   suggest() {
     const [positive, negative] = [true, false].map((kind) => pairs(this.marks.filter((mark) => mark.positive === kind).map((mark) => mark.point)));
-    if (!this.box && !positive.length) return Promise.resolve();
-    return this.app.send('suggest', { box: this.box || undefined, positive, negative });
+    if (!this.box && !positive.length && !this.refines) {
+      this.app.say('Click on the object first: it has no mask here that something could be taken from.');
+      return Promise.resolve();
+    }
+    return this.app.send('suggest', { box: this.box || undefined, positive, negative, refine: this.refines });
   }
 
   /** Draw what is being drawn. */

@@ -5,7 +5,7 @@ import { element, make } from './page.js';
 
 /** @typedef {{chosen: string, offered: {value: string, text: string}[]}} Setting */
 
-const BUTTONS = ['forward', 'backward', 'both', 'golive'];
+const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
 
 export class Tracking {
   /** @param {import('./main.js').App} app */
@@ -64,6 +64,18 @@ export class Tracking {
     if (this.app.playback.playing) this.app.playback.play();
     const report = await this.app.send('track', values);
     if (report) this.app.say('');
+  }
+
+  /** Remove what was tracked from this frame on. */
+  async drop() {
+    /** @type {any} */
+    const values = {};
+    if (element('last').value) values.last = Number(element('last').value);
+    if (element('only').checked) values.objects = [this.app.chosen];
+    const count = await this.app.send('drop_results', values);
+    if (count === undefined) return;
+    this.app.say(count ? `Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}; Ctrl+Z brings them back` : 'Nothing was tracked from here on.');
+    this.app.review.refresh();
   }
 
   pause() {

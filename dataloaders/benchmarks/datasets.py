@@ -44,6 +44,8 @@ class DataSet:
     """its evaluator takes a folder of binary PNGs for each object"""
     hota: bool = False
     """scored by HOTA from one JSON file, not frame by frame"""
+    polygons: bool = False
+    """its server takes one JSON file of polygons"""
     archive: str | None = None
     """folder around the sequences in an archive for the server, "" for none; None: no server takes PNGs"""
 
@@ -107,6 +109,7 @@ DATASETS: dict[str, DataSet] = {
         "VISOR_2022",
         "https://epic-kitchens.github.io/VISOR (converted by its script to the layout of DAVIS)",
         "JPEGImages/480p/<sequence>/*.jpg, Annotations/480p/<sequence>/*.png, ImageSets/2022/<split>.txt",
+        polygons=True,
     ),
     "mose": DataSet(
         mose,

@@ -20,9 +20,10 @@ from aotlab.engine.evaluation.finished import Finished, forget, load_finished, s
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
-from aotlab.utils.files import remove_leftovers, require_writable
+from aotlab.utils.files import real_path, require_writable
+from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def evaluate(
             if report.stopped:
                 break
             bar.update(before + len(video.frames) - bar.n)
-    return _joined(world.gather(report), videos)
+    return _joined(world.gather(report, f"{GOES_ON}, in {output}"), videos)
 
 
 def _tidy(output: Path) -> None:
@@ -239,8 +240,8 @@ def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
     """Results must not overwrite frames or annotations of the same name."""
     for video in videos:
         given = [path for mask in video.masks.values() for path in files_of(mask)]
-        sources = {path.parent.resolve() for path in (*video.frames, *video.annotations, *given)} | {
-            folder.parent.resolve() for folder in video.object_folders.values()
+        sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *given)} | {
+            real_path(folder.parent) for folder in video.object_folders.values()
         }
-        if (output / video.name).resolve() in sources:
+        if real_path(output / video.name) in sources:
             raise InputError(f"{output}: this is a folder of the data set itself; choose another folder")

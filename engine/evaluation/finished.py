@@ -11,6 +11,7 @@ from typing import Any
 
 from aotlab.dataloaders.object_masks import ObjectMasks
 from aotlab.dataloaders.sequences import Video
+from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, remove
 from aotlab.utils.masks import read_mask
@@ -59,11 +60,15 @@ def save_finished(output: Path, video: Video, record: Finished) -> None:
 
 
 def forget(output: Path, video: Video) -> None:
-    """Remove the record of a sequence that is about to run, and what a killed run left half written."""
+    """Remove the record of a sequence that is about to run, what a killed run left half written, and results as ids
+    where there will be some of each object."""
     remove(_path(output, video))
     for folder in (output / video.name, output / "overlay" / video.name):
-        for path in folder.glob(".*.part.*"):
+        for path in folder.rglob(".*.part.*"):
             path.unlink(missing_ok=True)
+    if video.object_folders:
+        for stem in video.results:
+            remove(output / video.name / f"{stem}.png")
 
 
 def fingerprint(video: Video) -> str:
@@ -84,32 +89,17 @@ def fingerprint(video: Video) -> str:
 def _digest_of(mask: Path | ObjectMasks) -> object:
     """What tells a given mask from others."""
     if isinstance(mask, Path):
-        return digest(mask)
-    return [(identity, digest(path)) for identity, path in sorted(mask.files.items())], sorted(
+        return sha256(mask)
+    return [(identity, sha256(path)) for identity, path in sorted(mask.files.items())], sorted(
         mask.runs.items()
     )
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file's content.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        total = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                total.update(block)
-        return total.hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file") from error
 
 
 def _whole(output: Path, video: Video, overlay: bool) -> bool:
     try:
         for stem in video.results:
-            read_mask(output / video.name / f"{stem}.png")
+            for file in video.result_files(stem):
+                read_mask(output / video.name / file)
     except InputError:
         return False
     pictures = output / "overlay" / video.name

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,10 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.object_masks import read_given
+from aotlab.dataloaders.object_masks import labels_of, read_given, read_objects
 from aotlab.dataloaders.sequences import Video
+from aotlab.engine.evaluation.layers import Layers
+from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.utils.devices import settle
@@ -36,9 +38,11 @@ class FrameResult:
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     labels: np.ndarray
-    """H×W ids, in the size of the results"""
+    """H×W ids, in the size of the results; of objects that overlap the smaller one is on top"""
     seconds: float
     """that the tracker took"""
+    objects: Mapping[int, np.ndarray] = field(default_factory=dict)
+    """H×W bool masks by id, where results are wanted of each object by itself"""
 
 
 def track_video(
@@ -53,14 +57,24 @@ def track_video(
     def write(result: FrameResult) -> None:
         stem = result.path.stem
         if video.written is None or stem in video.written:
-            write_mask(output / video.name / f"{stem}.png", result.labels)
+            for file, mask in zip(video.result_files(stem), _masks(video, result), strict=True):
+                write_mask(output / video.name / file, mask)
         if overlay:
             path = output / "overlay" / video.name / f"{stem}.jpg"
             _write_overlay(path, result.frame, result.labels)
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
-    return stream(reader, partial(_results, tracker, video), write)
+    results = _results_of_objects if video.object_folders else _results
+    return stream(reader, partial(results, tracker, video), write)
+
+
+def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
+    """What is written of a frame: its ids, or 0 and 1 for each object."""
+    if not video.object_folders:
+        return [result.labels]
+    nothing = np.zeros(result.labels.shape, dtype=bool)
+    return [result.objects.get(identity, nothing).astype(np.uint8) for identity in video.object_folders]
 
 
 def _results(
@@ -84,15 +98,22 @@ def _results(
         yield FrameResult(path, frame, labels, seconds)
 
 
-def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """H×W ids in another (height, width), by nearest neighbour: ids have no values in between."""
-    if labels.shape == size:
-        return labels
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.intp)
-        for have, wanted in zip(labels.shape, size, strict=True)
-    )
-    return labels[rows[:, None], columns[None, :]]
+def _results_of_objects(
+    tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
+) -> Generator[FrameResult, None, None]:
+    """Yield the result of every frame of a video whose objects may overlap."""
+    layers = Layers(tracker, len(video.frames))
+    for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
+        height, width = frame.shape[:2]
+        mask = video.masks.get(index)
+        assert not isinstance(mask, Path), "where objects have folders, their masks are given each by itself"
+        given = read_objects(mask, size=(height, width)) if mask is not None else {}
+        start = time.perf_counter()
+        objects = layers.step(frame, given, size=video.output_size(height, width))
+        settle(tracker.device)
+        seconds = time.perf_counter() - start
+        nothing = np.zeros(video.output_size(height, width), dtype=np.uint8)
+        yield FrameResult(path, frame, labels_of(objects) if objects else nothing, seconds, objects)
 
 
 def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:

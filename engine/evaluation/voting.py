@@ -52,22 +52,25 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
 
 
 def sequences_of(results: Path) -> list[str]:
-    """Names of the folders that hold PNGs, sorted.
+    """Names of the folders that hold PNGs, sorted; ``sequence/object`` where each object has a folder.
 
     Raises:
         InputError: there is none.
     """
-    names = (
-        sorted(path.name for path in results.iterdir() if is_folder(path) and not path.name.startswith("."))
-        if is_folder(results)
-        else []
-    )
-    found = [name for name in names if list_masks(results / name)]
+    names = _folders(results)
+    names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
+    found = sorted(name for name in names if list_masks(results / name))
     if not found:
         raise InputError(
             f"{results}: no results here; expected <sequence>/<frame>.png as tools/eval.py writes"
         )
     return found
+
+
+def _folders(parent: Path) -> list[str]:
+    if not is_folder(parent):
+        return []
+    return [path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")]
 
 
 def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], output: Path) -> int:

@@ -28,7 +28,8 @@ from aotlab.engine.export.description import (
 from aotlab.engine.export.graphs import Graph, build_graphs
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import binary_file, remove_leftovers, require_writable
+from aotlab.utils.files import binary_file, require_writable
+from aotlab.utils.leftovers import remove_leftovers
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files; onnxruntime runs them"""
@@ -91,7 +92,7 @@ def export_model(
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
     require_writable(folder.parent)
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"output {folder}: exists already; choose another folder or empty this one")
     remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from aotlab.engine.review import SENTENCES
+from aotlab.utils.files import real_path
+from aotlab.utils.text import counted
+
 SHOWN = 8
 """frames to check of a video on the page"""
 ORDER = ("failed", "check", "done", "waiting")
@@ -55,13 +59,14 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
     """
     counts = Counter(entry["status"] for entry in entries)
     summary = ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
-    ordered = sorted(entries, key=lambda entry: ORDER.index(entry["status"]))
+    ordered = sorted(entries, key=lambda entry: (ORDER.index(entry["status"]), -_loss(entry)))
     rows = "\n".join(_row(entry, output) for entry in ordered)
-    name = html.escape(output.resolve().name)
+    name = html.escape(real_path(output).name)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>\n'
         f"<h1>{name}</h1><p>{len(entries)} videos: {summary}. Pictures: first frame, least confident one, last. "
-        "Run the command in a terminal to correct a video; corrected masks are exported from there.</p>\n"
+        "The videos with the most to check come first. Run the command in a terminal to correct one; corrected masks "
+        "are exported from there.</p>\n"
         f"<table><tr><th>video<th>status<th>frames<th>objects<th>what to check\n{rows}\n</table>"
         f"<script>{SCRIPT}</script></html>\n"
     )
@@ -73,7 +78,7 @@ def _row(entry: dict[str, Any], output: Path) -> str:
     if status in ("done", "check"):
         picture = f'<a href="{folder}/"><img src="{folder}/thumbnail.jpg" alt="" loading="lazy"></a>'
         listed = "".join(f"<li>{html.escape(one)}" for one in _sentences(entry))
-        command = html.escape("aotlab annotate " + shlex.quote(str(output.resolve() / entry["name"])))
+        command = html.escape("aotlab annotate " + shlex.quote(str(real_path(output) / entry["name"])))
         todo += (
             f"<ul>{listed}</ul>" if listed else ""
         ) + f'<div class="open"><code>{command}</code><button class="copy">copy</button></div>'
@@ -84,16 +89,34 @@ def _row(entry: dict[str, Any], output: Path) -> str:
 
 
 def _sentences(entry: dict[str, Any]) -> list[str]:
-    """What to check, object by object."""
+    """What to check: where objects are lost, then frame by frame, the worst first."""
     rate = Fraction(entry["record"]["rate"])
+    objects = entry["notes"]["objects"]
+    labels = {one["id"]: one["label"] for one in objects}
+
+    def name(number: int) -> str:
+        return f"object {number}" + (f" ({labels[number]})" if labels.get(number) else "")
+
     sentences = [
-        f"object {one['id']}: lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
-        for one in entry["notes"]["objects"]
+        f"{name(one['id'])} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
+        for one in objects
         for start, end in one["lost_on"]
     ]
-    checks = entry["notes"]["check"]
-    sentences += [
-        f"object {one['object']}: {one['reason']} at frame {one['frame']}" for one in checks[:SHOWN]
-    ]
-    more = len(checks) - SHOWN
-    return [*sentences, f"and {more} more, in report.json"] if more > 0 else sentences
+    frames: dict[int, dict[int, list[str]]] = {}
+    for check in entry["notes"]["check"]:
+        if check["reason"] != "lost":
+            reasons = frames.setdefault(check["frame"], {}).setdefault(check["object"], [])
+            reasons.append(SENTENCES.get(check["reason"], check["reason"]))
+    for frame, found in list(frames.items())[:SHOWN]:
+        told = "; ".join(f"{name(number)} {', '.join(reasons)}" for number, reasons in found.items())
+        sentences.append(f"frame {frame}: {told}")
+    more = len(frames) - SHOWN
+    if more > 0:
+        sentences.append(f"and {counted(more, 'more frame')}, in report.json")
+    return sentences
+
+
+def _loss(entry: dict[str, Any]) -> float:
+    """The share of the frames on which an object is lost, of the object that is lost the longest."""
+    lost = [sum(end - start + 1 for start, end in one["lost_on"]) for one in entry["notes"]["objects"]]
+    return max(lost, default=0) / max(1, entry["frames"] or 0)

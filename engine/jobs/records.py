@@ -19,10 +19,11 @@ from aotlab.utils.files import (
     is_file,
     is_folder,
     is_plain_name,
+    real_path,
     remove,
-    remove_leftovers,
     require_writable,
 )
+from aotlab.utils.leftovers import remove_leftovers
 
 FOLDER = ".jobs"
 """of the records, in the folder of the results"""
@@ -94,14 +95,13 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         overwrite: remove another run's results first.
 
     Raises:
-        InputError: it holds another run's results, or files of no run.
+        InputError: it holds another run's results, or files of no run; or results would replace what they are made of.
     """
     _tidy(require_writable(output))
-    for job in jobs:
-        if job.name.lower() in (FOLDER, *REPORTS):
-            raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
+    _refuse_names(jobs)
     run = output / FOLDER / RUN
     old = _read_run(run)
+    _refuse_sources(jobs, output, old["jobs"] if old is not None else ())
     if old is not None:
         strangers = sorted(set(old["jobs"]) & _finished(output) - {job.name for job in jobs})
         if old["settings"] == settings and not strangers:
@@ -124,6 +124,25 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
             remove(output / name)
     _write_run(run, jobs, settings)
+
+
+def _refuse_names(jobs: Sequence[Job]) -> None:
+    """Raise `InputError` where a job's folder would have the name of a report."""
+    for job in jobs:
+        if job.name.lower() in (FOLDER, *REPORTS):
+            raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
+
+
+def _refuse_sources(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> None:
+    """Raise `InputError` where a video or mask lies in what this run removes and writes anew."""
+    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REPORTS, FOLDER)}
+    for job in jobs:
+        for path in (Path(job.video), *(split_value(value)[1] for value in job.masks)):
+            found = real_path(path)
+            if not targets.isdisjoint((found, *found.parents)):
+                raise InputError(
+                    f"output {output}: the results would replace {path} of job {job.name}; choose another folder"
+                )
 
 
 def _tidy(output: Path) -> None:

@@ -89,7 +89,9 @@ def _notes(path: Path) -> dict[str, Any]:
     try:
         notes = json.loads(path.read_text(encoding="utf-8"))
         lost = [
-            one | {"id": int(one["id"]), "lost_on": [(int(start), int(end)) for start, end in one["lost_on"]]}
+            one
+            | {"id": int(one["id"]), "lost_on": [(int(start), int(end)) for start, end in one["lost_on"]]}
+            | {"label": str(one.get("label", ""))}
             for one in notes["objects"]
         ]
         check = [

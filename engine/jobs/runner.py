@@ -15,7 +15,7 @@ from aotlab.dataloaders.streams import open_source
 from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_record, save_record
 from aotlab.engine.jobs.report import heading, row, write_reports
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.utils.distributed import World
+from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
 
@@ -62,7 +62,7 @@ def run_jobs(
         log.info("%s", row(record, output, names))
         if world.ranks == 1 and done % OFTEN == 0:
             write_reports(output, [record.name for record in records], records)
-    gathered = {record.name: record for part in world.gather(records) for record in part}
+    gathered = {one.name: one for part in world.gather(records, f"{GOES_ON}, in {output}") for one in part}
     found = [gathered[job.name] for job in jobs if job.name in gathered]
     if world.lead:
         write_reports(output, [job.name for job in jobs], found)

@@ -42,6 +42,14 @@ def slow_parts(tracker: Tracker, names: Iterable[str]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def slow_training(model: VOSModel) -> Iterator[None]:
+    """Train ``model`` as the published code does without its CUDA extension, for as long as the context lasts."""
+    choices = {**products.PLAIN, "attention": "matrix", "local_attention": unfolded_local_attention}
+    with products.use(choices), _norms_apart(model.encoder):
+        yield
+
+
 def unfolded_local_attention(
     query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
 ) -> Tensor:
@@ -100,10 +108,13 @@ def _products(tracker: Tracker) -> AbstractContextManager[Any]:
     return products.use({name: choice for name, choice in products.PLAIN.items() if name != "attention"})
 
 
-@contextmanager
-def _norms(tracker: Tracker) -> Iterator[None]:
+def _norms(tracker: Tracker) -> AbstractContextManager[Any]:
     """A frozen batch norm is an operation of its own behind its convolution, wherever the encoder has one."""
-    encoder = _network(tracker).encoder
+    return _norms_apart(_network(tracker).encoder)
+
+
+@contextmanager
+def _norms_apart(encoder: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in [] if isinstance(encoder, SwinBase) else encoder.modules():
             if isinstance(module, nn.Conv2d):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -16,6 +18,8 @@ from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision
 from aotlab.networks.official import load_encoder_weights
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
 
 
 def build_model(config: Config) -> VOSModel:
@@ -35,6 +39,8 @@ def build_model(config: Config) -> VOSModel:
         load_weights(model, path, config.name)
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
+    if settings.warm_start is not None:
+        warm_start(model, setting_path(settings.warm_start))
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     set_computation(model, settings)
     return model
@@ -61,6 +67,26 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
         raise InputError(
             f"train.encoder_weights={source}: lacks {len(missing)} keys, the first is {missing[0]}"
         )
+
+
+def warm_start(model: VOSModel, path: Path) -> None:
+    """Take the weights of another model where name and shape are the same; the others stay as they are.
+
+    Raises:
+        InputError: no checkpoint, or nothing in it fits.
+    """
+    own = model.state_dict()
+    shared = {
+        key: tensor
+        for key, tensor in read_weights(path).items()
+        if key in own and own[key].shape == tensor.shape
+    }
+    if not shared:
+        raise InputError(
+            f"train.warm_start={path}: none of its weights has the name and shape of one of this model"
+        )
+    model.load_state_dict(shared, strict=False)
+    log.info("%d of %d weights start as in %s", len(shared), len(own), path.name)
 
 
 def set_computation(model: VOSModel, settings: TrainConfig) -> None:

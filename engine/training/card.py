@@ -39,5 +39,11 @@ def _first_weights(config: Config) -> str:
     if settings.start_from is not None:
         return setting_path(settings.start_from).name
     if settings.encoder_weights is None:
-        return "random weights"
-    return f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
+        first = "random weights"
+    else:
+        first = f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
+    return (
+        first
+        if settings.warm_start is None
+        else f"{setting_path(settings.warm_start).name} where weights fit, {first}"
+    )

@@ -25,7 +25,8 @@ from aotlab.engine.training.schedule import parameter_groups
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import remove_leftovers, require_writable
+from aotlab.utils.files import require_writable
+from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.signals import stop_flag
 
 

@@ -19,7 +19,7 @@ from aotlab.engine.video.report import ReportFile
 from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.engine.video.tracked import Tracked
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_folder, remove, require_writable
+from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
 from aotlab.utils.masks import write_mask
 from aotlab.utils.overlay import overlay, with_ids
 
@@ -200,7 +200,7 @@ def open_outputs(
     """
     outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
     for output in outputs.values():
-        if isinstance(output, AnnotationFile):
+        if isinstance(output, AnnotationFile | ReportFile):
             output.labels.update(labels or {})
     return outputs
 
@@ -216,29 +216,33 @@ def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
     Raises:
         InputError: a frame or the video lies where results would.
     """
-    targets = {(folder / OUTPUTS[name][0]).resolve() for name in names}
+    targets = {real_path(folder / OUTPUTS[name][0]) for name in names}
     files = [source, *source.iterdir()] if is_folder(source) else [source]
     for file in files:
-        path = file.resolve()
+        path = real_path(file)
         if not targets.isdisjoint((path, *path.parents)):
             raise InputError(f"{folder}: the results would overwrite {file}; choose another folder")
 
 
-def make_room(names: Iterable[str], folder: Path, *, overwrite: bool) -> None:
-    """Refuse to mix results with those of another run, or remove what that left under these names.
+def refuse_results(names: Iterable[str], folder: Path) -> None:
+    """Refuse to mix results with those of another run; raises `InputError` where these are there."""
+    for path in _results(names, folder):
+        raise InputError(
+            f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
+            "overwrite"
+        )
 
-    Raises:
-        InputError: results are there, and may not be overwritten.
-    """
-    for path in (folder / OUTPUTS[name][0] for name in names):
-        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-            continue
-        if not overwrite:
-            raise InputError(
-                f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-                "overwrite"
-            )
+
+def remove_results(names: Iterable[str], folder: Path) -> None:
+    """Remove what another run left under these names; raises `InputError` where that is not possible."""
+    for path in _results(names, folder):
         remove(path)
+
+
+def _results(names: Iterable[str], folder: Path) -> list[Path]:
+    """What is in the folder under the names of these outputs; empty folders do not count."""
+    paths = [folder / OUTPUTS[name][0] for name in names]
+    return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
 
 
 def _save(image: Image.Image, path: Path) -> None:

@@ -24,6 +24,8 @@ class ReportFile:
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
+        self.labels: dict[int, str] = {}
+        """classes of the objects, as far as they are known"""
         self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
 
@@ -38,6 +40,10 @@ class ReportFile:
     def finish(self) -> None:
         """Write the file."""
         report = report_of(self._name, self._scores)
+        report["objects"] = [
+            item | {"label": self.labels[item["id"]]} if item["id"] in self.labels else item
+            for item in report["objects"]
+        ]
         if self._levels is not None:
             report["levels"] = self._levels.report()
         with atomic_path(self.path) as temporary:

@@ -127,7 +127,7 @@ def track(
         Exception: a crash, after what was done was completed.
     """
     outputs = Outputs(open_outputs(options.write, require_writable(output), source, options.labels), source)
-    timed, removals = Timed(tracker), removals_by_frame(options.removals, masks)
+    timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})
         follow = _follower(options, removals, output, stop)
@@ -180,15 +180,19 @@ def forward(
 
 
 def removals_by_frame(
-    removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray]
+    removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray], source: FrameSource
 ) -> dict[int, list[int]]:
     """Ids of the objects to remove, by frame.
 
     Raises:
-        InputError: no mask of an earlier frame has the object.
+        InputError: the video is known to end before the frame, or no mask of an earlier frame has the object.
     """
     found: dict[int, list[int]] = {}
     for frame, number in dict.fromkeys(removals):
+        if source.length is not None and frame >= source.length:
+            raise InputError(
+                f"remove {frame}:{number}: the video holds {source.length} frames; give an earlier frame"
+            )
         if not any(index < frame and (masks[index] == number).any() for index in masks):
             raise InputError(
                 f"remove {frame}:{number}: no mask of an earlier frame has object {number}; give another frame or id"

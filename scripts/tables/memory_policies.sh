@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/setup.sh
-set_up ""
+set_up "[all]"
 davis=${AOTLAB_DAVIS2017:-datasets/DAVIS}
 times=${TIMES:-3}
 looped=$PWD/results/davis2017_times_$times

@@ -7,5 +7,5 @@ table=$1
 shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/setup.sh
-set_up ""
+set_up "[all]"
 exec .venv/bin/python tools/table.py "scripts/tables/$table.yaml" "$@"

@@ -96,6 +96,32 @@ def test_a_given_mask_on_the_way_is_taken_in_and_an_absent_object_is_forgotten(f
     session.close()
 
 
+@pytest.mark.parametrize("direction", ["forward", "both"])
+def test_behind_a_frame_that_an_object_is_said_to_be_absent_on_its_old_results_go(session, direction):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    editing.clear(session.state, 6, 2)
+    if direction == "both":
+        draw(session, 8, 1)
+    run(session, 6 if direction == "forward" else 0, direction)
+    assert shown(session, 1) == list(range(LENGTH))
+    # in both directions, each frame goes to the nearer of the given masks 0 and 6
+    assert shown(session, 2) == list(range(6 if direction == "forward" else 3))
+    assert all(2 not in session.state.scores(index) for index in range(8, LENGTH))
+    session.undo()
+    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+
+
+def test_old_results_of_an_absent_object_stay_where_it_is_locked_or_not_chosen(session):
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    editing.clear(session.state, 6, 2)
+    run(session, 6, objects=(1,))
+    editing.change_object(session.state, 2, {"locked": True})
+    run(session, 6)
+    assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
+
+
 def test_a_later_start_looks_back_on_masks_given_before(folder):
     tracker = Seer()
     session = open_session(folder, tracker)

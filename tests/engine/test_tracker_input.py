@@ -143,3 +143,14 @@ def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset)
     prediction = tracker.step(clip(1)[0], mask)
     assert (prediction.labels.astype(np.uint64) == mask.astype(np.uint64)).all()
     assert prediction.ids == tuple(int(number) for number in np.unique(mask) if number)
+
+
+def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recwarn):
+    frame = np.ascontiguousarray(clip(1)[0])
+    frame.setflags(write=False)  # as NumPy's view of a picture is
+    torch.set_warn_always(True)
+    try:
+        Tracker(*models["aott"]).step(frame, stripes([1]))
+    finally:
+        torch.set_warn_always(False)
+    assert not [warning for warning in recwarn if "writable" in str(warning.message)]

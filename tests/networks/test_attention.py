@@ -88,6 +88,15 @@ def test_gradients_of_local_attention_equal_the_twins(size, window, with_value):
         torch.testing.assert_close(ours, twin, atol=1e-11, rtol=1e-10)
 
 
+def test_a_map_that_was_tracked_can_be_learned_from():
+    q, k, v, position = inputs((6, 7), 7)
+    with torch.inference_mode():
+        tracked = local_attention(q, k, v, size=(6, 7), position=position)
+    learned = local_attention(q.requires_grad_(), k, v, size=(6, 7), position=position)
+    learned.sum().backward()
+    torch.testing.assert_close(learned.detach(), tracked, atol=0, rtol=0)
+
+
 def test_local_attention_in_bfloat16_has_no_nan_and_stays_near():
     exact = inputs((9, 13), 15)
     coarse = [x.bfloat16() for x in exact[:3]]

@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import time
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from aotlab import load_model
+from aotlab import Tracker, load_model
 from aotlab.configs.load import load_config
 from aotlab.configs.weights import published, published_weights
 from aotlab.networks.named import get_weights, resolve, weights_folder, weights_path
@@ -18,6 +19,7 @@ from aotlab.networks.vos_model import VOSModel
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import fetch
+from aotlab.utils.locks import locked
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT = bytes(range(256)) * 4000
@@ -91,6 +93,15 @@ def test_a_file_that_broke_off_is_gone_on_with(server, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["home"] * (tmp_path / "home").exists() + ["x"]
 
 
+def test_what_another_address_sent_goes_once_the_weights_are_here(server, aott):
+    server.content, server.fault = aott.path.read_bytes(), True
+    with pytest.raises(InputError):
+        get_weights("aott", source=server.url)
+    assert list(weights_folder().glob(".fetched.*"))
+    get_weights("aott", source=str(aott.path))
+    assert not list(weights_folder().glob(".fetched.*"))
+
+
 def test_another_address_does_not_go_on_with_it(server, tmp_path):
     server.fault = True
     with pytest.raises(InputError):
@@ -117,6 +128,19 @@ def test_google_drive_out_of_reach_is_one_sentence_too(home, monkeypatch):
     with pytest.raises(InputError, match=r"Cannot retrieve.*AOTT_PRE_YTB_DAV\.pth") as refusal:
         get_weights("aott")
     assert "\n" not in str(refusal.value)
+
+
+def test_google_drive_without_a_network_is_not_the_text_of_a_library(home, monkeypatch):
+    gdown = pytest.importorskip("gdown", reason="needs gdown")
+    requests = pytest.importorskip("requests")
+
+    def fail(**_):
+        raise requests.ConnectionError("HTTPSConnectionPool(host='drive')")
+
+    monkeypatch.setattr(gdown, "download", fail)
+    with pytest.raises(InputError, match="cannot be reached; try again to go on; or get") as refusal:
+        get_weights("aott")
+    assert "Pool" not in str(refusal.value)
 
 
 def test_named_weights_are_fetched_once_converted_and_the_same_model(server, aott, capsys):
@@ -209,6 +233,47 @@ def test_a_model_is_saved_and_loaded_in_the_way_of_the_hub(aott, tmp_path):
     assert not again.training
 
 
+def test_the_model_of_a_tracker_is_not_saved_as_what_could_not_be_loaded(tmp_path):
+    tracker = Tracker.from_checkpoint()
+    with pytest.raises(InputError, match="load_model"):
+        tracker.model.save_pretrained(tmp_path / "saved")
+    assert not (tmp_path / "saved" / "model.safetensors").exists()
+
+
 def test_torch_hub_loads_a_tracker_from_a_checkout():
     tracker = torch.hub.load(str(ROOT), "tracker", source="local", overrides=["memory.every=3"])
     assert tracker.config.memory.every == 3
+
+
+def test_weights_that_another_process_is_storing_are_waited_for(aott, home):
+    path = get_weights("aott", source=str(aott.path))
+    record = path.with_name(f"{path.name}.sha256")
+    kept, begun = record.read_text(), threading.Event()
+
+    def store():  # as `get --overwrite` does
+        with locked(weights_folder() / ".aott.lock"):
+            record.unlink()
+            begun.set()
+            time.sleep(0.2)
+            record.write_text(kept)
+
+    thread = threading.Thread(target=store)
+    thread.start()
+    begun.wait()
+    assert weights_path("aott") == path
+    thread.join()
+
+
+def test_programs_that_fetch_the_same_weights_ask_for_them_once(aott, home, server):
+    server.content = aott.path.read_bytes()
+    found = []
+    threads = [
+        threading.Thread(target=lambda: found.append(get_weights("aott", source=server.url)))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [weights_path("aott")] * 3
+    assert server.asked == [None]

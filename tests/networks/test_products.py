@@ -10,6 +10,7 @@ from torchvision.models.resnet import Bottleneck
 
 from aotlab.networks import products
 from aotlab.networks.convolutions import RELU, RELU6, FoldedConv2d, convolution
+from aotlab.networks.depthwise import depthwise
 from aotlab.networks.encoders import FrozenNormConv2d, build_encoder, fold_norms
 from aotlab.networks.resizing import resize
 from aotlab.networks.tuning import Tuner
@@ -97,6 +98,15 @@ def test_a_convolution_and_the_resizing_can_be_tuned():
 
 @pytest.mark.parametrize("name", products.SETS)
 def test_sets_name_products_and_implementations_that_exist(name):
-    known = [products.linear, convolution, products.attention, products.batch, resize, windows, spread]
+    known = [
+        products.linear,
+        convolution,
+        depthwise,
+        products.attention,
+        products.batch,
+        resize,
+        windows,
+        spread,
+    ]
     implementations = {product.name: product.implementations for product in known}
     assert all(choice in implementations[product] for product, choice in products.SETS[name].items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 
 from aotlab.networks import products, tuning
 from aotlab.networks.products import Product, by_rule
-from aotlab.networks.tuning import Tuner, default_path, machine_chooser, machine_name
+from aotlab.networks.tuning import Timing, Tuner, default_path, machine_chooser, machine_name
 
 
 def made(calls, *, slow=0.004, fits=products._always):
@@ -92,6 +93,27 @@ def test_choices_are_found_again_by_the_next_program(tmp_path):
         made(calls)(torch.zeros(3))
     assert calls == ["second"]
     assert list(json.loads(path.read_text())) == [machine_name()]
+
+
+def keep_one(path, start, number):
+    """A program that meets one class of shapes of its own."""
+    tuner = Tuner(path)
+    tuner.timings[f"class {number}"] = Timing("a", {"a": 1.0}, "a")
+    start.wait()
+    tuner._save()
+
+
+def test_programs_that_keep_choices_at_the_same_time_lose_none(tmp_path):
+    path, context = tmp_path / "products.json", multiprocessing.get_context("fork")
+    for round_ in range(3):
+        start, numbers = context.Barrier(6), range(6 * round_, 6 * round_ + 6)
+        programs = [context.Process(target=keep_one, args=(path, start, number)) for number in numbers]
+        for program in programs:
+            program.start()
+        for program in programs:
+            program.join()
+    assert set(json.loads(path.read_text())[machine_name()]) == {f"class {number}" for number in range(18)}
+    assert [each.name for each in tmp_path.iterdir()] == ["products.json"]
 
 
 def test_choices_of_other_machines_are_kept_and_not_used(tmp_path, monkeypatch):

@@ -94,6 +94,14 @@ def test_bad_input_is_one_sentence(
     assert error.count("\n") == 1
 
 
+def test_training_steps_are_compared_with_the_twins(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--train", "1x2x33", "--config", "deaott", "--frames", "2", "--threads", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "2 pairs of steps" in out
+    assert "A / B" in out
+    assert "peak memory of B" in out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -103,6 +111,9 @@ def test_bad_input_is_one_sentence(
         ["--report", "a.md", "memory.every=2"],
         ["--report", "a.md", "--slow", "norms"],
         ["--report", "a.md", "--output", "a.json"],
+        ["--train", "2x2x65", "--objects", "3"],
+        ["--train", "1x1x65"],
+        ["--train", "4x5"],
     ],
 )
 def test_options_that_would_be_ignored_are_refused(

@@ -105,3 +105,12 @@ def test_a_folder_without_results_is_refused(folders, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main([folders[0], str(tmp_path / "empty"), "--output", str(tmp_path / "out")]) == 2
     assert "empty: no results here" in capsys.readouterr().err
+
+
+def test_results_of_each_object_by_itself_are_voted_on_too(tmp_path: Path) -> None:
+    for number, value in enumerate((1, 0, 1)):
+        for folder in ("000", "001"):
+            write_mask(tmp_path / f"{number}" / "a" / folder / "00000.png", np.full((4, 6), value, np.uint8))
+    folders = [str(tmp_path / str(number)) for number in range(3)]
+    assert main([*folders, "--output", str(tmp_path / "out")]) == 0
+    assert [int(read_mask(path).min()) for path in (tmp_path / "out").rglob("*.png")] == [1, 1]

@@ -79,6 +79,29 @@ NOISY = """
 """
 
 
+SWALLOWING = """
+    import sys, time
+    from aotlab.tools.cli import surroundings
+    from aotlab.tools.cli.program import command
+
+    surroundings.GRACE = 0.2
+
+    @command
+    def main(argv=None):
+        for _ in range(2 if sys.argv[1] == "stubborn" else 1):
+            try:
+                print("begun", flush=True)
+                time.sleep(60)
+            except BaseException:
+                print("swallowed", flush=True)
+        if sys.argv[1] == "broken":
+            raise AttributeError("a half imported module")
+        return 0
+
+    sys.exit(main())
+"""
+
+
 def program(folder: Path, text: str) -> str:
     path = folder / "program.py"
     path.write_text(textwrap.dedent(text))
@@ -150,6 +173,42 @@ def test_a_signal_to_end_leaves_no_half_written_file(tmp_path: Path, name: str) 
     assert begun.returncode == 128 + number
     assert "Traceback" not in message
     assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_an_error_that_a_library_makes_of_a_signal_is_no_fault(
+    tmp_path: Path, name: str, status: int
+) -> None:
+    begun = subprocess.Popen(
+        [sys.executable, program(tmp_path, SWALLOWING), "broken"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert begun.stdout is not None
+    assert begun.stdout.readline() == "begun\n"
+    begun.send_signal(getattr(signal, name))
+    _, message = begun.communicate(timeout=30)
+    assert begun.returncode == status
+    assert message == ("interrupted\n" if name == "SIGINT" else "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+def test_a_program_that_a_library_kept_from_ending_can_be_asked_again(tmp_path: Path) -> None:
+    begun = subprocess.Popen(
+        [sys.executable, program(tmp_path, SWALLOWING), "stubborn"],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+    )
+    assert begun.stdout is not None
+    for line in ("begun\n", "swallowed\n", "begun\n"):
+        if line == "swallowed\n":
+            begun.send_signal(signal.SIGTERM)
+        assert begun.stdout.readline() == line
+    time.sleep(0.3)
+    begun.send_signal(signal.SIGTERM)
+    assert begun.stdout.readline() == "swallowed\n"
+    assert begun.wait(timeout=30) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

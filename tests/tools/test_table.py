@@ -183,3 +183,10 @@ def test_data_sets_lie_in_the_projects_own_folder(monkeypatch):
 def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(InputError, match="not a table"):
         load_table(tmp_path / "none.yaml")
+
+
+def test_scripts_install_what_their_tools_need():
+    scripts = [*(ROOT / "scripts").glob("*.sh"), *(ROOT / "scripts" / "tables").glob("*.sh")]
+    installed = re.findall(r"^set_up (.*)$", "\n".join(path.read_text() for path in scripts), re.MULTILINE)
+    assert len(installed) == 5
+    assert set(installed) == {'"[all]"', '"[test]"'}

@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file, atomic_path, make_folder, remove_leftovers, require_writable
+from aotlab.utils.files import atomic_file, atomic_path, make_folder, require_output, require_writable
+from aotlab.utils.leftovers import remove_leftovers
 from tests.limits import files_up_to
 
 
@@ -113,3 +115,28 @@ def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
         temporary.write_text("new")
     assert os.stat(tmp_path / "output").st_mode == before
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
+
+
+@pytest.mark.skipif(not os.path.islink("/dev/stdout"), reason="this system has no links to streams")
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/full", "/dev/null"])
+def test_streams_and_devices_are_not_replaced(name):
+    before = os.lstat(name)
+    with pytest.raises(InputError), atomic_path(Path(name)) as temporary:
+        temporary.write_text("new")
+    assert os.lstat(name)[:3] == before[:3]
+
+
+def test_an_output_is_refused_before_the_work_where_it_could_not_be_written_after_it(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("")
+    for path, words in (
+        (tmp_path / "plot.xyz", "ends in .png or .svg"),
+        (tmp_path / "plot", "ends in .png or .svg"),
+        (tmp_path / "folder.png", "is no file"),
+        (tmp_path / "file" / "plot.png", "cannot"),
+        (tmp_path / ("n" * 300 + ".png"), "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=words):
+            require_output(path, ".png", ".svg")
+    assert require_output(tmp_path / "new" / "plot.PNG", ".png") == tmp_path / "new" / "plot.PNG"
+    assert list((tmp_path / "new").iterdir()) == []

@@ -68,7 +68,7 @@ def run_batch(
     from aotlab.dataloaders.jobs import jobs_of_videos, read_jobs
     from aotlab.engine.jobs.records import claim_folder
     from aotlab.engine.jobs.runner import run_jobs
-    from aotlab.networks.named import sha256
+    from aotlab.utils.digests import sha256
     from aotlab.utils.distributed import open_world
     from aotlab.utils.signals import stop_flag
 

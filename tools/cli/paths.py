@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aotlab.configs.files import find_settings
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode, is_file
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://.*", re.IGNORECASE)
 
@@ -19,7 +20,7 @@ def require_paths(*paths: str | Path | None) -> None:
         InputError: there is no such file or folder.
     """
     for path in paths:
-        if path is not None and not Path(path).exists():
+        if path is not None and not file_mode(Path(path)):
             raise InputError(f"{path}: no such file or folder; check the spelling")
 
 
@@ -48,7 +49,7 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
     Raises:
         InputError: there is no such file or preset.
     """
-    if checkpoint is not None and not checkpoint.is_file():
+    if checkpoint is not None and not is_file(checkpoint):
         raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
     if config is not None:
         find_settings(config)

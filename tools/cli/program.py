@@ -10,9 +10,9 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, NoReturn
 
+from aotlab.tools.cli.ranks import note_for_torchrun
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.environment import set_waiting
@@ -70,7 +70,7 @@ class Parser(argparse.ArgumentParser):
         settings: list[str] = []
         for argument in arguments:
             free = not others or others[-1] not in single
-            is_setting = free and SETTING.fullmatch(argument) and not Path(argument).exists()
+            is_setting = free and SETTING.fullmatch(argument) and not os.path.exists(argument)
             (settings if is_setting else others).append(argument)
         return others, settings
 
@@ -106,6 +106,7 @@ def command(main: Main) -> Main:
             with surroundings():
                 return main(argv)
         except InputError as error:
+            note_for_torchrun(f"error: {error}")
             return 2 if _others_say(error) else _say(f"error: {error}", 2)
         except RunStopped as error:
             return _say(f"stopped: {error}", 1)
@@ -128,6 +129,7 @@ def command(main: Main) -> Main:
 
 def _say(sentence: str, status: int) -> int:
     """Print a sentence on stderr, if that can be written; returns the exit status."""
+    note_for_torchrun(sentence)
     with suppress(OSError):
         print(shown(sentence), file=sys.stderr)
     return status

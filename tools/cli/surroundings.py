@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -17,6 +18,8 @@ PIPE_CLOSED = 141
 """exit status when whoever read the output has gone, as shells have it"""
 BY_SIGNAL = 128
 """exit status of a program that a signal ended, less the signal's number, as shells have it"""
+GRACE = 5.0
+"""seconds in which a program that was asked to end passes over that it is asked again"""
 
 
 class OutputLost(Exception):  # noqa: N818
@@ -58,24 +61,36 @@ def _open_closed_streams() -> None:
 def _ended_in_order() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as an exception, so that what it began is undone and its processes end.
 
-    Those that are ignored stay ignored; outside the main thread nothing is changed.
+    Whatever error a library makes of that exception, or of Ctrl-C, the block ends with the exception: a module whose
+    import was cut short, for one, has other errors later. Signals that are ignored stay ignored; outside the main
+    thread nothing is changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [number for number in ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    before = {number: signal.getsignal(number) for number in ENDING}
+    taken = [number for number in ENDING if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
+    asked: list[tuple[float, BaseException]] = []
 
     def end(number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # once is enough
-        sys.exit(BY_SIGNAL + number)
+        now = time.monotonic()
+        if number != signal.SIGINT and asked and now < asked[-1][0] + GRACE:
+            return  # it is ending
+        how = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(BY_SIGNAL + number)
+        asked.append((now, how))
+        raise how
 
     try:
         for number in taken:
             signal.signal(number, end)
         yield
+    except Exception as error:
+        if not asked:
+            raise
+        raise asked[-1][1] from error
     finally:
         for number in taken:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
 
 
 class _Stream:

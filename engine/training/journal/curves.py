@@ -22,7 +22,7 @@ from aotlab.engine.training.journal.curve_panels import (
 )  # fmt: skip
 from aotlab.engine.training.journal.log_lines import Line, has_step, phase_starts, read_lines
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import atomic_path, real_path
 
 
 def draw_curves(log: Path, picture: Path) -> None:
@@ -51,7 +51,7 @@ def draw_curves(log: Path, picture: Path) -> None:
         axes = figure.add_subplot(grid[index % 3, index // 3])
         draw_phases(axes, starts, max(end, 1), labelled=index % 3 == 0)
         draw_panel(axes, panel, {each.key: _segments(lines, starts, each.key) for each in panel.series})
-    figure.text(0.045, 0.955, log.resolve().parent.name, size=LARGE, weight="bold", color=INK)
+    figure.text(0.045, 0.955, real_path(log).parent.name, size=LARGE, weight="bold", color=INK)
     figure.text(0.985, 0.955, _summary(lines, end), size=MEDIUM, color=GREY, ha="right")
     with atomic_path(picture) as temporary:
         figure.savefig(temporary)

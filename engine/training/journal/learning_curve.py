@@ -11,7 +11,7 @@ import numpy as np
 from aotlab.engine.training.journal.curve_panels import BLUE, GREEN, GREY, INK, MEDIUM, ORANGE, SMALL
 from aotlab.engine.training.journal.log_lines import has_step, read_lines
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file
+from aotlab.utils.files import atomic_path, is_file, real_path
 from aotlab.utils.numbers import COUNT_OR_NONE, Range
 
 COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00")
@@ -62,7 +62,7 @@ def read_learning(run: Path, measure: str = "J") -> Learned:
         raise InputError(
             f"{log}: no validation with {measure} in it; set data.validation and train.validate_every"
         )
-    return Learned(run.resolve().name, np.array(hours), np.array(scores), phases)
+    return Learned(real_path(run).name, np.array(hours), np.array(scores), phases)
 
 
 def gain_per_doubling(learned: Learned) -> float:

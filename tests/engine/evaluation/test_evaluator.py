@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab.dataloaders.sequences import Video
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
-from aotlab.engine.evaluation.video_run import resize_labels
+from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.masks import read_mask, write_mask
 

@@ -34,6 +34,11 @@ class PaintingTracker:
             self.labels = np.where(mask > 0, mask, self.labels)
         return SimpleNamespace(labels=self.labels)
 
+    def twin(self) -> PaintingTracker:
+        other = PaintingTracker()
+        other.reset()
+        return other
+
 
 def run(
     name: str, root: Path, split: str = "val", **options: bool

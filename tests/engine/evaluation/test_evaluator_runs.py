@@ -13,7 +13,7 @@ import torch
 
 from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate
 from aotlab.engine.evaluation.finished import FOLDER
-from aotlab.engine.evaluation.video_run import resize_labels
+from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.distributed import World
 from aotlab.utils.masks import read_mask, write_mask
@@ -183,7 +183,7 @@ class OneOfTwo(World):
         super().__init__(torch.device("cpu"), rank, 2)
         object.__setattr__(self, "other", other)
 
-    def gather(self, item):
+    def gather(self, item, advice=""):
         return [item] if self.other is None else [self.other, item]
 
 

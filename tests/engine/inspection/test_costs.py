@@ -36,12 +36,21 @@ def test_attention_on_cpus_is_counted_in_full():
         assert counter.get_total_flops() == 2 * 2 * 6 * 9 * (16 + values.shape[2])
 
 
-def test_local_attention_is_counted_with_its_padding():
-    query, key, value, position = inputs((9, 13), 7, batch=1, dim=8, value_dim=12)
+def local_flops(size):
+    query, key, value, position = inputs(size, 7, batch=1, dim=8, value_dim=12)
     with FlopCounterMode(display=False) as counter:
-        local_attention(query, key, value, size=(9, 13), position=position)
-    queries, neighbourhood, window, heads = 4 * 64, 14**2, 49, 2  # 2×2 blocks of 8×8
-    assert counter.get_total_flops() == 2 * heads * queries * (neighbourhood * (8 + 12) + window * (8 + 12))
+        local_attention(query, key, value, size=size, position=position)
+    return counter.get_total_flops()
+
+
+def test_local_attention_is_counted_with_its_padding():
+    queries, neighbourhood, window, heads = 12 * 64, 14**2, 49, 2  # 3×4 blocks of 8×8
+    assert local_flops((20, 30)) == 2 * heads * queries * (neighbourhood * (8 + 12) + window * (8 + 12))
+
+
+def test_local_attention_of_a_small_map_is_counted_with_all_pairs():
+    tokens, window, heads = 9 * 13, 49, 2
+    assert local_flops((9, 13)) == 2 * heads * tokens * (tokens * (8 + 12) + window * (8 + 12))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -63,12 +72,12 @@ def test_parts_add_up_to_what_a_model_that_runs_is_counted_at(preset):
 
 def test_the_parts_of_an_lstt_block_are_those_of_its_formula():
     parts, dim = costs(size=(65, 65)), 256
-    tokens, queries = 25, 64
+    tokens = 25
     linear = 2 * tokens * dim * dim
     block = {name.removeprefix("stage 1, block 1: "): part.flops for name, part in parts.items()}
     assert block["long-term attention"] == 2 * tokens * tokens * 2 * dim + linear
     assert block["self-attention"] == 2 * tokens * tokens * 2 * dim + 4 * linear
-    assert block["short-term attention"] == 2 * queries * (22**2 + 15**2) * 2 * dim + linear
+    assert block["short-term attention"] == 2 * tokens * (tokens + 15**2) * 2 * dim + linear  # all pairs
     assert block["queries, keys, values, gates"] == 2 * linear
     assert block["feed-forward"] == 2 * tokens * (2 * dim * 1024 + 25 * 1024)
     assert block["identity banks"] == 2 * tokens * dim * 2 * 17**2  # background and one object

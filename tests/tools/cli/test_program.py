@@ -6,6 +6,7 @@ import pytest
 
 from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.program import Parser, argument_type, command
+from aotlab.tools.track import main as track
 from aotlab.utils.errors import InputError, RankError, RunStopped
 from aotlab.utils.text import byte_count, counted, picture_size
 
@@ -143,3 +144,23 @@ def test_a_sentence_holds_no_control_characters_and_has_an_end(capsys):
     assert said.startswith(r"error: a\x1b[2Jb\nc\u202e x")
     assert said.count("\n") == 1
     assert len(said) < 1100
+
+
+@pytest.mark.parametrize(
+    "name", ["n" * 300, "memory.every=" + "9" * 5000, "x\0y"], ids=["long", "setting", "nul"]
+)
+@pytest.mark.parametrize(
+    "line", [["VALUE"], ["x", "--mask", "VALUE"], ["x", "--checkpoint", "VALUE"], ["--config", "VALUE"]]
+)
+def test_a_value_that_can_be_no_path_is_one_sentence(capsys, name, line, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").touch()
+    arguments = [name if word == "VALUE" else word for word in line]
+    try:
+        status = track([*arguments, "--output", "out"] + (["--mask", "x"] if "--mask" not in line else []))
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "fault" not in message

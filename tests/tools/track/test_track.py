@@ -80,6 +80,25 @@ def test_a_frame_that_the_video_does_not_have_is_refused(video, mask, tmp_path, 
     assert "0 to 3" in refused(capsys, tracker, run(video, tmp_path, f"4:{mask}"))
 
 
+def test_a_removal_behind_the_last_frame_is_refused_before_the_model_is_loaded(
+    video, mask, tmp_path, capsys, tracker
+):
+    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--remove", "99999:1"]))
+    assert "remove 99999:1: the video holds 4 frames" in line
+
+
+def test_results_are_replaced_only_where_all_else_is_right_and_may_give_the_masks(
+    video, mask, tmp_path, capsys, tracker
+):
+    assert run(video, tmp_path, mask) == 0
+    masks, whole = tmp_path / "out" / "masks", ["00000.png", "00001.png", "00002.png", "00003.png"]
+    for wrong in (["--remove", "99999:1"], ["--mask", "9:gone.png"], ["--mask", f"9:{mask}"]):
+        assert run(video, tmp_path, mask, more=["--overwrite", *wrong]) == 2
+        assert sorted(path.name for path in masks.iterdir()) == whole
+    assert run(video, tmp_path, masks / "00002.png", more=["--overwrite"]) == 0
+    assert sorted(path.name for path in masks.iterdir()) == whole
+
+
 def test_two_masks_for_one_frame_are_refused(video, mask, tmp_path, capsys, tracker):
     assert "already" in refused(capsys, tracker, run(video, tmp_path, mask, f"0:{mask}"))
 

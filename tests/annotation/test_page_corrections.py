@@ -1,0 +1,107 @@
+"""The page in a real browser: masks that are corrected with clicks, polygons, frames to check, results dropped."""
+
+from __future__ import annotations
+
+import pytest
+
+from aotlab.annotation import editing
+from aotlab.annotation.planning import Request
+from aotlab.engine.review import Check
+from tests.annotation.browser import iou, needs_browser
+from tests.annotation.clips import truth
+from tests.annotation.test_editing import draw
+
+pytestmark = needs_browser
+
+
+def click(page, x, y, **how):
+    with page.done():
+        page.tab.mouse.click(*page.at(x, y), **how)
+
+
+def test_clicks_after_a_box_refine_it_with_either_tool(page):
+    for tool in ("x", "c"):
+        page.key("x")
+        page.drag((2, 2), (56, 38))
+        assert (page.labels(0) == 1)[26:34, 41:49].all()
+        if tool == "c":
+            page.key("c")
+        click(page, 45, 30, button="right")
+        assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+        assert page.tab.evaluate("app.toolbox.box") == pytest.approx([2, 2, 54, 36], abs=0.6)
+        page.key_done("r")
+        assert page.tab.evaluate("app.toolbox.box") is None
+
+
+def test_a_click_that_is_not_on_the_object_corrects_any_mask_and_says_so_where_there_is_none(page, session):
+    page.key("c")
+    page.tab.mouse.click(*page.at(45, 30), button="right")
+    page.tab.wait_for_function(
+        "document.getElementById('status').textContent.startsWith('Click on the object')"
+    )
+    page.key("Escape")
+    draw(session, 0, 1, 2)
+    editing.merge_objects(session.state, 2, 1)
+    page.tab.wait_for_function("() => app.objects.length === 1 && app.viewer.labels.ids.includes(1)")
+    click(page, 45, 30, button="right")
+    assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
+
+
+def test_enter_or_the_first_corner_closes_a_polygon_of_the_mouse(page):
+    page.key("p")
+    for last in ("Enter", None):
+        for x, y in ((10, 10), (30, 10), (30, 30)):
+            page.tab.mouse.click(*page.at(x, y))
+        with page.done():
+            if last:
+                page.key(last)
+            else:
+                page.tab.mouse.click(*page.at(10, 10))
+        assert (page.labels(0) == 1)[14, 20:28].all()
+        page.key_done("Control+z")
+        assert not page.labels(0).any()
+
+
+def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
+    monkeypatch.setattr(session, "review", lambda: [Check(*values) for values in found])
+    page.tab.evaluate("app.review.refresh()")
+    page.tab.wait_for_function("() => app.review.visits.length === 2")
+    assert page.tab.inner_text("#review").split("\n") == [
+        "7: object 2 is lost, changes its size at once; also object 1",
+        "3: object 1 is unsure",
+    ]
+    for frame, chosen in ((7, 2), (3, 1), (7, 2)):
+        page.key(".")
+        page.wait_frame(frame)
+        page.tab.wait_for_function("chosen => app.chosen === chosen", arg=chosen)
+
+
+def test_results_are_dropped_and_brought_back(page, session):
+    draw(session, 0, 1, 2)
+    session.track(Request(0)).wait()
+    page.seek(6)
+    page.key_done("Shift+Delete")
+    assert not page.labels(7).any()
+    assert (page.labels(5) == truth(5)).all()
+    assert "dropped on 6 frames" in page.tab.inner_text("#status")
+    page.key_done("Control+z")
+    assert (page.labels(7) == truth(7)).all()
+
+
+def test_the_frame_stays_where_it_is_when_objects_are_added(page):
+    places = []
+    for _ in range(3):
+        page.key_done("n")
+        places.append(page.at(30, 20))
+    assert places[0] == places[1] == places[2]
+
+
+def test_all_keys_are_in_view_when_the_help_opens(page):
+    page.key("?")
+    inside = page.tab.evaluate(
+        """() => [...document.querySelectorAll('#keys li')].map((line) => line.getBoundingClientRect())
+            .every((box) => box.height && box.top >= 0 && box.bottom <= innerHeight)"""
+    )
+    assert inside

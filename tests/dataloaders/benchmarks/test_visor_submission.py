@@ -1,0 +1,129 @@
+"""The JSON file of polygons that VISOR's server takes."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from aotlab.dataloaders.benchmarks.visor_submission import polygons_of
+from aotlab.tools.submit import main
+from aotlab.utils.masks import write_mask
+
+NAME, STEMS = "P01_107_seq_00001", [f"P01_107_frame_{number:010d}" for number in (140, 200)]
+NAMES = {NAME: {"1": "left hand", "2": "plate"}}
+
+
+class Source:
+    """One sequence as the conversion writes it, and results of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.results, self.archive = folder / "VISOR_2022", folder / "results", folder / "val.zip"
+        self.labels = np.zeros((2, 480, 854), np.uint8)
+        self.labels[0, 50:90, 30:60] = 1
+        self.labels[:, 100:200, 300:500] = 2
+        self.labels[0, 120:140, 320:340] = 0  # a hole
+        for stem, labels in zip(STEMS, self.labels, strict=True):
+            for kind in (self.root / "Annotations" / "480p", self.results):
+                write_mask(kind / NAME / f"{stem}.png", labels)
+            picture = self.root / "JPEGImages" / "480p" / NAME / f"{stem}.jpg"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(picture), np.zeros((480, 854, 3), np.uint8))
+        lists = self.root / "ImageSets" / "2022"
+        lists.mkdir(parents=True)
+        for split in ("val", "val_unseen"):
+            (lists / f"{split}.txt").write_text(f"{NAME}\n")
+        (self.root / "val_data_mapping.json").write_text(json.dumps(NAMES))
+
+    def submit(self) -> int:
+        places = ["--root", str(self.root), "--results", str(self.results), "--output", str(self.archive)]
+        return main(["--dataset", "visor", *places])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path)
+
+
+def test_the_zip_holds_one_file_from_which_the_masks_can_be_drawn(source: Source) -> None:
+    assert source.submit() == 0
+    with zipfile.ZipFile(source.archive) as file:
+        assert file.namelist() == ["val.json"]
+        entries = json.loads(file.read("val.json"))["video_annotations"]
+    assert [entry["image"] for entry in entries] == [
+        {
+            "image_path": f"P01_107/{stem}.png",
+            "name": f"{stem}.png",
+            "subsequence": NAME,
+            "video": "P01_107",
+        }
+        for stem in STEMS
+    ]
+    assert [[item["name"] for item in entry["annotations"]] for entry in entries] == [
+        ["left hand", "plate"],
+        ["plate"],
+    ]
+    numbers = {name: int(number) for number, name in NAMES[NAME].items()}
+    for labels, entry in zip(source.labels, entries, strict=True):
+        drawn = np.zeros_like(labels)
+        for item in entry["annotations"]:
+            segments = [np.array(points, np.int32) for points in item["segments"]]
+            cv2.fillPoly(drawn, segments, numbers[item["name"]])
+        assert np.array_equal(drawn, labels)
+
+
+def test_the_same_results_give_the_same_archive(source: Source) -> None:
+    source.submit()
+    first = source.archive.read_bytes()
+    source.submit()
+    assert source.archive.read_bytes() == first
+
+
+def test_outlines_of_any_mask_give_it_back() -> None:
+    rng = np.random.default_rng(5)
+    for size in (1, 2, 5):
+        mask = rng.random((60 // size, 80 // size)).repeat(size, 0).repeat(size, 1) > 0.4
+        drawn = np.zeros(mask.shape, np.uint8)
+        cv2.fillPoly(drawn, [np.array(points, np.int32) for points in polygons_of(mask)], 1)
+        assert np.array_equal(drawn > 0, mask)
+
+
+def paint(value: int, size: tuple[int, int] = (480, 854)) -> Callable[[Source], None]:
+    """Write the second result anew."""
+    return lambda source: write_mask(
+        source.results / NAME / f"{STEMS[1]}.png", np.full(size, value, np.uint8)
+    )
+
+
+def name_objects(text: str) -> Callable[[Source], object]:
+    """Write the file of names anew."""
+    return lambda source: (source.root / "val_data_mapping.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda source: (source.results / NAME / f"{STEMS[1]}.png").unlink(), "no such mask"),
+        (paint(3), "id 3"),
+        (paint(1, (48, 85)), "85×48"),
+        (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
+        (name_objects("[]"), "names of objects"),
+        (name_objects("{}"), f"no objects of {NAME}"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_nothing_is_written(
+    source: Source,
+    damage: Callable[[Source], object],
+    sentence: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    damage(source)
+    assert source.submit() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
+    assert not source.archive.exists()

@@ -1,0 +1,46 @@
+"""Training that starts from weights of another model, where they fit."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from aotlab.configs.load import load_config
+from aotlab.engine.training.build import build_model
+from aotlab.networks.checkpoints import read_card, save_checkpoint
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.errors import InputError
+from tests.engine.training.tiny_recipes import phase, run
+
+
+def test_parts_that_fit_start_as_in_the_other_model(tmp_path, caplog):
+    path = tmp_path / "other.safetensors"
+    config = load_config("aott")
+    save_checkpoint(path, VOSModel(config.model), config)
+    other = load_file(path)
+    with caplog.at_level(logging.INFO):
+        model = build_model(load_config("deaott", [f"train.warm_start={path}"]))
+    own = model.state_dict()
+    for part in ("encoder.", "projector.", "decoder.", "stages.0.identity_bank."):
+        assert all(torch.equal(own[key], other[key]) for key in own if key.startswith(part)), part
+    assert (
+        own["stages.0.blocks.0.position_key.weight"].shape
+        != other["stages.0.blocks.0.position_key.weight"].shape
+    )
+    assert "weights start as in other.safetensors" in caplog.text
+
+
+def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    save_file({"head.weight": torch.zeros(2)}, path)
+    with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: none of its weights"):
+        build_model(load_config("deaott", [f"train.warm_start={path}"]))
+
+
+def test_the_card_names_the_other_model(recipe):
+    before = run(recipe("before", phase("one"))).checkpoint
+    card = read_card(run(recipe("after", phase("one"), overrides=[f"train.warm_start={before}"])).checkpoint)
+    assert card.phases[0].start == f"{before.name} where weights fit, random weights"

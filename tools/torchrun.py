@@ -1,0 +1,78 @@
+"""Several processes of a command: ``aotlab torchrun --nproc-per-node 4 eval --device cuda ...``.
+
+PyTorch's torchrun with its options. When a process fails, torchrun itself ends with a traceback, a table and status 1
+behind the sentence that says what was wrong; here there is the sentence, and the status of the process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from aotlab.tools.cli.commands import COMMANDS
+from aotlab.tools.cli.program import Parser, command, shown
+from aotlab.tools.cli.surroundings import BY_SIGNAL
+from aotlab.utils.errors import InputError
+
+MEETING = ("--standalone", "--nnodes", "--node-rank", "--master", "--rdzv")
+"""options that say where processes meet"""
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Start the processes and wait; returns 0, or the exit status of the first that failed."""
+    os.environ.setdefault(
+        "LOGLEVEL", "CRITICAL"
+    )  # read when torchrun is imported: its notes on every process
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.elastic.rendezvous import RendezvousError
+    from torch.distributed.run import run
+
+    if "TORCH_LOGS" not in os.environ:
+        logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # its notes on every process
+    try:
+        run(parse(sys.argv[1:] if argv is None else argv))
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode > 0:
+            return failure.exitcode  # it has said why
+        name = signal.Signals(-failure.exitcode).name
+        print(f"stopped: rank {rank} (process {failure.pid}) was ended by {name}", file=sys.stderr)
+        return 1
+    except SignalException as error:
+        return BY_SIGNAL + int(error.sigval)
+    except (ValueError, RuntimeError, OSError, RendezvousError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"torchrun: {reason}; see aotlab torchrun --help") from error
+    return 0
+
+
+def parse(arguments: Sequence[str]) -> Namespace:
+    """Read the command line of torchrun, in which a command stands for its tool.
+
+    Where it does not say otherwise, the processes meet on this machine at a free port.
+    """
+    from torch.distributed.run import get_args_parser
+
+    parser = get_args_parser()
+    parser.prog = "aotlab torchrun"
+    parser.error = Parser("torchrun", description="").error  # type: ignore[method-assign]
+    args = parser.parse_args(arguments)
+    name = args.training_script.replace("-", "_")
+    if name in COMMANDS:
+        args.module, args.training_script = True, f"aotlab.tools.{name}"
+    elif not (args.module or args.no_python or os.path.isfile(args.training_script)):
+        parser.error(f"{shown(args.training_script)}: no command and no program")
+    before = arguments[: len(arguments) - len(args.training_script_args)]
+    if not any(argument.replace("_", "-").startswith(MEETING) for argument in before):
+        args.standalone = True
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

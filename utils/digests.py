@@ -1,0 +1,26 @@
+"""What tells one file's content from another's."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from aotlab.utils.errors import InputError
+
+BLOCK = 2**20
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    total = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                total.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return total.hexdigest()
