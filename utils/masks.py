@@ -30,9 +30,16 @@ def voc_palette() -> np.ndarray:
 PALETTE = voc_palette()
 
 
+def palette_index(ids: np.ndarray) -> np.ndarray:
+    """The palette's row for object ids of any size: (...) integers to (...) uint8; ids above 255 reuse 1 to 255."""
+    if ids.max(initial=0) > 255:
+        ids = np.where(ids > 255, (ids - 1) % 255 + 1, ids)
+    return ids.astype(np.uint8)
+
+
 def colour_of(ids: np.ndarray) -> np.ndarray:
-    """Colours of object ids of any size: (...) integers to (...)×3 uint8; ids above 255 reuse colours 1 to 255."""
-    return PALETTE[np.where(ids > 255, (ids - 1) % 255 + 1, ids)]
+    """Colours of object ids of any size: (...) integers to (...)×3 uint8."""
+    return PALETTE[palette_index(ids)]
 
 
 def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:

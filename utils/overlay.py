@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.utils.masks import colour_of
+from aotlab.utils.masks import PALETTE, palette_index
 
 OPACITY = 0.45
 """How much of the object's colour covers the frame inside a mask, from 0 to 1."""
@@ -19,6 +19,14 @@ MANY, MANY_OPACITY, MANY_DARK = 12, 0.25, 0.3
 
 LETTER_HEIGHT = 22
 """Pixels of a letter of OpenCV's plain font at scale 1."""
+
+_COLOURS = PALETTE.astype(np.float32)
+
+BRIGHT = 255 * (_COLOURS / 255) ** 0.45
+"""colours that fill an object: blended as they are, the dark ones of the palette look like shadows"""
+
+VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
+"""colours of contours: the brightest one of the same hue, a little towards white"""
 
 
 def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = None) -> np.ndarray:
@@ -42,10 +50,11 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = No
     picture = frame.copy()
     if labels.any():
         window = _window(labels > 0)
-        many = len(np.unique(labels[window])) > MANY + 1
+        ids = palette_index(labels[window])
+        many = np.count_nonzero(np.bincount(ids.ravel())) > MANY + 1
         fill = opacity if opacity is not None else MANY_OPACITY if many else OPACITY
         width, dark = (1, MANY_DARK) if many else (_line_width(labels), DARK)
-        picture[window] = _drawn(frame[window], labels[window], fill, width, dark)
+        picture[window] = _drawn(frame[window], ids, fill, width, dark)
     return picture
 
 
@@ -110,24 +119,15 @@ def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
-def _drawn(frame: np.ndarray, labels: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
+def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
     """The frame (H×W×3 uint8) with its objects filled and outlined by lines of this width."""
-    inside = labels > 0
-    colours = colour_of(labels).astype(np.float32)
-    picture = frame.astype(np.float32)
-    # Blended as they are, the dark palette colours look like shadows.
-    bright = 255 * (colours[inside] / 255) ** 0.45
-    picture[inside] += opacity * (bright - picture[inside])
-    edge = _edge(labels, width)
-    _blend(picture, np.zeros_like(colours), dark * _soft(edge & ~inside))
-    _blend(picture, _vivid(colours), _soft(edge & inside))
-    return np.clip(picture + 0.5, 0, 255).astype(np.uint8)
-
-
-def _vivid(colours: np.ndarray) -> np.ndarray:
-    """The brightest colour of the same hue, a little towards white: (...)×3 float32."""
-    peak = np.maximum(colours.max(axis=-1, keepdims=True), 1)
-    return 255 * (0.7 * colours / peak + 0.3)
+    inside = ids > 0
+    picture = frame.astype(np.float32, order="C")
+    _blend(picture, BRIGHT, ids, opacity * inside.astype(np.float32))
+    edge = _edge(ids, width)
+    _blend(picture, np.zeros_like(VIVID), ids, dark * _soft(edge & ~inside))
+    _blend(picture, VIVID, ids, _soft(edge & inside))
+    return (picture + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _line_width(labels: np.ndarray) -> int:
@@ -143,12 +143,11 @@ def _window(inside: np.ndarray) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _edge(labels: np.ndarray, width: int) -> np.ndarray:
+def _edge(ids: np.ndarray, width: int) -> np.ndarray:
     """H×W bool: pixels this near to a change of id, on both sides."""
     import cv2
 
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
-    ids = labels.astype(np.uint16)
     return np.asarray(cv2.dilate(ids, kernel) != cv2.erode(ids, kernel))
 
 
@@ -159,8 +158,9 @@ def _soft(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0.6))
 
 
-def _blend(picture: np.ndarray, colours: np.ndarray, alpha: np.ndarray) -> None:
-    """Mix colours (H×W×3) into the picture (H×W×3 float32, changed in place) by alpha (H×W)."""
-    rows, columns = np.nonzero(alpha)
-    share = alpha[rows, columns, None]
-    picture[rows, columns] += share * (colours[rows, columns] - picture[rows, columns])
+def _blend(picture: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
+    """Mix the colours (256×3) of ids (H×W) into the picture (H×W×3 float32, changed in place) by a share (H×W)."""
+    touched = np.flatnonzero(share)
+    flat = picture.reshape(-1, 3)
+    pixels = flat[touched]
+    flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels)
