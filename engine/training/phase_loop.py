@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -98,11 +99,11 @@ def wrap(learner: ClipLearner, world: World) -> nn.Module:
     """The learner, or DDP around it where there are several ranks."""
     if world.ranks == 1:
         return learner
+    # Of kernels of one pixel, whose layout has two names; the values are copied either way.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     # Identities are frozen within a phase, and a reference frame's decoding may need no gradient.
     devices = [world.device.index] if world.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(
-        learner, device_ids=devices, broadcast_buffers=False, find_unused_parameters=True
-    )
+    return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
 
 
 def step_once(
