@@ -28,6 +28,8 @@ def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarra
     Raises:
         InputError: no such frame, or of another size than those before.
     """
+    if isinstance(frame, Image.Image) and frame.mode != "RGB":
+        raise InputError(f'frame: expected H×W×3 uint8 RGB, got a {frame.mode} image; convert("RGB") it')
     array = _array("frame", frame, "H×W×3 uint8 RGB")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
         raise InputError(f"frame: expected H×W×3 uint8 RGB, got {array.dtype} of shape {array.shape}")
@@ -57,8 +59,8 @@ def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarr
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:
         raise InputError(f"mask: of shape {array.shape}, but its frame is {size}; give one of its size")
-    if not np.issubdtype(array.dtype, np.integer) or array.min() < 0:
-        lowest = f" from {array.min()}" if np.issubdtype(array.dtype, np.number) else ""
+    if array.dtype.kind not in "iu" or array.min() < 0:
+        lowest = f" from {array.min()}" if array.dtype.kind in "iufc" else ""
         raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype}{lowest}")
     if required and not array.any():
         raise InputError("mask: holds no object; give ids above 0 where the objects are")

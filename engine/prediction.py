@@ -29,8 +29,7 @@ class Prediction:
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
-        table = np.array([0, *self.ids])
-        table = table.astype(np.min_scalar_type(int(table.max())))
+        table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
         return table[self.channels.cpu().numpy()]
 
     @cached_property

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import asdict
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_m
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker_state import made_by, read_state
 from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.model import Model
 from aotlab.networks.named import resolve
@@ -38,6 +38,12 @@ Classify = Callable[[Tensor], Tensor]
 
 FEW_PLANES = 5
 """up to which maps are resized faster plane by plane than channels-last"""
+NEWEST = attrgetter("newest")
+"""of a memory bank: changes with every frame that it takes in"""
+HALFWAY = (
+    "tracker: is in the middle of a step, of another thread or one that failed; give each thread a tracker of its own "
+    "by twin(), and after a failure call reset(), or load_state_dict() with an earlier state"
+)
 
 
 class Tracker:
@@ -102,6 +108,7 @@ class Tracker:
         self._banks: list[MemoryBank] = []  # one for each of the objects' batches
         self._frame_shape: tuple[int, ...] | None = None
         self._network_size: Size = (0, 0)
+        self._halfway = False  # in the middle of a step, or left there by an error
 
     def twin(self) -> Tracker:
         """Another tracker of the same model and settings, without objects or frames."""
@@ -130,8 +137,11 @@ class Tracker:
 
         Raises:
             InputError: a frame of another size than the first, a mask of another size, a first mask without object,
-                or anything that is no such frame, mask or size. The tracker stays as it was.
+                or anything that is no such frame, mask or size. The tracker stays as it was, as it does when a step
+                fails before its memory changes; after a later failure it refuses all frames until a reset.
         """
+        if self._halfway:
+            raise InputError(HALFWAY)
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = frame_array(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
@@ -147,14 +157,20 @@ class Tracker:
         if mask is not None:
             return self._take_mask(image, mask, size)
         outputs: list[Tensor] = []
+        newest, self._halfway = list(map(NEWEST, self._banks)), True
 
         def feedback(logits: list[Tensor]) -> list[Tensor]:
             full = self._full_size(logits, size)
             outputs.extend((full, self.classify(full) if self.classify else full.max(0).indices))
             return self._masks(outputs[1])
 
-        with self._autocast:
-            advance(self.model, self._banks, self.model.encode(image), feedback)
+        try:
+            with self._autocast:
+                advance(self.model, self._banks, self.model.encode(image), feedback)
+        except BaseException:  # also Ctrl-C
+            self._halfway = newest != list(map(NEWEST, self._banks))
+            raise
+        self._halfway = False
         if 0 in self.objects.by_channel:
             return Prediction(self.ids, *self.objects.without_forgotten(*outputs))
         return Prediction(tuple(self.objects.by_channel), *outputs)
@@ -168,8 +184,8 @@ class Tracker:
         Raises:
             InputError: no such object is tracked.
         """
-        if number not in self.ids:
-            raise InputError(f"forget: object {number} is not tracked; give one of {list(self.ids)}")
+        if not np.isscalar(number) or number not in self.ids:
+            raise InputError(f"forget: object {number!r} is not tracked; give one of {list(self.ids)}")
         empty = self.objects.forget(number)
         if empty is not None:
             del self._banks[empty]
@@ -178,7 +194,12 @@ class Tracker:
         """All that a tracker of the same model needs to go on with this video, as `torch.save` takes it.
 
         Tensors are views of this tracker's memory, which its next step may overwrite: save before it.
+
+        Raises:
+            InputError: a step failed in the middle.
         """
+        if self._halfway:
+            raise InputError(HALFWAY)
         return {
             "made_by": self._made_by,
             "length": self._length,
@@ -195,39 +216,15 @@ class Tracker:
         Raises:
             InputError: the state is of other weights or settings, or damaged; the tracker stays as it was.
         """
-        made_by = state.get("made_by") if isinstance(state, dict) else None
-        if not isinstance(made_by, dict):
-            raise InputError("tracker state: is none; give what state_dict() of a tracker returned")
-        other = [key for key, value in self._made_by.items() if made_by.get(key) != value]
-        if other:
-            raise InputError(
-                f"tracker state: was saved with other settings of {', '.join(other)}; load it with the model, "
-                "config and memory settings that it was saved with"
-            )
-        try:
-            objects, length = ObjectTable(self.model.config.max_objects), state["length"]
-            objects.load_state_dict(state["objects"])
-            banks = [build_bank(self.config.memory, length=length) for _ in objects.batches]
-            for bank, bank_state in zip(banks, state["banks"], strict=True):
-                bank.load_state_dict(bank_state, self.device)
-            frame_shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
-            network_size, one_group = tuple(state["network_size"]), bool(state["one_group_at_a_time"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise InputError(f"tracker state: damaged ({reason}); save it again") from error
-        self.reset(length)
-        self.objects, self._banks, self.one_group_at_a_time = objects, banks, one_group
-        self._frame_shape, self._network_size = frame_shape, network_size
+        loaded = read_state(state, self._made_by, self.config, self.device)
+        self.reset(loaded.length)
+        self.objects, self._banks = loaded.objects, loaded.banks
+        self._frame_shape, self._network_size = loaded.frame_shape, loaded.network_size
+        self.one_group_at_a_time = loaded.one_group_at_a_time
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
-        """What must be the same for a state to mean the same."""
-        checksum = 0
-        for name, weight in self.model.state_dict().items():
-            content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
-            checksum = zlib.crc32(content, zlib.crc32(name.encode(), checksum))
-        settings = {name: asdict(getattr(self.config, name)) for name in ("model", "memory", "input")}
-        return {"weights": checksum, **settings}
+        return made_by(self.model, self.config)
 
     def _begin(self, frame: np.ndarray) -> None:
         """The sizes of the video that this is the first frame of."""
@@ -258,14 +255,21 @@ class Tracker:
         return self.objects.split(small)
 
     def _take_mask(self, image: Tensor, mask: np.ndarray, size: Size) -> Prediction:
-        """A reference frame; if the first fails, for example in a model of another size, no video has begun."""
+        """A reference frame; if it fails before memory changes, nothing has; if the first fails, no video has begun."""
+        banks, newest, table = list(self._banks), list(map(NEWEST, self._banks)), self.objects.state_dict()
+        self._halfway = True
         try:
             with self._autocast:
-                return self._refer(self.model.encode(image), mask, size)
-        except Exception:  # whatever the model raises
-            if not self._banks:
+                prediction = self._refer(self.model.encode(image), mask, size)
+        except BaseException:  # whatever the model raises, and Ctrl-C
+            self._banks = banks
+            self.objects.load_state_dict(table)
+            self._halfway = newest != list(map(NEWEST, banks))
+            if not banks:
                 self.reset(self._length)
             raise
+        self._halfway = False
+        return prediction
 
     def _refer(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
         """Predict the known objects of a frame, let the mask correct them, and remember the result."""

@@ -75,6 +75,9 @@ def test_a_picture_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
         None,
         "frame.png",
         Image.new("L", (WIDTH, HEIGHT)),
+        *(
+            Image.new(mode, (WIDTH, HEIGHT)) for mode in ("YCbCr", "HSV", "LAB")
+        ),  # three bytes a pixel, not RGB
         np.zeros((0, 5, 3), "u1"),
     ],
 )
@@ -85,7 +88,15 @@ def test_whatever_is_no_frame_is_refused_in_a_sentence_and_begins_no_video(track
 
 
 @pytest.mark.parametrize(
-    "mask", [[[1, 2], [3]], "mask.png", {1: 2}, np.array(["a"]), Image.new("RGB", (WIDTH, HEIGHT))]
+    "mask",
+    [
+        [[1, 2], [3]],
+        "mask.png",
+        {1: 2},
+        np.array(["a"]),
+        Image.new("RGB", (WIDTH, HEIGHT)),
+        stripes([1]).astype("timedelta64[s]"),
+    ],
 )
 def test_whatever_is_no_mask_is_refused_in_a_sentence_and_begins_no_video(tracker, mask):
     with pytest.raises(InputError, match="mask: "):
@@ -126,7 +137,7 @@ def test_a_first_frame_that_the_model_refuses_begins_no_video(models, monkeypatc
     assert (tracker.step(frame, mask).labels == mask).all()
 
 
-IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**31, 2**63 - 1])
+IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1])
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 

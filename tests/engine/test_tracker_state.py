@@ -101,6 +101,44 @@ def damaged(state):
     yield {**state, "banks": []}
     yield {**state, "frame_shape": 7}
     yield {**state, "network_size": None}
+    yield {**state, "network_size": (5, 5)}
+    yield {**state, "frame_shape": [33]}
+    for key, values in DAMAGED.items():
+        bank = state["banks"][0]
+        for value in values:
+            yield {**state, "banks": [{**bank, key: value}]}
+    for key, value in (("running", None), ("counts", {0: {0: "x"}}), ("capacity", "x"), ("every", None)):
+        yield {**state, "banks": [{**bank, "policy": {**bank["policy"], key: value}}]}
+    for key in ("long", "short"):
+        for change in CHANGES:
+            yield {**state, "banks": [{**bank, key: changed(bank[key], change)}]}
+
+
+DAMAGED = {
+    "kept": [[], [[]], [["x"]], [[0], [0]]],
+    "references": [None, ["x"], [-1]],
+    "newest": [None, -1],
+    "inserted": [None, "x"],
+    "room": [0, None],
+    "long": [[], [[]], [[[]]], torch.zeros(1, 2, 3)],
+    "short": [[], [[]], [[[]]], torch.zeros(1, 2, 3)],
+}
+"""what a bank's state may not hold"""
+CHANGES = [
+    torch.Tensor.int,
+    lambda tensor: tensor[0],
+    lambda tensor: torch.cat([tensor, tensor]),
+    lambda tensor: tensor * float("nan"),
+    lambda tensor: None,
+]
+"""what a tensor of a bank's state may not be"""
+
+
+def changed(tree, change):
+    """Nested lists with every tensor changed."""
+    if isinstance(tree, list | tuple):
+        return [changed(part, change) for part in tree]
+    return change(tree)
 
 
 def test_a_refused_state_leaves_the_tracker_as_it_was(bounded):
