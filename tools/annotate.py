@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import secrets
 import shutil
 import sys
 import tempfile
 import threading
 from argparse import Namespace
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +25,8 @@ from aotlab.tools.cli.options import (
     memory_overrides,
 )
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, memory_settings, tracker_choice
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
@@ -37,6 +40,8 @@ ELSEWHERE = (
     "warning: --host {host}: whoever reaches this address and knows the token can see and change everything, and "
     "nothing is encrypted; rather use ssh -L"
 )
+PATIENCE = 1.0
+"""seconds that a program which ends waits for the model that it is loading"""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
@@ -175,8 +180,26 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         session.close()
         if loading is not None:
-            loading.join()
+            _leave(loading, sys.exc_info()[1])
     return 0
+
+
+def _leave(loading: threading.Thread, error: BaseException | None) -> None:
+    """End at once while a model is being loaded, with the exit status that an error stands for.
+
+    Loading takes a minute on a busy machine and cannot be stopped, and Python's own end would wait for it or be aborted
+    by PyTorch. Everything is saved by then.
+    """
+    loading.join(PATIENCE)
+    if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
+        atexit._run_exitfuncs()
+        with suppress(OSError, OutputLost):
+            if isinstance(error, KeyboardInterrupt):
+                print("interrupted", file=sys.stderr)
+            sys.stdout.flush()
+        status = int(error.code or 0) if isinstance(error, SystemExit) else INTERRUPTED if error else 0
+        os._exit(status)
+    loading.join()
 
 
 def benchmark(session: Session) -> int:

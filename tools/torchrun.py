@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -36,7 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     if "TORCH_LOGS" not in os.environ:
         logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)  # its notes on every process
     try:
-        run(parse(sys.argv[1:] if argv is None else argv))
+        args = parse(sys.argv[1:] if argv is None else argv)
+        require_address(args)
+        run(args)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         if failure.exitcode > 0:
@@ -72,6 +75,29 @@ def parse(arguments: Sequence[str]) -> Namespace:
     if not any(argument.replace("_", "-").startswith(MEETING) for argument in before):
         args.standalone = True
     return args
+
+
+def require_address(args: Namespace) -> None:
+    """Refuse a meeting point whose name nobody knows: PyTorch asks for it again for minutes.
+
+    Raises:
+        InputError: the name has no address.
+        ValueError: it is no host and port.
+    """
+    from torch.distributed.elastic.rendezvous.utils import parse_rendezvous_endpoint
+
+    if args.standalone or args.rdzv_backend not in ("static", "c10d"):
+        return
+    option, host = "--master-addr", args.master_addr
+    if args.rdzv_endpoint:
+        option, host = "--rdzv-endpoint", parse_rendezvous_endpoint(args.rdzv_endpoint, default_port=-1)[0]
+    try:
+        socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"torchrun: {option} {host}: no machine has this name ({getattr(error, 'strerror', None) or error}); "
+            "give the name or address of the machine where all processes meet"
+        ) from error
 
 
 if __name__ == "__main__":

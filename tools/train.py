@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     leave_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:
-            logging.getLogger().setLevel(logging.ERROR)
+            for name in (None, "aotlab"):
+                logging.getLogger(name).setLevel(logging.ERROR)
         if args.dry_run:
             report = dry_run(config, world)
             print(report if world.lead else "", end="")

@@ -1,6 +1,7 @@
 """The annotate command: what it refuses, prints and measures; and the page's files."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from aotlab.tools import annotate as cli
 from aotlab.tools.cli import paths, trackers
@@ -132,3 +134,24 @@ def test_the_types_of_the_page_are_right():
     ]
     run = subprocess.run(["tsc", *options, *map(str, PAGE.glob("*.js"))], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_page_ends_at_once_while_a_model_is_being_loaded(tmp_path, number, status):
+    program = tmp_path / "page.py"
+    program.write_text(
+        "import time\n"
+        "from aotlab.tools.cli import trackers\n"
+        "from aotlab.tools.annotate import main\n"
+        "trackers.Loading.__call__ = lambda self: time.sleep(300)\n"
+        "raise SystemExit(main())\n"
+    )
+    Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
+    command = [sys.executable, program, tmp_path, "--project", tmp_path / "p.aotlab", "--no-browser"]
+    page = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert page.stdout is not None
+    assert any(line.startswith("open http") for line in page.stdout)
+    page.send_signal(number)
+    assert page.wait(60) == status
+    assert page.communicate()[1] == ("interrupted\n" if status == 130 else "")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.tools.cli.ranks import FILE, note_for_torchrun
-from aotlab.tools.torchrun import main, parse
+from aotlab.tools.torchrun import main, parse, require_address
 from aotlab.utils.distributed import World, _reason, noticing_lost_ranks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,32 @@ def test_a_process_that_fails_is_one_sentence_and_its_status(tmp_path, what, sta
     assert done.returncode == status, done.stderr
     assert done.stderr.endswith(words)
     assert done.stderr.count("\n") == bool(words)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--master-addr", "nowhere.invalid"], "--master-addr nowhere.invalid"),
+        (
+            ["--rdzv-endpoint", "nowhere.invalid:29400", "--rdzv-backend", "c10d"],
+            "--rdzv-endpoint nowhere.invalid",
+        ),
+        (["--master-addr", "a" * 70 + ".invalid"], "--master-addr a"),
+    ],
+)
+def test_a_machine_whose_name_nobody_knows_is_refused_before_processes_wait_for_it(capsys, options, name):
+    assert main(["--nnodes", "2", "--node-rank", "1", *options, "eval"]) == 2
+    said = capsys.readouterr().err
+    assert f"torchrun: {name}" in said
+    assert "no machine has this name" in said
+
+
+def test_addresses_that_are_known_or_not_needed_are_taken():
+    require_address(parse(["--nnodes", "2", "--master-addr", "127.0.0.1", "eval"]))
+    require_address(
+        parse(["--nnodes", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:29400", "eval"])
+    )
+    require_address(parse(["--standalone", "--master-addr", "nowhere.invalid", "eval"]))
 
 
 def test_a_command_stands_for_its_tool_and_processes_meet_at_a_free_port():

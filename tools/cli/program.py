@@ -99,7 +99,10 @@ def command(main: Main) -> Main:
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
         """Run ``main`` and return its exit status, or that of the error it ended with."""
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+        logging.basicConfig(format="%(message)s", stream=sys.stderr)
+        logging.getLogger("aotlab").setLevel(
+            logging.INFO
+        )  # of libraries only warnings: PyTorch notes its caches at exit
         keep_freed_memory()
         set_waiting()
         try:

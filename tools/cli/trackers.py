@@ -102,7 +102,7 @@ class Loading:
     def ahead(self) -> threading.Thread:
         """Load it in a thread, so that the first job need not wait; what goes wrong is told by that job.
 
-        The thread is to be joined: PyTorch aborts a program that ends while it is being loaded.
+        Python's own end is to come after the thread's: PyTorch aborts a program that ends while it is being loaded.
         """
 
         def load() -> None:

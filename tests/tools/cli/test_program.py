@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from aotlab.tools.cli.options import add_config_options
@@ -164,3 +167,20 @@ def test_a_value_that_can_be_no_path_is_one_sentence(capsys, name, line, tmp_pat
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "fault" not in message
+
+
+def test_what_libraries_note_for_their_makers_is_not_shown(tmp_path):
+    program = tmp_path / "noting.py"
+    program.write_text(
+        "import atexit, logging\n"
+        "from aotlab.tools.cli.program import command\n"
+        "@command\n"
+        "def main(argv=None):\n"
+        "    atexit.register(logging.getLogger('torch._subclasses.fake_tensor').info, 'cache_misses: 0')\n"
+        "    logging.getLogger('aotlab.engine').info('ours')\n"
+        "    logging.getLogger('library').warning('theirs')\n"
+        "    raise KeyboardInterrupt\n"
+        "raise SystemExit(main())\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "ours\ntheirs\ninterrupted\n")
