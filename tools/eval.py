@@ -25,7 +25,7 @@ from aotlab.dataloaders.sequences import Video, select_videos
 from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.tools.cli.paths import bundled, require_model
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, after_printing, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
@@ -75,11 +75,12 @@ def main(argv: list[str] | None = None) -> int:
     scores = score(videos, report)
     layout = rules_of(videos).table
     table = scores_table(scores, layout) if scores else {}
-    write_scores(args.output / "scores.json", table, report, total=args.fps_report)
     show(table, layout, report, total=args.fps_report)
     if not scores:
         hint = submission_hint(args.dataset, args.root, args.split, args.output)
         print(f"no score: {hint or 'no ground truth for what was tracked'}")
+    with after_printing():
+        write_scores(args.output / "scores.json", table, report, total=args.fps_report)
     return 1 if report.failures else 0
 
 

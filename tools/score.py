@@ -25,7 +25,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
 from aotlab.dataloaders.sequences import Video, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, after_printing, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, is_folder, require_output
@@ -61,19 +61,20 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
     layout = rules_of(videos).table
     table = scores_table(report.scores, layout) if report.scores else {}
-    if args.output is not None:
-        # the same content as an evaluation run writes
-        content = {**table, "fps": None, "failures": report.failures}
-        write_text(args.output, json.dumps(content, indent=2, allow_nan=False) + "\n")
     if table:
-        if args.csv is not None:
-            write_text(args.csv, csv_text(table, layout))
         print(format_table(table, layout))
-        show_worst(
-            worst_objects(table, args.worst, layout.columns[0]), layout.columns[0], videos, report, args
-        )
     for name, message in report.failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
+    with after_printing():
+        if args.output is not None:
+            # the same content as an evaluation run writes
+            content = {**table, "fps": None, "failures": report.failures}
+            write_text(args.output, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        if table:
+            if args.csv is not None:
+                write_text(args.csv, csv_text(table, layout))
+            column = layout.columns[0]
+            show_worst(worst_objects(table, args.worst, column), column, videos, report, args)
     return 1 if report.failures else 0
 
 
@@ -97,10 +98,11 @@ def run_hota(args: argparse.Namespace) -> int:
         write_selection(truth, annotation_file(root, args.split), names)
         write_predictions(found, truth, args.results, names)
         table = burst_hota(truth, found)
-    if args.output is not None:
-        write_text(args.output, json.dumps(table, indent=2) + "\n")
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
+    if args.output is not None:
+        with after_printing():
+            write_text(args.output, json.dumps(table, indent=2) + "\n")
     return 0
 
 

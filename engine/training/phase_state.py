@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,11 @@ from aotlab.networks.model_card import ModelCard, PhaseRecord, card_from_json
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_file
+from aotlab.utils.files import atomic_file, is_file
 
 log = logging.getLogger(__name__)
+STATE = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
+"""name of a state: number and name of its phase, and step"""
 
 
 @dataclass
@@ -110,13 +113,13 @@ def states_folder(output: Path) -> Path:
 
 
 def saved_states(output: Path) -> list[Path]:
-    """The saved states of a run, newest first."""
-
-    def age(path: Path) -> tuple[int, int]:
-        first, last = path.stem.split("_", 1)[0], path.stem.rsplit("_", 1)[-1]
-        return int(first), int(last)
-
-    return sorted(states_folder(output).glob("[0-9]*_*_[0-9]*.pt"), key=age, reverse=True)
+    """The saved states of a run, newest first; folders, and files of names that a run does not give, are none."""
+    found = []
+    for path in states_folder(output).glob("*.pt"):
+        name = STATE.fullmatch(path.name)
+        if name is not None and is_file(path):
+            found.append((int(name[1]), int(name[2]), path))
+    return [path for *_, path in sorted(found, reverse=True)]
 
 
 def load_state(output: Path, config: Config) -> dict[str, Any] | None:

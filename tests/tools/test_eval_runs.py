@@ -21,6 +21,7 @@ from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from tests import miniatures
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
+from tests.limits import files_up_to
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(ROOT / "tools" / "eval.py")
@@ -56,6 +57,22 @@ def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return output
+
+
+@pytest.mark.slow
+def test_a_full_disk_at_the_end_of_a_run_leaves_its_masks_and_a_printed_table(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options(data, tmp_path)) == 0
+    (tmp_path / "scores.json").unlink()
+    masks = results(tmp_path)
+    capsys.readouterr()
+    with files_up_to(50):
+        assert main(options(data, tmp_path)) == 1
+    said = capsys.readouterr()
+    assert "clip5" in said.out or "J&F" in said.out
+    assert "scores.json: cannot be written (File too large)" in said.err
+    assert results(tmp_path) == masks
 
 
 @pytest.mark.slow

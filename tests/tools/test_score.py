@@ -15,6 +15,7 @@ from aotlab.engine.evaluation import scoring
 from aotlab.tools.score import main
 from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
+from tests.limits import files_up_to
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 """splits to score where it is not val"""
@@ -92,6 +93,19 @@ def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
     assert main([*options, "--output", str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert {value for key, value in scores.items() if key in ("J", "F", "J_tr", "overall", *GROUPS)} == {100}
+
+
+@pytest.mark.parametrize("option", ["--output", "--csv"])
+def test_a_full_disk_ends_a_scoring_with_its_table_printed(
+    davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    with files_up_to(10):
+        assert main([*davis, "--workers", "1", option, str(tmp_path / "scores.file")]) == 1
+    said = capsys.readouterr()
+    assert "overall" in said.out or "J&F" in said.out
+    assert "scores.file: cannot be written (File too large)" in said.err
+    assert "what was printed is complete" in said.err
+    assert not list(tmp_path.glob("*scores*"))
 
 
 def test_the_number_of_workers_changes_no_byte(

@@ -8,8 +8,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 from aotlab.tools.cli.ranks import note_for_torchrun
@@ -128,6 +128,19 @@ def command(main: Main) -> Main:
             return _say(f"error: {fault_sentence(error)}", FAULT)
 
     return run
+
+
+@contextmanager
+def after_printing() -> Iterator[None]:
+    """Write files of what was printed: where that fails, long work is done all the same.
+
+    Raises:
+        RunStopped: a file cannot be written, on a full disk for one.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise RunStopped(f"{error}; what was printed is complete") from error
 
 
 def _say(sentence: str, status: int) -> int:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.engine.training import phase_loop
-from aotlab.engine.training.phase_state import saved_states
+from aotlab.engine.training.phase_state import saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
@@ -31,6 +31,15 @@ def end_before(step, monkeypatch, error=KeyboardInterrupt):
 
 def states(config):
     return saved_states(Path(config.train.output))
+
+
+def test_folders_and_files_of_other_names_are_no_states(tmp_path):
+    folder = states_folder(tmp_path)
+    (folder / "0_a_000012.pt").mkdir(parents=True)
+    states = ["1_b_2_000001.pt", "0_a_000010.pt", "0_a_000002.pt"]
+    for name in (*states, "0_a_000010 (1).pt", "0_a_1_old1x.pt", "0x_a_000011.pt", "notes.pt"):
+        (folder / name).touch()
+    assert [path.name for path in saved_states(tmp_path)] == states
 
 
 PHASES = phase("first", steps=2, own_predictions_from=0.5), phase("second", steps=2)
