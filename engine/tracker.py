@@ -156,24 +156,7 @@ class Tracker:
         image = normalise(resize(image, self._network_size))
         if mask is not None:
             return self._take_mask(image, mask, size)
-        outputs: list[Tensor] = []
-        newest, self._halfway = list(map(NEWEST, self._banks)), True
-
-        def feedback(logits: list[Tensor]) -> list[Tensor]:
-            full = self._full_size(logits, size)
-            outputs.extend((full, self.classify(full) if self.classify else full.max(0).indices))
-            return self._masks(outputs[1])
-
-        try:
-            with self._autocast:
-                advance(self.model, self._banks, self.model.encode(image), feedback)
-        except BaseException:  # also Ctrl-C
-            self._halfway = newest != list(map(NEWEST, self._banks))
-            raise
-        self._halfway = False
-        if 0 in self.objects.by_channel:
-            return Prediction(self.ids, *self.objects.without_forgotten(*outputs))
-        return Prediction(tuple(self.objects.by_channel), *outputs)
+        return self._track(image, size)
 
     def forget(self, number: int) -> None:
         """Track an object no longer: from the next frame on it has no pixel, and its id may be given anew.
@@ -270,6 +253,27 @@ class Tracker:
             raise
         self._halfway = False
         return prediction
+
+    def _track(self, image: Tensor, size: Size) -> Prediction:
+        """An ordinary frame; if it fails before memory changes, nothing has."""
+        outputs: list[Tensor] = []
+        newest, self._halfway = list(map(NEWEST, self._banks)), True
+
+        def feedback(logits: list[Tensor]) -> list[Tensor]:
+            full = self._full_size(logits, size)
+            outputs.extend((full, self.classify(full) if self.classify else full.max(0).indices))
+            return self._masks(outputs[1])
+
+        try:
+            with self._autocast:
+                advance(self.model, self._banks, self.model.encode(image), feedback)
+        except BaseException:  # also Ctrl-C
+            self._halfway = newest != list(map(NEWEST, self._banks))
+            raise
+        self._halfway = False
+        if 0 in self.objects.by_channel:
+            return Prediction(self.ids, *self.objects.without_forgotten(*outputs))
+        return Prediction(tuple(self.objects.by_channel), *outputs)
 
     def _refer(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
         """Predict the known objects of a frame, let the mask correct them, and remember the result."""

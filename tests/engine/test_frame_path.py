@@ -35,13 +35,13 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(25, 10, 7),
-    ("r50_aotl", ORDINARY): Limits(25, 10, 7),
-    ("r50_aotl", MEMORY): Limits(31, 11, 7),
-    ("r50_deaotl", ORDINARY): Limits(26, 9, 7),
-    ("r50_deaotl", MEMORY): Limits(32, 10, 7),
-    ("msdeaotl", ORDINARY): Limits(31, 10, 7),
-    ("msdeaotl", MEMORY): Limits(37, 11, 7),
+    ("aott", ORDINARY): Limits(26, 10, 8),
+    ("r50_aotl", ORDINARY): Limits(26, 10, 8),
+    ("r50_aotl", MEMORY): Limits(32, 11, 8),
+    ("r50_deaotl", ORDINARY): Limits(27, 9, 8),
+    ("r50_deaotl", MEMORY): Limits(33, 10, 8),
+    ("msdeaotl", ORDINARY): Limits(32, 10, 8),
+    ("msdeaotl", MEMORY): Limits(38, 11, 8),
 }
 """by preset and kind of frame; AOTT remembers its reference frame alone"""
 
