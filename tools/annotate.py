@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import shutil
@@ -10,7 +9,7 @@ import sys
 import tempfile
 import threading
 from argparse import Namespace
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,8 +93,10 @@ def add_model_options(parser: Parser) -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
 
 
-def open_session(args: Namespace) -> Session:
+def open_session(args: Namespace, leaving: ExitStack) -> Session:
     """The session of the video, project or stream that the command line names; the first job loads the model.
+
+    What is to be removed in the end is told ``leaving``.
 
     Raises:
         InputError: as `State`, a stream that does not answer, or a segmenter that cannot be used.
@@ -106,7 +107,7 @@ def open_session(args: Namespace) -> Session:
 
     segment = segmenter_of(args)
     if is_stream(args.video):
-        state = open_stream(args)
+        state = open_stream(args, leaving)
     elif (job := job_of(Path(args.video))) is not None:
         state = open_results(Path(args.video), job, project=args.project, cache_bytes=args.cache)
     else:
@@ -120,8 +121,8 @@ def is_stream(video: str) -> bool:
     return bool(ADDRESS.fullmatch(video)) or Path(video).is_char_device() or Path(video).is_fifo()
 
 
-def open_stream(args: Namespace) -> State:
-    """The state of a camera or an address; recorded, its frames lie in the project.
+def open_stream(args: Namespace, leaving: ExitStack) -> State:
+    """The state of a camera or an address; recorded, its frames lie in the project, else in a folder that is removed.
 
     Raises:
         InputError: nothing answers there.
@@ -136,7 +137,7 @@ def open_stream(args: Namespace) -> State:
     if (folder / "project.json").exists():
         raise InputError(f"--project {folder}: is a project already; choose another folder for this stream")
     if temporary is not None:
-        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        leaving.callback(shutil.rmtree, temporary, ignore_errors=True)
     frames = LiveFrames(source, folder / "frames", record=args.record)
     return State(folder / "frames", project=folder, frames=frames)
 
@@ -157,14 +158,23 @@ def main(argv: list[str] | None = None) -> int:
     require_source(args.video)
     require_paths(*(args.segmenter or ()))
     try:
-        from aotlab.annotation.server import bind, serve
+        import aotlab.annotation.server  # noqa: F401
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("aotlab"):
             raise
         raise InputError(f"annotate: {error.name} is missing; pip install 'aotlab[ui]' brings it") from error
-    session = open_session(args)
-    if args.benchmark:
-        return benchmark(session)
+    with ExitStack() as leaving:
+        session = open_session(args, leaving)
+        if args.benchmark:
+            return benchmark(session)
+        serve_page(session, args, leaving)
+    return 0
+
+
+def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
+    """Say where the page is, and serve it until Ctrl-C."""
+    from aotlab.annotation.server import bind, serve
+
     server = serve(session, bind(args.host, args.port), host=args.host)
     name, count = session.state.frames.name, session.state.frames.count
     print(f"{name}: {counted(count, 'frame')}, masks in {session.state.project.folder}")
@@ -180,11 +190,10 @@ def main(argv: list[str] | None = None) -> int:
     finally:
         session.close()
         if loading is not None:
-            _leave(loading, sys.exc_info()[1])
-    return 0
+            _leave(loading, leaving, sys.exc_info()[1])
 
 
-def _leave(loading: threading.Thread, error: BaseException | None) -> None:
+def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
     """End at once while a model is being loaded, with the exit status that an error stands for.
 
     Loading takes a minute on a busy machine and cannot be stopped, and Python's own end would wait for it or be aborted
@@ -192,7 +201,7 @@ def _leave(loading: threading.Thread, error: BaseException | None) -> None:
     """
     loading.join(PATIENCE)
     if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
-        atexit._run_exitfuncs()
+        leaving.close()
         with suppress(OSError, OutputLost):
             if isinstance(error, KeyboardInterrupt):
                 print("interrupted", file=sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import zipfile
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -90,7 +91,7 @@ def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
     command = shlex.split(copied_command(context, batch / "report.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
-    session = annotate.open_session(annotate.parse(command[2:]))
+    session = annotate.open_session(annotate.parse(command[2:]), ExitStack())
     session.make_tracker = Seer
     served = Served(session)
     page = Page(context, served.url)

@@ -145,7 +145,7 @@ DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]
-    mask = np.roll(stripes(ids or [1]), offset, axis=1).astype(dtype)
+    mask = np.roll(stripes(ids or [1], dtype=dtype), offset, axis=1)
     tracker = Tracker(*models["aott"])
     if not mask.any():
         with pytest.raises(InputError, match="holds no object"):

@@ -100,9 +100,8 @@ def command(main: Main) -> Main:
     def run(argv: list[str] | None = None) -> int:
         """Run ``main`` and return its exit status, or that of the error it ended with."""
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        logging.getLogger("aotlab").setLevel(
-            logging.INFO
-        )  # of libraries only warnings: PyTorch notes its caches at exit
+        # Of libraries only warnings: PyTorch notes its caches at exit.
+        logging.getLogger("aotlab").setLevel(logging.INFO)
         keep_freed_memory()
         set_waiting()
         try:
