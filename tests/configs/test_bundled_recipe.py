@@ -14,7 +14,7 @@ SCRIPT = ROOT / "scripts" / "train_bundled.sh"
 
 def test_the_recipe_goes_from_images_over_video_to_long_clips_of_larger_crops():
     config = resolve_training(load_config(ROOT / "configs" / "recipes" / "bundled.yaml"))
-    assert config.model.stages[0].block == "gpm"
+    assert config.model.stages[0].block == "lstt"
     static, video, long = config.train.phases
     assert [source.kind for source in static.sources] == ["static"]
     assert (
