@@ -82,7 +82,7 @@ setup(
         "aotlab": ["py.typed"],
         "aotlab.configs": ["*/*.yaml"],
         "aotlab.annotation": ["page/*"],
-        "aotlab.pretrain_models": ["*.safetensors"],
+        "aotlab.pretrain_models": ["aott_mini.safetensors"],
     },
     include_package_data=False,
     install_requires=CORE,

@@ -35,7 +35,7 @@ class BenchmarkTracker(Protocol):
 
     @property
     def groups(self) -> int:
-        """How many groups the objects fill."""
+        """How many groups the objects fill, or would have with those of a mask that failed."""
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames."""

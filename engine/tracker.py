@@ -109,6 +109,7 @@ class Tracker:
         self._frame_shape: tuple[int, ...] | None = None
         self._network_size: Size = (0, 0)
         self._halfway = False  # in the middle of a step, or left there by an error
+        self._groups_tried = 0  # of a reference frame that failed
 
     def twin(self) -> Tracker:
         """Another tracker of the same model and settings, without objects or frames."""
@@ -123,8 +124,8 @@ class Tracker:
 
     @property
     def groups(self) -> int:
-        """How many groups of `max_objects` these objects fill."""
-        return self.objects.groups
+        """How many groups of `max_objects` these objects fill, or would have with those of a mask that failed."""
+        return max(self.objects.groups, self._groups_tried)
 
     @torch.inference_mode()
     def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
@@ -245,11 +246,12 @@ class Tracker:
             with self._autocast:
                 prediction = self._refer(self.model.encode(image), mask, size)
         except BaseException:  # whatever the model raises, and Ctrl-C
-            self._banks = banks
+            tried, self._banks = self.groups, banks
             self.objects.load_state_dict(table)
             self._halfway = newest != list(map(NEWEST, banks))
             if not banks:
                 self.reset(self._length)
+            self._groups_tried = tried
             raise
         self._halfway = False
         return prediction

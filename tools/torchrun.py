@@ -26,9 +26,8 @@ MEETING = ("--standalone", "--nnodes", "--node-rank", "--master", "--rdzv")
 @command
 def main(argv: list[str] | None = None) -> int:
     """Start the processes and wait; returns 0, or the exit status of the first that failed."""
-    os.environ.setdefault(
-        "LOGLEVEL", "CRITICAL"
-    )  # read when torchrun is imported: its notes on every process
+    # Read when torchrun is imported: its notes on every process.
+    os.environ.setdefault("LOGLEVEL", "CRITICAL")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.elastic.rendezvous import RendezvousError

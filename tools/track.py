@@ -264,9 +264,8 @@ def run(args: Namespace) -> TrackReport:
     checkpoint = args.checkpoint or bundled()
     tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
-    remove_results(
-        options.write, args.output
-    )  # not before all else is known to be right: masks may be among them
+    # Not before all else is known to be right: masks may be among them.
+    remove_results(options.write, args.output)
     return track(tracker, source, masks, args.output, replace(options, labels=masks.annotations.labels))
 
 

@@ -181,8 +181,7 @@ def _track_within_memory(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            # None are left of a first frame that failed.
-            reason, several = str(error).splitlines()[0], tracker.groups != 1
+            reason, several = str(error).splitlines()[0], tracker.groups > 1
         finally:
             tracker.one_group_at_a_time = False
         tracker.reset()

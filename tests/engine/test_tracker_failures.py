@@ -104,6 +104,18 @@ def test_a_step_that_fails_while_memory_changes_leaves_a_tracker_that_asks_for_a
     assert torch.equal(tracker.step(frames[4]).logits, twin.step(frames[4]).logits)
 
 
+def test_a_mask_that_fails_tells_how_many_groups_it_would_have_filled(restricted, monkeypatch):
+    frames = clip(6)
+    tracker = tracking(restricted, frames)
+    assert tracker.groups == 2
+    failing(monkeypatch, tracker, "memorize", 1, RuntimeError("out of memory"))
+    with pytest.raises(RuntimeError):
+        tracker.step(frames[4], NEWEST)
+    assert (tracker.groups, len(tracker.ids)) == (3, 6)
+    tracker.reset()
+    assert tracker.groups == 0
+
+
 def test_twins_track_in_threads_of_their_own_as_alone(restricted):
     frames, first = clip(5), Tracker(*restricted)
     found: dict[int, list[torch.Tensor]] = {}
