@@ -5,7 +5,7 @@
 #   bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
 # --dry-run runs two steps of each phase and prints what the whole would take. DEVICE=cpu|cuda, RANKS=N and
-# PRECISION=float32|bfloat16 replace what the script finds.
+# PRECISION=float32|bfloat16 replace what is found.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -23,7 +23,7 @@ gpus=$(.venv/bin/python -c "import torch; print(torch.cuda.device_count())")
 device=${DEVICE:-$([ "$gpus" -gt 0 ] && echo cuda || echo cpu)}
 settings=(data.root="$data" train.output="$output")
 if [ "$device" = cuda ]; then
-    ranks=${RANKS:-$gpus} precision=${PRECISION:-bfloat16}
+    ranks=${RANKS:-$gpus}
     settings+=(data.workers=8)
     for phase in 0 1 2; do
         settings+=(train.phases.$phase.batch=16 train.phases.$phase.crop=465 train.phases.$phase.short_edge=480)
@@ -31,12 +31,10 @@ if [ "$device" = cuda ]; then
 else
     # Two processes that meet once a step lose less time beside other work than two threads that meet all the time.
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
-    # Without matrix units (Intel AMX) bfloat16 is slower on a CPU than float32.
-    precision=${PRECISION:-$(grep -qs amx_bf16 /proc/cpuinfo && echo bfloat16 || echo float32)}
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
 resume=(--resume)
 for option in "$@"; do [ "$option" != --dry-run ] || resume=(); done
 exec .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" tools/train.py \
     --device "$device" --config configs/recipes/bundled.yaml "${resume[@]}" "${settings[@]}" \
-    train.precision="$precision" "$@"
+    train.precision="${PRECISION:-auto}" "$@"

@@ -33,6 +33,21 @@ def test_the_bundled_model_follows_the_bundled_clip() -> None:
         assert region_similarity(truth == number, labels == number) > 0.6
 
 
+def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() -> None:
+    source = open_frames(SAMPLE / "rabbit.mp4")
+    mask = read_mask(SAMPLE / "rabbit.png")
+    assert source.size == mask.shape
+    assert source.length == 88
+    tracker = Tracker.from_checkpoint(overrides=["input.max_long_edge=480"])
+    for index, frame in enumerate(source):
+        labels = tracker.step(frame, mask if index == 0 else None).labels
+        if index == 3:
+            break
+    assert tracker.ids == (1, 2, 3, 4)
+    for number in tracker.ids:
+        assert region_similarity(mask == number, labels == number) > 0.7  # in 0.12 s nothing goes far
+
+
 def test_the_bundled_model_is_small_enough_to_ship() -> None:
     assert BUNDLED_CHECKPOINT.stat().st_size < 15_000_000
 

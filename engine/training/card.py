@@ -9,6 +9,7 @@ from aotlab.configs.schema import Config
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.networks.checkpoints import read_card
 from aotlab.networks.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.networks.tuning import fastest_precision
 
 SECONDS_OF_HOUR = 3600
 
@@ -16,11 +17,12 @@ SECONDS_OF_HOUR = 3600
 def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
     """The card of the averaged weights of a phase, as far as it is trained."""
     settings, phase, world = config.train, state.phase, state.world
+    precision = fastest_precision(settings.precision, world.device)
     record = PhaseRecord(
         name=phase.name, steps=state.step, planned=phase.steps, hours=state.seconds / SECONDS_OF_HOUR,
         batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop,
         data=state.data,
-        seed=settings.seed, precision=settings.precision, device=f"{world.ranks} × {world.device.type}",
+        seed=settings.seed, precision=precision, device=f"{world.ranks} × {world.device.type}",
         start=state.earlier[-1].name if state.earlier else _first_weights(config), command=command, scores=state.scores,
     )  # fmt: skip
     return ModelCard([*state.earlier, record], AVERAGED)

@@ -18,6 +18,7 @@ from aotlab.engine.training.phase_loop import TimedBatches, wrap
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.trainer import begin_phase
 from aotlab.engine.training.training_step import train_step
+from aotlab.networks.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
@@ -109,8 +110,9 @@ def _phase_lines(mixture: Mixture, trial: TrialSteps, hours: float, world: World
 def _model_line(config: Config, model: VOSModel, world: World) -> str:
     trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad) / 1e6
     total = sum(weight.numel() for weight in model.parameters()) / 1e6
+    precision = fastest_precision(config.train.precision, world.device)
     return (
-        f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {config.train.precision} on "
+        f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
         f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} parts"
     )
 

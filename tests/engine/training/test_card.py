@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from aotlab.engine.training import card as card_module
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.trainer import train
 from aotlab.networks.checkpoints import read_card
@@ -35,6 +36,14 @@ def test_a_run_that_starts_from_a_file_tells_its_phases_too(recipe):
     before = run(recipe("before", phase("one"))).checkpoint
     card = read_card(run(recipe("after", phase("two"), overrides=[f"train.start_from={before}"])).checkpoint)
     assert [each.name for each in card.phases] == ["one", "two"]
+
+
+def test_a_card_names_the_precision_that_was_found_to_be_fastest(recipe, monkeypatch):
+    monkeypatch.setattr(
+        card_module, "fastest_precision", lambda precision, device: {"auto": "bfloat16"}[precision]
+    )
+    card = read_card(run(recipe("run", phase("one"), overrides=["train.precision=auto"])).checkpoint)
+    assert card.phases[0].precision == "bfloat16"
 
 
 def test_a_resumed_run_counts_the_time_of_all_its_sittings(recipe, monkeypatch):
