@@ -28,17 +28,24 @@ export class Review {
     /** @type {Visit[]} */
     this.visits = [];
     this.index = -1;
+    this.requests = 0;
   }
 
+  /** Ask what is to be checked; an answer that comes after a newer request is dropped. */
   async refresh() {
-    const { connection, timeline, objects } = this.app;
-    timeline.setStrips(await connection.call('strips'));
-    this.visits = visitsOf(await connection.call('review'));
+    const { connection, timeline } = this.app;
+    this.requests += 1;
+    const request = this.requests;
+    const strips = await connection.call('strips');
+    const visits = visitsOf(await connection.call('review'));
+    if (request !== this.requests) return;
+    timeline.setStrips(strips);
+    this.visits = visits;
     this.index = -1;
     timeline.setChecks(this.visits.slice(0, MARKED).map((visit) => visit.frame));
     showChecks(element('review'), this.visits.slice(0, MARKED), this.app);
     element('next').textContent = `Next frame to check (${this.visits.length})`;
-    this.app.setObjects(objects);
+    this.app.setObjects(this.app.objects);
   }
 
   next() {

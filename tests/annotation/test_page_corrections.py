@@ -78,6 +78,34 @@ def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, se
         page.tab.wait_for_function("chosen => app.chosen === chosen", arg=chosen)
 
 
+def test_objects_that_come_while_the_list_of_frames_to_check_is_asked_for_stay(page, session):
+    draw(session, 0, 1, 2)
+    page.tab.wait_for_function("() => app.objects.length === 2")
+    objects, chosen = page.tab.evaluate("""async () => {
+        const objects = app.objects;
+        app.setObjects([]);
+        const asked = app.review.refresh();
+        app.setObjects(objects);
+        app.choose(1);
+        await asked;
+        return [app.objects.map((item) => item.number), app.chosen];
+    }""")
+    assert (objects, chosen) == ([1, 2], 1)
+
+
+def test_an_answer_about_frames_to_check_that_comes_late_is_dropped(page, session, monkeypatch):
+    draw(session, 0, 1)
+    monkeypatch.setattr(session, "review", lambda: [Check(7, 1, "lost", 1.0)])
+    visits, index = page.tab.evaluate("""async () => {
+        const late = app.review.refresh();
+        await app.review.refresh();
+        app.review.next();
+        await late;
+        return [app.review.visits.length, app.review.index];
+    }""")
+    assert (visits, index) == (1, 0)
+
+
 def test_results_are_dropped_and_brought_back(page, session):
     draw(session, 0, 1, 2)
     session.track(Request(0)).wait()
