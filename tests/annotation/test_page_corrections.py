@@ -97,9 +97,15 @@ def test_an_answer_about_frames_to_check_that_comes_late_is_dropped(page, sessio
     draw(session, 0, 1)
     monkeypatch.setattr(session, "review", lambda: [Check(7, 1, "lost", 1.0)])
     visits, index = page.tab.evaluate("""async () => {
+        const { connection } = app;
+        const call = connection.call.bind(connection);
+        let release, calls = 0;
+        const held = new Promise((resolve) => { release = resolve; });
+        connection.call = async (...values) => { calls += 1; if (calls === 1) await held; return call(...values); };
         const late = app.review.refresh();
         await app.review.refresh();
         app.review.next();
+        release();
         await late;
         return [app.review.visits.length, app.review.index];
     }""")
