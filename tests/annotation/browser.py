@@ -136,10 +136,14 @@ class Page:
             self.key(name)
 
     def seek(self, frame: int) -> None:
-        """Go to a frame through its field."""
-        self.tab.fill("#frame", str(frame))
-        self.tab.press("#frame", "Enter")
-        self.tab.evaluate("document.activeElement.blur()")
+        """Go to a frame through its field; again where late news of a tracking moved the page on."""
+        for _ in range(100):
+            self.tab.fill("#frame", str(frame))
+            self.tab.press("#frame", "Enter")
+            self.tab.evaluate("document.activeElement.blur()")
+            self.tab.wait_for_timeout(100)
+            if self.tab.evaluate("document.body.dataset.frame") == str(frame):
+                return
         self.wait_frame(frame)
 
     def wait_frame(self, frame: int) -> None:
