@@ -66,7 +66,7 @@ export class App {
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
     this.say('');
-    await this.playback.seek(this.playback.frame);
+    await this.playback.goTo(this.playback.frame);
     this.review.refresh();
     document.body.dataset.ready = 'yes';
   }

@@ -32,10 +32,19 @@ export class Playback {
   }
 
   /**
+   * Show a frame that the person asks for; tracking is no longer followed.
+   * @param {number} frame
+   */
+  seek(frame) {
+    this.app.tracking.stopFollowing();
+    return this.goTo(frame);
+  }
+
+  /**
    * Show a frame; of several asked for in a row, the last.
    * @param {number} frame
    */
-  async seek(frame) {
+  async goTo(frame) {
     this.wanted = Math.min(this.count - 1, Math.max(0, Math.round(frame) || 0));
     if (this.wanted !== this.frame) this.app.toolbox.cancel();
     if (this.showing) return;

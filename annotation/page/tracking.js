@@ -13,6 +13,7 @@ export class Tracking {
     this.app = app;
     /** @type {any} */
     this.job = null;
+    this.ended = 0;
     this.watching = false;
   }
 
@@ -34,13 +35,20 @@ export class Tracking {
     for (const id of BUTTONS) element(id).disabled = alive;
     if (alive) {
       this.showProgress(job);
-      if (element('follow').checked && job.status === 'running' && job.done) this.app.playback.seek(job.frame);
+      if (element('follow').checked && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
       this.app.review.refresh();
+      this.ended += 1;
     }
     this.job = alive ? job : null;
     document.body.dataset.job = alive ? job.status : 'none';
+    document.body.dataset.ended = String(this.ended);
+  }
+
+  /** The person looks at another frame, and tracking shall not take it away. */
+  stopFollowing() {
+    if (this.job) element('follow').checked = false;
   }
 
   /** @param {any} job */

@@ -114,16 +114,16 @@ class Page:
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
-        with Done(self):
+        with self.done():
             self.tab.mouse.move(*self.at(*points[0]))
             self.tab.mouse.down()
             for point in points[1:]:
                 self.tab.mouse.move(*self.at(*point), steps=steps)
             self.tab.mouse.up()
 
-    def done(self) -> Done:
+    def done(self) -> Counted:
         """Waits, at the end of the block, for the answer of what was done in it."""
-        return Done(self)
+        return Counted(self, "done")
 
     def key(self, *names: str) -> None:
         """Press keys."""
@@ -132,36 +132,31 @@ class Page:
 
     def key_done(self, name: str) -> None:
         """Press a key and wait for the answer of what it did."""
-        with Done(self):
+        with self.done():
             self.key(name)
 
     def seek(self, frame: int) -> None:
-        """Go to a frame through its field; again where late news of a tracking moved the page on."""
-        for _ in range(100):
-            self.tab.fill("#frame", str(frame))
-            self.tab.press("#frame", "Enter")
-            self.tab.evaluate("document.activeElement.blur()")
-            self.tab.wait_for_timeout(100)
-            if self.tab.evaluate("document.body.dataset.frame") == str(frame):
-                return
+        """Go to a frame through its field."""
+        self.tab.fill("#frame", str(frame))
+        self.tab.press("#frame", "Enter")
+        self.tab.evaluate("document.activeElement.blur()")
         self.wait_frame(frame)
 
     def wait_frame(self, frame: int) -> None:
         """Wait until a frame shows."""
         self.tab.wait_for_function("frame => document.body.dataset.frame === String(frame)", arg=frame)
 
-    def wait_idle(self) -> None:
-        """Wait until nothing is being tracked."""
-        self.tab.wait_for_function("() => document.body.dataset.job === 'none'")
+    def tracked(self) -> Counted:
+        """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
+        return Counted(self, "ended")
 
     def track(self, key: str, last: int | None = None) -> None:
         """Track, to a frame if given, and wait for the end."""
         if last is not None:
             self.tab.fill("#last", str(last))
             self.tab.evaluate("document.activeElement.blur()")
-        self.key(key)
-        self.tab.wait_for_function("() => document.body.dataset.job !== 'none'")
-        self.wait_idle()
+        with self.done(), self.tracked():
+            self.key(key)
 
     def labels(self, frame: int) -> np.ndarray:
         """The masks of a frame, as the page gets them: H×W ids."""
@@ -187,16 +182,16 @@ class Page:
             self.drag(*points, points[0], steps=1)
 
 
-class Done:
-    """Waits, at the end of the block, until the page has its answer to what was done in it."""
+class Counted:
+    """Waits, at the end of the block, until one of the page's counts is higher than at its start."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, name: str) -> None:
         self.tab = page.tab
+        self.count = f"Number(document.body.dataset.{name} || 0)"
 
     def __enter__(self) -> None:
-        self.before = self.tab.evaluate("Number(document.body.dataset.done || 0)")
+        self.before = self.tab.evaluate(self.count)
 
-    def __exit__(self, *_: object) -> None:
-        self.tab.wait_for_function(
-            "before => Number(document.body.dataset.done || 0) > before", arg=self.before
-        )
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.tab.wait_for_function(f"before => {self.count} > before", arg=self.before)

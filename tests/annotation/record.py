@@ -38,14 +38,13 @@ class Recorder:
     def drag(self, *points: tuple[float, float]) -> None:
         """As `Page.drag`, with pictures on the way."""
         tab = self.page.tab
-        before = tab.evaluate("Number(document.body.dataset.done || 0)")
-        tab.mouse.move(*self.page.at(*points[0]))
-        tab.mouse.down()
-        for point in points[1:]:
-            tab.mouse.move(*self.page.at(*point), steps=3)
-            self.take(0.25)
-        tab.mouse.up()
-        tab.wait_for_function("before => Number(document.body.dataset.done || 0) > before", arg=before)
+        with self.page.done():
+            tab.mouse.move(*self.page.at(*points[0]))
+            tab.mouse.down()
+            for point in points[1:]:
+                tab.mouse.move(*self.page.at(*point), steps=3)
+                self.take(0.25)
+            tab.mouse.up()
         self.take(0.8)
 
     def save(self, path: Path) -> None:
