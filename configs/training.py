@@ -18,7 +18,7 @@ EDGE = Range(32, 2**15, whole=True)
 """a side of a picture in pixels"""
 PHASE_NUMBERS = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "short_edge": EDGE, "crop": EDGE,
-    "thin_plate": PART, "merge": PART, "compose": PART, "lr": POSITIVE, "final_lr": NOT_NEGATIVE,
+    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "lr": POSITIVE, "final_lr": NOT_NEGATIVE,
     "weight_decay": NOT_NEGATIVE,
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
 }  # fmt: skip
@@ -106,6 +106,8 @@ class PhaseConfig:
     """probability that a second clip's objects are pasted over the first's"""
     compose: float = 0.0
     """part of the merged clips whose pasted objects are scaled and move, in front of the first's objects or behind"""
+    entering: float = 0.0
+    """part of those whose pasted objects come in over a border, so that the reference frame shows little of them"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None

@@ -18,6 +18,8 @@ TRIES = 4
 """motions that are drawn until no object is hidden on the reference frame"""
 LEAST_SHOWN = 0.4
 """part of the pasted pixels that the reference frame has to show, or another motion is drawn"""
+ENTERING_PIXELS = 20
+"""objects that enter are left out where the reference frame shows no more pixels of them than this"""
 EDGE = 0.7
 """standard deviation of the blur along the outline of pasted objects, in pixels"""
 
@@ -45,7 +47,7 @@ class Motion:
         return translation(*(self.start + self.shift * time)) @ turned @ translation(*-centre)
 
 
-def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:
+def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False) -> Clip:
     """Paste the second clip's objects scaled and moving over the first clip; half the time behind its objects.
 
     Args:
@@ -53,18 +55,22 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> C
         second: a clip of the same shape; its objects keep their own motion besides.
         rng: source of all randomness.
         max_objects: where there are more objects, so many are drawn at random.
+        entering: they come in over a border of the picture, so that the reference frame shows little of them.
     """
     box = _box(second.labels[0])
     if box is None:
         return merge(first, second, rng, max_objects=max_objects)
     wanted = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_objects(second.labels[0]))
+    draw, minimum, least = random_motion, MERGE_PIXELS, LEAST_SHOWN
+    if entering:
+        draw, minimum, least = entering_motion, ENTERING_PIXELS, 0.0
     for _ in range(TRIES):
-        motion = random_motion(box, first.frames.shape[1], rng)
+        motion = draw(box, first.frames.shape[1], rng)
         frames, labels = _paste(first, second, motion, box, behind=rng.random() < 0.5)
         shown = np.count_nonzero(_objects(labels[0]) & (labels[0] > first.objects))
-        clip = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
-        if clip.objects == wanted and shown > LEAST_SHOWN * motion.scale**2 * pixels:
+        clip = relabel(frames, labels, rng, minimum=minimum, max_objects=max_objects)
+        if clip.objects == wanted and shown > least * motion.scale**2 * pixels:
             break
     return replace(clip, names=first.names + second.names)
 
@@ -79,6 +85,18 @@ def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> 
         growth=rng.uniform(-0.25, 0.25),
         turn=math.radians(rng.uniform(-15, 15)),
     )
+
+
+def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
+    """As `random_motion`, but of their width or height at most 0.4 is in the picture at first; then they move in."""
+    motion = random_motion(box, crop, rng)
+    axis, far = int(rng.integers(2)), rng.random() < 0.5
+    size = motion.scale * box[2 + axis]
+    outside = rng.uniform(0.1, 0.5) * size  # from the border to their centre
+    start, shift = motion.start.copy(), motion.shift.copy()
+    start[axis] = crop + outside if far else -outside
+    shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)
+    return replace(motion, start=start, shift=shift, turn=0.0)
 
 
 def _paste(

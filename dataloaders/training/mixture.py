@@ -89,8 +89,12 @@ class Mixture:
                     break
                 other = self._draw(rng)
             moving = self.phase.compose and rng.random() < self.phase.compose
-            combine = compose if moving else merge
-            clip = combine(clip, self._sample(other, rng), rng, max_objects=self.max_objects)
+            pasted, most = self._sample(other, rng), self.max_objects
+            if moving:
+                entering = bool(self.phase.entering) and rng.random() < self.phase.entering
+                clip = compose(clip, pasted, rng, max_objects=most, entering=entering)
+            else:
+                clip = merge(clip, pasted, rng, max_objects=most)
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:

@@ -106,6 +106,21 @@ def test_pasted_objects_are_hardly_ever_slivers_on_the_reference_frame():
     assert (shown < 0.4 * (0.25 * SIDE) ** 2).mean() < 0.2
 
 
+def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
+    clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
+    assert len(clips) > 30
+    # The first clip's square lies in the middle, so what touches a border is the other.
+    edges = np.array([[(side > 0).any() for side in borders(clip.labels[0])] for clip in clips])
+    assert edges.any(1).all()
+    assert (edges.sum(0) > 3).all()
+    shown = np.array([((clip.labels > 0).sum((1, 2)) - 30 * 30) for clip in clips])
+    assert np.median(shown[:, -1]) > 2 * np.median(shown[:, 0])
+
+
+def borders(labels):
+    return labels[0], labels[-1], labels[:, 0], labels[:, -1]
+
+
 def test_composing_keeps_to_the_most_objects():
     assert all(composed(seed, max_objects=1).objects == 1 for seed in range(5))
 

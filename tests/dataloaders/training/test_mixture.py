@@ -88,18 +88,18 @@ def test_the_share_of_merged_clips_is_the_phases():
     assert 60 < merged < 120  # 90 expected, four standard deviations
 
 
-def test_the_share_of_composed_clips_is_the_phases(monkeypatch):
+def test_the_shares_of_composed_clips_and_of_those_that_enter_are_the_phases(monkeypatch):
     composed = []
     monkeypatch.setattr(
         "aotlab.dataloaders.training.mixture.compose",
-        lambda first, second, rng, *, max_objects: composed.append(1) or first,
+        lambda first, second, rng, *, max_objects, entering: composed.append(entering) or first,
     )
-    clips = in_memory(
-        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=0.5, compose=0.4, clip_length=2
-    )
+    shares = {"merge": 0.5, "compose": 0.4, "entering": 0.5}
+    clips = in_memory(Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), clip_length=2, **shares)
     for index in range(300):
         clips[index]
     assert 32 < len(composed) < 88  # 60 expected, four standard deviations
+    assert 8 < sum(composed) < 52  # 30 expected
 
 
 def test_composed_clips_are_numbered_like_merged_ones(root):
