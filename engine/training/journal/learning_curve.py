@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,28 @@ def read_learning(run: Path, measure: str = "J") -> Learned:
     return Learned(real_path(run).name, np.array(hours), np.array(scores), phases)
 
 
+def read_measured(table: Path) -> Learned:
+    """Scores that were measured otherwise, as on other clips: a CSV file with the columns hours, score and phase.
+
+    Raises:
+        InputError: not readable, or a column, number or row is missing.
+    """
+    wanted = f"{table}: expected a CSV file with the columns hours, score (percent) and phase"
+    try:
+        with table.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        hours = np.array([float(row["hours"]) for row in rows])
+        scores = np.array([float(row["score"]) for row in rows])
+        phases = [row["phase"] for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(f"{wanted} ({error})") from error
+    if not rows or not all(value in NOT_NEGATIVE for value in hours.tolist()):
+        raise InputError(f"{wanted}, got {len(rows)} rows, or hours below 0")
+    if not all(value in PERCENT for value in scores.tolist()) or None in phases:
+        raise InputError(f"{wanted}, got a score outside 0 to 100, or no phase")
+    return Learned(table.stem, hours, scores, phases)
+
+
 def gain_per_doubling(learned: Learned) -> float:
     """Percent points that twice the hours gave, by a line through scores over the logarithm of hours; nan for one."""
     if len(learned.hours) < 2 or np.ptp(learned.hours) == 0 or learned.hours.min() <= 0:
@@ -96,6 +119,6 @@ def draw_learning(runs: Sequence[Learned], picture: Path, measure: str = "J") ->
     axes.grid(color="#e6e6e6")
     axes.tick_params(colors=GREY, labelsize=SMALL)
     axes.legend(loc="lower right", fontsize=MEDIUM, frameon=False)
-    figure.text(0.08, 0.93, f"{measure} on the validation clips, percent", size=MEDIUM + 2, weight="bold")
+    figure.text(0.08, 0.93, f"{measure}, percent", size=MEDIUM + 2, weight="bold")
     with atomic_path(picture) as temporary:
         figure.savefig(temporary, format="png")

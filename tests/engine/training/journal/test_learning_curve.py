@@ -13,6 +13,7 @@ from aotlab.engine.training.journal.learning_curve import (
     draw_learning,
     gain_per_doubling,
     read_learning,
+    read_measured,
 )
 from aotlab.tools.learning_curve import main
 from aotlab.utils.errors import InputError
@@ -80,6 +81,26 @@ def test_the_program_writes_the_picture_and_prints_the_last_score(run, tmp_path,
     assert main([str(run), "--output", str(tmp_path / "curve.png")]) == 0
     assert capsys.readouterr().out == "run: J 46.0 after 2.00 hours, +6.0 for twice the hours\n"
     assert (tmp_path / "curve.png").is_file()
+
+
+def test_scores_measured_otherwise_are_drawn_beside_the_runs(run, tmp_path, capsys):
+    table = tmp_path / "shared.csv"
+    table.write_text("hours,score,phase\n1,50,static\n2,58.5,video\n")
+    measured = read_measured(table)
+    assert measured.hours.tolist() == [1, 2]
+    assert measured.phases == ["static", "video"]
+    assert main([str(run), str(table), "--output", str(tmp_path / "curve.png")]) == 0
+    assert capsys.readouterr().out.endswith("shared: J 58.5 after 2.00 hours, +8.5 for twice the hours\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hours,score,phase\n", "a,b\n1,2\n", "hours,score,phase\n1,x,video\n", "hours,score,phase\n1,101,v\n",
+             "hours,score,phase\n-1,10,v\n", "hours,score,phase\n1,nan,v\n", "hours,score,phase\n1,2\n", "\0"],
+)  # fmt: skip
+def test_a_table_that_is_none_is_one_sentence(text, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=r"a\.csv: expected a CSV file with the columns hours"):
+        read_measured(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("key", ["phase", "step", "step_seconds", "J"])
