@@ -99,7 +99,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--train",
         type=step_shape,
         metavar="CLIPSxFRAMESxCROP",
-        help="a training step on drawn clips, the slow twin's (A) and ours (B); --frames pairs of steps",
+        help="a training step on drawn clips, the slow twin's in float32 (A) and ours (B); --frames pairs of steps",
     )
     parser.add_argument(
         "--only", metavar="TEXT", help="with --report: measure rows that hold this text alone"

@@ -17,6 +17,7 @@ from aotlab.engine.speed.naive import slow_training
 from aotlab.engine.speed.settings import Setting
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
+from aotlab.networks.tuning import fastest_precision
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.progress import progress_bar
 
@@ -48,34 +49,44 @@ def compare_training(
 ) -> TrainingComparison:
     """Time steps of forward, backward and optimiser on drawn clips, in the order A B B A A B ...; A is the twin.
 
+    The twin computes in float32, as the published code does on a CPU; ours in the setting's precision.
+
     Raises:
         InputError: no such model or device.
     """
     config, device = load_config(setting.config or "aott", setting.overrides), pick_device(setting.device)
-    step = TrainingSteps(config, setting.precision, device, shape)
+    precision = fastest_precision(setting.precision, device)
+    step = TrainingSteps(config, device, shape)
+
+    def seconds_of(ours: bool) -> float:
+        if ours:
+            return step.run(nullcontext(), precision)
+        return step.run(slow_training(step.model), "float32")
+
     forget_peak(device)
     before = peak_bytes(device)
-    step.run(nullcontext())  # the first, as freed memory is kept
+    seconds_of(ours=True)  # the first, as freed memory is kept
     memory = peak_bytes(device) - before
-    step.run(slow_training(step.model))
+    seconds_of(ours=False)
     seconds: tuple[list[float], list[float]] = ([], [])
     with progress_bar(pairs, unit="pair", shown=progress) as bar:
         for index in range(pairs):
-            for which in (0, 1) if index % 2 == 0 else (1, 0):
-                seconds[which].append(step.run(nullcontext() if which else slow_training(step.model)))
+            for which in (False, True) if index % 2 == 0 else (True, False):
+                seconds[which].append(seconds_of(ours=which))
             bar.update()
     title = f"{setting.title}, {shape.clips} clips of {shape.frames} frames of {shape.crop}x{shape.crop}"
     machine = describe_machine(device)
-    steps = Comparison(f"{title}, slow", title, tuple(seconds[0]), tuple(seconds[1]), (machine, machine))
+    ours, slow = f"{title}, {precision}", f"{title}, float32, slow"
+    steps = Comparison(slow, ours, tuple(seconds[0]), tuple(seconds[1]), (machine, machine))
     return TrainingComparison(steps, memory)
 
 
 class TrainingSteps:
     """A model with its optimiser and one batch of drawn clips."""
 
-    def __init__(self, config: Config, precision: str, device: torch.device, shape: StepShape) -> None:
+    def __init__(self, config: Config, device: torch.device, shape: StepShape) -> None:
         model = build_model(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.model, self.device, self.precision = model.train(), device, precision
+        self.model, self.device = model.train(), device
         self.learner = ClipLearner(self.model, config.memory)
         self.optimizer = torch.optim.AdamW((x for x in model.parameters() if x.requires_grad), lr=1e-5)
         draw = torch.Generator().manual_seed(0)
@@ -88,19 +99,19 @@ class TrainingSteps:
         identities = shuffled_identities(clips, config.model.max_objects, draw)
         self.plan = ClipPlan(identities.to(device), crop**2, feed_predictions=True)
 
-    def run(self, context: AbstractContextManager[None]) -> float:
-        """One step in a context; returns its seconds."""
+    def run(self, context: AbstractContextManager[None], precision: str) -> float:
+        """One step in a context and a precision; returns its seconds."""
         begin = time.perf_counter()
         with context:
-            loss = self.differentiate()
+            loss = self.differentiate(precision)
             self.optimizer.step()
             loss.item()  # waits for a GPU
         return time.perf_counter() - begin
 
-    def differentiate(self) -> Tensor:
+    def differentiate(self, precision: str) -> Tensor:
         """Leave the gradients of the loss in the model; returns the loss, a scalar."""
         self.optimizer.zero_grad(set_to_none=True)
-        with autocast(self.device, self.precision):
+        with autocast(self.device, precision):
             loss, _ = self.learner(self.clip, self.plan, 1.0)
         loss.backward()
         return loss

@@ -17,12 +17,12 @@ from aotlab.engine.speed.training import StepShape, TrainingSteps, compare_train
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
 def test_the_twin_learns_what_ours_learns(preset):
     config = load_config(preset, ["model.max_objects=3"])
-    steps = TrainingSteps(config, "float32", torch.device("cpu"), StepShape(1, 3, 65))
+    steps = TrainingSteps(config, torch.device("cpu"), StepShape(1, 3, 65))
     steps.model.eval()  # nothing is dropped at random
     losses, gradients = [], []
     for context in (nullcontext(), slow_training(steps.model)):
         with context:
-            losses.append(steps.differentiate().item())
+            losses.append(steps.differentiate("float32").item())
         gradients.append(
             torch.cat([x.grad.flatten() for x in steps.model.parameters() if x.grad is not None])
         )
@@ -38,6 +38,14 @@ def test_steps_are_timed_in_pairs_and_their_memory_is_told(monkeypatch):
     monkeypatch.setattr(training, "peak_bytes", lambda device: next(peaks))
     found = compare_training(Setting(config="deaott", frames=2), StepShape(2, 2, 65), 2)
     assert [len(x) for x in (found.steps.first_seconds, found.steps.second_seconds)] == [2, 2]
-    assert found.steps.first.endswith("2 clips of 2 frames of 65x65, slow")
+    assert found.steps.first.endswith("2 clips of 2 frames of 65x65, float32, slow")
     assert min(found.steps.first_seconds + found.steps.second_seconds) > 0
     assert found.peak_bytes == 250
+
+
+def test_the_twin_stays_in_float32_beside_ours_in_another_precision(monkeypatch):
+    run = []
+    monkeypatch.setattr(TrainingSteps, "run", lambda self, context, precision: run.append(precision) or 1.0)
+    found = compare_training(Setting(config="aott", precision="bfloat16"), StepShape(2, 2, 65), 1)
+    assert run[-2:] == ["float32", "bfloat16"]
+    assert found.steps.second.endswith("65x65, bfloat16")
