@@ -17,7 +17,7 @@ STAGE_NUMBERS = {
     "self_heads": WIDTH, "self_stride": WIDTH, "memory_stride": WIDTH, "temporal_slots": Range(0, 2**16, whole=True),
 }  # fmt: skip
 MEMORY_NUMBERS = {
-    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "insertions": COUNT, "relevance_weight": Range(),
+    "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT, "insertions": COUNT, "relevance_weight": Range(),
     "redundancy_slope": Range(), "redundancy_threshold": Range(), "short_term_skip": Range(1, 1000, whole=True),
     "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
@@ -160,6 +160,8 @@ class MemoryConfig:
     frames: int = 9
     """frames in long-term memory at most, the reference frame included (bounded_fifo, restricted,
     relevance_redundancy); room for all of them is taken at once"""
+    newest: int | None = None
+    """frames besides the reference frames at most (bounded_fifo); null: as many as `frames` leaves room for"""
     insertions: int | None = None
     """a video known to have N frames gives a memory every round(N / insertions) frames, where that is more than
     every; null: every"""

@@ -77,14 +77,21 @@ class EveryNthFrame:
 
 @dataclass(frozen=True)
 class BoundedFIFO:
-    """One frame in ``every`` is remembered, and the oldest that is no reference frame makes room for it."""
+    """One frame in ``every`` is remembered, and the oldest that is no reference frame makes room for it.
+
+    ``newest``: so many frames are kept besides the reference frames at most.
+    """
 
     capacity: int
     every: int
+    newest: int | None = None
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
         """The oldest tracked frame."""
-        return oldest(bank) if len(bank) >= self.capacity else None
+        full = len(bank) >= self.capacity
+        if self.newest is not None:
+            full = full or len(bank.tracked(0)) >= self.newest
+        return oldest(bank) if full else None
 
 
 def oldest(bank: Bank) -> list[int]:
@@ -196,7 +203,7 @@ def build_policy(config: MemoryConfig, *, training: bool = False, length: int | 
     if config.policy == "every_nth":
         return EveryNthFrame(every)
     if training or config.policy == "bounded_fifo":
-        return BoundedFIFO(config.frames, every)
+        return BoundedFIFO(config.frames, every, config.newest)
     if config.policy == "restricted":
         return Restricted(config.frames, every, config.score_early)
     return RelevanceRedundancy(

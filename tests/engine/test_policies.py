@@ -91,6 +91,14 @@ def test_first_in_is_first_out():
     assert filled(BoundedFIFO(4, 2), 9).frames == [0, 4, 6, 8]
 
 
+def test_so_many_newest_frames_are_kept_besides_all_references():
+    policy = build_policy(MemoryConfig(policy="bounded_fifo", frames=4, newest=1, every=2))
+    assert filled(policy, 9).frames == [0, 8]
+    assert filled(policy, 9, references=(0, 3, 4)).frames == [0, 3, 4, 8]
+    assert filled(policy, 9, references=(0, 3, 6, 7)).frames == [0, 3, 6, 7]
+    assert filled(BoundedFIFO(9, 1, 3), 9, references=(0, 4)).frames == [0, 4, 6, 7, 8]
+
+
 def test_the_least_relevant_frame_goes_and_the_newest_is_not_judged():
     shares = [0.1, 0.9, 0.0, 0.8, 0.7, 0.0, 0.6, 0.5]
     for policy in (Restricted(4, 1), RelevanceRedundancy(4, 1)):
