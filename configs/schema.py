@@ -18,8 +18,8 @@ STAGE_NUMBERS = {
 }  # fmt: skip
 MEMORY_NUMBERS = {
     "every": COUNT, "every_in_training": COUNT, "frames": COUNT, "newest": COUNT, "insertions": COUNT,
-    "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(), "short_term_skip": Range(1, 1000, whole=True),
-    "short_term_frames": Range(1, 1000, whole=True),
+    "relevance_weight": Range(), "redundancy_slope": Range(), "redundancy_threshold": Range(),
+    "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
 """memory policies that keep so many frames at most"""
