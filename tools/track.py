@@ -16,6 +16,7 @@ from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
+    WITHOUT_NEWEST,
     add_config_options,
     add_levels_option,
     add_memory_options,
@@ -207,7 +208,7 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
         )
     if source.length is not None:
         frames = min(frames, max(2, 1 + len(masks) + source.length // memory.every))
-    overrides = [f"memory.frames={frames}"]
+    overrides = [WITHOUT_NEWEST, f"memory.frames={frames}"]
     if memory.insertions is not None:
         overrides.append(f"memory.insertions={max(memory.insertions, frames)}")
     return overrides

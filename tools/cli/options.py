@@ -62,10 +62,15 @@ def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget:
         )
 
 
+WITHOUT_NEWEST = "memory.newest=null"
+"""the override by which `memory.frames` alone says how many frames there are"""
+
+
 def memory_overrides(args: argparse.Namespace) -> list[str]:
-    """What ``--memory`` and ``--memory-frames`` stand for."""
+    """What ``--memory`` and ``--memory-frames`` stand for; a number of frames replaces a model's `memory.newest`."""
     given = {"memory.policy": args.memory, "memory.frames": args.memory_frames}
-    return [f"{key}={value}" for key, value in given.items() if value is not None]
+    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
+    return overrides if args.memory_frames is None else [*overrides, WITHOUT_NEWEST]
 
 
 def require_bounded(config: Config, option: str) -> None:

@@ -12,10 +12,10 @@ def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask
         ([], []),  # `Tracker.from_checkpoint` bounds memory by itself
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
-        (["--memory-frames", "4"], ["memory.frames=4"]),
+        (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
         (
             ["--memory", "bounded_fifo", "--memory-frames", "4"],
-            ["memory.policy=bounded_fifo", "memory.frames=4"],
+            ["memory.policy=bounded_fifo", "memory.frames=4", "memory.newest=null"],
         ),
     ):
         assert run(video, tmp_path, mask, more=[*options, *more]) == 0
@@ -48,8 +48,11 @@ def test_a_budget_becomes_as_many_frames_as_fit(video, mask, tmp_path, tracker):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--memory-frames", "4"], ["--memory-frames", "first_frame", "--memory", "restricted"]),
-        (["--memory-budget", "1GB"], ["--memory-budget", "first_frame"]),
+        (
+            ["--config", "aott", "--memory-frames", "4"],
+            ["--memory-frames", "first_frame", "--memory", "restricted"],
+        ),
+        (["--config", "aott", "--memory-budget", "1GB"], ["--memory-budget", "first_frame"]),
         (["--config", "aotl", "--memory-budget", "9KB"], ["--memory-budget", "too little", "0.1 MB"]),
         (["--memory", "all"], ["memory.policy", "every_nth", "restricted", "all"]),
         (["--memory", "restricted", "--memory-frames", "0"], ["memory.frames", "at least 1"]),
