@@ -1,7 +1,7 @@
 """Time and memory of a tracker on a very long video, for several memory policies: a clip forward and backward.
 
 python tools/endurance.py clip.mp4 --frames 3000 --compare first_frame every_nth \
-    bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png --output endurance.json
+    bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png
 """
 
 from __future__ import annotations
