@@ -88,11 +88,11 @@ def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> 
 
 
 def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
-    """As `random_motion`, but of their width or height at most 0.4 is in the picture at first; then they move in."""
+    """As `random_motion`, but of their width or height at most 0.4 is in the picture at first, mostly far less."""
     motion = random_motion(box, crop, rng)
     axis, far = int(rng.integers(2)), rng.random() < 0.5
     size = motion.scale * box[2 + axis]
-    outside = rng.uniform(0.1, 0.5) * size  # from the border to their centre
+    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # from the border to their centre
     start, shift = motion.start.copy(), motion.shift.copy()
     start[axis] = crop + outside if far else -outside
     shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)
