@@ -29,12 +29,12 @@ def main(argv: list[str] | None = None) -> int:
     args.overrides += memory_overrides(args)
     require_model(args.checkpoint, args.config)
     from aotlab.configs.load import to_yaml
-    from aotlab.engine.export.description import bounded
+    from aotlab.engine.export.description import exportable
     from aotlab.engine.export.writing import NEEDED, export_model, require_format
     from aotlab.networks.checkpoints import build_or_load, read_settings
 
     path = args.checkpoint or (None if args.config else bundled())
-    settings = bounded(read_settings(path, config=args.config, overrides=args.overrides))
+    settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print(to_yaml(settings), end="")
         return 0

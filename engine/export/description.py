@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from aotlab.configs.load import from_tree
-from aotlab.configs.schema import BOUNDED_POLICIES, Config
+from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
 from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
@@ -61,8 +61,8 @@ class Description:
         return graph + SUFFIXES[self.format]
 
 
-def bounded(config: Config) -> Config:
-    """The settings with a memory that never outgrows ``memory.frames``.
+def exportable(config: Config) -> Config:
+    """The settings with a memory that never outgrows ``memory.frames``, and in float32, as graphs compute.
 
     ``first_frame`` becomes the ``bounded_fifo`` that never remembers a frame by itself: with up to that many given
     masks it is the same, and of more the oldest but the first goes.
@@ -87,8 +87,8 @@ def bounded(config: Config) -> Config:
             "add memory.short_term_frames=1"
         )
     if memory.policy == "first_frame":
-        return replace(config, memory=replace(memory, policy="bounded_fifo", every=NEVER))
-    return config
+        memory = replace(memory, policy="bounded_fifo", every=NEVER)
+    return replace(config, memory=memory, compute=ComputeConfig())
 
 
 def to_text(description: Description) -> str:

@@ -22,7 +22,7 @@ from aotlab.engine.export.description import (
     SUFFIXES,
     Description,
     GraphDescription,
-    bounded,
+    exportable,
     to_text,
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
@@ -71,7 +71,7 @@ def export_model(
             cannot be written.
     """
     require_format(format)
-    config = bounded(config)
+    config = exportable(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     with _new_folder(folder) as temporary:
         graphs = build_graphs(model, size, groups)

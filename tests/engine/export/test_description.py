@@ -11,7 +11,14 @@ import pytest
 import yaml
 
 from aotlab.configs.load import load_config
-from aotlab.engine.export.description import FILE, Description, GraphDescription, read_description, to_text
+from aotlab.engine.export.description import (
+    FILE,
+    Description,
+    GraphDescription,
+    exportable,
+    read_description,
+    to_text,
+)
 from aotlab.utils.errors import InputError
 
 VALUES = [
@@ -99,3 +106,8 @@ def test_what_is_no_file_is_refused(export):
     (folder / FILE).symlink_to(folder / FILE)
     with pytest.raises(InputError, match="not an export"):
         read_description(folder)
+
+
+def test_graphs_compute_in_float32_whatever_the_machine_is_faster_in():
+    config = load_config("aott", ["compute.precision=auto"])
+    assert exportable(config).compute.precision == "float32"

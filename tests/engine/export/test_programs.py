@@ -10,7 +10,7 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.export import writing
-from aotlab.engine.export.description import bounded
+from aotlab.engine.export.description import exportable
 from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.engine.tracker import Tracker
@@ -68,7 +68,7 @@ def test_first_frame_is_the_same_with_a_bound():
     frames = clip(7)
     one, other = (
         run(Tracker(model, config), frames, masks),
-        run(Tracker(model, bounded(config)), frames, masks),
+        run(Tracker(model, exportable(config)), frames, masks),
     )
     assert config.memory.policy == "first_frame"
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(one, other, strict=True))
@@ -88,7 +88,7 @@ def test_first_frame_is_the_same_with_a_bound():
 )
 def test_settings_that_no_bounded_memory_has_are_refused(preset, overrides, message):
     with pytest.raises(InputError, match=message):
-        bounded(load_config(preset, overrides))
+        exportable(load_config(preset, overrides))
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
