@@ -114,7 +114,8 @@ def test_memory_is_the_presets_unless_told_otherwise(root, tmp_path, loaded):
     assert run(root, tmp_path / "out", "--config", "aotl") == 0
     memory = ["--memory", "restricted", "--memory-frames", "4"]
     assert run(root, tmp_path / "out", "--config", "aotl", *memory) == 0
-    assert [call["overrides"] for call in loaded] == [[], ["memory.policy=restricted", "memory.frames=4", "memory.newest=null"]]
+    overrides = ["memory.policy=restricted", "memory.frames=4", "memory.newest=null"]
+    assert [call["overrides"] for call in loaded] == [[], overrides]
 
 
 def test_a_number_of_frames_is_refused_where_all_are_kept(root, tmp_path, loaded, capsys):
