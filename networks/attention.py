@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.networks import products
+from aotlab.networks.attention_products import attention
 from aotlab.networks.windows import BLOCK, spread, windows
 
 
@@ -24,7 +25,7 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     query = query.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×L×c
     key = key.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×S×c
     value = value.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×S×d
-    return products.attention(query, key, value).transpose(1, 2).flatten(2)
+    return attention(query, key, value).transpose(1, 2).flatten(2)
 
 
 class RelativePosition(NamedTuple):

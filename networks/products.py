@@ -26,10 +26,6 @@ CONVOLVES = torch.backends.mkldnn.is_available()
 """whether a CPU's products are convolutions where nothing else is chosen"""
 DILATION = 2
 """of kernels of one pixel, for which it means nothing; without it a single thread's would not be given to oneDNN"""
-WEIGHTS_AT_ONCE = 2**22
-"""weights that a CPU's attention holds at a time, about as many as stay in its cache"""
-LEAST_QUERIES = 768
-"""queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
 
 
 def _always(name: str, *args: Any) -> bool:
@@ -147,74 +143,6 @@ linear = Product(
 """x ...×C, weight C'×C and bias C' or None to ...×C'"""
 
 
-def _in_parts(query: Tensor, key: Tensor) -> int:
-    """How many parts queries are taken in, so that the weights of one stay in the cache."""
-    return max(min(query.shape[2] * key.shape[2] // WEIGHTS_AT_ONCE, query.shape[2] // LEAST_QUERIES), 1)
-
-
-def _convolved_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Queries as pixels; keys are the kernel of the scores, values that of the weighted sum."""
-    parts, attended = _in_parts(query, key), []
-    scaled = query * query.shape[3] ** -0.5
-    for q, k, v in zip(scaled.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
-        for part in q.tensor_split(parts):
-            pixels = part[None, None].permute(0, 3, 1, 2)  # 1×c×1×L
-            scores = F.conv2d(pixels, k[:, :, None, None], dilation=DILATION)  # 1×S×1×L
-            weights = scores.permute(0, 2, 3, 1).softmax(3).permute(0, 3, 1, 2)
-            attended.append(F.conv_transpose2d(weights, v[:, :, None, None], dilation=DILATION)[0, :, 0].mT)
-    return torch.cat(attended).view(*query.shape[:3], -1)
-
-
-def _copied_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Fused, of copies whose heads lie apart in memory."""
-    return F.scaled_dot_product_attention(query.contiguous(), key.contiguous(), value.contiguous())
-
-
-def _matrix_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Two products of matrices, with the softmax between them."""
-    return ((query * query.shape[3] ** -0.5) @ key.mT).softmax(3) @ value
-
-
-def _split_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The same for one head and some queries at a time."""
-    parts, attended = _in_parts(query, key), []
-    scaled = query * query.shape[3] ** -0.5
-    for q, k, v in zip(scaled.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1), strict=True):
-        attended += [(part @ k.mT).softmax(1) @ v for part in q.tensor_split(parts)]
-    return torch.cat(attended).view(*query.shape[:3], -1)
-
-
-def _attention_rule(query: Tensor, key: Tensor, value: Tensor) -> str:
-    """Fused on GPUs and, where widths allow, with gradients, as no weights are kept; convolved on CPUs."""
-    fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
-    return "convolution" if CONVOLVES and query.is_cpu and not fused else "fused"
-
-
-def _attention_sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
-    batch, heads, tokens, width = query.shape
-    return (batch * heads, roughly(tokens), roughly(key.shape[2]), width, value.shape[3])
-
-
-def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
-    if torch.is_grad_enabled():
-        return name not in ("matrix", "copied")
-    if name in ("fused", "copied"):
-        return query.shape[3] == value.shape[3]
-    return name in ("split", "convolution")
-
-
-attention = Product(
-    "attention",
-    {
-        "fused": F.scaled_dot_product_attention, "copied": _copied_attention, "matrix": _matrix_attention,
-        "split": _split_attention, "convolution": _convolved_attention,
-    },
-    _attention_rule, _attention_sizes, _bounded_attention,
-)  # fmt: skip
-"""softmax(query · keyᵀ / √c) · value: query B×heads×L×c, key B×heads×S×c, value B×heads×S×d to B×heads×L×d"""
-
-
 def _convolved_batch(left: Tensor, right: Tensor) -> Tensor:
     """One convolution of many groups."""
     pixels = left.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)  # 1×(N·K)×1×M
@@ -242,6 +170,7 @@ SETS: Mapping[str, Choices] = {
     "plain": PLAIN,
     "matrices": {**PLAIN, "convolution": "matrix", "attention": "matrix"},
     "split": {**PLAIN, "attention": "split"},
+    "onednn": {**PLAIN, "attention": "onednn"},
     "joined": {**PLAIN, "convolution": "joined", "attention": "copied", "resize": "by_axis"},
     "convolutions": {
         "linear": "convolution", "convolution": "dilated", "depthwise": "convolved", "attention": "convolution",

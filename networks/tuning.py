@@ -81,7 +81,8 @@ class Tuner:
         fitting = [name for name in product.implementations if product.fits(name, *args)]
         if len(fitting) < 2:
             return fitting[0]
-        if name not in self.timings or self.timings[name].choice not in fitting:
+        known = self.timings.get(name)
+        if known is None or set(known.seconds) != set(fitting):  # another version had other implementations
             self.timings[name] = time_implementations(product, args)
             self._save()
         return self.timings[name].choice

@@ -11,8 +11,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aotlab.configs.load import load_config
-from aotlab.networks import products
+from aotlab.networks import attention_products, products
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
+from aotlab.networks.attention_products import attention
 from aotlab.networks.vos_model import VOSModel
 
 HEADS = 2
@@ -144,13 +145,13 @@ def explicit_attention(query, key, value, heads):
     return torch.cat(outputs, 2)
 
 
-@pytest.mark.parametrize("implementation", products.attention.implementations)
+@pytest.mark.parametrize("implementation", attention.implementations)
 @pytest.mark.parametrize("value_dim", [16, 24])
 @pytest.mark.parametrize("at_once", [2**20, 40, 1])
 @pytest.mark.parametrize("heads", [1, 4])
 def test_global_attention_equals_an_explicit_softmax(heads, at_once, value_dim, implementation, monkeypatch):
-    monkeypatch.setattr(products, "WEIGHTS_AT_ONCE", at_once)
-    monkeypatch.setattr(products, "LEAST_QUERIES", 1)
+    monkeypatch.setattr(attention_products, "WEIGHTS_AT_ONCE", at_once)
+    monkeypatch.setattr(attention_products, "LEAST_QUERIES", 1)
     generator = torch.Generator().manual_seed(heads)
     query, key = torch.randn(2, 5, 16, generator=generator), torch.randn(2, 9, 16, generator=generator)
     value = torch.randn(2, 9, value_dim, generator=generator)
@@ -173,6 +174,37 @@ def test_gradients_of_global_attention_equal_those_of_an_explicit_softmax(value_
     for ours, twin in zip(*gradients, strict=True):
         # float64 rounding only
         torch.testing.assert_close(ours, twin, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("implementation", attention.implementations)
+@pytest.mark.parametrize("size", [3, 30, 300])
+def test_weights_of_large_scores_are_numbers(size, implementation):
+    """Scores of up to 5000, of which not even the exponential of one in fifty is a float32 number."""
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 40, 16, generator=draw) for _ in range(3))
+    with torch.no_grad(), products.use({"attention": implementation}):
+        found = global_attention(query * size, key * 4, value, 2)
+    expected = explicit_attention((query * size).double(), (key * 4).double(), value.double(), 2)
+    # scores are rounded to float32, so weights of large ones by as many parts
+    torch.testing.assert_close(found.double(), expected, atol=2e-6 * size, rtol=0)
+
+
+@pytest.mark.parametrize("implementation", attention.implementations)
+def test_attention_in_bfloat16_is_that_of_float32_but_for_rounding(implementation):
+    draw = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, 40, 16, generator=draw) for _ in range(3))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), products.use({"attention": implementation}):
+        found = global_attention(query, key, value, 2)
+    # scores of up to 8 with 8 bits
+    torch.testing.assert_close(found.float(), explicit_attention(query, key, value, 2), atol=0.03, rtol=0)
+    assert found.dtype in (torch.bfloat16, torch.float32)
+
+
+def test_onednns_products_are_left_out_where_gradients_are_needed():
+    leaves = [torch.randn(1, 9, 8, requires_grad=True) for _ in range(3)]
+    with products.use({"attention": "onednn"}):
+        found = global_attention(*leaves, 2)
+    assert all(gradient.abs().sum() > 0 for gradient in torch.autograd.grad(found.square().sum(), leaves))
 
 
 def ways_of_tokens():

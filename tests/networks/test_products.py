@@ -9,6 +9,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 
 from aotlab.networks import products
+from aotlab.networks.attention_products import attention
 from aotlab.networks.convolutions import RELU, RELU6, FoldedConv2d, convolution
 from aotlab.networks.depthwise import depthwise
 from aotlab.networks.encoders import FrozenNormConv2d, build_encoder, fold_norms
@@ -102,7 +103,7 @@ def test_sets_name_products_and_implementations_that_exist(name):
         products.linear,
         convolution,
         depthwise,
-        products.attention,
+        attention,
         products.batch,
         resize,
         windows,

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from aotlab.networks import products, tuning
+from aotlab.networks.attention_products import attention
 from aotlab.networks.products import Product, by_rule
 from aotlab.networks.tuning import Timing, Tuner, default_path, machine_chooser, machine_name
 
@@ -61,6 +62,18 @@ def test_gradients_and_precisions_are_classes_of_their_own():
         product(torch.zeros(3, dtype=torch.bfloat16))
     assert len(tuner.timings) == 3
     assert sum("gradients" in name for name in tuner.timings) == 1
+
+
+def test_a_choice_made_without_one_of_the_implementations_is_made_anew():
+    calls, tuner = [], Tuner()
+    product = made(calls)
+    with products.use(tuner):
+        product(torch.zeros(3))
+        (name,) = tuner.timings
+        tuner.timings[name] = Timing("first", {"first": 1.0}, "first")
+        tuner._choices.clear()
+        product(torch.zeros(3))
+    assert tuner.timings[name].choice == "second"
 
 
 def test_timing_leaves_no_gradient_behind():
@@ -197,8 +210,8 @@ def test_every_product_of_models_can_be_tuned(gradients):
     tuner = Tuner()
     with products.use(tuner):
         products.linear(drawn(2, 9, 6), drawn(4, 6), drawn(4))
-        products.attention(drawn(1, 2, 9, 4), drawn(1, 2, 18, 4), drawn(1, 2, 18, 4))
-        products.attention(drawn(1, 1, 9, 4), drawn(1, 1, 18, 4), drawn(1, 1, 18, 8))
+        attention(drawn(1, 2, 9, 4), drawn(1, 2, 18, 4), drawn(1, 2, 18, 4))
+        attention(drawn(1, 1, 9, 4), drawn(1, 1, 18, 4), drawn(1, 1, 18, 8))
         products.batch(drawn(3, 4, 5), drawn(3, 5, 2))
     assert len(tuner.timings) == 4
     assert all(
