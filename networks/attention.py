@@ -6,15 +6,15 @@ They take queries, keys and values with heads folded into channels and say nothi
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.networks import products
+from aotlab.networks.attention_blocks import RelativePosition, over_blocks
 from aotlab.networks.attention_products import attention
-from aotlab.networks.windows import BLOCK, spread, windows
+from aotlab.networks.windows import BLOCK
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
@@ -26,18 +26,6 @@ def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> T
     key = key.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×S×c
     value = value.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×S×d
     return attention(query, key, value).transpose(1, 2).flatten(2)
-
-
-class RelativePosition(NamedTuple):
-    """What local attention learns about the offset from a query to a key.
-
-    weight: heads×window²×(C/heads), bias: heads×window²; they turn the unscaled query into a logit per offset.
-    value: heads×(D/heads)×window², added to the values; None for none.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    value: Tensor | None
 
 
 @products.replaceable
@@ -53,28 +41,9 @@ def local_attention(
     (H, W) of the map, L = H·W, row-major; position: of the window, the same in all frames, which also tells its
     side and the number of heads. Returns B×L×D.
     """
-    heads, area, dim = position.weight.shape
-    window, frames = int(area**0.5), key.shape[1] // query.shape[1]
-    if _map_is_less(size, window, heads):
-        return _over_map(query, key, value, size, position)
-    queries = _blocks(query, size, heads, 0)  # B×rows×columns×heads×64×c
-    keys = _blocks(key, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×c, N = B·rows·columns·heads
-    values = _blocks(value, size, heads, window // 2).flatten(0, 3)  # N×(n·side²)×d
-
-    scores = torch.bmm(queries.flatten(0, 3) * dim**-0.5, keys.mT)  # N×64×(n·side²)
-    scores = windows(scores, window, frames)  # N×8×8×n×window×window
-    offsets = queries @ position.weight.mT + position.bias[:, None]  # B×rows×columns×heads×64×window²
-    offsets = offsets + _outside(size, window, offsets.dtype, offsets.device)
-    logits = scores + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
-    weights = logits.flatten(3).softmax(3)  # N×8×8×(n·window²)
-    result = products.batch(spread(weights.view(scores.shape)), values)  # N×64×d
-    result = result.unflatten(0, queries.shape[:4])  # B×rows×columns×heads×64×d
-    if position.value is not None:
-        shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-        result = result + shared.view_as(offsets) @ position.value.mT
-    result = result.unflatten(4, (BLOCK, BLOCK)).permute(0, 1, 4, 2, 5, 3, 6)  # B×rows×8×columns×8×heads×d
-    maps = result.flatten(5).flatten(3, 4).flatten(1, 2)  # B×(rows·8)×(columns·8)×D
-    return maps[:, : size[0], : size[1]].flatten(1, 2)
+    heads, area, _ = position.weight.shape
+    over = _over_map if _map_is_less(size, int(area**0.5), heads) else over_blocks
+    return over(query, key, value, size, position)
 
 
 @lru_cache(maxsize=64)
@@ -130,29 +99,3 @@ def _neighbours(size: tuple[int, int], window: int, device: torch.device) -> tup
     on_map = (y >= 0) & (y < height) & (x >= 0) & (x < width)
     token_at = torch.where(on_map, y * width + x, height * width).flatten(1)
     return offset_of, token_at
-
-
-def _blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
-    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: B×rows×columns×heads×(n·tokens)×(C/heads)."""
-    height, width = size
-    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
-    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
-    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
-    # B×n×rows×columns×heads×c×side×side
-    return squares.permute(0, 2, 3, 4, 1, 6, 7, 5).flatten(4, 6)
-
-
-@lru_cache(maxsize=64)
-def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×1×64×window²."""
-    inside = []
-    for length in size:
-        starts = torch.arange(0, length, BLOCK, device=device)
-        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
-        valid = (coordinates >= 0) & (coordinates < length)
-        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
-    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
-    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
-    lowest = torch.finfo(dtype).min / 2
-    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
-    return outside.flatten(4).flatten(2, 3).unsqueeze(2)

@@ -1,0 +1,117 @@
+"""Local attention in blocks of 8×8 queries against their padded neighbourhoods, of which the windows are views."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.networks import products
+from aotlab.networks.windows import BLOCK, spread, windows
+
+BLOCKS_AT_ONCE = 32
+"""of one head, so that what is computed of them stays in a core's cache"""
+
+
+class RelativePosition(NamedTuple):
+    """What local attention learns about the offset from a query to a key.
+
+    weight: heads×window²×(C/heads), bias: heads×window²; they turn the unscaled query into a logit per offset.
+    value: heads×(D/heads)×window², added to the values; None for none.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    value: Tensor | None
+
+
+def over_blocks(
+    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
+) -> Tensor:
+    """`local_attention`, some blocks of one head at a time.
+
+    All at once with gradients, which views of parts would make slow, in graphs, which would hold each part's steps, and
+    on GPUs, which fill their cores so.
+    """
+    heads, window = position.bias.shape[0], int(position.bias.shape[1] ** 0.5)
+    queries = _blocks(query, size, heads, 0)  # G×blocks×64×c, G = B·heads
+    keys = _blocks(key, size, heads, window // 2)  # G×blocks×(n·side²)×c
+    values = _blocks(value, size, heads, window // 2)  # G×blocks×(n·side²)×d
+    outside = _outside(size, window, query.dtype, query.device)
+    if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
+        result = _attend(queries, keys, values, outside, _of_heads(position, list(range(heads)) * len(query)))
+    else:
+        parts, results = -(-len(outside) // BLOCKS_AT_ONCE), []
+        for group in range(len(queries)):
+            cut = (x[group : group + 1].tensor_split(parts, 1) for x in (queries, keys, values))
+            learnt = _of_heads(position, [group % heads])
+            for q, k, v, out in zip(*cut, outside.tensor_split(parts), strict=True):
+                results.append(_attend(q, k, v, out, learnt))
+        result = torch.cat(results, 1)
+    rows = -(-size[0] // BLOCK)
+    result = result.view(
+        len(query), heads, rows, -1, BLOCK, BLOCK, values.shape[3]
+    )  # B×heads×rows×columns×8×8×d
+    maps = (
+        result.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)
+    )  # B×(rows·8)×(columns·8)×D
+    return maps[:, : size[0], : size[1]].flatten(1, 2)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, outside: Tensor, position: RelativePosition) -> Tensor:
+    """Of blocks G×N×64×c, neighbourhoods G×N×(n·side²)×c and ×d, and N×64×window²: G×N×64×d, for G heads."""
+    groups, area, dim = position.weight.shape
+    window, frames = int(area**0.5), key.shape[2] // (BLOCK + int(area**0.5) - 1) ** 2
+    scores = torch.bmm(query.flatten(0, 1) * dim**-0.5, key.flatten(0, 1).mT)  # (G·N)×64×(n·side²)
+    offsets = _by_head(query, position.weight, position.bias) + outside  # G×N×64×window²
+    logits = windows(scores, window, frames) + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
+    weights = logits.flatten(3).softmax(3).to(scores.dtype)  # (G·N)×8×8×(n·window²)
+    result = products.batch(spread(weights.view(logits.shape)), value.flatten(0, 1))  # (G·N)×64×d
+    result = result.unflatten(0, (groups, -1))
+    if position.value is not None:
+        shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
+        result = result + _by_head(shared.view_as(offsets), position.value, None)
+    return result
+
+
+def _of_heads(position: RelativePosition, heads: list[int]) -> RelativePosition:
+    """What is learnt for these heads, in their order."""
+    value = None if position.value is None else position.value[heads]
+    return RelativePosition(position.weight[heads], position.bias[heads], value)
+
+
+def _by_head(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """A linear layer for each head: G×N×64×C, weight G×C'×C and bias G×C' to G×N×64×C'."""
+    if len(x) == 1:
+        return products.linear(x, weight[0], None if bias is None else bias[0])
+    result = x.flatten(1, 2) @ weight.mT
+    return (result if bias is None else result + bias[:, None]).unflatten(1, x.shape[1:3])
+
+
+def _blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: (B·heads)×blocks×(n·tokens)×(C/heads)."""
+    height, width = size
+    x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
+    x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
+    squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
+    # B×n×rows×columns×heads×c×side×side
+    return squares.permute(0, 4, 2, 3, 1, 6, 7, 5).flatten(4, 6).flatten(2, 3).flatten(0, 1)
+
+
+@lru_cache(maxsize=64)
+def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A very negative number where a query's window reaches outside the map, else 0: blocks×64×window²."""
+    inside = []
+    for length in size:
+        starts = torch.arange(0, length, BLOCK, device=device)
+        coordinates = starts[:, None] + torch.arange(BLOCK + window - 1, device=device) - window // 2
+        valid = (coordinates >= 0) & (coordinates < length)
+        inside.append(valid.unfold(1, window, 1))  # blocks×8×window
+    both = inside[0][:, None, :, None, :, None] & inside[1][None, :, None, :, None, :]
+    # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
+    lowest = torch.finfo(dtype).min / 2
+    outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
+    return outside.flatten(4).flatten(2, 3).flatten(0, 1)
