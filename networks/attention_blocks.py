@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,24 +38,23 @@ def over_blocks(
     on GPUs, which fill their cores so.
     """
     heads, window = position.bias.shape[0], int(position.bias.shape[1] ** 0.5)
-    queries = _blocks(query, size, heads, 0)  # G×blocks×64×c, G = B·heads
-    keys = _blocks(key, size, heads, window // 2)  # G×blocks×(n·side²)×c
-    values = _blocks(value, size, heads, window // 2)  # G×blocks×(n·side²)×d
+    queries = _squares(query, size, heads, 0)  # B×heads×rows×columns×1×8×8×c
+    keys = _squares(key, size, heads, window // 2)  # B×heads×rows×columns×n×side×side×c
+    values = _squares(value, size, heads, window // 2)  # B×heads×rows×columns×n×side×side×d
     outside = _outside(size, window, query.dtype, query.device)
+    clips, _, rows, columns = queries.shape[:4]
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
-        result = _attend(queries, keys, values, outside, _of_heads(position, list(range(heads)) * len(query)))
+        result = _attend(queries, keys, values, outside, _of_heads(position, list(range(heads)) * clips))
     else:
-        parts, results = -(-len(outside) // BLOCKS_AT_ONCE), []
-        for group in range(len(queries)):
-            cut = (x[group : group + 1].tensor_split(parts, 1) for x in (queries, keys, values))
-            learnt = _of_heads(position, [group % heads])
-            for q, k, v, out in zip(*cut, outside.tensor_split(parts), strict=True):
-                results.append(_attend(q, k, v, out, learnt))
-        result = torch.cat(results, 1)
-    rows = -(-size[0] // BLOCK)
-    result = result.view(
-        len(query), heads, rows, -1, BLOCK, BLOCK, values.shape[3]
-    )  # B×heads×rows×columns×8×8×d
+        results, at_once = [], max(BLOCKS_AT_ONCE // columns, 1)
+        for clip, head in itertools.product(range(clips), range(heads)):
+            learnt = _of_heads(position, [head])
+            for row in range(0, rows, at_once):
+                some = slice(row, row + at_once)
+                q, k, v = (x[clip : clip + 1, head : head + 1, some] for x in (queries, keys, values))
+                results.append(_attend(q, k, v, outside[some], learnt))
+        result = torch.cat(results)
+    result = result.view(*queries.shape[:4], BLOCK, BLOCK, -1)  # B×heads×rows×columns×8×8×d
     maps = (
         result.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)
     )  # B×(rows·8)×(columns·8)×D
@@ -62,18 +62,31 @@ def over_blocks(
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, outside: Tensor, position: RelativePosition) -> Tensor:
-    """Of blocks G×N×64×c, neighbourhoods G×N×(n·side²)×c and ×d, and N×64×window²: G×N×64×d, for G heads."""
+    """Attention of some blocks.
+
+    Args:
+        query: B×heads×rows×columns×1×8×8×c.
+        key, value: their neighbourhoods, B×heads×rows×columns×n×side×side×c and ×d.
+        outside: rows×columns×64×window².
+        position: of G = B·heads heads.
+
+    Returns:
+        N×64×d, N = B·heads·rows·columns.
+    """
     groups, area, dim = position.weight.shape
-    window, frames = int(area**0.5), key.shape[2] // (BLOCK + int(area**0.5) - 1) ** 2
-    scores = torch.bmm(query.flatten(0, 1) * dim**-0.5, key.flatten(0, 1).mT)  # (G·N)×64×(n·side²)
-    offsets = _by_head(query, position.weight, position.bias) + outside  # G×N×64×window²
+    window, frames = int(area**0.5), key.shape[4]
+    queries = query.reshape(groups, -1, BLOCK**2, dim)  # G×(rows·columns)×64×c
+    keys = key.reshape(queries.shape[0] * queries.shape[1], -1, dim)  # N×(n·side²)×c
+    scores = torch.bmm(queries.flatten(0, 1) * dim**-0.5, keys.mT)  # N×64×(n·side²)
+    offsets = _by_head(queries, position.weight, position.bias) + outside.flatten(
+        0, 1
+    )  # G×(rows·columns)×64×window²
     logits = windows(scores, window, frames) + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
-    weights = logits.flatten(3).softmax(3).to(scores.dtype)  # (G·N)×8×8×(n·window²)
-    result = products.batch(spread(weights.view(logits.shape)), value.flatten(0, 1))  # (G·N)×64×d
-    result = result.unflatten(0, (groups, -1))
+    weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
+    result = products.batch(spread(weights.view(logits.shape)), value)  # N×64×d
     if position.value is not None:
         shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
-        result = result + _by_head(shared.view_as(offsets), position.value, None)
+        result = result + _by_head(shared.view_as(offsets), position.value, None).flatten(0, 1)
     return result
 
 
@@ -91,19 +104,21 @@ def _by_head(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return (result if bias is None else result + bias[:, None]).unflatten(1, x.shape[1:3])
 
 
-def _blocks(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
-    """Cut tokens B×(n·H·W)×C into squares of 8 + 2·margin every 8: (B·heads)×blocks×(n·tokens)×(C/heads)."""
+def _squares(x: Tensor, size: tuple[int, int], heads: int, margin: int) -> Tensor:
+    """Cut tokens B×(n·H·W)×C into squares of side 8 + 2·margin every 8, views of padded maps.
+
+    B×heads×rows×columns×n×side×side×(C/heads).
+    """
     height, width = size
     x = x.unflatten(1, (-1, *size)).unflatten(4, (heads, -1))  # B×n×H×W×heads×c
     x = F.pad(x, (0, 0, 0, 0, margin, -width % BLOCK + margin, margin, -height % BLOCK + margin))
     squares = x.unfold(2, BLOCK + 2 * margin, BLOCK).unfold(3, BLOCK + 2 * margin, BLOCK)
-    # B×n×rows×columns×heads×c×side×side
-    return squares.permute(0, 4, 2, 3, 1, 6, 7, 5).flatten(4, 6).flatten(2, 3).flatten(0, 1)
+    return squares.permute(0, 4, 2, 3, 1, 6, 7, 5)  # of B×n×rows×columns×heads×c×side×side
 
 
 @lru_cache(maxsize=64)
 def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """A very negative number where a query's window reaches outside the map, else 0: blocks×64×window²."""
+    """A very negative number where a query's window reaches outside the map, else 0: rows×columns×64×window²."""
     inside = []
     for length in size:
         starts = torch.arange(0, length, BLOCK, device=device)
@@ -114,4 +129,4 @@ def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: tor
     # Finite, so that a query of the padding, which sees nothing but padding, does not become NaN.
     lowest = torch.finfo(dtype).min / 2
     outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
-    return outside.flatten(4).flatten(2, 3).flatten(0, 1)
+    return outside.flatten(4).flatten(2, 3)

@@ -9,7 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.products import CONVOLVES, DILATION, Product, roughly
+from aotlab.networks.products import (
+    CONVOLVES,
+    DILATION,
+    Product,
+    computed_in,
+    onednn_can,
+    onednn_linear,
+    roughly,
+)
 
 WEIGHTS_AT_ONCE = 2**20
 """weights that a CPU's attention holds at a time, about as many as stay in its cache"""
@@ -50,34 +58,20 @@ def _convolved_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 def _onednn_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """oneDNN's products of matrices; under autocast scores and their powers stay in float32, as in the fused one."""
-    if not _onednn_can(query, key, value):
+    if not onednn_can(query, key, value):
         return _split_attention(query, key, value)
-    dtype = _dtype(value)
+    dtype = computed_in(value)
 
     def score(part: Tensor, k: Tensor) -> Tensor:
-        return _onednn_linear(part, k)
+        return onednn_linear(part, k)
 
     def weigh(weights: Tensor, v: Tensor) -> Tensor:
-        return _onednn_linear(weights.to(dtype), v.mT)
+        return onednn_linear(weights.to(dtype), v.mT)
 
     # In order in memory: oneDNN takes seconds for what is not.
     query, key, value = query.float().contiguous(), key.float().contiguous(), value.to(dtype).contiguous()
     with torch.autocast("cpu", enabled=False):
         return _in_parts(query, key, value, score, weigh).to(dtype)
-
-
-def _onednn_linear(x: Tensor, weight: Tensor) -> Tensor:
-    """``x`` N×C times ``weight`` D×C transposed, which PyTorch itself leaves to MKL where it is float32."""
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
-    return result
-
-
-def _onednn_can(query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Whether there is oneDNN, for tensors of a kind that it has products for, and without gradients."""
-    known = all(x.is_cpu and x.dtype in (torch.float32, torch.bfloat16) for x in (query, key, value))
-    return (
-        known and not torch.is_grad_enabled() and CONVOLVES and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
 
 
 def _in_parts(
@@ -95,7 +89,7 @@ def _in_parts(
         weigh: of weights L'×S and values S×d the sums L'×d.
     """
     scale = query.shape[3] ** -0.5
-    if _dtype(query).itemsize < 4:
+    if computed_in(query).itemsize < 4:
         parts = _parts(query * scale, key, value)
         attended = [weigh(score(part, k).softmax(1), v) for part, k, v in parts]
     else:
@@ -142,12 +136,6 @@ def _may_overflow(query: Tensor, key: Tensor) -> bool:
     return not bool(largest <= math.log2(torch.finfo(query.dtype).max) - ROOM)
 
 
-def _dtype(x: Tensor) -> torch.dtype:
-    """What products of a tensor are computed in."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-
-
 def _attention_rule(query: Tensor, key: Tensor, value: Tensor) -> str:
     """Fused on GPUs and, where widths allow, with gradients, as no weights are kept; convolved on CPUs."""
     fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
@@ -162,7 +150,7 @@ def _attention_sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ..
 def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
     """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
     if name == "onednn":
-        return _onednn_can(query, key, value)
+        return onednn_can(query, key, value)
     if torch.is_grad_enabled():
         return name not in ("matrix", "copied")
     if name in ("fused", "copied"):

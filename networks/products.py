@@ -7,6 +7,8 @@ is faster depends on the machine: `networks.tuning` finds out by timing, and `us
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -122,6 +124,29 @@ def replaceable(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Te
     return chosen
 
 
+def onednn_can(*tensors: Tensor) -> bool:
+    """Whether there is oneDNN, for tensors of a kind that it has products for, and without gradients."""
+    known = all(x.is_cpu and x.dtype in (torch.float32, torch.bfloat16) for x in tensors)
+    return (
+        known and not torch.is_grad_enabled() and CONVOLVES and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    )
+
+
+def onednn_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """``x`` N×C times ``weight`` D×C transposed, of one dtype, which PyTorch leaves to MKL where that is float32.
+
+    Both are in order in memory, or their transposes are: for others oneDNN takes seconds.
+    """
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+    return result
+
+
+def computed_in(x: Tensor) -> torch.dtype:
+    """What products of a tensor are computed in: its dtype, or autocast's."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
 def _convolved_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A linear layer as a convolution of a map that is one pixel high."""
     pixels = x.flatten(0, -2)[None, None].permute(0, 3, 1, 2)  # 1×C×1×N
@@ -143,12 +168,31 @@ linear = Product(
 """x ...×C, weight C'×C and bias C' or None to ...×C'"""
 
 
+def _matrix_batch(left: Tensor, right: Tensor) -> Tensor:
+    """PyTorch's own."""
+    return torch.bmm(left, right.reshape(len(left), left.shape[2], -1))
+
+
 def _convolved_batch(left: Tensor, right: Tensor) -> Tensor:
     """One convolution of many groups."""
     pixels = left.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)  # 1×(N·K)×1×M
-    kernels = right.flatten(0, 1)[:, :, None, None]  # (N·K)×D×1×1
-    groups = F.conv_transpose2d(pixels, kernels, groups=len(right), dilation=DILATION)
-    return groups[0, :, 0].mT.unflatten(1, (len(right), -1)).transpose(0, 1)
+    kernels = right.reshape(pixels.shape[1], -1, 1, 1)  # (N·K)×D×1×1
+    groups = F.conv_transpose2d(pixels, kernels, groups=len(left), dilation=DILATION)
+    return groups[0, :, 0].mT.unflatten(1, (len(left), -1)).transpose(0, 1)
+
+
+def _onednn_batch(left: Tensor, right: Tensor) -> Tensor:
+    """oneDNN's products, one after another, each of a copy of a matrix that stays in the cache."""
+    if not onednn_can(left, right):
+        return _matrix_batch(left, right)
+    dtype, axes = computed_in(left), 1
+    while math.prod(right.shape[:axes]) < len(left):
+        axes += 1
+    results = []
+    for matrix, index in zip(left.to(dtype), itertools.product(*map(range, right.shape[:axes])), strict=True):
+        other = right[index].to(dtype).reshape(matrix.shape[1], -1).contiguous()
+        results.append(onednn_linear(matrix.contiguous(), other.mT))
+    return torch.stack(results)
 
 
 def _batch_rule(left: Tensor, right: Tensor) -> str:
@@ -156,11 +200,22 @@ def _batch_rule(left: Tensor, right: Tensor) -> str:
 
 
 def _batch_sizes(left: Tensor, right: Tensor) -> tuple[int, ...]:
-    return (roughly(len(left)), left.shape[1], left.shape[2], right.shape[2])
+    return (roughly(len(left)), left.shape[1], left.shape[2], right.shape[-1])
 
 
-batch = Product("batch", {"matrix": torch.bmm, "convolution": _convolved_batch}, _batch_rule, _batch_sizes)
-"""N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D"""
+def _batch_fits(name: str, left: Tensor, right: Tensor) -> bool:
+    return name != "onednn" or onednn_can(left, right)
+
+
+batch = Product(
+    "batch",
+    {"matrix": _matrix_batch, "convolution": _convolved_batch, "onednn": _onednn_batch},
+    _batch_rule, _batch_sizes, _batch_fits,
+)  # fmt: skip
+"""N products: N×M×K, best with the rows of all products side by side in memory, and N×K×D to N×M×D
+
+The second may have more axes, of which the first come to N and the others but the last to K: views of parts of a map.
+"""
 
 PLAIN: Choices = {
     "linear": "matrix", "convolution": "plain", "depthwise": "plain", "attention": "fused", "batch": "matrix",
@@ -170,7 +225,7 @@ SETS: Mapping[str, Choices] = {
     "plain": PLAIN,
     "matrices": {**PLAIN, "convolution": "matrix", "attention": "matrix"},
     "split": {**PLAIN, "attention": "split"},
-    "onednn": {**PLAIN, "attention": "onednn"},
+    "onednn": {**PLAIN, "attention": "onednn", "batch": "onednn"},
     "joined": {**PLAIN, "convolution": "joined", "attention": "copied", "resize": "by_axis"},
     "convolutions": {
         "linear": "convolution", "convolution": "dilated", "depthwise": "convolved", "attention": "convolution",
