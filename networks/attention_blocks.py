@@ -53,7 +53,7 @@ def over_blocks(
                 some = slice(row, row + at_once)
                 q, k, v = (x[clip : clip + 1, head : head + 1, some] for x in (queries, keys, values))
                 results.append(_attend(q, k, v, outside[some], learnt))
-        result = torch.cat(results)
+        result = torch.cat(results) if len(results) > 1 else results[0]
     result = result.view(*queries.shape[:4], BLOCK, BLOCK, -1)  # B×heads×rows×columns×8×8×d
     maps = (
         result.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)

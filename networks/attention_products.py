@@ -19,7 +19,7 @@ from aotlab.networks.products import (
     roughly,
 )
 
-WEIGHTS_AT_ONCE = 2**20
+WEIGHTS_AT_ONCE = 2**22
 """weights that a CPU's attention holds at a time, about as many as stay in its cache"""
 LEAST_QUERIES = 768
 """queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
@@ -97,7 +97,8 @@ def _in_parts(
         shifted = _may_overflow(scaled, key)
         parts = _parts(scaled, key, value)
         attended = [_weighted_by_powers(score(part, k), v, weigh, shifted) for part, k, v in parts]
-    return torch.cat(attended).view(*query.shape[:3], -1)
+    joined = torch.cat(attended) if len(attended) > 1 else attended[0]
+    return joined.view(*query.shape[:3], -1)
 
 
 def _parts(query: Tensor, key: Tensor, value: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
