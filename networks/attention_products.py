@@ -89,7 +89,9 @@ def _in_parts(
         weigh: of weights L'×S and values S×d the sums L'×d.
     """
     scale = query.shape[3] ** -0.5
-    if computed_in(query).itemsize < 4:
+    if (
+        torch.is_grad_enabled() and computed_in(query).itemsize < 4
+    ):  # gradients of powers would be rounded too often
         parts = _parts(query * scale, key, value)
         attended = [weigh(score(part, k).softmax(1), v) for part, k, v in parts]
     else:
@@ -134,7 +136,7 @@ def _may_overflow(query: Tensor, key: Tensor) -> bool:
     if torch.compiler.is_compiling() or not query.is_cpu:
         return True  # without a look at numbers
     largest = (query.norm(dim=3).amax(2) * key.norm(dim=3).amax(2)).amax()
-    return not bool(largest <= math.log2(torch.finfo(query.dtype).max) - ROOM)
+    return not bool(largest <= math.log2(torch.finfo(computed_in(query)).max) - ROOM)
 
 
 def _attention_rule(query: Tensor, key: Tensor, value: Tensor) -> str:
