@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.memory import MemoryBank
@@ -64,9 +65,9 @@ def refer(model: Model, bank: MemoryBank, features: Features, masks: Tensor) -> 
 
 
 def one_hot(labels: Tensor, planes: int) -> Tensor:
-    """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats.
+    """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats, channels last in memory.
 
     A larger label, such as 255, is in no plane, not even the background's.
     """
-    classes = torch.arange(planes, device=labels.device, dtype=labels.dtype)
-    return (labels.unsqueeze(-3) == classes[:, None, None]).float()
+    table = torch.eye(planes + 1, planes, device=labels.device)  # its last row is that of larger labels
+    return F.embedding(labels.long().clamp(max=planes), table).movedim(-1, -3)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 import torch
@@ -44,20 +46,20 @@ def over_blocks(
     outside = _outside(size, window, query.dtype, query.device)
     clips, _, rows, columns = queries.shape[:4]
     if torch.compiler.is_compiling() or torch.is_grad_enabled() or not query.is_cpu:
-        result = _attend(queries, keys, values, outside, _of_heads(position, list(range(heads)) * clips))
+        learnt = _changed(position, lambda x: x.repeat(clips, *[1] * (x.dim() - 1)))
+        result = _attend(queries, keys, values, outside, learnt)
     else:
         results, at_once = [], max(BLOCKS_AT_ONCE // columns, 1)
         for clip, head in itertools.product(range(clips), range(heads)):
-            learnt = _of_heads(position, [head])
+            learnt = _changed(position, itemgetter(slice(head, head + 1)))
             for row in range(0, rows, at_once):
                 some = slice(row, row + at_once)
                 q, k, v = (x[clip : clip + 1, head : head + 1, some] for x in (queries, keys, values))
                 results.append(_attend(q, k, v, outside[some], learnt))
         result = torch.cat(results) if len(results) > 1 else results[0]
     result = result.view(*queries.shape[:4], BLOCK, BLOCK, -1)  # B×heads×rows×columns×8×8×d
-    maps = (
-        result.permute(0, 2, 4, 3, 5, 1, 6).flatten(5).flatten(3, 4).flatten(1, 2)
-    )  # B×(rows·8)×(columns·8)×D
+    result = result.permute(0, 2, 4, 3, 5, 1, 6).flatten(5)  # B×rows×8×columns×8×D
+    maps = result.flatten(3, 4).flatten(1, 2)  # B×(rows·8)×(columns·8)×D
     return maps[:, : size[0], : size[1]].flatten(1, 2)
 
 
@@ -78,9 +80,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, outside: Tensor, position
     queries = query.reshape(groups, -1, BLOCK**2, dim)  # G×(rows·columns)×64×c
     keys = key.reshape(queries.shape[0] * queries.shape[1], -1, dim)  # N×(n·side²)×c
     scores = torch.bmm(queries.flatten(0, 1) * dim**-0.5, keys.mT)  # N×64×(n·side²)
-    offsets = _by_head(queries, position.weight, position.bias) + outside.flatten(
-        0, 1
-    )  # G×(rows·columns)×64×window²
+    offsets = _by_head(queries, position.weight, position.bias)  # G×(rows·columns)×64×window²
+    offsets = offsets + outside.flatten(0, 1)
     logits = windows(scores, window, frames) + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
     weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
     result = products.batch(spread(weights.view(logits.shape)), value)  # N×64×d
@@ -90,10 +91,10 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, outside: Tensor, position
     return result
 
 
-def _of_heads(position: RelativePosition, heads: list[int]) -> RelativePosition:
-    """What is learnt for these heads, in their order."""
-    value = None if position.value is None else position.value[heads]
-    return RelativePosition(position.weight[heads], position.bias[heads], value)
+def _changed(position: RelativePosition, change: Callable[[Tensor], Tensor]) -> RelativePosition:
+    """With each tensor changed."""
+    value = None if position.value is None else change(position.value)
+    return RelativePosition(change(position.weight), change(position.bias), value)
 
 
 def _by_head(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -89,9 +89,8 @@ def _in_parts(
         weigh: of weights L'×S and values S×d the sums L'×d.
     """
     scale = query.shape[3] ** -0.5
-    if (
-        torch.is_grad_enabled() and computed_in(query).itemsize < 4
-    ):  # gradients of powers would be rounded too often
+    if torch.is_grad_enabled() and computed_in(query).itemsize < 4:
+        # Gradients of powers would be rounded more often.
         parts = _parts(query * scale, key, value)
         attended = [weigh(score(part, k).softmax(1), v) for part, k, v in parts]
     else:

@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
 
 LEAVES = (
-    "networks/products.py", "networks/windows.py", "networks/convolutions.py", "networks/depthwise.py",
-    "networks/resizing.py",
+    "networks/products.py", "networks/attention_products.py", "networks/windows.py", "networks/convolutions.py",
+    "networks/depthwise.py", "networks/resizing.py",
 )  # fmt: skip
 """files that stand in for PyTorch's own products, and count as these do: not at all"""
 
