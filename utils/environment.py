@@ -7,7 +7,7 @@ import platform
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-SPIN_COUNT = 30000
+SPIN_COUNT = 4000
 """how often a thread of GNU OpenMP looks whether its next work is there before it sleeps; by itself 300000 times.
 Measured by scripts/measure_waiting.py: docs/speed.md."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from aotlab.configs.load import load_config
-from aotlab.networks import attention_products, products
+from aotlab.networks import attention_blocks, attention_products, products
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.attention_products import attention
 from aotlab.networks.vos_model import VOSModel
@@ -87,6 +87,21 @@ def test_gradients_of_local_attention_equal_the_twins(size, window, with_value):
     for ours, twin in zip(*gradients, strict=True):
         # float64 rounding only
         torch.testing.assert_close(ours, twin, atol=1e-11, rtol=1e-10)
+
+
+@pytest.mark.parametrize("implementation", products.batch.implementations)
+@pytest.mark.parametrize("at_once", [1, 8, 64])
+@pytest.mark.parametrize("with_value", [True, False])
+def test_local_attention_in_parts_is_that_of_the_whole(with_value, at_once, implementation, monkeypatch):
+    """Without gradients a CPU takes some blocks at a time: 3 rows of 4 blocks here, of 2 clips and all heads."""
+    monkeypatch.setattr(attention_blocks, "BLOCKS_AT_ONCE", at_once)
+    size = (18, 27)
+    q, k, v, position = inputs(size, 7, with_value=with_value)
+    two_frames = torch.cat([k, k.flip(1)], 1), torch.cat([v, v.flip(1)], 1)
+    whole = local_attention(q, *two_frames, size=size, position=position)
+    with torch.no_grad(), products.use({"batch": implementation}):
+        parts = local_attention(q, *two_frames, size=size, position=position)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)  # as in the test of the twin
 
 
 def test_a_map_that_was_tracked_can_be_learned_from():
