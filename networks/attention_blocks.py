@@ -16,7 +16,7 @@ from aotlab.networks import products
 from aotlab.networks.windows import BLOCK, spread, windows
 
 BLOCKS_AT_ONCE = 32
-"""of one head, so that what is computed of them stays in a core's cache"""
+"""of one head, so that what is computed of them stays in the cache"""
 
 
 class RelativePosition(NamedTuple):

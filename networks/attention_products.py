@@ -14,6 +14,7 @@ from aotlab.networks.products import (
     DILATION,
     Product,
     computed_in,
+    needs_gradients,
     onednn_can,
     onednn_linear,
     roughly,
@@ -62,16 +63,13 @@ def _onednn_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         return _split_attention(query, key, value)
     dtype = computed_in(value)
 
-    def score(part: Tensor, k: Tensor) -> Tensor:
-        return onednn_linear(part, k)
-
     def weigh(weights: Tensor, v: Tensor) -> Tensor:
         return onednn_linear(weights.to(dtype), v.mT)
 
     # In order in memory: oneDNN takes seconds for what is not.
     query, key, value = query.float().contiguous(), key.float().contiguous(), value.to(dtype).contiguous()
     with torch.autocast("cpu", enabled=False):
-        return _in_parts(query, key, value, score, weigh).to(dtype)
+        return _in_parts(query, key, value, onednn_linear, weigh).to(dtype)
 
 
 def _in_parts(
@@ -153,7 +151,7 @@ def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> 
     """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
     if name == "onednn":
         return onednn_can(query, key, value)
-    if torch.is_grad_enabled():
+    if needs_gradients(query, key, value):
         return name not in ("matrix", "copied")
     if name in ("fused", "copied"):
         return query.shape[3] == value.shape[3]

@@ -124,12 +124,17 @@ def replaceable(function: Callable[Arguments, Tensor]) -> Callable[Arguments, Te
     return chosen
 
 
+def needs_gradients(*args: object) -> bool:
+    """Whether gradients will be asked of what is computed from these arguments, as far as they are tensors."""
+    return torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+
+
 def onednn_can(*tensors: Tensor) -> bool:
-    """Whether there is oneDNN, for tensors of a kind that it has products for, and without gradients."""
-    known = all(x.is_cpu and x.dtype in (torch.float32, torch.bfloat16) for x in tensors)
-    return (
-        known and not torch.is_grad_enabled() and CONVOLVES and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    )
+    """Whether oneDNN has products for such tensors in the precision that they are computed in; never for gradients."""
+    kinds = (torch.float32, torch.bfloat16)
+    known = all(x.is_cpu and x.dtype in kinds and computed_in(x) in kinds for x in tensors)
+    there = CONVOLVES and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return known and there and not needs_gradients(*tensors)
 
 
 def onednn_linear(x: Tensor, weight: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ def default_path() -> Path:
 
 def _key(product: Product, args: Sequence[Any]) -> tuple[object, ...]:
     """What arguments have in common that one choice is made for: channels as they are, numbers of tokens roughly."""
-    gradients = torch.is_grad_enabled() and any(isinstance(arg, Tensor) and arg.requires_grad for arg in args)
+    gradients = products.needs_gradients(*args)
     autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
     return (product.name, args[0].dtype, autocast, gradients, torch.get_num_threads(), *product.sizes(*args))
 

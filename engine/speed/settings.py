@@ -18,17 +18,9 @@ SLOW_NAMES = (
 )  # fmt: skip
 """parts that can run as the published code runs them, see `engine.speed.naive`"""
 PRODUCTS = (
-    "chosen",
-    "fixed",
-    "tuned",
-    "plain",
-    "matrices",
-    "split",
-    "onednn",
-    "joined",
-    "convolutions",
-    "exportable",
-)
+    "chosen", "fixed", "tuned",
+    "plain", "matrices", "split", "onednn", "joined", "convolutions", "exportable",
+)  # fmt: skip
 """how products are computed: by a rule, or all of them by a set of `networks.products`"""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 """what seconds are counted"""

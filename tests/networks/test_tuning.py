@@ -65,15 +65,22 @@ def test_gradients_and_precisions_are_classes_of_their_own():
 
 
 def test_a_choice_made_without_one_of_the_implementations_is_made_anew():
-    calls, tuner = [], Tuner()
-    product = made(calls)
-    with products.use(tuner):
+    product, first, second = made([]), Tuner(), Tuner()
+    with products.use(first):
         product(torch.zeros(3))
-        (name,) = tuner.timings
-        tuner.timings[name] = Timing("first", {"first": 1.0}, "first")
-        tuner._choices.clear()
+    (name,) = first.timings
+    second.timings[name] = Timing("first", {"first": 1.0}, "first")
+    with products.use(second):
         product(torch.zeros(3))
-    assert tuner.timings[name].choice == "second"
+    assert second.timings[name].choice == "second"
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_attention_and_batches_can_be_tuned_in_every_precision(precision):
+    query, key = torch.ones(1, 2, 9, 4), torch.ones(1, 2, 18, 4)
+    with products.use(Tuner()), torch.no_grad(), torch.autocast("cpu", precision):
+        assert attention(query, key, key).dtype == precision
+        assert products.batch(query[0], key[0].mT).dtype == precision
 
 
 def test_timing_leaves_no_gradient_behind():
