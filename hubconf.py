@@ -1,15 +1,11 @@
 """Entry points of ``torch.hub``: ``torch.hub.load("OWNER/REPOSITORY", "tracker", "r50_deaotl")``."""
 
+import sys
 from pathlib import Path
-
-import aotlab
 
 dependencies = ["torch", "torchvision", "timm", "numpy", "PIL", "omegaconf", "safetensors"]
 
-# The folders of a checkout are subpackages of aotlab by its setup alone, and torch.hub installs nothing.
-_ROOT = str(Path(__file__).resolve().parent)
-if _ROOT not in aotlab.__path__:
-    aotlab.__path__.append(_ROOT)
+sys.path.append(str(Path(__file__).resolve().parent / "src"))  # torch.hub installs nothing
 
 
 def tracker(name=None, *, overrides=(), device="cpu"):
@@ -22,6 +18,6 @@ def tracker(name=None, *, overrides=(), device="cpu"):
 def model(name=None, *, overrides=()):
     """The `VOSModel` of named weights, a checkpoint file, or without a name the bundled model."""
     from aotlab.engine.tracker import BUNDLED_CHECKPOINT
-    from aotlab.networks.checkpoints import load_checkpoint
+    from aotlab.networks.weights.checkpoints import load_checkpoint
 
     return load_checkpoint(Path(name or BUNDLED_CHECKPOINT), overrides=overrides)[0]

@@ -6,8 +6,6 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-FOLDERS = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "annotation", "tools")
-"""top-level folders that are subpackages of aotlab"""
 CORE = [
     "torch>=2.4",
     "torchvision>=0.19",
@@ -54,15 +52,12 @@ EXTRAS["test"] = [
 
 
 def version() -> str:
-    """The version that aotlab/__init__.py states."""
-    found = re.search(r'^__version__ = "(.+)"', (HERE / "aotlab" / "__init__.py").read_text(), re.MULTILINE)
+    """The version that src/aotlab/__init__.py states."""
+    found = re.search(
+        r'^__version__ = "(.+)"', (HERE / "src" / "aotlab" / "__init__.py").read_text(), re.MULTILINE
+    )
     assert found is not None
     return found[1]
-
-
-def subpackages() -> list[str]:
-    """Names of all packages in the folders, as they are imported."""
-    return [f"aotlab.{name}" for name in find_packages() if name.split(".")[0] in FOLDERS]
 
 
 setup(
@@ -73,11 +68,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["aotlab", *subpackages(), "aotlab.pretrain_models"],
-    package_dir={
-        "aotlab": "aotlab",
-        **{f"aotlab.{name}": name for name in (*FOLDERS, "pretrain_models")},
-    },
+    packages=[*find_packages("src"), "aotlab.pretrain_models"],
+    # src/aotlab links to the folders at the top, so an editable install is a path that type checkers follow too.
+    package_dir={"": "src"},
     package_data={
         "aotlab": ["py.typed"],
         "aotlab.configs": ["*/*.yaml"],

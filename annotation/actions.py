@@ -7,13 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from aotlab.annotation import editing
-from aotlab.annotation.grabcut import Hints
 from aotlab.annotation.history import Step
-from aotlab.annotation.painting import checked_points
 from aotlab.annotation.planning import Request
 from aotlab.annotation.session import Session, describe
 from aotlab.annotation.state import require_frame
 from aotlab.annotation.timeline import strips
+from aotlab.masks.painting import checked_points
+from aotlab.prompts.grabcut import Hints
 from aotlab.utils.errors import InputError
 
 Message = dict[str, Any]

@@ -9,10 +9,10 @@ import numpy as np
 
 from aotlab.annotation.history import Change
 from aotlab.annotation.objects import Item, usable_name
-from aotlab.annotation.painting import Point, filled, piece_at, polygon, stroke
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.engine.scores import measured
+from aotlab.engine.video.scores import measured
+from aotlab.masks.painting import Point, filled, piece_at, polygon, stroke
 from aotlab.utils.errors import InputError
 
 Edit = Callable[[np.ndarray], np.ndarray]

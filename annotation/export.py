@@ -14,11 +14,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from aotlab.annotation.state import State
-from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, VideoFile, open_outputs
+from aotlab.masks.overlay import overlay
+from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.overlay import overlay
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 
 from aotlab.annotation.cache import RecentCache
 from aotlab.annotation.readers import Decoded, FrameReader, PictureReader, VideoIndex, VideoReader
-from aotlab.dataloaders.picture_frames import LevelsOption, PictureFrames
-from aotlab.dataloaders.video import FrameSource, VideoFrames, open_frames
+from aotlab.media.image_frames import LevelsOption, PictureFrames
+from aotlab.media.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20

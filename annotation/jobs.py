@@ -16,7 +16,7 @@ from aotlab.annotation.history import Change
 from aotlab.annotation.planning import Request, Tracking, plan
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.engine.scores import measured
+from aotlab.engine.video.scores import measured
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import numpy as np
 from aotlab.annotation.frames import encode_jpeg
 from aotlab.annotation.planning import Tracking
 from aotlab.annotation.state import State
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.levels import Levels
-from aotlab.dataloaders.sound import Sound
-from aotlab.dataloaders.video import FrameSource
+from aotlab.media.images import read_image
+from aotlab.media.levels import Levels
+from aotlab.media.sound import Sound
+from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 

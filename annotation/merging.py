@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab.engine.scores import disagreement
+from aotlab.engine.video.scores import disagreement
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
-from aotlab.dataloaders.levels import read_levels
+from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, read_text, real_path, require_writable
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from aotlab.dataloaders.picture_frames import PictureFrames, of_size
-from aotlab.dataloaders.video import VideoFrames, upright
+from aotlab.media.image_frames import PictureFrames, of_size
+from aotlab.media.video import VideoFrames, upright
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:

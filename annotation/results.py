@@ -10,9 +10,9 @@ from aotlab.annotation.frames import CACHE_BYTES
 from aotlab.annotation.project import FILE, SUFFIX
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.dataloaders.exchange.given import GivenMasks, load_masks
 from aotlab.engine.jobs.records import JobRecord, load_record
-from aotlab.engine.scores import measured
+from aotlab.engine.video.given_masks import GivenMasks, load_masks
+from aotlab.engine.video.scores import measured
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, real_path, remove
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from aotlab.annotation import editing
-from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import Job, MakeTracker
 from aotlab.annotation.live import LiveFrames, live_results
 from aotlab.annotation.planning import Request
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
-from aotlab.engine.review import Check, frames_to_check
+from aotlab.engine.video.review import Check, frames_to_check
+from aotlab.prompts.grabcut import Hints, segment
 from aotlab.utils.errors import InputError
 
 OUTPUTS = {

@@ -14,8 +14,8 @@ from aotlab.annotation.history import Change, History, Step
 from aotlab.annotation.objects import ObjectTable
 from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.store import Labels, encode
-from aotlab.dataloaders.picture_frames import LevelsOption
-from aotlab.engine.scores import Score, joined, measured, read_scores
+from aotlab.engine.video.scores import Score, joined, measured, read_scores
+from aotlab.media.image_frames import LevelsOption
 from aotlab.utils.errors import InputError
 
 Listener = Callable[[dict[str, Any]], None]

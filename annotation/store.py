@@ -15,9 +15,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aotlab.annotation.cache import RecentCache
+from aotlab.masks.id_maps import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.masks import PALETTE
 
 NOTE = "aotlab"
 """Name of the PNG text that holds what is known beside the labels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aotlab.annotation.state import State
-from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE, Score
+from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score
 
 UNKNOWN, GIVEN, GIVEN_ABSENT, ABSENT, LOST = "-Ggal"
 """Characters of a strip; ``0`` to ``9`` is a tracked mask of this tenth of confidence."""

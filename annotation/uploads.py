@@ -12,11 +12,11 @@ from pathlib import Path, PurePosixPath
 
 from aotlab.annotation.editing import load_masks
 from aotlab.annotation.state import State
-from aotlab.dataloaders.exchange.colours import LEGENDS
-from aotlab.dataloaders.exchange.given import GivenMasks
-from aotlab.dataloaders.exchange.objects import LARGEST_ID, Target, numbers_of
-from aotlab.dataloaders.exchange.reading import read_annotations
-from aotlab.dataloaders.exchange.regions import Annotations
+from aotlab.engine.video.given_masks import GivenMasks
+from aotlab.masks.exchange.colours import LEGENDS
+from aotlab.masks.exchange.objects import LARGEST_ID, Target, numbers_of
+from aotlab.masks.exchange.reading import read_annotations
+from aotlab.masks.exchange.regions import Annotations
 from aotlab.utils.errors import InputError
 
 UNPACKED_BYTES = 512 * 2**20

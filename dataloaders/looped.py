@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, real_path
 

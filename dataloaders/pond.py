@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.canvas import TILE, blend, colour_ramp, draw_frames, value_noise
+from aotlab.media.canvas import TILE, blend, colour_ramp, draw_frames, value_noise
 
 MARGIN = 1.3
 """side of the ground, in parts of the picture's"""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE
+from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE
 
 
 @dataclass(frozen=True)

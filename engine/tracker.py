@@ -17,19 +17,19 @@ from torch import Tensor
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import network_size, normalise
 from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ABSENT, ObjectTable, overrule
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker_state import made_by, read_state
-from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.engine.state import made_by, read_state
+from aotlab.networks.kernels.resizing import resize
+from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.model import Model
-from aotlab.networks.named import resolve
-from aotlab.networks.resizing import resize
-from aotlab.networks.tuning import fastest_precision
+from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.vos_model import Features
+from aotlab.networks.weights.checkpoints import load_checkpoint
+from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 

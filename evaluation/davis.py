@@ -20,8 +20,8 @@ from aotlab.evaluation.sequence_scores import (
     join,
     score_pair,
 )
+from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID, read_mask
 
 
 def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:

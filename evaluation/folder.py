@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.evaluation import davis
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.utils.masks import VOID, read_mask
+from aotlab.masks.id_maps import VOID, read_mask
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:

@@ -20,7 +20,7 @@ from aotlab.evaluation import davis
 from aotlab.evaluation.measures import TOLERANCE, boundary_map, match_contours, object_box, tolerance_radius
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
-from aotlab.utils.masks import VOID, read_mask
+from aotlab.masks.id_maps import VOID, read_mask
 
 AREA_TOLERANCE = 0.1
 """distance at which contours still match, as a fraction of the square root of the object's area"""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
-from aotlab.utils.masks import read_mask, write_mask
 
 
 def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tuple[np.ndarray, set[int]]:

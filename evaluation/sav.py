@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
+from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:

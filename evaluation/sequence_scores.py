@@ -16,9 +16,9 @@ import numpy as np
 
 from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
 from aotlab.evaluation.object_scores import score_objects, wanted_files
+from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
-from aotlab.utils.masks import VOID, read_mask
 
 Merge = Literal["ids", "void"]
 """All ids are one object: those above 0 but void, or every one above 0 where the object is written as 255."""

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.masks.id_maps import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
-from aotlab.utils.masks import PALETTE
-from aotlab.utils.pictures import reason_of
+from aotlab.utils.image_files import reason_of
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24

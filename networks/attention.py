@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks import products
-from aotlab.networks.attention_blocks import RelativePosition, over_blocks
-from aotlab.networks.attention_products import attention
-from aotlab.networks.windows import BLOCK
+from aotlab.networks.kernels import products
+from aotlab.networks.kernels.global_attention import attention
+from aotlab.networks.kernels.local_attention import RelativePosition, over_blocks
+from aotlab.networks.kernels.windows import BLOCK
 
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:

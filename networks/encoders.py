@@ -18,14 +18,14 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.convolutions import (
+from aotlab.networks.kernels.convolutions import (
     RELU,
     RELU6,
     FoldedBottleneck,
     FoldedConv2d,
     FoldedInvertedResidual,
 )
-from aotlab.networks.depthwise import depthwise
+from aotlab.networks.kernels.depthwise import depthwise
 from aotlab.utils.errors import InputError
 
 

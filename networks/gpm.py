@@ -10,9 +10,9 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import RelativePosition, global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.depthwise import DepthwiseConv2d
+from aotlab.networks.kernels.depthwise import DepthwiseConv2d
+from aotlab.networks.kernels.products import Linear
 from aotlab.networks.layers import initialise
-from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 EXPANSION = 2

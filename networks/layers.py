@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from aotlab.networks.attention import global_attention
 from aotlab.networks.block import Size
-from aotlab.networks.depthwise import DepthwiseConv2d
-from aotlab.networks.products import Linear
+from aotlab.networks.kernels.depthwise import DepthwiseConv2d
+from aotlab.networks.kernels.products import Linear
 
 
 @lru_cache(maxsize=32)

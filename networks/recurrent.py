@@ -9,8 +9,8 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
+from aotlab.networks.kernels.products import Linear
 from aotlab.networks.layers import FeedForward, SelfAttention, initialise, sine_position
-from aotlab.networks.products import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 

@@ -13,8 +13,8 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder, fold_norms
-from aotlab.networks.hub import HubModel
 from aotlab.networks.stage import Stage
+from aotlab.networks.weights.hub import HubModel
 
 
 class Features(NamedTuple):

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aotlab.dataloaders.drawing import draw_clip
-from aotlab.dataloaders.exchange.given import load_masks
-from aotlab.dataloaders.streams import open_source
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine.tracker import Tracker
+from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.streams import open_source
+from aotlab.media.video import open_frames
 from aotlab.utils.allocator import keep_freed_memory
-from aotlab.utils.masks import write_mask
 
 SIZES = {"480p": (854, 480), "1080p": (1920, 1080)}
 DRAWN = 4

@@ -14,7 +14,6 @@ if [ "${1:-}" = "--all" ]; then
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-.venv/bin/python scripts/mypy_view.py build/view  # mypy does not know setuptools' package_dir
 .venv/bin/mypy
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.exchange.regions import compress, runs_of
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.utils.masks import read_mask, write_mask
+from aotlab.masks.exchange.regions import compress, runs_of
+from aotlab.masks.id_maps import read_mask, write_mask
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.official import from_official
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.published_keys import from_official
 from tests.golden import filler
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.tables import scores_table
-from aotlab.utils.masks import read_mask
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.images import read_image
+from aotlab.media.video import open_frames
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"

@@ -129,7 +129,7 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
     """
     from aotlab.annotation.live import LiveFrames
     from aotlab.annotation.state import State
-    from aotlab.dataloaders.streams import open_source
+    from aotlab.media.streams import open_source
 
     source = open_source(args.video, levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")

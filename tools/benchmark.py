@@ -29,7 +29,7 @@ from aotlab.utils.files import atomic_path, require_output
 if TYPE_CHECKING:
     from aotlab.engine.speed.comparison import Comparison
     from aotlab.engine.speed.measurement import Measurement, PartTime
-    from aotlab.networks.tuning import Timing
+    from aotlab.networks.kernels.tuning import Timing
 
 SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
@@ -202,7 +202,7 @@ def setting_of(args: argparse.Namespace) -> Setting:
 def print_config(setting: Setting) -> None:
     """Show the resolved settings of the model."""
     from aotlab.configs.load import to_yaml
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     config = read_settings(setting.checkpoint, config=setting.config, overrides=setting.overrides)
     print(to_yaml(config), end="")

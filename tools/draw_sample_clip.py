@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     from PIL import Image
 
     from aotlab.dataloaders.pond import draw_pond
-    from aotlab.utils.masks import write_mask
+    from aotlab.masks.id_maps import write_mask
 
     size = args.frames * args.height * args.width * BYTES_OF_PIXEL
     if size > MOST_BYTES:

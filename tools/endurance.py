@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 def print_config(args: argparse.Namespace) -> None:
     """Print the settings of the model."""
     from aotlab.configs.load import to_yaml
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     print(
         to_yaml(read_settings(args.checkpoint or bundled(), config=args.config, overrides=args.overrides)),
@@ -156,7 +156,7 @@ def check_policies(args: argparse.Namespace) -> Config:
             raise InputError(f"--compare {policy}: no policy {name}; expected one of {', '.join(POLICIES)}")
         if args.compare.count(policy) > 1:
             raise InputError(f"--compare {policy}: stands there twice; give each policy once")
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     every = [
         read_settings(args.checkpoint, config=args.config, overrides=overrides_of(policy, args))
@@ -174,8 +174,8 @@ def load_clip(args: argparse.Namespace) -> tuple[list[np.ndarray], np.ndarray]:
     import cv2
     import numpy as np
 
-    from aotlab.dataloaders.video import open_frames
-    from aotlab.utils.masks import read_mask
+    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.video import open_frames
 
     source = open_frames(args.video)
     if args.masks is None:

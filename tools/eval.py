@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
-from aotlab.dataloaders.sequences import Video, select_videos
+from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
 from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
 from aotlab.tools.cli.paths import bundled, require_model
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def settings_of(args: argparse.Namespace) -> Config:
     """The settings of the first model."""
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint, config = models(args)[0]
     return read_settings(checkpoint or bundled(), config=config, overrides=args.overrides)

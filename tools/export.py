@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.configs.load import to_yaml
     from aotlab.engine.export.description import exportable
     from aotlab.engine.export.writing import NEEDED, export_model, require_format
-    from aotlab.networks.checkpoints import build_or_load, read_settings
+    from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = args.checkpoint or (None if args.config else bundled())
     settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))

@@ -139,7 +139,7 @@ def checkpoint_of(args: Namespace) -> Path | None:
 def print_config(args: Namespace) -> None:
     """Print the settings of the model."""
     from aotlab.configs.load import to_yaml
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     print(to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end="")
 
@@ -148,7 +148,7 @@ def show_identities(args: Namespace) -> None:
     """Draw how alike the identities are."""
     from aotlab.engine.inspection.attention import identity_similarity
     from aotlab.engine.inspection.pictures import draw_similarity
-    from aotlab.networks.checkpoints import build_or_load
+    from aotlab.networks.weights.checkpoints import build_or_load
 
     require_output(args.identities, *PICTURES)
     model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
@@ -162,8 +162,8 @@ def show_card(checkpoint: Path | None) -> None:
     Raises:
         InputError: no file, or one that does not say.
     """
-    from aotlab.networks.checkpoints import read_card
-    from aotlab.networks.model_card import describe_card
+    from aotlab.networks.weights.checkpoints import read_card
+    from aotlab.networks.weights.model_card import describe_card
 
     if checkpoint is None:
         raise InputError("--card: a preset has no weights that were trained; give a file by --checkpoint")
@@ -179,9 +179,9 @@ def show_costs(args: Namespace) -> None:
     Raises:
         InputError: a side of no pixels, or a file that cannot be written.
     """
-    from aotlab.dataloaders.preprocess import network_size
     from aotlab.engine.inspection.costs import PartCost, model_costs
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.preprocess import network_size
+    from aotlab.networks.weights.checkpoints import read_settings
 
     if args.output is not None:
         require_output(args.output)
@@ -216,12 +216,12 @@ def show_attention(args: Namespace) -> None:
         InputError: input that is missing or does not fit, or a folder that cannot be written.
     """
     require_paths(args.attention, args.mask)
-    from aotlab.dataloaders.video import open_frames
     from aotlab.engine.inspection.attention import inspect_attention
     from aotlab.engine.inspection.pictures import draw_attention, shown_frames
     from aotlab.engine.tracker import Tracker
-    from aotlab.networks.checkpoints import build_or_load
-    from aotlab.utils.masks import read_mask
+    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.video import open_frames
+    from aotlab.networks.weights.checkpoints import build_or_load
 
     source = open_frames(args.attention)
     mask = read_mask(args.mask, size=source.size)

@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
     if real_path(output) == real_path(args.image):
         raise InputError(f"--output {output}: is the picture itself; give another name")
-    from aotlab.annotation.hints import masks_of_frame, read_hints
-    from aotlab.dataloaders.images import read_image
-    from aotlab.utils.masks import write_mask
+    from aotlab.masks.id_maps import write_mask
+    from aotlab.media.images import read_image
+    from aotlab.prompts.texts import masks_of_frame, read_hints
 
     hints = read_hints(args.box, args.point, args.not_point)
     if set(hints) != {0}:

@@ -22,7 +22,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
     submission_hint,
 )
-from aotlab.dataloaders.sequences import Video, require_whole, select_videos
+from aotlab.dataloaders.benchmarks.sequences import Video, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, after_printing, command

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     require_output(args.output, ".png")
     from PIL import Image
 
-    from aotlab.utils.overlay import strip
+    from aotlab.masks.overlay import strip
 
     pictures = [shrink(frame, args.height) for frame in pick(args.video, args.frames)]
     with atomic_path(args.output) as temporary:
@@ -43,7 +43,7 @@ def pick(video: Path, count: int) -> list[np.ndarray]:
     """``count`` frames from the first to the last; a video that does not tell its length is read twice."""
     import numpy as np
 
-    from aotlab.dataloaders.video import open_frames
+    from aotlab.media.video import open_frames
 
     length = open_frames(video).length or sum(1 for _ in open_frames(video))
     wanted = {round(position) for position in np.linspace(0, length - 1, min(count, length))}

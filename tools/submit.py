@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
-from aotlab.dataloaders.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -157,9 +157,9 @@ def expected_of(video: Video) -> Expected:
     """
     import numpy as np
 
-    from aotlab.dataloaders.object_masks import read_given
     from aotlab.evaluation.submission import Expected
-    from aotlab.utils.masks import VOID, read_mask
+    from aotlab.masks.id_maps import VOID, read_mask
+    from aotlab.masks.object_masks import read_given
 
     given = [read_given(mask) for mask in video.masks.values()]
     ids = {item.identity for item in video.objects}

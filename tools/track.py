@@ -33,9 +33,9 @@ from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
-    from aotlab.dataloaders.exchange.given import GivenMasks
-    from aotlab.dataloaders.video import FrameSource
+    from aotlab.engine.video.given_masks import GivenMasks
     from aotlab.engine.video.tracking import TrackOptions, TrackReport
+    from aotlab.media.video import FrameSource
 
 WRITABLE = (
     "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay",
@@ -178,7 +178,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     Raises:
         InputError: as `read_settings`, or an option that the policy does not read.
     """
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint = args.checkpoint or bundled()
     overrides = [*args.overrides, *memory_overrides(args)]
@@ -196,7 +196,7 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
     Raises:
         InputError: not even the reference frame and one more fit.
     """
-    from aotlab.engine.budget import frame_bytes
+    from aotlab.engine.video.budget import frame_bytes
 
     objects = len(masks.annotations.objects())
     each, memory = frame_bytes(settings, source.size, objects), settings.memory
@@ -239,9 +239,9 @@ def run(args: Namespace) -> TrackReport:
     Raises:
         InputError: a source, mask, option or folder is wrong.
     """
-    from aotlab.dataloaders.exchange.given import load_masks
-    from aotlab.dataloaders.streams import open_source
+    from aotlab.engine.video.given_masks import load_masks
     from aotlab.engine.video.outputs import refuse_results, refuse_source, remove_results
+    from aotlab.media.streams import open_source
 
     source = open_source(args.video, timeout=args.timeout, levels=args.levels)
     show_levels(source)

@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("vot")
     import trax
 
+    from aotlab.engine.evaluation.vot import COLOUR, serve
     from aotlab.engine.tracker import Tracker
-    from aotlab.engine.vot import COLOUR, serve
 
     tracker = Tracker.from_checkpoint(
         args.checkpoint or bundled(), config=args.config, overrides=args.overrides, device=args.device
@@ -76,7 +76,7 @@ def print_config(args: Namespace) -> None:
     """Print the settings that the tracker would have."""
     from aotlab.configs.load import to_yaml
     from aotlab.configs.protocol import with_protocol
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     settings = read_settings(args.checkpoint or bundled(), config=args.config, overrides=args.overrides)
     print(to_yaml(with_protocol(settings, "bounded", args.overrides)), end="")

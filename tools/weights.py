@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.action == "list":
         print(listed())
     elif args.action == "get":
-        from aotlab.networks.named import get_weights
+        from aotlab.networks.weights.zoo import get_weights
 
         for name in args.names:
             print(get_weights(name, source=args.source, overwrite=args.overwrite))
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 def listed() -> str:
     """A table of all names, their published scores, and whether they are here."""
     from aotlab.configs.weights import published_weights
-    from aotlab.networks.named import weights_folder
+    from aotlab.networks.weights.zoo import weights_folder
 
     rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
     for name, entry in published_weights().items():
@@ -70,7 +70,7 @@ def listed() -> str:
 
 def require_fetched(name: str) -> str:
     """The path of weights that are here; raises `InputError` where they are not."""
-    from aotlab.networks.named import weights_path
+    from aotlab.networks.weights.zoo import weights_path
 
     path = weights_path(name)
     if path is None:
@@ -81,7 +81,7 @@ def require_fetched(name: str) -> str:
 def verify(names: list[str]) -> int:
     """Check stored files against their digests; status 1 if one was changed."""
     from aotlab.configs.weights import published_weights
-    from aotlab.networks.named import weights_folder, weights_path
+    from aotlab.networks.weights.zoo import weights_folder, weights_path
 
     is_file(weights_folder() / "any")  # a folder that cannot be is one sentence, not one of every name
     status = 0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
-from aotlab.dataloaders.object_masks import ObjectMasks
-from aotlab.dataloaders.sequences import ListedObject, Video, read_each
+from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each
+from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
 
@@ -108,8 +108,8 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
     Raises:
         InputError: a result is missing, no mask or of another size.
     """
-    from aotlab.dataloaders.exchange.regions import compress, runs_of
-    from aotlab.utils.masks import read_mask
+    from aotlab.masks.exchange.regions import compress, runs_of
+    from aotlab.masks.id_maps import read_mask
 
     tree = parse_json(read_bytes(annotations), str(annotations))
     kept, count = [], 0

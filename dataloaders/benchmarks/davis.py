@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.sequences import Video, list_masks, read_each, read_video
+from aotlab.dataloaders.benchmarks.sequences import Video, list_masks, read_each, read_video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import from_first_mask, video_names
-from aotlab.dataloaders.sequences import Video, list_frames, masks_of, read_each
+from aotlab.dataloaders.benchmarks.sequences import Video, list_frames, masks_of, read_each
 
 
 def long_video(root: Path) -> list[Video]:

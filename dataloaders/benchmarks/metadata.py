@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.sequences import list_folders, list_masks
+from aotlab.dataloaders.benchmarks.sequences import list_folders, list_masks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 

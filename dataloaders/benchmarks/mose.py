@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import split_folder, video_names
-from aotlab.dataloaders.sequences import ListedObject, Video, read_each, read_video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each, read_video, require_whole
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_text
 from aotlab.utils.ids import VOID

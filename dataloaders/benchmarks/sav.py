@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
-from aotlab.dataloaders.object_masks import ObjectMasks
-from aotlab.dataloaders.sequences import ListedObject, Video, list_folders, list_frames, list_masks, read_each
+from aotlab.dataloaders.benchmarks.sequences import (
+    ListedObject,
+    Video,
+    list_folders,
+    list_frames,
+    list_masks,
+    read_each,
+)
+from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 from aotlab.utils.ids import VOID
@@ -79,7 +86,7 @@ def _identity(folder: Path) -> int:
 
 def _stems(folder: Path) -> tuple[str, ...]:
     """Stems of an object's masks from the first one with a pixel on; empty if none has."""
-    from aotlab.utils.masks import read_mask
+    from aotlab.masks.id_maps import read_mask
 
     paths = list_masks(folder)
     first = next((index for index, path in enumerate(paths) if read_mask(path).any()), len(paths))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_names
-from aotlab.dataloaders.sequences import Video, read_each, read_video
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

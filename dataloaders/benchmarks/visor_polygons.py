@@ -17,13 +17,13 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from aotlab.dataloaders.exchange.regions import LONGEST_SIDE
-from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
-from aotlab.dataloaders.images import read_image
+from aotlab.masks.exchange.regions import LONGEST_SIDE
+from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
 from aotlab.utils.ids import VOID
-from aotlab.utils.masks import write_mask
 
 Split = Literal["train", "val"]
 DRAWN = (1080, 1920)

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.visor_polygons import SIZE
-from aotlab.dataloaders.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.masks import read_mask
 
 INFO = {
     "Dataset Name": "VISOR",

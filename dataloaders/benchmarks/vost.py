@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import from_first_mask
-from aotlab.dataloaders.sequences import Video, list_frames, masks_of, read_each
+from aotlab.dataloaders.benchmarks.sequences import Video, list_frames, masks_of, read_each
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
-from aotlab.dataloaders.sequences import ListedObject, Video, list_frames, list_masks, masks_of, read_each
+from aotlab.dataloaders.benchmarks.sequences import (
+    ListedObject,
+    Video,
+    list_frames,
+    list_masks,
+    masks_of,
+    read_each,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 from aotlab.utils.ids import VOID

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
 from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
 from aotlab.dataloaders.lint.folder import LEVELS, LintReport, gather
-from aotlab.dataloaders.object_masks import files_of, read_given
-from aotlab.dataloaders.sequences import Video, list_masks
+from aotlab.masks.object_masks import files_of, read_given
 from aotlab.utils.errors import InputError
 from aotlab.utils.ids import VOID
 from aotlab.utils.progress import progress_bar

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.images import require_end
+from aotlab.masks.id_maps import VOID
+from aotlab.media.images import require_end
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID
-from aotlab.utils.pictures import open_picture
+from aotlab.utils.image_files import open_picture
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60

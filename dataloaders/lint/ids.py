@@ -9,7 +9,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.dataloaders.lint.files import Facts, Finding
 from aotlab.dataloaders.lint.names import Unit
 from aotlab.dataloaders.training.video_sets import LEAST_FRAMES
-from aotlab.utils.masks import VOID
+from aotlab.masks.id_maps import VOID
 
 MOST_OBJECTS = ModelConfig().max_objects
 """objects of a clip that training takes, unless model.max_objects is changed"""

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.lint.files import Finding
-from aotlab.dataloaders.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
 from aotlab.utils.files import is_folder
 

@@ -12,8 +12,8 @@ from numpy.random import Generator
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
 from aotlab.dataloaders.training.labelled import LabelledImage, LabelledVideo
+from aotlab.masks.id_maps import VOID
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID
 
 MOST_OBJECTS = (VOID - 1) // 2
 """objects of a clip, whatever the model: those of two merged clips are numbered below 255"""

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.dataloaders.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
-from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
+from aotlab.masks.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
+from aotlab.masks.id_maps import VOID
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID
 
 SMALLEST_AREA = 500
 """pixels; smaller annotations are passed over, as in the published conversion of COCO to id maps"""

@@ -12,7 +12,7 @@ from numpy.random import Generator
 from aotlab.dataloaders.training.augment import MERGE_PIXELS
 from aotlab.dataloaders.training.clips import Clip, merge, relabel
 from aotlab.dataloaders.training.warps import translation, warp_affine
-from aotlab.utils.masks import VOID
+from aotlab.masks.id_maps import VOID
 
 TRIES = 4
 """motions that are drawn until no object is hidden on the reference frame"""

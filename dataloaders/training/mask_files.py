@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.images import read_image
+from aotlab.masks.id_maps import VOID, read_mask
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import VOID, read_mask
-from aotlab.utils.pictures import open_picture
+from aotlab.utils.image_files import open_picture
 
 MaskReader = Callable[[Path], np.ndarray]
 """file to H×W uint8: ids, 0 background, 255 ignored"""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from aotlab.dataloaders.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.training.mask_files import MaskedImage, MaskReader
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from aotlab.dataloaders.object_masks import files_of
-from aotlab.dataloaders.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import FOLDER as RECORDS
 from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.masks.object_masks import files_of
 from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import real_path, require_writable

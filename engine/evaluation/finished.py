@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.object_masks import ObjectMasks
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.masks.id_maps import read_mask
+from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, remove
-from aotlab.utils.masks import read_mask
 from aotlab.utils.numbers import NOT_NEGATIVE
 
 FOLDER = ".finished"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.dataloaders.object_masks import labels_of
 from aotlab.engine.evaluation.resizing import resize_labels
+from aotlab.masks.object_masks import labels_of
 
 if TYPE_CHECKING:
     from aotlab.engine.inputs import Size

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aotlab.dataloaders.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.evaluation.rules import RULES, Rules
 from aotlab.evaluation.sequence_scores import (
     FrameScores,

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.object_masks import labels_of, read_given, read_objects
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.evaluation.davis import annotation_labels
+from aotlab.masks.id_maps import write_mask
+from aotlab.masks.object_masks import labels_of, read_given, read_objects
+from aotlab.masks.overlay import overlay, with_ids
+from aotlab.media.images import read_image
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.masks import write_mask
-from aotlab.utils.overlay import overlay, with_ids
 
 if TYPE_CHECKING:
     from aotlab.engine.interface import BenchmarkTracker

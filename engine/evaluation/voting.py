@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.dataloaders.sequences import list_masks
+from aotlab.dataloaders.benchmarks.sequences import list_masks
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
-from aotlab.utils.masks import read_mask, write_mask
 
 
 def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:

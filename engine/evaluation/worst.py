@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
+from aotlab.masks.id_maps import read_mask
+from aotlab.masks.overlay import overlay, strip, write_text
+from aotlab.media.images import read_image
 from aotlab.utils.files import atomic_path, is_file
-from aotlab.utils.masks import read_mask
-from aotlab.utils.overlay import overlay, strip, write_text
 
 HEIGHT = 240
 """pixels of a frame in the picture"""

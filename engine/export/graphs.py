@@ -28,7 +28,7 @@ from aotlab.engine.export.names import (
     named_identities,
     named_memory,
 )
-from aotlab.networks import products
+from aotlab.networks.kernels import products
 from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from aotlab.dataloaders.drawing import draw_clip
 from aotlab.engine.export.runtime import CPU, ExportedModel
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
+from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.vos_model import VOSModel
 
 TOLERANCE = 1e-3

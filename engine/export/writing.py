@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import network_size
 from aotlab.engine.export.description import (
     FILE,
     SUFFIXES,
@@ -26,6 +25,7 @@ from aotlab.engine.export.description import (
     to_text,
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
+from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import binary_file, require_writable

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from aotlab.engine.review import SENTENCES
+from aotlab.engine.video.review import SENTENCES
 from aotlab.utils.files import real_path
 from aotlab.utils.text import counted
 

@@ -11,8 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.exchange.given import split_value
-from aotlab.dataloaders.jobs import Job
+from aotlab.engine.jobs.listing import Job
+from aotlab.engine.video.given_masks import split_value
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
     atomic_path,

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.exchange.given import load_masks
-from aotlab.dataloaders.jobs import Job
-from aotlab.dataloaders.streams import open_source
+from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_record, save_record
 from aotlab.engine.jobs.report import heading, row, write_reports
+from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.media.streams import open_source
 from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from aotlab.networks.products import Linear
+from aotlab.networks.kernels.products import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.environment import instruction_sets, processor_name, waiting
 from aotlab.utils.errors import InputError

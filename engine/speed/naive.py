@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import products
 from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.convolutions import FoldedConv2d, Followers, follow
 from aotlab.networks.encoders import FrozenNormConv2d
+from aotlab.networks.kernels import products
+from aotlab.networks.kernels.convolutions import FoldedConv2d, Followers, follow
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory

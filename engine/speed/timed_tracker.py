@@ -12,16 +12,16 @@ import torch
 from PIL import Image
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.drawing import draw_clip
-from aotlab.dataloaders.video import FrameSource, open_frames
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.speed.naive import slow_parts
 from aotlab.engine.speed.settings import CLOCKS, Setting
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import products
-from aotlab.networks.checkpoints import build_or_load
-from aotlab.networks.tuning import Tuner
+from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.video import FrameSource, open_frames
+from aotlab.networks.kernels import products
+from aotlab.networks.kernels.tuning import Tuner
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import build_or_load
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder

@@ -17,7 +17,7 @@ from aotlab.engine.speed.naive import slow_training
 from aotlab.engine.speed.settings import Setting
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
-from aotlab.networks.tuning import fastest_precision
+from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.progress import progress_bar
 

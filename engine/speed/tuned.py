@@ -7,7 +7,7 @@ from dataclasses import replace
 from aotlab.engine.speed.comparison import Comparison, compare_trackers
 from aotlab.engine.speed.settings import Setting
 from aotlab.engine.speed.timed_tracker import TimedTracker
-from aotlab.networks.tuning import Timing
+from aotlab.networks.kernels.tuning import Timing
 
 
 def tune(setting: Setting) -> tuple[dict[str, Timing], Comparison]:

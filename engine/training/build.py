@@ -13,10 +13,10 @@ from torch.utils.checkpoint import checkpoint
 from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
-from aotlab.networks.checkpoints import load_weights, read_settings, read_weights
 from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
-from aotlab.networks.official import load_encoder_weights
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_weights, read_settings, read_weights
+from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ from pathlib import Path
 from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config
 from aotlab.engine.training.phase_state import PhaseState
-from aotlab.networks.checkpoints import read_card
-from aotlab.networks.model_card import AVERAGED, ModelCard, PhaseRecord
-from aotlab.networks.tuning import fastest_precision
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.weights.checkpoints import read_card
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 
 SECONDS_OF_HOUR = 3600
 

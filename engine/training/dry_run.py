@@ -18,7 +18,7 @@ from aotlab.engine.training.phase_loop import TimedBatches, wrap
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.trainer import begin_phase
 from aotlab.engine.training.training_step import train_step
-from aotlab.networks.tuning import fastest_precision
+from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable

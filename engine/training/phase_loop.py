@@ -25,7 +25,7 @@ from aotlab.engine.training.journal.writing import Journal, StepMeasures
 from aotlab.engine.training.phase_state import PhaseState, save_state, saved_states
 from aotlab.engine.training.training_step import StepResult, train_step
 from aotlab.engine.training.validation import validate
-from aotlab.networks.checkpoints import save_checkpoint
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, noticing_lost_ranks
 from aotlab.utils.errors import InputError, RunStopped
 

@@ -18,8 +18,8 @@ from aotlab.configs.training import PhaseConfig
 from aotlab.engine.training.build import architecture
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.finite import NotFinite, not_finite
-from aotlab.networks.model_card import ModelCard, PhaseRecord, card_from_json
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, card_from_json
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file

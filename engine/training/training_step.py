@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.preprocess import normalise
 from aotlab.dataloaders.training.mixture import ClipTensors
 from aotlab.engine.training.clip_training import (
     ClipBatch,
@@ -25,7 +24,8 @@ from aotlab.engine.training.finite import NotFinite
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
-from aotlab.networks.tuning import fastest_precision
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.preprocess import normalise
 from aotlab.utils.devices import autocast
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
-from aotlab.dataloaders.exchange.writing import Written, write_annotations
-from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.prediction import LostFlags, Prediction
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.media.video import FrameSource
 
 
 class AnnotationFile:

@@ -20,7 +20,7 @@ import torch
 
 from aotlab.engine.interface import FrameTracker
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.scores import disagreement
+from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]

@@ -11,17 +11,17 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.exchange.writing import FORMATS
-from aotlab.dataloaders.video import FrameSource
-from aotlab.dataloaders.video_writer import VideoWriter
 from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.report import ReportFile
 from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.engine.video.tracked import Tracked
+from aotlab.masks.exchange.writing import FORMATS
+from aotlab.masks.id_maps import write_mask
+from aotlab.masks.overlay import overlay, with_ids
+from aotlab.media.video import FrameSource
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
-from aotlab.utils.masks import write_mask
-from aotlab.utils.overlay import overlay, with_ids
 
 
 class Output(Protocol):

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.dataloaders.video import FrameSource
-from aotlab.engine.review import frames_to_check
-from aotlab.engine.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
+from aotlab.engine.video.review import frames_to_check
+from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
 from aotlab.engine.video.tracked import Tracked
+from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
 
 SHOWN = 10

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.video.tracked import Tracked
+from aotlab.masks.overlay import overlay, strip
+from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
-from aotlab.utils.overlay import overlay, strip
 
 HEIGHT = 180
 """pixels"""

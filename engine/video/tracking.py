@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from aotlab.dataloaders.video import FrameSource
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
 from aotlab.engine.video.directions import Answered, both_directions
 from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, open_outputs
+from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.signals import stop_flag

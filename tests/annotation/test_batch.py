@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.dataloaders.exchange.given import load_masks
-from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
-from aotlab.dataloaders.exchange.writing import Written, write_annotations
 from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.video.given_masks import load_masks
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.writing import Written, write_annotations
 from aotlab.tools import annotate
 from aotlab.tools import track as cli
 from tests.annotation.browser import Page, needs_browser

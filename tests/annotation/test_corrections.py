@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.grabcut import Hints, segment
 from aotlab.annotation.planning import Request
+from aotlab.prompts.grabcut import Hints, segment
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, truth
 from tests.annotation.test_editing import draw

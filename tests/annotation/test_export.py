@@ -8,10 +8,10 @@ import pytest
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine.video.outputs import OUTPUTS
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 from tests.annotation.clips import LENGTH, truth
 from tests.annotation.test_editing import draw
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aotlab.annotation.frames import FrameStore
-from aotlab.dataloaders.video import open_frames
-from aotlab.dataloaders.video_writer import VideoWriter
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import write_long_video
 from tests.shared import SHARED

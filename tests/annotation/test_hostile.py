@@ -13,7 +13,7 @@ from aotlab.annotation.objects import ObjectTable
 from aotlab.annotation.project import FILE
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.engine.scores import read_scores
+from aotlab.engine.video.scores import read_scores
 from aotlab.utils.errors import InputError
 
 SIZE = (24, 32)

@@ -8,7 +8,7 @@ import pytest
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
-from aotlab.engine.review import Check
+from aotlab.engine.video.review import Check
 from tests.annotation.browser import iou, needs_browser
 from tests.annotation.clips import LENGTH, Seer, truth
 from tests.annotation.test_editing import draw

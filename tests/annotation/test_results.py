@@ -7,13 +7,13 @@ from PIL import Image
 from aotlab.annotation import editing
 from aotlab.annotation.export import export
 from aotlab.annotation.results import job_of, open_results
-from aotlab.dataloaders.exchange.given import load_masks
-from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
-from aotlab.dataloaders.exchange.writing import Written, write_annotations
-from aotlab.dataloaders.jobs import Job
+from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, save_record
+from aotlab.engine.video.given_masks import load_masks
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 
 LENGTH = 3
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.annotation.uploads import load_upload
-from aotlab.dataloaders.exchange.regions import compress, runs_of
+from aotlab.masks.exchange.regions import compress, runs_of
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import HEIGHT, WIDTH, packed, png, truth
 

@@ -14,8 +14,8 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.published import resolve_training
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.checkpoints import load_checkpoint
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, stripes
 from tests.engine.small_model import run as track

@@ -10,7 +10,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.paths import BUNDLED_CHECKPOINT, ROOT, setting_path
 from aotlab.dataloaders.training.sets import data_root
 from aotlab.engine.training.build import build_model
-from aotlab.networks.checkpoints import read_settings
+from aotlab.networks.weights.checkpoints import read_settings
 
 
 def test_bundled_names_the_weights_that_come_with_the_package() -> None:

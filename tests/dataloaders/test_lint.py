@@ -12,8 +12,8 @@ from PIL import Image
 
 from aotlab.dataloaders.lint.files import Finding
 from aotlab.dataloaders.lint.folder import gather, lint_folder
+from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 
 SIZE = 24, 32
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.looped import bounce, loop_davis, looped_length
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 
 

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import Config, InputConfig
-from aotlab.dataloaders.preprocess import network_size, normalise
 from aotlab.engine.advance import one_hot
 from aotlab.engine.ensemble import Branch, Ensemble, augmented
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
+from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes

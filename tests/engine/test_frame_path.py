@@ -16,11 +16,11 @@ from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
+PACKAGES = ("utils", "configs", "media", "masks", "networks", "dataloaders", "evaluation", "engine", "tools")
 
 LEAVES = (
-    "networks/products.py", "networks/attention_products.py", "networks/windows.py", "networks/convolutions.py",
-    "networks/depthwise.py", "networks/resizing.py",
+    "networks/kernels/products.py", "networks/kernels/global_attention.py", "networks/kernels/windows.py",
+    "networks/kernels/convolutions.py", "networks/kernels/depthwise.py", "networks/kernels/resizing.py",
 )  # fmt: skip
 """files that stand in for PyTorch's own products, and count as these do: not at all"""
 
@@ -68,7 +68,7 @@ class CallRecorder:
 
     @staticmethod
     def _ours(code: CodeType) -> bool:
-        path = Path(code.co_filename)
+        path = Path(code.co_filename).resolve()
         if not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix() in LEAVES:
             return False
         return path.relative_to(ROOT).parts[0] in PACKAGES

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aotlab.dataloaders.images import read_image
 from aotlab.engine.tracker import Tracker
-from aotlab.utils.masks import read_mask
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.images import read_image
 from tests.engine.test_tracker_groups import Counter
 from tests.shared import SHARED, needs_data
 

@@ -12,8 +12,8 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
-from aotlab.networks.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {

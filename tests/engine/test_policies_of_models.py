@@ -8,7 +8,6 @@ import torch
 
 from aotlab.configs.load import from_tree
 from aotlab.engine.advance import advance, refer
-from aotlab.engine.budget import frame_bytes
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import (
@@ -16,6 +15,7 @@ from aotlab.engine.policies import (
 )
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
+from aotlab.engine.video.budget import frame_bytes
 from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.small_model import build, clip, run, stripes
 

@@ -8,8 +8,8 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import products
-from aotlab.networks.tuning import Tuner, fastest_precision
+from aotlab.networks.kernels import products
+from aotlab.networks.kernels.tuning import Tuner, fastest_precision
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 

@@ -11,12 +11,12 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.exchange.regions import compress, pixels, require_runs, runs_of
-from aotlab.dataloaders.object_masks import read_given
+from aotlab.masks.exchange.regions import compress, pixels, require_runs, runs_of
+from aotlab.masks.id_maps import write_mask
+from aotlab.masks.object_masks import read_given
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 from tests import miniatures
 
 

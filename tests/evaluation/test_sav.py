@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.object_masks import read_given
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.sequence_scores import score_sequence
+from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.masks.object_masks import read_given
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
 
 

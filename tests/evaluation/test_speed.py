@@ -20,7 +20,7 @@ from aotlab.engine.evaluation.scoring import score_videos
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.sequence_scores import ScoringPlan, score_pair
 from aotlab.evaluation.tables import scores_table
-from aotlab.utils.masks import read_mask, write_mask
+from aotlab.masks.id_maps import read_mask, write_mask
 from tests.evaluation import plain_evaluator
 from tests.shared import SHARED, needs_data
 

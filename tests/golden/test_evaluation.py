@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.eval import main
-from aotlab.utils.masks import read_mask, write_mask
 from tests.golden import filler
 from tests.shared import golden, official_weights
 

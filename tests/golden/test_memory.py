@@ -19,8 +19,8 @@ from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy, redundancy
 from aotlab.engine.relevance import FrameRelevance, frame_relevance
-from aotlab.networks.official import from_official
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.published_keys import from_official
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import score_sequence

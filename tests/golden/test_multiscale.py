@@ -15,8 +15,8 @@ from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.official import from_official, to_official
 from aotlab.networks.vos_model import Propagated, VOSModel
+from aotlab.networks.weights.published_keys import from_official, to_official
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aotlab.networks import products
+from aotlab.networks.kernels import products
 from tests.golden import test_sequences
 
 

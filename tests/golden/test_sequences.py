@@ -12,13 +12,13 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
-from aotlab.dataloaders.preprocess import network_size
 from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ABSENT, ObjectTable
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.layers import sine_position
+from aotlab.networks.preprocess import network_size
 from tests.golden import filler
 from tests.shared import golden, golden_clip, golden_model
 

@@ -14,15 +14,15 @@ import torch
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
-from aotlab.dataloaders.preprocess import network_size
 from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
 from aotlab.engine.training.clip_training import mean_iou
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
-from aotlab.networks.official import official_name
+from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.published_keys import official_name
 from tests.golden import filler
 from tests.shared import golden, golden_arrays, golden_table, has_golden
 

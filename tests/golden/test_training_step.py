@@ -15,7 +15,7 @@ from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losse
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
-from aotlab.networks.official import official_name
+from aotlab.networks.weights.published_keys import official_name
 from tests.golden import filler
 from tests.shared import golden, golden_model
 

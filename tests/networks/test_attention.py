@@ -9,8 +9,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.networks import attention_blocks, products
 from aotlab.networks.attention import RelativePosition, local_attention
+from aotlab.networks.kernels import local_attention as attention_blocks
+from aotlab.networks.kernels import products
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]

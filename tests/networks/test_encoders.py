@@ -9,9 +9,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.configs.load import load_config
 from aotlab.networks.encoders import ENCODERS, FrozenNormConv2d, build_encoder, freeze_stages, join_norms
-from aotlab.networks.official import official_name
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.published_keys import official_name
 from tests.shared import golden_table
 
 

@@ -8,11 +8,11 @@ import torch
 from aotlab.configs.load import from_tree, load_config
 from aotlab.engine.relevance import relevance
 from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.checkpoints import load_weights
-from aotlab.networks.official import to_official
 from aotlab.networks.recurrent import RecurrentLSTTBlock
 from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_weights
+from aotlab.networks.weights.published_keys import to_official
 from aotlab.utils.errors import InputError
 
 DIM, SIZE = 32, (3, 4)

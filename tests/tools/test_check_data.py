@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
-from aotlab.dataloaders.sequences import list_frames
+from aotlab.dataloaders.benchmarks.sequences import list_frames
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools.check_data import main
-from aotlab.utils.masks import write_mask
 from tests import miniatures
 from tests.shared import SHARED, needs_data
 

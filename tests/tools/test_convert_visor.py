@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.masks.id_maps import read_mask
 from aotlab.tools.convert_visor import main
-from aotlab.utils.masks import read_mask
 
 Polygon = list[list[float]]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.masks.id_maps import read_mask
 from aotlab.tools.draw_sample_clip import main
-from aotlab.utils.masks import read_mask
 
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 

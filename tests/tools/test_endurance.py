@@ -13,8 +13,8 @@ from PIL import Image
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.engine.speed import endurance
 from aotlab.engine.speed.endurance import Course, Sample
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools import endurance as tool
-from aotlab.utils.masks import write_mask
 
 WIDTH, HEIGHT = 60, 40
 

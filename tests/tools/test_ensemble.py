@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from aotlab.engine.evaluation.voting import vote
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.ensemble import main
-from aotlab.utils.masks import read_mask, write_mask
 
 
 def by_hand(maps: list[np.ndarray], weights: list[int]) -> np.ndarray:

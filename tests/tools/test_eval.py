@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools import eval as tool
-from aotlab.utils.masks import write_mask
 
 HEIGHT, WIDTH = 480, 640
 """DAVIS results are 480 high"""

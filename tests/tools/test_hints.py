@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.annotation.hints import read_hints
+from aotlab.masks.id_maps import read_mask
+from aotlab.prompts.texts import read_hints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 
 

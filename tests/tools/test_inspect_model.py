@@ -12,10 +12,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
-from aotlab.dataloaders.drawing import draw_clip
-from aotlab.networks.model_card import RAW, ModelCard
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.drawn_clip import draw_clip
+from aotlab.networks.weights.model_card import RAW, ModelCard
 from aotlab.tools.inspect_model import main
-from aotlab.utils.masks import write_mask
 
 QUICK = ["input.max_long_edge=64"]
 

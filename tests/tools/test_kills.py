@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.utils.masks import write_mask
+from aotlab.masks.id_maps import write_mask
 from tests.drawn_clips import draw_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 
@@ -20,7 +20,7 @@ import importlib, os, random, signal, sys, time
 import torch
 torch.set_num_threads(1)
 tool = importlib.import_module(f"aotlab.tools.{sys.argv[1]}")
-import aotlab.dataloaders.streams, aotlab.engine.evaluation.evaluator
+import aotlab.media.streams, aotlab.engine.evaluation.evaluator
 import aotlab.engine.tracker, aotlab.engine.video.tracking
 output, arguments = sys.argv[2], sys.argv[3:]
 rng, kills = random.Random(5), 0

@@ -12,8 +12,8 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.engine.evaluation import scoring
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.score import main
-from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
 from tests.limits import files_up_to
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
+from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
-from aotlab.utils.masks import PALETTE, read_mask, write_mask
 from tests import miniatures
 
 SERVERS = {

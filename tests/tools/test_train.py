@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
 from aotlab.configs.published import resolve_training
-from aotlab.dataloaders.drawing import draw_clip
 from aotlab.engine.tracker import Tracker
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.drawn_clip import draw_clip
 from aotlab.tools.train import main
-from aotlab.utils.masks import write_mask
 
 RECIPE = str(Path(__file__).resolve().parents[2] / "configs" / "recipes" / "mini.yaml")
 

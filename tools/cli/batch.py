@@ -15,7 +15,7 @@ from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
     from aotlab.configs.schema import Config
-    from aotlab.dataloaders.jobs import Job
+    from aotlab.engine.jobs.listing import Job
     from aotlab.engine.jobs.records import JobRecord
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.tracking import TrackOptions
@@ -65,7 +65,7 @@ def run_batch(
         InputError: the list of jobs is wrong, the output folder cannot be written, or holds another run's results.
     """
     from aotlab.configs.load import to_yaml
-    from aotlab.dataloaders.jobs import jobs_of_videos, read_jobs
+    from aotlab.engine.jobs.listing import jobs_of_videos, read_jobs
     from aotlab.engine.jobs.records import claim_folder
     from aotlab.engine.jobs.runner import run_jobs
     from aotlab.utils.digests import sha256

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
-    from aotlab.dataloaders.video import FrameSource
     from aotlab.engine.video.tracking import TrackReport
+    from aotlab.media.video import FrameSource
 
 LISTED = 20
 """Damaged frames that are named; of more there is the number."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-    from aotlab.annotation.grabcut import Hints
+    from aotlab.prompts.grabcut import Hints
 
 
 def add_hint_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
@@ -38,11 +38,11 @@ def add_segmenter_option(parser: argparse.ArgumentParser) -> None:
 
 def segmenter_of(args: argparse.Namespace) -> Callable[[np.ndarray, Hints], np.ndarray]:
     """What turns boxes and points into masks; raises `InputError` where the ONNX files cannot be used."""
-    from aotlab.annotation.grabcut import segment
+    from aotlab.prompts.grabcut import segment
 
     if args.segmenter is None:
         return segment
-    from aotlab.annotation.segmenter import OnnxSegmenter
+    from aotlab.prompts.segmenter import OnnxSegmenter
 
     return OnnxSegmenter(*args.segmenter)
 
@@ -55,8 +55,8 @@ def save_hinted_masks(args: argparse.Namespace, folder: Path) -> list[str]:
     """
     if not (args.box or args.point or args.not_point):
         return []
-    from aotlab.annotation.hints import make_masks, read_hints
-    from aotlab.utils.masks import write_mask
+    from aotlab.masks.id_maps import write_mask
+    from aotlab.prompts.texts import make_masks, read_hints
 
     hints = read_hints(args.box, args.point, args.not_point)
     values = []

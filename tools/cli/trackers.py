@@ -27,7 +27,7 @@ OWN = "own"
 def offered_models(args: Namespace) -> dict[str, Path]:
     """Checkpoints by the name that a page shows: those of the command line, the bundled one, and fetched weights."""
     from aotlab.configs.weights import published_weights
-    from aotlab.networks.named import weights_folder
+    from aotlab.networks.weights.zoo import weights_folder
 
     models: dict[str, Path] = {}
     for path in [*(args.checkpoint or []), bundled()]:
@@ -62,7 +62,7 @@ def memory_settings(checkpoint: Path, config: str | None, overrides: list[str]) 
     Raises:
         InputError: as `read_settings`.
     """
-    from aotlab.networks.checkpoints import read_settings
+    from aotlab.networks.weights.checkpoints import read_settings
 
     settings = read_settings(checkpoint, config=config, overrides=overrides)
     named = any(override.startswith("memory.policy=") for override in overrides)

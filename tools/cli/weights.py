@@ -13,7 +13,7 @@ def checkpoint(text: str) -> Path:
     Raises:
         InputError: named weights that cannot be fetched or were changed.
     """
-    from aotlab.networks.named import resolve
+    from aotlab.networks.weights.zoo import resolve
 
     return resolve(text)
 

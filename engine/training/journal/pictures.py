@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from aotlab.dataloaders.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.engine.training.clip_training import ClipBatch
+from aotlab.masks.overlay import overlay, strip
+from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import atomic_path
-from aotlab.utils.overlay import overlay, strip
 
 CLIPS, FRAMES, HEIGHT = 2, 6, 256
 """Clips and frames that a picture shows at most, and the largest height of a frame in pixels."""

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.object_masks import read_given
 from aotlab.engine.evaluation.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
+from aotlab.masks.id_maps import read_mask
+from aotlab.masks.object_masks import read_given
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 from tests import miniatures
 
 SCORED = {

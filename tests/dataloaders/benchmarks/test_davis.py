@@ -6,10 +6,10 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.images import read_image
-from aotlab.dataloaders.sequences import Video, folder
+from aotlab.dataloaders.benchmarks.sequences import Video, folder
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 
 
 def add_sequence(root, name, *, frames=3, labels=None, resolution="480p"):

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.visor_submission import polygons_of
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools.submit import main
-from aotlab.utils.masks import write_mask
 
 NAME, STEMS = "P01_107_seq_00001", [f"P01_107_frame_{number:010d}" for number in (140, 200)]
 NAMES = {NAME: {"1": "left hand", "2": "plate"}}

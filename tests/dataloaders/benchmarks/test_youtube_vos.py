@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_whole
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
 

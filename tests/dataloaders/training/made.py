@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from aotlab.configs.training import PhaseConfig
-from aotlab.dataloaders.drawing import draw_clip
 from aotlab.dataloaders.training.labelled import LabelledVideo
-from aotlab.utils.masks import write_mask
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.drawn_clip import draw_clip
 
 CROP = 65
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.training.phases import open_phases
+from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 
 RECIPE = "configs/recipes/finetune.yaml"
 

@@ -11,7 +11,7 @@ from PIL import Image
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.sets import READERS, open_set
-from aotlab.utils.masks import write_mask
+from aotlab.masks.id_maps import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     add_grey,

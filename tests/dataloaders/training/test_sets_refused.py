@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.images import read_image
 from aotlab.dataloaders.training.sets import READERS, data_root, open_set, read_split
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     SIZE,

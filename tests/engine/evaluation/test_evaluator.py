@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.evaluation.resizing import resize_labels
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask, write_mask
 
 HEIGHT, WIDTH = 24, 32
 

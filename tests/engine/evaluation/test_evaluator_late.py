@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate
-from aotlab.utils.masks import read_mask
+from aotlab.masks.id_maps import read_mask
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 
 

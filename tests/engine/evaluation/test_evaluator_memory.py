@@ -15,7 +15,7 @@ from PIL import Image
 SCRIPT = """
 import json, resource, sys
 from pathlib import Path
-from aotlab.dataloaders.sequences import Video
+from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.tracker import Tracker
 

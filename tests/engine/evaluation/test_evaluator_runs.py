@@ -15,8 +15,8 @@ from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, eva
 from aotlab.engine.evaluation.finished import FOLDER
 from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.distributed import World
-from aotlab.utils.masks import read_mask, write_mask
 from tests.engine.evaluation.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
 

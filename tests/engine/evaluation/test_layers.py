@@ -14,8 +14,8 @@ from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.submit import main as submit
-from aotlab.utils.masks import read_mask, write_mask
 from tests import miniatures
 
 SIZE = (24, 32)

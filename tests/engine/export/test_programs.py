@@ -14,7 +14,8 @@ from aotlab.engine.export.description import exportable
 from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import attention, products
+from aotlab.networks import attention
+from aotlab.networks.kernels import products
 from aotlab.utils.errors import InputError
 from tests.engine.export.exports import FIFO, MASKS, assert_alike, build, make
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes

@@ -14,7 +14,7 @@ from aotlab.dataloaders.looped import bounce
 from aotlab.engine.speed import endurance
 from aotlab.engine.speed.endurance import Course, Trial, measure_frames, resident_bytes, run_in_process
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.networks.checkpoints import load_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 

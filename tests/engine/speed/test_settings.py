@@ -8,7 +8,7 @@ import pytest
 
 from aotlab.engine.speed.naive import SLOW_PARTS
 from aotlab.engine.speed.settings import PRODUCTS, Setting, parse_setting
-from aotlab.networks.products import SETS
+from aotlab.networks.kernels.products import SETS
 from aotlab.utils.errors import InputError
 
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from aotlab.engine.training import card as card_module
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.trainer import train
-from aotlab.networks.checkpoints import read_card
+from aotlab.networks.weights.checkpoints import read_card
 from aotlab.utils.errors import RunStopped
 from tests.engine.training.tiny_recipes import ALONE, phase, run
 

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.phase_state import saved_states
-from aotlab.networks.checkpoints import save_checkpoint
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.errors import RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run
 from tests.limits import files_up_to

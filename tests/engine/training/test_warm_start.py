@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from aotlab.configs.load import load_config
 from aotlab.engine.training.build import build_model
-from aotlab.networks.checkpoints import read_card, save_checkpoint
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import read_card, save_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import phase, run
 

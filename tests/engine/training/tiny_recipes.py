@@ -11,10 +11,10 @@ from PIL import Image
 from aotlab.configs.load import load_config
 from aotlab.configs.paths import ROOT
 from aotlab.configs.schema import Config
-from aotlab.dataloaders.drawing import draw_clip
 from aotlab.engine.training.trainer import Trained, train
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.drawn_clip import draw_clip
 from aotlab.utils.distributed import World
-from aotlab.utils.masks import write_mask
 
 AOTT = ROOT / "pretrain_models" / "aott_mini.safetensors"
 EXACT = [f"train.start_from={AOTT}", "model.stages.0.window=15", "model.stages.0.drop_path=0"]

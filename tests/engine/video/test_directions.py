@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.scores import measured, read_scores
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.directions import Spill, as_bytes, both_directions, merge
 from aotlab.engine.video.report import report_of, table
+from aotlab.engine.video.scores import measured, read_scores
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.outputs import OUTPUTS, refuse_source
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 from tests.engine.small_model import clip, stripes
 from tests.engine.video.test_pipeline import MASK, QUIET, Echo, Source
 from tests.engine.video.test_tracking import folder

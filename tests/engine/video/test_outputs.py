@@ -11,17 +11,17 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
-from aotlab.dataloaders.video import VideoWriter, open_frames
-from aotlab.engine.detections import to_detections
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.annotation_files import AnnotationFile
+from aotlab.engine.video.detections import to_detections
 from aotlab.engine.video.outputs import OUTPUTS, Tracked
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.video import VideoWriter, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
-from tests.dataloaders.test_video import QUARTER_TURN, set_display_matrix
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
+from tests.media.test_video import QUARTER_TURN, set_display_matrix
 
 EVERYTHING = TrackOptions(write=tuple(OUTPUTS), progress=False)
 

@@ -13,12 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine.streaming import AHEAD, BEHIND
 from aotlab.engine.video import outputs
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask
 
 MASK = np.pad(np.ones((16, 16), np.uint8), 8)
 QUIET = TrackOptions(progress=False)

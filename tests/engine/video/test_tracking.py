@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.dataloaders.video import VideoWriter, open_frames
 from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.video import VideoWriter, open_frames
 from aotlab.utils.errors import InputError
-from aotlab.utils.masks import read_mask, write_mask
 
 
 class Repeater:

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools import track as cli
-from aotlab.utils.masks import write_mask
 
 
 class Repeater:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
-from aotlab.utils.masks import read_mask
+from aotlab.masks.id_maps import read_mask
 from tests.tools.track.runs import Repeater, cli, save
 
 
@@ -208,7 +208,7 @@ KILLED = (
 import random, signal, time
 from pathlib import Path
 import av, cv2, pycocotools.mask
-import aotlab.engine.jobs.runner, aotlab.networks.checkpoints, aotlab.networks.named
+import aotlab.engine.jobs.runner, aotlab.networks.weights.checkpoints, aotlab.networks.weights.zoo
 
 rng, kills, most = random.Random(7), 0, int(sys.argv[2])
 folder = Path(sys.argv[1])

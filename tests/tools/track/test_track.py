@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from aotlab.dataloaders.exchange.cvat import write_cvat
-from aotlab.dataloaders.exchange.regions import Annotations, Region, runs_of
-from aotlab.dataloaders.video import open_frames
 from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
-from aotlab.utils.masks import read_mask
+from aotlab.masks.exchange.cvat import write_cvat
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.video import open_frames
 from tests.tools.track.runs import Repeater, cli, refused, run, save
 
 

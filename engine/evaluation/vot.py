@@ -1,0 +1,110 @@
+"""A tracker that answers the VOT toolkit: TraX requests with pictures and regions in, masks out.
+
+The toolkit names no objects: it hands them over in a list and wants theirs in the same order, those of later frames
+behind the others. Source: the TraX protocol (Čehovin 2017) and the VOT toolkit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.media.images import read_image
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    from aotlab.engine.interface import FrameTracker
+
+COLOUR = "color"
+"""TraX's name of the pictures' channel"""
+Answer = tuple[list[np.ndarray], list[float]]
+"""H×W bool masks and confidences of all objects, in the order in which they were given"""
+
+
+class VotSession:
+    """The objects of one sequence."""
+
+    def __init__(self, tracker: FrameTracker) -> None:
+        self._tracker = tracker
+        self._count = 0
+
+    def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
+        """Forget all; take in the first frame, H×W×3 uint8 RGB, with a bool mask of each object.
+
+        Raises:
+            InputError: there is no object with a pixel in the frame.
+        """
+        self._tracker.reset()
+        self._count = 0
+        if not any(mask.any() for mask in masks):
+            raise InputError("initialize: no object has a pixel in the frame; give at least one that has")
+        return self._step(frame, masks)
+
+    def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> Answer:
+        """Track to the next frame, which may bring objects.
+
+        Raises:
+            InputError: the frame is of another size, or `begin` was not called before.
+        """
+        if not self._count:
+            raise InputError("frame: no object was given yet; initialize first")
+        return self._step(frame, masks)
+
+    def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
+        given = self._labels(masks, (frame.shape[0], frame.shape[1]))
+        prediction = self._tracker.step(frame, given)
+        labels, confidence = prediction.labels, prediction.confidence
+        found = [labels == identity for identity in range(1, self._count + 1)]
+        # the toolkit's own masks are right where they overlap, which labels cannot tell
+        start = self._count - len(masks)
+        for index, mask in enumerate(masks):
+            found[start + index] = np.asarray(mask, dtype=bool)
+        return found, [confidence.get(identity, 0.0) for identity in range(1, self._count + 1)]
+
+    def _labels(self, masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray | None:
+        """H×W ids of objects that begin here, smaller ones on top; None where none has a pixel."""
+        labels = np.zeros(size, dtype=np.uint16)
+        first = self._count + 1
+        for index in sorted(range(len(masks)), key=lambda index: -int(masks[index].sum())):
+            labels[masks[index]] = first + index
+        self._count += len(masks)
+        return labels if labels.any() else None
+
+
+def serve(server: Any, tracker: FrameTracker, to_region: Callable[[np.ndarray], Any]) -> int:
+    """Answer requests until the toolkit quits; returns the number of frames.
+
+    Args:
+        server: a `trax.Server` that speaks masks and paths of pictures.
+        tracker: reset at every initialisation.
+        to_region: from an H×W uint8 mask to TraX's.
+
+    Raises:
+        InputError: a picture cannot be read, or a region is of no use; the toolkit is told.
+    """
+    session, frames = VotSession(tracker), 0
+    while (request := server.wait()).type in ("initialize", "frame"):
+        frame = read_image(Path(request.image[COLOUR].path()))
+        size = (frame.shape[0], frame.shape[1])
+        masks = [fit(region.array(normalize=True), size) for region, _ in request.objects or ()]
+        answer = session.begin if request.type == "initialize" else session.advance
+        found, confidence = answer(frame, masks)
+        server.status(
+            [
+                (to_region(np.ascontiguousarray(mask, dtype=np.uint8)), {"confidence": f"{value:.4f}"})
+                for mask, value in zip(found, confidence, strict=True)
+            ]
+        )
+        frames += 1
+    return frames
+
+
+def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask from the frame's upper left corner on, cut or filled up to (height, width): H×W bool."""
+    whole = np.zeros(size, dtype=bool)
+    height, width = (min(have, wanted) for have, wanted in zip(mask.shape, size, strict=True))
+    whole[:height, :width] = mask[:height, :width] > 0
+    return whole

@@ -1,0 +1,175 @@
+"""Lists of videos to track: a CSV or JSON-lines file, or a folder, a job a video."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aotlab.media.image_frames import SUFFIXES
+from aotlab.media.levels import read_levels
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
+
+MASKS = (".png", ".xml", ".json", ".masks")
+"""endings of what may lie beside a video with its masks: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
+"""endings of files that a folder of jobs is searched for"""
+COLUMNS = ("name", "video", "masks", "overrides", "levels")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video to track."""
+
+    name: str
+    """of the folder of its results"""
+    video: str
+    """as `open_source` takes it"""
+    masks: tuple[str, ...]
+    """each ``[FRAME:]FILE``"""
+    overrides: tuple[str, ...] = ()
+    """``key=value`` settings of this job alone"""
+    levels: str | None = None
+    """of `open_source`"""
+
+    def cost(self) -> int:
+        """Bytes of the video, for sharing jobs out evenly; 0 where they cannot be told."""
+        path = Path(self.video)
+        try:
+            if path.is_dir():
+                return sum(one.stat().st_size for one in path.iterdir())
+            return path.stat().st_size
+        except OSError:
+            return 0
+
+
+def read_jobs(path: Path) -> list[Job]:
+    """The jobs of a list or folder, in its order.
+
+    CSV has a header with ``video`` and ``masks`` (several with ; between them), and may have ``name``, ``overrides``
+    (with spaces between them) and ``levels``. JSON lines are objects with the same keys, lists in place of separated
+    texts. Paths are relative to the list. In a folder each video has its masks beside it, see `jobs_of_videos`.
+
+    Raises:
+        InputError: it cannot be read, a line lacks something, or two jobs have one name.
+    """
+    if is_folder(path):
+        videos = sorted(one for one in path.iterdir() if _is_video(one))
+        if not videos:
+            raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
+        return jobs_of_videos([str(video) for video in videos])
+    text = read_text(path, "give a CSV, JSON lines, or a folder")
+    rows = _json_rows(text, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(text, path)
+    jobs = [_job(row, number, path) for number, row in rows]
+    if not jobs:
+        raise InputError(f"{path}: holds no jobs; give a line for every video")
+    return _named_once(jobs, str(path))
+
+
+def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
+    """A job for every video with its masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
+
+    Raises:
+        InputError: a video has no masks, or two have one name.
+    """
+    jobs = []
+    for video in videos:
+        path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
+        beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
+        masks = [str(one) for one in beside if one != path and file_mode(one)]
+        if not masks:
+            raise InputError(f"{video}: no masks beside it; expected {', '.join(one.name for one in beside)}")
+        jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
+    return _named_once(jobs, "jobs")
+
+
+def _is_video(path: Path) -> bool:
+    if path.name[0] == "." or path.suffix in MASKS:
+        return False
+    if is_folder(path):
+        return any(one.suffix.lower() in SUFFIXES for one in path.iterdir())
+    return path.suffix.lower() in VIDEOS
+
+
+def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
+    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+    rows: list[tuple[int, dict[str, Any]]] = []
+    try:
+        fields = next(reader, [])
+        if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
+            raise InputError(
+                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides, levels"
+            )
+        for values in filter(None, reader):
+            if len(values) > len(fields):
+                raise InputError(
+                    f"{path}, line {reader.line_num}: more values than the header has; use quotes"
+                )
+            row: dict[str, Any] = dict(zip(fields, values, strict=False))
+            row["masks"] = [part.strip() for part in row.get("masks", "").split(";") if part.strip()]
+            row["overrides"] = shlex.split(row["overrides"]) if row.get("overrides") else []
+            rows.append((reader.line_num, row))
+    except (csv.Error, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
+    return rows
+
+
+def _json_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
+    rows = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(f"{path}, line {number}: not readable as JSON ({error})") from error
+            rows.append((number, row))
+    return rows
+
+
+def _job(row: Any, number: int, path: Path) -> Job:
+    """The job of a line."""
+    where = f"{path}, line {number}"
+    if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
+        raise InputError(f"{where}: names no video; expected one under video")
+    masks, overrides = row.get("masks"), row.get("overrides") or []
+    masks = [masks] if isinstance(masks, str) else masks
+    if not masks or not _are_texts(masks) or not _are_texts(overrides):
+        raise InputError(f"{where}: expected masks, and overrides as key=value texts")
+    levels = row.get("levels") or None
+    if levels is not None:
+        levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
+        read_levels(levels)
+    name = plain_name(row.get("name") or Path(row["video"]).stem, where)
+    folder = str(path.parent)
+    video = row["video"] if re.match(r"[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
+    return Job(name, video, tuple(_relative(mask, folder) for mask in masks), tuple(overrides), levels)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
+
+
+def _relative(mask: str, folder: str) -> str:
+    """``[FRAME:]FILE`` with the file in the list's folder."""
+    match = re.fullmatch(r"([0-9]{1,9}:)?(.+)", mask, re.DOTALL)
+    assert match is not None
+    return f"{match[1] or ''}{os.path.join(folder, match[2])}"
+
+
+def _named_once(jobs: list[Job], where: str) -> list[Job]:
+    """The jobs; upper and lower case count as one, as some disks take them so."""
+    name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{where}: {count} jobs are called {name}; give each a name of its own")
+    return jobs

@@ -1,0 +1,32 @@
+"""How many frames of long-term memory fit into a number of bytes."""
+
+from __future__ import annotations
+
+import torch
+
+from aotlab.configs.schema import Config
+from aotlab.engine.advance import refer
+from aotlab.engine.memory import MemoryBank
+from aotlab.engine.policies import FirstFrame
+from aotlab.networks.preprocess import network_size
+from aotlab.networks.vos_model import VOSModel
+
+
+def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
+    """Bytes that long-term memory takes for each frame of a video.
+
+    Found by taking in a reference frame without computing anything, so true of any model.
+
+    Args:
+        config: of model and input.
+        size: (height, width) of the video.
+        objects: tracked in it, at least 1.
+    """
+    identities = config.model.max_objects
+    height, width = network_size(size, config.input, align_corners=config.model.align_corners)
+    groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
+    with torch.device("meta"), torch.inference_mode():
+        model = VOSModel(config.model).eval()
+        features = model.encode(torch.empty(1, 3, height, width))
+        refer(model, bank, features, torch.empty(groups, identities + 1, height, width))
+    return bank.nbytes

@@ -1,0 +1,109 @@
+"""Which frames are worth a look first: where an object is lost, unsure, jumps, or both directions disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score
+
+MIN_DISTANCE = 5
+"""Frames between two checks of the same reason and object, at least, as a correction also helps its neighbours."""
+
+LEAST = 0.25
+"""Severity from which a frame is worth a look."""
+
+SENTENCES = {
+    "lost": "is lost",
+    "unsure": "is unsure",
+    "area": "changes its size at once",
+    "jump": "moves far at once",
+    "disagreement": "differs between both directions",
+}
+"""reason of a check to what a person is told of the object"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A frame that is worth a look."""
+
+    frame: int
+    number: int
+    """the object"""
+    reason: str
+    """of `SENTENCES`"""
+    severity: float
+    """0 to 1; the worst come first"""
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told."""
+        return SENTENCES[self.reason]
+
+
+def frames_to_check(
+    scores: Mapping[int, Mapping[int, Score]], given: Mapping[int, frozenset[int]] | None = None
+) -> list[Check]:
+    """The frames most worth a correction, the worst first.
+
+    Args:
+        scores: of the objects of each tracked frame.
+        given: objects whose masks were given on a frame, which need no check there.
+    """
+    checks = []
+    numbers = sorted({number for found in scores.values() for number in found})
+    for number in numbers:
+        frames = [index for index in sorted(scores) if number in scores[index]]
+        skip = {index for index, described in (given or {}).items() if number in described}
+        checks += _of_object(number, frames, [scores[index][number] for index in frames], skip)
+    return sorted(checks, key=lambda check: (-check.severity, check.frame, check.number))
+
+
+def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
+    """Checks of one object; of neighbouring frames with the same reason only the worst."""
+    found: dict[str, list[Check]] = {}
+    unseen = 0
+    for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
+        unseen = 0 if index in skip or (score.area and score.confidence >= MIN_CONFIDENCE) else unseen + 1
+        if index in skip:
+            continue
+        severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}
+        if score.disagreement is not None:
+            severities["disagreement"] = score.disagreement
+        if order and frames[order - 1] == index - 1:
+            before = scores[order - 1]
+            severities["area"], severities["jump"] = _area_change(before, score), _jump(before, score)
+        for reason, severity in severities.items():
+            if severity >= LEAST:
+                _add(found.setdefault(reason, []), Check(index, number, reason, round(severity, 3)))
+    return [check for checks in found.values() for check in checks]
+
+
+def _add(checks: list[Check], check: Check) -> None:
+    """Append a check, or keep the worse of two that are near each other."""
+    if checks and check.frame - checks[-1].frame < MIN_DISTANCE:
+        if check.severity > checks[-1].severity:
+            checks[-1] = check
+        return
+    checks.append(check)
+
+
+def _unsure(score: Score) -> float:
+    """0 at a confidence of 0.9 and above, 1 at 0.4."""
+    return min(1.0, max(0.0, (0.9 - score.confidence) / 0.5)) if score.area else 0.0
+
+
+def _area_change(before: Score, now: Score) -> float:
+    """0 for the same area, 1 where the object came, went, or is many times larger or smaller."""
+    larger = max(before.area, now.area)
+    if larger < 16:
+        return 0.0
+    return max(0.0, 1 - min(before.area, now.area) / larger - 0.25)
+
+
+def _jump(before: Score, now: Score) -> float:
+    """How far the centre moved, as a share of the object's own extent."""
+    if not before.area or not now.area:
+        return 0.0
+    distance = ((before.x - now.x) ** 2 + (before.y - now.y) ** 2) ** 0.5
+    return max(0.0, min(1.0, distance / (before.area**0.5) - 0.25))

@@ -1,0 +1,121 @@
+"""Masks in colours, with a legend beside them that says which colour is which object."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from aotlab.masks.exchange.objects import LARGEST_ID
+from aotlab.masks.exchange.regions import Annotations, Region, Size, runs_of
+from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.utils.errors import InputError
+from aotlab.utils.image_files import open_picture
+
+LEGENDS = ("legend.json", "labelmap.txt")
+"""Names of a legend in the mask's folder: JSON of colours (#rrggbb or r,g,b) to labels or ids, or CVAT's label map."""
+BACKGROUND = "background"
+
+Colour = tuple[int, int, int]
+
+
+def is_coloured(path: Path) -> bool:
+    """Whether a picture has colours of its own, and is no palette or grey picture."""
+    try:
+        with open_picture(path, "mask", "give a PNG") as image:
+            return image.mode in ("RGB", "RGBA")
+    except InputError:
+        return False
+
+
+def read_colours(path: Path, size: Size, frame: int) -> Annotations:
+    """Objects of a coloured mask.
+
+    Raises:
+        InputError: no legend, one that cannot be read, a colour that it lacks, or another size.
+    """
+    legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
+    if legend is None:
+        raise InputError(
+            f"{path}: an image of mode RGB, where a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
+            'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
+        )
+    objects, labels = read_legend(legend)
+    with open_picture(path, "mask", "give a PNG") as image:
+        picture = np.array(image.convert("RGB")).astype(np.uint32)
+    if picture.shape[:2] != size:
+        height, width, _ = picture.shape
+        raise InputError(f"{path}: the mask is {width}×{height}, but its frame is {size[1]}×{size[0]}")
+    codes = picture[..., 0] << 16 | picture[..., 1] << 8 | picture[..., 2]
+    regions = []
+    for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
+        colour = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
+        if colour not in objects:
+            raise InputError(
+                f"{path}: {count} pixels have the colour {','.join(map(str, colour))}, which {legend.name} lacks; "
+                "add it, or save the mask without smoothing and JPEG compression"
+            )
+        if objects[colour]:
+            regions.append(Region(objects[colour], runs_of(codes == code)))
+    return Annotations(size, {frame: regions}, labels)
+
+
+def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
+    """The object of every colour, 0 for background (black unless the legend says otherwise), and the objects' labels.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    entries = _json_entries(path) if path.suffix == ".json" else _label_map_entries(path)
+    numbers = {value for _, value in entries if isinstance(value, int)}
+    free = (number for number in range(1, LARGEST_ID + 1) if number not in numbers)
+    objects: dict[Colour, int] = {(0, 0, 0): 0}
+    labels: dict[int, str] = {}
+    for colour, value in entries:
+        if isinstance(value, int):
+            objects[colour] = value
+        elif value.lower() == BACKGROUND:
+            objects[colour] = 0
+        else:
+            number = next(free, None)
+            if number is None:
+                raise InputError(f"{path}: names more than {LARGEST_ID} objects; shorten it")
+            objects[colour], labels[number] = number, value
+    return objects, labels
+
+
+def _json_entries(path: Path) -> list[tuple[Colour, int | str]]:
+    tree = parse_json(read_bytes(path), str(path))
+    if not isinstance(tree, dict):
+        raise InputError(f'{path}: expected colours and labels, like {{"#ff0000": "person"}}')
+    for value in tree.values():
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | str)
+            or (isinstance(value, int) and not 0 <= value <= LARGEST_ID)
+        ):
+            raise InputError(
+                f"{path}: {str(value)[:40]!r} is no label and no object id from 0 to {LARGEST_ID}"
+            )
+    return [(_colour(text, path), value) for text, value in tree.items()]
+
+
+def _label_map_entries(path: Path) -> list[tuple[Colour, int | str]]:
+    """Lines ``label:r,g,b:parts:actions``; those that begin with # say nothing."""
+    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
+    fields = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
+    if any(len(parts) < 2 for parts in fields):
+        raise InputError(f"{path}: expected lines like person:255,0,0::")
+    return [(_colour(parts[1], path), parts[0]) for parts in fields]
+
+
+def _colour(text: str, path: Path) -> Colour:
+    digits = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
+    if digits:
+        red, green, blue = bytes.fromhex(digits[1])
+        return red, green, blue
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
+        raise InputError(f"{path}: {text[:40]!r} is no colour; write it as #ff0000 or 255,0,0")
+    return int(parts[0]), int(parts[1]), int(parts[2])

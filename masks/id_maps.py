@@ -1,0 +1,99 @@
+"""Object masks as indexed PNG files: H×W arrays of object ids, 0 is background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.ids import VOID as VOID
+from aotlab.utils.image_files import is_lossless, open_picture
+
+ADVICE = "give a palette PNG with one object id per pixel"
+"""what a mask is"""
+
+
+def voc_palette() -> np.ndarray:
+    """The PASCAL VOC colour of every id: 256×3 uint8. Bit k of R, G, B comes from bits 0, 1, 2 of the id."""
+    ids = np.arange(256)
+    colours = np.zeros((256, 3), dtype=np.uint8)
+    for shift in range(8):
+        for channel in range(3):
+            bit = (ids >> (3 * shift + channel)) & 1
+            colours[:, channel] |= (bit << (7 - shift)).astype(np.uint8)
+    return colours
+
+
+PALETTE = voc_palette()
+
+
+def palette_index(ids: np.ndarray) -> np.ndarray:
+    """The palette's row for object ids of any size: (...) integers to (...) uint8; ids above 255 reuse 1 to 255."""
+    if ids.max(initial=0) > 255:
+        ids = np.where(ids > 255, (ids - 1) % 255 + 1, ids)
+    return ids.astype(np.uint8)
+
+
+def colour_of(ids: np.ndarray) -> np.ndarray:
+    """Colours of object ids of any size: (...) integers to (...)×3 uint8."""
+    return PALETTE[palette_index(ids)]
+
+
+def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
+
+    Args:
+        path: the file.
+        size: (height, width) that the mask must have.
+
+    Returns:
+        H×W uint8, or uint16 for a 16-bit file.
+
+    Raises:
+        InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
+    """
+    with open_picture(path, "mask", ADVICE) as image:
+        mode, kind, lossless = image.mode, image.format, is_lossless(image)
+        mask = np.array(image) if lossless else np.empty((0, 0))
+    if not lossless:
+        raise InputError(
+            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, made without {kind} in between"
+        )
+    if mode == "1":
+        mask = mask.astype(np.uint8)
+    elif mode in ("I;16", "I;16B", "I") and mask.min() >= 0 and mask.max() <= 65535:
+        mask = mask.astype(np.uint16)
+    elif mode not in ("P", "L"):
+        raise InputError(
+            f"{path}: an image of mode {mode}, where a mask holds one object id per pixel; "
+            "save it as a palette (mode P) or 8/16-bit grey PNG"
+        )
+    if size is not None and mask.shape != tuple(size):
+        height, width = size
+        raise InputError(
+            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {width}×{height}; "
+            "give a mask of the frame's size"
+        )
+    return mask
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Write H×W object ids: a palette PNG, or a 16-bit grey PNG where an id is above 255.
+
+    Raises:
+        ValueError: an id is negative or above 65535.
+        InputError: the file cannot be written.
+    """
+    largest = int(mask.max(initial=0))
+    if int(mask.min(initial=0)) < 0 or largest > 65535:
+        raise ValueError(f"object ids must be 0 to 65535, got {int(mask.min())} to {largest}")
+    if largest > 255:
+        image = Image.fromarray(mask.astype(np.uint16))
+    else:
+        image = Image.fromarray(mask.astype(np.uint8), mode="P")
+        image.putpalette(PALETTE.tobytes())
+    with atomic_path(path) as temporary:
+        image.save(temporary, format="PNG")

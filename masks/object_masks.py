@@ -1,0 +1,89 @@
+"""Masks of a frame's objects, each by itself, so that they may overlap: a PNG for each, or run lengths of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """What a data set says of the objects on one frame, where it has no single mask of ids."""
+
+    source: Path
+    """the folder or file that they come from, for messages"""
+    stem: str
+    """of the frame"""
+    files: Mapping[int, Path] = field(default_factory=dict)
+    """binary PNGs by object"""
+    runs: Mapping[int, str] = field(default_factory=dict)
+    """COCO's compressed run lengths by object, for a picture of `size`"""
+    size: tuple[int, int] = (0, 0)
+    """(height, width) in pixels"""
+
+    def __str__(self) -> str:
+        return f"{self.source}: frame {self.stem}"
+
+
+def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
+    """H×W ids of a given mask, as `read_mask`; where objects overlap, the smaller one is on top.
+
+    Args:
+        mask: a PNG of ids, or objects each by itself.
+        size: (height, width) that the mask must have.
+
+    Raises:
+        InputError: a file cannot be read, or its size is another.
+    """
+    from aotlab.masks.id_maps import read_mask
+
+    if isinstance(mask, Path):
+        return read_mask(mask, size=size)
+    return labels_of(read_objects(mask, size=size))
+
+
+def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
+    """H×W bool mask of each object; arguments and errors as `read_given`."""
+    masks = dict(_pixels(mask, size))
+    sizes = {pixels.shape for pixels in masks.values()}
+    if len(sizes) != 1:
+        raise InputError(f"{mask}: masks of {len(sizes)} sizes; expected one object at least, and one size")
+    return masks
+
+
+def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
+    """H×W ids of objects with an H×W bool mask each; where they overlap, the smaller one is on top."""
+    import numpy as np
+
+    labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
+    for identity in sorted(masks, key=lambda identity: (-masks[identity].sum(), identity)):
+        labels[masks[identity]] = identity
+    return labels
+
+
+def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
+    """The files that a given mask is read from."""
+    return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
+
+
+def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
+    """Each object with its H×W bool mask."""
+    from aotlab.masks.exchange.regions import pixels, require_runs
+    from aotlab.masks.id_maps import read_mask
+
+    if mask.runs and size not in (None, mask.size):
+        raise InputError(
+            f"{mask}: the masks are {mask.size[1]}×{mask.size[0]}, but the frame is another size; "
+            "give the frames that were annotated"
+        )
+    for identity, text in mask.runs.items():
+        yield identity, pixels(require_runs(text, mask.size, f"{mask}, object {identity}"), mask.size)
+    for identity, path in mask.files.items():
+        yield identity, read_mask(path, size=size) > 0

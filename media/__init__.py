@@ -1,0 +1,1 @@
+"""Video files, streams, image sequences and sound: frames in, videos out. Knows no masks."""

@@ -1,0 +1,201 @@
+"""Frames that come once, in order: from an address, a camera, a pipe or standard input."""
+
+from __future__ import annotations
+
+import re
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from aotlab.media.frame_times import Times, rate_of, seconds_of
+from aotlab.media.image_frames import LevelsOption, of_size
+from aotlab.media.levels import Levels
+from aotlab.media.sound import Sound
+from aotlab.media.video import (
+    FrameSource,
+    open_container,
+    open_frames,
+    refuse_levels,
+    require_decoder,
+    upright,
+)
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import file_mode
+
+if TYPE_CHECKING:
+    import av
+
+Result = TypeVar("Result")
+
+Shown = tuple[np.ndarray, Fraction | None]
+"""a picture and its seconds"""
+
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
+"""An address: its protocol, and what comes after a name and password."""
+
+LIVE = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
+"""Protocols whose frames come as they happen."""
+
+FASTEST = 250
+"""Frames per second above which a stated rate is the tick of a clock; the times of the frames count anyway."""
+
+
+def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOption = None) -> FrameSource:
+    """Open whatever frames can come from; the first one is read to prove that they do.
+
+    Args:
+        address: a video file, a folder of pictures, an address (``rtsp://``, ``http://``, ...), a camera
+            (``/dev/video0``), a named pipe, or ``-`` for standard input.
+        timeout: seconds to wait for the first frame of what is no file.
+        levels: as of `open_frames`.
+
+    Raises:
+        InputError: as `open_frames`; nothing answers, this PyAV cannot read it, or no frame comes in time.
+    """
+    text, path = str(address), Path(address)
+    match, mode = ADDRESS.fullmatch(text), file_mode(path)
+    streamed = text == "-" or (match and match[1] != "file") or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+    if not streamed:
+        return open_frames(path, levels=levels)
+    refuse_levels(levels, "a stream")
+    if text == "-":
+        # without a buffer, whose lock a reader that hangs would keep from the end of the program
+        return _open(lambda: open_container(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)),
+                     "standard input", "stdin", timeout)  # fmt: skip
+    if match and match[1] != "file":
+        tcp = {"rtsp_transport": "tcp"} if match[1].startswith("rtsp") else {}
+        return _open(lambda: open_container(text, timeout=timeout, options=tcp),
+                     f"{match[1]}://{match[2]}", Path(match[2]).stem or match[1], timeout,
+                     live=match[1].lower() in LIVE)  # fmt: skip
+    if stat.S_ISCHR(mode):
+        return _open(lambda: _open_camera(text), text, path.name, timeout, live=True)
+    return _open(lambda: open_container(open(path, "rb", buffering=0)), text, path.stem, timeout)
+
+
+class StreamFrames:
+    """A stream as a `FrameSource` that can be iterated once; damaged frames are left out."""
+
+    length: int | None = None
+    variable = True
+    levels: Levels | None = None
+    sound: Sound | None = None
+
+    def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
+        self.title, self.name, self.live = title, name, live
+        self.damaged: list[int] = []
+        self.lost = 0
+        if not container.streams.video:
+            raise InputError(f"{title}: holds no video; give a source with pictures")
+        require_decoder(container, title)
+        rate = rate_of(container.streams.video[0])
+        self.rate = rate if rate <= FASTEST else Fraction(25)
+        self._times = Times(self.rate, variable=True)
+        self._frames = self._decode(container)
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(f"{title}: ended before the first frame; give a source with at least one")
+        self._first: Shown | None = first
+        self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
+
+    def time(self, index: int) -> Fraction:
+        """As the source says."""
+        return self._times[index]
+
+    def stem(self, index: int) -> str:
+        """The frame's number, five digits at least."""
+        return f"{index:05d}"
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames; raises `InputError` where the stream breaks off with an error, and the second time."""
+        if self._first is None:
+            raise InputError(f"{self.title}: can be read only once; store it in a file first")
+        first, self._first = self._first, None
+        for index, (picture, time) in enumerate(chain([first], self._frames)):
+            self._times.add(time)
+            yield of_size(picture, self.size, f"{self.title}, frame {index}")
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
+        """Yield pictures and their seconds."""
+        import av
+
+        stream = container.streams.video[0]
+        # threads for slices do not mark damaged frames, threads for frames make live ones late
+        stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
+        with container:
+            try:
+                for packet in container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except av.InvalidDataError:
+                        self.lost += 1
+                        continue
+                    for frame in frames:
+                        if frame.is_corrupt:
+                            self.lost += 1
+                        else:
+                            yield upright(frame), seconds_of(frame)
+            except (av.FFmpegError, OSError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise InputError(f"{self.title}: broke off ({reason}); check the source") from error
+
+
+def _open_camera(path: str) -> av.container.InputContainer:
+    """Open a camera of Linux."""
+    try:
+        return open_container(path, format="v4l2")
+    except ValueError as error:  # no such format
+        raise InputError(
+            f"{path}: this PyAV is built without cameras (v4l2); pipe it in: "
+            f"ffmpeg -f v4l2 -i {path} -c:v mpeg4 -q:v 3 -f mpegts - | aotlab track - ..."
+        ) from error
+
+
+def _open(
+    start: Callable[[], av.container.InputContainer],
+    title: str,
+    name: str,
+    timeout: float,
+    *,
+    live: bool = False,
+) -> StreamFrames:
+    """Open a stream and read its first frame, in good time."""
+    import av
+
+    def work() -> StreamFrames:
+        try:
+            return StreamFrames(start(), title, name, live=live)
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{title}: cannot be opened ({reason}); check the address") from error
+
+    return _within(timeout, work, title)
+
+
+def _within(seconds: float, work: Callable[[], Result], title: str) -> Result:
+    """What ``work`` returns or raises; an `InputError` if it takes too long, and then it is left to itself."""
+    results: list[Result] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # raised in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="opener", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise InputError(
+            f"{title}: no frame within {seconds:g} seconds; check the source, or wait longer (timeout)"
+        )
+    return results[0]

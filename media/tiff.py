@@ -1,0 +1,153 @@
+"""TIFF files as frames: one picture, or a stack of them, with the axes that microscopes and ImageJ write."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.extras import missing_extra
+from aotlab.utils.files import is_file
+from aotlab.utils.image_files import MOST_PIXELS, reason_of
+
+if TYPE_CHECKING:
+    import tifffile
+
+ADVICE = "give a whole TIFF"
+STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""first bytes of TIFF and BigTIFF"""
+CHANNELS = 3
+"""channels that are shown at most, as red, green and blue"""
+
+
+class TiffStack:
+    """The pictures of a TIFF file by number.
+
+    The file's first series is read. ``S`` and ``C`` are its channels, of which there may be three; one other axis
+    beside ``Y`` and ``X`` may be longer than 1, and is the frames.
+
+    Raises:
+        InputError: not a readable TIFF, more axes or channels than a video has, or tifffile is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not is_file(path):
+            raise InputError(f"{path}: no such picture file; {ADVICE}")
+        self._file = _open(path)
+        try:
+            self._series: Any = self._file.series[0]
+            self._axes, self._shape = str(self._series.axes), tuple(self._series.shape)
+            self._keyframe: Any = self._series.keyframe
+            self._colours: Any = self._keyframe.colormap
+            kinds = {one.shape for one in self._file.series}
+        except Exception as error:  # the library raises all kinds of errors at broken files
+            raise _broken(path, error) from error
+        if len(kinds) > 1:
+            raise InputError(f"{path}: holds {len(kinds)} series of pictures; store one in a file of its own")
+        self._lock = threading.Lock()
+        self.count = self._check()
+        self._stored = self._map()
+
+    def read(self, index: int) -> np.ndarray:
+        """A picture as stored, H×W×C of 1 to 3 channels; raises `InputError` where it cannot be read."""
+        try:
+            with self._lock:
+                values, axes = self._take(index)
+        except Exception as error:  # as above
+            raise _broken(self.path, error) from error
+        values, axes = _without_ones(values, axes)
+        channel = max(axes.find("S"), axes.find("C"))
+        return self._as_shown(values[..., None] if channel < 0 else np.moveaxis(values, channel, -1))
+
+    def _check(self) -> int:
+        """The number of frames."""
+        sizes = dict(zip(self._axes, self._shape, strict=True))
+        if len(sizes) != len(self._axes) or not {"Y", "X"} <= set(sizes):
+            raise InputError(f"{self.path}: has the axes {self._axes}; expected pictures, with Y and X")
+        long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
+        channels = {axis: size for axis, size in long.items() if axis in "SC"}
+        others = {axis: size for axis, size in long.items() if axis not in "SC"}
+        if len(others) > 1 or len(channels) > 1:
+            text = " × ".join(f"{size} {axis}" for axis, size in long.items())
+            raise InputError(
+                f"{self.path}: holds {text}; a video has one axis of frames, store one of the others"
+            )
+        most = CHANNELS if "C" in channels else CHANNELS + 1  # with transparency
+        if channels and max(channels.values()) > most:
+            raise InputError(
+                f"{self.path}: has {max(channels.values())} channels; store up to {CHANNELS} that show the objects"
+            )
+        if sizes["Y"] * sizes["X"] > MOST_PIXELS:
+            raise InputError(
+                f"{self.path}: {sizes['X']}×{sizes['Y']} pixels are too many; give smaller pictures"
+            )
+        self._frames = next(iter(others), "")
+        return next(iter(others.values()), 1)
+
+    def _map(self) -> np.ndarray | None:
+        """The values in the file where they lie there one behind the other, as ImageJ writes large stacks."""
+        if self._series.dataoffset is None:
+            return None
+        if (
+            self._series.dataoffset + math.prod(self._shape) * self._series.dtype.itemsize
+            > self.path.stat().st_size
+        ):
+            raise _broken(self.path, ValueError("the file was cut off"))
+        order = self._file.byteorder + self._series.dtype.char
+        return np.memmap(self.path, order, "r", self._series.dataoffset, self._shape)
+
+    def _take(self, index: int) -> tuple[np.ndarray, str]:
+        """The values of a frame, and their axes."""
+        frames = self._axes.find(self._frames) if self._frames else -1
+        axes = self._axes.replace(self._frames, "") if self._frames else self._axes
+        if self._stored is not None:
+            values = self._stored if frames < 0 else np.take(self._stored, index, axis=frames)
+            return values.astype(values.dtype.newbyteorder("=")), axes
+        outer = self._shape[: len(self._shape) - len(self._keyframe.shape)]
+        pages = np.arange(math.prod(outer)).reshape(outer)
+        if 0 <= frames < len(outer):
+            pages = np.take(pages, index, axis=frames)
+        values = np.stack([self._series.pages[int(page)].asarray() for page in pages.reshape(-1)])
+        values = values.reshape(*pages.shape, *self._keyframe.shape)
+        return (np.take(values, index, axis=frames) if frames >= len(outer) else values), axes
+
+    def _as_shown(self, values: np.ndarray) -> np.ndarray:
+        """Values as brightness or colours: palettes are looked up, transparency goes, white is high."""
+        if self._colours is not None:
+            return (np.moveaxis(self._colours, 0, -1)[values[..., 0]] >> 8).astype(np.uint8)
+        if values.dtype == bool:
+            values = values.astype(np.uint8) * 255
+        if self._keyframe.photometric == 0 and values.dtype.kind == "u":  # min is white
+            values = np.iinfo(values.dtype).max - values
+        if values.shape[-1] == 2:  # as microscopes show two channels: magenta and green
+            return values[..., [0, 1, 0]]
+        return values[..., :CHANNELS]
+
+
+def _without_ones(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
+    """Without axes of length 1, but rows and columns."""
+    kept = [position for position, axis in enumerate(axes) if axis in "YX" or values.shape[position] > 1]
+    shape = [values.shape[position] for position in kept]
+    return values.reshape(shape), "".join(axes[position] for position in kept)
+
+
+def _open(path: Path) -> tifffile.TiffFile:
+    try:
+        import tifffile
+    except ModuleNotFoundError as error:
+        raise InputError(f"{path}: {missing_extra('tifffile')}") from error
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is raised as well
+    try:
+        return tifffile.TiffFile(path)
+    except Exception as error:  # as above
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable TIFF ({reason_of(error)}); {ADVICE}")

@@ -1,0 +1,202 @@
+"""Video files from frames: H.264 for people, ProRes and VP9 with an alpha channel for editors."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aotlab.media.sound import Sound, SoundCopy, copy_sound
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    import av
+
+FINE = Fraction(1, 90000)
+"""Seconds that a time is rounded to in a video of variable rate; the usual tick of MPEG."""
+
+LONGEST_GAP = Fraction(3600)
+"""Seconds that a frame may stay: MP4 counts them in 32 bits, which at 90000 ticks are 6.6 hours."""
+
+ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420p")}
+"""Encoder and pixel format of the files with an alpha channel, by suffix."""
+
+
+class VideoWriter:
+    """Write frames to a video file of their rate and size; a context manager.
+
+    ``.mp4`` is H.264 in 4:2:0, which every player shows, and which holds even sizes only: the last column or row of an
+    odd size comes twice. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with
+    alpha, for H×W×4 frames.
+    The file takes its name when the block ends without an error; a block that writes no frame makes no file.
+
+    Args:
+        path: the file, ending in .mp4, .mov or .webm.
+        rate: frames per second.
+        size: (height, width) of every frame.
+        variable: `write` gets times that are no multiples of the frame's duration.
+        sound: goes into an ``.mp4``, in time with the frames.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate: Fraction,
+        size: tuple[int, int],
+        variable: bool = False,
+        sound: Sound | None = None,
+    ) -> None:
+        self.path = path
+        self.rate = Fraction(rate)
+        self.size = size
+        self.variable = variable
+        self.channels = 4 if path.suffix in ALPHA else 3
+        self.frames = 0
+        self._sound = sound
+        self._copy: SoundCopy | None = None
+        self._begin = Fraction(0)  # seconds of the first frame written
+        self._last = -1  # tick of the newest frame
+        self._skipped = 0  # ticks left out of gaps that were too long
+        self._stack = ExitStack()
+        self._container: Any = None
+        self._stream: Any = None
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            if self._stream is not None:
+                self._container.mux(self._stream.encode(None))
+            if self._copy is not None:
+                self._copy.finish((self._last + 1) * self._stream.codec_context.time_base)
+
+    def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
+        """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
+
+        Args:
+            frame: the picture.
+            time: seconds from the source's first frame; right behind the frame before when not given. The file begins
+                with the first frame written.
+
+        Raises:
+            ValueError: it has another size than the file.
+            InputError: the file cannot be written, for example as the disk is full.
+        """
+        import av
+
+        if frame.shape != (*self.size, self.channels):
+            raise ValueError(f"a frame of shape {frame.shape} does not fit a video of size {self.size}")
+        try:
+            if self._stream is None:
+                self._begin = time or Fraction(0)
+                self._start()
+            layout = "rgb24" if self.channels == 3 else "rgba"
+            picture = av.VideoFrame.from_ndarray(self._fitting(frame), format=layout)
+            picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
+            base = self._stream.codec_context.time_base
+            tick = self._tick(None if time is None else time - self._begin, base)
+            picture.pts, picture.time_base, self._last = tick, base, tick
+            self._container.mux(self._stream.encode(picture))
+            if self._copy is not None:
+                self._copy.until(tick * base)
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(
+                f"{self.path}: cannot be written ({reason}); free space or choose another folder"
+            ) from error
+        self.frames += 1
+
+    def _tick(self, time: Fraction | None, base: Fraction) -> int:
+        """When a frame is shown, in ticks: no two at one time, none before an earlier one, no gap that MP4 cannot hold.
+
+        Clocks of cameras jump; what a gap has beyond `LONGEST_GAP` is taken from all times behind it.
+        """
+        if time is None:
+            return self._last + 1
+        tick = max(round(time / base) - self._skipped, self._last + 1)
+        excess = max(0, tick - max(self._last, 0) - int(LONGEST_GAP / base))
+        self._skipped += excess
+        return tick - excess
+
+    def _fitting(self, frame: np.ndarray) -> np.ndarray:
+        """The frame in the size of the file."""
+        rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
+        return np.ascontiguousarray(np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge"))
+
+    def _stored(self) -> tuple[int, int]:
+        """Height and width of the file."""
+        height, width = self.size
+        return self.size if self.channels == 4 else (height + height % 2, width + width % 2)
+
+    def _start(self) -> None:
+        import av
+
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._container = self._stack.enter_context(av.open(str(temporary), "w"))
+        add = _add_alpha_stream if self.channels == 4 else _add_stream
+        self._stream = add(self._container, self.rate, self._stored())
+        base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
+        self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
+        if self._sound is not None and self.channels == 3:
+            self._copy = copy_sound(self._sound, self._container, self._begin)
+        if self._copy is not None:
+            self._stack.callback(self._copy.close)
+
+
+def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
+    """Add the best encoder that this PyAV has, set for good quality."""
+    import av
+
+    height, width = size
+    if "libx264" in av.codecs_available:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream.pix_fmt = "yuv420p"
+    else:
+        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
+        rate = 1 / (1 / rate).limit_denominator(65535)
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.pix_fmt = "yuv420p"
+        stream.bit_rate = max(200_000, round(height * width * rate / 4))
+    return _sized(stream, size)
+
+
+def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
+    """Add the encoder with alpha that belongs to this kind of file.
+
+    Raises:
+        InputError: this PyAV lacks it.
+    """
+    import av
+
+    codec, layout = ALPHA[Path(container.name).suffix]
+    if codec not in av.codecs_available:
+        raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
+    options = (
+        {"profile": "4444"} if codec == "prores_ks" else {"crf": "24", "deadline": "good", "cpu-used": "4"}
+    )
+    stream: Any = container.add_stream(codec, rate=rate, options=options)
+    stream.pix_fmt = layout
+    if codec == "libvpx-vp9":
+        stream.bit_rate = 0  # quality alone decides
+    return _sized(stream, size)
+
+
+def _sized(stream: Any, size: tuple[int, int]) -> Any:
+    """The stream with a size and colours; untagged colours are guessed by players from the height."""
+    stream.height, stream.width = size
+    stream.codec_context.colorspace = 1  # BT.709 in each of the three lists
+    stream.codec_context.color_primaries = 1
+    stream.codec_context.color_trc = 1
+    return stream

@@ -1,0 +1,80 @@
+"""The windows of local attention: what each query of a block sees of the block's padded neighbourhood.
+
+Queries come in blocks of 8×8, each with a neighbourhood of side 8 + window - 1. One query further, its window lies one
+token further, so windows are strided views (AOT, section 4.3, without a copy per query). Views that overlap have no
+equal in ONNX; the padded versions find and write windows by padding and reshaping alone: rows are padded to where the
+next window begins.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from aotlab.networks.kernels.products import Product
+
+BLOCK = 8
+"""side in tokens of the blocks of queries"""
+
+
+def _strided(*_: object) -> str:
+    """The fixed choice."""
+    return "strided"
+
+
+def _no_sizes(*_: object) -> tuple[int, ...]:
+    return ()
+
+
+def _as_by_rule(name: str, *_: object) -> bool:
+    """Padding and reshaping is for graphs alone."""
+    return name == "strided"
+
+
+def _strided_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    side = BLOCK + window - 1
+    row = frames * side * side
+    steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
+    return x.as_strided((len(x), BLOCK, BLOCK, frames, window, window), steps)
+
+
+def _padded_windows(x: Tensor, window: int, frames: int) -> Tensor:
+    side = BLOCK + window - 1
+    row = frames * side * side
+    x = F.pad(x.flatten(1), (0, BLOCK * side)).unflatten(1, (BLOCK, BLOCK * row + side))
+    x = x[:, :, : BLOCK * (row + 1)].unflatten(2, (BLOCK, row + 1))[..., :row]  # N×8×8×(n·side²)
+    x = x.unflatten(3, (frames, side * side))[..., : window * side]
+    return x.unflatten(4, (window, side))[..., :window]
+
+
+windows = Product(
+    "windows", {"strided": _strided_windows, "padded": _padded_windows}, _strided, _no_sizes, _as_by_rule
+)
+"""(x, window, frames): contiguous N×64×(n·side²), of queries and neighbours, to each query's N×8×8×n×window×window"""
+
+
+def _strided_spread(weights: Tensor) -> Tensor:
+    """In memory, queries come before blocks, as `products.batch` likes them."""
+    count, _, _, frames, window, _ = weights.shape
+    side = BLOCK + window - 1
+    row = frames * side * side
+    spread = weights.new_zeros(BLOCK * BLOCK, count, row)
+    steps = (row, BLOCK * count * row + side, count * row + 1, side * side, side, 1)
+    spread.as_strided(weights.shape, steps).copy_(weights)
+    return spread.transpose(0, 1)  # N×64×(n·side²)
+
+
+def _padded_spread(weights: Tensor) -> Tensor:
+    window = weights.shape[5]
+    side = BLOCK + window - 1
+    x = F.pad(weights, (0, BLOCK - 1)).flatten(4)  # window rows as long as the neighbourhood's
+    x = F.pad(x, (0, side * side - window * side)).flatten(3)
+    x = F.pad(x, (0, 1)).flatten(2)
+    x = F.pad(x, (0, side - BLOCK)).flatten(1)
+    return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))  # N×64×(n·side²)
+
+
+spread = Product(
+    "spread", {"strided": _strided_spread, "padded": _padded_spread}, _strided, _no_sizes, _as_by_rule
+)
+"""the way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere"""

@@ -1,0 +1,1 @@
+"""Checkpoints, published keys, weights by name, the hub and model cards."""

@@ -1,0 +1,162 @@
+"""Key names of the published AOT checkpoints, and ImageNet encoder weights, for our modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from aotlab.networks.weights.published_multiscale import NEVER_READ, family_rules
+
+# Ours to official, applied in order.
+RULES = [
+    (r"^projector\.", "encoder_projector."),
+    (r"^stages\.0\.identity_bank\.", "patch_wise_id_bank."),
+    (r"^stages\.0\.norms\.", "LSTT.decoder_norms."),
+    (r"^stages\.0\.blocks\.", "LSTT.layers."),
+    (r"^stages\.0\.mask_token", "LSTT.mask_token"),
+    (r"^stages\.0\.identity_norm\.", "id_norm."),
+    (r"^stages\.0\.temporal\.query", "cur_pos_emb"),
+    (r"^stages\.0\.temporal\.memory", "mem_pos_emb"),
+    (r"^(\w*LSTT.*)\.self_attention\.match\.", r"\1.self_attn.linear_QK."),
+    (r"^(\w*LSTT.*)\.self_attention\.value(\d)\.", r"\1.self_attn.linear_V\2."),
+    (r"^(\w*LSTT.*)\.self_attention\.gate(\d)\.", r"\1.self_attn.linear_U\2."),
+    (r"^(\w*LSTT.*)\.self_attention\.conv\.", r"\1.self_attn.dw_conv.conv."),
+    (r"^(\w*LSTT.*)\.(long|short)\.conv\.", r"\1.\2_term_attn.dw_conv.conv."),
+    (r"^(\w*LSTT.*)\.(long|short)\.projection\.", r"\1.\2_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.id_key_value\.", r"\1.linear_ID_KV."),
+    (r"^(\w*LSTT.*)\.key_value\.", r"\1.linear_QV."),
+    (r"^(\w*LSTT.*)\.gate\.", r"\1.linear_U."),
+    (r"^(\w*LSTT.*)\.id_gate\.", r"\1.linear_ID_U."),
+    (r"^(\w*LSTT.*)\.id_value\.", r"\1.linear_ID_V."),
+    (r"^(\w*LSTT.*)\.self_attention\.query\.", r"\1.self_attn.linear_Q."),
+    (r"^(\w*LSTT.*)\.self_attention\.key\.", r"\1.self_attn.linear_K."),
+    (r"^(\w*LSTT.*)\.self_attention\.value\.", r"\1.self_attn.linear_V."),
+    (r"^(\w*LSTT.*)\.self_attention\.", r"\1.self_attn."),
+    (r"^(\w*LSTT.*)\.query\.", r"\1.linear_Q."),
+    (r"^(\w*LSTT.*)\.short_key\.", r"\1.linear_QMem."),
+    (r"^(\w*LSTT.*)\.short_value\.", r"\1.linear_VMem."),
+    (r"^(\w*LSTT.*)\.idle_key\.", r"\1.linear_KMem."),
+    (r"^(\w*LSTT.*)\.short_norm\.", r"\1.norm4."),
+    (r"^(\w*LSTT.*)\.value\.", r"\1.linear_V."),
+    (r"^(\w*LSTT.*)\.long_projection\.", r"\1.long_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.short_projection\.", r"\1.short_term_attn.projection."),
+    (r"^(\w*LSTT.*)\.position_key\.", r"\1.short_term_attn.relative_emb_k."),
+    (r"^(\w*LSTT.*)\.position_value", r"\1.short_term_attn.relative_emb_v"),
+    (r"^(\w*LSTT.*)\.feedforward\.expand\.", r"\1.linear1."),
+    (r"^(\w*LSTT.*)\.feedforward\.reduce\.", r"\1.linear2."),
+    (r"^(\w*LSTT.*)\.feedforward\.norm\.", r"\1.activation.gn."),
+    (r"^(\w*LSTT.*)\.feedforward\.conv\.", r"\1.activation.conv."),
+    (r"^encoder\.norms\.(\d)\.", r"encoder.norm\1."),
+    (r"^encoder\.downsamples\.(\d)\.", r"encoder.layers.\1.downsample."),
+    (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
+    (r"^(encoder.*)conv(\d)\.norm\.", r"\1bn\2."),
+]
+COMPUTED = "relative_position_index"
+"""a buffer of published Swin checkpoints that is a constant of the architecture"""
+
+ADDED = (".temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
+"""parts of the names of what models of restricted memory have beside those they start from"""
+LEFT_BEHIND = ("LSTT.mask_token", ".short_term_attn.relative_emb_")
+"""parts of the published names of what AOT+ does without"""
+
+
+def official_name(key: str) -> str:
+    """The published name of a state-dict key of a model with one stage."""
+    return _renamed(key, RULES)
+
+
+def official_names(keys: Iterable[str]) -> dict[str, str]:
+    """The published name of every state-dict key of a model."""
+    keys = list(keys)
+    rules = [*family_rules(keys), *RULES]
+    return {key: _renamed(key, rules) for key in keys}
+
+
+def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
+        key = re.sub(pattern, replacement, key)
+    # A norm that we join to the convolution before it is one index later in the published Sequential.
+    joined = re.fullmatch(r"(encoder\..*\.)(\d+)\.norm\.(\w+)", key)
+    return f"{joined[1]}{int(joined[2]) + 1}.{joined[3]}" if joined else key
+
+
+def is_official(keys: Iterable[str]) -> bool:
+    """Whether state-dict keys are named as in the published checkpoints."""
+    return any(
+        key.removeprefix("module.").startswith(("LSTT.", "MSLSTT.", "patch_wise_id_bank.")) for key in keys
+    )
+
+
+def from_official(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Rename a published state dict for ``model``; keys that it does not have keep their published names."""
+    names = official_names(model.state_dict())
+    ours = {published: key for key, published in names.items()}
+    idle = NEVER_READ if family_rules(names) else ()
+    renamed = {}
+    for key, tensor in state.items():
+        key = key.removeprefix("module.")
+        unread = key not in ours and key.startswith(idle)
+        if not unread and not key.endswith((COMPUTED, "num_batches_tracked")):
+            renamed[ours.get(key, key)] = tensor
+    return renamed
+
+
+def grown(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Weights of an AOT or DeAOT for a ``model`` of restricted memory to start from: what it adds stays as it is.
+
+    Weights that already hold any of it, or are for a model that adds nothing, are given back as they are.
+    """
+    current = model.state_dict()
+    added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED)}
+    if not added or any(key in state for key in added):
+        return dict(state)
+    result = added | {key: tensor for key, tensor in state.items() if not _left_behind(key, current)}
+    for key, tensor in current.items():
+        planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
+        if 0 < planes < tensor.shape[1]:
+            result[key] = torch.cat([result[key].to(tensor), tensor[:, planes:]], 1)
+    return result
+
+
+def _left_behind(key: str, current: Mapping[str, Tensor]) -> bool:
+    return key not in current and any(part in key for part in LEFT_BEHIND)
+
+
+def to_official(model: nn.Module) -> dict[str, Tensor]:
+    """The state dict of ``model`` with published names, as the reference implementation loads it, all contiguous."""
+    names = official_names(model.state_dict())
+    state = {names[key]: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
+    computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
+    return state | computed
+
+
+def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
+    """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
+
+    Entries that the encoder does not have (a classifier, stages that are not built) are skipped.
+
+    Returns:
+        The encoder's keys that the file should hold and does not, in published names.
+
+    Raises:
+        ValueError: a tensor has another shape, or nothing fits at all.
+    """
+    keys = {official_name(f"encoder.{key}").removeprefix("encoder."): key for key in encoder.state_dict()}
+    weights = {key.removeprefix("encoder."): tensor for key, tensor in weights.items()}
+    found = {keys[key]: tensor for key, tensor in weights.items() if key in keys}
+    if not found:
+        raise ValueError(f"no key fits this encoder; expected names like {next(iter(keys))}")
+    shapes = {key: tensor.shape for key, tensor in encoder.state_dict().items()}
+    wrong = [key for key, tensor in found.items() if tensor.shape != shapes[key]]
+    if wrong:
+        raise ValueError(
+            f"{wrong[0]} has shape {tuple(found[wrong[0]].shape)}, expected {tuple(shapes[wrong[0]])}"
+        )
+    with torch.no_grad():
+        encoder.load_state_dict(found, strict=False)
+    # Swin's output norms are not part of a classifier; they start at their own initial values.
+    return [name for name, key in keys.items() if key not in found and not key.startswith("norms.")]

@@ -1,0 +1,1 @@
+"""First masks from boxes and clicks."""

@@ -1,0 +1,43 @@
+"""Video object segmentation with AOT, DeAOT and MSDeAOT: ``from aotlab import Tracker``.
+
+The public names are resolved when they are first asked for, so that ``import aotlab`` loads no PyTorch, and neither
+does a program that only scores masks (`aotlab.evaluation`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aotlab.engine.prediction import Prediction
+    from aotlab.engine.tracker import Tracker
+    from aotlab.engine.video.detections import to_detections
+    from aotlab.networks.weights.checkpoints import load_checkpoint as load_model
+
+__version__ = "0.2.0"
+__all__ = ["Prediction", "Tracker", "__version__", "load_model", "to_detections"]
+
+_HOMES = {
+    "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "Prediction": ("aotlab.engine.prediction", "Prediction"),
+    "to_detections": ("aotlab.engine.video.detections", "to_detections"),
+    "load_model": ("aotlab.networks.weights.checkpoints", "load_checkpoint"),
+}
+"""public name to the module that owns it and its name there"""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that owns it.
+
+    Raises:
+        AttributeError: there is no such name.
+    """
+    if name not in _HOMES:
+        raise AttributeError(f"module 'aotlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,123 @@
+"""Records of jobs that somebody changed, and folders of results that try to reach out of themselves."""
+
+import json
+import os
+
+import pytest
+
+from aotlab.engine.jobs.listing import Job
+from aotlab.engine.jobs.records import (
+    FOLDER,
+    RUN,
+    JobRecord,
+    claim_folder,
+    clear_job,
+    digest_of,
+    load_record,
+    save_record,
+)
+from aotlab.engine.jobs.report import write_reports
+from aotlab.utils.errors import InputError
+
+SETTINGS = {"a": 1}
+WRONG = ["", "{", "[]", "5", "null", '{"name": 5}', '{"jobs": 5, "settings": {}}', "[" * 100000, b"\xff\xfe"]
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    for name in ("run", "b"):
+        (tmp_path / f"{name}.png").write_bytes(b"x")
+    return [
+        Job(name, str(tmp_path / f"{name}.mp4"), (str(tmp_path / f"{name}.png"),)) for name in ("run", "b")
+    ]
+
+
+def test_a_video_called_run_does_not_replace_the_record_of_the_run(tmp_path, jobs):
+    output = tmp_path / "out"
+    for _ in range(2):
+        claim_folder(output, jobs, SETTINGS, overwrite=False)
+        save_record(output, JobRecord("run"))
+    assert load_record(output, "run").name == "run"
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_a_damaged_record_of_the_run_is_no_run_and_can_be_replaced(tmp_path, jobs, content):
+    output = tmp_path / "out"
+    write(output / FOLDER / RUN, content)
+    with pytest.raises(InputError, match="not of such a run"):
+        claim_folder(output, jobs, SETTINGS, overwrite=False)
+    claim_folder(output, jobs, SETTINGS, overwrite=True)
+    claim_folder(output, jobs, SETTINGS, overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
+def test_replacing_results_removes_nothing_outside_the_folder(tmp_path, jobs, name):
+    output = tmp_path / "out"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").write_text("x")
+    write(output / FOLDER / RUN, json.dumps({"settings": {}, "jobs": [name]}))
+    write(output / "other", "kept")
+    claim_folder(output, jobs, SETTINGS, overwrite=True)
+    assert (tmp_path / "mine" / "work").read_text() == "x"
+    assert (output / "other").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"written": 5},
+        {"written": [5]},
+        {"rate": "x"},
+        {"rate": "1/0"},
+        {"frames": "x"},
+        {"error": 5},
+        {"name": "b"},
+        {"x": 1},
+    ],
+)
+def test_a_record_of_a_job_with_a_wrong_field_is_none(tmp_path, changes):
+    save_record(tmp_path, JobRecord("a"))
+    path = tmp_path / FOLDER / "a.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    assert load_record(tmp_path, "a") is None
+    for content in WRONG:
+        write(path, content)
+        assert load_record(tmp_path, "a") is None
+    path.unlink()
+    path.mkdir()
+    assert load_record(tmp_path, "a") is None
+    clear_job(tmp_path, "a")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["report.html", "Summary.csv", "report.json"])
+def test_a_job_with_the_name_of_a_report_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="report of the run"):
+        claim_folder(tmp_path / "out", [Job(name, "a.mp4", ("a.png",))], SETTINGS, overwrite=False)
+
+
+def test_links_that_lead_nowhere_and_masks_that_are_no_files_are_named(tmp_path):
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "0.jpg").symlink_to(tmp_path / "gone")
+    (tmp_path / "m.png").write_bytes(b"x")
+    assert digest_of(Job("a", str(tmp_path / "frames"), (str(tmp_path / "m.png"),)), SETTINGS)
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
+        with pytest.raises(InputError):
+            digest_of(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "content", [*WRONG, '{"objects": [{"id": "<b>", "lost_on": []}], "check": []}', '{"objects": 5}']
+)
+def test_a_changed_report_of_a_video_says_nothing_in_the_report_of_the_run(tmp_path, content):
+    write(tmp_path / "a" / "report.json", content)
+    write_reports(tmp_path, ["a"], [JobRecord("a", "\udcff.mp4")])
+    assert "<b>" not in (tmp_path / "report.html").read_text()
+    assert json.loads((tmp_path / "report.json").read_text())[0]["objects"] == 0

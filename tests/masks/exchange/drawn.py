@@ -1,0 +1,32 @@
+"""A small tracked video for the tests of formats: object 3 has a hole and moves, 7 comes late and in two parts."""
+
+import numpy as np
+
+from aotlab.masks.exchange.objects import Target
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+
+SIZE = (24, 40)
+LENGTH = 4
+TARGET = Target("clip", SIZE, LENGTH, lambda index: f"{index:05d}")
+
+
+def labels(frame):
+    """H×W ids of a frame."""
+    mask = np.zeros(SIZE, np.uint16)
+    mask[3:15, 2 + frame : 16 + frame] = 3
+    mask[7:10, 6 + frame : 9 + frame] = 0
+    if frame >= 2:
+        mask[18:22, 20:26] = 7
+        mask[2:6, 30:38] = 7
+    return mask
+
+
+def tracked():
+    """All frames as annotations with labels."""
+    frames = {}
+    for frame in range(LENGTH):
+        ids = [3] if frame < 2 else [3, 7]
+        frames[frame] = [Region(number, runs_of(labels(frame) == number), 0.75) for number in ids]
+    return Annotations(
+        SIZE, frames, {3: "person", 7: "ball"}, {frame: f"{frame:05d}" for frame in range(LENGTH)}
+    )

@@ -1,0 +1,79 @@
+"""MOTS and YOLO text, and all formats as files, read by datumaro where it is installed."""
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from aotlab.masks.exchange.mots import write_mots
+from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.writing import FORMATS, Written, write_annotations
+from aotlab.masks.exchange.yolo import write_yolo
+from aotlab.utils.errors import InputError
+from tests.masks.exchange.drawn import LENGTH, SIZE, labels, tracked
+
+VIDEO = Written("clip", "24", LENGTH)
+
+
+def test_pycocotools_decodes_the_lines_of_mots():
+    seen = np.zeros((LENGTH, *SIZE), int)
+    for line in write_mots(tracked()).splitlines():
+        frame, number, kind, height, width, counts = line.split(" ")
+        mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
+        assert int(number) // 1000 == int(kind)
+        seen[int(frame)] += mask * (int(number) % 1000)
+    assert all((seen[frame] == labels(frame)).all() for frame in range(LENGTH))
+
+
+def test_mots_refuses_ids_that_it_cannot_tell_from_classes():
+    frames = {0: [Region(1000, runs_of(labels(0) > 0))]}
+    with pytest.raises(InputError, match="object 1000"):
+        write_mots(Annotations(SIZE, frames))
+
+
+def test_yolo_outlines_lie_around_the_objects():
+    texts = write_yolo(tracked())
+    assert sorted(texts) == ["data.yaml", *(f"labels/{frame:05d}.txt" for frame in range(LENGTH))]
+    assert '0: "ball"\n  1: "person"' in texts["data.yaml"]
+    lines = [line.split() for line in texts["labels/00003.txt"].splitlines()]
+    assert [line[0] for line in lines] == ["1", "0", "0"]
+    for line in lines:
+        points = np.array(line[1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
+        own = labels(3) == (7 if line[0] == "0" else 3)
+        rows, columns = points[:, 1].astype(int), points[:, 0].astype(int)
+        assert own[rows, columns].all()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_is_written_to_its_file(name, tmp_path):
+    path = tmp_path / FORMATS[name][0]
+    write_annotations(name, path, tracked(), VIDEO)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert path.is_dir() or path.stat().st_size > 100
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_video_without_objects_is_written_too(name, tmp_path):
+    write_annotations(name, tmp_path / FORMATS[name][0], Annotations(SIZE, {0: []}), VIDEO)
+
+
+def test_datumaro_reads_the_masks_of_coco(tmp_path):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    (tmp_path / "images").mkdir()
+    write_annotations("coco", tmp_path / "annotations" / "instances_clip.json", tracked(), VIDEO)
+    found = datumaro.Dataset.import_from(str(tmp_path), "coco_instances")
+    masks = [one for item in found for one in item.annotations if hasattr(one, "image")]
+    expected = [
+        labels(frame) == region.object_id for frame in range(LENGTH) for region in tracked().frames[frame]
+    ]
+    assert sorted(np.asarray(mask.image).sum() for mask in masks) == sorted(mask.sum() for mask in expected)
+    assert {mask.attributes["track_id"] for mask in masks} == {3, 7}
+
+
+def test_datumaro_reads_the_polygons_of_cvat(tmp_path):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    write_annotations("cvat_polygons", tmp_path / "clip.xml", tracked(), VIDEO)
+    found = datumaro.Dataset.import_from(str(tmp_path / "clip.xml"), "cvat")
+    seen = {int(item.attributes["frame"]): item.annotations for item in found}
+    inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
+    assert list(map(len, inside)) == [1, 1, 3, 3]
+    assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)

@@ -1,0 +1,104 @@
+"""Overlays and strips."""
+
+import numpy as np
+import pytest
+
+from aotlab.masks.id_maps import colour_of
+from aotlab.masks.overlay import OPACITY, overlay, strip, with_ids
+
+
+def grey(height=60, width=80):
+    return np.full((height, width, 3), 100, dtype=np.uint8)
+
+
+def square(label, dtype=np.uint8):
+    labels = np.zeros((60, 80), dtype=dtype)
+    labels[20:40, 20:40] = label
+    return labels
+
+
+def test_objects_take_the_hue_of_their_palette_colour():
+    picture = overlay(grey(), square(1))
+    red, green, blue = picture[30, 30].astype(int)
+    assert red > 100
+    assert green == blue < 100
+
+
+def test_pixels_away_from_objects_stay_as_they_are():
+    picture = overlay(grey(), square(1))
+    assert (picture[:15] == 100).all()
+    assert (picture[:, 50:] == 100).all()
+
+
+def test_the_contour_is_brighter_inside_and_darker_outside():
+    picture = overlay(grey(), square(2)).astype(int)
+    assert picture[20, 30, 1] > picture[30, 30, 1]
+    assert picture[19, 30].max() < 100
+
+
+def test_the_frame_is_not_changed_and_no_object_means_no_change():
+    frame = grey()
+    overlay(frame, square(3))
+    assert (frame == 100).all()
+    picture = overlay(frame, square(0))
+    assert (picture == frame).all()
+    assert picture is not frame
+
+
+def test_ids_above_255_are_drawn():
+    assert (overlay(grey(), square(256, np.uint16))[30, 30] == overlay(grey(), square(1))[30, 30]).all()
+    assert (colour_of(np.array([256])) == colour_of(np.array([1]))).all()
+
+
+def test_opacity_zero_leaves_the_inside_alone():
+    assert (overlay(grey(), square(1), opacity=0)[30, 30] == 100).all()
+
+
+def test_a_wrong_size_or_opacity_is_refused():
+    with pytest.raises(ValueError, match="do not fit"):
+        overlay(grey(), square(1)[:10])
+    with pytest.raises(ValueError, match="opacity"):
+        overlay(grey(), square(1), opacity=1.5)
+
+
+def test_a_strip_puts_pictures_side_by_side_with_white_gaps():
+    picture = strip([grey(4, 3), grey(4, 5)], gap=2)
+    assert picture.shape == (4, 10, 3)
+    assert (picture[:, 3:5] == 255).all()
+    assert (np.delete(picture, [3, 4], axis=1) == 100).all()
+
+
+@pytest.mark.parametrize("pictures", [[], [grey(4, 3), grey(5, 3)]])
+def test_a_strip_needs_pictures_of_one_height(pictures):
+    with pytest.raises(ValueError, match="one height"):
+        strip(pictures)
+
+
+def test_each_object_carries_its_id_where_it_is_widest():
+    labels = np.zeros((60, 120), np.uint8)
+    labels[10:50, 10:50], labels[10:50, 70:110] = 7, 8
+    frame = np.full((60, 120, 3), 90, np.uint8)
+    plain = overlay(frame, labels)
+    picture = with_ids(plain, labels)
+    changed = np.argwhere((picture != plain).any(axis=-1))
+    for left in (10, 70):
+        own = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
+        assert len(own) > 10
+        assert np.abs(own.mean(axis=0) - (30, left + 20)).max() < 4
+    sevens, eights = picture[:, 10:50], picture[:, 70:110]
+    assert (sevens != eights).any()
+
+
+def test_ids_of_an_object_at_the_border_of_one_pixel_and_of_none_are_drawn_without_error():
+    labels = np.zeros((20, 20), np.uint16)
+    frame = np.zeros((20, 20, 3), np.uint8)
+    assert (with_ids(frame, labels) == frame).all()
+    labels[0, 0], labels[19, 19] = 1, 65535
+    assert with_ids(frame, labels).shape == frame.shape
+
+
+def test_of_many_objects_the_frame_stays_visible():
+    frame = np.full((100, 100, 3), 60, np.uint8)
+    labels = np.kron(np.arange(1, 26).reshape(5, 5), np.ones((20, 20), int))
+    thin, thick = (overlay(frame, labels, opacity=opacity).astype(int) for opacity in (None, OPACITY))
+    assert np.abs(thin - 60).mean() < np.abs(thick - 60).mean()

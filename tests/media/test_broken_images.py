@@ -1,0 +1,117 @@
+"""Broken pictures of every format, behind every name: one sentence that names the file, from every reader."""
+
+from __future__ import annotations
+
+import io
+import random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.dataloaders.lint.files import check_frame, check_mask
+from aotlab.dataloaders.training.mask_files import read_ids, read_saliency
+from aotlab.masks.id_maps import read_mask
+from aotlab.media.images import read_image
+from aotlab.utils.errors import InputError
+
+FORMATS = (
+    "AVIF",
+    "WEBP",
+    "JPEG",
+    "PNG",
+    "BMP",
+    "GIF",
+    "TIFF",
+    "JPEG2000",
+    "PPM",
+    "TGA",
+    "SGI",
+    "PCX",
+    "DDS",
+    "ICO",
+)
+READERS = (read_image, read_mask, read_ids, read_saliency)
+
+
+def encoded(kind, mode="RGB"):
+    """A picture of noise in a format."""
+    noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(out, format=kind)
+    return out.getvalue()
+
+
+def broken(content):
+    """The content cut at every tenth, and with bytes changed in places that a seed draws."""
+    yield from (content[: len(content) * tenth // 10] for tenth in range(10))
+    rng = random.Random(0)
+    for _ in range(12):
+        flipped = bytearray(content)
+        for _ in range(rng.randint(1, 8)):
+            flipped[rng.randrange(len(flipped))] = rng.randrange(256)
+        yield bytes(flipped)
+
+
+def refusal(read, path):
+    """The sentence with which a reader refuses a file; None where it reads it."""
+    try:
+        read(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("name", ["00000.jpg", "00000.png"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_broken_picture_is_read_or_named(tmp_path, kind, name):
+    path = tmp_path / name
+    for content in broken(encoded(kind)):
+        path.write_bytes(content)
+        for read in READERS:
+            sentence = refusal(read, path)
+            assert sentence is None or sentence.startswith(f"{path}: ")
+            assert "object at 0x" not in str(sentence)
+            assert "\n" not in str(sentence)
+        for check in (check_frame, check_mask):
+            facts = check(path, decode=True)
+            assert facts.size is not None or facts.findings
+
+
+def test_an_empty_picture_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.png: not a readable picture \(in no picture format"):
+        read_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "JPEG2000"])
+@pytest.mark.parametrize("name", ["mask.png", "mask.jpg"])
+def test_a_mask_in_a_lossy_format_is_refused(tmp_path, kind, name):
+    labels = np.zeros((40, 40), np.uint8)
+    labels[10:30, 10:30] = 255
+    Image.fromarray(labels).save(tmp_path / name, format=kind)
+    with pytest.raises(InputError, match=rf"{name}: a {kind} file, whose compression changes object ids"):
+        read_mask(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("PNG", {}), ("BMP", {}), ("GIF", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"})],
+)
+def test_a_mask_in_a_format_without_loss_is_read(tmp_path, kind, options):
+    labels = np.arange(40, dtype=np.uint8).reshape(5, 8)
+    Image.fromarray(labels).save(tmp_path / "mask", format=kind, **options)
+    assert (read_mask(tmp_path / "mask") == labels).all()
+
+
+def test_a_tiff_mask_with_jpeg_inside_is_refused(tmp_path):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "mask.tif", compression="jpeg")
+    with pytest.raises(InputError, match="whose compression changes object ids"):
+        read_mask(tmp_path / "mask.tif")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_folder_one_may_not_enter_is_named_by_every_reader(closed_folder, read):
+    with pytest.raises(InputError, match=r"closed/inside: cannot be read \(Permission denied\)"):
+        read(closed_folder / "inside")

@@ -1,0 +1,166 @@
+"""Frames from sources that come once: pipes, addresses, standard input."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from aotlab.media.streams import StreamFrames, open_source
+from aotlab.utils.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(path, count=6, rate=12):
+    """A small video that can be read without going back: grey frames that get brighter."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(count):
+            grey = np.full((48, 64, 3), 40 + 20 * (index % 8), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture
+def served(tmp_path):
+    """The address of a folder."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def brightness(source):
+    return [round(float(frame.mean()) / 20) * 20 for frame in source]
+
+
+GREYS = [40, 60, 80, 100, 120, 140]
+
+
+def test_an_address_is_read_with_its_times(tmp_path, served):
+    write(tmp_path / "clip.mkv")
+    source = open_source(f"{served}/clip.mkv")
+    assert (source.name, source.size, source.rate, source.length) == ("clip", (48, 64), 12, None)
+    assert brightness(source) == GREYS
+    assert [round(source.time(index) * 12) for index in range(6)] == list(range(6))
+    assert not source.live
+
+
+def test_a_stream_is_read_once(tmp_path, served):
+    write(tmp_path / "clip.mkv")
+    source = open_source(f"{served}/clip.mkv")
+    assert len(list(source)) == 6
+    with pytest.raises(InputError, match="only once"):
+        list(source)
+
+
+def test_a_missing_address_is_named_without_its_password(served):
+    address = served.replace("http://", "http://me:secret@")
+    with pytest.raises(InputError, match=r"none\.mkv: cannot be opened") as caught:
+        open_source(f"{address}/none.mkv")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_source_that_ends_early_gives_what_came(tmp_path, served):
+    content = write(tmp_path / "whole.ts", 30).read_bytes()
+    (tmp_path / "cut.ts").write_bytes(content[: len(content) * 2 // 3])
+    count = len(list(open_source(f"{served}/cut.ts")))
+    assert 5 < count < 30
+
+
+def test_damaged_pieces_are_left_out(tmp_path, served):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), dtype=np.uint8)
+    with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for index, picture in enumerate(noise):
+            packets = stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+            for packet in packets:
+                if index == 5:
+                    broken = av.Packet(bytes(packet.size))
+                    broken.pts, broken.dts, broken.time_base = packet.pts, packet.dts, packet.time_base
+                    broken.stream = stream
+                    packet = broken
+                container.mux(packet)
+    source = open_source(f"{served}/hurt.mkv")
+    assert len(list(source)) == 11
+    assert source.lost == 1
+    assert source.time(5) == Fraction(1, 2)
+
+
+def test_standard_input_is_read(tmp_path):
+    code = (
+        "from aotlab.media.streams import open_source\n"
+        "source = open_source('-', timeout=20)\n"
+        "print(source.name, *[round(frame.mean() / 20) * 20 for frame in source])"
+    )
+    with write(tmp_path / "clip.mkv").open("rb") as stdin:
+        out = subprocess.run(
+            [sys.executable, "-c", code], stdin=stdin, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    assert out.stdout.split() == ["stdin", *map(str, GREYS)]
+
+
+def test_a_named_pipe_is_read(tmp_path):
+    content = write(tmp_path / "clip.mkv").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
+    assert brightness(open_source(tmp_path / "pipe", timeout=20)) == GREYS
+
+
+def test_a_source_that_says_nothing_is_given_up(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    start = time.monotonic()
+    with pytest.raises(InputError, match=r"pipe: no frame within 0\.3 seconds"):
+        open_source(tmp_path / "pipe", timeout=0.3)
+    assert time.monotonic() - start < 5
+    (tmp_path / "pipe").write_bytes(b"")  # lets the thread that waits for it end
+
+
+def test_sound_alone_and_garbage_are_refused(tmp_path, served):
+    (tmp_path / "words.mp4").write_bytes(b"these are words\n" * 100)
+    with pytest.raises(InputError, match=r"words\.mp4: (cannot be opened|holds no video)"):
+        open_source(f"{served}/words.mp4")
+
+
+def test_a_camera_is_handed_to_ffmpegs_reader_of_cameras():
+    # /dev/null is no camera: only that reader asks the device what it can do
+    with pytest.raises(InputError, match="/dev/null: cannot be opened \\(Inappropriate ioctl"):
+        open_source("/dev/null")
+
+
+def test_without_a_reader_of_cameras_there_is_a_way_out(monkeypatch):
+    def unknown(*args, **options):
+        raise ValueError("no container format 'v4l2'")
+
+    monkeypatch.setattr(av, "open", unknown)
+    with pytest.raises(InputError, match=r"v4l2.*ffmpeg"):
+        open_source("/dev/null")
+
+
+def test_files_and_folders_are_still_files_and_folders(tmp_path):
+    path = write(tmp_path / "clip.mp4")
+    source = open_source(str(path))
+    assert not isinstance(source, StreamFrames)
+    assert (source.length, source.rate) == (6, Fraction(12))
+    with pytest.raises(InputError, match="no such file or folder"):
+        open_source(tmp_path / "none")

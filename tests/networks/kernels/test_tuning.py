@@ -1,0 +1,226 @@
+"""Choosing implementations by timing them."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from aotlab.networks.kernels import products, tuning
+from aotlab.networks.kernels.global_attention import attention
+from aotlab.networks.kernels.products import Product, by_rule
+from aotlab.networks.kernels.tuning import Timing, Tuner, default_path, machine_chooser, machine_name
+
+
+def made(calls, *, slow=0.004, fits=products._always):
+    """A product of two implementations, the first of them slow; what runs is noted."""
+
+    def first(x):
+        calls.append("first")
+        end = time.thread_time() + slow
+        while time.thread_time() < end:
+            pass
+        return x + 1
+
+    def second(x):
+        calls.append("second")
+        return x + 1
+
+    return Product("made", {"first": first, "second": second}, lambda x: "first", lambda x: (len(x),), fits)
+
+
+def test_the_fastest_implementation_is_chosen_and_timed_once():
+    calls, tuner = [], Tuner()
+    product = made(calls)
+    with products.use(tuner):
+        product(torch.zeros(3))
+        timed = len(calls)
+        product(torch.zeros(3))
+        product(torch.zeros(3))
+    assert calls[timed - 1 :] == ["second"] * 3
+    assert [timing.choice for timing in tuner.timings.values()] == ["second"]
+
+
+def test_another_class_of_shapes_is_timed_anew():
+    tuner = Tuner()
+    with products.use(tuner):
+        for length in (3, 4, 3):
+            made([])(torch.zeros(length))
+    assert len(tuner.timings) == 2
+
+
+def test_gradients_and_precisions_are_classes_of_their_own():
+    calls, tuner = [], Tuner()
+    product = made(calls)
+    with products.use(tuner):
+        product(torch.zeros(3))
+        product(torch.zeros(3, requires_grad=True))
+        product(torch.zeros(3, dtype=torch.bfloat16))
+    assert len(tuner.timings) == 3
+    assert sum("gradients" in name for name in tuner.timings) == 1
+
+
+def test_a_choice_made_without_one_of_the_implementations_is_made_anew():
+    product, first, second = made([]), Tuner(), Tuner()
+    with products.use(first):
+        product(torch.zeros(3))
+    (name,) = first.timings
+    second.timings[name] = Timing("first", {"first": 1.0}, "first")
+    with products.use(second):
+        product(torch.zeros(3))
+    assert second.timings[name].choice == "second"
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_attention_and_batches_can_be_tuned_in_every_precision(precision):
+    query, key = torch.ones(1, 2, 9, 4), torch.ones(1, 2, 18, 4)
+    with products.use(Tuner()), torch.no_grad(), torch.autocast("cpu", precision):
+        assert attention(query, key, key).dtype == precision
+        assert products.batch(query[0], key[0].mT).dtype == precision
+
+
+def test_timing_leaves_no_gradient_behind():
+    x = torch.zeros(3, requires_grad=True)
+    with products.use(Tuner()):
+        made([])(x).sum().backward()
+    assert torch.equal(x.grad, torch.ones(3))
+
+
+def test_an_implementation_that_does_not_fit_is_never_run():
+    calls = []
+    product = made(calls, fits=lambda name, x: name == "first")
+    with products.use(Tuner()):
+        product(torch.zeros(3))
+    assert calls == ["first"]
+
+
+def test_what_is_no_cpu_is_chosen_by_rule():
+    tuner = Tuner()
+    with products.use(tuner):
+        made([])(torch.zeros(3, device="meta"))
+    assert tuner.timings == {}
+
+
+def test_choices_are_found_again_by_the_next_program(tmp_path):
+    path, calls = tmp_path / "cache" / "products.json", []
+    with products.use(Tuner(path)):
+        made([])(torch.zeros(3))
+    with products.use(Tuner(path)):
+        made(calls)(torch.zeros(3))
+    assert calls == ["second"]
+    assert list(json.loads(path.read_text())) == [machine_name()]
+
+
+def keep_one(path, start, number):
+    """A program that meets one class of shapes of its own."""
+    tuner = Tuner(path)
+    tuner.timings[f"class {number}"] = Timing("a", {"a": 1.0}, "a")
+    start.wait()
+    tuner._save()
+
+
+def test_programs_that_keep_choices_at_the_same_time_lose_none(tmp_path):
+    path, context = tmp_path / "products.json", multiprocessing.get_context("fork")
+    for round_ in range(3):
+        start, numbers = context.Barrier(6), range(6 * round_, 6 * round_ + 6)
+        programs = [context.Process(target=keep_one, args=(path, start, number)) for number in numbers]
+        for program in programs:
+            program.start()
+        for program in programs:
+            program.join()
+    assert set(json.loads(path.read_text())[machine_name()]) == {f"class {number}" for number in range(18)}
+    assert [each.name for each in tmp_path.iterdir()] == ["products.json"]
+
+
+def test_choices_of_other_machines_are_kept_and_not_used(tmp_path, monkeypatch):
+    path = tmp_path / "products.json"
+    for processor in ("one", "two"):
+        monkeypatch.setattr(tuning, "processor_name", lambda name=processor: name)
+        tuner = Tuner(path)
+        assert tuner.timings == {}
+        with products.use(tuner):
+            made([])(torch.zeros(3))
+    assert len(json.loads(path.read_text())) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{", "[1]", "5", '{"machine": {"class": 3}}', '{"machine": [1]}', '{"machine": {"class": [1, 2, 3]}}',
+        '{"machine": {"class": ["a", {"a": "x"}, "a"]}}', "[" * 100_000, "\x00",
+    ],
+)  # fmt: skip
+def test_a_broken_file_of_choices_is_made_anew(tmp_path, caplog, text):
+    path = tmp_path / "products.json"
+    path.write_text(text)
+    with products.use(Tuner(path)):
+        made([])(torch.zeros(3))
+    assert "not a file of choices" in caplog.text
+    assert machine_name() in json.loads(path.read_text())
+
+
+def test_a_file_that_cannot_be_written_does_not_stop_the_work(tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file" / "products.json", tmp_path, tmp_path / ("n" * 300), Path("a\0b")):
+        caplog.clear()
+        with products.use(Tuner(path)):
+            made([])(torch.zeros(3))
+        assert "are not kept" in caplog.text
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_user_without_a_home_has_choices_for_this_run_alone(monkeypatch, caplog):
+    for name in ("AOTLAB_TUNE", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pathlib.Path.expanduser", lambda path: nowhere())
+    chooser = machine_chooser.__wrapped__()
+    assert isinstance(chooser, Tuner)
+    assert chooser.path is None
+    assert "nobody has this home" in caplog.text
+
+
+def nowhere():
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize(("setting", "path"), [("on", None), ("", None), ("here.json", "here.json")])
+def test_the_environment_says_where_choices_are_kept(setting, path, monkeypatch, tmp_path):
+    monkeypatch.setenv(tuning.VARIABLE, setting)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    chooser = machine_chooser.__wrapped__()
+    assert isinstance(chooser, Tuner)
+    assert str(chooser.path) == (path or str(tmp_path / "aotlab" / "products.json"))
+    assert default_path().is_relative_to(tmp_path)
+
+
+def test_the_environment_can_ask_for_the_fixed_choice(monkeypatch):
+    monkeypatch.setenv(tuning.VARIABLE, "off")
+    assert machine_chooser.__wrapped__() is by_rule
+
+
+def test_tests_run_with_the_fixed_choice():
+    assert products._machine_chooser() is by_rule
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_every_product_of_models_can_be_tuned(gradients):
+    draw = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(*shape, generator=draw).requires_grad_(gradients)
+
+    tuner = Tuner()
+    with products.use(tuner):
+        products.linear(drawn(2, 9, 6), drawn(4, 6), drawn(4))
+        attention(drawn(1, 2, 9, 4), drawn(1, 2, 18, 4), drawn(1, 2, 18, 4))
+        attention(drawn(1, 1, 9, 4), drawn(1, 1, 18, 4), drawn(1, 1, 18, 8))
+        products.batch(drawn(3, 4, 5), drawn(3, 5, 2))
+    assert len(tuner.timings) == 4
+    assert all(
+        "matrix" not in timing.seconds for name, timing in tuner.timings.items() if "attention" in name
+    )

@@ -1,0 +1,265 @@
+"""Checkpoints: ours carry their settings, the published ones their names; whatever is wrong is said in a sentence."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from aotlab.configs.files import preset_names
+from aotlab.configs.load import load_config
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.published_keys import (
+    from_official,
+    is_official,
+    load_encoder_weights,
+    official_name,
+    to_official,
+)
+from aotlab.utils.errors import InputError
+from tests.golden import filler
+from tests.shared import golden_table, has_golden
+
+LAYOUTS = {
+    "state_dict": lambda state: {"state_dict": state, "optimizer": {"state": {}}},
+    "module": lambda state: {"state_dict": {f"module.{key}": tensor for key, tensor in state.items()}},
+    "model": lambda state: {"model": state},
+    "bare": lambda state: state,
+}
+
+
+@pytest.fixture(scope="module")
+def config():
+    return load_config("aott", ["model.stages.0.window=7", "memory.every=3", "name=small"])
+
+
+@pytest.fixture(scope="module")
+def model(config):
+    torch.manual_seed(0)
+    model = VOSModel(config.model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():  # relative values begin as zeros, which would hide a lost tensor
+                parameter.normal_()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def aott():
+    torch.manual_seed(1)
+    return VOSModel(load_config("aott").model).eval()
+
+
+@torch.inference_mode()
+def logits(model):
+    generator = torch.Generator().manual_seed(0)
+    features = model.encode(torch.randn(1, 3, 33, 49, generator=generator))
+    identities = model.assign_identities(torch.rand(1, 3, 33, 49, generator=generator))
+    return model.decode(model.propagate(features, identities=identities), features)
+
+
+def test_our_checkpoint_gives_back_model_and_settings_from_the_file_alone(tmp_path, model, config):
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, model, config)
+    loaded, settings = load_checkpoint(path)
+    assert settings == config
+    assert not loaded.training
+    state = loaded.state_dict()
+    assert all(torch.equal(tensor, state[key]) for key, tensor in model.state_dict().items())
+    assert torch.equal(logits(loaded), logits(model))
+
+
+def test_a_half_precision_checkpoint_is_half_the_size_and_near(tmp_path, model, config):
+    save_checkpoint(tmp_path / "full.safetensors", model, config)
+    save_checkpoint(tmp_path / "half.safetensors", model, config, half=True)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * (
+        tmp_path / "full.safetensors"
+    ).stat().st_size
+    loaded, _ = load_checkpoint(tmp_path / "half.safetensors")
+    for key, tensor in loaded.state_dict().items():
+        assert tensor.dtype == model.state_dict()[key].dtype
+        # 11 bits of mantissa: relative 2^-11, and 2^-25 where a number is too small for a normal one
+        torch.testing.assert_close(tensor, model.state_dict()[key], rtol=2**-11, atol=2**-25)
+
+
+def test_overrides_change_the_settings_of_a_checkpoint(tmp_path, model, config):
+    save_checkpoint(tmp_path / "small.safetensors", model, config)
+    _, settings = load_checkpoint(tmp_path / "small.safetensors", overrides=["memory.every=9"])
+    assert (settings.memory.every, settings.model) == (9, config.model)
+
+
+def test_an_unknown_override_names_the_nearest(tmp_path, model, config):
+    save_checkpoint(tmp_path / "small.safetensors", model, config)
+    with pytest.raises(InputError, match=r"did you mean memory\.every"):
+        load_checkpoint(tmp_path / "small.safetensors", overrides=["memory.evry=9"])
+
+
+def test_a_config_replaces_the_settings_inside(tmp_path, aott):
+    save_checkpoint(tmp_path / "tiny.safetensors", aott, load_config("aott", ["memory.every=3"]))
+    assert load_checkpoint(tmp_path / "tiny.safetensors", config="aott")[1] == load_config("aott")
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, model, config, monkeypatch):
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(b"old")
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("aotlab.networks.weights.checkpoints.save", fail)
+    with pytest.raises(InputError, match="disk full"):
+        save_checkpoint(path, model, config)
+    assert [file.name for file in tmp_path.iterdir()] == ["small.safetensors"]
+    assert path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_published_file_loads_by_its_preset_and_gives_the_same_logits(tmp_path, aott, layout):
+    torch.save(LAYOUTS[layout](to_official(aott)), tmp_path / "AOTT.pth")
+    loaded, settings = load_checkpoint(tmp_path / "AOTT.pth", config="aott")
+    assert settings == load_config("aott")
+    assert torch.equal(logits(loaded), logits(aott))
+
+
+def test_published_names_in_a_safetensors_file_load_too(tmp_path, aott):
+    save_file(to_official(aott), tmp_path / "AOTT.safetensors")
+    loaded, _ = load_checkpoint(tmp_path / "AOTT.safetensors", config="aott")
+    assert torch.equal(logits(loaded), logits(aott))
+
+
+def test_official_names_are_told_from_ours(aott):
+    assert is_official(to_official(aott))
+    assert not is_official(aott.state_dict())
+
+
+@pytest.mark.parametrize("variant", [name for name in preset_names() if has_golden(f"keys/{name}.json")])
+def test_renaming_a_published_state_dict_and_back_is_the_identity(variant):
+    keys = golden_table(f"keys/{variant}")
+    computed = {key: spec for key, spec in keys.items() if key.endswith("relative_position_index")}
+    # Every tensor holds its own number: a pair of names exchanged would show.
+    state = {
+        key: torch.full(shape, float(number)).to(getattr(torch, dtype.removeprefix("torch.")))
+        for number, (key, (shape, dtype)) in enumerate(keys.items())
+    } | filler.fill(computed)
+    model = VOSModel(load_config(variant).model)
+    model.load_state_dict(from_official(state, model), strict=True)
+    back = to_official(model)
+    assert set(back) == set(state)
+    assert [key for key, tensor in state.items() if back[key].shape != tensor.shape] == []
+    assert [key for key, tensor in state.items() if back[key].dtype != tensor.dtype] == []
+    assert [key for key, tensor in state.items() if not torch.equal(back[key], tensor)] == []
+
+
+def test_a_published_file_without_config_asks_for_one(tmp_path, aott):
+    torch.save(to_official(aott), tmp_path / "AOTT.pth")
+    with pytest.raises(InputError, match=r"AOTT\.pth: .*config.*aott.*swinb_aotl"):
+        load_checkpoint(tmp_path / "AOTT.pth")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.safetensors: no such checkpoint"):
+        load_checkpoint(tmp_path / "gone.safetensors")
+
+
+@pytest.mark.parametrize("kept", [0, 5, 0.5, 0.999])
+def test_a_truncated_safetensors_file_is_named(tmp_path, model, config, kept):
+    path = tmp_path / "small.safetensors"
+    save_checkpoint(path, model, config)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
+    with pytest.raises(InputError, match=r"small\.safetensors: truncated or not") as error:
+        load_checkpoint(path)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 0.5, 0.999])
+def test_a_truncated_pth_file_is_named(tmp_path, aott, kept):
+    path = tmp_path / "AOTT.pth"
+    torch.save(to_official(aott), path)
+    content = path.read_bytes()
+    path.write_bytes(content[: kept if isinstance(kept, int) else int(len(content) * kept)])
+    with pytest.raises(InputError, match=r"AOTT\.pth: truncated or not") as error:
+        load_checkpoint(path, config="aott")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("content", [b"<html>not found</html>\n" * 50, b"\x89PNG\r\n\x1a\n" + bytes(100)])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, suffix, content):
+    path = tmp_path / f"page.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"page\.{suffix}: truncated or not"):
+        load_checkpoint(path, config="aott")
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {"a": 1}}, "text"])
+def test_a_pickle_without_weights_is_named(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(InputError, match=r"other\.pth: holds no weights"):
+        load_checkpoint(tmp_path / "other.pth", config="aott")
+
+
+class Code:
+    """Unpickling this writes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("save", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+def test_code_in_a_file_is_refused_and_not_run(tmp_path, save):
+    victim = tmp_path / "victim"
+    save({"state_dict": Code(str(victim))}, tmp_path / "evil.pth")
+    with pytest.raises(InputError, match=r"evil\.pth"):
+        load_checkpoint(tmp_path / "evil.pth", config="aott")
+    assert not victim.exists()
+
+
+def test_a_wrong_variant_is_named_with_the_right_one_and_its_keys(tmp_path):
+    torch.manual_seed(0)
+    torch.save({"state_dict": to_official(VOSModel(load_config("aots").model))}, tmp_path / "x.pth")
+    with pytest.raises(InputError) as error:
+        load_checkpoint(tmp_path / "x.pth", config="aott")
+    message = str(error.value)
+    assert "does not fit aott" in message
+    assert "this file is aots, use config aots" in message
+    assert "LSTT.layers.1." in message
+    assert "\n" not in message
+
+
+def test_a_missing_key_is_listed_by_its_published_name(tmp_path, aott):
+    state = to_official(aott)
+    del state["patch_wise_id_bank.bias"]
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(InputError, match=r"1 keys missing \(patch_wise_id_bank.bias\); it fits no preset"):
+        load_checkpoint(tmp_path / "x.pth", config="aott")
+
+
+def test_a_shape_that_an_override_changes_is_listed(tmp_path, aott):
+    torch.save(to_official(aott), tmp_path / "x.pth")
+    with pytest.raises(InputError, match=r"of another shape \(.*position_"):
+        load_checkpoint(tmp_path / "x.pth", config="aott", overrides=["model.stages.0.window=7"])
+
+
+def test_encoder_weights_load_and_entries_without_a_place_are_passed_over(aott):
+    torch.manual_seed(2)
+    fresh = VOSModel(load_config("aott").model).encoder
+    weights = {
+        official_name(f"encoder.{key}").removeprefix("encoder."): tensor
+        for key, tensor in aott.encoder.state_dict().items()
+    }
+    assert load_encoder_weights(fresh, weights | {"classifier.1.weight": torch.zeros(3)}) == []
+    expected = aott.encoder.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in fresh.state_dict().items())
+
+
+def test_encoder_weights_of_another_network_are_refused(aott):
+    with pytest.raises(ValueError, match="no key fits"):
+        load_encoder_weights(aott.encoder, {"conv9.weight": torch.zeros(3)})

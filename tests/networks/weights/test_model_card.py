@@ -1,0 +1,74 @@
+"""Model cards: through JSON and back, and as text."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aotlab.networks.weights.model_card import RAW, ModelCard, PhaseRecord, card_from_json, describe_card
+
+STATIC = PhaseRecord(
+    name="static", steps=40, planned=50, hours=1.5, batch=4, clip_length=5, crop=241, data=["static (static)"],
+    seed=3, precision="float32", device="2 × cpu", start="random weights", command="python tools/train.py",
+)  # fmt: skip
+CARD = ModelCard(
+    [
+        STATIC,
+        PhaseRecord(**{**vars(STATIC), "name": "video", "steps": 50, "scores": {"J&F": 60.04, "J": 61.0}}),
+    ]
+)
+
+
+def test_a_card_comes_back_from_json_as_it_was():
+    assert card_from_json(CARD.to_json()) == CARD
+    assert card_from_json(ModelCard([], RAW).to_json()) == ModelCard([], RAW)
+
+
+def test_a_card_of_a_later_version_is_read_as_far_as_it_is_known():
+    content = json.loads(CARD.to_json())
+    content["phases"][0]["weather"] = "rain"
+    assert card_from_json(json.dumps(content)) == CARD
+
+
+def test_what_is_no_card_is_none():
+    assert card_from_json(None) is None
+    assert card_from_json("{") is None
+    assert card_from_json('{"phases": [{"name": "static"}], "weights": "raw"}') is None
+
+
+def test_a_card_as_text_says_what_was_done_and_what_was_planned():
+    text = describe_card(CARD)
+    assert text.startswith("averaged weights after 90 steps in 3.00 hours\n")
+    assert "| static | 40 of 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | – |" in text
+    assert "| video | 50 | 1.50 | 4 | 5 | 241 | float32 | 2 × cpu | 3 | 60.0 / 61.0 |" in text
+    assert "static, from random weights: `python tools/train.py`" in text
+
+
+VALUES = [None, "x", 5, -1, [5], ["x"], {}, {"J": "x"}, {"J": float("nan")}, 10**400, True]
+
+
+@pytest.mark.parametrize("field", vars(STATIC))
+def test_a_card_with_a_field_of_another_kind_is_none_or_can_be_shown(field):
+    for value in VALUES:
+        content = json.loads(CARD.to_json())
+        content["phases"][0][field] = value
+        card = card_from_json(json.dumps(content))
+        assert card is None or describe_card(card)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "5",
+        "[]",
+        "{",
+        "{}",
+        '{"phases": ["x"], "weights": ""}',
+        '{"phases": {"a": 1}, "weights": ""}',
+        "[" * 100_000,
+    ],
+)
+def test_a_text_that_is_no_card_is_none(text):
+    assert card_from_json(text) is None
