@@ -3,7 +3,7 @@
 python tools/eval.py --dataset davis2017 --root datasets/DAVIS --output results/davis2017
 python tools/eval.py --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
     --output results/visor
-torchrun --nproc-per-node 4 tools/eval.py --device cuda --dataset youtubevos2019 --output results/youtubevos2019
+torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
 
 from __future__ import annotations

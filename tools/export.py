@@ -1,6 +1,6 @@
-"""Write a model as graphs that run without its code, and check that they say the same.
+"""Write a model as ONNX graphs, and check that they compute the same.
 
-``python tools/export.py --config aott --size 854x480 --format onnx --output exported --verify``
+``python tools/export.py --config aott --size 854x480 --output exported --verify``
 ``python tools/export.py --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
 """
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     require_model(args.checkpoint, args.config)
     from aotlab.configs.load import to_yaml
     from aotlab.engine.export.description import exportable
-    from aotlab.engine.export.writing import NEEDED, export_model, require_format
+    from aotlab.engine.export.writing import NEEDED, export_model, require_packages
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
     path = args.checkpoint or (None if args.config else bundled())
@@ -45,15 +45,14 @@ def main(argv: list[str] | None = None) -> int:
             f"--size {args.size[0]}x{args.size[1]} --objects {args.objects} --verify-frames {args.verify_frames}: "
             "sides and objects must be at least 1, frames to verify at least 2"
         )
-    require_format(args.format, (*NEEDED, "onnxruntime") if args.verify else NEEDED)
+    require_packages(*NEEDED, *(["onnxruntime"] if args.verify else []))
     model, config = build_or_load(path, config=args.config, overrides=args.overrides)
     identities = config.model.max_objects
     description = export_model(
         model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
-        format=args.format,
     )  # fmt: skip
     print(
-        f"{args.output}: {config.name} as {len(description.graphs)} {args.format} graphs for {args.size[0]}x"
+        f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
         f"{args.size[1]}, up to {description.frames} frames in long-term memory"
     )
     if args.verify:
@@ -63,13 +62,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("export", description="Write a model as ONNX files or as programs of torch.export.")
+    parser = Parser("export", description="Write a model as ONNX files.")
     parser.add_argument(
         "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME",
         help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder to write, new or empty")
-    parser.add_argument("--format", default="onnx", help="onnx (default) or torch")
+    parser.add_argument("--format", choices=["onnx"], default="onnx", help="onnx, the only format")
     parser.add_argument(
         "--size", type=SIZE, default=(854, 480), metavar="WIDTHxHEIGHT",
         help="of the videos' frames (default 854x480)",

@@ -132,7 +132,11 @@ class Runner:
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Run a tool, telling its command."""
         tools = f"{ROOT / 'tools'}{os.sep}"
-        start = [f"{tools}torchrun.py", "--nproc-per-node", str(ranks)] if ranks > 1 else []
+        start = (
+            ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+            if ranks > 1
+            else []
+        )
         line = [sys.executable, *start, f"{tools}{tool}", *arguments]
         print(f"$ python {' '.join(line[1:]).replace(tools, 'tools/')}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode

@@ -1,6 +1,6 @@
 """Train a model: ``python tools/train.py --config configs/recipes/mini.yaml data.root=FOLDER``.
 
-On several GPUs or machines: ``torchrun --nproc-per-node 4 tools/train.py --device cuda --config ...``.
+On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab.tools.train --device cuda --config ...``.
 """
 
 from __future__ import annotations

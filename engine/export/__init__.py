@@ -1,1 +1,1 @@
-"""A model as graphs that run without its code: ONNX files for onnxruntime and others, or programs of torch.export."""
+"""A model as ONNX graphs, which run without its code."""

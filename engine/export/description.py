@@ -16,8 +16,6 @@ from aotlab.utils.files import is_file, plain_name, read_text
 from aotlab.utils.numbers import LONGEST_SIDE, Range
 
 FILE = "export.yaml"
-SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
-"""extension of the files of each format"""
 NEVER = 2**31 - 1
 """frames from one long-term memory to the next where only reference frames are remembered"""
 
@@ -37,8 +35,6 @@ class GraphDescription:
 class Description:
     """A folder of graphs."""
 
-    format: str
-    """onnx or torch"""
     video_size: list[int]
     """height and width of the video's frames"""
     network_size: list[int]
@@ -56,9 +52,10 @@ class Description:
         """Frames in long-term memory at most."""
         return self.config.memory.frames
 
-    def file(self, graph: str) -> str:
-        """Name of a graph's file."""
-        return graph + SUFFIXES[self.format]
+
+def graph_file(graph: str) -> str:
+    """Name of a graph's file."""
+    return f"{graph}.onnx"
 
 
 def exportable(config: Config) -> Config:
@@ -93,7 +90,9 @@ def exportable(config: Config) -> Config:
 
 def to_text(description: Description) -> str:
     """The text that `read_description` reads."""
-    return yaml.safe_dump(asdict(description), sort_keys=False, default_flow_style=None, width=120)
+    return yaml.safe_dump(
+        {"format": "onnx", **asdict(description)}, sort_keys=False, default_flow_style=None, width=120
+    )
 
 
 def read_description(folder: Path) -> Description:
@@ -111,12 +110,14 @@ def read_description(folder: Path) -> Description:
             plain_name(name, "graphs"): GraphDescription(**of) for name, of in tree.pop("graphs").items()
         }
         config = from_tree(tree.pop("config"), str(path))
+        if tree.pop("format") != "onnx":
+            raise ValueError("format must be onnx")
         description = Description(**tree, graphs=graphs, config=config)
         require_kinds(description)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: does not describe an export ({reason}); export again") from error
-    missing = [name for name in map(description.file, graphs) if not is_file(folder / name)]
+    missing = [name for name in map(graph_file, graphs) if not is_file(folder / name)]
     if missing:
         raise InputError(f"{folder}: lacks {', '.join(missing)}; copy the whole folder or export again")
     return description
@@ -129,8 +130,6 @@ def require_kinds(description: Description) -> None:
         ValueError: which field.
     """
     side, count = Range(1, LONGEST_SIDE, whole=True), Range(1, 1000, whole=True)
-    if description.format not in list(SUFFIXES):
-        raise ValueError(f"format must be one of {', '.join(SUFFIXES)}, got {description.format}")
     for name in ("video_size", "network_size"):
         size = getattr(description, name)
         if not isinstance(size, list) or len(size) != 2 or not all(pixels in side for pixels in size):

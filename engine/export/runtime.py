@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aotlab.engine.export.archive import safe_archive
-from aotlab.engine.export.description import read_description
+from aotlab.engine.export.description import graph_file, read_description
 from aotlab.engine.export.names import (
     current_of,
     embeddings_of,
@@ -22,7 +21,7 @@ from aotlab.engine.export.names import (
     named_identities,
     named_memory,
 )
-from aotlab.engine.export.writing import require_format
+from aotlab.engine.export.writing import require_packages
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.block import BlockMemory
 from aotlab.networks.temporal import embedding_indices
@@ -41,7 +40,7 @@ def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
 
     Args:
         folder: that `export_model` or ``tools/export.py`` wrote.
-        provider: of onnxruntime, which copies what it needs to its device and back; for ONNX files.
+        provider: of onnxruntime, which copies what it needs to its device and back.
 
     Raises:
         InputError: no export, broken files, a missing package, an unknown provider.
@@ -61,14 +60,10 @@ class ExportedModel(nn.Module):
         super().__init__()
         self.description = read_description(folder)
         self.config = self.description.config.model
-        require_format(self.description.format, ["onnxruntime"])
+        require_packages("onnxruntime")
         self._run: dict[str, RunGraph] = {}
         for name, graph in self.description.graphs.items():
-            path, outputs = folder / self.description.file(name), list(graph.outputs)
-            if self.description.format == "onnx":
-                self._run[name] = open_onnx(path, outputs, provider)
-            else:
-                self._run[name] = open_program(path, list(graph.inputs), outputs)
+            self._run[name] = open_onnx(folder / graph_file(name), list(graph.outputs), provider)
         self._sizes = map_sizes(self.config, self.description.network_size)
 
     @property
@@ -223,26 +218,5 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
         """The arrays of the runtime become tensors without a copy."""
         arrays = {name: given[name].contiguous().numpy() for name in inputs}
         return dict(zip(outputs, map(torch.from_numpy, session.run(outputs, arrays)), strict=True))
-
-    return run
-
-
-def open_program(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> RunGraph:
-    """A program of torch.export.
-
-    Raises:
-        InputError: a broken file, one of another version of PyTorch, or one that holds more than tensors and graphs of
-            tensor operators.
-    """
-    archive = safe_archive(path)
-    try:
-        module = torch.export.load(archive).module()
-    except Exception as error:  # whatever reading an archive raises
-        reason = (str(error).splitlines() or [""])[0]
-        raise InputError(f"{path}: torch.export cannot load it ({reason}); export again") from error
-
-    def run(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Inputs in their order."""
-        return dict(zip(outputs, module(*(given[name] for name in inputs)), strict=True))
 
     return run

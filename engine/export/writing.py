@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,33 +18,28 @@ from torch import Tensor
 from aotlab.configs.schema import Config
 from aotlab.engine.export.description import (
     FILE,
-    SUFFIXES,
     Description,
     GraphDescription,
     exportable,
+    graph_file,
     to_text,
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import binary_file, require_writable
+from aotlab.utils.files import require_writable
 from aotlab.utils.leftovers import remove_leftovers
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files; onnxruntime runs them"""
 
 
-def require_format(format: str, packages: Sequence[str] = NEEDED) -> None:
-    """Raises InputError for an unknown format, or for onnx where one of these packages is not installed."""
-    if format not in SUFFIXES:
-        raise InputError(f"format {format}: must be one of {', '.join(SUFFIXES)}")
-    missing = [name for name in packages if format == "onnx" and importlib.util.find_spec(name) is None]
+def require_packages(*packages: str) -> None:
+    """Raise InputError if one of these packages is not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(
-            f"format onnx: {' and '.join(missing)} must be installed; pip install 'aotlab[export]', "
-            "or export with format torch"
-        )
+        raise InputError(f"ONNX: {' and '.join(missing)} must be installed; pip install 'aotlab[export]'")
 
 
 def export_model(
@@ -54,7 +49,6 @@ def export_model(
     *,
     video: tuple[int, int],
     groups: int = 1,
-    format: str = "onnx",
 ) -> Description:
     """Write a model's graphs and ``export.yaml``.
 
@@ -64,26 +58,24 @@ def export_model(
         folder: new or empty; it appears when all is written.
         video: (height, width) of the frames in pixels.
         groups: of ``max_objects`` objects that run as one batch; more run as further batches.
-        format: onnx or torch (programs of torch.export).
 
     Raises:
-        InputError: settings that no bounded memory has, unknown format, missing package, a folder that is not empty or
-            cannot be written.
+        InputError: settings that no bounded memory has, missing package, a folder that is not empty or cannot be
+            written.
     """
-    require_format(format)
+    require_packages(*NEEDED)
     config = exportable(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     with _new_folder(folder) as temporary:
         graphs = build_graphs(model, size, groups)
         description = Description(
-            format=format, video_size=list(video), network_size=list(size), groups=groups,
+            video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,
             graphs={name: _describe(graph) for name, graph in graphs.items()},
         )  # fmt: skip
-        write = _write_onnx if format == "onnx" else _write_program
         for name, graph in graphs.items():
             with _quietly():
-                write(graph, temporary / description.file(name), config.memory.frames)
+                _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
         (temporary / FILE).write_text(to_text(description), encoding="utf-8")
     return description
 
@@ -136,13 +128,6 @@ def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tu
             graph.module, tuple(graph.examples.values()), dynamic_shapes=(tuple(free),), strict=False
         )
     return program, tuple(free)
-
-
-def _write_program(graph: Graph, path: Path, frames: int) -> None:
-    program = _traced(graph, frames)[0]
-    # To a path PyTorch's writer ends the process when the disk is full.
-    with binary_file(path) as file:
-        torch.export.save(program, file)  # type: ignore[arg-type]
 
 
 def _write_onnx(graph: Graph, path: Path, frames: int) -> None:

@@ -9,17 +9,17 @@ from aotlab.engine.export import writing
 from aotlab.engine.export.verify import Agreement
 from aotlab.tools.export import main
 
-TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7", "--format", "torch"]
+TINY = ["--config", "aott", "--size", "49x33", "model.stages.0.window=7"]
 
 
 @pytest.mark.slow  # tests/engine/export makes and runs graphs too
 def test_it_exports_and_verifies(tmp_path, capsys):
     assert main([*TINY, "--output", str(tmp_path / "out"), "--verify", "--verify-frames", "3"]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert first.endswith("aott as 6 torch graphs for 49x33, up to 9 frames in long-term memory")
+    assert first.endswith("aott as 6 ONNX graphs for 49x33, up to 9 frames in long-term memory")
     assert second.startswith("largest difference of logits")
     assert "s per frame, PyTorch" in second
-    assert (tmp_path / "out" / "propagate.pt2").is_file()
+    assert (tmp_path / "out" / "propagate.onnx").is_file()
 
 
 @pytest.mark.parametrize("difference", [0.0, float("nan")])
@@ -50,7 +50,6 @@ def test_settings_are_shown_as_they_will_be(capsys):
     ("more", "message"),
     [
         ([], "--output: missing"),
-        (["--output", "out", "--format", "tflite"], "format tflite: must be one of onnx, torch"),
         (["--output", "out", "--config", "aotl"], "add memory.policy=bounded_fifo memory.frames=4"),
         (["--output", "out", "--objects", "0"], "sides and objects must be at least 1"),
         (["--output", "out", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),

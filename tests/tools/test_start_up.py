@@ -61,7 +61,7 @@ def copies(modules: dict[str, str | None]) -> list[str]:
     return [*{file for file in ours if ours.count(file) > 1}, *(set(modules) & OLD_NAMES)]
 
 
-@pytest.mark.parametrize("tool", sorted(set(COMMANDS) - {"torchrun"}))  # whose help is PyTorch's
+@pytest.mark.parametrize("tool", sorted(COMMANDS))
 def test_help_imports_nothing_heavy(tool, tmp_path):
     modules = modules_of(tmp_path, [tool, "--help"])
     assert f"aotlab.tools.{tool}" in modules

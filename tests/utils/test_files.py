@@ -63,9 +63,6 @@ WRITERS = {
     "bytes": lambda file, _: file.write(bytes(2 * 10**6)),
     "state": lambda file, content: torch.save({"weights": content}, file),
     "weights": lambda file, content: file.write(save({"weights": content})),
-    "program": lambda file, content: torch.export.save(
-        torch.export.export(torch.nn.Linear(600, 600), (content,)), file
-    ),
 }
 
 

@@ -27,9 +27,9 @@ class Export:
     config: Config
 
 
-def make(folder, preset, *overrides, format, groups=1):
+def make(folder, preset, *overrides, groups=1):
     model, config = build(preset, *overrides)
-    export_model(model, config, folder, video=(HEIGHT, WIDTH), groups=groups, format=format)
+    export_model(model, config, folder, video=(HEIGHT, WIDTH), groups=groups)
     return Export(folder, model, config)
 
 

@@ -16,6 +16,7 @@ from aotlab.engine.export.description import (
     Description,
     GraphDescription,
     exportable,
+    graph_file,
     read_description,
     to_text,
 )
@@ -46,10 +47,10 @@ def export(tmp_path):
     """A folder with a description and empty files of its graphs."""
     graph = GraphDescription({"image": [1, 3, 64, 96]}, {"map": [1, 8, "4*frames"]}, {"other": "map"})
     config = load_config("aott", ["memory.policy=bounded_fifo", "memory.frames=2"])
-    description = Description("torch", [64, 96], [65, 97], 1, 8, {"encode": graph, "decode": graph}, config)
+    description = Description([64, 96], [65, 97], 1, 8, {"encode": graph, "decode": graph}, config)
     (tmp_path / FILE).write_text(to_text(description))
     for name in description.graphs:
-        (tmp_path / description.file(name)).write_bytes(b"")
+        (tmp_path / graph_file(name)).write_bytes(b"")
     assert read_description(tmp_path) == description
     return tmp_path, asdict(description)
 
@@ -78,7 +79,7 @@ def test_any_field_may_be_anything_or_missing(export, most):
         (folder / FILE).write_text(yaml.safe_dump(changed))
         with suppress(InputError):
             read = read_description(folder)
-            assert all(read.file(name) for name in read.graphs)
+            assert set(read.graphs) <= {"encode", "decode"}
 
 
 @pytest.mark.parametrize("name", ["../encode", "/encode", "..", "a/b", 5, ".hidden"])

@@ -15,7 +15,7 @@ from tests.engine.small_model import clip, stripes
 
 @pytest.fixture(scope="module")
 def aott(tmp_path_factory) -> Export:
-    return make(tmp_path_factory.mktemp("exports") / "aott", "aott", *FIFO, format="onnx")
+    return make(tmp_path_factory.mktemp("exports") / "aott", "aott", *FIFO)
 
 
 def test_aot_tracks_as_by_pytorch(aott):
@@ -79,6 +79,13 @@ def test_a_broken_file_is_named(aott, tmp_path):
 
 
 @pytest.mark.slow
+def test_batches_of_several_groups_are_filled_up(tmp_path):
+    export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", groups=2)
+    tracker = assert_alike(export, {0: stripes([1, 2, 3, 4, 5]), 3: stripes([7, 1, 2, 8, 5])})
+    assert [len(bank.kept) for bank in tracker._banks] == [3, 1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("preset", "overrides"),
     [
@@ -95,4 +102,4 @@ def test_a_broken_file_is_named(aott, tmp_path):
     ],
 )
 def test_other_models_do_too(tmp_path, preset, overrides):
-    assert_alike(make(tmp_path / "export", preset, *overrides, format="onnx"), MASKS, length=9)
+    assert_alike(make(tmp_path / "export", preset, *overrides), MASKS, length=9)

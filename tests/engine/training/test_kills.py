@@ -30,7 +30,7 @@ def train_again(config):
 def export_again(folder):
     torch.set_num_threads(1)
     model, config = build("aott", "memory.policy=bounded_fifo", "memory.frames=2")
-    export_model(model, config, folder, video=(HEIGHT, WIDTH), format="torch")
+    export_model(model, config, folder, video=(HEIGHT, WIDTH))
 
 
 def ends(work, *args, kill_after=None):

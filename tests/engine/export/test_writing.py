@@ -1,4 +1,4 @@
-"""Programs of torch.export, and what makes exports of any kind."""
+"""Exports: settings, and folders that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -17,27 +17,9 @@ from aotlab.engine.tracker import Tracker
 from aotlab.networks import attention
 from aotlab.networks.kernels import products
 from aotlab.utils.errors import InputError
-from tests.engine.export.exports import FIFO, MASKS, assert_alike, build, make
-from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
+from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
 VIDEO = (HEIGHT, WIDTH)
-
-
-def test_deaot_tracks_as_by_pytorch(tmp_path):
-    assert_alike(make(tmp_path / "export", "deaott", *FIFO, format="torch"), MASKS)
-
-
-@pytest.mark.slow
-def test_several_stages_track_as_by_pytorch(tmp_path):
-    overrides = (*FIFO, "model.stages.1.window=5")
-    assert_alike(make(tmp_path / "export", "msdeaott", *overrides, format="torch"), MASKS)
-
-
-@pytest.mark.slow
-def test_batches_of_several_groups_are_filled_up(tmp_path):
-    export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", format="torch", groups=2)
-    tracker = assert_alike(export, {0: stripes([1, 2, 3, 4, 5]), 3: stripes([7, 1, 2, 8, 5])})
-    assert [len(bank.kept) for bank in tracker._banks] == [3, 1]
 
 
 @pytest.mark.parametrize("frames", [1, 2])
@@ -105,16 +87,16 @@ def test_a_failed_export_leaves_nothing(monkeypatch, tmp_path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing, "_write_program", fail)
+    monkeypatch.setattr(writing, "_write_onnx", fail)
     with pytest.raises(InputError, match=r"export: cannot be written \(No space left on device\)"):
-        export_model(*build("aott"), tmp_path / "export", video=VIDEO, format="torch")
+        export_model(*build("aott"), tmp_path / "export", video=VIDEO)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        export_model(*build("aott"), tmp_path, video=VIDEO, format="torch")
+        export_model(*build("aott"), tmp_path, video=VIDEO)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -135,10 +117,10 @@ def test_a_folder_that_is_no_export_is_refused(tmp_path, text, message):
 
 
 def test_an_export_leaves_the_model_as_it_is(monkeypatch, tmp_path):
-    monkeypatch.setattr(writing, "_write_program", lambda graph, path, frames: path.write_bytes(b""))
+    monkeypatch.setattr(writing, "_write_onnx", lambda graph, path, frames: path.write_bytes(b""))
     model, config = build("r50_aotl_rmem")
     before = {name: own.clone() for name, own in model.state_dict().items()}
     config = replace(config, memory=replace(config.memory, frames=3))
-    export_model(model, config, tmp_path / "export", video=VIDEO, format="torch")
+    export_model(model, config, tmp_path / "export", video=VIDEO)
     assert all(torch.equal(own, before[name]) for name, own in model.state_dict().items())
     assert all(parameter.requires_grad for parameter in model.stages.parameters())
