@@ -21,7 +21,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import fetch
 from aotlab.utils.locks import locked
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CONTENT = bytes(range(256)) * 4000
 
 
