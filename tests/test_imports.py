@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 _ROOMS: list[tuple[str, ...]] = [
     ("utils",), ("configs",), ("media", "masks"), ("networks", "dataloaders", "evaluation"), ("engine",), ("prompts",),
-    ("annotation",), ("tools",),
+    ("annotation",), ("tools",), ("benchmarks",),
 ]  # fmt: skip
 """packages from left to right; those of one entry do not know each other"""
 ALLOWED = {
@@ -22,11 +22,11 @@ ALLOWED = {
     for package in rooms
 }
 """package to the packages that it may import"""
-LIBRARY = [package for package in ALLOWED if package != "tools"]
+LIBRARY = [package for package in ALLOWED if package not in ("tools", "benchmarks")]
 FILE_LINES, FUNCTION_LINES = 300, 40
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
-    "dataloaders.benchmarks.sequences", "engine.evaluation.paper_tables", "engine.speed.settings", "tools.cli",
+    "dataloaders.benchmarks.sequences", "engine.evaluation.paper_tables", "tools.cli",
     "utils.allocator", "utils.environment", "utils.errors", "utils.extras", "utils.faults", "utils.files",
     "utils.leftovers", "utils.numbers", "utils.progress", "utils.signals", "utils.text",
 }  # fmt: skip
@@ -54,6 +54,7 @@ def breaches(source: str, package: str) -> set[str]:
     if package == "tools":
         names = [name for name in names if name[:3] != ["aotlab", "tools", "cli"]]
     subpackages = {name[1] for name in names if name[0] == "aotlab" and len(name) > 1}
+    subpackages |= {name[0] for name in names if name[0] == "benchmarks"}
     return (subpackages & set(ALLOWED)) - ALLOWED[package]
 
 
@@ -102,6 +103,7 @@ def test_imports_go_leftwards_only(package):
         ("annotation", "from aotlab.tools.track import main", "tools"),
         ("tools", "from aotlab.tools import track", "tools"),
         ("tools", "from . import track", "tools"),
+        ("tools", "from benchmarks.speed import main", "benchmarks"),
         ("engine", "from aotlab.tools.cli import program", "tools"),
     ],
 )

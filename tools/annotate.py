@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import sys
 import tempfile
@@ -67,7 +66,6 @@ def parse(argv: list[str] | None) -> Namespace:
     )
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
     add_model_options(parser)
-    parser.add_argument("--benchmark", action="store_true", help="measure how long a person waits, and stop")
     add_levels_option(parser)
     add_segmenter_option(parser)
     add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
@@ -165,8 +163,6 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"annotate: {error.name} is missing; pip install 'aotlab[ui]' brings it") from error
     with ExitStack() as leaving:
         session = open_session(args, leaving)
-        if args.benchmark:
-            return benchmark(session)
         serve_page(session, args, leaving)
     return 0
 
@@ -209,19 +205,6 @@ def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException |
         status = int(error.code or 0) if isinstance(error, SystemExit) else INTERRUPTED if error else 0
         os._exit(status)
     loading.join()
-
-
-def benchmark(session: Session) -> int:
-    """Print how long a person waits, and the speed of tracking beside the tracker alone; nothing of it is kept."""
-    from aotlab.annotation.latency import measure
-    from aotlab.annotation.server import bind, serve
-
-    token = secrets.token_urlsafe(24)
-    rows = measure(session, serve(session, bind("127.0.0.1", 0), token=token), token)
-    session.close()
-    for row in rows:
-        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
-    return 0
 
 
 def _open_browser(url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 SPIN_COUNT = 4000
 """how often a thread of GNU OpenMP looks whether its next work is there before it sleeps; by itself 300000 times.
-Measured by scripts/measure_waiting.py: docs/speed.md."""
+Measured by benchmarks/waiting.py: docs/speed.md."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """variables by which a user says how threads wait"""
 INSTRUCTIONS = {

@@ -1,6 +1,5 @@
 """The annotate command: what it refuses, prints and measures; and the page's files."""
 
-import json
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from PIL import Image
 
 from aotlab.tools import annotate as cli
 from aotlab.tools.cli import paths, trackers
-from tests.annotation.clips import Seer, draw_folder
+from tests.annotation.clips import draw_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "annotation" / "page"
@@ -60,19 +59,6 @@ def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monke
     assert "warning: --host 0.0.0.0" in captured.err
     assert cli.main([str(video), "--no-browser"]) == 0
     assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", capsys.readouterr().out)
-
-
-def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(video, capsys, monkeypatch):
-    tracker = Seer(pause=0.02)
-    monkeypatch.setattr(cli.Loading, "__call__", lambda self: tracker)
-    assert cli.main([str(video), "--benchmark"]) == 0
-    rows = capsys.readouterr().out.splitlines()
-    assert [row.split("  ")[0] for row in rows] == [
-        "a picture near a frame", "seek, first time", "seek again",
-        "stroke", "box (GrabCut)", "tracking, share of the tracker's own speed",
-    ]  # fmt: skip
-    assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
-    assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []
 
 
 def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():

@@ -7,13 +7,7 @@ import pytest
 from aotlab.tools.main import main
 
 BEFORE_WORK = {
-    "endurance plot": ["endurance", "VIDEO", "--plot", "OUT.xyz"],
-    "endurance plot of no suffix": ["endurance", "VIDEO", "--plot", "OUT"],
-    "endurance figures": ["endurance", "VIDEO", "--output", "FOLDER"],
-    "benchmark report": ["benchmark", "--report", "OUT.json"],
-    "benchmark figures": ["benchmark", "--output", "FOLDER"],
     "learning curve": ["learning_curve", "FOLDER", "--output", "OUT.xyz"],
-    "strip": ["strip", "VIDEO", "--output", "OUT.jpg"],
     "mask": ["mask", "VIDEO", "--box", "1:0,0,5,5", "--output", "OUT.jpg"],
     "identities": ["inspect_model", "--identities", "OUT.xyz"],
     "costs": ["inspect_model", "--parameters", "--output", "FOLDER"],

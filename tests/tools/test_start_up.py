@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.speed.naive import SLOW_PARTS
-from aotlab.engine.speed.settings import SLOW_NAMES
 from aotlab.engine.video.outputs import OUTPUTS
 from aotlab.tools.main import COMMANDS
 from aotlab.tools.track import WRITABLE
@@ -92,10 +90,6 @@ MISTYPED = [
     ["export", "--checkpoint", "gone.safetensors", "--output", "out"],
     ["inspect_model", "--parameters", "--config", "aotx"],
     ["inspect_model", "--attention", "gone.mp4", "--mask", "m.png", "--frame", "2", "--object", "1", "--output", "o"],
-    ["benchmark", "--video", "gone.mp4"],
-    ["endurance", "gone.mp4"],
-    ["loop_videos", "gone", "out"],
-    ["strip", "gone.mp4", "--output", "strip.png"],
 ]  # fmt: skip
 
 
@@ -120,4 +114,3 @@ def test_copies_are_found(tmp_path):
 
 def test_names_that_are_written_twice_to_spare_an_import_agree():
     assert tuple(OUTPUTS) == WRITABLE
-    assert tuple(SLOW_PARTS) == SLOW_NAMES

@@ -18,11 +18,7 @@ COMMANDS = {
     "weights": "list, fetch and check the published checkpoints",
     "export": "write a model as ONNX graphs",
     "inspect_model": "parameters, FLOPs, identities and attention of a model",
-    "benchmark": "measure seconds per frame",
-    "endurance": "time and memory on very long videos",
-    "loop_videos": "make long sequences out of DAVIS",
     "table": "run a table of a paper",
-    "strip": "put a few frames of a video side by side",
     "draw_sample_clip": "draw the sample clip",
 }
 """tool in the folder above to what it does"""

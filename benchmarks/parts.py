@@ -14,8 +14,8 @@ import torch
 
 from aotlab.engine.inspection.costs import BANKS, model_costs
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.speed.timed_tracker import TimedTracker
 from aotlab.utils.devices import settle
+from benchmarks.timed_tracker import TimedTracker
 
 READ, BEFORE, ENCODE, PROPAGATE = "read frame", "preprocess", "encode", "propagate"
 DECODE, MEMORY, AFTER, WRITE = "decode", "memory", "postprocess", "write mask"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.engine.speed.endurance import Course, Sample
 from aotlab.utils.files import atomic_path
+from benchmarks.long_run import Course, Sample
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,15 +11,15 @@ from torch import Tensor
 
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import Config
-from aotlab.engine.speed.comparison import Comparison
-from aotlab.engine.speed.machine import describe_machine, forget_peak, peak_bytes
-from aotlab.engine.speed.naive import slow_training
-from aotlab.engine.speed.settings import Setting
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.progress import progress_bar
+from benchmarks.baseline import slow_training
+from benchmarks.comparison import Comparison
+from benchmarks.machine import describe_machine, forget_peak, peak_bytes
+from benchmarks.settings import Setting
 
 OBJECTS, PATCH = 2, 16
 """objects of a drawn clip, and the side in pixels of the squares of one label"""

@@ -1,6 +1,6 @@
 """Time and memory of a tracker on a very long video, for several memory policies: a clip forward and backward.
 
-python tools/endurance.py clip.mp4 --frames 3000 --compare first_frame every_nth \
+python -m benchmarks.endurance clip.mp4 --frames 3000 --compare first_frame every_nth \
     bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png
 """
 
@@ -27,7 +27,7 @@ from aotlab.utils.signals import stop_flag
 if TYPE_CHECKING:
     import numpy as np
 
-    from aotlab.engine.speed.endurance import Course
+    from benchmarks.long_run import Course
 
 
 @command
@@ -60,8 +60,8 @@ def print_config(args: argparse.Namespace) -> None:
 
 def run_trials(args: argparse.Namespace) -> int:
     """Run every policy and report; returns the exit status."""
-    from aotlab.engine.speed.endurance import Trial, resident_bytes, run_in_process
-    from aotlab.engine.speed.endurance_report import format_table
+    from benchmarks.endurance_report import format_table
+    from benchmarks.long_run import Trial, resident_bytes, run_in_process
 
     # whatever is wrong with the input shows before the slow part
     settings = check_policies(args)
@@ -89,6 +89,7 @@ def run_trials(args: argparse.Namespace) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
+    parser.prog = "python -m benchmarks.endurance"
     parser.add_argument("video", nargs="?", metavar="VIDEO", help="a video file or a folder of frames")
     parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default 3000)")
     parser.add_argument(
@@ -218,7 +219,7 @@ def report(
     import numpy as np
     import torch
 
-    from aotlab.engine.speed.endurance_report import as_json, draw_courses
+    from benchmarks.endurance_report import as_json, draw_courses
 
     height, width, _ = clip[0].shape
     objects = int(np.count_nonzero(np.unique(mask)))

@@ -13,8 +13,6 @@ from PIL import Image
 
 from aotlab.configs.schema import Config
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.speed.naive import slow_parts
-from aotlab.engine.speed.settings import CLOCKS, Setting
 from aotlab.engine.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.video import FrameSource, open_frames
@@ -25,6 +23,8 @@ from aotlab.networks.weights.checkpoints import build_or_load
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder
+from benchmarks.baseline import slow_parts
+from benchmarks.settings import CLOCKS, Setting
 
 WARM_UP = 3
 """frames behind the reference frame that are never timed"""

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.speed.endurance import Course, Sample
-from aotlab.engine.speed.endurance_report import (
+from benchmarks.endurance_report import (
     COLOURS,
     MIB,
     as_json,
@@ -17,6 +16,7 @@ from aotlab.engine.speed.endurance_report import (
     format_table,
     summarize,
 )
+from benchmarks.long_run import Course, Sample
 
 
 def course(count, *, growth=0.0, ended=None):

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from aotlab.engine.speed import measurement, report
-from aotlab.engine.speed.rows import Row
-from aotlab.tools.benchmark import main
+from benchmarks import measurement, report
+from benchmarks.rows import Row
+from benchmarks.speed import main
 from tests.engine.small_model import clip
 
 TINY = ["--size", "64x48", "--frames", "2"]

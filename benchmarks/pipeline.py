@@ -1,6 +1,6 @@
 """Frames per second of `track` from a video to masks and overlay, against the tracker's own steps on the same frames.
 
-``python scripts/measure_pipeline.py --frames 16``: a video file and a folder of JPEGs at 480p and at 1080p, in turns.
+``python -m benchmarks.pipeline --frames 16``: a video file and a folder of JPEGs at 480p and at 1080p, in turns.
 """
 
 from __future__ import annotations

@@ -1,13 +1,18 @@
-"""How long a person waits for frames, strokes and boxes, and how fast tracking is beside the tracker alone."""
+"""Latency of the annotator: seconds for frames, strokes and boxes, and tracking beside the tracker alone.
+
+``python -m benchmarks.latency VIDEO``, with the options of ``aotlab annotate``.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
+import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +20,11 @@ import numpy as np
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request, Tracking
-from aotlab.annotation.server import Server
+from aotlab.annotation.server import Server, bind, serve
 from aotlab.annotation.session import Session
+from aotlab.tools.annotate import open_session
+from aotlab.tools.annotate import parse as parse_annotate
+from aotlab.tools.cli.program import command
 
 TIMES = 40
 TRACKED = 10
@@ -33,6 +41,19 @@ class Row:
     high: float
     """nine in ten are below"""
     unit: str = "ms"
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print latencies and the speed of tracking; returns the exit status."""
+    with ExitStack() as leaving:
+        session = open_session(parse_annotate(argv), leaving)
+        token = secrets.token_urlsafe(24)
+        rows = measure(session, serve(session, bind("127.0.0.1", 0), token=token), token)
+        session.close()
+    for row in rows:
+        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
+    return 0
 
 
 def measure(session: Session, server: Server, token: str) -> list[Row]:
@@ -192,3 +213,7 @@ def _caller(socket: Any) -> Callable[..., Any]:
                 return answer["result"]
 
     return call
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,10 @@
 """Measure seconds per frame: by part, two settings side by side, or the whole performance table.
 
-``python tools/benchmark.py --config aott --size 854x480 --objects 1``
-``python tools/benchmark.py --compare r50_aotl,slow=all r50_aotl --at-frame 30``
-``python tools/benchmark.py --tune --config r50_aotl --at-frame 30``
-``python tools/benchmark.py --train 4x5x289 --config deaott --frames 5``
-``python tools/benchmark.py --report docs/performance.md``
+``python -m benchmarks.speed --config aott --size 854x480 --objects 1``
+``python -m benchmarks.speed --compare r50_aotl,slow=all r50_aotl --at-frame 30``
+``python -m benchmarks.speed --tune --config r50_aotl --at-frame 30``
+``python -m benchmarks.speed --train 4x5x289 --config deaott --frames 5``
+``python -m benchmarks.speed --report docs/performance.md``
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.training import PRECISIONS
-from aotlab.engine.speed.settings import Setting, parse_setting, slow_names
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import SIZE, add_config_options
 from aotlab.tools.cli.paths import require_model, require_paths
@@ -25,11 +24,12 @@ from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, require_output
+from benchmarks.settings import Setting, parse_setting, slow_names
 
 if TYPE_CHECKING:
-    from aotlab.engine.speed.comparison import Comparison
-    from aotlab.engine.speed.measurement import Measurement, PartTime
     from aotlab.networks.kernels.tuning import Timing
+    from benchmarks.comparison import Comparison
+    from benchmarks.measurement import Measurement, PartTime
 
 SETTINGS = (
     "SETTINGS are a preset, a YAML file or a checkpoint and then, behind commas, settings of it (memory.every=2) or of "
@@ -54,13 +54,13 @@ def main(argv: list[str] | None = None) -> int:
         require_output(args.output)
     if args.report is not None:
         require_output(args.report, ".md")
-    from aotlab.engine.speed.comparison import compare
-    from aotlab.engine.speed.machine import cpu_threads
-    from aotlab.engine.speed.measurement import measure
-    from aotlab.engine.speed.report import write_report
-    from aotlab.engine.speed.training import StepShape, compare_training
-    from aotlab.engine.speed.tuned import tune
     from aotlab.utils.devices import pick_device
+    from benchmarks.comparison import compare
+    from benchmarks.machine import cpu_threads
+    from benchmarks.measurement import measure
+    from benchmarks.report import write_report
+    from benchmarks.training import StepShape, compare_training
+    from benchmarks.tuned import tune
 
     pick_device(args.device)
     with cpu_threads(args.threads):
@@ -82,7 +82,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("benchmark", description="Seconds per frame of a model.", epilog=SETTINGS)
+    parser = Parser("speed", description="Seconds per frame of a model.", epilog=SETTINGS)
+    parser.prog = "python -m benchmarks.speed"
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--compare", nargs=2, metavar=("A", "B"), help="two SETTINGS, timed frame by frame in turn"

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.speed import comparison, measurement
-from aotlab.engine.speed.comparison import Comparison, compare
-from aotlab.engine.speed.machine import cpu_threads, describe_machine, matmul_rate, peak_bytes
-from aotlab.engine.speed.measurement import measure
-from aotlab.engine.speed.parts import PARTS, PartClock
-from aotlab.engine.speed.settings import Setting, parse_setting
-from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of
 from aotlab.utils.errors import InputError
+from benchmarks import comparison, measurement
+from benchmarks.comparison import Comparison, compare
+from benchmarks.machine import cpu_threads, describe_machine, matmul_rate, peak_bytes
+from benchmarks.measurement import measure
+from benchmarks.parts import PARTS, PartClock
+from benchmarks.settings import Setting, parse_setting
+from benchmarks.timed_tracker import TimedTracker, frames_of
 
 TINY = Setting(size=(64, 48), frames=3)
 SLEEP = 0.02
@@ -152,7 +152,7 @@ def test_more_objects_than_columns_is_one_sentence():
 
 
 def test_the_machine_tells_its_rate_and_its_memory(monkeypatch):
-    monkeypatch.setattr("aotlab.engine.speed.machine.SIDES", {"cpu": (64,)})
+    monkeypatch.setattr("benchmarks.machine.SIDES", {"cpu": (64,)})
     assert matmul_rate(torch.device("cpu")) > 1e6
     assert peak_bytes(torch.device("cpu")) > 2**24
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.looped import bounce, loop_davis, looped_length
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
+from benchmarks.looped import bounce, loop_davis, looped_length, main
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 
 
@@ -30,10 +30,8 @@ def root(tmp_path: Path, clips: dict[str, Clip]) -> Path:
     return tmp_path / "DAVIS"
 
 
-def loop(
-    root: Path, output: Path, times: int = 3, *, split: str = "val", copy: bool = False
-) -> dict[str, int]:
-    return loop_davis(root, output, year=2017, split=split, times=times, copy=copy)
+def loop(root: Path, output: Path, times: int = 3, *, split: str = "val") -> dict[str, int]:
+    return loop_davis(root, output, year=2017, split=split, times=times)
 
 
 def test_a_clip_goes_forward_and_backward_without_a_frame_twice_in_a_row() -> None:
@@ -48,11 +46,10 @@ def test_a_clip_of_one_frame_stays_on_it() -> None:
     assert looped_length(1, 5) == 1
 
 
-@pytest.mark.parametrize("copy", [False, True], ids=["links", "copies"])
 def test_every_frame_of_a_loop_has_picture_and_labels_of_the_one_it_repeats(
-    root: Path, clips: dict[str, Clip], tmp_path: Path, copy: bool
+    root: Path, clips: dict[str, Clip], tmp_path: Path
 ) -> None:
-    assert loop(root, tmp_path / "long", copy=copy) == {"bear": 10, "camel": 7}
+    assert loop(root, tmp_path / "long") == {"bear": 10, "camel": 7}
     videos = open_dataset("davis2017", tmp_path / "long")
     assert [video.name for video in videos] == ["bear", "camel"]
     for video in videos:
@@ -60,7 +57,7 @@ def test_every_frame_of_a_loop_has_picture_and_labels_of_the_one_it_repeats(
         assert [path.stem for path in video.frames] == stems_from(0, looped_length(len(clip.stems), 3))
         for index, (frame, labels) in enumerate(zip(video.frames, video.annotations, strict=True)):
             place = bounce(index, len(clip.stems))
-            assert frame.is_symlink() != copy
+            assert frame.is_symlink()
             assert np.array_equal(read_image(frame), clip.frames[place])
             assert np.array_equal(read_mask(labels), clip.labels[place])
 
@@ -100,3 +97,14 @@ def test_a_split_without_labels_is_refused(root: Path, clips: dict[str, Clip], t
 def test_a_loop_of_no_time_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="times 0: must be at least 1"):
         loop(root, tmp_path / "long", times=0)
+
+
+def test_the_command_prints_how_long_the_videos_are(
+    clips: dict[str, Clip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lay_out_davis(tmp_path / "DAVIS", clips, "2016", "train")
+    options = ["--times", "2", "--year", "2016", "--split", "train"]
+    assert main([str(tmp_path / "DAVIS"), str(tmp_path / "long"), *options]) == 0
+    assert capsys.readouterr().out == f"2 sequences of 5 to 7 frames in {tmp_path / 'long'}\n"
+    assert main([str(tmp_path / "none"), str(tmp_path / "long")]) == 2
+    assert "none: no such file or folder" in capsys.readouterr().err

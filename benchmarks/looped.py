@@ -1,20 +1,49 @@
-"""Long videos of short ones: a clip played forward and backward again and again."""
+"""Long videos made of short ones: a clip played forward and backward, and DAVIS made of such clips.
+
+python -m benchmarks.looped datasets/DAVIS results/davis_looped --times 3
+python tools/eval.py --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
+"""
 
 from __future__ import annotations
 
-import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.tools.cli.numbers import INTEGER
+from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, real_path
 
 
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write the folders and print the lengths of the videos; returns the exit status."""
+    parser = Parser("looped", description="DAVIS with every sequence played forward and backward.")
+    parser.prog = "python -m benchmarks.looped"
+    parser.add_argument("root", type=Path, help="folder of DAVIS")
+    parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
+    parser.add_argument(
+        "--times", type=INTEGER, default=3, help="repetitions of each sequence, alternating in direction (default: 3)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--year", type=int, choices=(2016, 2017), default=2017, help="year of the list (default: 2017)"
+    )
+    parser.add_argument("--split", default="val", help="name of the list (default: val)")
+    args = parser.parse_args(argv)
+    require_paths(args.root)
+    frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
+    shortest, longest = min(frames.values()), max(frames.values())
+    print(f"{len(frames)} sequences of {shortest} to {longest} frames in {args.output}")
+    return 0
+
+
 def bounce(index: int, length: int) -> int:
-    """Which of ``length`` frames is number ``index`` of 0 1 2 … n-1 n-2 … 1 0 1 …, where none comes twice in a row."""
+    """Return the frame at ``index`` in the order 0 1 2 … n-1 n-2 … 1 0 1 … of ``length`` frames."""
     there_and_back = max(2 * (length - 1), 1)
     phase = index % there_and_back
     return min(phase, there_and_back - phase)
@@ -26,9 +55,9 @@ def looped_length(length: int, times: int) -> int:
 
 
 def loop_davis(
-    root: Path, output: Path, *, year: Literal[2016, 2017], split: str, times: int, copy: bool = False
+    root: Path, output: Path, *, year: Literal[2016, 2017], split: str, times: int
 ) -> dict[str, int]:
-    """Write a tree in the layout of DAVIS (480p) whose sequences are those of a split, looped.
+    """Write a tree of symbolic links in the layout of DAVIS (480p) whose sequences are those of a split, looped.
 
     Frames are numbered from 00000, and each has the labels of the frame that it repeats.
 
@@ -38,7 +67,6 @@ def loop_davis(
         year: whose list.
         split: name of the list.
         times: how often each sequence is played, in turn forward and backward.
-        copy: files are copies; otherwise symbolic links.
 
     Returns:
         Frames of each sequence.
@@ -61,7 +89,8 @@ def loop_davis(
         _refuse_strangers(plan)
     for plan in plans:
         for path, source in plan.items():
-            _put(path, real_path(source), copy=copy)
+            with atomic_path(path) as temporary:
+                temporary.symlink_to(real_path(source))
     with atomic_path(output / "ImageSets" / str(year) / f"{split}.txt") as temporary:
         temporary.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
     return {name: len(order) for name, order in orders.items()}
@@ -102,10 +131,5 @@ def _refuse_strangers(files: dict[Path, Path]) -> None:
             )
 
 
-def _put(path: Path, source: Path, *, copy: bool) -> None:
-    """Make a file that is a copy of another, or a link to it."""
-    with atomic_path(path) as temporary:
-        if copy:
-            shutil.copyfile(source, temporary)
-        else:
-            temporary.symlink_to(source)
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.speed.machine import Machine, describe_machine
-from aotlab.engine.speed.settings import Setting
-from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of, looped
 from aotlab.utils.progress import progress_bar
+from benchmarks.machine import Machine, describe_machine
+from benchmarks.settings import Setting
+from benchmarks.timed_tracker import TimedTracker, frames_of, looped
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.speed.machine import Machine, describe_machine, forget_peak, matmul_rate, peak_bytes
-from aotlab.engine.speed.parts import PARTS, READ, WRITE, PartClock, flops_of
-from aotlab.engine.speed.settings import Setting
-from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of, write_clip
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.devices import AUTOCAST
 from aotlab.utils.progress import progress_bar
+from benchmarks.machine import Machine, describe_machine, forget_peak, matmul_rate, peak_bytes
+from benchmarks.parts import PARTS, READ, WRITE, PartClock, flops_of
+from benchmarks.settings import Setting
+from benchmarks.timed_tracker import TimedTracker, frames_of, write_clip
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Seconds a frame by how threads wait, on a machine that is quiet and on one with another busy process.
 
-``python scripts/measure_waiting.py --counts 0 300 1000 3000 10000 300000``: one process each, which take turns frame by
+``python -m benchmarks.waiting --counts 0 300 1000 3000 10000 300000``: one process each, which take turns frame by
 frame, so that their ratios mean something on a machine that others use too.
 """
 
@@ -16,8 +16,8 @@ import time
 FRAME = """
 import sys, time
 import torch
-from aotlab.engine.speed.timed_tracker import TimedTracker, frames_of
-from aotlab.engine.speed.settings import parse_setting
+from benchmarks.timed_tracker import TimedTracker, frames_of
+from benchmarks.settings import parse_setting
 
 torch.set_num_threads(int(sys.argv[2]))
 run = TimedTracker(parse_setting(sys.argv[1]))

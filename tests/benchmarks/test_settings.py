@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.speed.naive import SLOW_PARTS
-from aotlab.engine.speed.settings import PRODUCTS, Setting, parse_setting
 from aotlab.networks.kernels.products import SETS
 from aotlab.utils.errors import InputError
+from benchmarks.baseline import SLOW_PARTS
+from benchmarks.settings import PRODUCTS, Setting, parse_setting
 
 
 def test_keys_of_the_run_and_of_the_config_are_told_apart():

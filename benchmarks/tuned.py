@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aotlab.engine.speed.comparison import Comparison, compare_trackers
-from aotlab.engine.speed.settings import Setting
-from aotlab.engine.speed.timed_tracker import TimedTracker
 from aotlab.networks.kernels.tuning import Timing
+from benchmarks.comparison import Comparison, compare_trackers
+from benchmarks.settings import Setting
+from benchmarks.timed_tracker import TimedTracker
 
 
 def tune(setting: Setting) -> tuple[dict[str, Timing], Comparison]:

@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from aotlab.dataloaders.looped import bounce
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.errors import InputError
+from benchmarks.looped import bounce
 
 STATM = Path("/proc/self/statm")
 """where Linux tells a process how much memory it has"""

@@ -12,16 +12,16 @@ from typing import Any
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.speed.comparison import compare
-from aotlab.engine.speed.machine import describe_machine, matmul_rate
-from aotlab.engine.speed.measurement import measure
-from aotlab.engine.speed.report_text import as_markdown
-from aotlab.engine.speed.rows import STEPS, Row, rows
-from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path
 from aotlab.utils.progress import progress_bar
+from benchmarks.comparison import compare
+from benchmarks.machine import describe_machine, matmul_rate
+from benchmarks.measurement import measure
+from benchmarks.report_text import as_markdown
+from benchmarks.rows import STEPS, Row, rows
+from benchmarks.settings import Setting, parse_setting
 
 Result = dict[str, Any]
 Kept = dict[str, dict[str, Result]]

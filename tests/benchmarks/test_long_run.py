@@ -10,12 +10,12 @@ import threading
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.looped import bounce
-from aotlab.engine.speed import endurance
-from aotlab.engine.speed.endurance import Course, Trial, measure_frames, resident_bytes, run_in_process
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
+from benchmarks import long_run as endurance
+from benchmarks.long_run import Course, Trial, measure_frames, resident_bytes, run_in_process
+from benchmarks.looped import bounce
 from tests.engine.small_model import build, clip, stripes
 
 FRAMES = 17
@@ -44,8 +44,8 @@ def test_unbounded_memory_is_measured_growing():
     assert size[-1] >= (1 + FRAMES // 2) * size[0]
 
 
-def test_a_tracker_sees_the_clip_forward_and_backward_and_one_mask(models, monkeypatch):
-    tracker, frames, mask = Tracker(*models["aott"]), clip(4), stripes([1])
+def test_a_tracker_sees_the_clip_forward_and_backward_and_one_mask(monkeypatch):
+    tracker, frames, mask = Tracker(*build("aott")), clip(4), stripes([1])
     seen, original = [], tracker.step
     monkeypatch.setattr(
         tracker, "step", lambda frame, given=None: seen.append((frame, given)) or original(frame, given)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
-from aotlab.engine.speed import endurance
-from aotlab.engine.speed.endurance import Course, Sample
 from aotlab.masks.id_maps import write_mask
-from aotlab.tools import endurance as tool
+from benchmarks import endurance as tool
+from benchmarks import long_run as endurance
+from benchmarks.long_run import Course, Sample
 
 WIDTH, HEIGHT = 60, 40
 

@@ -12,10 +12,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.engine.memory import MemoryBank
-from aotlab.engine.speed.naive import SLOW_PARTS, slow_parts, unfolded_local_attention
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.attention import RelativePosition, local_attention
 from aotlab.networks.kernels import products
+from benchmarks.baseline import SLOW_PARTS, slow_parts, unfolded_local_attention
 from tests.engine.small_model import build, clip, stripes
 
 MODELS = {

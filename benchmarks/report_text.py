@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aotlab.engine.speed.rows import STEPS, Row
+from benchmarks.rows import STEPS, Row
 
 INTRODUCTION = """# Performance
 
-Written by `python tools/benchmark.py --report docs/performance.md`. Seconds are medians of `Tracker.step` per frame,
+Written by `python -m benchmarks.speed --report docs/performance.md`. Seconds are medians of `Tracker.step` per frame,
 random weights, drawn frames of 854×480 where the settings say nothing else. A and B ran in one process, frame by frame
 in turn (A B B A ...), and their ratio is the median over pairs of frames, with its 10th to 90th percentile: what else
 the machine did slowed both. The slow twin runs parts of the frame path as the published code does where its CUDA
 extension is missing, and says the same (`engine/speed/naive.py`); ours is B. One row alone:
-`python tools/benchmark.py --compare A B`. What else was measured, and what was tried: [speed.md](speed.md).
+`python -m benchmarks.speed --compare A B`. What else was measured, and what was tried: [speed.md](speed.md).
 """
 HEAD = """
 | what | A | B | A, s | B, s | A / B | target | met | date |

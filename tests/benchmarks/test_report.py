@@ -7,13 +7,13 @@ import json
 import pytest
 
 from aotlab.configs.load import load_config
-from aotlab.engine.speed import report
-from aotlab.engine.speed.comparison import Comparison
-from aotlab.engine.speed.machine import Machine
-from aotlab.engine.speed.report import write_report
-from aotlab.engine.speed.rows import Row, rows
-from aotlab.engine.speed.settings import Setting, parse_setting
 from aotlab.utils.errors import InputError, RunStopped
+from benchmarks import report
+from benchmarks.comparison import Comparison
+from benchmarks.machine import Machine
+from benchmarks.report import write_report
+from benchmarks.rows import Row, rows
+from benchmarks.settings import Setting, parse_setting
 
 TABLE = (
     Row("slow against ours", "aott,slow=all", "aott", at_least=3),

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.speed import training
-from aotlab.engine.speed.naive import slow_training
-from aotlab.engine.speed.settings import Setting
-from aotlab.engine.speed.training import StepShape, TrainingSteps, compare_training
+from benchmarks import training
+from benchmarks.baseline import slow_training
+from benchmarks.settings import Setting
+from benchmarks.training import StepShape, TrainingSteps, compare_training
 
 
 @pytest.mark.parametrize("preset", ["aott", "deaott"])
