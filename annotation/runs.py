@@ -12,11 +12,3 @@ def encode_runs(labels: np.ndarray) -> bytes:
     lengths = np.diff(np.append(starts, flat.size))
     head = np.array([*labels.shape, len(starts)], "<u4")
     return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
-
-
-def decode_runs(content: bytes) -> np.ndarray:
-    """What `encode_runs` wrote: H×W uint16."""
-    height, width, count = (int(value) for value in np.frombuffer(content, "<u4", 3))
-    lengths = np.frombuffer(content, "<u4", count, 12)
-    ids = np.frombuffer(content, "<u2", count, 12 + 4 * count)
-    return np.repeat(ids, lengths).reshape(height, width)

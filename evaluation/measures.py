@@ -91,14 +91,6 @@ def boundary_map(mask: np.ndarray) -> np.ndarray:
     return _draw(mask, 1)[:height, :width]
 
 
-def count_near(contour: np.ndarray, other: np.ndarray, radius: int) -> int:
-    """How many pixels of ``contour`` lie at most ``radius`` pixels (Euclidean) from one of ``other``; H×W bool."""
-    height, width = _room(contour, radius)
-    margin = ((0, height - contour.shape[0]), (0, width - contour.shape[1]))
-    here, there = (_pack(np.pad(pixels, margin), radius) for pixels in (contour, other))
-    return here.length - _count_far(here, there, radius)
-
-
 def object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
     """Rows and columns of the pixels of an H×W bool or uint8 array above 0, grown by one; None where there is none.
 

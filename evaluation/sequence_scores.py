@@ -276,13 +276,3 @@ def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
     beside = {"others": np.stack(others)} if others else {}
     return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown, **beside)
-
-
-def score_sequence(plan: ScoringPlan, results: Path) -> SequenceScores:
-    """Score the folder of one sequence, frame by frame.
-
-    Raises:
-        InputError: a file is missing or no mask, sizes differ, an id that the plan does not have.
-    """
-    require_predictions(plan, results)
-    return join(plan, [score_files(plan, results)])

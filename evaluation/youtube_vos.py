@@ -18,19 +18,14 @@ from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 COLUMNS = ("J&F", "J", "F")
 
 
-def plan_sequence(sequence: AnnotatedSequence, *, first_counts: bool = False) -> ScoringPlan:
-    """What YouTube-VOS scores of a video.
-
-    Args:
-        sequence: with its objects.
-        first_counts: an object's first frame counts too.
-    """
+def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
+    """What YouTube-VOS scores of a video."""
     listed = {stem for item in sequence.objects for stem in item.frames}
     frames = tuple(path for path in sequence.annotations if path.stem in listed)
     counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
     for row, item in zip(counted, sequence.objects, strict=True):
         first = item.frames[0]
-        row[:] = [path.stem > first or (first_counts and path.stem == first) for path in frames]
+        row[:] = [path.stem > first for path in frames]
     # an object first seen on the last frame leaves nothing to score, and so do frames before any object counts
     rows, columns = np.asarray(counted.any(axis=1)), np.asarray(counted.any(axis=0))
     kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]

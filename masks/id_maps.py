@@ -37,11 +37,6 @@ def palette_index(ids: np.ndarray) -> np.ndarray:
     return ids.astype(np.uint8)
 
 
-def colour_of(ids: np.ndarray) -> np.ndarray:
-    """Colours of object ids of any size: (...) integers to (...)×3 uint8."""
-    return PALETTE[palette_index(ids)]
-
-
 def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 

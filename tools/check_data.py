@@ -70,10 +70,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--workers", type=AT_LEAST_ONE, default=cores, help=f"threads (default here: {cores})"
     )
     parser.add_argument("--no-progress", action="store_true", help="no bar")
-    args = parser.parse_args(argv)
-    if args.workers < 1:
-        parser.error(f"--workers {args.workers}: must be at least 1")
-    return args
+    return parser.parse_args(argv)
 
 
 def summary(report: LintReport, kind: str) -> str:

@@ -130,8 +130,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--overlay", type=Path, metavar="DIR", help="draw the worst objects into this folder")
     parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
     args = parser.parse_args(argv)
-    if args.workers < 1 or args.worst < 0:
-        parser.error(f"--workers {args.workers} --worst {args.worst}: give at least 1 and 0")
     if args.overlay is not None and args.worst == 0:
         parser.error("--overlay draws the worst objects: say how many with --worst N")
     return args

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from aotlab.utils.errors import InputError
 
 PACKAGE = "aotlab"
-MODULES = {"opencv-python-headless": "cv2", "label-studio-sdk": "label_studio_sdk", "vot-trax": "trax"}
+MODULES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
 """module of a distribution, where it has another name"""
 TOGETHER = ("all", "test")
 """extras that gather others"""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.sequences import Video, list_masks, read_each, read_video
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
@@ -17,17 +17,15 @@ LAYOUT = (
 )
 
 
-def davis(root: Path, year: Literal[2016, 2017], split: str = "val", resolution: str = "480p") -> list[Video]:
+def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
     """The sequences of a split, sorted by name.
 
-    Only the first frame's labels are given to the method. Results have 480 rows whatever the resolution of
-    the frames, and are scored against the 480p annotations where those exist.
+    Only the first frame's labels are given to the method. Results have 480 rows.
 
     Args:
         root: the folder with JPEGImages, Annotations and ImageSets.
         year: 2016 merges all ids of a video into one object.
         split: train, val, test-dev, ...; "test" means test-dev.
-        resolution: folder below JPEGImages and Annotations: 480p or Full-Resolution.
 
     Raises:
         InputError: the root, the split's list, or a sequence is missing or empty.
@@ -37,7 +35,7 @@ def davis(root: Path, year: Literal[2016, 2017], split: str = "val", resolution:
             f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
         )
     names = read_list(_list_file(root, year, "test-dev" if split == "test" else split))
-    return read_each(names, lambda name: _read_sequence(root, name, resolution, merge_ids=year == 2016))
+    return read_each(names, lambda name: _read_sequence(root, name, merge_ids=year == 2016))
 
 
 def read_list(path: Path) -> list[str]:
@@ -80,11 +78,9 @@ def _list_file(root: Path, year: int, split: str) -> Path:
     raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
 
 
-def _read_sequence(root: Path, name: str, resolution: str, *, merge_ids: bool) -> Video:
-    images, masks = (root / kind / resolution / name for kind in ("JPEGImages", "Annotations"))
+def _read_sequence(root: Path, name: str, *, merge_ids: bool) -> Video:
+    images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
     for folder in (images, masks):
         if not is_folder(folder):
             raise InputError(f"{folder}: no such sequence folder; expected {LAYOUT} below {root}")
-    video = read_video(name, images, masks)
-    scored = list_masks(root / "Annotations" / "480p" / name) or video.annotations
-    return replace(video, annotations=scored, merge_ids=merge_ids, output_height=OUTPUT_HEIGHT)
+    return replace(read_video(name, images, masks), merge_ids=merge_ids, output_height=OUTPUT_HEIGHT)

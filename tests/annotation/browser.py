@@ -160,7 +160,7 @@ class Page:
 
     def labels(self, frame: int) -> np.ndarray:
         """The masks of a frame, as the page gets them: H×W ids."""
-        from aotlab.annotation.runs import decode_runs
+        from tests.annotation.runs import decode_runs
 
         answer = self.tab.request.get(f"{self.tab.url}labels/{frame}")
         return decode_runs(answer.body())

@@ -11,11 +11,12 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab.annotation import server as web
-from aotlab.annotation.runs import decode_runs, encode_runs
+from aotlab.annotation.runs import encode_runs
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
 from tests.annotation.clips import LENGTH, Seer, open_session, square, truth
+from tests.annotation.runs import decode_runs
 from tests.annotation.served import TOKEN, Served
 from tests.annotation.test_editing import draw
 

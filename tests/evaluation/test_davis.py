@@ -6,10 +6,10 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
-from aotlab.evaluation.sequence_scores import score_sequence as score_plan
 from aotlab.evaluation.tables import COLUMNS, format_table, scores_table
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
+from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table
 
 SEQUENCES = (

@@ -6,7 +6,6 @@ import pytest
 from aotlab.evaluation.measures import (
     boundary_map,
     contour_accuracy,
-    count_near,
     match_contours,
     object_box,
     region_similarity,
@@ -182,13 +181,3 @@ def test_contours_match_within_any_radius_up_to_the_frames_border(radius, shift)
     # the same counts divided alike: equal to the last bit
     expected = slow_contour_accuracy(truth, prediction, radius)
     assert match_contours(truth[box], prediction[box], radius) == expected
-
-
-@pytest.mark.parametrize("radius", [1, 2, 5, 9, 18])
-@pytest.mark.parametrize("density", [0.002, 0.02, 0.3])
-def test_near_means_within_a_disk_and_nothing_lies_outside_the_frame(radius, density):
-    rng = np.random.default_rng(radius)
-    contour, other = rng.random((2, 20, 31)) < density
-    # corners: a shift that leaves a row must not come back in the next one
-    contour[:, 0] = contour[:, -1] = other[0, 0] = other[-1, -1] = True
-    assert count_near(contour, other, radius) == (contour & slow_dilate(other, radius)).sum()

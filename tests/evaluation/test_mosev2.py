@@ -10,10 +10,10 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_frame, object_row, plan_sequence
-from aotlab.evaluation.sequence_scores import score_sequence
 from aotlab.evaluation.tables import format_table, scores_table
 from aotlab.masks.id_maps import write_mask
 from tests.evaluation.plain_evaluator import boundary
+from tests.evaluation.scoring import score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 """of frames; the first two have a tolerance without a fraction"""

@@ -12,12 +12,12 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
 from aotlab.evaluation.sav import plan_sequence
-from aotlab.evaluation.sequence_scores import score_sequence
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.masks.object_masks import read_given
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures
+from tests.evaluation.scoring import score_sequence
 
 
 @pytest.fixture

@@ -14,9 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.evaluation.rules import RULES
-from aotlab.evaluation.sequence_scores import score_sequence
 from aotlab.evaluation.tables import scores_table
-from aotlab.evaluation.youtube_vos import TABLE, plan_sequence
 from tests.drawn_clips import (
     Clip,
     lay_out_davis,
@@ -25,6 +23,7 @@ from tests.drawn_clips import (
     write_labels,
     write_list,
 )
+from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays, golden_table
 
 # integer counts, then float64 divisions and sums in another order; in percent
@@ -117,8 +116,7 @@ def test_the_table_of_visor(golden: Golden, tmp_path: Path) -> None:
     assert table["J_unseen"] == table["sequences"]["P07_110_seq_00009"]["J"]
 
 
-@pytest.mark.parametrize("variant", ["exclusive", "inclusive"])
-def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path, variant: str) -> None:
+def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path) -> None:
     wanted = golden[1]["ytvos"]
     root = tmp_path / "YouTubeVOS"
     lay_out_split(
@@ -130,18 +128,12 @@ def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path, variant: str) 
     for name, clip in found.items():
         write_labels(tmp_path / "results" / name, clip)
     videos = open_dataset("youtubevos2019", root, "train")
-    if variant == "exclusive":
-        table = table_of(videos, tmp_path / "results")
-    else:
-        plans = [plan_sequence(video, first_counts=True) for video in videos]
-        table = scores_table(
-            {plan.name: score_sequence(plan, tmp_path / "results" / plan.name) for plan in plans}, TABLE
-        )
+    table = table_of(videos, tmp_path / "results")
     names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
-    assert_row(table, wanted["global"][variant], {name: name for name in names})
+    assert_row(table, wanted["global"]["exclusive"], {name: name for name in names})
     for key, row in wanted["per_object"].items():
         name, identity = key.split("/")
-        assert_row(table["sequences"][name]["objects"][identity], row[variant], {"J": "J", "F": "F"})
+        assert_row(table["sequences"][name]["objects"][identity], row["exclusive"], {"J": "J", "F": "F"})
 
 
 def test_the_table_of_lvos(golden: Golden, tmp_path: Path) -> None:

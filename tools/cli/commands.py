@@ -19,6 +19,5 @@ COMMANDS = {
     "export": "write a model as ONNX graphs",
     "inspect_model": "parameters, FLOPs, identities and attention of a model",
     "table": "run a table of a paper",
-    "draw_sample_clip": "draw the sample clip",
 }
 """tool in the folder above to what it does"""

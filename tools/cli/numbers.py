@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from aotlab.tools.cli.program import argument_type
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSITIVE, SEED, Range, read_number
+from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSITIVE, Range, read_number
 
 
 def number(allowed: Range) -> Callable[[str], float]:
@@ -21,11 +21,9 @@ INTEGER = number(Range(-MOST, MOST, whole=True))
 AT_LEAST_ONE = number(COUNT)
 NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)
-ANY_SEED = number(SEED)
 PIXELS = number(Range(32, LONGEST_SIDE, whole=True))
 OBJECTS = number(Range(1, 65535, whole=True))
 OBJECT_ID = OBJECTS
 MEMORY_FRAMES = number(Range(1, 10**6, whole=True))
 SCALE = number(Range(0, 16, above_low=True))
 PORT = number(Range(0, 65535, whole=True))
-QUALITY = number(Range(1, 100, whole=True))

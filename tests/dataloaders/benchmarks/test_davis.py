@@ -89,15 +89,6 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
     assert (len(video.frames), len(video.masks), len(video.annotations)) == (3, 1, 1)
 
 
-def test_full_resolution_frames_are_scored_against_480p_annotations(root):
-    add_sequence(root, "bear", resolution="Full-Resolution")
-    write_list(root, "2017/val.txt", "bear")
-    (video,) = davis(root, 2017, resolution="Full-Resolution")
-    assert video.frames[0] == root / "JPEGImages/Full-Resolution/bear/00000.jpg"
-    assert video.masks[0] == root / "Annotations/Full-Resolution/bear/00000.png"
-    assert video.annotations[0] == root / "Annotations/480p/bear/00000.png"
-
-
 @pytest.mark.parametrize(
     ("height", "width", "wanted"),
     [

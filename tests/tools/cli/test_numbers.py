@@ -64,7 +64,6 @@ def test_finite_numbers_are_read_as_they_are(value):
             for text in ("-1", "2147483647", "1e400")
         ),
         *(["track", "a.mp4", "--remove", text] for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
-        *(["draw_sample_clip", "--frames", text] for text in ("2147483647", "1000000", "0", "nan")),
     ],
 )
 def test_numbers_of_every_tool_have_bounds_and_one_short_sentence(argv, capsys, tmp_path, monkeypatch):
