@@ -16,6 +16,8 @@ CORE = [
     "safetensors>=0.4",
     "PyYAML>=6.0",
     "huggingface_hub>=0.24",
+    "filelock>=3.20",
+    "platformdirs>=4.0",
 ]
 EXTRAS = {
     "video": ["av>=12.0", "opencv-python-headless>=4.8", "pycocotools>=2.0.7", "tqdm>=4.65"],

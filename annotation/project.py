@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.store import LabelStore
 from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, read_text, real_path, require_writable
+from aotlab.utils.locks import LOCK, locked_output
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
@@ -60,7 +62,9 @@ class Project:
 
     def __init__(self, folder: Path, frames: FrameAccess) -> None:
         self.folder = require_writable(folder)
-        self._lock = _lock(folder)
+        _refuse_links(folder)
+        self._held = ExitStack()
+        self._held.enter_context(locked_output(folder))
         self._frames = frames
         self.given = LabelStore(folder / "given", frames.size)
         self.tracked = LabelStore(folder / "tracked", frames.size)
@@ -78,7 +82,7 @@ class Project:
 
     def close(self) -> None:
         """Let others open it."""
-        self._lock.close()
+        self._held.close()
 
     def _head(self) -> dict[str, Any]:
         """What the file says of the video."""
@@ -117,29 +121,8 @@ def _read(path: Path) -> dict[str, Any]:
     return read
 
 
-def _lock(folder: Path) -> IO[str]:
-    """An open file that only one process holds; the system lets go of it when that process ends.
-
-    A project of somebody else may have links in these places, which would lead what is written elsewhere.
-    """
-    for name in (".lock", "given", "tracked"):
+def _refuse_links(folder: Path) -> None:
+    """Refuse links in the project of somebody else, which would lead writing elsewhere."""
+    for name in (LOCK, "given", "tracked"):
         if (folder / name).is_symlink():
             raise InputError(f"{folder / name}: a link, which a project does not have; remove it")
-    try:
-        file = (folder / ".lock").open("a")
-    except OSError as error:
-        raise InputError(
-            f"{folder}: cannot be locked ({error.strerror}); choose another project folder"
-        ) from error
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks, and goes without
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise InputError(
-            f"{folder}: open in another process; use that one, or close it, or choose another project folder"
-        ) from error
-    return file

@@ -95,13 +95,16 @@ def is_plain_name(name: object) -> bool:
 
 
 def user_cache() -> Path:
-    """The project's folder for what can be made again: in ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """Return the project's cache folder: the system's place for it, or ``~/.cache/aotlab`` of earlier versions.
 
     Raises:
         InputError: the user has no home.
     """
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else expand_home("~/.cache")) / "aotlab"
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("aotlab", appauthor=False)
+    earlier = Path(os.environ.get("XDG_CACHE_HOME") or expand_home("~/.cache")) / "aotlab"
+    return folder if folder.is_dir() or not earlier.is_dir() else earlier
 
 
 def expand_home(path: str) -> Path:

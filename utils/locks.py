@@ -1,55 +1,95 @@
-"""Waiting until no other process works on the same files."""
+"""Locks: one process at a time on a file, and one run at a time on an output folder."""
 
 from __future__ import annotations
 
+import errno
+import logging
+import math
 import os
-import time
+import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotlab.utils.errors import InputError
 
+if TYPE_CHECKING:
+    from aotlab.utils.distributed import World
+
+LOCK = ".lock"
+"""name of the lock file in an output folder"""
 PAUSE = 0.01
 """seconds between two attempts"""
+SILENT = 2.0
+"""seconds to wait before a line in the log says so"""
+UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""errors of file systems without locks, where nobody waits"""
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path, patience: float | None = None) -> Iterator[None]:
-    """Run the block while no other process or thread runs one of the same path.
+def locked(path: Path, timeout: float | None = None) -> Iterator[None]:
+    """Run the block while no other process or thread holds the lock of the same path.
 
-    Systems and file systems without such locks do not wait.
+    The system frees the lock of a process that has ended.
 
     Args:
-        path: a folder, or a file, which is made if it is missing, stays empty, and is not followed where it is a link.
-        patience: seconds to wait at most; None: as long as it takes.
+        path: the lock file, which says who holds it and is removed afterwards; a link is refused.
+        timeout: seconds to wait; None: without limit.
 
     Raises:
-        InputError: the file cannot be made or opened, or another process has had it for longer than ``patience``.
+        InputError: the file cannot be made or opened, or somebody else holds the lock for longer than ``timeout``.
     """
+    from filelock import FileLock, Timeout  # takes 50 ms
+
+    lock, limit = FileLock(path), math.inf if timeout is None else timeout
     try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    try:
-        handle = os.open(path, flags, 0o644)
+        try:
+            lock.acquire(timeout=min(limit, SILENT), poll_interval=PAUSE)
+        except Timeout:
+            if limit <= SILENT:
+                raise
+            log.info("%s: waiting for %s", path, _holder(path))
+            lock.acquire(timeout=limit - SILENT if timeout else -1, poll_interval=PAUSE)
+    except Timeout:
+        raise InputError(
+            f"{path.parent if path.name == LOCK else path}: in use by {_holder(path)}; wait until it has ended"
+        ) from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
-    deadline = None if patience is None else time.monotonic() + patience
+        if error.errno not in UNSUPPORTED:
+            raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
+    with suppress(OSError):
+        path.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
     try:
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if deadline is None else fcntl.LOCK_NB))
-            except BlockingIOError:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise InputError(f"{path}: another process works on it; try again later") from None
-                time.sleep(PAUSE)
-                continue
-            except OSError:
-                pass  # this file system has no locks
-            break
         yield
     finally:
-        os.close(handle)
+        with suppress(OSError):
+            path.unlink(missing_ok=True)  # while it is held: whoever waits for this file looks for a new one
+        lock.release()
+
+
+@contextmanager
+def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
+    """Hold an output folder for a run.
+
+    Args:
+        folder: exists and can be written.
+        world: the ranks of the run, which all call this; the lead holds the folder for all of them.
+
+    Raises:
+        InputError: another process holds it; the sentence names it.
+    """
+    with locked(folder / LOCK, 0) if world is None or world.lead else nullcontext():
+        if world is not None:
+            world.gather(None)  # the others wait until the folder is this run's
+        yield
+
+
+def _holder(path: Path) -> str:
+    """The text that the holder of a lock left in its file."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
+    except OSError:
+        return "another process"

@@ -93,7 +93,10 @@ class Tuner:
             return
         try:
             make_folder(self.path.parent)
-            with locked(self.path.parent, PATIENCE), atomic_path(self.path) as temporary:
+            with (
+                locked(self.path.with_name(f".{self.path.name}.lock"), PATIENCE),
+                atomic_path(self.path) as temporary,
+            ):
                 kept = _read(self.path)
                 kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
                 temporary.write_text(json.dumps(kept, indent=1) + "\n")

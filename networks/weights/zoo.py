@@ -16,14 +16,16 @@ from aotlab.configs.weights import PublishedWeights, published, published_weight
 from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, remove_parts
-from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, user_cache
+from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, read_text, user_cache
 from aotlab.utils.locks import locked
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 1800.0
+"""seconds to wait for another process that stores the same weights"""
 NAME = re.compile("[a-z0-9_]+")
 ZOO = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
-PRETRAINED = Path(__file__).resolve().parents[1] / "pretrain_models"
+PRETRAINED = Path(__file__).resolve().parents[2] / "pretrain_models"
 """folder of the project in which published files may lie too"""
 
 
@@ -62,7 +64,7 @@ def weights_path(name: str) -> Path | None:
     if not is_file(path):
         return None
     if not _as_stored(path):
-        with suppress(InputError), locked(_lock(name)):
+        with suppress(InputError), locked(_lock(name), PATIENCE):
             pass  # a process may just be storing it
         _require_as_stored(name, path)
     return path
@@ -81,7 +83,7 @@ def get_weights(name: str, *, source: str | None = None, overwrite: bool = False
     """
     entry = published(name)
     make_folder(weights_folder())
-    with locked(_lock(name)):
+    with locked(_lock(name), PATIENCE):
         path = weights_folder() / f"{name}.safetensors"
         if not overwrite and is_file(path):
             _require_as_stored(name, path)
@@ -104,8 +106,8 @@ def _lock(name: str) -> Path:
 def _as_stored(path: Path) -> bool:
     """Whether a file's content is what its record says."""
     try:
-        return _record(path).read_text(encoding="utf-8", errors="replace").split()[:1] == [sha256(path)]
-    except OSError:
+        return read_text(_record(path), "fetch the weights again").split()[:1] == [sha256(path)]
+    except InputError:
         return False
 
 

@@ -205,7 +205,7 @@ def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_p
 
 def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
     editing.add_object(session.state)
-    with pytest.raises(InputError, match="open in another process"):
+    with pytest.raises(InputError, match="in use by process"):
         open_session(folder)
     session.close()
     (folder / "00011.png").unlink()

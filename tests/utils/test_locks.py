@@ -1,25 +1,36 @@
-"""One process at a time."""
+"""One process at a time on a file or an output folder."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.locks import locked
+from aotlab.utils.locks import locked, locked_output
 
-pytest.importorskip("fcntl", reason="this system has no locks of files")
+SOURCES = Path(__file__).resolve().parents[2] / "src"
+HOLD = """
+import sys, time
+from pathlib import Path
+from aotlab.utils.locks import locked_output
+with locked_output(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
-@pytest.mark.parametrize("kind", ["a folder", "a file"])
-def test_blocks_of_one_path_do_not_overlap(tmp_path, kind):
-    path, inside, most = tmp_path if kind == "a folder" else tmp_path / ".lock", [], []
+def test_blocks_of_one_path_do_not_overlap(tmp_path):
+    inside, most = [], []
 
     def work():
         for _ in range(20):
-            with locked(path, 30.0):
+            with locked(tmp_path / ".lock", 30.0):
                 inside.append(1)
                 most.append(len(inside))
                 time.sleep(0.001)
@@ -31,22 +42,31 @@ def test_blocks_of_one_path_do_not_overlap(tmp_path, kind):
     for thread in threads:
         thread.join()
     assert most == [1] * 80
-    assert [each.name for each in tmp_path.iterdir()] == ([] if kind == "a folder" else [".lock"])
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_who_waits_no_longer_is_told(tmp_path):
-    with (
-        locked(tmp_path),
-        pytest.raises(InputError, match="another process works on it"),
-        locked(tmp_path, 0.05),
-    ):
+def test_a_held_output_names_its_process_and_is_free_when_that_was_killed(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    message = f"{tmp_path.name}: in use by process {holder.pid} on .*; wait until it has ended"
+    with pytest.raises(InputError, match=message), locked_output(tmp_path):
         pass
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / ".lock").is_file()
+    with locked_output(tmp_path):
+        assert f"process {os.getpid()}" in (tmp_path / ".lock").read_text()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_that_cannot_be_locked_is_named(tmp_path):
     (tmp_path / "mine").write_text("kept")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    for path in (tmp_path / "link", tmp_path / "gone" / ".lock", tmp_path / "mine" / ".lock"):
-        with pytest.raises(InputError, match="cannot be made"), locked(path):
+    for path in (tmp_path / "link", tmp_path / "mine" / ".lock"):
+        with pytest.raises(InputError, match="cannot be made"), locked(path, 1.0):
             pass
     assert (tmp_path / "mine").read_text() == "kept"

@@ -193,7 +193,7 @@ def test_what_is_no_checkpoint_is_refused_and_not_kept(server, content, words):
     with pytest.raises(InputError, match=words) as refusal:
         get_weights("aott", source=server.url)
     assert "\n" not in str(refusal.value)
-    assert [path.name for path in weights_folder().iterdir()] == [".aott.lock"]
+    assert [path.name for path in weights_folder().iterdir()] == []
 
 
 def test_a_cut_checkpoint_is_refused(server, aott):
