@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -96,6 +97,26 @@ def open_frames(
         refuse_levels(levels, str(path))
         return VideoFrames(path)
     raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
+
+
+def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (number, frame) of the wanted frames in order; nothing after the last of them is decoded.
+
+    Raises:
+        InputError: the source ends before a wanted frame, or one cannot be read.
+    """
+    if isinstance(source, PictureFrames):
+        frames = ((index, source.read(index)) for index in sorted(wanted) if index < (source.length or 0))
+    else:
+        frames = (
+            (index, frame) for index, frame in enumerate(islice(source, max(wanted) + 1)) if index in wanted
+        )
+    index = -1
+    for index, frame in frames:
+        yield index, frame
+    if index < max(wanted):
+        ends = "" if source.length is None else f"; give one of 0 to {source.length - 1}"
+        raise InputError(f"{source.name}: has no frame {max(wanted)}{ends}")
 
 
 def refuse_levels(levels: LevelsOption, title: str) -> None:

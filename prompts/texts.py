@@ -1,123 +1,124 @@
-"""First masks without a browser: boxes and points of the command line become masks."""
+"""Boxes and points of the command line, and the masks they mean."""
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
-from aotlab.annotation.frames import FrameStore
-from aotlab.masks.painting import Point
 from aotlab.prompts.grabcut import Hints, segment
 from aotlab.utils.errors import InputError
 
-HINT = re.compile(r"(?:(\d{1,9})/)?(\d{1,5}):(-?\d{1,9}(?:\.\d+)?(?:,-?\d{1,9}(?:\.\d+)?)+)", re.ASCII)
-"""[FRAME/]ID:X,Y,…"""
+log = logging.getLogger(__name__)
 
-Drafts = dict[int, dict[int, tuple[list[tuple[float, ...]], list[Point], list[Point]]]]
+OWNER = r"(?:(?P<frame>\d{1,9})/)?(?P<object>\d{1,5}):"
+NUMBER = r"(-?\d{1,9}(?:\.\d+)?)"
+POINT = re.compile(f"{OWNER}{NUMBER},{NUMBER}", re.ASCII)
+BOX = re.compile(f"{OWNER}{NUMBER},{NUMBER},{NUMBER},{NUMBER}", re.ASCII)
+CORNERS = re.compile(f"{OWNER}{NUMBER}:{NUMBER}-{NUMBER}:{NUMBER}", re.ASCII)
+OUTSIDE = 0.1
+"""share of a box's width or height outside the image above which it may have been meant as two corners"""
 
 
 def read_hints(
     boxes: Sequence[str], points: Sequence[str], beside: Sequence[str] = ()
 ) -> dict[int, dict[int, Hints]]:
-    """Hints by frame and object of texts like ``1:X,Y,W,H`` and ``40/2:X,Y``.
+    """Read prompts like ``1:X,Y,W,H``, ``1:X1:Y1-X2:Y2`` and ``40/2:X,Y``; return them by frame and object id.
 
     Args:
-        boxes: one box each.
-        points: a point on the object each.
-        beside: a point that is not on it each.
+        boxes: at most one box for each object and frame.
+        points: points on an object.
+        beside: points that are not on an object.
 
     Raises:
-        InputError: a text that is none, two boxes for one object, or points beside an object without a hint on it.
+        InputError: a text of another form, two boxes for one object, or an object with nothing but points beside it.
     """
-    drafts: Drafts = {}
-    for name, texts, kind, count in (
-        ("box", boxes, 0, 4),
-        ("point", points, 1, 2),
-        ("not_point", beside, 2, 2),
-    ):
+    found: dict[int, dict[int, dict[str, list[tuple[float, ...]]]]] = {}
+    for kind, texts in (("box", boxes), ("point", points), ("not_point", beside)):
         for text in texts:
-            frame, number, values = _split(name, text, count)
-            draft = drafts.setdefault(frame, {}).setdefault(number, ([], [], []))
-            if kind == 0 and draft[0]:
-                raise InputError(
-                    f"{name} {text}: object {number} has a box on frame {frame} already; give one"
-                )
-            draft[kind].append(values)  # type: ignore[arg-type]
+            frame, number, values = _read(kind, text)
+            given = found.setdefault(frame, {}).setdefault(number, defaultdict(list))
+            if kind == "box" and given[kind]:
+                raise InputError(f"box {text}: object {number} has a box on frame {frame} already; give one")
+            given[kind].append(values)
     return {
-        frame: {number: _hints(frame, number, *draft) for number, draft in sorted(drafts[frame].items())}
-        for frame in sorted(drafts)
+        frame: {number: _hints(frame, number, given) for number, given in sorted(found[frame].items())}
+        for frame in sorted(found)
     }
 
 
-def make_masks(
-    video: Path,
-    hints: dict[int, dict[int, Hints]],
-    segment: Callable[[np.ndarray, Hints], np.ndarray] = segment,
-) -> dict[int, np.ndarray]:
-    """The masks that hints mean: H×W uint16 ids by frame; where two objects meet, the later id wins.
-
-    Raises:
-        InputError: the video cannot be opened, has no such frame, or nothing is found for an object.
-    """
-    if not video.exists() or not (video.is_dir() or video.is_file()):
-        raise InputError(f"box, point: need a video file or a folder of frames, {video} is none")
-    frames = FrameStore(video)
-    masks = {}
-    for index, objects in hints.items():
-        masks[index] = masks_of_frame(frames.read(index), objects, segment)
-    return masks
-
-
 def masks_of_frame(
-    frame: np.ndarray, hints: dict[int, Hints], segment: Callable[[np.ndarray, Hints], np.ndarray] = segment
+    frame: np.ndarray,
+    hints: Mapping[int, Hints],
+    segment: Callable[[np.ndarray, Hints], np.ndarray] = segment,
 ) -> np.ndarray:
-    """The masks that the hints for the objects of one frame (H×W×3 uint8 RGB) mean: H×W uint16 ids.
+    """Segment the objects of one frame; where two overlap, the later one wins.
+
+    Args:
+        frame: H×W×3 uint8 RGB.
+        hints: prompts by object id.
+        segment: returns the mask, H×W bool, of one object's prompts.
+
+    Returns:
+        H×W uint16 object ids.
 
     Raises:
-        InputError: hints outside the picture, or nothing is found for an object.
+        InputError: prompts outside the image, or no pixel is found for an object.
     """
-    size = (frame.shape[0], frame.shape[1])
-    labels = np.zeros(size, np.uint16)
+    labels = np.zeros(frame.shape[:2], np.uint16)
     for number, given in hints.items():
-        found = segment(frame, _near(given, size))
+        found = segment(frame, _cropped(given, number, labels.shape))
         if not found.any():
             raise InputError(f"object {number}: nothing is found there; give another box or point")
         labels[found] = number
     return labels
 
 
-def _split(name: str, text: str, count: int) -> tuple[int, int, tuple[float, ...]]:
-    match = HINT.fullmatch(text)
-    values = tuple(float(value) for value in match[3].split(",")) if match else ()
-    if match is None or len(values) != count or not 0 < int(match[2]) < 65536:
-        form = "[FRAME/]ID:X,Y,W,H" if count == 4 else "[FRAME/]ID:X,Y"
-        example = "1:10,20,200,100" if count == 4 else "1:60,80"
-        raise InputError(f"{name} {text}: expected {form} with an id from 1, for example {example}")
-    return int(match[1] or 0), int(match[2]), values
+def _read(kind: str, text: str) -> tuple[int, int, tuple[float, ...]]:
+    """Frame, object id, and x, y or x, y, width, height."""
+    corners = CORNERS.fullmatch(text) if kind == "box" else None
+    match = corners or (BOX if kind == "box" else POINT).fullmatch(text)
+    if match is None or not 0 < int(match["object"]) < 65536:
+        form = "X,Y,W,H or [FRAME/]ID:X1:Y1-X2:Y2" if kind == "box" else "X,Y"
+        example = "1:10,20,200,100" if kind == "box" else "1:60,80"
+        raise InputError(
+            f"{kind} {text}: expected [FRAME/]ID:{form} with an id from 1, for example {example}"
+        )
+    values = tuple(map(float, match.groups()[2:]))
+    if corners:
+        left, top, right, bottom = values
+        values = (left, top, right - left, bottom - top)
+    return int(match["frame"] or 0), int(match["object"]), values
 
 
-def _hints(
-    frame: int, number: int, boxes: list[tuple[float, ...]], points: list[Point], beside: list[Point]
-) -> Hints:
-    if not boxes and not points:
+def _hints(frame: int, number: int, given: Mapping[str, Sequence[tuple[float, ...]]]) -> Hints:
+    if not given.get("box") and not given.get("point"):
         raise InputError(f"not_point: object {number} has no box or point on frame {frame}; give one too")
-    x, y, width, height = boxes[0] if boxes else (0.0, 0.0, 0.0, 0.0)
-    return Hints((x, y, width, height) if boxes else None, points, beside)
+    points, beside = ([(x, y) for x, y in given.get(kind, ())] for kind in ("point", "not_point"))
+    for x, y, width, height in given.get("box", ()):
+        return Hints((x, y, width, height), points, beside)
+    return Hints(None, points, beside)
 
 
-def _near(hints: Hints, size: tuple[int, int]) -> Hints:
-    """The hints, with a box cut to the picture."""
+def _cropped(hints: Hints, number: int, size: tuple[int, ...]) -> Hints:
+    """The prompts with their box cropped to the image; warn if much of it lies outside."""
     if hints.box is None:
         return hints
     x, y, width, height = hints.box
     left, top = max(0.0, x), max(0.0, y)
     right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
+    text = f"{x:g},{y:g},{width:g},{height:g}"
     if right - left < 2 or bottom - top < 2:
-        raise InputError(
-            f"box {x:g},{y:g},{width:g},{height:g}: lies outside the picture of {size[1]}×{size[0]}"
-        )
+        raise InputError(f"box {text}: lies outside the image of {size[1]}×{size[0]}; give one inside")
+    if right - left < (1 - OUTSIDE) * width or bottom - top < (1 - OUTSIDE) * height:
+        log.warning(
+            "box %s of object %d: leaves the image (%d×%d); read as X,Y,W,H, its corners are %g,%g and %g,%g; "
+            "for the corners %g,%g and %g,%g write %d:%g:%g-%g:%g",
+            text, number, size[1], size[0], x, y, x + width, y + height,
+            x, y, width, height, number, x, y, width, height,
+        )  # fmt: skip
     return replace(hints, box=(left, top, right - left, bottom - top))

@@ -250,7 +250,7 @@ def run(args: Namespace) -> TrackReport:
     remove_leftovers(require_writable(args.output))
     if not args.overwrite:
         refuse_results(options.write, args.output)
-    masks = load_masks([*args.mask, *save_hinted_masks(args, args.output / "given")], source)
+    masks = load_masks([*args.mask, *save_hinted_masks(args, source)], source)
     from aotlab.engine.streaming import HELPERS
     from aotlab.engine.video.tracking import removals_by_frame, track
 

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from aotlab.masks.id_maps import read_mask
-from aotlab.prompts.texts import read_hints
+from aotlab.media.video import frames_at, open_frames
+from aotlab.prompts.texts import masks_of_frame, read_hints
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
@@ -88,7 +89,7 @@ def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
         (["--point", "0:3,3"], "point 0:3,3"),
         (["--point", "x:3,3"], "point x:3,3"),
         (["--box", "1:3,3,0,0"], "at least 2 pixels"),
-        (["--box", "1:300,300,20,20"], "outside the picture"),
+        (["--box", "1:300,300,20,20"], "outside the image"),
         (["--box", "1:3,3,14,14", "--box", "1:3,3,10,10"], "has a box on frame 0 already"),
         (["--box", "99/1:3,3,14,14"], "no frame 99; give one of 0 to 11"),
         (["--box", "1:3,3,14,14", "--not-point", "2:3,3"], "object 2 has no box or point"),
@@ -108,6 +109,29 @@ def test_hints_are_read_by_frame_and_object():
     assert hints[0][1].negative == [(9, 9)]
     with pytest.raises(InputError):
         read_hints([], ["1:5"])
+
+
+def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readings(caplog):
+    assert read_hints(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
+    frame = np.zeros((48, 64, 3), np.uint8)
+    hints = read_hints(["2:30,20,40,30"], [])[0]
+    masks_of_frame(frame, hints, lambda frame, hints: np.ones(frame.shape[:2], bool))
+    assert "corners are 30,20 and 70,50" in caplog.text
+    assert "write 2:30:20-40:30" in caplog.text
+
+
+def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_option(tmp_path, run, video):
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    for index, path in enumerate(sorted(video.iterdir())):
+        values = np.array(Image.open(path).convert("L")).astype(np.uint16) * 16
+        (deep / path.name).write_bytes(b"damaged") if index else Image.fromarray(values).save(
+            deep / path.name
+        )
+    seen = []
+    source = open_frames(deep, levels="0,4080")
+    assert [index for index, frame in frames_at(source, {0}) if not seen.append(frame)] == [0]
+    assert (seen[0][..., 0] == np.array(Image.open(deep / "00000.png")) // 16).all()
 
 
 def test_the_mask_command_writes_one_palette_png(video, tmp_path, capsys):

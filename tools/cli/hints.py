@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.utils.errors import InputError
+
 if TYPE_CHECKING:
     import numpy as np
 
+    from aotlab.media.video import FrameSource
     from aotlab.prompts.grabcut import Hints
 
 
@@ -17,7 +20,7 @@ def add_hint_options(parser: argparse.ArgumentParser, *, frames: bool = True) ->
     """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name one."""
     where = "[FRAME/]ID" if frames else "ID"
     for option, values, text in (
-        ("--box", "X,Y,W,H", "a box around an object, in pixels; its mask is found by GrabCut"),
+        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "a box around an object, in pixels; its mask is found by GrabCut"),
         ("--point", "X,Y", "a point on an object; several refine it"),
         ("--not-point", "X,Y", "a point that is not on the object"),
     ):
@@ -47,21 +50,26 @@ def segmenter_of(args: argparse.Namespace) -> Callable[[np.ndarray, Hints], np.n
     return OnnxSegmenter(*args.segmenter)
 
 
-def save_hinted_masks(args: argparse.Namespace, folder: Path) -> list[str]:
-    """Write the masks that boxes and points mean to ``folder``; return them as values of ``--mask``.
+def save_hinted_masks(args: argparse.Namespace, source: FrameSource) -> list[str]:
+    """Write the masks that boxes and points mean below ``--output``; return them as values of ``--mask``.
 
     Raises:
-        InputError: as `read_hints` and `make_masks`.
+        InputError: as `read_hints`, `frames_at` and `masks_of_frame`; or the source is a stream, which is read once.
     """
     if not (args.box or args.point or args.not_point):
         return []
     from aotlab.masks.id_maps import write_mask
-    from aotlab.prompts.texts import make_masks, read_hints
+    from aotlab.media.video import frames_at
+    from aotlab.prompts.texts import masks_of_frame, read_hints
 
-    hints = read_hints(args.box, args.point, args.not_point)
+    if not Path(args.video).is_file() and not Path(args.video).is_dir():
+        raise InputError(
+            f"{args.video}: --box and --point need a video file or a folder; give --mask for a stream"
+        )
+    hints, segment = read_hints(args.box, args.point, args.not_point), segmenter_of(args)
     values = []
-    for frame, labels in make_masks(Path(args.video), hints, segmenter_of(args)).items():
-        path = folder / f"{frame:05d}.png"
-        write_mask(path, labels)
+    for frame, image in frames_at(source, hints):
+        path = args.output / "given" / f"{frame:05d}.png"
+        write_mask(path, masks_of_frame(image, hints[frame], segment))
         values.append(f"{frame}:{path}")
     return values
