@@ -1,1 +1,1 @@
-"""The schema of every setting, its loader, and the YAML presets and recipes."""
+"""Settings: schema, loader, YAML presets and recipes."""

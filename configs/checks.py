@@ -1,4 +1,4 @@
-"""The checks that settings share."""
+"""Shared checks of settings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def require(condition: bool, message: str) -> None:
 
 
 def require_numbers(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
-    """Raise ValueError for the first number of a settings object that is not allowed; None always is.
+    """Raise ValueError for the first attribute out of range; None is always allowed.
 
     Args:
-        settings: has the numbers as attributes.
-        prefix: of their names in the message, such as ``memory.``.
-        allowed: range by name.
+        settings: object with the numbers as attributes.
+        prefix: prefix of the names in the message, such as ``memory.``.
+        allowed: range by attribute name.
     """
     for name, numbers in allowed.items():
         value = getattr(settings, name)

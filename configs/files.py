@@ -1,4 +1,4 @@
-"""Where settings are: presets by name, and YAML files."""
+"""Lookup of presets and settings files."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PRESETS = HERE / "presets"
 
 
 def preset_names() -> list[str]:
-    """Names that stand for a preset."""
+    """Return the names of all presets."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
-    """The file of a preset, or a YAML file; paths count from the working directory, then from ``relative_to``.
+    """Return the file of a preset, or a YAML file in the working directory or below ``relative_to``.
 
     Raises:
-        InputError: there is no such file or preset.
+        InputError: no such file or preset.
     """
     for path in (Path(name), relative_to / name):
         if path.suffix in (".yaml", ".yml") and is_file(path):

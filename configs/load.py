@@ -1,4 +1,4 @@
-"""Loading settings: a YAML file with ``base:``, then ``key=value`` overrides, checked against the schema."""
+"""Loading of settings: YAML files with ``base:`` and ``key=value`` overrides, checked against the schema."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from aotlab.configs.yaml_text import read_mapping, require_small
 from aotlab.utils.errors import InputError
 
 BAD_KEY = (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError)
-"""what the settings library raises for keys that are no path of names and numbers"""
+"""errors that OmegaConf raises for malformed keys"""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
     """Resolve a preset name or a YAML file, with ``base:`` followed and ``a.b=value`` overrides applied.
 
-    In a file, ``then:`` adds phases behind those of its base. ``base=NAME`` puts another preset under a recipe. A file
-    without ``name:`` is called after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
+    ``then:`` in a file adds phases after those of its base. ``base=NAME`` replaces the preset under a recipe. A file
+    without ``name:`` is named after its preset and itself: ``recipes/mini.yaml`` over ``aott`` is ``aott_mini``.
 
     Raises:
         InputError: missing file, unknown key (the nearest valid one is named), wrong type or value.
@@ -66,7 +66,7 @@ def to_yaml(config: Config) -> str:
 
 
 def _resolve(path: Path, preset: str | None) -> DictConfig:
-    """The settings of a file over those of its bases; ``preset`` takes the place of the preset it stands on."""
+    """Merge a file with its bases; ``preset`` replaces the preset at the bottom."""
     chain = _chain(path, preset)
     tree = OmegaConf.create()
     for settings in reversed(chain):
@@ -88,11 +88,11 @@ def _resolve(path: Path, preset: str | None) -> DictConfig:
 
 
 def _chain(path: Path, preset: str | None) -> list[DictConfig]:
-    """A file and its bases, each as it stands in its file."""
+    """Return the unmerged settings of a file and its bases."""
     top, chain, seen = path, [], set()
     while True:
         if path in seen:
-            raise InputError(f"{path}: base: leads back to this file; remove the circle")
+            raise InputError(f"{path}: circular base:; remove it")
         seen.add(path)
         settings = _read(path)
         base = settings.pop("base", None)
@@ -104,12 +104,12 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
             below, preset = find_settings(preset, path.parent), None
         path = below
     if preset is not None:
-        raise InputError(f"base={preset}: {top} stands on no preset; load {preset} itself instead")
+        raise InputError(f"base={preset}: {top} has no preset below it; load {preset} instead")
     return chain
 
 
 def _read(path: Path) -> DictConfig:
-    """A YAML mapping as it stands in its file."""
+    """Read a YAML mapping without merging."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -136,13 +136,13 @@ def apply_override(tree: DictConfig, override: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """One line about an error of the settings library."""
+    """Return the first line of an OmegaConf error."""
     message = str(getattr(error, "msg", None) or error)
     return (message.splitlines() or [type(error).__name__])[0]
 
 
 def _unfreeze(node: Any) -> None:
-    """Let the defaults of frozen dataclasses be merged into."""
+    """Make the defaults of frozen dataclasses writable for merging."""
     if OmegaConf.is_config(node):
         OmegaConf.set_readonly(node, False)
         for key in node if isinstance(node, DictConfig) else range(len(node)):

@@ -1,4 +1,4 @@
-"""Which memory a tracker has: that of the paper's benchmarks, or one for videos of any length."""
+"""Memory protocols: the published one for benchmarks, a bounded one for videos of any length."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from aotlab.configs.schema import Config
 from aotlab.utils.errors import InputError
 
 Protocol = Literal["bounded", "published"]
-"""``published``: memory as the paper evaluates a model; ``bounded``: a memory that never outgrows ``memory.frames``"""
+"""``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
 BOUNDED_POLICY = "restricted"
-"""stands in for a policy that keeps all frames: the same masks on short videos, bounded memory on long ones"""
+"""replacement for a policy without a bound: same masks on short videos, bounded memory on long ones"""
 
 
 def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
-    """The settings of a video's tracker under a protocol.
+    """Return the settings for a protocol.
 
-    ``bounded`` replaces `every_nth`, which keeps ever more frames, by `restricted` (RMem), unless ``overrides`` name a
-    policy.
+    ``bounded`` replaces `every_nth` with `restricted` (RMem), unless ``overrides`` set a policy.
 
     Raises:
-        InputError: no such protocol.
+        InputError: unknown protocol.
     """
     known = get_args(Protocol)
     if protocol not in known:

@@ -1,4 +1,4 @@
-"""What a null in a training setting stands for: the value that was published for the model at hand."""
+"""Published values that replace null in training settings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 
 FINAL_LR = {"mobilenet_v2": 2e-5}
-"""learning rate at the end, by encoder; 1e-5 for all others"""
+"""final learning rate by encoder; 1e-5 for all others"""
 AUGMENTATION = {"gpm": "deaot"}
 """augmentation by block type; aot for all others"""
 
 
 def resolve_training(config: Config) -> Config:
-    """``config`` with every null of its training settings replaced, and crops of a size that the model takes."""
+    """Replace every null of the training settings, and round crops to the model's grid."""
     phases = [_resolve_phase(phase, config.model) for phase in config.train.phases]
     output = config.train.output or f"runs/{config.name}"
     return replace(config, train=replace(config.train, phases=phases, output=output))

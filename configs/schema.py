@@ -1,4 +1,4 @@
-"""Every setting there is. The string under a field is its help; a YAML preset says only what differs."""
+"""Schema of all settings. The string under a field is its help text; YAML presets list differences only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aotlab.utils.numbers import COUNT, Range
 
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
-"""channels, heads and objects: what a tensor is made for"""
+"""channels, heads and objects"""
 STAGE_NUMBERS = {
     "depth": Range(0, 1000, whole=True), "heads": WIDTH, "window": Range(0, 1001, whole=True),
     "feedforward": Range(0, 2**20, whole=True), "drop_path": Range(0, 1, below_high=True), "dim": WIDTH,
@@ -22,7 +22,7 @@ MEMORY_NUMBERS = {
     "short_term_skip": Range(1, 1000, whole=True), "short_term_frames": Range(1, 1000, whole=True),
 }  # fmt: skip
 BOUNDED_POLICIES = ("bounded_fifo", "restricted", "relevance_redundancy")
-"""memory policies that keep so many frames at most"""
+"""memory policies that keep at most `memory.frames` frames"""
 SCALE = Range(0, 16, above_low=True)
 POLICIES = ("first_frame", "every_nth", *BOUNDED_POLICIES)
 
@@ -36,13 +36,13 @@ class StageConfig:
     block: str = "lstt"
     """kind of block: lstt (AOT), lstt_recurrent (AOT+ of RMem), gpm (DeAOT) or pyramid (multi-scale AOT)"""
     depth: int = 1
-    """number of blocks; without any, a stage only refines what the one before hands on"""
+    """number of blocks; 0: the stage only refines the output of the previous one"""
     heads: int = 8
     """attention heads (lstt, pyramid; gpm has one)"""
     window: int = 15
-    """side of the square that short-term attention sees, in tokens, odd; 0: no short-term attention (lstt)"""
+    """side of the short-term attention window in tokens, odd; 0: no short-term attention (lstt)"""
     feedforward: int = 1024
-    """hidden width of the feed-forward part (lstt, pyramid)"""
+    """hidden width of the feed-forward layers (lstt, pyramid)"""
     drop_path: float = 0.1
     """probability that training drops a residual branch, per sample"""
     dim: int | None = None
@@ -50,17 +50,17 @@ class StageConfig:
     self_heads: int | None = None
     """heads of self-attention (lstt, pyramid); null: heads"""
     self_stride: int = 1
-    """self-attention reads one token in so many, in row order"""
+    """self-attention reads every n-th token, in row order"""
     memory_stride: int = 1
-    """long-term memory keeps one token in so many along both axes"""
+    """long-term memory keeps every n-th token along both axes"""
     identity_stride: int | None = None
-    """pixels per patch of the identity bank, whose embeddings are repeated to the stage's tokens; null: stride"""
+    """pixels per patch of the identity bank; embeddings are repeated to the stage's tokens; null: stride"""
     temporal_slots: int = 0
     """positions of the temporal embedding of long-term memory (RMem has 4); 0: none"""
     sine_position: bool = True
-    """self-attention is told where tokens are; may be left out of lstt"""
+    """add a sine position embedding in self-attention; optional for lstt"""
     relative_position: bool = True
-    """short-term attention is told where in the window tokens are; may be left out of lstt"""
+    """add relative positions in short-term attention; optional for lstt"""
 
     def __post_init__(self) -> None:
         require(self.stride in STRIDES, f"model.stages.stride must be 16, 8 or 4, got {self.stride}")
@@ -72,8 +72,8 @@ class StageConfig:
         whole = self.window > 0 and self.sine_position and self.relative_position
         require(
             self.block == "lstt" or whole,
-            "model.stages: only lstt blocks go without short-term attention (window: 0), sine_position or "
-            f"relative_position, got block {self.block}",
+            "model.stages: only lstt blocks support window: 0, sine_position: false or relative_position: false, "
+            f"got block {self.block}",
         )
         require(
             self.temporal_slots >= 0 and (self.temporal_slots == 0 or self.memory_stride == 1),
@@ -100,15 +100,15 @@ class ModelConfig:
     dim: int = 256
     """width of the propagated embeddings"""
     max_objects: int = 10
-    """identities in the bank, that is objects in a group"""
+    """identities in the bank, which is the number of objects in a group"""
     ignore_plane: bool = False
-    """the identity bank has a plane more, which training gives the pixels to ignore (label 255)"""
+    """give the identity bank one more plane, for pixels to ignore in training (label 255)"""
     align_corners: bool = True
-    """sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
+    """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     decode_all_blocks: bool = True
-    """the decoder reads a stage's input and the output of every block, not of the last alone"""
+    """decode a stage's input and the outputs of all blocks; false: the output of the last block only"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
-    """stacks of blocks, coarse to fine; one is decoded by an FPN, several refine each other down to the last"""
+    """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
 
     def __post_init__(self) -> None:
         require_numbers(self, "model.", {"max_objects": WIDTH, "dim": WIDTH})
@@ -116,7 +116,7 @@ class ModelConfig:
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
-    """Raise ValueError unless the stages can follow one another."""
+    """Raise ValueError unless the stages form a valid coarse-to-fine stack."""
     require(bool(stages), "model.stages must hold at least one stage, got none")
     strides = [stage.stride for stage in stages]
     require(
@@ -125,12 +125,12 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
     )
     require(
         stages[0].depth >= 1,
-        "model.stages.0.depth must be at least 1, only later stages may be without blocks",
+        "model.stages.0.depth must be at least 1; only later stages may have no blocks",
     )
     blocks = [stage.block for stage in stages]
     require(
         len(set(blocks)) == 1,
-        f"model.stages: all must be of one kind of block, as each kind hands on other embeddings, got {blocks}",
+        f"model.stages: all stages must use the same block, got {blocks}",
     )
     require(
         stages[0].dim in (None, model_dim),
@@ -147,37 +147,36 @@ def _check_stages(stages: list[StageConfig], model_dim: int) -> None:
 
 @dataclass(frozen=True)
 class MemoryConfig:
-    """What is remembered while tracking and training."""
+    """Memory of tracking and training."""
 
     policy: str = "first_frame"
-    """first_frame keeps reference frames alone; every_nth adds one frame in so many; so do the others, which keep
-    `frames` at most: bounded_fifo the newest, restricted (RMem) the most relevant and least seen ones,
-    relevance_redundancy (ERMU) the most relevant and least redundant ones"""
+    """first_frame: reference frames only; every_nth: every n-th frame too, without a bound; the others keep at most
+    `frames`: bounded_fifo the newest, restricted (RMem) the most relevant and least used,
+    relevance_redundancy (ERMU) the most relevant and least redundant"""
     every: int = 5
-    """frames from one long-term memory to the next while tracking (all but first_frame)"""
+    """interval in frames between additions to long-term memory in tracking (all but first_frame)"""
     every_in_training: int = 2
-    """the same in training clips, where every policy that keeps `frames` is bounded_fifo"""
+    """the same in training clips, where all bounded policies act as bounded_fifo"""
     frames: int = 9
-    """frames in long-term memory at most, the reference frame included (bounded_fifo, restricted,
-    relevance_redundancy); room for all of them is taken at once"""
+    """largest number of frames in long-term memory, including the reference frame (bounded_fifo, restricted,
+    relevance_redundancy); allocated at once"""
     newest: int | None = None
-    """frames besides the reference frames at most (bounded_fifo); null: as many as `frames` leaves room for"""
+    """largest number of frames besides the reference frames (bounded_fifo); null: limited by `frames` only"""
     insertions: int | None = None
-    """a video known to have N frames gives a memory every round(N / insertions) frames, where that is more than
-    every; null: every"""
+    """for a video of N frames, add a frame every max(round(N / insertions), every) frames; null: every"""
     score_early: bool = False
-    """frames are also scored while none has to go, as in the published DeAOT models (restricted,
+    """update scores while the bank still has room, as the published DeAOT models do (restricted,
     relevance_redundancy)"""
     relevance_weight: float = 4.0
-    """weight of relevance against redundancy (relevance_redundancy)"""
+    """weight of relevance relative to redundancy (relevance_redundancy)"""
     redundancy_slope: float = 10.0
-    """how sharply redundancy tells (relevance_redundancy)"""
+    """slope of the redundancy sigmoid (relevance_redundancy)"""
     redundancy_threshold: float = 0.4
-    """part in the redundancy of all frames that counts by half (relevance_redundancy)"""
+    """redundancy at which the sigmoid is 0.5 (relevance_redundancy)"""
     short_term_skip: int = 1
-    """short-term memory is the frame this many steps ago"""
+    """age of the frame in short-term memory, in frames"""
     short_term_frames: int = 1
-    """how many frames short-term memory holds, that one and those before it"""
+    """number of frames in short-term memory: that frame and those before it"""
 
     def __post_init__(self) -> None:
         require(
@@ -188,7 +187,7 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How large a frame the network sees; bigger frames are scaled down, none is enlarged."""
+    """Size of the network's input. Larger frames are scaled down; smaller ones are never scaled up."""
 
     max_long_edge: int | None = 1040
     """longest side in pixels"""
@@ -203,12 +202,12 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class ComputeConfig:
-    """How tracking computes; training has settings of its own."""
+    """Precision and compilation in tracking; training has separate settings."""
 
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast), or auto: bfloat16 where the machine is faster in it, else float32"""
+    """float32, bfloat16 or float16 (autocast), or auto: bfloat16 if it is faster on this machine, else float32"""
     compile: bool = False
-    """encoder, blocks and decoder go through torch.compile; for many frames of one size"""
+    """compile encoder, blocks and decoder with torch.compile; pays off for many frames of one size"""
 
     def __post_init__(self) -> None:
         known = ", ".join(PRECISIONS)
@@ -222,7 +221,7 @@ class Config:
     """All settings of a model, its tracking and its training."""
 
     name: str = "aott"
-    """what this configuration is called"""
+    """name of the configuration"""
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)
@@ -234,6 +233,6 @@ class Config:
         recurrent = any(stage.block == "lstt_recurrent" for stage in self.model.stages)
         require(
             not recurrent or self.memory.short_term_frames == 1,
-            "memory.short_term_frames must be 1 with lstt_recurrent blocks, which read one frame as a whole, "
+            "memory.short_term_frames must be 1 with lstt_recurrent blocks, "
             f"got {self.memory.short_term_frames}",
         )

@@ -1,4 +1,4 @@
-"""Settings of training: data, phases, optimisation. The string under a field is its help."""
+"""Training settings: data, phases, optimisation. The string under a field is its help text."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART, POSIT
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
 VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
-"""auto: bfloat16 where the machine has units for it, else float32"""
+"""auto: bfloat16 if it is faster on this machine, else float32"""
 AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
 EDGE = Range(32, 2**15, whole=True)
-"""a side of a picture in pixels"""
+"""side of an image in pixels"""
 PHASE_NUMBERS = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "short_edge": EDGE, "crop": EDGE,
     "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "lr": POSITIVE, "final_lr": NOT_NEGATIVE,
@@ -34,21 +34,21 @@ TRAIN_NUMBERS = {
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """One set of training or validation material below data.root."""
+    """One source of training or validation data below data.root."""
 
     path: str = "???"
-    """folder below data.root, or an absolute one"""
+    """folder below data.root, or an absolute path"""
     kind: str = "video"
     """layout: static or video for JPEGImages/*/ with Annotations/*/; coco, ecssd, msra10k, pascal_s, voc2012 (images),
     davis, youtube_vos, vost (videos) as distributed"""
     split: str | None = None
-    """list file in ImageSets/ without .txt, or the data set's own name of a split; all when null"""
+    """list file in ImageSets/ without .txt, or the data set's name of a split; null: all"""
     weight: float = 1.0
-    """how often this source is drawn, relative to the others"""
+    """sampling weight relative to the other sources"""
     max_gap: int = 3
     """largest number of frames between two frames of a clip (video)"""
     balance: float = 0.0
-    """how evenly the sets in a static folder are drawn: 0 every image alike, 1 every set alike, 0.5 between them"""
+    """sampling of the sets in a static folder: 0 uniform over images, 1 uniform over sets, or between"""
 
     def __post_init__(self) -> None:
         kinds = IMAGE_SETS + VIDEO_SETS
@@ -67,16 +67,16 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Where training and validation data are."""
+    """Training and validation data."""
 
     root: str | None = None
     """folder that holds the sources"""
     workers: int = 2
     """processes that prepare clips, on each rank"""
     validation: list[SourceConfig] = field(default_factory=list)
-    """videos that are tracked and scored while training"""
+    """videos tracked and scored during training"""
     hold_back: float = 0.0
-    """part of the training videos that are held back to validate on, where validation names none and there are 10"""
+    """fraction of the training videos held back for validation if `validation` is empty and there are at least 10"""
 
     def __post_init__(self) -> None:
         require_numbers(self, "data.", {"workers": Range(0, 1024, whole=True), "hold_back": Range(0, 0.5)})
@@ -87,7 +87,7 @@ class PhaseConfig:
     """A phase of training with its data and schedule."""
 
     name: str = "???"
-    """what it is called in logs and file names"""
+    """name in logs and file names"""
     steps: int = 100_000
     """optimiser steps"""
     batch: int = 16
@@ -97,7 +97,7 @@ class PhaseConfig:
     short_edge: int = 480
     """size of a video's shortest side, in pixels, before the random scale of 0.7 to 1.3"""
     crop: int = 465
-    """side of a training clip in pixels; rounded to what the model's grid takes"""
+    """side of a training clip in pixels; rounded to the model's grid"""
     augmentation: str | None = None
     """aot: mild colours; deaot: strong colours, grey and blur; null: as published for the block type"""
     thin_plate: float = 0.0
@@ -105,9 +105,9 @@ class PhaseConfig:
     merge: float = 0.3
     """probability that a second clip's objects are pasted over the first's"""
     compose: float = 0.0
-    """part of the merged clips whose pasted objects are scaled and move, in front of the first's objects or behind"""
+    """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
     entering: float = 0.0
-    """part of those whose pasted objects come in over a border, so that the reference frame shows little of them"""
+    """fraction of those whose pasted objects enter over a border, partly visible in the reference frame"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None
@@ -115,9 +115,9 @@ class PhaseConfig:
     weight_decay: float = 0.07
     """AdamW weight decay of matrices"""
     reference_loss_until: float = 1.0
-    """part of the steps over which the loss on reference frames fades out"""
+    """fraction of the steps over which the loss on reference frames fades out"""
     own_predictions_from: float = 0.5
-    """part of the steps after which the model remembers its own masks instead of the labels"""
+    """fraction of the steps after which the model remembers its predictions instead of the labels"""
     sources: list[SourceConfig] = field(default_factory=list)
     """the mixture of data"""
 
@@ -137,60 +137,60 @@ class TrainConfig:
     output: str | None = None
     """folder for checkpoints and logs; null: runs/NAME"""
     run: list[str] = field(default_factory=list)
-    """names of the phases to run; all when empty"""
+    """names of the phases to run; empty: all"""
     encoder_weights: str | None = None
-    """ImageNet weights of the encoder: a file, 'torchvision', or null for random ones"""
+    """ImageNet weights of the encoder: a file, 'torchvision', or null for random weights"""
     start_from: str | None = None
-    """checkpoint whose weights training starts from: a file, or 'bundled' for the one that comes with the package"""
+    """checkpoint to start from: a file, or 'bundled' for the model in the package"""
     warm_start: str | None = None
-    """checkpoint of another model whose weights are taken where name and shape are the same: a file or 'bundled'"""
+    """checkpoint of another model; loads the weights whose names and shapes match: a file or 'bundled'"""
     precision: str = "float32"
-    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 where the machine is
-    faster in it, else float32"""
+    """float32, bfloat16 or float16 (autocast, float16 with a gradient scaler), or auto: bfloat16 if it is faster on
+    this machine, else float32"""
     accumulate: int = 1
-    """parts that a batch is split into, to save memory"""
+    """number of parts a batch is split into, to save memory"""
     compile: bool = False
-    """run encoder, blocks and decoder through torch.compile"""
+    """compile encoder, blocks and decoder with torch.compile"""
     checkpoint_activations: bool = False
-    """compute the encoder's activations twice instead of keeping them"""
+    """recompute the encoder's activations in the backward pass instead of storing them"""
     schedule: str = "poly"
-    """how the learning rate falls: poly or cosine"""
+    """learning rate schedule: poly or cosine"""
     restarts: int = 1
-    """times that the learning rate's schedule is gone through in a phase"""
+    """number of cycles of the schedule in a phase"""
     warmup: float = 0.05
-    """part of the steps with a rising learning rate"""
+    """fraction of the steps with a rising learning rate"""
     power: float = 0.9
-    """exponent of the falling learning rate (poly)"""
+    """exponent of the decay (poly)"""
     encoder_lr_ratio: float = 0.1
-    """the encoder's learning rate, relative to the others"""
+    """learning rate of the encoder relative to the rest"""
     freeze_encoder_stages: int = 2
-    """encoder stages, from the image on, that are not trained"""
+    """number of frozen encoder stages, counted from the input"""
     hardest_pixels: float = 0.15
-    """part of the pixels that bootstrapped cross-entropy ends at"""
+    """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_at: float = 0.5
-    """part of the steps after which it is reached"""
+    """fraction of the steps after which that is reached"""
     clip_gradients: float = 5.0
-    """largest norm of the gradient"""
+    """maximum norm of the gradient"""
     skip_not_finite: int = 0
-    """steps in a row that are passed over when their loss or gradient is not finite; one more ends the run"""
+    """number of consecutive steps with a non-finite loss or gradient to skip; one more stops the run"""
     ema: float = 0.1
-    """the averaged weights look back over this part of the steps"""
+    """averaging window of the EMA weights as a fraction of the steps"""
     seed: int = 0
-    """seed of all randomness"""
+    """random seed"""
     save_every: int = 500
-    """steps from one saved state to the next"""
+    """interval in steps between saved states"""
     keep: int = 3
-    """saved states that are kept, newest first"""
+    """number of saved states to keep"""
     half_weights: bool = False
-    """store the weights of a finished phase as 16-bit floats, half as large"""
+    """store the weights of a finished phase as 16-bit floats, in half the space"""
     validate_every: int = 0
-    """steps from one validation to the next, besides the one at the end of each phase; 0: that one alone"""
+    """interval in steps between validations; 0: only at the end of each phase"""
     log_every: int = 20
-    """steps from one log line to the next"""
+    """interval in steps between log lines"""
     picture_every: int = 500
-    """steps from one picture of clips and predictions to the next; 0: none"""
+    """interval in steps between images of clips and predictions; 0: none"""
     phases: list[PhaseConfig] = field(default_factory=list)
-    """phases of training, in order; each starts from the averaged weights of the one before"""
+    """training phases in order; each starts from the averaged weights of the previous one"""
 
     def __post_init__(self) -> None:
         for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):

@@ -1,4 +1,4 @@
-"""Settings as YAML text, read with bounds: what is broken, doubled or larger than settings can be is named."""
+"""Bounded parsing of settings from YAML text."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from omegaconf.errors import OmegaConfBaseException
 from aotlab.utils.errors import InputError
 
 MOST_BYTES = 2**20
-"""of a settings file"""
+"""largest size of a settings file in bytes"""
 DEEPEST = 40
-"""levels of nesting"""
+"""largest depth of nesting"""
 MOST_ENTRIES = 20_000
-"""keys and values, those of aliases counted wherever they stand"""
+"""largest number of keys and values, with aliases expanded"""
 
 
 def read_mapping(text: str, origin: str) -> dict[str, Any]:
-    """The mapping that a YAML text holds, with plain keys, lists, texts and numbers, and interpolations as text.
+    """Parse a YAML mapping into plain keys, lists, strings and numbers; interpolations stay strings.
 
     Args:
-        text: of a file or of a checkpoint's metadata.
-        origin: names it in messages.
+        text: contents of a file or of a checkpoint's metadata.
+        origin: name of the source in messages.
 
     Raises:
-        InputError: no YAML, no mapping, a key twice, an object's tag, or more or deeper than settings ever are.
+        InputError: not YAML, not a mapping, a duplicate key, a tag, or too large or deep.
     """
     try:
         require_small(text, origin)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode | NoneType):
-            raise InputError(f"{origin}: settings are a YAML mapping of key: value, this is not")
+            raise InputError(f"{origin}: not a YAML mapping of settings (key: value)")
         _require_unique_keys(root, origin)
         content = OmegaConf.to_container(OmegaConf.create(text))
     except InputError:
@@ -52,7 +52,7 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """One line about an error of YAML, with its line number if it has one."""
+    """Return one line about a YAML error, with the line number if known."""
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
@@ -60,14 +60,14 @@ def _reason(error: Exception) -> str:
 
 
 def require_small(text: str, origin: str) -> None:
-    """Follow a text without building anything from it.
+    """Check the size of a YAML text without building objects.
 
     Raises:
-        InputError: too long, too deep, or too much once aliases are expanded.
-        YAMLError: no YAML.
+        InputError: too long, too deep, or too large once aliases are expanded.
+        YAMLError: not YAML.
     """
     if len(text) > MOST_BYTES:
-        raise InputError(f"{origin}: holds {len(text)} characters; settings have at most {MOST_BYTES}")
+        raise InputError(f"{origin}: {len(text)} characters; the limit is {MOST_BYTES}")
     depth, entries = 0, 0
     sizes: dict[str, int] = {}
     open_anchors: list[tuple[str | None, int]] = []
@@ -86,13 +86,13 @@ def require_small(text: str, origin: str) -> None:
             if anchor is not None:
                 sizes[anchor] = entries - before + 1
         if depth > DEEPEST:
-            raise InputError(f"{origin}: nested more than {DEEPEST} levels deep; settings are not")
+            raise InputError(f"{origin}: nested too deeply; the limit is {DEEPEST} levels")
         if entries > MOST_ENTRIES:
-            raise InputError(f"{origin}: holds more than {MOST_ENTRIES} entries; settings have far fewer")
+            raise InputError(f"{origin}: too many entries; the limit is {MOST_ENTRIES}")
 
 
 def _require_unique_keys(node: yaml.Node | None, origin: str) -> None:
-    """Raise InputError for a mapping with one key twice, with the key and both lines."""
+    """Raise InputError for a duplicate key, naming the key and both lines."""
     waiting = [] if node is None else [node]
     seen: set[int] = set()
     while waiting:
@@ -106,8 +106,8 @@ def _require_unique_keys(node: yaml.Node | None, origin: str) -> None:
                 line = key.start_mark.line + 1
                 if isinstance(key, yaml.ScalarNode) and key.value in lines:
                     raise InputError(
-                        f"{origin}: key {key.value} stands in line {lines[key.value]} and again in line {line}; "
-                        "keep one of them"
+                        f"{origin}: duplicate key {key.value} in lines {lines[key.value]} and {line}; "
+                        "remove one"
                     )
                 lines[str(key.value)] = line
                 waiting.append(value)

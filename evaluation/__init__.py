@@ -1,1 +1,1 @@
-"""J, F and the tables of the benchmarks, on plain arrays. Knows no torch."""
+"""Measures, scoring rules and tables of the benchmarks on NumPy arrays; independent of PyTorch."""

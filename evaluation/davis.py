@@ -1,6 +1,6 @@
-"""The rules of DAVIS 2016 and 2017 (semi-supervised), which MOSE, VISOR and long videos follow too.
+"""Scoring rules of DAVIS 2016 and 2017 (semi-supervised), shared by MOSE, VISOR and long videos.
 
-The objects are ids 1 to K, K the largest id of the first annotation. The first and the last annotated frame
+Objects are ids 1 to K, where K is the largest id of the first annotation. The first and the last annotated frame
 are not scored. Void pixels (255) of an annotation are background. For DAVIS 2016 all ids are merged into one.
 Source: Pont-Tuset et al. 2017 and the public evaluator.
 """
@@ -25,10 +25,10 @@ from aotlab.utils.errors import InputError
 
 
 def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.ndarray:
-    """Object ids of an annotation: void becomes background; ``merge_ids`` makes every object id 1.
+    """Return the object ids of an annotation: void becomes background; ``merge_ids`` maps every object to id 1.
 
-    The first release of DAVIS 2016 writes its single object as 255. So where ids are merged and an annotation
-    holds nothing but 0 and 255, those 255 are the object, not void.
+    The first release of DAVIS 2016 stores its single object as 255. If ids are merged and an annotation holds only
+    0 and 255, 255 is therefore the object, not void.
 
     Args:
         annotation: H×W unsigned integers as read from the PNG.
@@ -40,11 +40,11 @@ def annotation_labels(annotation: np.ndarray, *, merge_ids: bool = False) -> np.
 
 
 def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> ScoringPlan:
-    """What DAVIS scores of a sequence.
+    """Plan the scoring of a DAVIS sequence.
 
     Args:
         sequence: its annotations.
-        drop_last: the last annotated frame is not scored either.
+        drop_last: skip the last annotated frame as well.
 
     Raises:
         InputError: too few frames, no object in the first annotation.
@@ -60,19 +60,19 @@ def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> Sco
 def score_labels(
     annotations: Sequence[np.ndarray], prediction: Sequence[np.ndarray], *, merge_ids: bool = False
 ) -> SequenceScores:
-    """Score T label maps held in memory against T predicted ones.
+    """Score T predicted label maps against T annotations in memory.
 
     Args:
         annotations: T arrays of H×W ids, 255 for void.
-        prediction: T arrays of the same size; the first and last are not looked at.
-        merge_ids: DAVIS 2016: every id is the one object.
+        prediction: T arrays of the same size; the first and last are ignored.
+        merge_ids: treat all ids as one object (DAVIS 2016).
 
     Raises:
-        InputError: fewer than three frames, no object, sizes that differ, a predicted id above K.
+        InputError: fewer than three frames, no object, different sizes, or a predicted id above K.
     """
     if len(annotations) != len(prediction):
         raise InputError(
-            f"{len(prediction)} predicted frames for {len(annotations)} annotated ones; give as many"
+            f"{len(prediction)} predictions for {len(annotations)} annotations; pass equally many"
         )
     require_frames(len(annotations), "the sequence")
     ids, merge = first_objects(annotations[0], "frame 0", merge_ids=merge_ids)
@@ -85,7 +85,7 @@ def score_labels(
 
 
 def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
-    """Raise unless a frame is left to score.
+    """Check that at least one frame is left to score.
 
     Raises:
         InputError: too few annotated frames.
@@ -101,12 +101,12 @@ def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
 def first_objects(
     first: np.ndarray, name: str, *, merge_ids: bool = False
 ) -> tuple[tuple[int, ...], Merge | None]:
-    """Ids 1 to K by the first annotation (H×W ids), and how ids are merged, if they are.
+    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode or None.
 
     Raises:
         InputError: no object.
     """
-    # 0 and 255 alone in a later frame may be void around an absent object: only the first frame decides
+    # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
     count = int(annotation_labels(first, merge_ids=merge_ids).max(initial=0))
     if count == 0:

@@ -1,8 +1,8 @@
-"""The rules for folders of a user's own: those of DAVIS, with ids as found.
+"""Scoring rules for a user's folders: those of DAVIS, with arbitrary ids.
 
-Ids may have gaps. Where masks of later frames bring new objects, an object counts from the frame on where annotation or
-prediction first has it, and objects that the scored annotations never have do not count, as the evaluators have it that
-take two trees of folders.
+Ids may have gaps. With new objects in later frames, an object counts from the first frame on which the annotation or
+the prediction has it; objects missing from all scored annotations do not count, as in evaluators that compare two
+folder trees.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aotlab.masks.id_maps import VOID, read_mask
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What is scored of a sequence: the objects of the first annotation, all frames but the first and last.
+    """Plan the scoring of all frames but the first and last, for the objects of the first annotation.
 
     Raises:
         InputError: fewer than three frames, no object in the first annotation.
@@ -30,7 +30,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def plan_with_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What is scored where later masks bring new objects; reads all annotations.
+    """Plan the scoring of a sequence with new objects in later frames; reads all annotations.
 
     Raises:
         InputError: fewer than three frames, no object in the first annotation.
@@ -45,5 +45,5 @@ def plan_with_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def _ids(labels: np.ndarray) -> set[int]:
-    """The objects of H×W labels."""
+    """Return the object ids in H×W labels."""
     return set(np.unique(labels).tolist()) - {0, VOID}

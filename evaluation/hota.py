@@ -1,8 +1,8 @@
-"""HOTA of BURST by TrackEval: how well objects are found (DetA) and kept apart over time (AssA).
+"""HOTA of BURST by TrackEval: detection (DetA) and association (AssA) accuracy.
 
-The task is that of given first masks: predicted tracks have the ids of the given ones, but HOTA matches them anew.
-Values are means over all classes, over the common ones (those of COCO) and over the others.
-Source: Athar et al. 2023, Luiten et al. 2021; computed by the registry's ``trackeval``.
+The task is tracking from given first masks. Predicted tracks carry the ids of these masks, but HOTA matches tracks
+again. Values are means over all classes, common classes (those of COCO) and uncommon classes.
+Source: Athar et al. 2023, Luiten et al. 2021; computed by ``trackeval``.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ COMMON = frozenset(
         1099, 1115, 1117, 1122, 1132, 1135, 1144, 1155, 1162, 1215, 1229,
     )
 )  # fmt: skip
-"""ids of the classes that COCO has too, as the benchmark lists them"""
+"""ids of the classes shared with COCO, as listed by the benchmark"""
 
 
 def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
-    """`COLUMNS` in percent over all classes, with "_common" and "_uncommon" over those; None where there is none.
+    """Return `COLUMNS` in percent over all classes, and with "_common" and "_uncommon"; None for an empty group.
 
     Args:
-        annotations: BURST's file of the split.
-        predictions: the same file with predicted masks.
+        annotations: BURST JSON of the split.
+        predictions: the same JSON with predicted masks.
 
     Raises:
         InputError: TrackEval cannot read one of them.
@@ -50,7 +50,7 @@ def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
             raw = data.get_raw_seq_data("ours", sequence)
             video = data.seq_name_to_seq_id[sequence]
             for name, number in data.class_name_to_class_id.items():
-                # a class that the sequence has not adds nothing
+                # classes absent from the sequence contribute nothing
                 if number in data.seq_to_classes[video]["pos_cat_ids"]:
                     scores = metric.eval_sequence(data.get_preprocessed_seq_data(raw, name))
                     found.setdefault(number, {})[sequence] = scores
@@ -68,7 +68,7 @@ def burst_hota(annotations: Path, predictions: Path) -> dict[str, float | None]:
 
 
 def _open(annotations: Path, predictions: Path) -> Any:
-    """TrackEval's data set, which wants each file alone in a folder."""
+    """Open TrackEval's data set, which expects each file in a separate folder."""
     from trackeval.datasets import BURST
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
-"""The rules of LVOS, as its evaluator has them since the second version.
+"""Scoring rules of LVOS, following the evaluator since version 2.
 
-The metadata lists every fifth frame of an object. The first of them and the one it states as the last do not
-count; frames that it states but does not list count as 0. V is how much the score of a frame varies over time.
+The metadata list every fifth frame of an object. The first of these and the stated last one do not count; frames
+stated but not listed count as 0. V is the variation of the per-frame score over time.
 Source: Hong et al. 2023 and the public evaluator.
 """
 
@@ -19,7 +19,7 @@ COLUMNS = ("J&F", "J", "F", "V")
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What LVOS scores of a video.
+    """Plan the scoring of an LVOS video.
 
     Raises:
         InputError: a listed frame has no annotation.
@@ -45,7 +45,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """The `COLUMNS` of one object, from its (n,) values of J and F."""
+    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
     j, f = float(region.mean()), float(contour.mean())
     both = (region + contour) / 2
     # the public evaluator rounds the variance
@@ -54,9 +54,9 @@ def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Means of seen and of unseen videos, and the mean of both; over all objects where no group is known.
+    """Return the means of seen and unseen videos and their mean; over all objects if no group is known.
 
-    A group without objects has no value, and then there is no mean of both either.
+    An empty group has the value None, and so has the mean of both.
     """
     if all(group is None for group in seen):
         return {column: mean_of(rows, column) for column in COLUMNS}
@@ -74,7 +74,7 @@ TABLE = TableLayout(COLUMNS, object_row, summary)
 
 
 def _counting(item: ListedObject) -> frozenset[str]:
-    """Stems of the frames that count for an object."""
+    """Return the stems of the frames that count for an object."""
     stated = item.frames[: item.length]
     return frozenset(stem for index, stem in enumerate(stated) if index not in (0, item.length - 1))
 

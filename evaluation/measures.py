@@ -1,9 +1,8 @@
-"""J and F of two masks: how well one object is found in one frame.
+"""Region similarity J and contour accuracy F of two masks.
 
-Source: Perazzi et al. 2016, as computed by the public DAVIS 2017 evaluator. Everything up to the last divisions
-counts pixels. Distances are looked up on contours packed into one integer, a bit for each pixel: shifting it moves
-the whole contour, which takes a tenth of the time of a dilation by a disk. A look at merged rows comes first, and finds
-all or most of a good prediction near.
+Source: Perazzi et al. 2016, as computed by the public DAVIS 2017 evaluator. All counts are integers up to the last
+division. A contour is packed into one integer with a bit per pixel, so a shift moves all of it; matching takes a tenth
+of the time of dilation by a disk. Merged rows are compared first, which settles most pixels of a good prediction.
 """
 
 from __future__ import annotations
@@ -15,21 +14,21 @@ import cv2
 import numpy as np
 
 TOLERANCE = 0.008
-"""Distance at which contours still match, as a fraction of the frame's diagonal."""
+"""largest distance of matching contours, as a fraction of the frame's diagonal"""
 
 
 def region_similarity(
     annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None
 ) -> float:
-    """J: intersection over union.
+    """Return J, the intersection over union.
 
     Args:
         annotation: H×W bool, the object in the ground truth.
         prediction: H×W bool.
-        void: H×W bool, pixels that count on neither side.
+        void: H×W bool, pixels to ignore.
 
     Returns:
-        0 to 1; 1 where both masks are empty.
+        0 to 1; 1 if both masks are empty.
 
     Raises:
         ValueError: the masks differ in size.
@@ -42,15 +41,15 @@ def region_similarity(
 
 
 def contour_accuracy(annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> float:
-    """F: harmonic mean of how much of either contour lies near the other one.
+    """Return F, the harmonic mean of contour precision and recall.
 
     Args:
         annotation: H×W bool, the object in the ground truth.
         prediction: H×W bool.
-        void: H×W bool, pixels taken out of both masks before their contours are drawn.
+        void: H×W bool, pixels removed from both masks before contours are computed.
 
     Returns:
-        0 to 1; 1 where neither mask has a contour, even if one is empty and the other fills the frame.
+        0 to 1; 1 if neither mask has a contour, even if one is empty and the other fills the frame.
 
     Raises:
         ValueError: the masks differ in size.
@@ -63,7 +62,7 @@ def contour_accuracy(annotation: np.ndarray, prediction: np.ndarray, void: np.nd
 
 
 def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
-    """F of two masks cut to their `object_box`: H×W bool each; contours match within ``radius`` pixels."""
+    """Return F of two H×W bool masks cropped to their `object_box`; contours match within ``radius`` pixels."""
     true, found = (_pack(_draw(mask, radius), radius) for mask in (annotation, prediction))
     if true.length == 0 or found.length == 0:
         return float(true.length == found.length)
@@ -75,7 +74,7 @@ def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) 
 
 
 def tolerance_radius(height: int, width: int) -> int:
-    """Pixels by which contours may be apart in a frame of this size: 8 at 480×854.
+    """Return the matching radius in pixels for a frame size, for example 8 for 480×854.
 
     In float64: at 75×100 the product is exactly 1, and float32 would round up to 2.
     """
@@ -83,18 +82,18 @@ def tolerance_radius(height: int, width: int) -> int:
 
 
 def boundary_map(mask: np.ndarray) -> np.ndarray:
-    """Pixels that differ from their right, lower or lower-right neighbour: H×W bool to H×W bool.
+    """Return the pixels that differ from their right, lower or lower-right neighbour: H×W bool to H×W bool.
 
-    The frame's border is no contour.
+    The frame's border is not a contour.
     """
     height, width = mask.shape
     return _draw(mask, 1)[:height, :width]
 
 
 def object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
-    """Rows and columns of the pixels of an H×W bool or uint8 array above 0, grown by one; None where there is none.
+    """Return the bounding box of an H×W bool or uint8 mask as slices, padded by one pixel; None if it is empty.
 
-    Contours lie up to one pixel up and left of a mask. Cut to the box of two masks together, their J and F are
+    Contours lie up to one pixel above and left of a mask, so J and F of two masks cropped to their common box equal
     those of the whole frame.
     """
     left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
@@ -104,21 +103,20 @@ def object_box(mask: np.ndarray) -> tuple[slice, slice] | None:
 
 
 class _Contour(NamedTuple):
-    """The contour of an H×W mask, 8 pixels a byte."""
+    """Contour of an H×W mask, packed to 8 pixels a byte."""
 
     rows: np.ndarray
-    """uint8, of the size that `_room` gives"""
+    """uint8, of the size returned by `_room`"""
     length: int
-    """number of its pixels"""
+    """number of pixels"""
     merged: int
-    """`_block` rows in one: a bit says whether any of them has a pixel in the column"""
+    """`_block` rows combined by OR"""
 
 
 def _draw(mask: np.ndarray, radius: int) -> np.ndarray:
-    """The boundary map of an H×W bool mask, in an array of the size that `_room` gives.
+    """Draw the boundary map of an H×W bool mask into an array of the size returned by `_room`.
 
-    The last row and column are repeated, so they equal what lies outside. The neighbours of all pixels are then
-    one slice of the flat array.
+    The last row and column are repeated, so that the neighbours of all pixels are one slice of the flat array.
     """
     height, width = mask.shape
     rows, stride = _room(mask, radius)
@@ -139,13 +137,13 @@ def _draw(mask: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _room(mask: np.ndarray, radius: int) -> tuple[int, int]:
-    """Rows and columns, in whole bytes, that leave ``radius`` empty ones at the end to shift contours into."""
+    """Return rows and columns, in whole bytes, with ``radius`` empty ones at the end for shifts."""
     height, width = mask.shape
     return height + radius, (width + radius + 7) // 8 * 8
 
 
 def _pack(contour: np.ndarray, radius: int) -> _Contour:
-    """A boundary map in an array of the size that `_room` gives, packed and merged."""
+    """Pack a boundary map of the size returned by `_room`."""
     block = _block(radius)
     blocks = len(contour) // block
     rows = np.packbits(contour).reshape(len(contour), -1)
@@ -154,25 +152,25 @@ def _pack(contour: np.ndarray, radius: int) -> _Contour:
 
 
 def _bits(rows: np.ndarray) -> int:
-    """All pixels as one integer, a bit each, row after row."""
+    """Return all pixels as one integer, one bit each, row by row."""
     return int.from_bytes(rows.tobytes(), "big")
 
 
 def _block(radius: int) -> int:
-    """How many rows are merged: few enough for pixels of adjacent blocks and close columns to be near."""
+    """Return the number of merged rows, small enough that adjacent blocks and close columns are within the radius."""
     return max(radius // 2, 1)
 
 
 def _count_far(contour: _Contour, other: _Contour, radius: int) -> int:
-    """How many pixels of ``contour`` lie more than ``radius`` pixels from those of ``other``."""
+    """Count the pixels of ``contour`` farther than ``radius`` pixels from ``other``."""
     block, height, stride = _block(radius), len(other.rows), 8 * other.rows.shape[1]
-    # pixels of adjacent blocks are up to 2 * block - 1 rows apart, which leaves so many columns
+    # pixels of adjacent blocks are up to 2 * block - 1 rows apart, which limits the columns
     columns = math.isqrt(radius**2 - (2 * block - 1) ** 2)
     near = _spread(_spread(other.merged, 0, columns), 0, 1, stride)
     far = contour.merged ^ (contour.merged & near)
     if not far:
         return 0
-    # only these rows need an exact look; the last one has the lowest bits
+    # only these rows need exact distances; the last one has the lowest bits
     lowest, highest = ((bits.bit_length() - 1) // stride for bits in (far & -far, far))
     top, bottom = (height // block * block - rows * block for rows in (highest + 1, lowest))
     others = _bits(other.rows[max(top - radius, 0) : bottom + radius])
@@ -184,7 +182,7 @@ def _beyond(far: int, other: int, radius: int, stride: int) -> int:
     """Bits of ``far`` more than ``radius`` pixels from ``other``; rows end in ``radius`` empty bits."""
     reach = 0
     for rows in range(radius, -1, -1):
-        # so many rows from its middle, a disk reaches this far to either side
+        # half-width of the disk at this row
         width = math.isqrt(radius * radius - rows * rows)
         other, reach = _spread(other, reach, width), width
         far ^= far & (other << rows * stride | other >> rows * stride)
@@ -203,7 +201,7 @@ def _spread(bits: int, reach: int, wanted: int, unit: int = 1) -> int:
 def _without_void(
     annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both masks as bool, void pixels cleared."""
+    """Return both masks as bool with void pixels cleared."""
     if annotation.shape != prediction.shape or annotation.ndim != 2:
         raise ValueError(
             f"masks must be two H×W arrays of one size, got {annotation.shape} and {prediction.shape}"

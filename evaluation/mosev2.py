@@ -1,9 +1,9 @@
-"""The rules of MOSE v2: smoothed J, F that is strict with small objects, and scores of going and coming back.
+"""Scoring rules of MOSE v2: smoothed J, adaptive F for small objects, disappearance and reappearance scores.
 
 The first and the last annotated frame do not count. J adds one pixel to intersection and union. The tolerance of
-F_dot is a tenth of the square root of the object's area, and that of F at most. J&F_d is over the frames on which an
-object that was there is gone, J&F_r over those on which it is back, each run of frames with the same weight; objects
-that never go or come back have no such value. Source: Ding et al. 2025 and the published scorer.
+F_dot is a tenth of the square root of the object's area, but at most that of F. J&F_d covers the frames on which an
+object has disappeared, J&F_r those after it has reappeared; each run of frames has the same weight, and objects that
+never disappear have no such value. Source: Ding et al. 2025 and the published scorer.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 from aotlab.masks.id_maps import VOID, read_mask
 
 AREA_TOLERANCE = 0.1
-"""distance at which contours still match, as a fraction of the square root of the object's area"""
+"""largest distance of matching contours, as a fraction of the square root of the object's area"""
 COLUMNS = ("J&F_dot", "J", "F_dot", "J&F_d", "J&F_r", "J&F", "F")
 MEASURES = 4
-"""values of an object in a frame: J, F_dot, F, and 1 where the annotation lacks it, else 0"""
+"""number of values per object and frame: J, F_dot, F, and 1 if the annotation lacks the object, else 0"""
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What MOSE v2 scores of a video: the objects of its metadata, else those of the first annotation.
+    """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation.
 
     Raises:
         InputError: fewer than three frames, no object.
@@ -46,12 +46,12 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 def measure_frame(
     annotation: np.ndarray, prediction: np.ndarray, ids: Sequence[int], size: tuple[int, int]
 ) -> np.ndarray:
-    """J, F_dot, F and absence of each object, `MEASURES`×K, from H×W ids cut to a box of them all.
+    """Return J, F_dot, F and absence of each object, `MEASURES`×K, from H×W ids cropped to a box of all objects.
 
     Args:
-        annotation: true ids.
-        prediction: ids found.
-        ids: the objects.
+        annotation: H×W ids.
+        prediction: H×W ids.
+        ids: object ids.
         size: (height, width) of the whole frame.
     """
     values = np.empty((MEASURES, len(ids)))
@@ -68,7 +68,7 @@ def measure_frame(
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """J, F_dot, F and absence of one object: H×W bool each, cut to their `object_box`; not both empty."""
+    """Return J, F_dot, F and absence of one object: H×W bool masks, not both empty, cropped to their `object_box`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
     widest = TOLERANCE * math.hypot(*size)
@@ -82,10 +82,10 @@ def measure_object(
 
 
 def match_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: float) -> float:
-    """F of two H×W bool masks cut to their `object_box`, with a radius that may be no integer.
+    """Return F of two H×W bool masks cropped to their `object_box`, with a fractional radius.
 
-    The published scorer's disk begins at ``-radius`` and goes on in steps of one: it is off the middle by the fraction.
-    Below one pixel it is empty; such frames get a tolerance of one pixel here.
+    The published scorer samples its disk from ``-radius`` in steps of one, so it is off-centre by the fraction. Below
+    one pixel that disk is empty; here such frames get a tolerance of one pixel.
     """
     if radius < 1 or radius == int(radius):
         return match_contours(annotation, prediction, max(1, int(radius)))
@@ -102,11 +102,11 @@ def match_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: floa
 
 
 def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:
-    """The `COLUMNS` of one object, from its (n,) values of `MEASURES`."""
+    """Return the `COLUMNS` of one object from its `MEASURES`, (n,) each."""
     j, dot, plain = (100 * float(values.mean()) for values in (region, narrow, full))
     row = {"J&F_dot": (j + dot) / 2, "J": j, "F_dot": dot}
     starts = [0, *(np.flatnonzero(np.diff(absent)) + 1).tolist(), len(absent)]
-    # a run at the start neither follows an appearance nor a disappearance
+    # a run at the start follows neither an appearance nor a disappearance
     runs = list(pairwise(starts))[1:]
     for column, gone in (("J&F_d", True), ("J&F_r", False)):
         means = [
@@ -120,7 +120,7 @@ def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent:
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Means over all objects; J&F_d and J&F_r over those that have them, None where none has."""
+    """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
     having = {column: [row for row in rows if column in row] for column in COLUMNS}
     return {column: mean_of(found, column) for column, found in having.items()}
 

@@ -1,4 +1,4 @@
-"""J and F of objects that are annotated each in a folder of binary PNGs of its own, so that they may overlap."""
+"""J and F of overlapping objects, each annotated in a separate folder of binary PNGs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from aotlab.utils.files import is_file, is_folder
 
 
 def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tuple[np.ndarray, set[int]]:
-    """J and F (2×K) of one frame, and the predicted ids that were passed over; NaN where an object has no annotation.
+    """Return J and F (2×K) of one frame and the ignored predicted ids; NaN if an object has no annotation.
 
     Args:
-        folders: the annotations of each object.
-        results: a folder of PNGs of ids, or with a folder of binary PNGs for each object, named as its annotations are.
-        name: of the frame's PNG.
+        folders: annotation folder of each object.
+        results: folder of id PNGs, or of one folder of binary PNGs per object, named like its annotations.
+        name: file name of the frame's PNG.
 
     Raises:
-        InputError: a file is missing or no mask, or sizes differ.
+        InputError: a file is missing or not a mask, or sizes differ.
     """
     ids = read_mask(results / name) if is_file(results / name) else None
     values = np.full((2, len(folders)), np.nan)
@@ -43,7 +43,7 @@ def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tupl
 
 
 def wanted_files(folders: Mapping[int, Path], results: Path, name: str) -> list[Path]:
-    """The files that `score_objects` reads of a frame's results."""
+    """Return the result files of a frame that `score_objects` reads."""
     inner = [folder for folder in folders.values() if is_file(folder / name)]
     if not any(is_folder(results / folder.name) for folder in folders.values()):
         return [results / name]
@@ -51,15 +51,15 @@ def wanted_files(folders: Mapping[int, Path], results: Path, name: str) -> list[
 
 
 def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
-    """Results written as a folder of PNGs of 0 and 1 for each object; the number of files.
+    """Write results as one folder of 0/1 PNGs per object; return the number of files.
 
     Args:
-        output: gets a folder for each object, named as its annotations are, with the same frames.
-        results: as `score_objects` takes them.
-        folders: the annotations of each object.
+        output: receives a folder per object, named like its annotations, with the same frames.
+        results: as in `score_objects`.
+        folders: annotation folder of each object.
 
     Raises:
-        InputError: a result is missing or no mask, or a file cannot be written.
+        InputError: a result is missing or not a mask, or a file cannot be written.
     """
     names = {
         identity: {path.name for path in folder.glob("[!.]*.png")} for identity, folder in folders.items()

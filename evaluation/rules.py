@@ -1,4 +1,4 @@
-"""The benchmarks' rules by name: what is scored of a sequence, and the table of all."""
+"""Scoring rules of all benchmarks by name."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aotlab.evaluation.tables import DAVIS_TABLE, TableLayout
 
 @dataclass(frozen=True)
 class Rules:
-    """How a benchmark scores."""
+    """Scoring plan and table layout of a benchmark."""
 
     plan: Callable[[AnnotatedSequence], ScoringPlan]
     table: TableLayout
     least: int = 3
-    """annotated frames without which a sequence has nothing to score"""
+    """minimum number of annotated frames in a sequence"""
 
 
 RULES: dict[str, Rules] = {

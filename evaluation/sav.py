@@ -1,7 +1,8 @@
-"""The rules of SA-V: J and F of objects that may overlap, each scored by itself.
+"""Scoring rules of SA-V: J and F of overlapping objects, each scored separately.
 
-An object's first and last annotated frame do not count, nor do frames before its annotation or the prediction first has
-a pixel; objects whose scored annotations have none are left out. Source: Ravi et al. 2024 and the public evaluator.
+An object's first and last annotated frame do not count, nor do frames before the first pixel of its annotation or
+prediction; objects without pixels in their scored annotations are skipped.
+Source: Ravi et al. 2024 and the public evaluator.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from aotlab.utils.errors import InputError
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What SA-V scores of a video; reads all annotations.
+    """Plan the scoring of an SA-V video; reads all annotations.
 
     Raises:
         InputError: no object has a scored frame, or an annotation cannot be read.
@@ -29,7 +30,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     ids = tuple(identity for identity in found if any(found[identity].values()))
     if not ids:
         raise InputError(
-            f"{sequence.name}: no object has a mask between its first and last one; nothing is scored"
+            f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
     stems = sorted({stem for identity in ids for stem in found[identity]})
     return ScoringPlan(

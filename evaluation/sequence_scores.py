@@ -1,7 +1,7 @@
-"""Scoring a sequence frame by frame: what is scored of it, and its scores.
+"""Frame-by-frame scoring of a sequence.
 
-A benchmark's rules make a `ScoringPlan` of a sequence. Frames do not depend on one another, so they may be scored in
-any order and by any number of processes; `join` puts the parts together.
+A benchmark's rules turn a sequence into a `ScoringPlan`. Frames are independent and may be scored in any order by any
+number of processes; `join` merges the parts.
 """
 
 from __future__ import annotations
@@ -21,124 +21,124 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 Merge = Literal["ids", "void"]
-"""All ids are one object: those above 0 but void, or every one above 0 where the object is written as 255."""
+"""treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
 
 
 FrameMeasure = Callable[[np.ndarray, np.ndarray, Sequence[int], tuple[int, int]], np.ndarray]
-"""(true labels, predicted labels, ids, size) to M×K values of one frame; labels are H×W ids cut to a box of all that is
-not background, ``size`` is (height, width) of the whole frame"""
+"""(annotation, prediction, ids, size) to M×K values of one frame; both are H×W ids cropped to the foreground,
+``size`` is (height, width) of the whole frame"""
 
 
 class ListedObject(Protocol):
-    """An object that a data set lists by itself, not by the first annotation."""
+    """An object listed in a data set's metadata."""
 
     @property
     def identity(self) -> int:
-        """Its id."""
+        """Object id."""
 
     @property
     def frames(self) -> tuple[str, ...]:
-        """Stems of its frames in time order, from the first mask on."""
+        """Stems of its frames in temporal order, starting at the first mask."""
 
     @property
     def length(self) -> int:
-        """Number of frames that its metadata states."""
+        """Number of frames stated in the metadata."""
 
     @property
     def seen(self) -> bool | None:
-        """Whether its category is among the training set's; None: not known."""
+        """Whether its category occurs in the training set; None: unknown."""
 
 
 class AnnotatedSequence(Protocol):
-    """A sequence with its ground truth, as far as scoring needs to know it."""
+    """A sequence with ground truth, as needed for scoring."""
 
     @property
     def name(self) -> str:
-        """The sequence's name, also of its folder of results."""
+        """Name of the sequence and of its result folder."""
 
     @property
     def annotations(self) -> tuple[Path, ...]:
-        """Its annotations (ground truth) in time order."""
+        """Annotations (ground truth) in temporal order."""
 
     @property
     def object_folders(self) -> Mapping[int, Path]:
-        """Ground truth where objects may overlap: a folder of binary PNGs for each."""
+        """Annotations of overlapping objects: a folder of binary PNGs per object."""
 
     @property
     def objects(self) -> Sequence[ListedObject]:
-        """The objects where the data set lists them; else empty."""
+        """Objects listed in the metadata; empty if there is no list."""
 
     @property
     def merge_ids(self) -> bool:
-        """Every id is the one object."""
+        """Whether all ids are one object."""
 
     @property
     def seen(self) -> bool | None:
-        """Whether the whole video is of the seen part; None: not known."""
+        """Whether the whole video belongs to the seen split; None: unknown."""
 
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """Which objects of a sequence are scored on which frames: K objects, N frames."""
+    """Objects and frames of a sequence to score: K objects, N frames."""
 
     name: str
     frames: tuple[Path, ...]
-    """annotations of the scored frames in time order"""
+    """annotations of the scored frames in temporal order"""
     ids: tuple[int, ...]
     counted: np.ndarray | None = None
-    """K×N bool: frames that count for an object; None: all do"""
+    """K×N bool: frames that count for an object; None: all"""
     present: np.ndarray | None = None
-    """K×N bool: frames whose annotation has the object, where it counts from its first sight on only"""
+    """K×N bool: frames whose annotation has the object, if it counts only from its first appearance"""
     zeros: tuple[int, ...] = ()
-    """frames for each object that count as 0 without being there"""
+    """number of missing frames per object that count as 0"""
     seen: tuple[bool | None, ...] = ()
-    """group of each object; empty: not known of any"""
+    """group of each object; empty: unknown"""
     merge: Merge | None = None
     contour: bool = True
-    """F is wanted as well as J"""
+    """compute F as well as J"""
     strict: bool = True
-    """a predicted id that is no object of the sequence is an error; else it is background, and reported"""
+    """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """annotations of each object by itself; ``frames`` then are names alone"""
+    """annotation folder of each object, if they may overlap; ``frames`` then hold file names only"""
     measures: int = 2
-    """how many values an object has in a frame: J, F, and what else the rules want"""
+    """number of values per object and frame: J, F and further ones of the rules"""
     measure: FrameMeasure | None = None
-    """what gives these values; None: `score_frame`"""
+    """function that computes these values; None: `score_frame`"""
 
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """J and F of every object in every scored frame; NaN in frames that do not count for an object."""
+    """J and F of every object in every scored frame; NaN if a frame does not count for an object."""
 
     region: np.ndarray
     """K×N float64"""
     contour: np.ndarray
-    """K×N float64; all NaN where only J is wanted"""
+    """K×N float64; all NaN if only J is scored"""
     ids: tuple[int, ...]
-    """object of each row"""
+    """object id of each row"""
     frames: tuple[str, ...] = ()
-    """stem of each column; "" for one that counts as 0 without being there"""
+    """stem of each column; "" for a missing frame that counts as 0"""
     seen: tuple[bool | None, ...] = ()
-    """group of each row; empty: not known of any"""
+    """group of each row; empty: unknown"""
     unknown_ids: frozenset[int] = field(default=frozenset())
-    """predicted ids that are no object of the sequence, and were passed over"""
+    """predicted ids that are not objects of the sequence and were ignored"""
     others: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
-    """m×K×N float64: values beside J and F, where the rules want them"""
+    """m×K×N float64: further values of the rules"""
 
 
 @dataclass(frozen=True)
 class FrameScores:
-    """Scores of some frames of a plan: J, F and others, M×K×n float64, and predicted ids that were passed over."""
+    """Scores of some frames of a plan: J, F and others, M×K×n float64, and ignored predicted ids."""
 
     values: np.ndarray
     unknown_ids: frozenset[int]
 
 
 def require_predictions(plan: ScoringPlan, results: Path) -> None:
-    """Raise unless ``results`` has a PNG for every frame of the plan.
+    """Check that ``results`` has a PNG for every frame of the plan.
 
     Raises:
-        InputError: names the first missing one and the number of all.
+        InputError: files are missing; names the first and their number.
     """
     wanted = [file for path in plan.frames for file in _files(plan, results, path)]
     missing = [path for path in wanted if not is_file(path)]
@@ -150,17 +150,17 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
 
 
 def _files(plan: ScoringPlan, results: Path, path: Path) -> list[Path]:
-    """The files that one frame's results are read from."""
+    """Return the result files of one frame."""
     if plan.object_folders:
         return wanted_files(plan.object_folders, results, path.name)
     return [results / f"{path.stem}.png"]
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
-    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs of the same names in ``results``.
+    """Score frames ``first`` to ``stop`` - 1 of a plan against the PNGs with the same names in ``results``.
 
     Raises:
-        InputError: a file is missing or no mask, sizes differ, an id that the plan does not have.
+        InputError: a file is missing or not a mask, sizes differ, or an id is not in the plan.
     """
     columns, unknown = [np.empty((plan.measures, len(plan.ids), 0))], set()
     for path in plan.frames[first:stop]:
@@ -177,16 +177,16 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
 def score_pair(
     plan: ScoringPlan, name: str, annotation: np.ndarray, prediction: np.ndarray
 ) -> tuple[np.ndarray, set[int]]:
-    """J, F and others (M×K) of one frame, and the predicted ids that were passed over.
+    """Return J, F and others (M×K) of one frame, and the ignored predicted ids.
 
     Args:
-        plan: says which ids are the objects.
-        name: of the prediction, for messages.
+        plan: objects and rules.
+        name: name of the prediction in messages.
         annotation: H×W ids, 255 for void.
         prediction: H×W ids.
 
     Raises:
-        InputError: the sizes differ, or an id that the plan does not have.
+        InputError: sizes differ, or an id is not in the plan.
     """
     if annotation.shape != prediction.shape:
         raise InputError(
@@ -204,14 +204,14 @@ def score_pair(
     if unknown and plan.strict:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
-        raise InputError(f"{name}: id {max(unknown)}, but the first annotation has objects {known} only")
+        raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
     if plan.measure is not None:
         return plan.measure(annotation, prediction, plan.ids, size), unknown
     return score_frame(annotation, prediction, plan, radius), unknown
 
 
 def _cut(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """H×W ids each, cut to what is not background in either, grown by one; 0×0 where nothing is."""
+    """Crop H×W ids to the foreground of both, padded by one pixel; 0×0 if both are empty."""
     rows = _span(*(np.bitwise_or.reduce(labels, axis=1) for labels in (annotation, prediction)))
     annotation, prediction = annotation[rows], prediction[rows]
     columns = _span(*(np.bitwise_or.reduce(labels, axis=0) for labels in (annotation, prediction)))
@@ -219,13 +219,13 @@ def _cut(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np
 
 
 def _span(one: np.ndarray, other: np.ndarray) -> slice:
-    """From the first to the last index where either is not 0, grown by one."""
+    """Return the range of nonzero entries of either array, padded by one."""
     found = np.flatnonzero(one | other)
     return slice(max(found[0] - 1, 0), found[-1] + 2) if len(found) else slice(0)
 
 
 def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPlan, radius: int) -> np.ndarray:
-    """J and F of the plan's objects in one frame, 2×K, from H×W ids cut to a box of them all.
+    """Return J and F of the plan's objects in one frame, 2×K, from H×W ids cropped to a box of all objects.
 
     Contours match within ``radius`` pixels.
     """
@@ -235,13 +235,13 @@ def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPla
     for index, identity in enumerate(plan.ids):
         true, found = annotation == identity, prediction == identity
         union = true | found
-        # cutting again only cuts off what is empty, or the border of the frame itself
+        # a second crop removes only empty pixels or the border of the frame
         box = object_box(union) if union.size else None
         if box is None:
             continue
         true, found = true[box], found[box]
         total = cv2.countNonZero(union[box].view(np.uint8))
-        # one bit of a byte says what the pixel is
+        # one bit of each byte is set, so the Hamming norm counts pixels
         different = int(cv2.norm(true.view(np.uint8), found.view(np.uint8), cv2.NORM_HAMMING))
         scores[0, index] = (total - different) / total
         if plan.contour and different:
@@ -250,18 +250,18 @@ def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPla
 
 
 def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
-    """Ids of H×W labels that are neither background nor among ``ids``."""
+    """Return the ids of H×W labels that are neither background nor in ``ids``."""
     if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
         return set()
     return set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *ids}
 
 
 def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
-    """The scores of a sequence from those of all its frames, in order."""
+    """Join the scores of all frames, in order, to those of the sequence."""
     region, contour, *others = np.concatenate([part.values for part in parts], axis=2)
     counted = plan.counted
     if plan.present is not None:
-        # where the annotation lacks the object, J below 1 says that the prediction has it
+        # if the annotation lacks the object, J below 1 means that the prediction has it
         from_first = np.maximum.accumulate(plan.present | (region < 1), axis=1)
         counted = from_first if counted is None else counted & from_first
     if counted is not None:

@@ -1,4 +1,4 @@
-"""Archives for the benchmarks' servers: written from a folder of results, and checked entry by entry."""
+"""Submission archives of the benchmarks: writing and checking."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from aotlab.utils.progress import progress_bar
 DEPTH_BYTE = 24
 """offset of the bit depth in a PNG file"""
 LARGEST_MASK = 2**20
-"""bytes that a PNG may have beside two for each pixel"""
+"""allowed size of a PNG in bytes beyond two per pixel"""
 DATE = (1980, 1, 1, 0, 0, 0)
-"""of every entry, so that the same results give the same archive"""
+"""time stamp of every entry, so that the same results give the same archive"""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a server wants of one sequence."""
+    """Expected files of one sequence."""
 
     name: str
     frames: tuple[str, ...]
@@ -36,11 +36,11 @@ class Expected:
     size: tuple[int, int]
     """(height, width) of the masks in pixels"""
     ids: frozenset[int]
-    """ids that may occur beside 0"""
+    """allowed ids besides 0"""
 
 
 def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool = False) -> list[str]:
-    """A line for each frame of ``results/<sequence>/<frame>.png`` that is missing or wrong; more is passed over."""
+    """Return a line for each missing or invalid ``results/<sequence>/<frame>.png``; further files are ignored."""
     problems = []
     for item, stem in _frames(wanted, "checking", progress):
         path = results / item.name / f"{stem}.png"
@@ -53,14 +53,14 @@ def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool =
 def write_archive(
     archive: Path, results: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
 ) -> None:
-    """Pack results that `check_results` has passed. Masks get the standard palette, whatever theirs is.
+    """Pack checked results. All masks get the standard palette.
 
     Args:
-        archive: the zip.
-        results: may hold more; that is left out.
-        wanted: every sequence.
-        folder: in the archive, around the sequences; "" for its root.
-        progress: show a bar on stderr.
+        archive: path of the zip.
+        results: folder of results; files that are not expected are skipped.
+        wanted: expected files of all sequences.
+        folder: folder in the archive that holds the sequences; "" for its root.
+        progress: show a progress bar on stderr.
 
     Raises:
         InputError: the archive cannot be written.
@@ -77,21 +77,21 @@ def write_archive(
 def check_archive(
     archive: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
 ) -> list[str]:
-    """A line for each entry of a zip that is missing, wrong, or not asked for.
+    """Return a line for each missing, invalid or unexpected entry of a zip.
 
     Raises:
         InputError: not a readable zip.
     """
     if not is_file(archive):
-        raise InputError(f"{archive}: no such file; give a zip that submit wrote")
+        raise InputError(f"{archive}: no such file; give a zip written by submit")
     try:
         with zipfile.ZipFile(archive) as file:
             names = [name for name in file.namelist() if not name.endswith("/")]
             expected = {_entry(folder, item, stem) for item in wanted for stem in item.frames}
             if expected.isdisjoint(names):
                 return [_misplaced(names, min(expected))]
-            problems = [f"{name}: not asked for" for name in sorted(set(names) - expected)]
-            problems += [f"{name}: twice" for name in sorted(expected) if names.count(name) > 1]
+            problems = [f"{name}: unexpected" for name in sorted(set(names) - expected)]
+            problems += [f"{name}: duplicate entry" for name in sorted(expected) if names.count(name) > 1]
             present = set(names)
             for item, stem in _frames(wanted, "checking", progress):
                 name = _entry(folder, item, stem)
@@ -100,32 +100,34 @@ def check_archive(
                     problems.append(f"{name}: {problem}")
             return problems
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{archive}: not a readable zip ({error}); write it anew") from error
+        raise InputError(f"{archive}: not a readable zip ({error}); write it again") from error
 
 
 def mask_problem(content: bytes, item: Expected) -> str | None:
-    """What is wrong with the bytes of a mask; None where nothing is."""
+    """Return what is wrong with the bytes of a mask, or None."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size
-            labels = np.array(image) if (height, width) == item.size else None  # a bomb is not unpacked
+            labels = (
+                np.array(image) if (height, width) == item.size else None
+            )  # never decode a decompression bomb
     except Exception as error:  # decoders raise all kinds of errors
         return f"not a readable PNG ({reason_of(error)})"
     if kind != "PNG":
-        return f"a {kind} file, where a PNG is wanted"
+        return f"a {kind} file; expected PNG"
     if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
-        return f"of mode {mode} with {content[DEPTH_BYTE]} bits, where an 8-bit palette PNG is wanted"
+        return f"mode {mode} with {content[DEPTH_BYTE]} bits; expected an 8-bit palette PNG"
     if labels is None:
-        return f"{width}×{height}, where {item.size[1]}×{item.size[0]} is wanted"
+        return f"{width}×{height}; expected {item.size[1]}×{item.size[0]}"
     extra = set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - {0, *item.ids}
     if extra:
         known = ", ".join(map(str, sorted(item.ids)))
-        return f"holds {', '.join(map(str, sorted(extra)))}, where the objects are {known}"
+        return f"unknown ids {', '.join(map(str, sorted(extra)))}; the objects are {known}"
     return None
 
 
 def with_palette(content: bytes) -> bytes:
-    """The bytes of a mask with the standard palette; the same ones if it has that."""
+    """Return the bytes of a mask with the standard palette, unchanged if it has that already."""
     with Image.open(io.BytesIO(content)) as image:
         if image.mode == "P" and image.getpalette() == PALETTE.ravel().tolist():
             return content
@@ -137,7 +139,7 @@ def with_palette(content: bytes) -> bytes:
 
 
 def _frames(wanted: Sequence[Expected], verb: str, progress: bool) -> Iterator[tuple[Expected, str]]:
-    """Every frame of every sequence, with a bar."""
+    """Yield every frame of every sequence, with a progress bar."""
     total = sum(len(item.frames) for item in wanted)
     with progress_bar(total, unit="frame", title=verb, shown=progress) as bar:
         for item in wanted:
@@ -153,7 +155,7 @@ def _entry(folder: str, item: Expected, stem: str) -> str:
 def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | None:
     size, most = file.getinfo(name).file_size, LARGEST_MASK + 2 * item.size[0] * item.size[1]
     if size > most:
-        return f"{size} bytes, where a mask has {most} at most"
+        return f"{size} bytes; the limit is {most}"
     try:
         return mask_problem(file.read(name), item)
     except (
@@ -169,6 +171,6 @@ def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | No
 
 
 def _misplaced(names: Sequence[str], example: str) -> str:
-    """The line for an archive that holds nothing of what is wanted."""
-    first = f"its first is {min(names)}" if names else "it is empty"
-    return f"no entry has a path that is expected: {first}, but one like {example} is wanted"
+    """Return the line for an archive without any expected entry."""
+    first = f"the first entry is {min(names)}" if names else "the archive is empty"
+    return f"no entry has an expected path: {first}; expected paths like {example}"

@@ -1,4 +1,4 @@
-"""Scores of sequences as a table: for `scores.json` in percent, as CSV, and as text for people."""
+"""Tables of scores as `scores.json`, CSV and text, in percent."""
 
 from __future__ import annotations
 
@@ -16,39 +16,38 @@ from aotlab.evaluation.statistics import summarise
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 Row = dict[str, float]
-"""A value in percent for each column."""
+"""value in percent by column"""
 
 Summary = dict[str, float | None]
-"""Values in percent over all objects; None for what is not defined."""
+"""values in percent over all objects; None if undefined"""
 
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What a benchmark says of its objects, and of all together."""
+    """Columns of a benchmark's table, and functions that fill them."""
 
     columns: tuple[str, ...]
     row: Callable[..., Row]
-    """(n,) values of J, of F and of what else the rules measure of one object over its frames to its row; a column that
-    means nothing for the object is left out"""
+    """row of one object from its (n,) values of J, F and further measures; undefined columns are omitted"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
-    """all rows and the group of each (seen or not) to the benchmark's own numbers"""
+    """the benchmark's summary from all rows and the group of each (seen or not)"""
 
 
 def measure_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """The `COLUMNS` of one object, from its (n,) values of J and F."""
+    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
     j, f = summarise(region), summarise(contour)
     fractions = ((j.mean + f.mean) / 2, j.mean, j.recall, j.decay, f.mean, f.recall, f.decay)
     return {column: 100 * value for column, value in zip(COLUMNS, fractions, strict=True)}
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
-    """The mean of every column, over the rows that have it.
+    """Return the mean of every column over the rows that have it.
 
     Raises:
-        ValueError: no row.
+        ValueError: no rows.
     """
     if not rows:
-        raise ValueError("the mean of no row has no value; score at least one object")
+        raise ValueError("no rows to average; score at least one object")
     found: dict[str, list[float]] = {}
     for row in rows:
         for column, value in row.items():
@@ -57,12 +56,12 @@ def mean_row(rows: Sequence[Row]) -> Row:
 
 
 def mean_of(rows: Sequence[Row], column: str) -> float | None:
-    """The mean of one column; None without rows."""
+    """Return the mean of one column; None without rows."""
     return sum(row[column] for row in rows) / len(rows) if rows else None
 
 
 def plain_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """The means over all objects, whatever their group, as DAVIS does."""
+    """Return the means over all objects of all groups, as in DAVIS."""
     return dict(mean_row(rows))
 
 
@@ -70,7 +69,7 @@ DAVIS_TABLE = TableLayout(COLUMNS, measure_row, plain_summary)
 
 
 def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> list[Row]:
-    """One row for each object of a sequence, from the frames that count for it."""
+    """Return one row per object of a sequence, from the frames that count for it."""
     rows = []
     for index, region in enumerate(scores.region):
         counted = ~np.isnan(region)
@@ -80,12 +79,12 @@ def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> li
 
 
 def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAVIS_TABLE) -> dict[str, Any]:
-    """The content of `scores.json`: the benchmark's numbers, and ``sequences`` with their ``objects``.
+    """Return the content of `scores.json`: the benchmark's summary, and ``sequences`` with their ``objects``.
 
     Means at the top are over the objects of all sequences, not over sequences.
 
     Raises:
-        ValueError: no sequence.
+        ValueError: no sequences.
     """
     by_sequence = {name: object_rows(scores[name], layout) for name in sorted(scores)}
     rows = [row for part in by_sequence.values() for row in part]
@@ -99,7 +98,7 @@ def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAV
 
 
 def table_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """(sequence, object, row) of every object, and (sequence, "mean", row) of every sequence with several."""
+    """Return (sequence, object, row) of every object, and (sequence, "mean", row) of sequences with several objects."""
     lines: list[tuple[str, str, Mapping[str, float]]] = []
     for name, sequence in table["sequences"].items():
         lines += [(name, identity, row) for identity, row in sequence["objects"].items()]
@@ -109,9 +108,9 @@ def table_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, f
 
 
 def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str:
-    """The table as lines of text: every object, every sequence with several, the mean of several objects.
+    """Format the table as text: objects, means of sequences with several objects, the mean over all.
 
-    The benchmark's own numbers follow where they are something else.
+    The benchmark's summary follows if it differs from that mean.
     """
     lines = table_lines(table)
     count = sum(identity != "mean" for _, identity, _ in lines)
@@ -134,7 +133,7 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
 
 
 def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str:
-    """The table as CSV: a row for each object and each sequence ("mean"), then one for all; percent, 3 decimals."""
+    """Format the table as CSV: a row per object and sequence ("mean"), then one over all; percent, 3 decimals."""
     summary = [key for key in table if key != "sequences" and key not in layout.columns]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -147,18 +146,18 @@ def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str
 
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, int, float]]:
-    """(sequence, object, value) of the ``count`` objects lowest in ``column``, worst first."""
+    """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
     every = [(name, int(identity), row[column]) for name, identity, row in _object_lines(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
 
 
 def _object_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """`table_lines` without those of whole sequences."""
+    """Return `table_lines` without the means of sequences."""
     return [line for line in table_lines(table) if line[1] != "mean"]
 
 
 def _aligned(values: Sequence[str], columns: Sequence[str]) -> str:
-    """Values flush right in columns wide enough for their names."""
+    """Right-align values in columns wide enough for their names."""
     return "".join(
         f"{value:>{max(10, len(column) + 2)}}" for value, column in zip(values, columns, strict=True)
     )

@@ -1,4 +1,4 @@
-"""The rules of VISOR: those of DAVIS 2017, but the last frame counts. Source: Darkhalil et al. 2022."""
+"""Scoring rules of VISOR: those of DAVIS 2017, with the last frame included. Source: Darkhalil et al. 2022."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from aotlab.evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What VISOR scores of a sequence: all annotated frames after the first.
+    """Plan the scoring of a VISOR sequence: all annotated frames after the first.
 
     Raises:
         InputError: fewer than two frames, no object in the first annotation.
@@ -19,7 +19,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """The means over all objects, and over those filmed in kitchens that training does not show."""
+    """Return the means over all objects, and over those in kitchens unseen in training."""
     unseen = [row for row, group in zip(rows, seen, strict=True) if group is False]
     return {
         **mean_row(rows),

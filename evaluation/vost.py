@@ -1,6 +1,6 @@
-"""The rules of VOST: J alone, over all frames and over those after the transformation.
+"""Scoring rules of VOST: J over all frames and over the frames after the transformation.
 
-Objects and frames as in DAVIS, but predicted ids that no object has are background. J_tr is J over the last quarter
+Objects and frames are those of DAVIS; unknown predicted ids are background. J_tr is J over the last quarter
 of the scored frames. Source: Tokmakov et al. 2023 and the public evaluator.
 """
 
@@ -19,7 +19,7 @@ COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What VOST scores of a sequence.
+    """Plan the scoring of a VOST sequence.
 
     Raises:
         InputError: fewer than three frames, no object in the first annotation.
@@ -28,7 +28,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """The `COLUMNS` of one object, from its (n,) values of J; the tail begins at three quarters, rounded down."""
+    """Return the `COLUMNS` of one object from its J (n,); the tail starts at three quarters, rounded down."""
     whole, tail = summarise(region), summarise(region[3 * len(region) // 4 :])
     fractions = (whole.mean, whole.recall, whole.decay, tail.mean, tail.recall, tail.decay)
     return {column: 100 * value for column, value in zip(COLUMNS, fractions, strict=True)}

@@ -1,8 +1,8 @@
-"""The rules of YouTube-VOS 2018 and 2019: J and F of seen and of unseen categories.
+"""Scoring rules of YouTube-VOS 2018 and 2019: J and F of seen and unseen categories.
 
-An object counts on the annotated frames after its first one, whose mask is given, to the end of the video; also on
-those where it is hidden. The public splits do not tell their ground truth, and their server does not tell whether it
-counts the given frame too: numbers made here are for a part of the training set held out.
+An object counts on all annotated frames after its first one, whose mask is given, including frames on which it is
+hidden. The ground truth of the public splits is not published, nor whether the server counts the given frame; these
+rules are for held-out parts of the training set.
 Source: Xu et al. 2018 and the challenge's guidelines.
 """
 
@@ -19,14 +19,14 @@ COLUMNS = ("J&F", "J", "F")
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """What YouTube-VOS scores of a video."""
+    """Plan the scoring of a YouTube-VOS video."""
     listed = {stem for item in sequence.objects for stem in item.frames}
     frames = tuple(path for path in sequence.annotations if path.stem in listed)
     counted = np.zeros((len(sequence.objects), len(frames)), dtype=bool)
     for row, item in zip(counted, sequence.objects, strict=True):
         first = item.frames[0]
         row[:] = [path.stem > first for path in frames]
-    # an object first seen on the last frame leaves nothing to score, and so do frames before any object counts
+    # drop objects that first appear on the last frame, and frames before any object counts
     rows, columns = np.asarray(counted.any(axis=1)), np.asarray(counted.any(axis=0))
     kept = [item for item, row in zip(sequence.objects, rows, strict=True) if row]
     return ScoringPlan(
@@ -40,16 +40,15 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """The `COLUMNS` of one object, from its (n,) values of J and F."""
+    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
     j, f = float(region.mean()), float(contour.mean())
     return {"J&F": 50 * (j + f), "J": 100 * j, "F": 100 * f}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
-    """Means over the objects of seen and of unseen categories; ``overall`` is the mean of these four.
+    """Return the means over objects of seen and unseen categories; ``overall`` is the mean of these four.
 
-    A group without objects has no value, and then there is no overall one either. ``J&F``, ``J`` and ``F`` are
-    over all objects.
+    An empty group has the values None, and ``overall`` is None too. ``J&F``, ``J`` and ``F`` cover all objects.
     """
     groups = {
         "seen": [row for row, group in zip(rows, seen, strict=True) if group is True],

@@ -1,4 +1,4 @@
-"""The published checkpoints by name."""
+"""Table of published checkpoints."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ TABLE = Path(__file__).parent / "published.yaml"
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """A checkpoint that others offer for download."""
+    """A published checkpoint."""
 
     name: str
-    """what it is called here, which is also its preset"""
+    """name in this project, equal to its preset"""
     title: str
-    """what its authors call it"""
+    """name given by the authors"""
     stage: str
-    """training that it has seen, in the authors' words"""
+    """training stage, as named by the authors"""
     file: str
-    """the authors' name of the file"""
+    """original file name"""
     google_drive: str
     """id of the file on Google Drive"""
     parameters: float
-    """millions, as published"""
+    """number of parameters in millions, as published"""
     scores: dict[str, float] = field(default_factory=dict)
-    """published, in %: mean of J and F by data set"""
+    """published scores in %: mean of J and F by data set"""
 
 
 @lru_cache
 def published_weights() -> dict[str, PublishedWeights]:
-    """All published checkpoints by name, in the order of the table."""
+    """Return all published checkpoints by name, in the order of the table."""
     import yaml
 
     table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
@@ -43,12 +43,12 @@ def published_weights() -> dict[str, PublishedWeights]:
 
 
 def published(name: str) -> PublishedWeights:
-    """The published checkpoint of this name.
+    """Return the published checkpoint of this name.
 
     Raises:
-        InputError: there is none.
+        InputError: unknown name.
     """
     table = published_weights()
     if name not in table:
-        raise InputError(f"{name}: no published weights of this name; there are {', '.join(table)}")
+        raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")
     return table[name]

@@ -188,7 +188,7 @@ def test_an_id_above_the_number_of_objects_is_refused(identity, tmp_path):
     prediction[2, 0, 0] = identity
     paths = write_sequence(tmp_path / "truth", one_square())
     write_sequence(tmp_path / "found", prediction)
-    with pytest.raises(InputError, match=rf"00002\.png: id {identity}, .* objects 1 to 1 only"):
+    with pytest.raises(InputError, match=rf"00002\.png: id {identity}, .* first annotation are 1 to 1"):
         score_sequence(paths, tmp_path / "found")
 
 

@@ -163,7 +163,7 @@ def spoil_colour(path: Path) -> None:
     [
         (spoil_missing, "no such mask file (1 of 3 scored frames are missing)"),
         (spoil_size, "the prediction is 6×5, its annotation 640×480"),
-        (spoil_id, "id 7, but the first annotation has objects 1 to 2 only"),
+        (spoil_id, "id 7, but the objects of the first annotation are 1 to 2"),
         (spoil_colour, "an image of mode RGB"),
     ],
 )

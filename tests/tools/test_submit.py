@@ -102,7 +102,7 @@ def test_masks_of_fewer_bits_than_8_are_refused(davis: Run, capsys: pytest.Captu
     with Image.open(path) as image:
         image.save(path, bits=4)
     assert davis.write() == 2
-    assert "of mode P with 4 bits, where an 8-bit palette PNG is wanted" in lines(capsys)[0]
+    assert "mode P with 4 bits; expected an 8-bit palette PNG" in lines(capsys)[0]
 
 
 def test_grey_masks_and_other_palettes_get_the_standard_one(davis: Run) -> None:
@@ -136,12 +136,12 @@ def test_all_that_is_wrong_is_listed_and_nothing_written(
     *problems, last = lines(capsys)
     assert [problem.partition(".png: ")[2].split(" (")[0] for problem in problems] == [
         "missing",
-        "of mode RGB with 8 bits, where an 8-bit palette PNG is wanted",
-        "6×5, where 640×480 is wanted",
-        "holds 3, 6, where the objects are 1, 2",
+        "mode RGB with 8 bits; expected an 8-bit palette PNG",
+        "6×5; expected 640×480",
+        "unknown ids 3, 6; the objects are 1, 2",
         "not a readable PNG",
-        "of mode I;16 with 16 bits, where an 8-bit palette PNG is wanted",
-        "a BMP file, where a PNG is wanted",
+        "mode I;16 with 16 bits; expected an 8-bit palette PNG",
+        "a BMP file; expected PNG",
     ]
     assert last.startswith(f"error: {davis.results}: 7 masks are missing, wrong or too many")
 
@@ -152,7 +152,7 @@ def test_a_late_object_may_occur(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert 2 in np.unique(read_mask(path))
     write_mask(path, np.full((48, 64), 3, np.uint8))
     assert run.write() == 2
-    assert "holds 3, where the objects are 1, 2" in lines(capsys)[0]
+    assert "unknown ids 3; the objects are 1, 2" in lines(capsys)[0]
 
 
 def change_missing(entries: dict[str, bytes]) -> None:
@@ -173,7 +173,7 @@ def test_an_entry_that_is_there_twice_is_named(davis: Run, capsys: pytest.Captur
         file.writestr("deer/00002.png", file.read("deer/00002.png"))
     capsys.readouterr()
     assert davis.check() == 2
-    assert lines(capsys)[0] == "deer/00002.png: twice"
+    assert lines(capsys)[0] == "deer/00002.png: duplicate entry"
 
 
 def change_place(entries: dict[str, bytes]) -> None:
@@ -186,11 +186,11 @@ def change_place(entries: dict[str, bytes]) -> None:
     ("change", "problem"),
     [
         (change_missing, "deer/00002.png: missing"),
-        (change_extra, "__MACOSX/deer/._00000.png: not asked for"),
+        (change_extra, "__MACOSX/deer/._00000.png: unexpected"),
         (change_content, "deer/00002.png: not a readable PNG"),
         (
             change_place,
-            "no entry has a path that is expected: its first is results/deer/00000.png, but one like deer/00000.png",
+            "no entry has an expected path: the first entry is results/deer/00000.png; expected paths like deer/00000.png",
         ),
     ],
 )
@@ -282,7 +282,7 @@ def test_an_entry_that_unpacks_to_more_than_a_mask_is_not_unpacked(
             file.writestr(name, bytes(10**8) if name == first else content)
     lines(capsys)
     assert davis.check() == 2
-    assert "100000000 bytes, where a mask has" in lines(capsys)[0]
+    assert "100000000 bytes; the limit is" in lines(capsys)[0]
 
 
 def test_a_picture_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
@@ -291,4 +291,4 @@ def test_a_picture_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
     path = davis.results / "deer" / "00001.png"
     Image.new("L", (20000, 8000)).save(path)
     assert davis.write() == 2
-    assert "20000×8000, where" in lines(capsys)[0]
+    assert "20000×8000; expected" in lines(capsys)[0]
