@@ -7,7 +7,7 @@ set_up() { # set_up EXTRAS: "[all]" or "[test]"
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
-    wanted=$(cat setup.py | cksum)
+    wanted=$(cat pyproject.toml setup.py | cksum)
     if [ ! -x .venv/bin/python ]; then
         echo "making .venv" >&2
         "$python" -m venv .venv

@@ -1,4 +1,4 @@
-"""Draw, track and correct masks in the browser: ``python tools/annotate.py video.mp4``."""
+"""Draw, track and correct masks in the browser: ``aotlab annotate video.mp4``."""
 
 from __future__ import annotations
 

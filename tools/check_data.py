@@ -1,7 +1,7 @@
 """Look through data before using it.
 
-python tools/check_data.py FOLDER --kind video                  # a folder of your own, before training on it
-python tools/check_data.py datasets/SA-V --dataset sav --split val   # a benchmark, as its reader reads it
+aotlab check_data FOLDER --kind video                  # a folder of your own, before training on it
+aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark, as its reader reads it
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Convert VISOR as distributed to the layout that ``--dataset visor`` reads.
 
-python tools/convert_visor.py --annotations GroundTruth-SparseAnnotations/annotations/val \
+aotlab convert_visor --annotations GroundTruth-SparseAnnotations/annotations/val \
     --images GroundTruth-SparseAnnotations/rgb_frames/val --split val --output datasets/VISOR_2022
 """
 

@@ -1,9 +1,9 @@
 """Make one set of results of several by weighted voting in every pixel; needs no model.
 
-python tools/ensemble.py results/a results/b results/c --weights 2 1 1 --output results/voted
+aotlab ensemble results/a results/b results/c --weights 2 1 1 --output results/voted
 
 Of ids with equal weight behind them the one in the folder listed first wins. Results of one model for several views,
-or of several models, are better averaged before the decision, which needs them at hand: see tools/eval.py.
+or of several models, are better averaged before the decision, which needs them at hand: see aotlab eval.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Run a model on a benchmark: palette PNGs for every frame, and J&F where ground truth is at hand.
 
-python tools/eval.py --dataset davis2017 --root datasets/DAVIS --output results/davis2017
-python tools/eval.py --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
+aotlab eval --dataset davis2017 --root datasets/DAVIS --output results/davis2017
+aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
     --output results/visor
 torchrun --nproc-per-node 4 -m aotlab.tools.eval --device cuda --dataset youtubevos2019 --output results/youtubevos2019
 """
@@ -167,7 +167,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("eval", description="Run a model on a benchmark and score it.")
     parser.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
     parser.add_argument(
-        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+        "--root",
+        type=Path,
+        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
     )
     parser.add_argument("--split", default="val", help="train, val or test (default: val)")
     parser.add_argument(

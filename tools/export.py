@@ -1,7 +1,7 @@
 """Write a model as ONNX graphs, and check that they compute the same.
 
-``python tools/export.py --config aott --size 854x480 --output exported --verify``
-``python tools/export.py --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
+``aotlab export --config aott --size 854x480 --output exported --verify``
+``aotlab export --checkpoint my.safetensors --memory bounded_fifo --memory-frames 4 --output exported``
 """
 
 from __future__ import annotations

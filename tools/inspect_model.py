@@ -1,8 +1,8 @@
 """Look inside a model: what its parts cost, how alike its identities are, and what a pixel attends to.
 
-``python tools/inspect_model.py --config r50_deaotl --parameters``
-``python tools/inspect_model.py --identities identities.png``
-``python tools/inspect_model.py --attention video.mp4 --mask first.png --frame 20 --object 1 --output attention``
+``aotlab inspect_model --config r50_deaotl --parameters``
+``aotlab inspect_model --identities identities.png``
+``aotlab inspect_model --attention video.mp4 --mask first.png --frame 20 --object 1 --output attention``
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def show_card(checkpoint: Path | None) -> None:
         raise InputError("--card: a preset has no weights that were trained; give a file by --checkpoint")
     card = read_card(checkpoint)
     if card is None:
-        raise InputError(f"{checkpoint}: holds no model card; files that tools/train.py writes do")
+        raise InputError(f"{checkpoint}: holds no model card; files that `aotlab train` writes do")
     print(describe_card(card), end="")
 
 

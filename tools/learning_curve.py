@@ -1,4 +1,4 @@
-"""Draw what an hour of training gave: ``python tools/learning_curve.py runs/bundled --output learning.png``."""
+"""Draw what an hour of training gave: ``aotlab learning_curve runs/bundled --output learning.png``."""
 
 from __future__ import annotations
 

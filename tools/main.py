@@ -1,4 +1,4 @@
-"""The command ``aotlab``: ``aotlab track …`` is ``python tools/track.py …``, and so for every tool."""
+"""Entry point of the command ``aotlab``: one subcommand per module of this package."""
 
 from __future__ import annotations
 

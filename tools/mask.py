@@ -1,4 +1,4 @@
-"""A mask of one picture from boxes and points: ``python tools/mask.py picture.jpg --box 1:10,20,200,100``."""
+"""A mask of one picture from boxes and points: ``aotlab mask picture.jpg --box 1:10,20,200,100``."""
 
 from __future__ import annotations
 

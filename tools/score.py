@@ -1,6 +1,6 @@
 """Score folders of result PNGs by a benchmark's own rules; needs no model.
 
-python tools/score.py --dataset davis2017 --root datasets/DAVIS --results results/davis2017 --workers 2
+aotlab score --dataset davis2017 --root datasets/DAVIS --results results/davis2017 --workers 2
 """
 
 from __future__ import annotations
@@ -111,7 +111,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = Parser("score", description="Score result PNGs by a benchmark's rules.")
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(DATASETS)}")
     parser.add_argument(
-        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+        "--root",
+        type=Path,
+        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
     )
     parser.add_argument("--split", default="val", help="train, val, ... (default: val)")
     parser.add_argument(

@@ -1,7 +1,7 @@
 """Pack results for a benchmark's server, or check an archive that is to go there.
 
-python tools/submit.py --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
-python tools/submit.py --dataset youtubevos2019 --check youtubevos2019.zip
+aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
+aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str
         InputError: an archive to check, no results, or a video that cannot be read.
     """
     if args.check is not None:
-        raise InputError(f"--check: {name} takes {kind}; score the results with tools/score.py")
+        raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
     require_paths(args.results)
     require_extra("score")
     split = args.split or "val"
@@ -124,7 +124,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
     parser.add_argument(
-        "--root", type=Path, help="folder of the data set (default: $AOTLAB_<NAME>, else below datasets/)"
+        "--root",
+        type=Path,
+        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
     )
     parser.add_argument("--split", help="default: the one that the server scores")
     parser.add_argument("--results", type=Path, help="folder with <sequence>/<frame>.png")
@@ -145,7 +147,7 @@ def archive_folder(name: str, dataset: DataSet) -> str:
         InputError: it has no server that takes PNGs.
     """
     if dataset.archive is None:
-        raise InputError(f"--dataset {name}: no server takes its masks; score them with tools/score.py")
+        raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     return dataset.archive
 
 

@@ -1,22 +1,21 @@
 """Run a table of a paper as far as data and models are at hand, and put our figures beside the published ones.
 
-python tools/table.py scripts/tables/aot_davis2017.yaml --device cuda
-python tools/table.py scripts/tables/aot_davis2017.yaml --smoke     (the bundled model on the bundled clip)
+aotlab table aot_davis2017 --device cuda
+aotlab table aot_davis2017 --smoke     (the bundled model on the bundled clip)
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from aotlab.configs.paths import ROOT
 from aotlab.engine.evaluation.paper_tables import (
-    ROOT,
     Benchmark,
     Model,
     PaperTable,
@@ -61,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("table", description="Run a table of a paper and compare.")
-    parser.add_argument("table", type=Path, help="a file of scripts/tables/")
+    parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
     parser.add_argument(
         "--ranks", type=AT_LEAST_ONE, default=1, help="processes that share the videos (default 1)"
@@ -102,7 +101,7 @@ class Runner:
             results = self.results(row.model, row.benchmark)
             if benchmark.server is not None:
                 archive = results.with_suffix(".zip")
-                self.call("submit.py", *where(benchmark), "--results", str(results), "--output", str(archive))
+                self.call("submit", *where(benchmark), "--results", str(results), "--output", str(archive))
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -117,28 +116,23 @@ class Runner:
         if model.vote:
             parts = [str(self.results(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", *model.weights] if model.weights else []
-            self.call("ensemble.py", *parts, "--output", str(output), *weights)
+            self.call("ensemble", *parts, "--output", str(output), *weights)
             if benchmark.server is None:
                 scores = str(output / "scores.json")
-                self.call("score.py", *where(benchmark), "--results", str(output), "--output", scores)
+                self.call("score", *where(benchmark), "--results", str(output), "--output", scores)
             return output
         arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
         if arguments not in self.done:
             more = ("--device", self.device, "--fps-report", "--output", str(output))
-            self.call("eval.py", *arguments, *more, ranks=self.ranks)
+            self.call("eval", *arguments, *more, ranks=self.ranks)
             self.done[arguments] = output
         return self.done[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
         """Run a tool, telling its command."""
-        tools = f"{ROOT / 'tools'}{os.sep}"
-        start = (
-            ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
-            if ranks > 1
-            else []
-        )
-        line = [sys.executable, *start, f"{tools}{tool}", *arguments]
-        print(f"$ python {' '.join(line[1:]).replace(tools, 'tools/')}", file=sys.stderr, flush=True)
+        launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
+        line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
+        print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
         if status < 0 or status == 130:
             raise RunStopped(f"{tool} was interrupted; the same command goes on from there")

@@ -1,4 +1,4 @@
-"""Track objects in a video: ``python tools/track.py video.mp4 --mask first.png --output results/video``."""
+"""Track objects in a video: ``aotlab track video.mp4 --mask first.png --output results/video``."""
 
 from __future__ import annotations
 

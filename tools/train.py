@@ -1,4 +1,4 @@
-"""Train a model: ``python tools/train.py --config configs/recipes/mini.yaml data.root=FOLDER``.
+"""Train a model: ``aotlab train --config configs/recipes/mini.yaml data.root=FOLDER``.
 
 On several GPUs or machines: ``torchrun --nproc-per-node 4 -m aotlab.tools.train --device cuda --config ...``.
 """
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             print(report if world.lead else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
-        trained = train(config, world, resume=args.resume, command=f"python tools/train.py {typed}")
+        trained = train(config, world, resume=args.resume, command=f"aotlab train {typed}")
         return summarise(trained) if world.lead else 0
 
 

@@ -10,7 +10,7 @@ from aotlab.utils.errors import InputError
 PACKAGE = "aotlab"
 MODULES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
 """module of a distribution, where it has another name"""
-TOGETHER = ("all", "test")
+TOGETHER = ("all", "docs", "test")
 """extras that gather others"""
 
 

@@ -160,7 +160,8 @@ DATASETS: dict[str, DataSet] = {
     ),
 }
 
-HOME = Path(__file__).resolve().parents[2] / "datasets"
+DATA = "AOTLAB_DATA"
+"""environment variable: folder of all data sets (default: ``datasets/`` in the working directory)"""
 
 
 def open_dataset(
@@ -175,7 +176,7 @@ def open_dataset(
 
     Args:
         name: a key of `DATASETS`, in any case.
-        root: its folder; None: the environment variable AOTLAB_<NAME>, else the folder under ``datasets/``.
+        root: its folder; None: what `default_root` finds.
         split: "folder" and "longvideo" have no splits and take any.
         all_frames: YouTube-VOS, VOST: run on all frames, write the labelled ones.
         new_objects: folder: later masks bring new objects.
@@ -217,20 +218,23 @@ def submission_hint(name: str, root: Path | None, split: str, results: Path) -> 
     where = f" --root {root}" if root is not None else ""
     if dataset.hota:
         return (
-            f"{key} is scored by HOTA; score with: python tools/score.py --dataset {key}{where} --split {split} "
+            f"{key} is scored by HOTA; score with: aotlab score --dataset {key}{where} --split {split} "
             f"--results {results}"
         )
     if split not in dataset.server:
         return None
     return (
         f"the annotations of {key} {split} are not public, its scores come from {dataset.server[split]}; "
-        f"write the archive with: python tools/submit.py --dataset {key}{where} --split {split} --results {results} "
+        f"write the archive with: aotlab submit --dataset {key}{where} --split {split} --results {results} "
         f"--output {results}.zip"
     )
 
 
 def default_root(name: str) -> Path:
-    """Where the data set is when nobody says: AOTLAB_<NAME>, else its folder under ``datasets/``.
+    """Return the folder of a data set for which no root is given.
+
+    The variable AOTLAB_<NAME> comes first, then the data set's folder in AOTLAB_DATA, then in ``datasets/`` of the
+    working directory.
 
     Raises:
         InputError: the variable is not set and the data set needs a root.
@@ -241,4 +245,4 @@ def default_root(name: str) -> Path:
     folder = DATASETS[name].folder
     if folder is None:
         raise InputError(f"dataset {name}: no root; give one or set {variable}")
-    return HOME / folder
+    return Path(os.environ.get(DATA) or "datasets") / folder

@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from aotlab.configs.paths import ROOT, setting_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 
-MODELS = Path(__file__).resolve().parents[2] / "pretrain_models"
-"""where checkpoints lie that a table names without a folder"""
-ROOT = MODELS.parent
+TABLES = ROOT / "configs" / "tables"
+"""folder of the papers' tables, one YAML file each"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Benchmark:
     split: str = "val"
     root: str | None = None
     options: tuple[str, ...] = ()
-    """of tools/eval.py"""
+    """of aotlab eval"""
 
     @property
     def folder(self) -> Path:
@@ -42,11 +42,11 @@ class Model:
     """Checkpoints that answer together, or models whose results are voted on."""
 
     checkpoints: tuple[str, ...] = ()
-    """file names in pretrain_models/, or paths from the project's root"""
+    """file names in pretrain_models/, or paths"""
     configs: tuple[str, ...] = ()
     """a preset for each of them; none for files that hold their settings"""
     options: tuple[str, ...] = ()
-    """of tools/eval.py"""
+    """of aotlab eval"""
     vote: tuple[str, ...] = ()
     """models of this table, whose saved results are voted on"""
     weights: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Model:
     @property
     def files(self) -> list[Path]:
         """The paths of the checkpoints."""
-        return [ROOT / name if "/" in name else MODELS / name for name in self.checkpoints]
+        return [setting_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,16 @@ class PaperTable:
     """what to know when comparing"""
 
 
-def load_table(path: Path) -> PaperTable:
-    """Read a table.
+def load_table(table: str | Path) -> PaperTable:
+    """Read a table by its name in `TABLES` or from a YAML file.
 
     Raises:
         InputError: missing, no YAML, an unknown key or name, a row with too few figures.
     """
     import yaml
 
+    named = TABLES / f"{table}.yaml"
+    path = named if is_file(named) else Path(table)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         tree = {"name": path.stem, **content}
@@ -105,11 +107,12 @@ def load_table(path: Path) -> PaperTable:
         tree["rows"] = tuple(
             Row(row.pop("model"), row.pop("benchmark"), row) for row in map(dict, tree["rows"])
         )
-        table: PaperTable = _build(PaperTable, tree)
-        _check(table)
+        built: PaperTable = _build(PaperTable, tree)
+        _check(built)
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: not a table ({error}); see scripts/tables/ for examples") from error
-    return table
+        names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
+        raise InputError(f"{path}: not a table ({error}); the tables are {names}") from error
+    return built
 
 
 def missing(table: PaperTable, row: Row) -> list[str]:

@@ -61,9 +61,7 @@ def sequences_of(results: Path) -> list[str]:
     names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
     found = sorted(name for name in names if list_masks(results / name))
     if not found:
-        raise InputError(
-            f"{results}: no results here; expected <sequence>/<frame>.png as tools/eval.py writes"
-        )
+        raise InputError(f"{results}: no results here; expected <sequence>/<frame>.png as aotlab eval writes")
     return found
 
 

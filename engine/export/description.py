@@ -103,7 +103,7 @@ def read_description(folder: Path) -> Description:
     """
     path = folder / FILE
     if not is_file(path):
-        raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with tools/export.py")
+        raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with aotlab export")
     tree = read_mapping(read_text(path, "export again"), str(path))
     try:
         graphs = {

@@ -39,7 +39,7 @@ def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
     """A `Tracker` that runs exported graphs.
 
     Args:
-        folder: that `export_model` or ``tools/export.py`` wrote.
+        folder: that `export_model` or ``aotlab export`` wrote.
         provider: of onnxruntime, which copies what it needs to its device and back.
 
     Raises:

@@ -8,4 +8,4 @@ shift
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 source scripts/setup.sh
 set_up "[all]"
-exec .venv/bin/python tools/table.py "scripts/tables/$table.yaml" "$@"
+exec .venv/bin/aotlab table "$table" "$@"

@@ -59,7 +59,7 @@ def test_results_that_hota_scores_come_with_the_command(
     options = make("burst", tmp_path, "val")
     assert tool.main([*options, "--output", str(tmp_path / "results")]) == 0
     assert (
-        "no score: burst is scored by HOTA; score with: python tools/score.py --dataset burst"
+        "no score: burst is scored by HOTA; score with: aotlab score --dataset burst"
         in capsys.readouterr().out
     )
 

@@ -217,7 +217,7 @@ def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
         ["--dataset", name, "--root", str(tmp_path), "--split", split, "--results", str(tmp_path / "x")],
     )
     assert f"the annotations of {name} {split} are not public" in line
-    assert f"python tools/submit.py --dataset {name} --root {tmp_path} --split {split}" in line
+    assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--overlay", "worst"]])

@@ -236,7 +236,7 @@ def test_a_data_set_without_a_server_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["--dataset", name, "--root", str(tmp_path), "--check", "a.zip"]) == 2
-    assert "tools/score.py" in lines(capsys)[0]
+    assert "aotlab score" in lines(capsys)[0]
 
 
 @pytest.mark.parametrize(

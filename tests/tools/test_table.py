@@ -19,7 +19,7 @@ from aotlab.utils.errors import InputError
 from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = sorted((ROOT / "scripts" / "tables").glob("*.yaml"))
+TABLES = sorted((ROOT / "configs" / "tables").glob("*.yaml"))
 FACTS = SHARED / "specs" / "published_results.md"
 
 SMALL = """
@@ -60,7 +60,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     calls: list[list[str]] = []
 
     def run(line: list[str], **_: object) -> SimpleNamespace:
-        calls.append([Path(line[1]).name, *line[2:]])
+        calls.append([line[2].removeprefix("aotlab.tools."), *line[3:]])
         output = Path(line[line.index("--output") + 1])
         scores = output if output.suffix == ".json" else output / "scores.json"
         if output.suffix != ".zip":
@@ -86,7 +86,7 @@ def test_ours_stands_beside_the_published_and_what_is_missing_is_told(small, pla
 
 def test_every_command_runs_once(small, played, tmp_path):
     tool.main([str(small), "--output", str(tmp_path / "out"), "--device", "cuda"])
-    assert [call[0] for call in played] == ["eval.py", "ensemble.py", "score.py", "eval.py", "submit.py"]
+    assert [call[0] for call in played] == ["eval", "ensemble", "score", "eval", "submit"]
     first, vote, *_ = played
     assert first[first.index("--scales") :][:3] == ["--scales", "1.0", "1.3"]
     assert first.count("--checkpoint") == 2
@@ -111,8 +111,8 @@ def test_a_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_pa
     assert "missing" not in text
     assert "smoke test" in text
     assert text.splitlines()[2].count("|") == 4  # model, benchmark and ours: no published figure beside them
-    assert [call[0] for call in played] == ["eval.py", "eval.py", "ensemble.py", "score.py"]
-    assert all(str(ROOT / "datasets" / "sample") in call for call in played if call[0] != "ensemble.py")
+    assert [call[0] for call in played] == ["eval", "eval", "ensemble", "score"]
+    assert all(str(ROOT / "datasets" / "sample") in call for call in played if call[0] != "ensemble")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_every_command_of_every_table_can_be_given(path):
         evaluation.parse([*options, "--output", "results"])
         for line in missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"
-    script = path.with_suffix(".sh").read_text()
+    script = (ROOT / "scripts" / "tables" / f"{path.stem}.sh").read_text()
     assert f'run.sh" {path.stem} ' in script
 
 
@@ -165,19 +165,22 @@ def test_every_published_figure_stands_together_with_its_row(path):
 
 @pytest.mark.slow
 def test_a_real_table_runs_from_end_to_end_on_the_bundled_clip(tmp_path, capfd):
-    path = ROOT / "scripts" / "tables" / "aot_davis2016.yaml"
-    assert tool.main([str(path), "--smoke", "--output", str(tmp_path)]) == 0
+    assert tool.main(["aot_davis2016", "--smoke", "--output", str(tmp_path)]) == 0
     captured = capfd.readouterr()
-    assert captured.err.count("$ python tools/eval.py") == 1
+    assert captured.err.count("$ python -m aotlab.tools.eval") == 1
     assert re.search(r"\| AOT-T +\| val +\| \d+\.\d / \d+\.\d / \d+\.\d / \d+\.\d +\|\n", captured.out)
     assert "86.8" not in captured.out  # no published figure beside the bundled model's
 
 
-def test_data_sets_lie_in_the_projects_own_folder(monkeypatch):
+@pytest.mark.parametrize(("data", "base"), [(None, "datasets"), ("/data", "/data"), ("", "datasets")])
+def test_data_sets_lie_in_the_folder_of_the_environment_or_the_working_directory(monkeypatch, data, base):
+    monkeypatch.delenv("AOTLAB_DATA", raising=False)
+    if data is not None:
+        monkeypatch.setenv("AOTLAB_DATA", data)
     for name, dataset in DATASETS.items():
         monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
         if dataset.folder is not None:
-            assert default_root(name) == ROOT / "datasets" / dataset.folder
+            assert default_root(name) == Path(base) / dataset.folder
 
 
 def test_a_missing_table_is_refused(tmp_path):
