@@ -10,7 +10,8 @@ from aotlab.annotation.frames import CACHE_BYTES
 from aotlab.annotation.project import FILE, SUFFIX
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
-from aotlab.engine.jobs.records import JobRecord, load_record
+from aotlab.engine.jobs.records import JobRecord, record_path
+from aotlab.engine.records import load_record
 from aotlab.engine.video.given_masks import GivenMasks, load_masks
 from aotlab.engine.video.scores import measured
 from aotlab.utils.errors import InputError
@@ -23,7 +24,7 @@ READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 def job_of(folder: Path) -> JobRecord | None:
     """The record of the job whose results lie in a folder; None for any other path."""
     whole = real_path(folder)
-    return load_record(whole.parent, whole.name) if is_folder(folder) else None
+    return load_record(record_path(whole.parent, whole.name), JobRecord) if is_folder(folder) else None
 
 
 def open_results(

@@ -159,7 +159,7 @@ def _run(
             report.stopped = True
             return
         if options.made_by is not None:
-            save_finished(report.output, video, record)
+            save_finished(report.output, video, options.made_by, record)
         report.count(video.name, record)
     except InputError as error:
         log.error("%s: skipped: %s", video.name, error)
@@ -210,7 +210,7 @@ def _track(
     report.warmed += len(spent)
     timed = spent[skip:]
     total = time.perf_counter() - start if timed else 0.0
-    return Finished(options.made_by or {}, len(timed), sum(timed), total)
+    return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
 
 
 def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:

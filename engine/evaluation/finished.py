@@ -1,21 +1,19 @@
-"""Which sequences of an evaluation run are done: a small file for each, so that a run goes on where it stopped."""
+"""Finished sequences of an evaluation run: a record for each, by which the run resumes."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.records import load_record, save_record
 from aotlab.masks.id_maps import read_mask
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, remove
-from aotlab.utils.numbers import NOT_NEGATIVE
+from aotlab.utils.files import is_file, remove
 
 FOLDER = ".finished"
 """of the records, in the folder of the results"""
@@ -25,8 +23,8 @@ FOLDER = ".finished"
 class Finished:
     """A sequence that ran to its last frame."""
 
-    made_by: dict[str, Any] = field(default_factory=dict)
-    """models and settings, as JSON holds them"""
+    made_by: str = ""
+    """digest of what its results depend on"""
     timed_frames: int = 0
     seconds: float = 0.0
     """in the tracker, on the timed frames"""
@@ -35,28 +33,19 @@ class Finished:
 
 
 def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overlay: bool) -> Finished | None:
-    """The record of a sequence that need not run again; None if it must.
+    """Return the record of a sequence that need not run again; None if it must.
 
     It need not if the same models and settings made it of the same files, and its results are there and readable.
     """
-    try:
-        record = Finished(**json.loads(_path(output, video).read_text(encoding="utf-8")))
-        numbers = (record.timed_frames, record.seconds, record.total_seconds)
-        if not all(number in NOT_NEGATIVE for number in numbers):
-            return None
-    except (OSError, ValueError, TypeError, RecursionError):
-        return None  # none, or not written by this program: either way the sequence runs
-    if record.made_by != {**made_by, "video": fingerprint(video)}:
+    record = load_record(_path(output, video), Finished)
+    if record is None or record.made_by != fingerprint(video, made_by):
         return None
     return record if _whole(output, video, overlay) else None
 
 
-def save_finished(output: Path, video: Video, record: Finished) -> None:
+def save_finished(output: Path, video: Video, made_by: dict[str, Any], record: Finished) -> None:
     """Write the record of a sequence whose results are all written."""
-    made_by = {**record.made_by, "video": fingerprint(video)}
-    with atomic_path(_path(output, video)) as temporary:
-        content = dataclasses.asdict(dataclasses.replace(record, made_by=made_by))
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    save_record(_path(output, video), replace(record, made_by=fingerprint(video, made_by)))
 
 
 def forget(output: Path, video: Video) -> None:
@@ -71,8 +60,8 @@ def forget(output: Path, video: Video) -> None:
             remove(output / video.name / f"{stem}.png")
 
 
-def fingerprint(video: Video) -> str:
-    """A digest of what a video's results depend on besides the model: given masks, frames by name and size, options.
+def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
+    """Return a digest of what a video's results depend on: models, given masks, frames by name and size, options.
 
     Raises:
         InputError: a file is missing.
@@ -83,7 +72,7 @@ def fingerprint(video: Video) -> str:
     except OSError as error:
         raise InputError(f"{error.filename}: no such picture; expected a frame of {video.name}") from error
     wanted = (video.merge_ids, video.output_height, video.results, video.objects)
-    return hashlib.sha256(repr((masks, frames, wanted)).encode()).hexdigest()
+    return hashlib.sha256(repr((made_by, masks, frames, wanted)).encode()).hexdigest()
 
 
 def _digest_of(mask: Path | ObjectMasks) -> object:

@@ -1,13 +1,11 @@
-"""Which jobs of a run are done, and whose run a folder of results is."""
+"""Records of the jobs of a run, and of the run that a folder of results belongs to."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from aotlab.engine.jobs.listing import Job
 from aotlab.engine.video.given_masks import split_value
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import (
-    atomic_path,
     is_file,
     is_folder,
     is_plain_name,
@@ -24,11 +21,16 @@ from aotlab.utils.files import (
     require_writable,
 )
 from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import LOCK
+from aotlab.utils.own_files import Kind, read_usable, write_own
 
 FOLDER = ".jobs"
 """of the records, in the folder of the results"""
 RUN = ".run.json"
 """begins with a dot, as no job's name does"""
+RUN_KIND = Kind(
+    "record of a list of jobs", 1, "replace the results with --overwrite, or choose another folder"
+)
 REPORTS = ("summary.csv", "report.json", "report.html")
 """files about the run as a whole"""
 
@@ -100,30 +102,36 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
     _tidy(require_writable(output))
     _refuse_names(jobs)
     run = output / FOLDER / RUN
-    old = _read_run(run)
+    old = read_usable(run, RUN_KIND, _checked_run)
+    new = {"settings": settings, "jobs": sorted(job.name for job in jobs)}
     _refuse_sources(jobs, output, old["jobs"] if old is not None else ())
     if old is not None:
         strangers = sorted(set(old["jobs"]) & _finished(output) - {job.name for job in jobs})
         if old["settings"] == settings and not strangers:
-            _write_run(run, jobs, settings)
+            write_own(run, RUN_KIND, new)
             return
         if not overwrite:
             difference = f"of other jobs ({strangers[0]}, …)" if strangers else "made with other settings"
             raise InputError(
                 f"output {output}: holds results {difference}; choose another folder, or replace them with "
-                "overwrite"
+                "--overwrite"
             )
         for name in {*old["jobs"], *REPORTS, FOLDER}:
             remove(output / name)
-    elif any(output.iterdir()):
+    elif any(path.name != LOCK for path in output.iterdir()):
         if not overwrite:
             raise InputError(
                 f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
-                "with overwrite"
+                "with --overwrite"
             )
         for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
             remove(output / name)
-    _write_run(run, jobs, settings)
+    write_own(run, RUN_KIND, new)
+
+
+def _checked_run(content: dict[str, Any]) -> dict[str, Any]:
+    """The record of a run without names that would lead out of the folder."""
+    return {**content, "jobs": [name for name in content["jobs"] if is_plain_name(name)]}
 
 
 def _refuse_names(jobs: Sequence[Job]) -> None:
@@ -151,51 +159,19 @@ def _tidy(output: Path) -> None:
         remove_leftovers(folder)
 
 
-def load_record(output: Path, name: str) -> JobRecord | None:
-    """The record of a job that was finished, None where there is none."""
-    try:
-        record = JobRecord(**json.loads(_path(output, name).read_text(encoding="utf-8")))
-        Fraction(record.rate)
-    except (OSError, ValueError, TypeError, ZeroDivisionError, RecursionError):
-        return None  # none, or not written by this program: either way the job runs
-    if not isinstance(record.written, list) or record.name != name:
-        return None
-    numbers, texts = [record.frames, record.seconds], [record.video, record.made_by, record.error or ""]
-    whole = all(isinstance(one, int | float) for one in numbers)
-    whole &= all(isinstance(one, str) for one in texts + record.written)
-    return record if whole else None
-
-
-def save_record(output: Path, record: JobRecord) -> None:
-    """Write the record of a job whose results are all written."""
-    with atomic_path(_path(output, record.name)) as temporary:
-        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+def record_path(output: Path, name: str) -> Path:
+    """Return the file of a job's record."""
+    return output / FOLDER / f"{name}.json"
 
 
 def clear_job(output: Path, name: str) -> None:
     """Remove a job's record and what an earlier attempt left of its results."""
-    remove(_path(output, name))
+    remove(record_path(output, name))
     remove(output / name)
 
 
 def _finished(output: Path) -> set[str]:
     return {path.stem for path in (output / FOLDER).glob("*.json") if path.name != RUN}
-
-
-def _read_run(path: Path) -> dict[str, Any] | None:
-    """What `_write_run` wrote, None where there is none; names that would lead out of the folder are left out."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = [name for name in content["jobs"] if is_plain_name(name)]
-        return {"settings": content["settings"], "jobs": names}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _write_run(path: Path, jobs: Sequence[Job], settings: dict[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        content = {"settings": settings, "jobs": sorted(job.name for job in jobs)}
-        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def _content(path: Path) -> str:
@@ -223,7 +199,3 @@ def _stamp(file: Path) -> tuple[str, int, int]:
     except OSError:
         return file.name, 0, 0
     return file.name, found.st_size, found.st_mtime_ns
-
-
-def _path(output: Path, name: str) -> Path:
-    return output / FOLDER / f"{name}.json"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, load_record, save_record
+from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, record_path
 from aotlab.engine.jobs.report import heading, row, write_reports
+from aotlab.engine.records import load_record, save_record
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.media.streams import open_source
@@ -71,7 +72,7 @@ def run_jobs(
 
 def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord | None:
     """The record of a job that an earlier run finished with the same inputs, if its results are there."""
-    record = load_record(output, job.name)
+    record = load_record(record_path(output, job.name), JobRecord)
     if record is None or not record.whole:
         return None
     try:
@@ -109,5 +110,5 @@ def _run(
             return None
         record.frames, record.seconds, record.error = report.frames, round(report.seconds, 3), report.error
         record.written = sorted(path.name for path in report.written.values())
-    save_record(output, record)
+    save_record(record_path(output, record.name), record)
     return record

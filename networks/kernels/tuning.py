@@ -7,7 +7,6 @@ fixed choice in place of timing, or the path of a file.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -25,9 +24,11 @@ from aotlab.networks.kernels import products
 from aotlab.networks.kernels.products import Chooser, Product, by_rule
 from aotlab.utils.environment import processor_name
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, make_folder, user_cache
+from aotlab.utils.files import make_folder, user_cache
 from aotlab.utils.locks import locked
+from aotlab.utils.own_files import Kind, read_usable, write_own
 
+TIMINGS = Kind("cache of timings", 1, "they are measured again")
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
 """seconds after which an implementation has been timed long enough"""
@@ -93,13 +94,10 @@ class Tuner:
             return
         try:
             make_folder(self.path.parent)
-            with (
-                locked(self.path.with_name(f".{self.path.name}.lock"), PATIENCE),
-                atomic_path(self.path) as temporary,
-            ):
+            with locked(self.path.with_name(f".{self.path.name}.lock"), PATIENCE):
                 kept = _read(self.path)
                 kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
-                temporary.write_text(json.dumps(kept, indent=1) + "\n")
+                write_own(self.path, TIMINGS, {"machines": kept})
         except (OSError, ValueError) as error:
             _log.warning("%s: choices of products are not kept (%s)", self.path, error)
             self.path = None
@@ -205,16 +203,9 @@ def _class_name(key: tuple[object, ...]) -> str:
 
 
 def _read(path: Path) -> dict[str, dict[str, Timing]]:
-    """Timings by machine and class; nothing where there is no such file, or one of something else."""
-    try:
-        kept = json.loads(path.read_text()) if path.is_file() else {}
-        return {
-            machine: {
-                name: Timing(str(choice), {each: float(least) for each, least in seconds.items()}, str(fixed))
-                for name, (choice, seconds, fixed) in timings.items()
-            }
-            for machine, timings in kept.items()
-        }
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        _log.warning("%s: not a file of choices (%s); they are made anew", path, error)
-        return {}
+    """Timings by machine and class; nothing if there is no such file, or a damaged one, which the log names."""
+    found = read_usable(path, TIMINGS, lambda content: content["machines"]) or {}
+    return {
+        machine: {name: Timing(*timing) for name, timing in timings.items()}
+        for machine, timings in found.items()
+    }

@@ -8,7 +8,8 @@ from aotlab.annotation import editing
 from aotlab.annotation.export import export
 from aotlab.annotation.results import job_of, open_results
 from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import JobRecord, save_record
+from aotlab.engine.jobs.records import JobRecord, record_path
+from aotlab.engine.records import save_record
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.masks.exchange.regions import Annotations, Region, runs_of
 from aotlab.masks.exchange.writing import Written, write_annotations
@@ -56,7 +57,7 @@ def store(folder, record, form="masks"):
         (folder / "clip").mkdir(parents=True)
         write_annotations(form, folder / "clip" / f"{form}.xml", found, Written("clip", "24", LENGTH))
     record.written = ["masks"] if form == "masks" else [f"{form}.xml"]
-    save_record(folder, record)
+    save_record(record_path(folder, record.name), record)
     return folder / "clip"
 
 

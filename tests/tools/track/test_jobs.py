@@ -127,7 +127,7 @@ def test_another_runs_results_are_refused_or_replaced(clips, capsys, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     assert run(clips, *more) == 2
-    assert "replace them with overwrite" in capsys.readouterr().err
+    assert "replace them with --overwrite" in capsys.readouterr().err
     assert run(clips, *more, "--overwrite") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
 

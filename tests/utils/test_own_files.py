@@ -1,0 +1,93 @@
+"""Every kind of file of our own with any of its fields changed: read as it was, or refused in one sentence."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import asdict
+from random import Random
+
+import pytest
+
+from aotlab.engine.evaluation.finished import Finished
+from aotlab.engine.jobs.records import RUN_KIND, JobRecord
+from aotlab.engine.records import RECORD
+from aotlab.networks.kernels.tuning import TIMINGS
+from aotlab.utils.errors import InputError
+from aotlab.utils.own_files import read_own, read_usable, write_own
+
+VALUES = [
+    None, "x", "", 0, -1, 2.5, True, 10**30, float("nan"), float("inf"), [], [0], {}, {"a": None}, "../x", "1/0",
+]  # fmt: skip
+CONTENTS = {
+    "job": (RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
+    "sequence": (RECORD, asdict(Finished("digest", 3, 1.5, 2.5))),
+    "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
+    "timings": (TIMINGS, {"machines": {"this": {"linear 3": ["fast", {"fast": 1.0, "slow": 2.0}, "slow"]}}}),
+}
+
+
+def places(tree, path=()):
+    """Paths of all parts of nested dictionaries and lists."""
+    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
+        yield (*path, key)
+        yield from places(tree[key], (*path, key))
+
+
+def altered(tree, random):
+    """A copy with one part replaced, left out, or renamed."""
+    changed = copy.deepcopy(tree)
+    path = random.choice(list(places(tree)))
+    parent = changed
+    for key in path[:-1]:
+        parent = parent[key]
+    way = random.choice(["value", "value", "value", "left out", "added"])
+    if way == "left out":
+        del parent[path[-1]]
+    elif way == "added" and isinstance(parent, dict):
+        parent["more"] = random.choice(VALUES)
+    else:
+        parent[path[-1]] = random.choice(VALUES)
+    return changed
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_any_field_may_be_anything(tmp_path, name):
+    kind, content = CONTENTS[name]
+    path, random = tmp_path / "file.json", Random(0)
+    write_own(path, kind, content)
+    assert read_own(path, kind, dict) == content
+    tree = json.loads(path.read_text())
+    for _ in range(200):
+        changed = altered(tree, random)
+        path.write_text(json.dumps(changed))
+        if changed != tree:
+            with pytest.raises(InputError, match=kind.remedy) as refusal:
+                read_own(path, kind, dict)
+            assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"5", b"null", b"[" * 100000, b"\xff\xfe", b'{"frames": 3}']
+)
+def test_what_is_no_such_file_is_named_and_left_out(tmp_path, caplog, content):
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    assert read_usable(path, RECORD, dict) is None
+    assert "file.json: not a usable record of a run" in caplog.text
+
+
+def test_a_missing_file_is_nothing_to_tell(tmp_path, caplog):
+    assert read_usable(tmp_path / "file.json", RECORD, dict) is None
+    assert caplog.text == ""
+
+
+def test_another_version_and_a_huge_file_are_refused(tmp_path):
+    path = tmp_path / "file.json"
+    write_own(path, RECORD._replace(version=2), {})
+    with pytest.raises(InputError, match="version 2; this program reads 1"):
+        read_own(path, RECORD, dict)
+    with path.open("wb") as file:
+        file.truncate(2**30)
+    with pytest.raises(InputError, match="at most 64 MiB"):
+        read_own(path, RECORD, dict)

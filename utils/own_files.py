@@ -1,0 +1,98 @@
+"""Files of our own: sealed when they are written, and read through one guard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, file_mode, is_file
+
+LARGEST = 64 * 2**20
+"""bytes of a JSON file"""
+SEAL = ("kind", "version", "digest")
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+
+
+class Kind(NamedTuple):
+    """A kind of file that this project writes and reads again."""
+
+    name: str
+    """for messages: "job record" """
+    version: int
+    remedy: str
+    """for messages: "track the video again" """
+
+
+@contextmanager
+def reading_own(path: Path | str, kind: Kind) -> Iterator[None]:
+    """Turn any error of the block, which reads such a file, into one sentence.
+
+    Raises:
+        InputError: the block failed; the sentence names ``path``, the reason and the remedy.
+    """
+    try:
+        yield
+    except Exception as error:  # a damaged file raises whatever its reader did not expect
+        if isinstance(error, InputError) and str(error).startswith(f"{path}:"):
+            raise
+        reason = (str(error).splitlines() or [""])[0][:200]
+        reason = reason if isinstance(error, ValueError) and reason else f"{type(error).__name__}: {reason}"
+        raise InputError(f"{path}: not a usable {kind.name} ({reason}); {kind.remedy}") from error
+
+
+def sealed(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content with its kind, version and digest."""
+    return {"kind": kind.name, "version": kind.version, "digest": digest(content), **content}
+
+
+def unsealed(kind: Kind, found: Any) -> dict[str, Any]:
+    """Return the content that was `sealed`.
+
+    Raises:
+        ValueError: another kind or version, or the content was changed.
+    """
+    if not isinstance(found, dict) or found.get("kind") != kind.name:
+        raise ValueError("written by another program or an earlier version")
+    if found.get("version") != kind.version:
+        raise ValueError(f"version {str(found.get('version'))[:20]}; this program reads {kind.version}")
+    content = {name: value for name, value in found.items() if name not in SEAL}
+    if found.get("digest") != digest(content):
+        raise ValueError("changed or damaged since it was written")
+    return content
+
+
+def digest(content: Any) -> str:
+    """SHA-256 of values as JSON holds them; of arrays and tensors the type and shape count."""
+    text = json.dumps(content, sort_keys=True, default=lambda array: f"{array.dtype} {tuple(array.shape)}")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
+    """Write a sealed JSON file at once; raises `InputError` if it cannot be written."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(sealed(kind, content), indent=1) + "\n", encoding="utf-8")
+
+
+def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
+    """Return what ``make`` makes of the content of a file of `write_own`; raises as `reading_own`."""
+    with reading_own(path, kind):
+        if not is_file(path) or path.stat().st_size > LARGEST:
+            raise ValueError(f"not a file of at most {LARGEST >> 20} MiB")
+        return make(unsealed(kind, json.loads(path.read_text(encoding="utf-8"))))
+
+
+def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made | None:
+    """Return what `read_own` does; None if there is no such file, or a damaged one, which the log names."""
+    try:
+        return read_own(path, kind, make) if file_mode(path) else None
+    except InputError as error:
+        log.warning("%s", error)
+        return None
