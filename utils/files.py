@@ -192,30 +192,20 @@ def _encoded(name: str) -> bytes:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """As `atomic_path`, an open binary file.
+    """As `atomic_path`, an open binary file, for writers that hide the reason when the disk is full.
 
     Raises:
         InputError: the folder cannot be made or written, or the file not to its end.
     """
-    with atomic_path(path) as temporary, binary_file(temporary) as file:
-        yield file
-
-
-@contextmanager
-def binary_file(path: Path) -> Iterator[BinaryIO]:
-    """A new file, for writers that hide the reason when the disk is full.
-
-    Raises:
-        OSError: it cannot be written to its end, whatever error its writer made of that.
-    """
-    file = _ObservedFile(io.FileIO(path, "w"))
-    try:
-        with file:
-            yield file
-    except Exception as error:
-        if file.failure is not None:
-            raise file.failure from error
-        raise
+    with atomic_path(path) as temporary:
+        file = _ObservedFile(io.FileIO(temporary, "w"))
+        try:
+            with file:
+                yield file
+        except Exception as error:
+            if file.failure is not None:
+                raise file.failure from error
+            raise
 
 
 class _ObservedFile(io.BufferedWriter):
