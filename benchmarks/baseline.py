@@ -1,7 +1,7 @@
-"""The slow twin: parts of the frame path as the published code runs them where its CUDA extension is missing.
+"""The baseline: parts of the frame path as the published code runs them without its CUDA extension.
 
-Every part says the same thing as the one it stands in for, to rounding, and is switched on around a step by itself, so
-that what a part is worth can be measured. Nothing of the fast path knows of it.
+Each part computes the same as the one it replaces, but for rounding, and can be switched on alone, so that its share of
+the difference can be measured. The package knows nothing of it.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
 
 Switch = Callable[[Tracker], AbstractContextManager[Any]]
-"""Makes a tracker do one thing the slow way for as long as the context lasts."""
+"""Makes a tracker run one part as published for as long as the context lasts."""
 
 
 @contextmanager
-def slow_parts(tracker: Tracker, names: Iterable[str]) -> Iterator[None]:
-    """Switch parts of `SLOW_PARTS` on for ``tracker``; afterwards all is as it was."""
+def as_published(tracker: Tracker, names: Iterable[str]) -> Iterator[None]:
+    """Run the named parts of `PARTS` as published while the context lasts."""
     with ExitStack() as stack:
         for name in names:
-            stack.enter_context(SLOW_PARTS[name](tracker))
+            stack.enter_context(PARTS[name](tracker))
         yield
 
 
 @contextmanager
-def slow_training(model: VOSModel) -> Iterator[None]:
-    """Train ``model`` as the published code does without its CUDA extension, for as long as the context lasts."""
+def training_as_published(model: VOSModel) -> Iterator[None]:
+    """Train ``model`` as the published code does while the context lasts."""
     choices = {**products.PLAIN, "attention": "matrix", "local_attention": unfolded_local_attention}
     with products.use(choices), _norms_apart(model.encoder):
         yield
@@ -53,7 +53,7 @@ def slow_training(model: VOSModel) -> Iterator[None]:
 def unfolded_local_attention(
     query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
 ) -> Tensor:
-    """What `local_attention` computes, with a copy of the window's keys for every query.
+    """Compute `local_attention` with a copy of the window's keys for every query.
 
     With relative positions in the values (AOT) these are copied as well; without (DeAOT) the weights of the window
     go into a full matrix over all tokens, as in the published code.
@@ -104,12 +104,12 @@ def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
 
 
 def _products(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Products of matrices are what PyTorch makes of them, never convolutions."""
+    """Matrix products are PyTorch's own, never convolutions."""
     return products.use({name: choice for name, choice in products.PLAIN.items() if name != "attention"})
 
 
 def _norms(tracker: Tracker) -> AbstractContextManager[Any]:
-    """A frozen batch norm is an operation of its own behind its convolution, wherever the encoder has one."""
+    """Frozen batch norms of the encoder are operations of their own."""
     return _norms_apart(_network(tracker).encoder)
 
 
@@ -140,23 +140,23 @@ def _normed_behind(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -
 def _groups(tracker: Tracker) -> AbstractContextManager[Any]:
     """Groups of objects run one after another, each with a memory of its own; all share the encoded image.
 
-    It holds from the first reference frame on or not at all, as groups have their memories for good.
+    It holds for a whole video, as each group keeps its memory.
     """
     return patch.object(tracker, "one_group_at_a_time", True)
 
 
 @contextmanager
 def _memory(tracker: Tracker) -> Iterator[None]:
-    """Long-term memory is copied whole for every frame it takes in.
+    """Long-term memory is copied whole for every frame that it stores.
 
-    The two branches of gated propagation are stored separately and joined anew for every frame that reads them.
+    The two branches of gated propagation are joined again for every frame that reads them.
     """
     # With gradients a bank concatenates; inference mode still holds, so none are recorded.
     kinds = {stage.block for stage in tracker.config.model.stages}
     read = MemoryBank.read
 
     def joining(bank: MemoryBank) -> list[list[BlockMemory]]:
-        """What `read` gives, with values joined from their halves."""
+        """Read a bank, with values joined from their halves."""
         return [
             [BlockMemory(*(_joined(branches) for branches in block)) for block in stage]
             for stage in read(bank)
@@ -178,31 +178,30 @@ def _joined(branches: KeyValue) -> KeyValue:
 
 
 def _planes(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Masks have a plane for every identity there is, used or not, and all are convolved."""
-
+    """Masks have a plane for each identity of the bank, and all planes are convolved."""
     identities = tracker.model.config.max_objects + 1 + tracker.model.config.ignore_plane
     assign = tracker.model.assign_identities
 
     def with_all_planes(masks: Tensor) -> list[Tensor]:
-        """What the model's own method gives for these masks B×(m+1)×H×W."""
+        """Return the identity embeddings of masks B×(m+1)×H×W."""
         return assign(F.pad(masks, (0, 0, 0, 0, 0, identities - masks.shape[1])))
 
     return patch.object(tracker.model, "assign_identities", with_all_planes)
 
 
 def _network(tracker: Tracker) -> VOSModel:
-    """The tracker's model, which no exported graphs can stand in for here."""
+    """Return the tracker's model, which must not be an exported one."""
     assert isinstance(tracker.model, VOSModel)
     return tracker.model
 
 
 def _argmax(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Labels are the argmax of the softmax, not the index of the largest logit."""
+    """Labels are the argmax of the softmax instead of the index of the largest logit."""
     return patch.object(tracker, "classify", lambda logits: logits.softmax(0).argmax(0))
 
 
 def _sync(tracker: Tracker) -> AbstractContextManager[Any]:
-    """A step ends when the object ids of its frame have come to the host."""
+    """A step ends when the frame's labels are on the host."""
     step = tracker.step
 
     @wraps(step)
@@ -217,7 +216,7 @@ def _sync(tracker: Tracker) -> AbstractContextManager[Any]:
 
 @contextmanager
 def _layout(tracker: Tracker) -> Iterator[None]:
-    """Maps have one channel after the other in memory, so tokens are copies of maps, and maps of tokens."""
+    """Maps have one channel after the other in memory, so tokens and maps are copies of each other."""
     model = _network(tracker)
     weights = {weight: weight.data for weight in model.parameters() if weight.dim() == 4}
     for weight, data in weights.items():
@@ -231,13 +230,13 @@ def _layout(tracker: Tracker) -> Iterator[None]:
 
 @contextmanager
 def _allocator(tracker: Tracker) -> Iterator[None]:
-    """Freed memory goes back to the system, before a step and in it."""
+    """Freed memory returns to the system."""
     give_freed_memory_back()
     yield
     keep_freed_memory()
 
 
-SLOW_PARTS: dict[str, Switch] = {
+PARTS: dict[str, Switch] = {
     "local_attention": _local_attention,
     "global_attention": _global_attention,
     "products": _products,
@@ -250,4 +249,4 @@ SLOW_PARTS: dict[str, Switch] = {
     "layout": _layout,
     "allocator": _allocator,
 }
-"""a name and what it makes slow; a further part is a function and its line here"""
+"""parts by name"""

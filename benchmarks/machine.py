@@ -1,11 +1,9 @@
-"""What a speed was measured on, and how fast that multiplies matrices."""
+"""The machine of a measurement, and its rate of matrix products."""
 
 from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -13,30 +11,29 @@ import torch
 from aotlab.networks.kernels.products import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.environment import instruction_sets, processor_name, waiting
-from aotlab.utils.errors import InputError
 from aotlab.utils.process import peak_resident_bytes
 
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 """sides of the square matrices that are multiplied"""
-PATIENCE = 1.0
-"""seconds after which no larger matrices are tried"""
+TIME_LIMIT = 1.0
+"""seconds after which no more products are tried"""
 REPEATS = 4
 
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine and the software that ran."""
+    """Hardware and software of a measurement."""
 
     device: str
     """cpu, cuda, ..."""
     processor: str
     """name of the CPU or GPU"""
     instructions: str
-    """sets that PyTorch's own kernels use on the CPU, and what oneDNN finds besides"""
+    """instruction sets of PyTorch's CPU kernels, and those of the CPU for matrix products"""
     threads: int
     """of PyTorch's operations on the CPU"""
     waiting: str
-    """how these threads wait for one another"""
+    """setting of how these threads wait for one another"""
     torch: str
     python: str
 
@@ -49,7 +46,7 @@ class Machine:
 
 
 def describe_machine(device: torch.device) -> Machine:
-    """The machine this runs on."""
+    """Describe the machine of this process."""
     return Machine(
         device=device.type,
         processor=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
@@ -62,9 +59,9 @@ def describe_machine(device: torch.device) -> Machine:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
-    """FLOP per second of the fastest of several products of large matrices; a multiply-add counts as 2.
+    """Return the highest FLOP per second of several large matrix products; a multiply-add counts as 2.
 
-    PyTorch's own product and the linear layer of models are tried.
+    PyTorch's own product and the linear layer of the models are tried.
     """
     best, begin = 0.0, time.perf_counter()
     for side in SIDES.get(device.type, SIDES["cpu"]):
@@ -77,36 +74,19 @@ def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> flo
                 multiply(left)
                 settle(device)
                 best = max(best, 2 * side**3 / (time.perf_counter() - start))
-            if time.perf_counter() - begin > PATIENCE:
+            if time.perf_counter() - begin > TIME_LIMIT:
                 return best
     return best
 
 
 def forget_peak(device: torch.device) -> None:
-    """Begin to look for the peak of memory anew, where the device can; a process's own peak stays."""
+    """Reset the peak of memory of a GPU; the process's own peak stays."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most memory so far: PyTorch's on a GPU, else what the process had resident (0 where the system does not tell)."""
+    """Return the peak of memory in bytes: PyTorch's on a GPU, else the process's (0 if the system does not say)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_resident_bytes() or 0
-
-
-@contextmanager
-def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let PyTorch use so many threads for a while; None: as many as it does.
-
-    Raises:
-        InputError: fewer than one.
-    """
-    before = torch.get_num_threads()
-    if count is not None and count < 1:
-        raise InputError(f"threads {count}: must be at least 1")
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,147 +1,119 @@
-"""Measuring the rows of the performance table, one after another, and keeping what was measured."""
+"""Table of all comparisons on this machine, as Markdown."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from datetime import date
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-
-from aotlab.configs.load import load_config
-from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_path
 from aotlab.utils.progress import progress_bar
-from benchmarks.comparison import compare
-from benchmarks.machine import describe_machine, matmul_rate
-from benchmarks.measurement import measure
-from benchmarks.report_text import as_markdown
-from benchmarks.rows import STEPS, Row, rows
-from benchmarks.settings import Setting, parse_setting
+from benchmarks.machine import describe_machine
+from benchmarks.parts import measure
+from benchmarks.settings import parse_setting
+from benchmarks.timed_tracker import TimedTracker, compare
 
-Result = dict[str, Any]
-Kept = dict[str, dict[str, Result]]
-"""by machine, by name of the row"""
+MODELS = ("aott", "deaott", "r50_aotl", "r50_deaotl")
+PARTS_ALONE = {
+    "local_attention": ("aott", "deaott"),
+    "global_attention": ("aott", "r50_aotl,at_frame=30"),
+    "products": ("aott", "deaott", "r50_aotl", "r50_deaotl", "swinb_deaotl"),
+    "norms": ("aott", "r50_aotl"),
+    "groups": ("aott,objects=30",),
+    "memory": ("r50_aotl,at_frame=30", "r50_deaotl,at_frame=30"),
+    "planes": ("aott",),
+    "argmax": ("aott", "aott,objects=10"),
+    "sync": ("aott",),
+    "layout": ("aott", "deaott", "r50_aotl"),
+    "allocator": ("aott", "r50_aotl"),
+}
+"""parts of the baseline, and the settings where they matter"""
+BOUNDED = "aotl,memory.policy=relevance_redundancy,memory.frames=9"
+LONG = "aott,memory.policy=bounded_fifo,memory.frames=9,size=256x144"
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Yield settings to measure by themselves, and pairs of settings to compare."""
+    for model in MODELS:
+        yield (f"{model},at_frame=30" if model == "r50_aotl" else model,)
+    for model in MODELS:
+        for setting in (model, f"{model},objects=10"):
+            yield f"{setting},baseline=all", setting
+    yield "r50_aotl,at_frame=30,baseline=all", "r50_aotl,at_frame=30"
+    for model in MODELS:
+        yield f"{model},objects=10", model
+    yield f"{BOUNDED},at_frame=95", f"{BOUNDED},at_frame=45"
+    yield f"{LONG},at_frame=2800", f"{LONG},at_frame=200"
+    for part, settings in PARTS_ALONE.items():
+        for setting in settings:
+            yield f"{setting},baseline={part}", setting
+    for model in MODELS:
+        yield f"{model},kernels=fixed", f"{model},kernels=tuned"
+        yield model, f"{model},precision=bfloat16"
 
 
 def write_report(
-    path: Path, usual: Setting, *, only: str = "", table: Sequence[Row] | None = None, progress: bool = True
+    path: Path,
+    *,
+    extra: str = "",
+    only: str = "",
+    table: Sequence[tuple[str, ...]] = (),
+    progress: bool = True,
 ) -> None:
-    """Measure rows and write them as a Markdown table; what was measured before is kept in a JSON file beside it.
-
-    Both files are written after every row. Each machine has a table, and those of other machines stay.
+    """Measure rows one after another and write them as Markdown, again after each row.
 
     Args:
-        path: of the Markdown file.
-        usual: what the settings of rows do not say: device, frames, size.
-        only: text that the rows to measure hold, in name or settings; empty: all.
-        table: the rows there are; None: `rows`.
+        path: Markdown file; what it holds is replaced.
+        extra: settings to append to all, such as ``frames=8``.
+        only: text that the rows to measure contain; empty: all rows.
+        table: rows to measure; empty: `rows`.
         progress: show a bar.
 
     Raises:
-        InputError: no such row or device, or a file that cannot be read or written.
-        RunStopped: rows that failed, when all others are done.
+        InputError: no such row, setting or device, or the file cannot be written.
+        RunStopped: rows that failed, after all others.
     """
-    table = rows() if table is None else table
-    device = pick_device(usual.device)
-    tasks = _tasks(usual, only, table, device)
-    kept = read_kept(path.with_suffix(".json"))
+    chosen = [row for row in table or tuple(rows()) if only in " ".join(row)]
+    if not chosen:
+        raise InputError(f"only {only}: no row contains this text")
+    settings = [[parse_setting(f"{text},{extra}" if extra else text) for text in row] for row in chosen]
+    lines: dict[int, list[str]] = {1: [], 2: []}
     failed = []
-    with progress_bar(len(tasks), unit="row", shown=progress) as bar:
-        for name, task in tasks.items():
+    with progress_bar(len(settings), unit="row", shown=progress) as bar:
+        for row in settings:
             try:
-                result = {**task(), **_now(device)}
-                kept.setdefault(result["machine"], {})[name] = result
-                save(path, kept, table)
-            except (RuntimeError, MemoryError) as error:  # out of memory, for one
-                reason = (str(error) or type(error).__name__).splitlines()[0]
-                failed.append(f"{name} ({reason})")
+                runs = [TimedTracker(setting) for setting in row]
+                lines[len(row)].append(_line(*runs))
+                with atomic_path(path) as temporary:
+                    temporary.write_text(_text(lines, runs[0]), encoding="utf-8")
+            except (RuntimeError, MemoryError) as error:  # such as a GPU without memory
+                titles = " ".join(setting.title for setting in row)
+                failed.append(f"{titles} ({(str(error) or type(error).__name__).splitlines()[0]})")
             bar.update()
     if failed:
         raise RunStopped(f"{path}: not measured: {'; '.join(failed)}; all other rows are written")
 
 
-def read_kept(path: Path) -> Kept:
-    """What earlier runs measured; nothing where there is no file.
-
-    Raises:
-        InputError: not a file of this kind.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        kept = json.loads(path.read_text())
-        found: Kept = {}
-        for results in kept.values():
-            for name, result in results.items():
-                found.setdefault(result["machine"], {})[name] = result
-        return found
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise InputError(
-            f"{path}: not the results of earlier reports ({error}); remove it or choose another file"
-        ) from error
+def _line(*runs: TimedTracker) -> str:
+    if len(runs) == 1:
+        found = measure(runs[0])
+        return (
+            f"| `{found.title}` | {found.seconds:.3f} | {found.gflop:.1f} | {found.gflop / found.seconds:.0f} "
+            f"| {found.rate_share:.0%} |\n"
+        )
+    pair = compare(*runs)
+    (first, second), (low, high) = pair.medians, pair.spread
+    return (
+        f"| `{pair.first}` | `{pair.second}` | {first:.3f} | {second:.3f} "
+        f"| {pair.ratio:.2f} ({low:.2f} to {high:.2f}) |\n"
+    )
 
 
-def save(path: Path, kept: Kept, table: Sequence[Row]) -> None:
-    """Write the results of rows that there are as JSON, and the Markdown table beside it.
-
-    Raises:
-        InputError: a file cannot be written.
-    """
-    known = {*STEPS, *(row.what for row in table)}
-    kept = {
-        machine: {name: result for name, result in results.items() if name in known}
-        for machine, results in kept.items()
-    }
-    with atomic_path(path.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1) + "\n")
-    with atomic_path(path) as temporary:
-        temporary.write_text(as_markdown(kept, table))
-
-
-def _tasks(
-    usual: Setting, only: str, table: Sequence[Row], device: torch.device
-) -> dict[str, Callable[[], Result]]:
-    """What there is to measure, by name; wrong settings are found before the first of them runs."""
-    tasks: dict[str, Callable[[], Result]] = {}
-    for name, text in STEPS.items():
-        if only.lower() in f"{name} {text}".lower():
-            tasks[name] = partial(_measured, parse_setting(text, usual))
-    here = [row for row in table if not row.gpu_only or device.type != "cpu"]
-    for row in here:
-        if row.holds(only):
-            pair = [parse_setting(text, usual) for text in (row.first, row.second)]
-            for setting in pair:
-                load_config(setting.config or "aott", setting.overrides)
-            tasks[row.what] = partial(_compared, *pair)
-    if not tasks:
-        names = "; ".join([*STEPS, *(row.what for row in here)])
-        raise InputError(f"only {only}: no row holds this text; rows are: {names}")
-    return tasks
-
-
-def _measured(setting: Setting) -> Result:
-    """A setting's seconds and its share of what the machine can do."""
-    found = measure(setting)
-    return {"seconds": found.step_seconds, "gflop": found.step_gflop, "rate_share": found.rate_share}
-
-
-def _compared(first: Setting, second: Setting) -> Result:
-    """Both medians, and the ratio with its spread."""
-    found = compare(first, second)
-    return {
-        "first": found.first, "second": found.second, "seconds": list(found.medians),
-        "ratio": found.ratio, "spread": list(found.spread), "pairs": len(found.first_seconds),
-    }  # fmt: skip
-
-
-def _now(device: torch.device) -> Result:
-    """Where and when a row was measured, and how fast the machine was just then."""
-    return {
-        "machine": describe_machine(device).title, "date": date.today().isoformat(),
-        "matmul_gflops": matmul_rate(device) / 1e9,
-    }  # fmt: skip
+def _text(lines: dict[int, list[str]], run: TimedTracker) -> str:
+    text = f"{describe_machine(run.tracker.device).title}\n"
+    if lines[1]:
+        text += "\n| setting | s per frame | GFLOP | GFLOP/s | of the rate of large products |\n|---|---|---|---|---|\n"
+    text += "".join(lines[1])
+    if lines[2]:
+        text += "\n| A | B | A, s | B, s | A / B (10th to 90th percentile) |\n|---|---|---|---|---|\n"
+    return text + "".join(lines[2])

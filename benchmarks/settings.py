@@ -1,144 +1,105 @@
-"""What is run, and its short way of writing: ``r50_aotl,memory.every=2,objects=10,slow=local_attention+norms``."""
+"""Settings of a run, written as ``r50_aotl,memory.every=2,objects=10,baseline=local_attention+norms``."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aotlab.configs.training import PRECISIONS
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import picture_size
+from benchmarks.baseline import PARTS
 
 CHECKPOINTS = (".safetensors", ".pth")
-SLOW_NAMES = (
-    "local_attention", "global_attention", "products", "norms", "groups", "memory", "planes", "argmax", "sync",
-    "layout", "allocator",
-)  # fmt: skip
-"""parts that can run as the published code runs them, see `engine.speed.naive`"""
-PRODUCTS = (
-    "chosen", "fixed", "tuned",
-    "plain", "matrices", "split", "onednn", "joined", "convolutions", "exportable",
-)  # fmt: skip
-"""how products are computed: by a rule, or all of them by a set of `networks.products`"""
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
-"""what seconds are counted"""
+"""sources of seconds"""
 SMALLEST = 16
-"""least width and height of a frame in pixels"""
+"""smallest width and height of a frame in pixels"""
 
 
 @dataclass(frozen=True)
 class Setting:
     """A model and how it runs."""
 
-    config: str | None = None
-    """preset or YAML file; None: what the checkpoint says, or aott"""
+    title: str = "aott"
+    """the text that was read"""
+    config: str | None = "aott"
+    """preset or YAML file; None: the checkpoint's"""
+    checkpoint: Path | None = None
+    """weights; None: random"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of the config"""
-    checkpoint: Path | None = None
-    """weights; random ones when not given"""
     size: tuple[int, int] = (854, 480)
-    """(width, height) of drawn frames"""
+    """(width, height) of drawn frames in pixels"""
     video: Path | None = None
-    """frames to read in place of drawn ones: a video file or a folder"""
+    """video file or folder of frames to read instead of drawn frames"""
     objects: int = 1
     frames: int = 20
-    """how many are timed"""
+    """timed frames"""
     at_frame: int = 0
-    """how many go before them, untimed; at least the ones to warm up do"""
+    """untimed frames before them; a few for warming up come first anyway"""
     device: str = "cpu"
     precision: str = "float32"
-    """all but float32: what autocast computes in"""
     compile: bool = False
-    """encoder, blocks and decoder go through torch.compile"""
-    slow: tuple[str, ...] = ()
-    """names in `SLOW_NAMES`"""
-    products: str = "chosen"
-    """chosen (as AOTLAB_TUNE says), fixed, tuned (timed anew), or a set of `networks.products`"""
+    """run encoder, blocks and decoder through torch.compile"""
+    baseline: tuple[str, ...] = ()
+    """parts that run as in the published code; names in `benchmarks.baseline.PARTS`"""
+    kernels: str = "chosen"
+    """chosen (by AOTLAB_TUNE), fixed, tuned (timed again), or a set of `aotlab.networks.kernels.products`"""
     clock: str = "wall"
-    """wall, or cpu: the process's own seconds on all cores, for machines that are not quiet; best with one thread"""
+    """wall, or cpu: the process's seconds on all cores, for busy machines; best with one thread"""
 
     def __post_init__(self) -> None:
         """Raises InputError for a value that is out of range."""
         for name in ("objects", "frames"):
-            number = getattr(self, name)
-            _require(number >= 1, f"{name}: must be at least 1, got {number}")
-        _require(self.at_frame >= 0, f"at_frame: must not be negative, got {self.at_frame}")
-        width, height = self.size
-        _require(
-            min(self.size) >= SMALLEST,
-            f"size: both sides must be at least {SMALLEST} pixels, got {width}x{height}",
-        )
-        known = ", ".join(PRECISIONS)
-        _require(self.precision in PRECISIONS, f"precision: must be one of {known}, got {self.precision}")
-        known = ", ".join(CLOCKS)
-        _require(self.clock in CLOCKS, f"clock: must be one of {known}, got {self.clock}")
-        known = ", ".join(PRODUCTS)
-        _require(self.products in PRODUCTS, f"products: must be one of {known}, got {self.products}")
-        unknown = [name for name in self.slow if name not in SLOW_NAMES]
-        known = ", ".join(SLOW_NAMES)
-        _require(not unknown, f"slow: must be all, or some of {known} joined by +, got {'+'.join(unknown)}")
-        _require(
-            not (self.compile and self.slow), "compile: does not go together with slow parts; leave one out"
-        )
-
-    @property
-    def title(self) -> str:
-        """The short way of writing it, without what is as usual."""
-        parts = [self.config or str(self.checkpoint or "aott"), *self.overrides]
-        usual, said = (
-            Setting(),
-            ["config", "overrides"] if self.config else ["config", "overrides", "checkpoint"],
-        )
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in said and value != getattr(usual, field.name):
-                parts.append(f"{field.name}={_written(field.name, value)}")
-        return ",".join(parts)
+            _require(getattr(self, name) >= 1, f"{name}: must be at least 1, got {getattr(self, name)}")
+        _require(min(self.size) >= SMALLEST, f"size: both sides must be at least {SMALLEST} pixels")
+        for name, allowed in (("precision", PRECISIONS), ("clock", CLOCKS)):
+            value = getattr(self, name)
+            _require(value in allowed, f"{name}: must be one of {', '.join(allowed)}, got {value}")
+        for name in self.baseline:
+            known = ", ".join(PARTS)
+            _require(name in PARTS, f"baseline: must be all, or some of {known} joined by +, got {name}")
+        _require(not (self.compile and self.baseline), "compile: cannot be combined with baseline; omit one")
 
 
-def parse_setting(text: str, usual: Setting | None = None) -> Setting:
-    """Read ``CONFIG,key=value,...``; what it does not say is as in ``usual``.
+def parse_setting(text: str) -> Setting:
+    """Read ``CONFIG,key=value,...``, where a checkpoint may stand for CONFIG and no value holds a comma.
 
-    A checkpoint that says what it is may stand in the place of CONFIG. Keys are the fields of `Setting`, and all others
-    overrides of the config; a value may hold no comma.
+    Keys are the fields of `Setting`; all others are settings of the config.
 
     Raises:
-        InputError: not of this form, or a value that does not fit.
+        InputError: another form, or a value out of range.
     """
     name, *rest = (part.strip() for part in text.split(","))
     if not name or "=" in name:
         raise InputError(
-            f"{text}: begins with no preset, YAML file or checkpoint; write for example aott,objects=10,slow=all"
+            f"{text}: starts with no preset, YAML file or checkpoint; write for example aott,objects=10"
         )
-    weights = name.endswith(CHECKPOINTS)
-    values: dict[str, Any] = {"config": None, "checkpoint": Path(name)} if weights else {"config": name}
+    is_file = name.endswith(CHECKPOINTS)
+    values: dict[str, Any] = {"config": None, "checkpoint": Path(name)} if is_file else {"config": name}
     overrides = []
     for part in rest:
         key, equals, value = part.partition("=")
-        if key in READERS and (equals or key == "compile"):
-            try:
-                values[key] = READERS[key](value or "true")
-            except ValueError as error:
-                raise InputError(f"{text}: {key}: {error}") from error
-        elif equals:
+        if not equals:
+            raise InputError(f"{text}: {part or 'empty part'}: expected key=value after the config")
+        if key not in READERS:
             overrides.append(part)
-        else:
-            raise InputError(f"{text}: {part or 'an empty part'}: expected key=value behind the config")
+            continue
+        try:
+            values[key] = READERS[key](value)
+        except ValueError as error:
+            raise InputError(f"{text}: {key}: {error}") from error
     try:
-        return replace(usual or Setting(), overrides=tuple(overrides), **values)
+        return Setting(title=text, overrides=tuple(overrides), **values)
     except InputError as error:
         raise InputError(f"{text}: {error}") from error
 
 
-def slow_names(text: str) -> tuple[str, ...]:
-    """Names joined by "+", or "all"."""
-    return tuple(SLOW_NAMES) if text == "all" else tuple(text.split("+"))
-
-
 def _number(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"expected a whole number, got {text}")
     return int(text)
 
@@ -149,21 +110,16 @@ def _switch(text: str) -> bool:
     return text == "true"
 
 
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(PARTS) if text == "all" else tuple(text.split("+"))
+
+
 READERS: dict[str, Any] = {
-    "checkpoint": Path, "size": picture_size, "video": Path, "objects": _number, "frames": _number,
-    "at_frame": _number, "device": str, "precision": str, "compile": _switch, "slow": slow_names,
-    "products": str, "clock": str,
+    "checkpoint": Path, "config": str, "size": picture_size, "video": Path, "objects": _number, "frames": _number,
+    "at_frame": _number, "device": str, "precision": str, "compile": _switch, "baseline": _parts, "kernels": str,
+    "clock": str,
 }  # fmt: skip
-"""what reads the value of each key"""
-
-
-def _written(name: str, value: Any) -> str:
-    """A value as `parse_setting` reads it."""
-    if name == "slow":
-        return "all" if value == tuple(SLOW_NAMES) else "+".join(value)
-    if name == "size":
-        return "{}x{}".format(*value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+"""readers of the values, by key"""
 
 
 def _require(holds: bool, message: str) -> None:

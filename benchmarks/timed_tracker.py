@@ -1,140 +1,194 @@
-"""A tracker at work as a `Setting` says, one timed frame at a time."""
+"""A tracker that runs by a `Setting`, one timed frame at a time, and two of them compared."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import statistics
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
-from aotlab.configs.schema import Config
-from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.media.video import FrameSource, open_frames
+from aotlab.media.video import open_frames
 from aotlab.networks.kernels import products
 from aotlab.networks.kernels.tuning import Tuner
-from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import build_or_load
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import make_folder
-from benchmarks.baseline import slow_parts
+from aotlab.utils.progress import progress_bar
+from benchmarks.baseline import as_published
+from benchmarks.machine import Machine, describe_machine
 from benchmarks.settings import CLOCKS, Setting
 
 WARM_UP = 3
-"""frames behind the reference frame that are never timed"""
+"""frames after the reference frame that are never timed"""
 CLIP_LENGTH = 4
-"""frames that are drawn, or kept of a video, and shown again and again"""
-
-
-def build(setting: Setting) -> tuple[VOSModel, Config]:
-    """The model of a setting, with its weights or the same random ones every time.
-
-    Raises:
-        InputError: unknown preset, setting or checkpoint.
-    """
-    compute = (f"compute.precision={setting.precision}", f"compute.compile={str(setting.compile).lower()}")
-    overrides = (*setting.overrides, *compute)
-    return build_or_load(setting.checkpoint, config=setting.config, overrides=overrides)
-
-
-def write_clip(folder: Path, size: tuple[int, int]) -> FrameSource:
-    """Draw frames of ``size`` (width, height) into a folder of JPEGs; returns their reader."""
-    make_folder(folder)
-    frames, _ = draw_clip(CLIP_LENGTH, size[1], size[0], seed=0)
-    for index, frame in enumerate(frames):
-        Image.fromarray(frame).save(folder / f"{index:05d}.jpg", quality=95)
-    return open_frames(folder)
-
-
-def frames_of(setting: Setting) -> list[np.ndarray]:
-    """A few frames H×W×3 uint8 RGB of the setting's video, or drawn ones.
-
-    Raises:
-        InputError: the video cannot be read.
-    """
-    if setting.video is not None:
-        return list(islice(open_frames(setting.video), CLIP_LENGTH))
-    width, height = setting.size
-    return list(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
-
-
-def striped_mask(objects: int, height: int, width: int) -> np.ndarray:
-    """H×W ids of vertical stripes: background and any number of objects, all of them visible.
-
-    Raises:
-        InputError: more objects than columns.
-    """
-    if objects >= width:
-        raise InputError(
-            f"objects: at most {width - 1} are seen on frames {width} pixels wide, got {objects}"
-        )
-    return np.broadcast_to(np.arange(width) * (objects + 1) // width, (height, width))
+"""frames that are drawn, or read of a video, and repeated"""
 
 
 class TimedTracker:
     """One tracker as a setting says."""
 
     def __init__(self, setting: Setting) -> None:
-        """Build the model; raises InputError for a model, file or device that is not there."""
-        self.setting = setting
-        model, config = build(setting)
-        self.tracker = Tracker(model, config, device=setting.device)
-        self.tuner = Tuner() if setting.products == "tuned" else None
-        """what times products anew, if the setting says so"""
-
-    def start(self, frames: list[np.ndarray]) -> None:
-        """Take in the reference frame, and go on untimed to the first frame to time.
+        """Build the model, with its weights or the same random ones each time.
 
         Raises:
-            InputError: a frame of the setting cannot be tracked, as torch.compile does not work here.
+            InputError: unknown preset, setting, checkpoint, kernels or device.
         """
-        height, width = frames[0].shape[:2]
+        self.setting = setting
+        compute = (
+            f"compute.precision={setting.precision}",
+            f"compute.compile={str(setting.compile).lower()}",
+        )
+        overrides = (*setting.overrides, *compute)
+        model, config = build_or_load(setting.checkpoint, config=setting.config, overrides=overrides)
+        self.tracker = Tracker(model, config, device=setting.device)
+        self.tuner = Tuner() if setting.kernels == "tuned" else None
+        """tuner that times the kernels again, if the setting says so"""
+        self.frames = list(_frames(setting))
+        """of the clip, H×W×3 uint8 RGB"""
+        try:
+            with self.kernels():
+                pass
+        except ValueError as error:
+            raise InputError(f"{setting.title}: {error}") from error
+
+    def start(self) -> None:
+        """Track the reference frame and the untimed ones.
+
+        Raises:
+            InputError: torch.compile does not work here, or more objects than columns.
+        """
+        height, width = self.frames[0].shape[:2]
         mask = striped_mask(self.setting.objects, height, width)
         self.tracker.reset()
         try:
-            with self.way():
-                self.tracker.step(frames[0], mask)
+            with self.running():
+                self.tracker.step(self.frames[0], mask)
             before = max(WARM_UP, self.setting.at_frame)
             for index in range(before):
-                # What memory holds is the same either way, so only the last ones need to be slow.
-                with self.way(slow=index >= before - WARM_UP):
-                    self.tracker.step(looped(frames, index))
+                # Memory holds the same either way, so only the last frames need the slow parts.
+                with self.running(baseline=index >= before - WARM_UP):
+                    self.tracker.step(self.frame(index))
         except torch._dynamo.exc.TorchDynamoException as error:
             inside = getattr(error, "inner_exception", error)
             reason = f"{type(inside).__name__}: {inside}".splitlines()[0]
-            raise InputError(f"compile: torch.compile does not work here ({reason}); leave it out") from error
+            raise InputError(f"compile: torch.compile does not work here ({reason}); omit it") from error
 
-    def timed_step(self, frame: np.ndarray) -> tuple[float, Prediction]:
-        """Track a frame: seconds until the device has done all of it, and its prediction."""
-        clock = CLOCKS[self.setting.clock]
-        with self.way():
+    def frame(self, index: int) -> np.ndarray:
+        """Return a frame after the reference frame, of the clip repeated without that."""
+        return self.frames[1 + index % (len(self.frames) - 1)] if len(self.frames) > 1 else self.frames[0]
+
+    def timed_step(self, index: int) -> float:
+        """Track frame ``index``; returns the seconds until the device has finished."""
+        clock, frame = CLOCKS[self.setting.clock], self.frame(index)
+        with self.running():
             settle(self.tracker.device)
             begin = clock()
-            prediction = self.tracker.step(frame)
+            self.tracker.step(frame)
             settle(self.tracker.device)
-            return clock() - begin, prediction
+            return clock() - begin
 
     @contextmanager
-    def way(self, *, slow: bool = True) -> Iterator[None]:
-        """The setting's slow parts, for as long as the context lasts; unless ``slow``, only those that began before."""
+    def running(self, *, baseline: bool = True) -> Iterator[None]:
+        """Run as the setting says; without ``baseline`` only those parts that hold for a whole video."""
+        names = [name for name in self.setting.baseline if baseline or name == "groups"]
+        with self.kernels(), as_published(self.tracker, names):
+            yield
+
+    @contextmanager
+    def kernels(self) -> Iterator[None]:
+        """Choose kernels as the setting says."""
+        choices: dict[str, Any] = {"fixed": products.by_rule, "tuned": self.tuner}
         with ExitStack() as stack:
-            if self.setting.products == "fixed":
-                stack.enter_context(products.use(products.by_rule))
-            elif self.tuner is not None:
-                stack.enter_context(products.use(self.tuner))
-            elif self.setting.products != "chosen":
-                stack.enter_context(products.use(self.setting.products))
-            names = [name for name in self.setting.slow if slow or name == "groups"]
-            stack.enter_context(slow_parts(self.tracker, names))
+            if self.setting.kernels != "chosen":
+                stack.enter_context(products.use(choices.get(self.setting.kernels, self.setting.kernels)))
             yield
 
 
-def looped(frames: list[np.ndarray], index: int) -> np.ndarray:
-    """The frame of an index behind the reference frame, of a clip that is shown again and again without it."""
-    return frames[1 + index % (len(frames) - 1)] if len(frames) > 1 else frames[0]
+def _frames(setting: Setting) -> Iterator[np.ndarray]:
+    if setting.video is not None:
+        return islice(open_frames(setting.video), CLIP_LENGTH)
+    width, height = setting.size
+    return iter(draw_clip(CLIP_LENGTH, height, width, seed=0)[0])
+
+
+def striped_mask(objects: int, height: int, width: int) -> np.ndarray:
+    """Return H×W ids of vertical stripes: background and all objects.
+
+    Raises:
+        InputError: more objects than columns.
+    """
+    if objects >= width:
+        raise InputError(
+            f"objects: at most {width - 1} are visible in frames {width} pixels wide, got {objects}"
+        )
+    return np.broadcast_to(np.arange(width) * (objects + 1) // width, (height, width))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Seconds per frame of A and B, by pairs of frames that ran one after the other."""
+
+    first: str
+    second: str
+    """titles of A and B"""
+    first_seconds: tuple[float, ...]
+    second_seconds: tuple[float, ...]
+    machine: Machine
+
+    @property
+    def medians(self) -> tuple[float, float]:
+        """Seconds of A and B."""
+        return statistics.median(self.first_seconds), statistics.median(self.second_seconds)
+
+    @property
+    def ratio(self) -> float:
+        """A's seconds over B's: the median over pairs. Above 1, B is faster."""
+        return float(np.median(self._ratios))
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """10th and 90th percentile of the ratio over pairs."""
+        low, high = np.percentile(self._ratios, [10, 90])
+        return float(low), float(high)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it for JSON."""
+        return {**asdict(self), "medians": self.medians, "ratio": self.ratio, "spread": self.spread}
+
+    @property
+    def _ratios(self) -> np.ndarray:
+        return np.array(self.first_seconds) / np.array(self.second_seconds)
+
+
+def in_turn(
+    first: Callable[[int], float], second: Callable[[int], float], pairs: int, *, progress: bool = False
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the seconds of two functions of an index, called in the order A B B A A B B A ..."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    with progress_bar(pairs, unit="pair", shown=progress) as bar:
+        for index in range(pairs):
+            for which in (0, 1) if index % 2 == 0 else (1, 0):
+                seconds[which].append((first, second)[which](index))
+            bar.update()
+    return tuple(seconds[0]), tuple(seconds[1])
+
+
+def compare(first: TimedTracker, second: TimedTracker, *, progress: bool = False) -> Comparison:
+    """Time two trackers frame by frame in turn, so that other load of the machine slows both.
+
+    As many frames are timed as the setting with fewer says.
+    """
+    for run in (first, second):
+        run.start()
+    pairs = min(first.setting.frames, second.setting.frames)
+    seconds = in_turn(first.timed_step, second.timed_step, pairs, progress=progress)
+    return Comparison(
+        first.setting.title, second.setting.title, *seconds, describe_machine(first.tracker.device)
+    )

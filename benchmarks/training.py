@@ -1,7 +1,8 @@
-"""Seconds of a training step, ours and the slow twin's in turn, and the memory that a clip takes."""
+"""Seconds of a training step, ours and the baseline's in turn, and the memory that a clip takes."""
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
@@ -15,18 +16,17 @@ from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan, shuffled_identities
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.utils.devices import autocast, pick_device
-from aotlab.utils.progress import progress_bar
-from benchmarks.baseline import slow_training
-from benchmarks.comparison import Comparison
+from benchmarks.baseline import training_as_published
 from benchmarks.machine import describe_machine, forget_peak, peak_bytes
 from benchmarks.settings import Setting
+from benchmarks.timed_tracker import Comparison, in_turn
 
 OBJECTS, PATCH = 2, 16
-"""objects of a drawn clip, and the side in pixels of the squares of one label"""
+"""objects of a drawn clip, and the side in pixels of its squares of one label"""
 
 
 class StepShape(NamedTuple):
-    """What a training step runs on."""
+    """Input of a training step."""
 
     clips: int
     frames: int
@@ -35,50 +35,52 @@ class StepShape(NamedTuple):
     """side in pixels"""
 
 
-class TrainingComparison(NamedTuple):
-    """The twin's steps and ours."""
+def step_shape(text: str) -> StepShape:
+    """Read "4x5x289".
 
-    steps: Comparison
-    """A is the twin"""
-    peak_bytes: int
-    """of our steps beyond the weights: activations, gradients and the optimiser's state"""
+    Raises:
+        ValueError: another form.
+    """
+    match = re.fullmatch(r"(\d{1,3})x(\d{1,3})x(\d{1,4})", text)
+    shape = StepShape(*map(int, match.groups())) if match else StepShape(0, 0, 0)
+    if shape.clips < 1 or shape.frames < 2 or shape.crop < 33:
+        raise ValueError(
+            f"{text}: must be CLIPSxFRAMESxCROP of at least 1 clip, 2 frames and 33 pixels, such as 4x5x289"
+        )
+    return shape
 
 
-def compare_training(
-    setting: Setting, shape: StepShape, pairs: int, *, progress: bool = False
-) -> TrainingComparison:
-    """Time steps of forward, backward and optimiser on drawn clips, in the order A B B A A B ...; A is the twin.
+def compare_training(setting: Setting, shape: StepShape, *, progress: bool = False) -> tuple[Comparison, int]:
+    """Time steps of forward, backward and optimiser on drawn clips in turn; A is the baseline.
 
-    The twin computes in float32, as the published code does on a CPU; ours in the setting's precision.
+    The baseline computes in float32, as the published code does on a CPU; ours in the setting's precision.
+
+    Returns:
+        The comparison, and the peak of our steps in bytes beyond the weights: activations, gradients and the
+        optimiser's state.
 
     Raises:
         InputError: no such model or device.
     """
     config, device = load_config(setting.config or "aott", setting.overrides), pick_device(setting.device)
     precision = fastest_precision(setting.precision, device)
-    step = TrainingSteps(config, device, shape)
+    steps = TrainingSteps(config, device, shape)
 
-    def seconds_of(ours: bool) -> float:
-        if ours:
-            return step.run(nullcontext(), precision)
-        return step.run(slow_training(step.model), "float32")
+    def ours(index: int) -> float:
+        return steps.run(nullcontext(), precision)
+
+    def baseline(index: int) -> float:
+        return steps.run(training_as_published(steps.model), "float32")
 
     forget_peak(device)
     before = peak_bytes(device)
-    seconds_of(ours=True)  # the first, as freed memory is kept
+    ours(0)  # the first, as freed memory is kept
     memory = peak_bytes(device) - before
-    seconds_of(ours=False)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    with progress_bar(pairs, unit="pair", shown=progress) as bar:
-        for index in range(pairs):
-            for which in (False, True) if index % 2 == 0 else (True, False):
-                seconds[which].append(seconds_of(ours=which))
-            bar.update()
+    baseline(0)
+    seconds = in_turn(baseline, ours, setting.frames, progress=progress)
     title = f"{setting.title}, {shape.clips} clips of {shape.frames} frames of {shape.crop}x{shape.crop}"
-    machine = describe_machine(device)
-    ours, slow = f"{title}, {precision}", f"{title}, float32, slow"
-    steps = Comparison(slow, ours, tuple(seconds[0]), tuple(seconds[1]), (machine, machine))
-    return TrainingComparison(steps, memory)
+    titles = f"{title}, float32, baseline", f"{title}, {precision}"
+    return Comparison(*titles, *seconds, describe_machine(device)), memory
 
 
 class TrainingSteps:
@@ -100,7 +102,7 @@ class TrainingSteps:
         self.plan = ClipPlan(identities.to(device), crop**2, feed_predictions=True)
 
     def run(self, context: AbstractContextManager[None], precision: str) -> float:
-        """One step in a context and a precision; returns its seconds."""
+        """Run one step in a context and a precision; returns its seconds."""
         begin = time.perf_counter()
         with context:
             loss = self.differentiate(precision)

@@ -1,4 +1,4 @@
-"""The slow twin says what the fast path says, part by part, and leaves nothing behind."""
+"""The baseline computes what the frame path computes, part by part, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.attention import RelativePosition, local_attention
 from aotlab.networks.kernels import products
-from benchmarks.baseline import SLOW_PARTS, slow_parts, unfolded_local_attention
+from benchmarks.baseline import PARTS, as_published, unfolded_local_attention
 from tests.engine.small_model import build, clip, stripes
 
 MODELS = {
@@ -56,15 +56,15 @@ def track(model, slow=(), *, count=5, frames=4, watch=None):
     tracker = Tracker(*model)
     predictions = []
     for index, frame in enumerate(clip(frames)):
-        with slow_parts(tracker, slow), watch or nullcontext():
+        with as_published(tracker, slow), watch or nullcontext():
             mask = stripes(range(1, count + 1)) if index == 0 else None
             predictions.append(tracker.step(frame, mask))
     return predictions
 
 
-@pytest.mark.parametrize("slow", [*((name,) for name in SLOW_PARTS), tuple(SLOW_PARTS)], ids="+".join)
+@pytest.mark.parametrize("slow", [*((name,) for name in PARTS), tuple(PARTS)], ids="+".join)
 @pytest.mark.parametrize(("count", "tolerance"), [(3, 1e-4), (5, 0.03)], ids=["one group", "two groups"])
-def test_slow_parts_say_the_same(model, slow, count, tolerance):
+def test_as_published_say_the_same(model, slow, count, tolerance):
     """Floats are summed in another order, which logits of tens show at 2e-5.
 
     Of two groups probabilities are fused, and the logit of one near 1 shows its last bit at 1e-2.
@@ -82,7 +82,7 @@ def test_the_clip_shows_every_object_to_the_end(model):
 TESTED_APART = ("sync", "memory", "layout", "allocator")
 
 
-@pytest.mark.parametrize("name", [name for name in SLOW_PARTS if name not in TESTED_APART])
+@pytest.mark.parametrize("name", [name for name in PARTS if name not in TESTED_APART])
 def test_a_slow_part_is_at_work(name):
     """Other operations than without it."""
     model = build("aott", "model.max_objects=3")
@@ -124,7 +124,7 @@ def test_slow_sync_brings_labels_to_the_host():
 def test_slow_layout_has_one_channel_after_the_other():
     tracker = Tracker(*build())
     image = torch.rand(1, 33, 49, 3).permute(0, 3, 1, 2)
-    with torch.inference_mode(), slow_parts(tracker, ("layout",)):
+    with torch.inference_mode(), as_published(tracker, ("layout",)):
         slow = tracker.model.encode(image)
     with torch.inference_mode():
         fast = tracker.model.encode(image)
@@ -135,7 +135,7 @@ def test_slow_layout_has_one_channel_after_the_other():
 def test_nothing_of_it_stays():
     tracker = Tracker(*build())
     before = replaceable(tracker)
-    with slow_parts(tracker, SLOW_PARTS):
+    with as_published(tracker, PARTS):
         assert replaceable(tracker) != before
     assert replaceable(tracker) == before
 

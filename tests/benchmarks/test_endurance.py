@@ -1,9 +1,9 @@
-"""The program that runs very long videos: its options, its files, and its exit status."""
+"""Time and memory of very long videos."""
 
 from __future__ import annotations
 
 import json
-import signal
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,94 @@ from PIL import Image
 
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import write_mask
-from benchmarks import endurance as tool
-from benchmarks import long_run as endurance
-from benchmarks.long_run import Course, Sample
+from aotlab.utils.errors import InputError
+from benchmarks import endurance
+from benchmarks.endurance import Sample, Trial, main, resident_bytes, run, run_in_process
+from benchmarks.endurance_report import COLOURS, MIB, draw, format_table, windows
+from tests.engine.small_model import clip, stripes
 
 WIDTH, HEIGHT = 60, 40
+
+
+def trial(policy: str = "first_frame", frames: int = 17, stop_above: int | None = None) -> Trial:
+    own = () if policy in ("first_frame", "every_nth") else ("memory.frames=4", "memory.newest=null")
+    text = ",".join([policy, "memory.every=2", *own])
+    frames_of_clip = list(clip(4))
+    return Trial(
+        text, BUNDLED_CHECKPOINT, None, (), "cpu", frames_of_clip, stripes([1, 2]), frames, stop_above
+    )
+
+
+@pytest.mark.parametrize("policy", ["first_frame", "bounded_fifo", "restricted", "relevance_redundancy"])
+def test_bounded_memory_is_flat_after_it_has_filled(policy):
+    samples = run(trial(policy))
+    assert len(samples) == 17
+    assert all(sample.seconds > 0 and sample.resident > 2**20 for sample in samples)
+    most = 1 if policy == "first_frame" else 4
+    assert max(sample.kept for sample in samples) == samples[6].kept == most
+    assert len({sample.bank for sample in samples[6:]}) == 1
+
+
+def test_unbounded_memory_grows_until_the_limit():
+    samples = run(trial("every_nth"))
+    assert [sample.kept for sample in samples] == [1 + index // 2 for index in range(17)]
+    assert len(run(trial(stop_above=2**20))) == 1
+
+
+@pytest.mark.slow  # starts processes that import PyTorch
+def test_a_trial_has_a_process_of_its_own_whose_end_is_no_error_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(endurance, "STATM", tmp_path / "none")  # of this process only
+    assert len(run_in_process(trial(frames=3))) == 3
+    monkeypatch.setattr(Trial, "__reduce__", lambda self: (exit, (9,)), raising=False)
+    assert run_in_process(trial(frames=3)) == []
+
+
+def test_resident_memory_is_that_of_the_process(tmp_path, monkeypatch):
+    before = resident_bytes()
+    block = mmap.mmap(-1, 64 * 2**20)  # new pages, not freed ones
+    block.write(bytes(len(block)))
+    assert resident_bytes() - before > 48 * 2**20
+    block.close()
+    monkeypatch.setattr(endurance, "STATM", tmp_path / "none")
+    with pytest.raises(InputError, match="resident memory is measured on Linux"):
+        resident_bytes()
+
+
+def samples_of(count: int, growth: float = 0.0) -> list[Sample]:
+    """Frames of 10 ms and 100 MiB, which from frame 300 on grow by ``growth`` per hundred frames."""
+    more = [growth * max(index - 300, 0) / 100 for index in range(count)]
+    return [Sample(0.01 + 0.001 * x, 0.01, int(MIB * (100 + x)), MIB, 1) for x in more]
+
+
+def test_the_frames_after_the_fill_are_compared_with_the_last():
+    steady, outlier = samples_of(1000), Sample(9.0, 9.0, 0, 0, 0)
+    first, last = windows([outlier] * 200 + steady[200:400] + [outlier] * 400 + steady[800:])
+    assert first[0] == last[0] == 0.01
+    noisy = [outlier if index % 3 == 0 else sample for index, sample in enumerate(samples_of(1000, 10))]
+    first, last = windows(noisy)
+    assert last[0] / first[0] > 4
+
+
+def test_the_table_has_a_line_for_each_policy():
+    lines = format_table({"steady": samples_of(150), "growing": samples_of(999, 10), "died": []}).splitlines()
+    assert lines[2] == "| steady | 150 | 10.0 | 10.0 | 1.000 | 1.000 | 100.0 | 100.0 | 1.000 | 1.0 | 1 |"
+    assert float(lines[3].split("|")[5]) > 4
+    assert lines[4].startswith("| died | 0 | - |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_plot_has_a_line_for_each_policy(tmp_path):
+    draw(
+        {f"policy {index}": samples_of(400, 20 * index) for index in range(3)},
+        tmp_path / "plot.png",
+        "a title",
+    )
+    with Image.open(tmp_path / "plot.png") as image:
+        assert image.size == (1600, 560)
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
+    for colour in COLOURS[:3]:
+        wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+        assert (pixels == wanted).all(1).sum() > 200, colour
 
 
 @pytest.fixture
@@ -29,57 +112,47 @@ def video(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def trials(monkeypatch: pytest.MonkeyPatch) -> list:
-    """The trials that would run, each of which gives its frames; `fate` of the list may end them."""
+def trials(monkeypatch: pytest.MonkeyPatch) -> list[Trial]:
+    """Trials that would run; those of every_nth die."""
+    found: list[Trial] = []
 
-    class Trials(list):
-        fate = None
-
-    found = Trials()
-
-    def run_in_process(trial, stop, tick):
+    def run_in_process(trial: Trial) -> list[Sample]:
         found.append(trial)
-        for _ in range(trial.frames):
-            tick()
-        course = Course([Sample(0.01, 0.01, 10**8, 10**6, 3)] * trial.frames)
-        return course if found.fate is None else found.fate(course)
+        return [] if trial.policy == "every_nth" else samples_of(trial.frames)
 
     monkeypatch.setattr(endurance, "run_in_process", run_in_process)
     return found
 
 
-def test_every_policy_has_a_trial_of_its_own_and_all_a_table(video, trials, tmp_path, capsys):
-    files = ["--plot", str(tmp_path / "new" / "plot.png"), "--output", str(tmp_path / "out.json")]
-    compare = ["--compare", "first_frame", "bounded_fifo,memory.frames=4,memory.every=1"]
-    options = ["--frames", "9", "--clip-frames", "3", "--max-long-edge", "64", *compare]
-    assert tool.main([str(video), *options, *files, "memory.every=7"]) == 0
-    first, second = trials
-    assert (first.frames, len(first.clip), first.clip[0].shape) == (9, 3, (HEIGHT, WIDTH, 3))
-    common = ("memory.every=7", "input.max_long_edge=64")
-    assert first.overrides == (*common, "memory.policy=first_frame")
-    assert second.overrides == (*common, "memory.policy=bounded_fifo", "memory.frames=4", "memory.every=1")
-    text = capsys.readouterr().out
-    assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == compare[1:]
-    content = json.loads((tmp_path / "out.json").read_text())
-    assert list(content["policies"]) == compare[1:]
-    assert (content["model"], content["width"], content["height"]) == (BUNDLED_CHECKPOINT.stem, WIDTH, HEIGHT)
-    with Image.open(tmp_path / "new" / "plot.png") as image:
-        assert image.size == (1600, 560)
-
-
-def test_frames_and_mask_come_in_the_size_asked_for(video, trials, tmp_path):
-    masks = tmp_path / "masks"
+def test_every_policy_has_a_trial_and_all_a_table(video, trials, tmp_path, capsys):
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[10:30, 10:40] = 3
-    write_mask(masks / "00000.png", mask)
-    write_mask(masks / "00001.png", mask * 0)
-    assert tool.main([str(video), "--frames", "3", "--size", "30x20", "--masks", str(masks)]) == 0
-    assert {frame.shape for frame in trials[0].clip} == {(20, 30, 3)}
+    write_mask(tmp_path / "mask.png", mask)
+    compare = ["first_frame", "bounded_fifo,memory.frames=4", "every_nth"]
+    files = ["--plot", str(tmp_path / "plot.png"), "--output", str(tmp_path / "out.json")]
+    options = [
+        "--frames",
+        "9",
+        "--clip-frames",
+        "3",
+        "--size",
+        "30x20",
+        "--masks",
+        str(tmp_path / "mask.png"),
+    ]
+    assert main([str(video), *options, "--compare", *compare, *files, "memory.every=7"]) == 1  # one died
+    assert [len(trial.clip) for trial in trials] == [3, 3, 3]
+    assert trials[0].clip[0].shape == (20, 30, 3)
     assert np.array_equal(trials[0].mask, mask[::2, ::2])
+    assert trials[1].settings == ("memory.every=7", "memory.policy=bounded_fifo", "memory.frames=4")
+    text = capsys.readouterr().out
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == compare
+    assert list(json.loads((tmp_path / "out.json").read_text())) == compare
+    assert (tmp_path / "plot.png").is_file()
 
 
-def test_without_a_mask_the_middle_of_the_frame_is_the_object(video, trials):
-    assert tool.main([str(video), "--frames", "3"]) == 0
+def test_without_a_mask_the_object_is_a_box_in_the_middle(video, trials):
+    assert main([str(video), "--frames", "3"]) == 0
     rows, columns = np.nonzero(trials[0].mask)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 26, 20, 39)
 
@@ -87,85 +160,15 @@ def test_without_a_mask_the_middle_of_the_frame_is_the_object(video, trials):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--compare", "newest"], "--compare newest: no policy newest; expected one of first_frame"),
+        (["--compare", "newest"], "--compare newest: unknown policy newest; use one of first_frame"),
         (["--compare", "restricted,memory.frames=0"], "memory.frames must be at least 1"),
-        (["--compare", "first_frame", "first_frame"], "stands there twice"),
-        (["--masks", "EMPTY"], "holds no mask"),
         (["--masks", "none.png"], "none.png: no such file"),
         (["--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
     ],
 )
-def test_wrong_options_are_one_sentence_before_anything_runs(
-    video, trials, tmp_path, capsys, options, message
-):
-    (tmp_path / "empty").mkdir()
-    options = [str(tmp_path / "empty") if option == "EMPTY" else option for option in options]
-    assert tool.main([str(video), "--frames", "3", *options]) == 2
+def test_wrong_options_are_one_sentence_before_anything_runs(video, trials, capsys, options, message):
+    assert main([str(video), "--frames", "3", *options]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
     assert trials == []
-
-
-@pytest.mark.parametrize(
-    "options", [[], ["v", "--frames", "0"], ["v", "--size", "big"], ["v", "--stop-above", "8"]]
-)
-def test_options_that_cannot_be_read_end_with_status_2(options, capsys):
-    with pytest.raises(SystemExit) as stop:
-        tool.main(options)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_process_that_died_is_told_after_the_others_have_run(video, trials, capsys):
-    trials.fate = lambda course: Course(
-        course.samples[:1], "died after 1 frames (exit status -9)", len(trials) == 1
-    )
-    assert tool.main([str(video), "--frames", "3", "--compare", "first_frame", "every_nth"]) == 1
-    assert len(trials) == 2
-    assert "first_frame: died after 1 frames" in capsys.readouterr().out
-
-
-def test_a_limit_that_is_reached_is_no_failure(video, trials, capsys):
-    trials.fate = lambda course: Course(
-        course.samples[:2], "stopped at frame 1: resident memory above 8.00 GB"
-    )
-    assert tool.main([str(video), "--frames", "3", "--compare", "every_nth", "--stop-above", "8GB"]) == 0
-    assert trials[0].stop_above == 8 * 10**9
-    assert "every_nth: stopped at frame 1" in capsys.readouterr().out
-
-
-def test_ctrl_c_ends_the_run_and_keeps_what_was_measured(video, trials, tmp_path, capsys):
-    def interrupted(course):
-        signal.raise_signal(signal.SIGINT)
-        return Course(course.samples[:2], "interrupted after 2 frames")
-
-    trials.fate = interrupted
-    output = tmp_path / "out.json"
-    assert tool.main([str(video), "--frames", "3", "--output", str(output)]) == 130
-    assert len(trials) == 1
-    assert json.loads(output.read_text())["policies"]["first_frame"]["seconds"] == [0.01, 0.01]
-    assert "interrupted: the results hold what was measured" in capsys.readouterr().err
-
-
-def test_settings_can_be_shown_without_a_video(capsys):
-    assert tool.main(["--print-config", "memory.every=3"]) == 0
-    assert "every: 3" in capsys.readouterr().out
-
-
-@pytest.mark.slow
-def test_real_policies_run_from_end_to_end(video, tmp_path, capsys):
-    output = tmp_path / "out.json"
-    options = [
-        "--frames",
-        "24",
-        "--compare",
-        "bounded_fifo,memory.frames=2",
-        "every_nth",
-        "--output",
-        str(output),
-    ]
-    assert tool.main([str(video), *options, "--plot", str(tmp_path / "plot.png"), "memory.every=1"]) == 0
-    policies = json.loads(output.read_text())["policies"]
-    assert policies["bounded_fifo,memory.frames=2"]["kept"] == [1, *[2] * 23]
-    assert policies["every_nth"]["kept"] == list(range(1, 25))

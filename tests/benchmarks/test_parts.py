@@ -1,0 +1,171 @@
+"""Time by part and two runs in turn, on frames so small that seconds mean nothing."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from aotlab.engine.memory import MemoryBank
+from aotlab.utils.errors import InputError
+from benchmarks import machine, parts
+from benchmarks.machine import describe_machine, matmul_rate
+from benchmarks.parts import PARTS, PartClock, measure
+from benchmarks.settings import parse_setting
+from benchmarks.timed_tracker import Comparison, TimedTracker, compare, in_turn
+
+TINY = "size=64x48,frames=3"
+SLEEP = 0.02
+
+
+@pytest.fixture(autouse=True)
+def quick_rate(monkeypatch):
+    monkeypatch.setattr(parts, "matmul_rate", lambda device, dtype: 1e9)
+
+
+def run_of(text: str) -> TimedTracker:
+    return TimedTracker(parse_setting(f"{text},{TINY}"))
+
+
+@pytest.fixture(scope="module")
+def tiny_run():
+    return run_of("aott")
+
+
+def delayed(function):
+    def late(*args, **options):
+        time.sleep(SLEEP)
+        return function(*args, **options)
+
+    return late
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "part"),
+    [
+        ("model", "encode", "encode"),
+        ("model", "propagate", "propagate"),
+        ("model", "decode", "decode"),
+        ("model", "memorize", "memory"),
+        ("bank", "add", "memory"),
+        ("bank", "read", "memory"),
+    ],
+)
+def test_time_counts_for_its_part(tiny_run, monkeypatch, owner, name, part):
+    tiny_run.start()
+    thing = {"model": tiny_run.tracker.model, "bank": MemoryBank}[owner]
+    monkeypatch.setattr(thing, name, delayed(getattr(thing, name)))
+    clock = PartClock(torch.device("cpu"))
+    with clock.watching(tiny_run):
+        clock.start()
+        begin = time.perf_counter()
+        tiny_run.tracker.step(tiny_run.frame(0))
+        clock.stop()
+        whole = time.perf_counter() - begin
+    assert clock.seconds[part] >= SLEEP
+    # Between the two clocks' readings the machine may do something else.
+    assert sum(clock.seconds.values()) == pytest.approx(whole, abs=SLEEP / 2)
+
+
+def test_the_clock_leaves_no_trace(tiny_run):
+    model, methods = tiny_run.tracker.model, (MemoryBank.read, MemoryBank.add)
+    before = dict(vars(model))
+    with PartClock(torch.device("cpu")).watching(tiny_run):
+        assert vars(model) != before
+    assert vars(model) == before
+    assert (MemoryBank.read, MemoryBank.add) == methods
+
+
+def test_a_measurement_holds_all_parts_and_the_machine():
+    found = measure(run_of("aott,objects=3,memory.policy=every_nth,memory.every=2"))
+    assert tuple(part.name for part in found.parts) == PARTS
+    assert sum(part.share for part in found.parts) == pytest.approx(1)
+    work = {part.name: part.gflop for part in found.parts}
+    assert all(work[name] > 0 for name in ("encode", "propagate", "decode", "memory"))
+    assert found.gflop == pytest.approx(sum(work.values()))
+    assert (found.size, found.network_size) == ((64, 48), (65, 49))
+    # Reference frame, three frames to warm up, three timed; every second one is stored, the last after reading.
+    assert found.memory_frames == 3
+    assert found.peak_bytes > 2**20
+    assert found.as_dict()["machine"]["torch"] == torch.__version__
+
+
+def test_the_model_computes_in_the_precision_asked_for(monkeypatch):
+    run, seen = run_of("aott,precision=bfloat16"), []
+    read = MemoryBank.read
+    monkeypatch.setattr(MemoryBank, "read", lambda bank: seen.append(read(bank)) or seen[-1])
+    run.start()
+    assert seen[-1][0][0].long.key.dtype == torch.bfloat16
+
+
+def test_untimed_frames_fill_memory():
+    run = run_of("aott,memory.policy=every_nth,memory.every=2,at_frame=8,baseline=memory")
+    run.start()
+    clock = PartClock(torch.device("cpu"))
+    with clock.watching(run):
+        run.tracker.step(run.frame(8))
+    assert clock.memory_frames == 5  # 0, 2, 4, 6 and 8
+
+
+def test_two_functions_take_turns():
+    order = []
+
+    def noted(name):
+        return lambda index: order.append(name) or float(name)
+
+    assert in_turn(noted(6), noted(2), 4) == ((6.0,) * 4, (2.0,) * 4)
+    assert order == [6, 2, 2, 6, 6, 2, 2, 6]
+
+
+def test_the_ratio_is_of_pairs():
+    """Both were ten times slower in the second half; the last pair is an outlier."""
+    first, second = (2.0, 2.0, 20.0, 20.0, 9.0), (1.0, 1.0, 10.0, 10.0, 1.0)
+    found = Comparison("a", "b", first, second, describe_machine(torch.device("cpu")))
+    assert found.ratio == 2
+    assert found.spread[0] == 2
+    assert 2 < found.spread[1] < 9
+
+
+def test_the_baseline_and_ours_are_compared():
+    found = compare(run_of("aott,baseline=all"), run_of("aott"))
+    assert len(found.first_seconds) == len(found.second_seconds) == 3
+    assert found.first == f"aott,baseline=all,{TINY}"
+
+
+def test_more_objects_than_columns_and_unknown_kernels_are_one_sentence():
+    with pytest.raises(InputError, match="at most 63 are visible in frames 64 pixels wide, got 64"):
+        run_of("aott,objects=64").start()
+    with pytest.raises(InputError, match=r"^aott,kernels=quick,.*: .*must be one of .*, got quick"):
+        run_of("aott,kernels=quick")
+
+
+def test_the_rate_of_matrix_products_is_measured(monkeypatch):
+    monkeypatch.setattr(machine, "SIDES", {"cpu": (64,)})
+    assert matmul_rate(torch.device("cpu")) > 1e6
+
+
+def test_compile_covers_encoder_blocks_and_decoder(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda part, dynamic: compiled.append(type(part).__name__)
+    )
+    run_of("aotb,compile=true")
+    assert compiled == ["MobileNetV2", *["LSTTBlock"] * 3, "FPNDecoder"]
+
+
+def test_a_machine_that_cannot_compile_is_one_sentence(monkeypatch):
+    def broken(graph, inputs):
+        raise OSError("no C++ compiler")
+
+    compile_module = torch.nn.Module.compile
+    monkeypatch.setattr(
+        torch.nn.Module, "compile", lambda part, dynamic: compile_module(part, backend=broken)
+    )
+    with pytest.raises(InputError, match=r"^compile: torch.compile does not work here \(.*no C\+\+ compiler"):
+        run_of("aott,compile=true").start()
+
+
+@pytest.mark.slow
+def test_compiled_parts_run():
+    compare(run_of("aott,compile=true"), run_of("aott"))
