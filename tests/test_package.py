@@ -61,7 +61,7 @@ def checkout(tmp_path_factory):
     """A copy of the sources, as a clone has them."""
     copy = tmp_path_factory.mktemp("clone") / "aotlab"
     left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "results", "shared")
-    shutil.copytree(ROOT, copy, ignore=left_out)
+    shutil.copytree(ROOT, copy, ignore=left_out, symlinks=True)
     return copy
 
 
@@ -112,14 +112,30 @@ def test_it_tracks_from_a_fresh_environment_outside_the_checkout(
 
 
 @pytest.mark.slow
+def test_distributions_are_fit_for_an_index(distributions):
+    files = sorted(distributions.iterdir())
+    assert [file.suffix for file in files] == [".whl", ".gz"]
+    checked = run(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=distributions)
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.slow
+def test_the_source_distribution_passes_its_own_core_tests(distributions, tmp_path):
+    shutil.unpack_archive(next(distributions.glob("*.tar.gz")), tmp_path, filter="data")
+    (folder,) = tmp_path.iterdir()
+    chosen = ("tests/masks", "tests/networks/test_attention.py", "tests/engine/test_memory.py")
+    done = run(sys.executable, "-m", "pytest", "-n", "0", "-m", "not slow", *chosen, cwd=folder)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.slow
 def test_mypy_sees_every_file(checkout, tmp_path):
-    view = checkout / "build" / "view"
-    (checkout / "evaluation" / "planted.py").write_text('count: int = "one"\n')
+    planted = checkout / "evaluation" / "planted.py"
+    planted.write_text('count: int = "one"\n')
     try:
-        assert run(sys.executable, "scripts/mypy_view.py", view, cwd=checkout).returncode == 0
         found = run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", cwd=checkout)
     finally:
-        (checkout / "evaluation" / "planted.py").unlink()
+        planted.unlink()
     folders = [init.parent for init in checkout.glob("*/__init__.py") if init.parent.name != "tests"]
     files = sum(len(list(folder.rglob("*.py"))) for folder in folders) + 1
     assert "planted.py:1: error" in found.stdout

@@ -14,8 +14,8 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.configs.paths import ROOT
 from aotlab.engine.evaluation.paper_tables import (
+    ROOT,
     Benchmark,
     Model,
     PaperTable,

@@ -216,6 +216,6 @@ def test_broken_pictures_are_one_sentence(tmp_path, ending):
 def test_a_missing_library_is_one_sentence(stack, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
     with pytest.raises(
-        InputError, match=r"tifffile must be installed for this; pip install 'aotlab\[pictures\]'"
+        InputError, match=r"tifffile must be installed for this; pip install 'aotlab\[images\]'"
     ):
         open_frames(stack)
