@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import pickle
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
@@ -23,8 +23,12 @@ from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, card_from
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
+from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 
 log = logging.getLogger(__name__)
+STATES = Kind("training state", 1, "resume from the one before it, or start again with another train.output")
+FIXED = ("precision", "freeze_encoder_stages", "encoder_lr_ratio")
+"""training settings that the state of an optimiser depends on"""
 STATE = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """name of a state: number and name of its phase, and step"""
 
@@ -90,7 +94,7 @@ def save_state(state: PhaseState, config: Config, output: Path) -> Path:
         )
     path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     with atomic_file(path) as file:
-        torch.save(content, file)
+        torch.save(sealed(STATES, content), file)
     for old in saved_states(output)[config.train.keep :]:
         old.unlink(missing_ok=True)
     return path
@@ -143,55 +147,61 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
 
 
 def read_state(path: Path) -> dict[str, Any] | None:
-    """A saved state; None with a warning where it is damaged or its weights are not finite."""
+    """Return a saved state; None with a warning if it is damaged or its weights are not finite."""
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        broken = broken_weights(content)
-    except (
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-    ) as error:
-        log.warning("%s: truncated or damaged (%s); trying the one before", path, type(error).__name__)
+        with reading_own(path, STATES):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = unsealed(STATES, found) if "kind" in found else found  # earlier versions had no seal
+            broken = broken_weights(content)
+            if broken:
+                raise ValueError(f"weights that are not finite, {broken[0]}")
+            return content
+    except InputError as error:
+        log.warning("%s", error)
         return None
-    if broken:
-        log.warning("%s: holds weights that are not finite (%s); trying the one before", path, broken[0])
-        return None
-    return content
 
 
 def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None:
     """Check that a state belongs to the recipe.
 
     Raises:
-        InputError: it is of another architecture or another list of phases.
+        InputError: it is of another architecture or list of phases, or of settings that a run cannot change.
     """
-    if content["architecture"] != str(architecture(config)):
+    advice = "resume with the recipe it began with, or give another train.output"
+    with reading_own(path, STATES):
+        index, phases = content["phase"], config.train.phases
+        same = content["architecture"] == str(architecture(config))
+        listed = index < len(phases) and path.stem.startswith(f"{index}_{phases[index].name}_")
+        saved = yaml.safe_load(content["config"])["train"]
+    if not same:
+        raise InputError(f"{path}: this run trains another architecture than the recipe given; {advice}")
+    if not listed:
+        raise InputError(f"{path}: phase {index} of the recipe given is another one; {advice}")
+    pairs = {f"train.{name}": (saved[name], getattr(config.train, name)) for name in FIXED}
+    decay = saved["phases"][index]["weight_decay"], phases[index].weight_decay
+    pairs[f"train.phases.{index}.weight_decay"] = decay
+    if "float16" not in pairs["train.precision"]:
+        del pairs["train.precision"]
+    other = [f"{name}={before}" for name, (before, now) in pairs.items() if before != now]
+    if other:
         raise InputError(
-            f"{path}: this run trains another architecture than the recipe given; "
-            "resume with the recipe it began with, or give another train.output"
-        )
-    index, phases = content["phase"], config.train.phases
-    if index >= len(phases) or not path.stem.startswith(f"{index}_{phases[index].name}_"):
-        raise InputError(
-            f"{path}: phase {index} of the recipe given is another one; "
-            "resume with the recipe it began with, or give another train.output"
+            f"{path}: was saved with {', '.join(other)}; resume with the same, other training settings may change"
         )
 
 
 def restore(state: PhaseState, content: dict[str, Any]) -> None:
-    """Put a phase back to where `save_state` left it."""
-    state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.scaler.load_state_dict(content["scaler"])
-    state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
-    state.step = content["step"]
-    state.best = content["best"]
-    state.replaced = Counter(content["replaced"])
-    state.seconds, state.scores = content.get("seconds", 0.0), content.get("scores", {})
-    card = card_from_json(content.get("earlier"))
-    state.earlier = card.phases if card is not None else []
+    """Put a phase back to where `save_state` left it.
+
+    Raises:
+        InputError: the content is not a state of this phase.
+    """
+    with reading_own(f"state of {state.phase.name}", STATES):
+        state.model.load_state_dict(content["model"])
+        state.optimizer.load_state_dict(content["optimizer"])
+        state.scaler.load_state_dict(content["scaler"])
+        state.ema.shadow = {name: tensor.to(state.world.device) for name, tensor in content["ema"].items()}
+        state.step, state.best = content["step"], content["best"]
+        state.replaced = Counter(content["replaced"])
+        state.seconds, state.scores = content.get("seconds", 0.0), content.get("scores", {})
+        card = card_from_json(content.get("earlier"))
+        state.earlier = card.phases if card is not None else []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from dataclasses import asdict
 from random import Random
@@ -15,40 +14,14 @@ from aotlab.engine.records import RECORD
 from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import read_own, read_usable, write_own
+from tests.altered import altered
 
-VALUES = [
-    None, "x", "", 0, -1, 2.5, True, 10**30, float("nan"), float("inf"), [], [0], {}, {"a": None}, "../x", "1/0",
-]  # fmt: skip
 CONTENTS = {
     "job": (RECORD, asdict(JobRecord("a", "a.mp4", "digest", 3, 1.5, "24", None, ["masks"], ["a.png"]))),
     "sequence": (RECORD, asdict(Finished("digest", 3, 1.5, 2.5))),
     "run": (RUN_KIND, {"settings": {"write": ["masks"]}, "jobs": ["a", "b"]}),
     "timings": (TIMINGS, {"machines": {"this": {"linear 3": ["fast", {"fast": 1.0, "slow": 2.0}, "slow"]}}}),
 }
-
-
-def places(tree, path=()):
-    """Paths of all parts of nested dictionaries and lists."""
-    for key in tree if isinstance(tree, dict) else range(len(tree)) if isinstance(tree, list) else ():
-        yield (*path, key)
-        yield from places(tree[key], (*path, key))
-
-
-def altered(tree, random):
-    """A copy with one part replaced, left out, or renamed."""
-    changed = copy.deepcopy(tree)
-    path = random.choice(list(places(tree)))
-    parent = changed
-    for key in path[:-1]:
-        parent = parent[key]
-    way = random.choice(["value", "value", "value", "left out", "added"])
-    if way == "left out":
-        del parent[path[-1]]
-    elif way == "added" and isinstance(parent, dict):
-        parent["more"] = random.choice(VALUES)
-    else:
-        parent[path[-1]] = random.choice(VALUES)
-    return changed
 
 
 @pytest.mark.parametrize("name", CONTENTS)

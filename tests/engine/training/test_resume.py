@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from safetensors.torch import load_file
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.phase_state import saved_states, states_folder
 from aotlab.utils.errors import InputError, RunStopped
+from tests.altered import altered
 from tests.engine.training.tiny_recipes import draw_sets, log_lines, phase, run, tiny_recipe
 
 EVERY = ["train.save_every=1", "train.keep=9"]
@@ -112,7 +115,7 @@ def test_a_truncated_newest_state_falls_back_to_the_one_before(recipe, caplog):
     newest = states(config)[0]
     newest.write_bytes(newest.read_bytes()[:1000])
     resumed = load_file(run(config, resume=True).checkpoint)
-    assert f"{newest}: truncated" in caplog.text
+    assert f"{newest}: not a usable training state" in caplog.text
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
 
 
@@ -135,6 +138,38 @@ def test_another_list_of_phases_cannot_go_on(recipe):
     run(recipe("run", phase(steps=1)))
     with pytest.raises(InputError, match="phase 0 of the recipe given is another one"):
         run(recipe("run", phase("other", steps=1)), resume=True)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("train.freeze_encoder_stages=2", "train.freeze_encoder_stages=1"),
+        ("train.encoder_lr_ratio=0.1", "train.encoder_lr_ratio=1.0"),
+        ("train.phases.0.weight_decay=0.07", "train.phases.0.weight_decay=0.0"),
+        ("train.precision=float32", "train.precision=float16"),
+    ],
+)
+def test_settings_that_a_run_cannot_change_are_named(recipe, before, now):
+    run(recipe("run", phase(steps=1)))
+    with pytest.raises(InputError, match=f"was saved with {before}; resume with the same"):
+        run(recipe("run", phase(steps=2), overrides=[now]), resume=True)
+
+
+def test_a_state_with_any_field_changed_is_refused_in_one_sentence(recipe):
+    config = recipe("run", phase(steps=1))
+    run(config)
+    (newest,) = states(config)
+    kept, random = torch.load(newest, weights_only=True), Random(0)
+    for _ in range(10):
+        torch.save(altered(kept, random), newest)
+        with suppress(InputError, RunStopped):
+            run(config, resume=True)
+            assert torch.load(states(config)[0], weights_only=True)["step"] == 1
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1  # in the middle of a tensor
+    newest.write_bytes(content)
+    with pytest.raises(InputError, match="none of the saved states"):
+        run(config, resume=True)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_its_clips(
