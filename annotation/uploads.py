@@ -14,7 +14,7 @@ from aotlab.annotation.editing import load_masks
 from aotlab.annotation.state import State
 from aotlab.engine.video.given_masks import GivenMasks
 from aotlab.masks.exchange.colours import LEGENDS
-from aotlab.masks.exchange.objects import LARGEST_ID, Target, numbers_of
+from aotlab.masks.exchange.matching import LARGEST_ID, Target, numbers_of
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.masks.exchange.regions import Annotations
 from aotlab.utils.errors import InputError

@@ -76,6 +76,7 @@ def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
     """Each object with its H×W bool mask."""
     from aotlab.masks.exchange.regions import pixels, require_runs
+    from aotlab.masks.exchange.safe_files import about
     from aotlab.masks.id_maps import read_mask
 
     if mask.runs and size not in (None, mask.size):
@@ -84,6 +85,8 @@ def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[i
             "give the frames that were annotated"
         )
     for identity, text in mask.runs.items():
-        yield identity, pixels(require_runs(text, mask.size, f"{mask}, object {identity}"), mask.size)
+        with about(f"{mask}, object {identity}"):
+            runs = require_runs(text, mask.size)
+        yield identity, pixels(runs, mask.size)
     for identity, path in mask.files.items():
         yield identity, read_mask(path, size=size) > 0

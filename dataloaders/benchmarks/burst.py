@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each
-from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.exchange.safe_files import read_json
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
@@ -81,7 +81,7 @@ def read_sequences(path: Path) -> list[BurstSequence]:
     Raises:
         InputError: not such a file.
     """
-    tree = parse_json(read_bytes(path), str(path))
+    tree = read_json(path)
     try:
         found = [_entry(entry, str(path)) for entry in tree["sequences"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -111,7 +111,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
     from aotlab.masks.exchange.regions import compress, runs_of
     from aotlab.masks.id_maps import read_mask
 
-    tree = parse_json(read_bytes(annotations), str(annotations))
+    tree = read_json(annotations)
     kept, count = [], 0
     for entry in tree["sequences"]:
         sequence = _entry(entry, str(annotations))
@@ -133,7 +133,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
 
 def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None:
     """Write the annotations of some sequences alone."""
-    tree = parse_json(read_bytes(annotations), str(annotations))
+    tree = read_json(annotations)
     kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({**tree, "sequences": kept}) + "\n", encoding="utf-8")

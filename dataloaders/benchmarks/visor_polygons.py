@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from aotlab.masks.exchange.regions import LONGEST_SIDE
-from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.exchange.safe_files import read_json
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
@@ -108,7 +108,7 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     Raises:
         InputError: not such a file.
     """
-    tree = parse_json(read_bytes(path), str(path))
+    tree = read_json(path)
     sequences: dict[str, list[tuple[str, Frame]]] = {}
     try:
         for entry in tree["video_annotations"]:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.visor_polygons import SIZE
-from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.exchange.safe_files import read_json
 from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -68,7 +68,7 @@ def read_names(path: Path) -> dict[str, dict[int, str]]:
     Raises:
         InputError: not such a file.
     """
-    tree = parse_json(read_bytes(path), str(path))
+    tree = read_json(path)
     try:
         return {
             str(sequence): {int(identity): str(name) for identity, name in objects.items()}

@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
-from aotlab.masks.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
+from aotlab.masks.exchange.outlines import runs_of_polygons
+from aotlab.masks.exchange.regions import pixels, require_runs, require_size
+from aotlab.masks.exchange.safe_files import about
 from aotlab.masks.id_maps import VOID
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
@@ -106,11 +108,11 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(segmentation, list):
         if tuple(segmentation["size"]) != size:
             raise ValueError(f"run lengths of {segmentation['size']} for {list(size)}")
-        return pixels(require_runs(segmentation["counts"], size, "segmentation"), size)
+        return pixels(require_runs(segmentation["counts"], size), size)
     polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer numbers enclose nothing
     if not polygons:
         return np.zeros(size, dtype=bool)
-    return pixels(runs_of_polygons(polygons, size, "segmentation"), size)
+    return pixels(runs_of_polygons(polygons, size), size)
 
 
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:
@@ -140,8 +142,8 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
     try:
         for key, value, offset, length in stream_arrays(instances, ("images", "annotations")):
             if key == "images":
-                name = f"{instances}: image {str(value['id'])[:20]}"
-                size = require_size(value["height"], value["width"], name)
+                with about(f"{instances}: image {str(value['id'])[:20]}"):
+                    size = require_size(value["height"], value["width"])
                 pictures[value["id"]] = unscramble(value["file_name"]), *size
                 continue
             crowd = bool(value.get("iscrowd"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.exchange.objects import Target
+from aotlab.masks.exchange.matching import Target
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.masks.exchange.regions import Annotations
 from aotlab.media.video import FrameSource

@@ -1,4 +1,4 @@
-"""Label Studio's brush masks: run lengths packed bit by bit (thi.ng's rle-pack format)."""
+"""Label Studio's brush masks, run lengths packed bit by bit (thi.ng's rle-pack format)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from itertools import pairwise
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.masks.exchange.safe_files import ContentError
 
 CHANNELS = 4
-"""A brush mask is a red, green, blue, alpha picture, row by row; alpha says where the brush was."""
+"""channels of a brush mask: red, green, blue, alpha, row by row; only alpha matters"""
 SIZES = (3, 4, 8, 16)
-"""bits that the length of a block may take"""
+"""possible bits of a block's length"""
 LONGEST_BLOCK = 2 ** SIZES[-1]
 
 
-def unpack(packed: Sequence[int], size: tuple[int, int], name: str) -> np.ndarray:
-    """H×W bool: where the alpha of a brush mask is above 0.
+def unpack(packed: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Return the H×W bool mask of a brush mask: its alpha is above 0.
 
     Raises:
-        InputError: it is no brush mask of this size.
+        ContentError: not a brush mask of this size.
     """
-    wrong = InputError(f"{name}: a brush mask that does not fill a picture of {size[1]}×{size[0]}")
+    wrong = ContentError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
         raise wrong
     bits = np.unpackbits(np.array(packed, dtype=np.uint8))
@@ -30,7 +30,7 @@ def unpack(packed: Sequence[int], size: tuple[int, int], name: str) -> np.ndarra
     if len(bits) < 53 or _number(bits[:32]) != words or _number(bits[32:37]) != 7:
         raise wrong
     sizes = [_number(bits[start : start + 4]) + 1 for start in range(37, 53, 4)]
-    picture = np.zeros(words, dtype=np.uint8)
+    image = np.zeros(words, dtype=np.uint8)
     position, done = 53, 0
     while done < words:
         bit_count = sizes[_number(bits[position + 1 : position + 3])] if position + 3 <= len(bits) else 0
@@ -41,13 +41,13 @@ def unpack(packed: Sequence[int], size: tuple[int, int], name: str) -> np.ndarra
         if position > len(bits) or done + count > words:
             raise wrong
         values = np.packbits(bits[start:position])
-        picture[done : done + count] = values
+        image[done : done + count] = values
         done += count
-    return picture.reshape(*size, CHANNELS)[..., -1] > 0
+    return image.reshape(*size, CHANNELS)[..., -1] > 0
 
 
 def pack(mask: np.ndarray) -> list[int]:
-    """The brush mask of an H×W bool mask; the inverse of `unpack`."""
+    """Return the brush mask of an H×W bool mask; the inverse of `unpack`."""
     flat = np.asarray(mask, dtype=bool).ravel()
     edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
     fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in SIZES)]
@@ -59,7 +59,7 @@ def pack(mask: np.ndarray) -> list[int]:
 
 
 def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
-    """Numbers and their bits of a run of one value."""
+    """Values and bit counts of the blocks of one run."""
     while length > 0:
         part = min(length, LONGEST_BLOCK)
         choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)

@@ -1,4 +1,4 @@
-"""Masks in colours, with a legend beside them that says which colour is which object."""
+"""Masks in colours, with a legend of their objects beside them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.exchange.objects import LARGEST_ID
-from aotlab.masks.exchange.regions import Annotations, Region, Size, runs_of
-from aotlab.masks.exchange.safe_files import parse_json, read_bytes
+from aotlab.masks.exchange.matching import LARGEST_ID
+from aotlab.masks.exchange.regions import Found, Size, runs_of
+from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json
 from aotlab.utils.errors import InputError
 from aotlab.utils.image_files import open_picture
 
 LEGENDS = ("legend.json", "labelmap.txt")
-"""Names of a legend in the mask's folder: JSON of colours (#rrggbb or r,g,b) to labels or ids, or CVAT's label map."""
+"""file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
 BACKGROUND = "background"
 
 Colour = tuple[int, int, int]
 
 
 def is_coloured(path: Path) -> bool:
-    """Whether a picture has colours of its own, and is no palette or grey picture."""
+    """Return whether an image is in colours, not of a palette and not grey."""
     try:
         with open_picture(path, "mask", "give a PNG") as image:
             return image.mode in ("RGB", "RGBA")
@@ -29,26 +29,27 @@ def is_coloured(path: Path) -> bool:
         return False
 
 
-def read_colours(path: Path, size: Size, frame: int) -> Annotations:
-    """Objects of a coloured mask.
+def parse_colours(path: Path, size: Size) -> list[Found]:
+    """Return the objects of a coloured mask.
 
     Raises:
-        InputError: no legend, one that cannot be read, a colour that it lacks, or another size.
+        InputError: no legend, a damaged one, a colour that it lacks, or another size.
     """
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:
         raise InputError(
-            f"{path}: an image of mode RGB, where a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
+            f"{path}: an image of mode RGB, but a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
             'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
         )
-    objects, labels = read_legend(legend)
+    with about(legend):
+        objects, labels = read_legend(legend)
     with open_picture(path, "mask", "give a PNG") as image:
-        picture = np.array(image.convert("RGB")).astype(np.uint32)
-    if picture.shape[:2] != size:
-        height, width, _ = picture.shape
+        values = np.array(image.convert("RGB")).astype(np.uint32)
+    if values.shape[:2] != size:
+        height, width, _ = values.shape
         raise InputError(f"{path}: the mask is {width}×{height}, but its frame is {size[1]}×{size[0]}")
-    codes = picture[..., 0] << 16 | picture[..., 1] << 8 | picture[..., 2]
-    regions = []
+    codes = values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]
+    found = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
         colour = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
         if colour not in objects:
@@ -57,15 +58,16 @@ def read_colours(path: Path, size: Size, frame: int) -> Annotations:
                 "add it, or save the mask without smoothing and JPEG compression"
             )
         if objects[colour]:
-            regions.append(Region(objects[colour], runs_of(codes == code)))
-    return Annotations(size, {frame: regions}, labels)
+            label = labels.get(objects[colour], "")
+            found.append(Found(0, runs_of(codes == code), label, objects[colour]))
+    return found
 
 
 def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
-    """The object of every colour, 0 for background (black unless the legend says otherwise), and the objects' labels.
+    """Return the object id of every colour, 0 for background (black by default), and the class names by object id.
 
     Raises:
-        InputError: it cannot be read.
+        ContentError: not a legend.
     """
     entries = _json_entries(path) if path.suffix == ".json" else _label_map_entries(path)
     numbers = {value for _, value in entries if isinstance(value, int)}
@@ -80,42 +82,42 @@ def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
         else:
             number = next(free, None)
             if number is None:
-                raise InputError(f"{path}: names more than {LARGEST_ID} objects; shorten it")
+                raise ContentError(f"names more than {LARGEST_ID} objects; shorten it")
             objects[colour], labels[number] = number, value
     return objects, labels
 
 
 def _json_entries(path: Path) -> list[tuple[Colour, int | str]]:
-    tree = parse_json(read_bytes(path), str(path))
+    tree = read_json(path)
     if not isinstance(tree, dict):
-        raise InputError(f'{path}: expected colours and labels, like {{"#ff0000": "person"}}')
+        raise ContentError('expected colours and labels, like {"#ff0000": "person"}')
     for value in tree.values():
         if (
             isinstance(value, bool)
             or not isinstance(value, int | str)
             or (isinstance(value, int) and not 0 <= value <= LARGEST_ID)
         ):
-            raise InputError(
-                f"{path}: {str(value)[:40]!r} is no label and no object id from 0 to {LARGEST_ID}"
+            raise ContentError(
+                f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {LARGEST_ID}"
             )
-    return [(_colour(text, path), value) for text, value in tree.items()]
+    return [(_colour(text), value) for text, value in tree.items()]
 
 
 def _label_map_entries(path: Path) -> list[tuple[Colour, int | str]]:
-    """Lines ``label:r,g,b:parts:actions``; those that begin with # say nothing."""
+    """Lines ``label:r,g,b:parts:actions``; # begins a comment."""
     lines = read_bytes(path).decode("utf-8", "replace").splitlines()
     fields = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
     if any(len(parts) < 2 for parts in fields):
-        raise InputError(f"{path}: expected lines like person:255,0,0::")
-    return [(_colour(parts[1], path), parts[0]) for parts in fields]
+        raise ContentError("expected lines like person:255,0,0::")
+    return [(_colour(parts[1]), parts[0]) for parts in fields]
 
 
-def _colour(text: str, path: Path) -> Colour:
+def _colour(text: str) -> Colour:
     digits = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
     if digits:
         red, green, blue = bytes.fromhex(digits[1])
         return red, green, blue
     parts = [part.strip() for part in text.split(",")]
     if len(parts) != 3 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
-        raise InputError(f"{path}: {text[:40]!r} is no colour; write it as #ff0000 or 255,0,0")
+        raise ContentError(f"{text[:40]!r} is not a colour; write it as #ff0000 or 255,0,0")
     return int(parts[0]), int(parts[1]), int(parts[2])

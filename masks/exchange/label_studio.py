@@ -1,35 +1,37 @@
-"""Label Studio's JSON: a task a frame, with brush masks and polygons: https://labelstud.io/guide/export."""
+"""Label Studio's JSON: a task for each frame, with brush masks and polygons: https://labelstud.io/guide/export."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
 
 from aotlab.masks.exchange.bit_packed import pack, unpack
-from aotlab.masks.exchange.coco import DEFAULT_LABEL
-from aotlab.masks.exchange.objects import Found, Target, annotate, numbers_of, stem_of
+from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
+from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import (
     Annotations,
+    Found,
     Region,
+    Size,
+    Written,
     pixels,
     require_size,
     runs_of,
-    runs_of_polygons,
 )
-from aotlab.masks.exchange.safe_files import listed, points_of, value_of
+from aotlab.masks.exchange.safe_files import points_of, value_of
 
-KINDS = {"brushlabels": "brushlabels", "polygonlabels": "polygonlabels"}
-"""type of a result to the key of its labels"""
+KINDS = ("brushlabels", "polygonlabels")
+"""types of results that are masks; also the keys of their labels"""
 FOLDER = "/data/local-files/?d="
-"""Label Studio's address of pictures in its local storage"""
+"""address of images in Label Studio's local storage"""
 
 
 def is_label_studio(tree: Any) -> bool:
-    """Whether JSON is a list of tasks, or one."""
+    """Return whether JSON is a list of tasks, or one."""
     tasks = tree if isinstance(tree, list) else [tree]
     return bool(tasks) and all(
         isinstance(task, dict)
@@ -39,47 +41,46 @@ def is_label_studio(tree: Any) -> bool:
     )
 
 
-def read_label_studio(tree: Any, target: Target, name: str) -> Annotations:
-    """Objects of the tasks' first annotations, or where nobody annotated yet, predictions.
+def parse_label_studio(tree: Any, target: Target) -> list[Found]:
+    """Return the objects of the tasks' first annotations, or of their predictions if nobody annotated them.
 
-    Regions whose id comes in several tasks are of one object.
+    Regions whose id is in several tasks are one object.
 
     Raises:
-        InputError: another size, a region that cannot be drawn, or none.
+        ContentError: another size, or a region that cannot be drawn.
     """
     tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _results(task)]
-    names = [_picture(task) for task in tasks]
-    frames = numbers_of(names)
-    tasks_of: dict[Any, set[int]] = defaultdict(set)
-    for number, task in enumerate(tasks):
-        for result in _results(task):
-            tasks_of[str(result.get("id"))].add(number)
-    found: list[Found] = []
-    for frame, task in zip(frames, tasks, strict=True):
-        for result in _results(task):
-            repeated = len(tasks_of[str(result.get("id"))]) > 1
-            found += _found(result, frame, target, name, key=_key(result.get("id"), repeated))
-    annotations = annotate(found, target.size, name)
-    annotations.stems = {frame: stem_of(file) for frame, file in zip(frames, names, strict=True)}
-    return annotations
+    names = [next((text for text in task["data"].values() if isinstance(text, str)), "") for task in tasks]
+    uses = Counter(name for task in tasks for name in {str(result.get("id")) for result in _results(task)})
+    return [
+        Found(
+            frame,
+            _runs(result, target.size),
+            _label(result),
+            _key(str(result.get("id")), uses),
+            stem_of(name),
+        )
+        for frame, name, task in zip(numbers_of(names), names, tasks, strict=True)
+        for result in _results(task)
+    ]
 
 
-def write_label_studio(annotations: Annotations, video: str) -> list[dict[str, Any]]:
-    """Label Studio's predictions of a tracked video: a task a frame, a brush mask an object.
+def write_label_studio(annotations: Annotations, video: Written) -> list[dict[str, Any]]:
+    """Return Label Studio's predictions: a task for each frame, a brush mask for each object on it.
 
     The labelling interface needs ``<Image name="image"/>`` and ``<BrushLabels name="tag" toName="image"/>``.
     """
     tasks = []
     for frame in sorted(annotations.frames):
         regions = [region for region in annotations.frames[frame] if region.runs[1::2].any()]
-        stem = annotations.stems.get(frame, f"{frame:05d}")
         scores = [region.confidence for region in regions]
         prediction = {
             "model_version": "aotlab",
             "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
             "result": [_result(region, annotations) for region in regions],
         }
-        tasks.append({"data": {"image": f"{FOLDER}{video}/{stem}.jpg"}, "predictions": [prediction]})
+        image = f"{FOLDER}{video.video}/{annotations.stem(frame)}.jpg"
+        tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 
 
@@ -97,51 +98,40 @@ def _result(region: Region, annotations: Annotations) -> dict[str, Any]:
         "value": {
             "format": "rle",
             "rle": pack(pixels(region.runs, annotations.size)),
-            "brushlabels": [annotations.labels.get(region.object_id, DEFAULT_LABEL)],
+            "brushlabels": [annotations.label(region.object_id)],
         },
     }
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
     """The regions of a task that are masks."""
-    for key in ("annotations", "predictions"):
-        for version in listed(task.get(key)):
-            if isinstance(version, dict) and not version.get("was_cancelled") and version.get("result"):
-                return [
-                    one
-                    for one in listed(version["result"])
-                    if isinstance(one, dict) and one.get("type") in list(KINDS)
-                ]
+    for version in (*_listed(task.get("annotations")), *_listed(task.get("predictions"))):
+        if not version.get("was_cancelled") and version.get("result"):
+            return [one for one in _listed(version["result"]) if one.get("type") in KINDS]
     return []
 
 
-def _found(
-    result: dict[str, Any], frame: int, target: Target, name: str, *, key: Hashable
-) -> Iterator[Found]:
-    size = require_size(result.get("original_height"), result.get("original_width"), name)
-    target.require_same(size, name)
-    value = value_of(result, "value", dict, name)
-    labels = value.get(KINDS[result["type"]])
-    label = str(labels[0]) if isinstance(labels, list) and labels else ""
-    yield Found(frame, _runs(value, size, name), label, key)
+def _listed(value: Any) -> Iterator[dict[str, Any]]:
+    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))
 
 
-def _runs(value: dict[str, Any], size: tuple[int, int], name: str) -> np.ndarray:
+def _label(result: dict[str, Any]) -> str:
+    labels = value_of(result, "value", dict).get(result["type"])
+    return str(labels[0]) if isinstance(labels, list) and labels else ""
+
+
+def _runs(result: dict[str, Any], size: Size) -> np.ndarray:
+    require_size(result.get("original_height"), result.get("original_width"), size)
+    value = value_of(result, "value", dict)
     if "rle" in value:
-        return runs_of(unpack(value["rle"], size, name))
-    points = points_of(value.get("points"), name)
-    scaled = [part for x, y in points for part in (x / 100 * size[1], y / 100 * size[0])]
-    return runs_of_polygons([scaled], size, name)
+        return runs_of(unpack(value["rle"], size))
+    percent = points_of(value.get("points"))
+    return runs_of_polygons(
+        [[part for x, y in percent for part in (x / 100 * size[1], y / 100 * size[0])]], size
+    )
 
 
-def _key(identity: Any, repeated: bool) -> Hashable:
-    """What names the object of a region."""
-    ours = re.fullmatch(r"object-(\d{1,5})", str(identity))
-    if ours:
-        return int(ours[1])
-    return str(identity) if repeated else None
-
-
-def _picture(task: dict[str, Any]) -> str:
-    """The picture's name: the first text of the task's data."""
-    return next((value for value in task["data"].values() if isinstance(value, str)), "")
+def _key(name: str, uses: Counter[str]) -> Hashable:
+    """The name of a region's object: our object id, or the region's id if several tasks have it."""
+    ours = re.fullmatch(r"object-(\d{1,5})", name)
+    return int(ours[1]) if ours else name if uses[name] > 1 else None

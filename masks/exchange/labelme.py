@@ -1,80 +1,66 @@
-"""LabelMe's JSON, a file a picture: https://github.com/wkentaro/labelme."""
+"""LabelMe's JSON, a file for each image: https://github.com/wkentaro/labelme."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.exchange.objects import Found, Target, annotate, numbers_of, stem_of
-from aotlab.masks.exchange.regions import Annotations, Size, require_size, runs_of, runs_of_polygons
-from aotlab.masks.exchange.safe_files import points_of, records
-from aotlab.utils.errors import InputError
+from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
+from aotlab.masks.exchange.outlines import runs_of_polygons
+from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part
+from aotlab.masks.exchange.safe_files import ContentError, points_of, records
 from aotlab.utils.image_files import reason_of
 
 
 def is_labelme(tree: Any) -> bool:
-    """Whether JSON is a file of LabelMe."""
+    """Return whether JSON is a file of LabelMe."""
     return isinstance(tree, dict) and isinstance(tree.get("shapes"), list) and "imageHeight" in tree
 
 
-def read_labelme(tree: Any, target: Target, name: str) -> Annotations:
-    """Objects of one picture; shapes with the same label and group are one object.
+def parse_labelme(tree: Any, target: Target) -> list[Found]:
+    """Return the objects of one image; errors as `parse_labelme_files`."""
+    return parse_labelme_files([tree], target.size)
+
+
+def parse_labelme_files(trees: Sequence[Any], size: Size) -> list[Found]:
+    """Return the objects of several images of one video; shapes with the same label and group are one object.
 
     Raises:
-        InputError: another size, a shape that cannot be drawn, or none that says which pixels are an object's.
+        ContentError: another size, a shape that cannot be drawn, or no shape that states pixels.
     """
-    return join_labelme([tree], target, name)
-
-
-def join_labelme(trees: Sequence[Any], target: Target, name: str) -> Annotations:
-    """Objects of several pictures of one video; errors as `read_labelme`."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
-    frames = numbers_of(names)
-    found = [
-        one for tree, frame in zip(trees, frames, strict=True) for one in _shapes(tree, frame, target, name)
-    ]
+    found = []
+    for tree, frame, name in zip(trees, numbers_of(names), names, strict=True):
+        require_size(tree.get("imageHeight"), tree.get("imageWidth"), size)
+        for shape in records(tree, "shapes"):
+            runs = _runs(shape, size)
+            if runs is not None:
+                label, group = str(shape.get("label", "")), shape.get("group_id")
+                key = None if group is None else (label, str(group))
+                found.append(Found(frame, runs, label, key, stem_of(name)))
     if not found:
-        raise InputError(f"{name}: holds no polygon or mask; draw the objects as one of these")
-    annotations = annotate(found, target.size, name)
-    annotations.stems = {frame: stem_of(file) for frame, file in zip(frames, names, strict=True)}
-    return annotations
+        raise ContentError("holds no polygon or mask; draw the objects as one of these")
+    return found
 
 
-def _shapes(tree: Any, frame: int, target: Target, name: str) -> Iterator[Found]:
-    size = require_size(tree.get("imageHeight"), tree.get("imageWidth"), name)
-    target.require_same(size, name)
-    for shape in records(tree, "shapes", name):
-        label, group = str(shape.get("label", "")), shape.get("group_id")
-        key: Hashable = None if group is None else (label, str(group))
-        kind, points = shape.get("shape_type", "polygon"), points_of(shape.get("points"), name)
-        if kind == "polygon":
-            yield Found(
-                frame, runs_of_polygons([[v for point in points for v in point]], size, name), label, key
-            )
-        elif kind == "mask":
-            yield Found(frame, _mask(shape.get("mask"), points, size, name), label, key)
-
-
-def _mask(text: Any, points: list[tuple[float, float]], size: Size, name: str) -> np.ndarray:
-    """A picture of the box between two points, as base64 text."""
-    try:
+def _runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
+    """The pixels of a polygon or mask; None for other shapes."""
+    kind, points = shape.get("shape_type", "polygon"), points_of(shape.get("points"))
+    if kind == "polygon":
+        return runs_of_polygons([[side for point in points for side in point]], size)
+    if kind != "mask":
+        return None
+    try:  # the mask of the box between two points is an image as base64 text
         left, top = (int(value) for value in points[0])
-        with Image.open(BytesIO(base64.b64decode(text, validate=True))) as image:
-            width, height = image.size
-            if not (0 <= left <= left + width <= size[1] and 0 <= top <= top + height <= size[0]):
-                raise InputError(
-                    f"{name}: a mask of {width}×{height} does not lie in its picture; save it again"
-                )
+        with Image.open(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
+            if image.width > size[1] or image.height > size[0]:
+                raise ValueError("it is larger than its image")
             inside = np.array(image.convert("L")) > 0
-    except InputError:
-        raise
     except Exception as error:  # decoders raise all kinds of errors
-        raise InputError(f"{name}: a mask that cannot be read ({reason_of(error)}); save it again") from error
-    whole_picture = np.zeros(size, dtype=bool)
-    whole_picture[top : top + height, left : left + width] = inside
-    return runs_of(whole_picture)
+        raise ContentError(f"a mask that cannot be read ({reason_of(error)}); save it again") from error
+    return runs_of_part(inside, left, top, size)

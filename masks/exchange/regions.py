@@ -1,24 +1,35 @@
-"""What all formats are turned into and made of: regions of objects on frames, as run lengths."""
+"""Regions of objects on frames as run lengths: the form between all formats, and their geometry."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab.masks.exchange.safe_files import ContentError
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
 
 LONGEST_SIDE = 32768
-"""Pixels of a side above which a stated size is taken for a mistake."""
-MOST_REGIONS = 5_000_000
-"""Regions of one file, over all frames."""
-LONGEST_OUTLINE = 2_000_000
-"""Pixels of one outline; tracing it takes memory in proportion."""
+"""largest side of an image that a file may state, in pixels"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One object on one frame, as a file states it."""
+
+    frame: int
+    """frame number by the file's own count"""
+    runs: np.ndarray
+    """run lengths, as in `Region`"""
+    label: str = ""
+    """class name; empty if unset"""
+    key: Hashable = None
+    """name of the object within the file: an object id from 1, or anything else that is equal on all its frames"""
+    stem: str = ""
+    """name without suffix of the frame's image; empty if unset"""
 
 
 @dataclass(frozen=True)
@@ -34,22 +45,36 @@ class Region:
 
 @dataclass
 class Annotations:
-    """Objects of one video on some of its frames; an overlap belongs to the region that comes later."""
+    """Objects of one video on some of its frames; an overlap belongs to the later region."""
 
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
-    """by frame number"""
+    """regions by frame number"""
     labels: dict[int, str] = field(default_factory=dict)
-    """class of an object by its id, where the file says one"""
+    """class names by object id, if known"""
     stems: dict[int, str] = field(default_factory=dict)
-    """name without suffix of the picture of a frame, where the file says one"""
+    """name without suffix of each frame's image, if known"""
 
     def objects(self) -> list[int]:
         """Ids of all objects, ascending."""
         return sorted({region.object_id for regions in self.frames.values() for region in regions})
 
+    def label(self, object_id: int) -> str:
+        """The object's class name; "object" if unknown."""
+        return self.labels.get(object_id, "object")
+
+    def classes(self) -> dict[str, int]:
+        """Class ids from 1 by class name, in alphabetical order."""
+        return {
+            name: index for index, name in enumerate(sorted(set(map(self.label, self.objects()))), start=1)
+        }
+
+    def stem(self, frame: int) -> str:
+        """Name without suffix of a frame's image; its number in five digits if unknown."""
+        return self.stems.get(frame, f"{frame:05d}")
+
     def mask(self, frame: int) -> np.ndarray:
-        """H×W ids of the objects on a frame, 0 is background; uint8, or uint16 where an id of the frame needs it."""
+        """H×W object ids on a frame, 0 is background; uint8, or uint16 if an id of the frame needs it."""
         largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
         mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
         for region in self.frames.get(frame, ()):
@@ -57,45 +82,57 @@ class Annotations:
         return mask
 
 
-def require_size(height: object, width: object, name: str) -> Size:
-    """The size a file states, if it is one.
+@dataclass(frozen=True)
+class Written:
+    """Facts of a video that go into its annotation file."""
+
+    video: str
+    """the video's name"""
+    rate: str
+    """frames per second, as text that may be a fraction"""
+    length: int
+    """number of frames"""
+
+
+def require_size(height: object, width: object, expected: Size | None = None) -> Size:
+    """Return the size that a file states.
 
     Raises:
-        InputError: no whole numbers from 1 to `LONGEST_SIDE`.
+        ContentError: not whole numbers from 1 to `LONGEST_SIDE`, or not the expected size.
     """
-    if not all(
-        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= LONGEST_SIDE
-        for side in (height, width)
-    ):
-        raise InputError(
-            f"{name}: states a size of {_short(width)}×{_short(height)}; "
-            f"expected whole numbers of pixels from 1 to {LONGEST_SIDE}"
+    sides = [side for side in (height, width) if isinstance(side, int) and not isinstance(side, bool)]
+    if len(sides) < 2 or not all(1 <= side <= LONGEST_SIDE for side in sides):
+        raise ContentError(
+            f"states a size of {short(width)}×{short(height)}; expected whole numbers from 1 to {LONGEST_SIDE}"
         )
-    return int(height), int(width)  # type: ignore[call-overload]
+    if expected is not None and tuple(sides) != expected:
+        raise ContentError(
+            f"is for images of {width}×{height}, but the video is {expected[1]}×{expected[0]}; "
+            "give masks of the video's size"
+        )
+    return sides[0], sides[1]
 
 
-def require_runs(counts: object, size: Size, name: str) -> np.ndarray:
-    """Run lengths from a file: a list of counts, or COCO's compressed text.
+def require_runs(counts: object, size: Size) -> np.ndarray:
+    """Return the run lengths of a list of counts, or of COCO's compressed text.
 
     Raises:
-        InputError: they do not fill a picture of this size.
+        ContentError: they do not fill an image of this size.
     """
-    wrong = InputError(
-        f"{name}: its run lengths do not fill a picture of {size[1]}×{size[0]}; expected COCO run lengths"
-    )
-    if isinstance(counts, str):
-        runs = decompress(counts, most=size[0] * size[1] + 2)
-    elif isinstance(counts, list) and all(isinstance(count, int) for count in counts):
-        runs = counts
-    else:
-        raise wrong
-    if any(not 0 <= count <= size[0] * size[1] for count in runs) or sum(runs) != size[0] * size[1]:
-        raise wrong
+    runs = decompress(counts, most=size[0] * size[1] + 2) if isinstance(counts, str) else counts
+    if (
+        not isinstance(runs, list)
+        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in runs)
+        or sum(runs) != size[0] * size[1]
+    ):
+        raise ContentError(
+            f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
+        )
     return np.array(runs, dtype=np.int64)
 
 
 def decompress(text: str, *, most: int) -> list[int]:
-    """Counts of COCO's compressed run lengths, as far as they can be read; at most ``most`` of them.
+    """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
 
     Each count is a little-endian number of six bits a letter, of which one says whether more follow; from the third on
     a count is the difference to that two before. pycocotools reads past the end of a damaged text: hence this check.
@@ -118,7 +155,7 @@ def decompress(text: str, *, most: int) -> list[int]:
 
 
 def compress(runs: Iterable[int]) -> str:
-    """COCO's compressed text of run lengths; the inverse of `decompress`."""
+    """Return COCO's compressed text of run lengths; the inverse of `decompress`."""
     counts = [int(count) for count in runs]
     letters = []
     for index, count in enumerate(counts):
@@ -132,74 +169,53 @@ def compress(runs: Iterable[int]) -> str:
 
 
 def pixels(runs: np.ndarray, size: Size) -> np.ndarray:
-    """H×W bool of run lengths."""
+    """Return the H×W bool mask of run lengths."""
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     return flat.reshape(size[1], size[0]).T
 
 
 def runs_of(mask: np.ndarray) -> np.ndarray:
-    """Run lengths of an H×W bool mask."""
+    """Return the run lengths of an H×W bool mask."""
     flat = np.asarray(mask, dtype=bool).T.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     edges = np.concatenate([[0] if flat.size and flat[0] else [], [0], changes, [flat.size]])
     return np.diff(edges).astype(np.int64)
 
 
-def runs_of_polygons(polygons: Sequence[Sequence[float]], size: Size, name: str) -> np.ndarray:
-    """Run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
+def runs_of_part(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
+    """Return the run lengths of an image in which a h×w bool mask lies at (left, top).
 
     Raises:
-        InputError: fewer than three points, a coordinate that is no number or far outside, an outline without end.
+        ContentError: it does not lie in the image.
     """
-    from pycocotools import mask as coco
-
-    outlines = [require_outline(points, size, name) for points in polygons]
-    if not outlines:
-        raise InputError(f"{name}: a polygon without points; expected at least three")
-    filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
-    return runs_of(filled > 0)
-
-
-def require_outline(points: Sequence[float], size: Size, name: str) -> list[float]:
-    """The coordinates of a polygon, if it can be drawn; raises as `runs_of_polygons`."""
-    if not isinstance(points, list | tuple) or len(points) < 6 or len(points) % 2:
-        raise InputError(f"{name}: a polygon of {_count(points)} coordinates; expected three points or more")
-    limit = 2 * max(size) + 100
-    for value in points:
-        if not isinstance(value, int | float) or not abs(value) <= limit:
-            raise InputError(
-                f"{name}: a coordinate of {_short(value)} on a picture of {size[1]}×{size[0]}; "
-                "expected pixels in the picture"
-            )
-    corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
-    if sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners)) > LONGEST_OUTLINE:
-        raise InputError(
-            f"{name}: an outline longer than {LONGEST_OUTLINE} pixels; expected one around an object"
+    height, width = part.shape
+    if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
+        raise ContentError(
+            f"a mask of {width}×{height} at {left}, {top} does not lie in an image of {size[1]}×{size[0]}"
         )
-    return [float(value) for value in points]
+    mask = np.zeros(size, dtype=bool)
+    mask[top : top + height, left : left + width] = part
+    return runs_of(mask)
 
 
-def outlines_of(mask: np.ndarray) -> list[list[float]]:
-    """Polygons around the parts of an H×W bool mask, largest first: x1, y1, x2, y2, … in pixels; holes are filled.
-
-    They run a quarter of a pixel inside the edge, so that filling them gives the mask again but for what smoothing a
-    staircase changes.
-    """
-    import cv2
-
-    twice = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
-    contours, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outlines = []
-    for contour in sorted(contours, key=cv2.contourArea, reverse=True):
-        corners = cv2.approxPolyDP(contour, 0.6, True)[:, 0, :]
-        outlines.append([float(value) for value in ((corners + 0.5) / 2).ravel()])
-    return outlines
-
-
-def _count(points: object) -> int:
-    return len(points) if isinstance(points, list | tuple) else 0
+def box_of(runs: np.ndarray, size: Size) -> list[float]:
+    """Return x, y, width and height of the box around a region; zeros if it is empty."""
+    starts = np.cumsum(runs)[:-1:2] if len(runs) > 1 else np.array([], dtype=np.int64)
+    lengths = runs[1::2]
+    starts, lengths = starts[: len(lengths)][lengths > 0], lengths[lengths > 0]
+    if not len(starts):
+        return [0.0, 0.0, 0.0, 0.0]
+    height, last = size[0], starts + lengths - 1
+    left, right = int(starts[0] // height), int(last[-1] // height)
+    over = (starts // height) != (
+        last // height
+    )  # a run that continues in the next column touches both edges
+    top = 0 if over.any() else int((starts % height).min())
+    bottom = height - 1 if over.any() else int((last % height).max())
+    return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Return a value as text of 20 letters at most."""
     text = str(value)
     return text if len(text) <= 20 else f"{text[:20]}…"

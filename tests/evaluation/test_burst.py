@@ -33,7 +33,7 @@ def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index
             labels = np.zeros(sequence.size, dtype=np.uint8)
             for track, text in runs.items():
                 if keep(sequence.name, index, track):
-                    mask = pixels(require_runs(text, sequence.size, ""), sequence.size)
+                    mask = pixels(require_runs(text, sequence.size), sequence.size)
                     labels[mask] = sequence.tracks.index(track) + 1
             write_mask(results / sequence.name / f"{Path(file).stem}.png", labels)
 
@@ -111,7 +111,7 @@ def test_run_lengths_that_do_not_fill_the_picture_are_refused(root: Path) -> Non
     tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(runs_of(np.ones((4, 4), dtype=bool)))
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
-    with pytest.raises(InputError, match="run lengths do not fill a picture of 64×48"):
+    with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):
         read_given(video.masks[0])
 
 

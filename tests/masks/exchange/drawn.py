@@ -2,12 +2,13 @@
 
 import numpy as np
 
-from aotlab.masks.exchange.objects import Target
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.matching import Target
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 
 SIZE = (24, 40)
 LENGTH = 4
 TARGET = Target("clip", SIZE, LENGTH, lambda index: f"{index:05d}")
+VIDEO = Written("clip", "24", LENGTH)
 
 
 def labels(frame):

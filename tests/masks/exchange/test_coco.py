@@ -8,22 +8,21 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from aotlab.masks.exchange.coco import (
-    box_of,
-    read_coco,
-    read_youtube_vis,
+    parse_coco,
+    parse_youtube_vis,
     write_coco,
     write_youtube_vis,
 )
-from aotlab.masks.exchange.objects import Target, match_frames
+from aotlab.masks.exchange.matching import Target, match
 from aotlab.masks.exchange.reading import read_annotations
-from aotlab.masks.exchange.regions import runs_of
+from aotlab.masks.exchange.regions import box_of, runs_of
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, labels, tracked
+from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
 
 
 @pytest.fixture
 def tree():
-    return json.loads(json.dumps(write_coco(tracked(), "clip", rate="24", length=LENGTH)))
+    return json.loads(json.dumps(write_coco(tracked(), VIDEO)))
 
 
 def masks_equal(found):
@@ -45,15 +44,17 @@ def test_pycocotools_loads_and_evaluates_what_is_written(tree, tmp_path):
     assert evaluation.stats[0] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize(("write", "read"), [(write_coco, read_coco), (write_youtube_vis, read_youtube_vis)])
-def test_what_is_written_reads_as_it_was(write, read):
-    found = read(json.loads(json.dumps(write(tracked(), "clip", rate="24", length=LENGTH))), TARGET, "x")
+@pytest.mark.parametrize(
+    ("write", "parse"), [(write_coco, parse_coco), (write_youtube_vis, parse_youtube_vis)]
+)
+def test_what_is_written_reads_as_it_was(write, parse):
+    found = match(parse(json.loads(json.dumps(write(tracked(), VIDEO))), TARGET), TARGET)
     assert masks_equal(found)
     assert found.labels == {3: "person", 7: "ball"}
 
 
 def test_youtube_vis_has_a_segmentation_or_null_for_every_frame():
-    tree = write_youtube_vis(tracked(), "clip", rate="24", length=LENGTH)
+    tree = write_youtube_vis(tracked(), VIDEO)
     ball = tree["annotations"][1]
     assert [one is None for one in ball["segmentations"]] == [True, True, False, False]
     assert [one is None for one in ball["bboxes"]] == [True, True, False, False]
@@ -62,43 +63,43 @@ def test_youtube_vis_has_a_segmentation_or_null_for_every_frame():
 
 def test_pictures_are_matched_by_name_before_number(tree):
     backwards = Target("clip", SIZE, LENGTH, lambda index: f"{LENGTH - 1 - index:05d}")
-    found = match_frames(read_coco(tree, backwards, "x"), backwards, "x")
+    found = match(parse_coco(tree, backwards), backwards)
     assert (found.mask(0) == labels(LENGTH - 1)).all()
 
 
 def test_names_that_fit_only_in_part_are_refused(tree):
     other = Target("clip", SIZE, LENGTH, lambda index: f"{index + 1:05d}")
     with pytest.raises(InputError, match="00000"):
-        match_frames(read_coco(tree, other, "a.json"), other, "a.json")
+        match(parse_coco(tree, other), other)
 
 
 def test_uncompressed_counts_and_polygons_are_read(tree):
     first = tree["annotations"][0]
     runs = runs_of(labels(0) == 3).tolist()
     tree["annotations"] = [first | {"segmentation": {"size": list(SIZE), "counts": runs}}]
-    assert (read_coco(tree, TARGET, "x").mask(0) == labels(0)).all()
+    assert (match(parse_coco(tree, TARGET), TARGET).mask(0) == labels(0)).all()
     tree["annotations"] = [first | {"segmentation": [[2, 3, 16, 3, 16, 15, 2, 15]]}]
-    assert (read_coco(tree, TARGET, "x").mask(0)[3:15, 2:16] == 3).all()
+    assert (match(parse_coco(tree, TARGET), TARGET).mask(0)[3:15, 2:16] == 3).all()
 
 
 def test_without_track_ids_a_label_that_is_once_on_each_picture_names_the_object(tree):
     for annotation in tree["annotations"]:
         del annotation["track_id"], annotation["attributes"]
-    found = read_coco(tree, TARGET, "x")
+    found = match(parse_coco(tree, TARGET), TARGET)
     assert found.labels == {1: "person", 2: "ball"}
     for annotation in tree["annotations"]:
         annotation["category_id"] = 1
     with pytest.raises(InputError, match="track ids"):
-        read_coco(tree, TARGET, "x")
+        match(parse_coco(tree, TARGET), TARGET)
 
 
 def test_of_several_videos_the_one_of_this_name_is_read(tree):
     other = {"id": 2, "name": "other", "height": 9, "width": 9, "length": 1}
     tree["videos"].append(other)
     tree["images"].append({"id": 99, "video_id": 2, "file_name": "o.jpg", "height": 9, "width": 9})
-    assert masks_equal(read_coco(tree, TARGET, "x"))
+    assert masks_equal(match(parse_coco(tree, TARGET), TARGET))
     with pytest.raises(InputError, match="2 videos"):
-        read_coco(tree, Target("third", SIZE), "x")
+        parse_coco(tree, Target("third", SIZE))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """CVAT's XML."""
 
+from xml.etree import ElementTree
+
 import pytest
 
-from aotlab.masks.exchange.cvat import read_cvat, write_cvat
+from aotlab.masks.exchange.cvat import parse_cvat, write_cvat, write_cvat_polygons
+from aotlab.masks.exchange.matching import match
 from aotlab.masks.exchange.reading import read_annotations
-from aotlab.masks.exchange.safe_files import parse_xml
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, TARGET, labels, tracked
+from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
 
 TRACK = """<annotations><version>1.1</version>
 <meta><task><original_size><width>40</width><height>24</height></original_size></task></meta>
@@ -19,19 +21,19 @@ TRACK = """<annotations><version>1.1</version>
 
 
 def read(text):
-    return read_cvat(parse_xml(text.encode(), "a.xml"), TARGET, "a.xml")
+    return match(parse_cvat(ElementTree.fromstring(text), SIZE), TARGET)
 
 
 def test_what_is_written_reads_as_it_was():
-    found = read_cvat(parse_xml(write_cvat(tracked(), "clip", length=LENGTH), "x"), TARGET, "x")
+    found = read(write_cvat(tracked(), VIDEO))
     assert sorted(found.frames) == list(range(LENGTH))
     assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
     assert found.labels == {3: "person", 7: "ball"}
 
 
 def test_tracks_of_polygons_keep_the_objects_but_for_holes():
-    tree = parse_xml(write_cvat(tracked(), "clip", length=LENGTH, polygons=True), "x")
-    found = read_cvat(tree, TARGET, "x")
+    tree = ElementTree.fromstring(write_cvat_polygons(tracked(), VIDEO))
+    found = match(parse_cvat(tree, SIZE), TARGET)
     assert found.objects() == [3, 7]
     assert len(tree.findall("track")) == 3  # the ball is in two parts
     assert [shape.get("frame") for shape in tree.findall("track")[1] if shape.get("outside") == "0"] == [
@@ -65,7 +67,6 @@ def test_cvat_for_images_draws_in_z_order():
     found = read(text)
     top = next(number for number, label in found.labels.items() if label == "top")
     assert (found.mask(1)[3:11, 3:11] == top).all()
-    assert found.stems == {1: "00001"}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_cvat_for_images_draws_in_z_order():
         ),
         (
             '<track id="1"><mask frame="0" rle="99" left="0" top="0" width="-9" height="-11"/></track>',
-            "lie in",
+            "run lengths",
         ),
     ],
 )

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.masks.exchange.coco import write_coco, write_youtube_vis
-from aotlab.masks.exchange.cvat import write_cvat
+from aotlab.masks.exchange.cvat import write_cvat, write_cvat_polygons
 from aotlab.masks.exchange.label_studio import write_label_studio
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, labels, tracked
+from tests.masks.exchange.drawn import SIZE, TARGET, VIDEO, labels, tracked
 
 VALUES = [
     None, True, 0, -1, 2.5, 10**30, 10**400, -(10**400), 1e308, "", "x", "\x00", "\ud800", [], [[]], [None], {},
@@ -32,19 +32,19 @@ TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.
 
 def coco():
     """With polygons, counts and compressed text, ids and attributes."""
-    tree = write_coco(tracked(), "clip", rate="24", length=LENGTH)
+    tree = write_coco(tracked(), VIDEO)
     tree["images"], tree["annotations"] = tree["images"][:2], tree["annotations"][:2]
     tree["annotations"][0]["segmentation"] = [[3, 3, 20, 4, 18, 16, 5, 12]]
     return tree
 
 
 def youtube_vis():
-    return write_youtube_vis(tracked(), "clip", rate="24", length=LENGTH)
+    return write_youtube_vis(tracked(), VIDEO)
 
 
 def label_studio():
     """A brush mask and a polygon."""
-    tasks = write_label_studio(tracked(), "clip")[1:3]
+    tasks = write_label_studio(tracked(), VIDEO)[1:3]
     polygon = tasks[0]["predictions"][0]["result"][0]
     polygon["type"] = "polygonlabels"
     polygon["value"] = {"points": [[5, 5], [50, 10], [40, 60]], "polygonlabels": ["person"]}
@@ -106,13 +106,13 @@ def test_any_part_of_a_json_file_may_be_anything(make, most, tmp_path):
         read(path)
 
 
-@pytest.mark.parametrize("polygons", [False, True])
+@pytest.mark.parametrize("write", [write_cvat, write_cvat_polygons])
 @pytest.mark.parametrize("most", [60, pytest.param(10**6, marks=pytest.mark.slow)])
-def test_any_attribute_or_text_of_a_cvat_file_may_be_anything(polygons, most, tmp_path):
+def test_any_attribute_or_text_of_a_cvat_file_may_be_anything(write, most, tmp_path):
     path = tmp_path / "masks.xml"
     annotations = tracked()
     annotations.frames = {2: annotations.frames[2]}
-    whole = write_cvat(annotations, "clip", length=LENGTH, polygons=polygons)
+    whole = write(annotations, VIDEO)
     elements = list(ElementTree.fromstring(whole).iter())
     wrong = [
         (n, key, text) for n, one in enumerate(elements) for key in [*one.attrib, None] for text in TEXTS
@@ -132,7 +132,7 @@ def test_any_attribute_or_text_of_a_cvat_file_may_be_anything(polygons, most, tm
 def test_a_file_that_is_cut_or_changed_is_read_or_refused(name, tmp_path):
     contents = {
         "coco.json": json.dumps(coco()).encode(),
-        "clip.xml": write_cvat(tracked(), "clip", length=LENGTH),
+        "clip.xml": write_cvat(tracked(), VIDEO),
         "mask.png": coloured_png(),
     }
     content, path = contents[name], tmp_path / name

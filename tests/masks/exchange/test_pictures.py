@@ -39,10 +39,10 @@ def test_cvats_label_map_is_a_legend(coloured):
     [
         (None, "legend.json"),
         ({"#ff0000": "person"}, "0,128,255"),
-        ({"#ff0000": -1}, "no object id"),
-        ({"#ff0000": None}, "no label"),
-        ({"red": "person"}, "no colour"),
-        ({"300,0,0": "person"}, "no colour"),
+        ({"#ff0000": -1}, "nor an object id"),
+        ({"#ff0000": None}, "neither a class name"),
+        ({"red": "person"}, "not a colour"),
+        ({"300,0,0": "person"}, "not a colour"),
         ([], "expected colours"),
     ],
 )

@@ -6,17 +6,15 @@ from pycocotools import mask as coco
 
 from aotlab.masks.exchange.mots import write_mots
 from aotlab.masks.exchange.regions import Annotations, Region, runs_of
-from aotlab.masks.exchange.writing import FORMATS, Written, write_annotations
+from aotlab.masks.exchange.writing import FORMATS, write_annotations
 from aotlab.masks.exchange.yolo import write_yolo
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, SIZE, labels, tracked
-
-VIDEO = Written("clip", "24", LENGTH)
+from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
 
 
 def test_pycocotools_decodes_the_lines_of_mots():
     seen = np.zeros((LENGTH, *SIZE), int)
-    for line in write_mots(tracked()).splitlines():
+    for line in write_mots(tracked(), VIDEO).splitlines():
         frame, number, kind, height, width, counts = line.split(" ")
         mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
         assert int(number) // 1000 == int(kind)
@@ -27,11 +25,11 @@ def test_pycocotools_decodes_the_lines_of_mots():
 def test_mots_refuses_ids_that_it_cannot_tell_from_classes():
     frames = {0: [Region(1000, runs_of(labels(0) > 0))]}
     with pytest.raises(InputError, match="object 1000"):
-        write_mots(Annotations(SIZE, frames))
+        write_mots(Annotations(SIZE, frames), VIDEO)
 
 
 def test_yolo_outlines_lie_around_the_objects():
-    texts = write_yolo(tracked())
+    texts = write_yolo(tracked(), VIDEO)
     assert sorted(texts) == ["data.yaml", *(f"labels/{frame:05d}.txt" for frame in range(LENGTH))]
     assert '0: "ball"\n  1: "person"' in texts["data.yaml"]
     lines = [line.split() for line in texts["labels/00003.txt"].splitlines()]

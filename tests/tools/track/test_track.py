@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
 from aotlab.masks.exchange.cvat import write_cvat
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
 from tests.tools.track.runs import Repeater, cli, refused, run, save
@@ -41,7 +41,7 @@ def test_masks_at_several_frames_are_used_at_theirs(video, mask, tmp_path):
 def test_a_cvat_file_with_masks_of_several_frames_is_used_at_each_of_them(video, tmp_path):
     frames = {index: [Region(number, runs_of(read_mask(save(tmp_path / "m.png", 1)) > 0))]
               for index, number in ((0, 1), (2, 5))}  # fmt: skip
-    (tmp_path / "a.xml").write_bytes(write_cvat(Annotations((32, 48), frames), "video", length=4))
+    (tmp_path / "a.xml").write_bytes(write_cvat(Annotations((32, 48), frames), Written("video", "24", 4)))
     assert run(video, tmp_path, tmp_path / "a.xml") == 0
     assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
 
