@@ -30,6 +30,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import locked_output
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -239,15 +240,22 @@ def run(args: Namespace) -> TrackReport:
     Raises:
         InputError: a source, mask, option or folder is wrong.
     """
-    from aotlab.engine.video.given_masks import load_masks
-    from aotlab.engine.video.outputs import refuse_results, refuse_source, remove_results
+    from aotlab.engine.video.outputs import refuse_source
     from aotlab.media.streams import open_source
 
-    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    source, options = open_source(args.video, timeout=args.timeout, levels=args.levels), track_options(args)
     show_levels(source)
-    options = track_options(args)
     refuse_source(options.write, args.output, Path(args.video))
-    remove_leftovers(require_writable(args.output))
+    with locked_output(require_writable(args.output)):
+        remove_leftovers(args.output)
+        return run_locked(args, source, options)
+
+
+def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> TrackReport:
+    """Track into an output folder that this process holds; see `run`."""
+    from aotlab.engine.video.given_masks import load_masks
+    from aotlab.engine.video.outputs import refuse_results, remove_results
+
     if not args.overwrite:
         refuse_results(options.write, args.output)
     masks = load_masks([*args.mask, *save_hinted_masks(args, source)], source)

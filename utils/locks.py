@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path, timeout: float | None = None) -> Iterator[None]:
+def locked(path: Path, timeout: float | None = None, *, subject: Path | None = None) -> Iterator[None]:
     """Run the block while no other process or thread holds the lock of the same path.
 
     The system frees the lock of a process that has ended.
@@ -38,6 +38,7 @@ def locked(path: Path, timeout: float | None = None) -> Iterator[None]:
     Args:
         path: the lock file, which says who holds it and is removed afterwards; a link is refused.
         timeout: seconds to wait; None: without limit.
+        subject: what the lock is for, in messages; None: the lock file.
 
     Raises:
         InputError: the file cannot be made or opened, or somebody else holds the lock for longer than ``timeout``.
@@ -54,9 +55,7 @@ def locked(path: Path, timeout: float | None = None) -> Iterator[None]:
             log.info("%s: waiting for %s", path, _holder(path))
             lock.acquire(timeout=limit - SILENT if timeout else -1, poll_interval=PAUSE)
     except Timeout:
-        raise InputError(
-            f"{path.parent if path.name == LOCK else path}: in use by {_holder(path)}; wait until it has ended"
-        ) from None
+        raise InputError(f"{subject or path}: in use by {_holder(path)}; wait until it has ended") from None
     except OSError as error:
         if error.errno not in UNSUPPORTED:
             raise InputError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
@@ -81,7 +80,7 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
     Raises:
         InputError: another process holds it; the sentence names it.
     """
-    with locked(folder / LOCK, 0) if world is None or world.lead else nullcontext():
+    with locked(folder / LOCK, 0, subject=folder) if world is None or world.lead else nullcontext():
         if world is not None:
             world.gather(None)  # the others wait until the folder is this run's
         yield

@@ -24,6 +24,7 @@ from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -113,13 +114,23 @@ def evaluate(
         The report of all ranks together.
 
     Raises:
-        InputError: the output folder cannot be written, or holds the data set itself.
+        InputError: the output folder cannot be written, holds the data set itself, or is in use by another process.
     """
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
-    if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
-        _tidy(output)
     _refuse_source_folders(videos, output)
+    with locked_output(output, world):
+        if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
+            for folder in (output, output / RECORDS):
+                remove_leftovers(folder)
+        report = _run_share(tracker, videos, output, options, world)
+        return _joined(world.gather(report, f"{GOES_ON}, in {output}"), videos)
+
+
+def _run_share(
+    tracker: BenchmarkTracker, videos: Sequence[Video], output: Path, options: RunOptions, world: World
+) -> EvaluationReport:
+    """Track this rank's share of the videos."""
     shares = world.share([len(video.frames) for video in videos])
     share_videos, report = [videos[number] for number in shares], EvaluationReport(output)
     share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
@@ -132,13 +143,7 @@ def evaluate(
             if report.stopped:
                 break
             bar.update(before + len(video.frames) - bar.n)
-    return _joined(world.gather(report, f"{GOES_ON}, in {output}"), videos)
-
-
-def _tidy(output: Path) -> None:
-    """Remove what killed runs left half written."""
-    for folder in (output, output / RECORDS):
-        remove_leftovers(folder)
+    return report
 
 
 def _run(

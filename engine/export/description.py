@@ -11,11 +11,13 @@ import yaml
 from aotlab.configs.load import from_tree
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
 from aotlab.configs.yaml_text import read_mapping
+from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
-from aotlab.utils.numbers import LONGEST_SIDE, Range
+from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 
 FILE = "export.yaml"
+EXPORT = Kind("export", 1, "export again")
 NEVER = 2**31 - 1
 """frames from one long-term memory to the next where only reference frames are remembered"""
 
@@ -29,6 +31,8 @@ class GraphDescription:
     outputs: dict[str, list[Any]]
     same: dict[str, str]
     """further results, and the input or output of the graph that each equals"""
+    sha256: str
+    """digest of its file"""
 
 
 @dataclass(frozen=True)
@@ -89,61 +93,29 @@ def exportable(config: Config) -> Config:
 
 
 def to_text(description: Description) -> str:
-    """The text that `read_description` reads."""
-    return yaml.safe_dump(
-        {"format": "onnx", **asdict(description)}, sort_keys=False, default_flow_style=None, width=120
-    )
+    """Return the text that `read_description` reads."""
+    content = sealed(EXPORT, asdict(description))
+    return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_description(folder: Path) -> Description:
-    """Read the description of a folder of graphs.
+    """Read the description of a folder of graphs, and check that they are those that were exported.
 
     Raises:
-        InputError: it is not an export, or an incomplete one.
+        InputError: it is not an export, or an incomplete or changed one.
     """
     path = folder / FILE
     if not is_file(path):
         raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with aotlab export")
-    tree = read_mapping(read_text(path, "export again"), str(path))
-    try:
-        graphs = {
-            plain_name(name, "graphs"): GraphDescription(**of) for name, of in tree.pop("graphs").items()
-        }
+    with reading_own(path, EXPORT):
+        tree = unsealed(EXPORT, read_mapping(read_text(path, "export again"), str(path)))
+        graphs = {plain_name(name, FILE): GraphDescription(**of) for name, of in tree.pop("graphs").items()}
         config = from_tree(tree.pop("config"), str(path))
-        if tree.pop("format") != "onnx":
-            raise ValueError("format must be onnx")
         description = Description(**tree, graphs=graphs, config=config)
-        require_kinds(description)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: does not describe an export ({reason}); export again") from error
-    missing = [name for name in map(graph_file, graphs) if not is_file(folder / name)]
-    if missing:
-        raise InputError(f"{folder}: lacks {', '.join(missing)}; copy the whole folder or export again")
+    for name, graph in graphs.items():
+        file = folder / graph_file(name)
+        if not is_file(file) or sha256(file) != graph.sha256:
+            raise InputError(
+                f"{file}: missing, or not the graph that was exported; copy the whole folder or export again"
+            )
     return description
-
-
-def require_kinds(description: Description) -> None:
-    """Refuse a description with a field of another kind than its annotation says, or outside of all bounds.
-
-    Raises:
-        ValueError: which field.
-    """
-    side, count = Range(1, LONGEST_SIDE, whole=True), Range(1, 1000, whole=True)
-    for name in ("video_size", "network_size"):
-        size = getattr(description, name)
-        if not isinstance(size, list) or len(size) != 2 or not all(pixels in side for pixels in size):
-            raise ValueError(f"{name} must be height and width, got {str(size)[:40]}")
-    for name in ("groups", "heads"):
-        if getattr(description, name) not in count:
-            raise ValueError(f"{name} must be {count}, got {str(getattr(description, name))[:40]}")
-    for name, graph in description.graphs.items():
-        for tensors in (graph.inputs, graph.outputs):
-            if not isinstance(tensors, dict) or not all(_is_shape(shape) for shape in tensors.values()):
-                raise ValueError(f"graphs.{name} must have shapes by name")
-        if not isinstance(graph.same, dict) or not all(isinstance(of, str) for of in graph.same.values()):
-            raise ValueError(f"graphs.{name}.same must have names by name")
-
-
-def _is_shape(shape: object) -> bool:
-    return isinstance(shape, list) and all(isinstance(axis, int | str) for axis in shape)

@@ -27,9 +27,11 @@ from aotlab.engine.export.description import (
 from aotlab.engine.export.graphs import Graph, build_graphs
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import LOCK, locked
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files; onnxruntime runs them"""
@@ -66,16 +68,19 @@ def export_model(
     require_packages(*NEEDED)
     config = exportable(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
-    with _new_folder(folder) as temporary:
+    require_writable(folder.parent)
+    # The folder appears when it is whole, so its lock is beside it.
+    with locked(folder.parent / f".{folder.name}{LOCK}", 0, subject=folder), _new_folder(folder) as temporary:
+        remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size, groups)
-        description = Description(
-            video_size=list(video), network_size=list(size), groups=groups,
-            heads=model.stages[0].blocks[0].heads, config=config,
-            graphs={name: _describe(graph) for name, graph in graphs.items()},
-        )  # fmt: skip
         for name, graph in graphs.items():
             with _quietly():
                 _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
+        description = Description(
+            video_size=list(video), network_size=list(size), groups=groups,
+            heads=model.stages[0].blocks[0].heads, config=config,
+            graphs={name: _describe(graph, temporary / graph_file(name)) for name, graph in graphs.items()},
+        )  # fmt: skip
         (temporary / FILE).write_text(to_text(description), encoding="utf-8")
     return description
 
@@ -83,10 +88,8 @@ def export_model(
 @contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
-    require_writable(folder.parent)
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"output {folder}: exists already; choose another folder or empty this one")
-    remove_leftovers(folder.parent, folder.name)
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
         temporary.mkdir()
@@ -141,8 +144,8 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
     converted.save(path, external_data=False)
 
 
-def _describe(graph: Graph) -> GraphDescription:
-    """Names and shapes of a graph's inputs and outputs."""
+def _describe(graph: Graph, file: Path) -> GraphDescription:
+    """Names and shapes of a graph's inputs and outputs, and the digest of its file."""
 
     def shape(name: str, tensor: Tensor) -> list[Any]:
         """The shape of one input."""
@@ -156,4 +159,5 @@ def _describe(graph: Graph) -> GraphDescription:
         inputs={name: shape(name, tensor) for name, tensor in graph.examples.items()},
         outputs={name: list(graph.results[name].shape) for name in graph.module.outputs},
         same=dict(graph.same),
+        sha256=sha256(file),
     )

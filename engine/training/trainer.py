@@ -27,6 +27,7 @@ from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import locked_output
 from aotlab.utils.signals import stop_flag
 
 
@@ -50,12 +51,22 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
         command: what started this process, for the model card.
 
     Raises:
-        InputError: missing data or weights, an output folder that cannot be written or holds another run.
+        InputError: missing data or weights, an output folder that cannot be written, holds another run, or is in use
+            by another process.
         RunStopped: a loss or gradient that is not finite, Ctrl-C, SIGTERM, a lost rank, a full disk. The message says
             where the newest state is.
     """
     config = resolve_training(config)
-    output = open_output(Path(str(config.train.output)), world)
+    output = require_writable(Path(str(config.train.output)))
+    with locked_output(output, world):
+        if world.lead:
+            for folder in (output, states_folder(output), output / "pictures"):
+                remove_leftovers(folder)
+        return run_phases(config, world, output, resume=resume, command=command)
+
+
+def run_phases(config: Config, world: World, output: Path, *, resume: bool, command: str) -> Trained:
+    """Run the phases of a recipe in an output folder that this run holds; see `train`."""
     data = open_phases(config)
     saved = find_state(config, output, resume)
     torch.manual_seed(config.train.seed)
@@ -80,19 +91,6 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
             run_phase(run, state, mixture)
     assert state is not None
     return Trained(output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter()))
-
-
-def open_output(output: Path, world: World) -> Path:
-    """Make the folder of the run, without what a killed run left half-written.
-
-    Raises:
-        InputError: it cannot be made or written.
-    """
-    require_writable(output)
-    if world.lead:
-        for folder in (output, states_folder(output), output / "pictures"):
-            remove_leftovers(folder)
-    return output
 
 
 def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | None:

@@ -70,6 +70,8 @@ def run_batch(
     from aotlab.engine.jobs.runner import run_jobs
     from aotlab.utils.digests import sha256
     from aotlab.utils.distributed import open_world
+    from aotlab.utils.files import require_writable
+    from aotlab.utils.locks import locked_output
     from aotlab.utils.signals import stop_flag
 
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
@@ -78,7 +80,12 @@ def run_batch(
         "checkpoint": sha256(checkpoint), "settings": to_yaml(settings[0]), "write": sorted(options.write),
         "both_directions": options.both_directions,
     }  # fmt: skip
-    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
+    output = require_writable(args.output)
+    with (
+        open_world(args.device, patience=PATIENCE) as world,
+        locked_output(output, world),
+        stop_flag() as stop,
+    ):
         if world.lead:
             claim_folder(args.output, jobs, made_by, overwrite=args.overwrite)
         world.gather(None)  # the others wait until the folder is this run's

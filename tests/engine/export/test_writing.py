@@ -104,9 +104,9 @@ def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
     ("text", "message"),
     [
         (None, "is not an export, as it has no export.yaml"),
-        ("graphs: 3", "does not describe an export"),
+        ("graphs: 3", "not a usable export .*; export again"),
         ("a: [", "export.yaml: not readable as YAML"),
-        ("just text", "export.yaml: settings are a YAML mapping"),
+        ("just text", "export.yaml: not a YAML mapping"),
     ],
 )
 def test_a_folder_that_is_no_export_is_refused(tmp_path, text, message):

@@ -1,0 +1,42 @@
+"""An output folder is one run's: another is refused with the process that holds it, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from aotlab.configs.paths import ROOT
+from aotlab.engine.export import writing
+from aotlab.tools.main import main
+from aotlab.utils.locks import locked, locked_output
+from tests.engine.training.tiny_recipes import draw_sets, phase, write_recipe
+
+SAMPLE = ROOT / "datasets" / "sample"
+VIDEO = str(SAMPLE / "rabbit.mp4")
+COMMANDS = {
+    "train": ["train", "--config", "RECIPE"],
+    "resume": ["train", "--config", "RECIPE", "--resume"],
+    "eval": ["eval", "--dataset", "davis2017", "--root", str(SAMPLE), "--output", "OUT"],
+    "track": ["track", VIDEO, "--mask", str(SAMPLE / "rabbit.png"), "--output", "OUT"],
+    "jobs": ["track", "--jobs", "JOBS", "--output", "OUT"],
+    "export": ["export", "--config", "aott", "--size", "49x33", "--output", "OUT"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_second_run_on_one_output_is_refused(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setattr(writing, "build_graphs", None)
+    out = tmp_path / "out"
+    recipe = write_recipe(tmp_path, draw_sets(tmp_path / "data"), "out", phase(steps=1))
+    jobs = tmp_path / "jobs.csv"
+    jobs.write_text(f"video,masks\n{VIDEO},{SAMPLE / 'rabbit.png'}\n")
+    words = {"OUT": str(out), "RECIPE": str(recipe), "JOBS": str(jobs)}
+    held = locked(tmp_path / ".out.lock") if name == "export" else locked_output(out)
+    if name != "export":
+        out.mkdir()
+    with held:
+        assert main([words.get(word, word) for word in COMMANDS[name]]) == 2
+        assert [path.name for path in out.glob("*")] == [] if name == "export" else [".lock"]
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"error: {out}: in use by process {os.getpid()} on ")
