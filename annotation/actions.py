@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from aotlab.annotation import editing
+from aotlab.annotation import editing, regrouping
 from aotlab.annotation.history import Step
 from aotlab.annotation.planning import Request
 from aotlab.annotation.session import Session, describe
 from aotlab.annotation.state import require_frame
 from aotlab.annotation.timeline import strips
-from aotlab.masks.painting import checked_points
+from aotlab.masks.painting import Point, checked_points
 from aotlab.prompts.grabcut import Hints
 from aotlab.utils.errors import InputError
 
@@ -51,23 +51,29 @@ def _object(message: Message, key: str = "object") -> int:
     return number
 
 
+def _object_or_new(message: Message) -> int | None:
+    """The object of a message; None: a new one."""
+    return None if message.get("object", 0) is None else _object(message)
+
+
 def _erase(message: Message) -> bool:
     return bool(_value(message, "erase", bool, False))
 
 
-def _paint(session: Session, message: Message) -> None:
+def _paint(session: Session, message: Message) -> int:
     radius = float(_value(message, "radius", (int, float)))
     points = checked_points(message.get("points"))
-    frame, number = _frame(session, message), _object(message)
-    editing.paint(session.state, frame, number, points, radius=radius, erase=_erase(message))
+    frame, number = _frame(session, message), _object_or_new(message)
+    return editing.paint(session.state, frame, number, points, radius=radius, erase=_erase(message))
 
 
-def _outline(session: Session, message: Message) -> None:
+def _outline(session: Session, message: Message) -> int:
     points = checked_points(message.get("points"), least=3)
-    editing.outline(session.state, _frame(session, message), _object(message), points, erase=_erase(message))
+    frame, number = _frame(session, message), _object_or_new(message)
+    return editing.outline(session.state, frame, number, points, erase=_erase(message))
 
 
-def _suggest(session: Session, message: Message) -> None:
+def _suggest(session: Session, message: Message) -> int:
     box = message.get("box")
     if box is not None:
         (x, y), (width, height) = checked_points(
@@ -77,10 +83,20 @@ def _suggest(session: Session, message: Message) -> None:
     positive, negative = (
         checked_points(message[key]) if message.get(key) else [] for key in ("positive", "negative")
     )
-    frame, number = _frame(session, message), _object(message)
-    refine = bool(_value(message, "refine", bool, False)) and box is None
-    known = session.state.labels(frame) == number if refine else None
-    session.suggest(frame, number, Hints(box, positive, negative, known))
+    frame, number = _frame(session, message), _object_or_new(message)
+    if bool(_value(message, "refine", bool, False)) and box is None:
+        return _refine(session, frame, _object(message), positive, negative)
+    extend = bool(_value(message, "extend", bool, False))
+    return session.suggest(frame, number, Hints(box, positive, negative), extend=extend)
+
+
+def _refine(session: Session, frame: int, number: int, positive: list[Point], negative: list[Point]) -> int:
+    """Change the object's mask near a click, which is the last of either list."""
+    if bool(positive) == bool(negative):
+        raise InputError("refine: give either positive or negative points, the newest last")
+    known = session.state.labels(frame) == number
+    at = (positive or negative)[-1], bool(positive)
+    return session.suggest(frame, number, Hints(None, positive, negative, known), at=at)
 
 
 def _fill_holes(session: Session, message: Message) -> None:
@@ -113,7 +129,12 @@ def _merge_objects(session: Session, message: Message) -> None:
 
 def _split_object(session: Session, message: Message) -> int:
     (point,) = checked_points([message.get("point")])
-    return editing.split_object(session.state, _frame(session, message), _object(message), point).number
+    return regrouping.split_object(session.state, _frame(session, message), _object(message), point).number
+
+
+def _reassign(session: Session, message: Message) -> int:
+    (point,) = checked_points([message.get("point")])
+    return regrouping.reassign(session.state, _frame(session, message), _object(message), point)
 
 
 def _numbers(message: Message) -> tuple[int, ...] | None:
@@ -163,7 +184,8 @@ def _job(method: str) -> Callable[[Session, Message], None]:
 
 
 def _undo(session: Session, message: Message) -> Message | None:
-    return _told(session.undo())
+    step = None if message.get("step") is None else _value(message, "step", int)
+    return _told(session.undo(step))
 
 
 def _redo(session: Session, message: Message) -> Message | None:
@@ -206,6 +228,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "delete_object": _delete_object,
     "merge_objects": _merge_objects,
     "split_object": _split_object,
+    "reassign": _reassign,
     "drop_results": _drop_results,
     "set_tracker": _set_tracker,
     "track": _track,

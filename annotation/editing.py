@@ -1,259 +1,170 @@
-"""What a person does to masks and objects, as one step of the history each."""
+"""Edits of masks and of the object list; each is one step of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from aotlab.annotation.history import Change
-from aotlab.annotation.objects import Item, usable_name
+from aotlab.annotation.objects import Item
 from aotlab.annotation.state import State
-from aotlab.annotation.store import Labels, encode
-from aotlab.engine.video.scores import measured
-from aotlab.masks.painting import Point, filled, piece_at, polygon, stroke
+from aotlab.masks.painting import Point, filled, near_click, polygon, stroke
 from aotlab.utils.errors import InputError
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""From the mask of an object, H×W bool, to what it is to be."""
+"""From the mask of an object, H×W bool, to its new mask."""
+Click = tuple[Point, bool]
+"""A point, and whether it is on the object."""
 
 
-def edit_mask(state: State, index: int, number: int, edit: Edit, title: str) -> None:
-    """Change the mask of one object on a frame; what it takes from others they lose, unless they are locked.
+def require_editable(state: State, object_id: int, *, seen: bool = True) -> Item:
+    """Return the object.
 
     Raises:
-        InputError: there is no such frame or object, or it is locked.
+        InputError: no such object, it is locked, or (with ``seen``) it is hidden, so that nobody would see the change.
     """
-    item = state.objects.get(number)
+    item = state.objects.get(object_id)
     if item.locked:
         raise InputError(f"{item.name}: is locked; unlock it first")
-    state.frames.check(index)
-    with state.lock:
-        shown = state.labels(index)
-        before = shown == number
-        after = edit(before)
-        locked = [other.number for other in state.objects if other.locked]
-        after = after & ~np.isin(shown, locked) if locked else after
-        taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
-        described = state.described(index)
-        if (before == after).all() and number in described:
-            return
-        labels = np.where(before, 0, shown)
-        labels[after] = number
-        change = state.give(index, labels, described | taken | {number})
-        finish(state, title, [change], index)
+    if seen and item.hidden:
+        raise InputError(f"{item.name}: is hidden; show it first")
+    return item
 
 
-def paint(
-    state: State, index: int, number: int, points: list[Point], *, radius: float, erase: bool = False
-) -> None:
-    """Draw with a round brush of ``radius`` pixels; raises `InputError` as `edit_mask` and `stroke`."""
-    area = stroke(state.frames.size, points, radius)
-    _add(state, index, number, area, erase=erase, title="eraser" if erase else "brush")
-
-
-def outline(state: State, index: int, number: int, points: list[Point], *, erase: bool = False) -> None:
-    """Fill the inside of a polygon or lasso; raises `InputError` as `edit_mask`."""
-    _add(state, index, number, polygon(state.frames.size, points), erase=erase, title="outline")
-
-
-def fill_holes(state: State, index: int, number: int) -> None:
-    """Fill what the object surrounds; raises `InputError` as `edit_mask`."""
-    edit_mask(state, index, number, filled, "fill holes")
-
-
-def set_mask(state: State, index: int, number: int, mask: np.ndarray, title: str) -> None:
-    """Make this (H×W bool) the object's mask; raises `InputError` as `edit_mask`."""
-    edit_mask(state, index, number, lambda _: mask, title)
-
-
-def clear(state: State, index: int, number: int) -> None:
-    """Say that the object is not on this frame; raises `InputError` as `edit_mask`."""
-    edit_mask(state, index, number, np.zeros_like, "not here")
-
-
-def take_back(state: State, index: int) -> None:
-    """Remove all that was given on a frame; what was tracked there shows again."""
-    state.frames.check(index)
-    with state.lock:
-        finish(state, "remove given mask", [state.change("given", index, None)], index)
-
-
-def load_masks(
-    state: State, masks: Mapping[int, np.ndarray], names: Mapping[int, str] | None = None
-) -> list[int]:
-    """Take the objects of label maps as given on their frames, in one step; unknown ids become new objects.
-
-    Args:
-        state: is given them.
-        masks: H×W ids by frame.
-        names: of new objects, by id.
-
-    Returns:
-        the objects' numbers.
-
-    Raises:
-        InputError: no such frame, another size than the frame's, no object, or too many.
-    """
-    found = _ids_by_frame(state, masks)
-    with state.lock:
-        before = state.objects.snapshot()
-        try:
-            numbers = sorted({number for ids in found.values() for number in ids})
-            numbered = {number: _usable(state, number, (names or {}).get(number)) for number in numbers}
-        except InputError:
-            state.objects.restore(before)
-            raise
-        changes = [] if state.objects.snapshot() == before else [state.save_objects(before)]
-        for index, labels in masks.items():
-            own = {number: numbered[number] for number in found[index]}
-            changes.append(_give_map(state, index, labels, own))
-        finish(state, "load masks", changes, min(masks))
-    return list(numbered.values())
-
-
-def _ids_by_frame(state: State, masks: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
-    """The ids of each label map, if the maps can be this video's; raises `InputError` as `load_masks`."""
-    height, width = state.frames.size
-    found = {}
-    for index, labels in masks.items():
-        state.frames.check(index)
-        if labels.shape != (height, width):
-            raise InputError(
-                f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
-            )
-        found[index] = [int(number) for number in np.unique(labels) if number]
-    if not any(found.values()):
-        raise InputError("mask: holds no object; give ids above 0 where objects are")
-    return found
-
-
-def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
-    """Give the objects of a label map on a frame, by the numbers that they have here; locked ones keep their pixels."""
-    ids = np.zeros_like(labels, dtype=np.uint16)
-    for number, now in numbered.items():
-        ids[labels == number] = now
-    shown = state.labels(index)
-    locked = [item.number for item in state.objects if item.locked]
-    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(numbered.values())))
-    merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
-    taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
-    return state.give(index, merged, state.described(index) | taken | set(numbered.values()))
-
-
-def add_object(state: State, name: str | None = None) -> Item:
-    """A new object; raises `InputError` where there are too many or the name cannot be one."""
-    with state.lock:
-        before = state.objects.snapshot()
-        item = state.objects.add(name)
-        finish(state, "new object", [state.save_objects(before)])
-        return item
-
-
-def change_object(state: State, number: int, changes: dict[str, Any]) -> None:
-    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
-    with state.lock:
-        before = state.objects.snapshot()
-        state.objects.change(number, changes)
-        if state.objects.snapshot() != before:
-            finish(state, "change object", [state.save_objects(before)])
-
-
-def delete_object(state: State, number: int) -> None:
-    """Remove an object from all frames; raises `InputError` where there is none."""
-    _rename(state, number, 0, "delete object")
-
-
-def merge_objects(state: State, number: int, into: int) -> None:
-    """Let one object's pixels on all frames be another's; raises `InputError` where there is no such object."""
-    if number == into:
-        raise InputError(f"object {number}: cannot be merged with itself; choose another one")
-    _rename(state, number, into, "merge objects")
-
-
-def drop_results(state: State, first: int, last: int, numbers: Sequence[int] | None = None) -> int:
-    """Remove what was tracked on a range of frames, but of locked objects; what was given stays.
+def edit_mask(state: State, index: int, object_id: int | None, edit: Edit, title: str) -> int:
+    """Change the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
 
     Args:
         state: is changed.
-        first: frame.
-        last: frame, too.
-        numbers: of the objects; None: all.
+        index: frame.
+        object_id: the object; None: a new object, added in the same step.
+        edit: returns the new mask.
+        title: of the step.
 
     Returns:
-        on how many frames something was tracked.
+        the object id.
 
     Raises:
-        InputError: there is no such object.
-    """
-    chosen = {state.objects.get(number).number for number in numbers or ()}
-    with state.lock:
-        free = {item.number for item in state.objects if not item.locked}
-        gone = free if numbers is None else free & chosen
-        frames = [
-            index
-            for index in state.tracked_frames
-            if first <= index <= last and state.scores(index).keys() & gone
-        ]
-        finish(state, "drop results", [_without(state, index, gone) for index in frames], first)
-    return len(frames)
-
-
-def _without(state: State, index: int, gone: set[int]) -> Change:
-    """Remove objects from what was tracked on a frame."""
-    kept = {number: score for number, score in state.scores(index).items() if number not in gone}
-    if not kept:
-        return state.change("tracked", index, None)
-    labels = state.tracked(index)
-    labels = np.where(np.isin(labels, list(kept)), labels, 0).astype(np.uint16)
-    confidence = {number: score.confidence for number, score in kept.items()}
-    differ = {number: score.disagreement for number, score in kept.items() if score.disagreement is not None}
-    note = {"scores": measured(labels, sorted(kept), confidence, differ)}
-    return state.change("tracked", index, encode(Labels(labels, note)))
-
-
-def split_object(state: State, index: int, number: int, point: Point) -> Item:
-    """Make the part of an object's mask under a point, on this frame, a new object of its own.
-
-    Raises:
-        InputError: the point is not on the object, or it is locked.
+        InputError: no such frame, as `require_editable`, or a new object without a pixel.
     """
     state.frames.check(index)
     with state.lock:
-        if state.objects.get(number).locked:
-            raise InputError(f"{state.objects.get(number).name}: is locked; unlock it first")
+        if object_id is not None:
+            require_editable(state, object_id)
         shown = state.labels(index)
-        piece = piece_at(shown == number, point)
-        before = state.objects.snapshot()
-        item = state.objects.add()
-        labels = np.where(piece, item.number, shown)
-        changes = [state.save_objects(before)]
-        changes.append(state.give(index, labels, state.described(index) | {number, item.number}))
-        finish(state, "split object", changes, index)
-        return item
+        before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
+        after = edit(before) & ~np.isin(shown, [other.number for other in state.objects if other.locked])
+        if object_id is None and not after.any():
+            raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
+        described = state.described(index)
+        if object_id in described and (before == after).all():
+            return object_id
+        with state.step(title, index) as changes:
+            if object_id is None:
+                changes.append(state.add_object(None))
+                object_id = state.objects.numbers[-1]
+            taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
+            labels = np.where(before, 0, shown)
+            labels[after] = object_id
+            changes.append(state.give(index, labels, described | taken | {object_id}))
+    return object_id
 
 
-def finish(state: State, title: str, changes: list[Any], index: int | None = None) -> None:
-    """Add a step to the history and tell the listeners."""
-    state.history.add(title, [change for change in changes if change.before != change.after], index)
-    state.emit("history", titles=state.history.titles)
+def paint(
+    state: State,
+    index: int,
+    object_id: int | None,
+    points: list[Point],
+    *,
+    radius: float,
+    erase: bool = False,
+) -> int:
+    """Draw with a round brush of ``radius`` pixels; as `edit_mask`. Raises `InputError` as `stroke`, too."""
+    area = stroke(state.frames.size, points, radius)
+    return _add(state, index, object_id, area, erase=erase, title="eraser" if erase else "brush")
 
 
-def _add(state: State, index: int, number: int, area: np.ndarray, *, erase: bool, title: str) -> None:
-    edit_mask(state, index, number, lambda mask: mask & ~area if erase else mask | area, title)
+def outline(
+    state: State, index: int, object_id: int | None, points: list[Point], *, erase: bool = False
+) -> int:
+    """Fill the inside of a polygon or lasso; as `edit_mask`."""
+    return _add(state, index, object_id, polygon(state.frames.size, points), erase=erase, title="outline")
 
 
-def _usable(state: State, number: int, name: str | None) -> int:
-    """The object that a number in a file means: the one of this number, or a new one."""
-    if number in state.objects:
-        return number
-    free = state.objects.resolve(number) == number
-    return state.objects.add(usable_name(name), number if free else None).number
+def fill_holes(state: State, index: int, object_id: int) -> None:
+    """Fill the holes of an object; raises `InputError` as `edit_mask`."""
+    edit_mask(state, index, object_id, filled, "fill holes")
 
 
-def _rename(state: State, number: int, to: int, title: str) -> None:
+def set_mask(state: State, index: int, object_id: int | None, mask: np.ndarray, title: str) -> int:
+    """Replace the mask of an object by H×W bool; as `edit_mask`."""
+    return edit_mask(state, index, object_id, lambda _: mask, title)
+
+
+def suggested(
+    state: State, index: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
+) -> int:
+    """Store what was found for prompts, in one step; as `edit_mask`.
+
+    Args:
+        state: is changed.
+        index: frame.
+        object_id: the object; None: a new one.
+        found: H×W bool.
+        extend: add to the object's mask instead of replacing it.
+        at: the newest click on a mask that is being corrected: only what is near it changes.
+
+    Raises:
+        InputError: nothing was found, or nothing changes; the mask stays as it was.
+    """
+    locked = [other.number for other in state.objects if other.locked]
+    if at is None and not (found & ~np.isin(state.labels(index), locked)).any():
+        raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
+
+    def edit(before: np.ndarray) -> np.ndarray:
+        after = found if at is None else near_click(before, found, at[0], positive=at[1])
+        after = before | after if extend else after
+        if not after.any():
+            raise InputError("nothing would be left of the object; press M if it is not on this frame")
+        if at is not None and (after == before).all():
+            raise InputError("nothing found at the click; nothing was changed. Use the brush or the eraser")
+        return after
+
+    return edit_mask(state, index, object_id, edit, "box and clicks")
+
+
+def clear(state: State, index: int, object_id: int) -> None:
+    """State that the object is not on this frame; raises `InputError` as `edit_mask`."""
+    edit_mask(state, index, object_id, np.zeros_like, "not here")
+
+
+def take_back(state: State, index: int) -> None:
+    """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
+    state.frames.check(index)
     with state.lock:
+        kept = {item.number for item in state.objects if item.locked} & state.described(index)
+        with state.step("remove given mask", index) as changes:
+            changes.append(state.give(index, state.given(index), kept))
+
+
+def add_object(state: State, name: str | None = None) -> Item:
+    """Add an object; raises `InputError` if there are too many or the name is unusable."""
+    with state.step("new object") as changes:
+        changes.append(state.add_object(name))
+    return state.objects.get(state.objects.numbers[-1])
+
+
+def change_object(state: State, object_id: int, changes: dict[str, Any]) -> None:
+    """Set name, colour, hidden or locked; raises `InputError` for anything else."""
+    with state.step("change object") as done:
         before = state.objects.snapshot()
-        state.objects.rename(number, to)
-        finish(state, title, [state.save_objects(before)])
+        state.objects.change(object_id, changes)
+        if state.objects.snapshot() != before:
+            done.append(state.save_objects(before))
+
+
+def _add(
+    state: State, index: int, object_id: int | None, area: np.ndarray, *, erase: bool, title: str
+) -> int:
+    return edit_mask(state, index, object_id, lambda mask: mask & ~area if erase else mask | area, title)

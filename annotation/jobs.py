@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.annotation.editing import finish
 from aotlab.annotation.history import Change
-from aotlab.annotation.planning import Request, Tracking, plan
+from aotlab.annotation.planning import Request, Span, Tracking, again, plan
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
@@ -51,6 +50,11 @@ class Job:
         for number in self._numbers or ():
             state.objects.get(number)
         self.total = sum(span.work for span in self.spans)
+        self._waiting, self._passed = deque(self.spans), list[Span]()
+        self._span: Span | None = None
+        self._position: int | None = None
+        self._ahead = 0  # frames that the span in hand still needs
+        self._seen = 0  # revision up to which corrections are known to the tracker
         self.done = 0
         self.status = "starting"
         """starting, running, paused, done, stopped or failed"""
@@ -110,13 +114,10 @@ class Job:
             self._tell("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
-            from aotlab.annotation.tracking import results
-
             if self._live is None:
-                found = results(tracker, self._state, self.spans)
+                self._track(tracker)
             else:
-                found = self._live(tracker, self._state, self.request.start)
-            self._follow(found)
+                self._follow(self._live(tracker, self._state, self.request.start))
             status = "stopped" if self._stop.is_set() else "done"
         except InputError as error:
             status, self.problem = "failed", str(error)
@@ -125,25 +126,69 @@ class Job:
             status, self.problem = "failed", f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
-            finish(self._state, "tracking", list(self._changes.values()), self.request.start)
+            self._state.finish("tracking", list(self._changes.values()), self.request.start)
         self._tell(status)
 
-    def _follow(self, found: Iterator[Found]) -> None:
-        """Store results until they end or someone stops."""
+    def _track(self, tracker: Tracking) -> None:
+        """Track all spans, and again from every correction of a frame that was passed."""
+        from aotlab.annotation.tracking import results
+
+        with self._state.lock:
+            self._seen = self._state.revision
+        while self._waiting and not self._stop.is_set():
+            self._span = span = self._waiting.popleft()
+            self._position = span.after if span.before is None else span.before
+            self._ahead = span.work
+            if self._follow(results(tracker, self._state, [self._span])):
+                self._passed.append(self._span)
+                self._span = None
+                self._take_corrections()
+
+    def _take_corrections(self) -> bool:
+        """Queue what corrections make outdated; returns whether the span in hand is to be left for that."""
+        state, request = self._state, self.request
+        with state.lock:
+            seen, self._seen = self._seen, state.revision
+            corrected = {index for index, revision in state.given_revisions.items() if revision > seen}
+            if not corrected:
+                return False
+            leave = False
+            if request.direction == "both":
+                # each direction must know what the other one passed
+                last = state.frames.count - 1 if request.last is None else request.last
+                leave = any(request.first <= index <= last for index in corrected)
+                if leave:
+                    self._waiting, self._passed = deque(plan(state, request)), []
+            else:
+                outdated = [again(state, span, None, corrected) for span in self._passed]
+                self._waiting.extend(span for span in outdated if span is not None and span.work)
+                mine = again(state, self._span, self._position, corrected) if self._span else None
+                leave = mine is not None
+                self._waiting.extendleft([mine] if mine is not None else [])
+        self._ahead = 0 if leave else self._ahead
+        self.total = self.done + self._ahead + sum(span.work for span in self._waiting)
+        return leave
+
+    def _follow(self, found: Iterator[Found]) -> bool:
+        """Store results; returns True at their end, False when someone stops or corrects a frame already passed."""
         while not self._stop.is_set():
             if not self._go.is_set():
                 self._tell("paused")
                 self._go.wait()
                 self._tell("stopped" if self._stop.is_set() else "running")
                 continue
+            if self._live is None and self._take_corrections():
+                return False
             item = next(found, None)
             if item is None:
-                return
+                return True
             self._store(item)
             self.done += 1
-            self.frame = item.index
+            self._ahead -= 1
+            self.frame = self._position = item.index
             self._times.append(time.perf_counter())
             self._tell("running")
+        return False
 
     def _store(self, found: Found) -> None:
         """Write what was found of the chosen objects; all others keep their pixels."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -94,6 +94,30 @@ def plan(state: State, request: Request) -> list[Span]:
             f"frame {request.start}: there is no further frame in this direction; go to another frame"
         )
     return spans
+
+
+def again(state: State, span: Span, position: int | None, corrected: Collection[int]) -> Span | None:
+    """The rest of a span from the first correction that tracking has passed; None: there is none.
+
+    Args:
+        state: holds the corrections.
+        span: of one direction, that is being tracked, or was.
+        position: the frame tracked last; None: the span is done.
+        corrected: frames whose given masks changed since they were read.
+
+    Returns:
+        a span from the correction on.
+    """
+    forward = span.before is not None
+    start = span.before if span.before is not None else span.after
+    assert start is not None
+    end = (span.last if forward else span.first) if position is None else position
+    passed = [index for index in corrected if min(start, end) <= index <= max(start, end)]
+    if not passed:
+        return None
+    index = min(passed) if forward else max(passed)
+    index = index if state.labels(index).any() else start
+    return replace(span, before=index) if forward else replace(span, after=index)
 
 
 def _spans(request: Request, given: Sequence[int], last: int) -> list[Span]:

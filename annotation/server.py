@@ -147,7 +147,9 @@ class Connection:
                 raise InputError("message: expected an object with id and do")
             number = message.get("id") if isinstance(message.get("id"), int) else None
             result = await run_in_threadpool(act, self._session, message)
-            answer = {"id": number, "result": result, "revision": self._session.state.revision}
+            state = self._session.state
+            step = state.history.last.serial if state.history.last else 0
+            answer = {"id": number, "result": result, "revision": state.revision, "step": step}
         except InputError as error:
             answer = {"id": number, "error": str(error)}
         except (ValueError, RecursionError):

@@ -15,6 +15,7 @@ from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import Job, MakeTracker
 from aotlab.annotation.live import LiveFrames, live_results
 from aotlab.annotation.planning import Request
+from aotlab.annotation.regrouping import delete_object, drop_results, merge_objects
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
 from aotlab.engine.video.review import Check, frames_to_check
@@ -94,15 +95,31 @@ class Session:
         thread.start()
         return thread
 
-    def suggest(self, index: int, number: int, hints: Hints) -> None:
-        """Make what a box and clicks mean the object's mask on a frame.
+    def suggest(
+        self,
+        index: int,
+        object_id: int | None,
+        hints: Hints,
+        *,
+        extend: bool = False,
+        at: editing.Click | None = None,
+    ) -> int:
+        """Segment the object that prompts mean and store its mask; returns the object id.
+
+        Args:
+            index: frame.
+            object_id: the object; None: a new one.
+            hints: the prompts; their ``known`` mask is refined.
+            extend: add what is found to the object's mask.
+            at: the newest click, near which a known mask changes.
 
         Raises:
-            InputError: as `edit_mask`, or hints outside the picture.
+            InputError: as `editing.suggested`, or prompts outside the image.
         """
-        self.state.objects.get(number)
+        if object_id is not None:
+            editing.require_editable(self.state, object_id)
         mask = self._segment(self.state.frames.read(index), hints)
-        editing.set_mask(self.state, index, number, mask, "box and clicks")
+        return editing.suggested(self.state, index, object_id, mask, extend=extend, at=at)
 
     def choose(self, changes: dict[str, Any]) -> None:
         """Set model, policy or precision for the next job; raises `InputError` as `TrackerChoice.choose`."""
@@ -150,25 +167,32 @@ class Session:
             raise InputError(f"{self.state.frames.name}: is no stream; open a camera or an address")
         return self.live
 
-    def undo(self) -> Step | None:
-        """Take back the last step; raises `InputError` while a job runs."""
-        self.require_idle("undo")
+    def undo(self, serial: int | None = None) -> Step | None:
+        """Revert the last step.
+
+        Raises:
+            InputError: it changes tracked masks while a job runs, or it is not the step ``serial``.
+        """
+        last = self.state.history.last
+        if serial is not None and (last is None or last.serial != serial):
+            raise InputError("undo: something else was done since; use Ctrl+Z step by step")
+        self._require_free(last)
         return self.state.undo()
 
     def redo(self) -> Step | None:
-        """Do again what was taken back; raises `InputError` while a job runs."""
-        self.require_idle("redo")
+        """Repeat the step undone last; raises `InputError` as `undo`."""
+        self._require_free(self.state.history.next)
         return self.state.redo()
 
     def delete_object(self, number: int) -> None:
         """Remove an object from all frames; raises `InputError` while a job runs."""
         self.require_idle("delete")
-        editing.delete_object(self.state, number)
+        delete_object(self.state, number)
 
     def merge_objects(self, number: int, into: int) -> None:
         """Make one object's pixels another's; raises `InputError` while a job runs."""
         self.require_idle("merge")
-        editing.merge_objects(self.state, number, into)
+        merge_objects(self.state, number, into)
 
     def drop_results(self, first: int, last: int, numbers: Sequence[int] | None = None) -> int:
         """Remove what was tracked on a range of frames; returns on how many.
@@ -177,7 +201,7 @@ class Session:
             InputError: a job runs, or there is no such object.
         """
         self.require_idle("drop results")
-        return editing.drop_results(self.state, first, last, numbers)
+        return drop_results(self.state, first, last, numbers)
 
     def review(self) -> list[Check]:
         """The frames most worth a correction, the worst first."""
@@ -219,6 +243,10 @@ class Session:
         """Raise `InputError` while a job runs."""
         if self.busy:
             raise InputError(f"{action}: not while tracking runs; stop it first")
+
+    def _require_free(self, step: Step | None) -> None:
+        if step is not None and any(change.where == "tracked" for change in step.changes):
+            self.require_idle(step.title)
 
     def _tell_export(self, done: int, total: int) -> bool:
         self.state.emit("export", done=done, total=total, ready=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class State:
         self.revision = 0
         """grows with every change"""
         self.history = History(self._put)
+        self.given_revisions: dict[int, int] = {}
+        """revision of the last change of a frame's given mask, in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._given_scores: dict[int, dict[int, Score]] = {}
         self._scores: dict[int, dict[int, Score]] = {}
@@ -136,10 +139,39 @@ class State:
         return change
 
     def save_objects(self, before: bytes) -> Change:
-        """Store the objects after they were changed; ``before`` is their snapshot from before that."""
+        """Store the changed objects; ``before`` is their earlier snapshot, restored if they cannot be written."""
         after = self.objects.snapshot()
-        self._put("objects", 0, after)
+        try:
+            self._put("objects", 0, after)
+        except InputError:
+            self.objects.restore(before)
+            raise
         return Change("objects", 0, before, after)
+
+    def add_object(self, name: str | None) -> Change:
+        """Add an object, the last of the table; raises `InputError` as `ObjectTable.add`."""
+        before = self.objects.snapshot()
+        self.objects.add(name)
+        return self.save_objects(before)
+
+    @contextmanager
+    def step(self, title: str, frame: int | None = None) -> Iterator[list[Change]]:
+        """Yield a list for changes, which become one step of the history; if the block fails, they are reverted."""
+        changes: list[Change] = []
+        with self.lock:
+            try:
+                yield changes
+            except BaseException:
+                for change in reversed(changes):
+                    with suppress(InputError):  # the first error says more
+                        self._put(change.where, change.index, change.before)
+                raise
+            self.finish(title, changes, frame)
+
+    def finish(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
+        """Add a step to the history and tell the listeners."""
+        self.history.add(title, [change for change in changes if change.before != change.after], frame)
+        self.emit("history", titles=self.history.titles)
 
     def undo(self) -> Step | None:
         """Take back the last step."""
@@ -182,6 +214,8 @@ class State:
         (self.project.given if where == "given" else self.project.tracked).put(index, content)
         self._note(where, index)
         self.frame_event(index)
+        if where == "given":
+            self.given_revisions[index] = self.revision
 
     def _note(self, where: str, index: int) -> None:
         """Read again what is known of a frame beside its labels."""

@@ -130,7 +130,12 @@ class LabelStore:
         """
         path = self._path(index)
         if content is None:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be removed ({error.strerror}); make its folder writable"
+                ) from error
             self._present.discard(index)
             self._cache.drop(index)
             return

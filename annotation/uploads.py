@@ -10,7 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from aotlab.annotation.editing import load_masks
+from aotlab.annotation.loading import load_masks
 from aotlab.annotation.state import State
 from aotlab.engine.video.given_masks import GivenMasks
 from aotlab.masks.exchange.colours import LEGENDS

@@ -13,6 +13,8 @@ from aotlab.utils.errors import InputError
 Point = tuple[float, float]
 MOST_POINTS = 20_000
 LARGEST_RADIUS = 500.0
+REACH = 0.25
+"""how far from a click a mask may change, as a share of the image's shorter edge"""
 FINE = 4
 """Bits after the binary point of the coordinates that OpenCV draws with."""
 
@@ -82,6 +84,29 @@ def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
         )
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     return np.asarray(parts == parts[y, x])
+
+
+def near_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive: bool) -> np.ndarray:
+    """The mask ``before`` with only that part of the change to ``after`` that a click asks for.
+
+    Args:
+        before: H×W bool.
+        after: H×W bool.
+        point: of the click, in pixels. Only the connected part of the change at the point counts, within `REACH`.
+        positive: whether pixels are added or removed.
+
+    Returns:
+        H×W bool.
+    """
+    import cv2
+
+    height, width = before.shape
+    x, y = min(width - 1, max(0, int(point[0]))), min(height - 1, max(0, int(point[1])))
+    change = (after & ~before) if positive else (before & ~after)
+    disc = np.zeros(before.shape, np.uint8)
+    cv2.circle(disc, (x, y), max(8, round(REACH * min(height, width))), 1, -1)
+    _, parts = cv2.connectedComponents((change & (disc > 0)).astype(np.uint8), connectivity=8)
+    return before ^ ((parts == parts[y, x]) & (parts > 0))
 
 
 def _fine(point: Point) -> tuple[int, int]:

@@ -14,6 +14,8 @@ export class Connection {
     this.count = 0;
     /** Of all masks, when the last answer was sent. */
     this.revision = 0;
+    /** The last step of the history, when the last answer was sent. */
+    this.step = 0;
     this.delay = 250;
     this.connect();
   }
@@ -41,6 +43,7 @@ export class Connection {
       return;
     }
     this.revision = answer.revision ?? this.revision;
+    this.step = answer.step ?? this.step;
     const call = this.waiting.get(answer.id);
     this.waiting.delete(answer.id);
     if (!call) return;
@@ -65,3 +68,6 @@ export class Connection {
     });
   }
 }
+
+/** Points as messages have them. @param {import('./viewer.js').Point[]} points */
+export const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

@@ -9,13 +9,17 @@ import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
 
+/** Buttons that work while a frame is being loaded. */
+const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo'];
+
 /** @param {App} app */
 export function wire(app) {
   const table = bindings(app);
-  listen(table);
+  listen(table, app.inputs);
+  giveFocusBack();
   fillHelp(table, element('keys'));
   makeTools(app);
-  for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = run;
+  for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = () => app.inputs.add(run, !FREE.includes(id));
   for (const button of document.querySelectorAll('[data-key]')) {
     const key = /** @type {HTMLElement} */ (button).dataset.key || '';
     button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
@@ -28,6 +32,19 @@ export function wire(app) {
   watchPointers(viewer, app.toolbox);
 }
 
+/** After a click on a button, box or list by pointer, keys mean the frame again; the space bar plays. */
+function giveFocusBack() {
+  const back = (/** @type {Event} */ event) => {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (!target.closest('button, input[type=checkbox], input[type=range], select, summary, a') || target.closest('dialog')) return;
+    if (event instanceof MouseEvent && event.detail === 0) return; // from the keyboard
+    if (event.type === 'click' && target.closest('select')) return;
+    element('view').focus({ preventScroll: true });
+  };
+  document.addEventListener('click', back, true);
+  document.addEventListener('change', back);
+}
+
 /**
  * @param {App} app
  * @returns {Record<string, () => void>} by the button's id
@@ -37,7 +54,7 @@ function clicks(app) {
   return {
     undo: () => app.undo(), redo: () => app.redo(), export: () => app.exporter.open(), help: openHelp,
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
-    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.send('take_back'),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
     next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
@@ -66,12 +83,12 @@ function makeTools(app) {
 
 /**
  * Show which tool is chosen, and the size of the brush.
- * @param {import('./tools.js').Toolbox} toolbox
+ * @param {import('./toolbox.js').Toolbox} toolbox
  */
 export function showTools(toolbox) {
   element('minus').setAttribute('aria-pressed', String(toolbox.inverse));
   for (const button of document.querySelectorAll('#tools [data-tool]')) {
-    button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool));
+    button.setAttribute('aria-pressed', String(/** @type {HTMLElement} */ (button).dataset.tool === toolbox.tool.name));
   }
   const size = document.querySelector('#tools output');
   if (size) size.textContent = `${toolbox.radius.toFixed(toolbox.radius < 10 ? 1 : 0)} px`;

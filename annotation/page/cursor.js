@@ -31,7 +31,7 @@ export function moveCursor(app, event) {
  */
 export function pressCursor(app, event) {
   const { cursor } = app.viewer;
-  if (!cursor && app.toolbox.tool === 'polygon' && app.toolbox.points.length) app.toolbox.close();
+  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, event);
   else if (app.toolbox.down) app.toolbox.release();
   else app.toolbox.press(cursor.point, { shift: event.shiftKey, right: false });

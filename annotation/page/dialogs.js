@@ -59,8 +59,10 @@ export function openMerge(app) {
   element('merge-into').replaceChildren(...others.map((/** @type {any} */ item) => make('option', { value: String(item.number), textContent: item.name })));
   const dialog = element('merge-dialog');
   dialog.returnValue = '';
-  dialog.onclose = () => {
-    if (dialog.returnValue === 'merge') app.send('merge_objects', { object: from.number, into: Number(element('merge-into').value) });
+  dialog.onclose = async () => {
+    if (dialog.returnValue !== 'merge') return;
+    const into = Number(element('merge-into').value);
+    if ((await app.send('merge_objects', { object: from.number, into })) !== undefined) app.offerUndo(`${from.name} is merged into ${app.nameOf(into)}`);
   };
   dialog.showModal();
 }

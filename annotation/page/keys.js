@@ -6,7 +6,7 @@ import { openHelp } from './dialogs.js';
 import { make } from './page.js';
 import { TOOLS } from './tools.js';
 
-/** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void}} Binding */
+/** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void, acts?: boolean}} Binding */
 
 /**
  * @param {import('./main.js').App} app
@@ -19,8 +19,8 @@ export function bindings(app) {
     { keys: ['U'], text: 'take away instead, as Shift does', run: () => toolbox.invert() },
     { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(e.key === '[' ? 1 / 1.2 : 1.2) },
     { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => moveCursor(app, e) },
-    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (e) => pressCursor(app, e) },
-    { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close() },
+    { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (e) => pressCursor(app, e), acts: true },
+    { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
     { keys: ['Escape'], text: 'drop what was begun; stop tracking', run: () => app.escape() },
     { keys: ['Ctrl+Z'], text: 'undo', run: () => app.undo() },
     { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.redo() },
@@ -30,17 +30,17 @@ export function bindings(app) {
     { keys: ['Space'], text: 'play, stop', run: () => playback.play() },
     { keys: ['↑', '↓'], text: 'object before, after', run: (e) => app.chooseNext(e.key === 'ArrowUp' ? -1 : 1) },
     { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (e) => app.chooseIndex(Number(e.key) - 1) },
-    { keys: ['N'], text: 'new object', run: () => app.addObject() },
-    { keys: ['Delete'], text: 'delete the object', run: () => app.deleteObject() },
-    { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes') },
-    { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear') },
-    { keys: ['R'], text: 'remove what was given on this frame', run: () => app.send('take_back') },
-    { keys: ['T'], text: 'track forward', run: () => tracking.track('forward') },
-    { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward') },
-    { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both') },
-    { keys: ['Shift+Delete'], text: 'drop what was tracked from this frame on', run: () => tracking.drop() },
-    { keys: ['Q'], text: 'take a frame of the stream', run: () => tracking.takeFrame() },
-    { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive() },
+    { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
+    { keys: ['Delete'], text: 'delete the object; remove a corner or click in hand', run: () => app.deleteKey() },
+    { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes'), acts: true },
+    { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear'), acts: true },
+    { keys: ['R'], text: 'remove what was given on this frame', run: () => app.resetFrame(), acts: true },
+    { keys: ['T'], text: 'track forward', run: () => tracking.track('forward'), acts: true },
+    { keys: ['Shift+T'], text: 'track backward', run: () => tracking.track('backward'), acts: true },
+    { keys: ['Y'], text: 'track in both directions', run: () => tracking.track('both'), acts: true },
+    { keys: ['Shift+Delete'], text: 'drop what was tracked from this frame on', run: () => tracking.drop(), acts: true },
+    { keys: ['Q'], text: 'take a frame of the stream', run: () => tracking.takeFrame(), acts: true },
+    { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive(), acts: true },
     { keys: ['K'], text: 'pause tracking, go on', run: () => tracking.pause() },
     { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
     { keys: ['+', '-'], text: 'zoom', run: (e) => viewer.zoomBy(e.key === '-' ? 1 / 1.25 : 1.25) },
@@ -72,8 +72,9 @@ export function nameOf(event) {
 /**
  * Call what is bound to a key, unless someone is typing or a dialog is open.
  * @param {Binding[]} table
+ * @param {import('./inputs.js').Inputs} inputs
  */
-export function listen(table) {
+export function listen(table, inputs) {
   /** @type {Map<string, Binding>} */
   const byName = new Map();
   for (const binding of table) for (const key of binding.keys) byName.set(key, binding);
@@ -89,7 +90,7 @@ export function listen(table) {
     const binding = byName.get(name);
     if (!binding) return;
     event.preventDefault();
-    binding.run(event);
+    inputs.add(() => binding.run(event), Boolean(binding.acts));
   });
 }
 

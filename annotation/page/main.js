@@ -8,18 +8,18 @@ import { Frames } from './frames.js';
 import { element } from './page.js';
 import { showObjects } from './panels.js';
 import { Playback } from './playback.js';
+import { Inputs } from './inputs.js';
 import { Review } from './review.js';
 import { Timeline } from './timeline.js';
-import { Toolbox } from './tools.js';
+import { toast } from './toasts.js';
+import { Toolbox } from './toolbox.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
 /** @typedef {import('./panels.js').Item} Item */
 
-const DRAWING = ['paint', 'outline', 'suggest'];
-
-/** After these, a box and clicks begin anew. */
-const ENDING = ['undo', 'redo', 'fill_holes', 'clear', 'take_back', 'drop_results', 'merge_objects', 'track'];
+/** After these, clicks begin anew. */
+const ENDING = ['fill_holes', 'clear', 'take_back', 'drop_results', 'merge_objects', 'track'];
 
 export class App {
   constructor() {
@@ -31,14 +31,9 @@ export class App {
     this.frames = new Frames();
     this.viewer = new Viewer(element('view'));
     this.timeline = new Timeline(element('strips'), element('preview'), (frame) => this.playback.seek(frame));
-    this.toolbox = new Toolbox(this.viewer, {
-      send: (action, values) => this.send(action, values),
-      colour: () => this.objects.find((item) => item.number === this.chosen)?.colour || '#ff4b4b',
-      present: () => Boolean(this.chosen && this.viewer.labels?.ids.includes(this.chosen)),
-      changed: () => showTools(this.toolbox),
-      say: (text) => this.say(text),
-    });
     this.playback = new Playback(this);
+    this.inputs = new Inputs(() => this.playback.ready);
+    this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
     this.tracking = new Tracking(this);
     this.review = new Review(this);
     this.exporter = new Exporter(this);
@@ -52,14 +47,22 @@ export class App {
       this.say('The connection was lost. Is the program still running? Trying again…', true);
       return;
     }
-    const state = await this.connection.call('describe');
+    try {
+      this.begin(await this.connection.call('describe'));
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  /** Show what the server describes. @param {any} state */
+  async begin(state) {
     this.playback.rate = state.rate;
     this.playback.revision = 0;
     this.playback.setCount(state.frames);
     this.viewer.setSize(state.size);
     this.tracking.watchStream(state.live);
     this.tracking.setSettings(state.tracker);
-    element('name').textContent = document.title = state.name;
+    element('name').textContent = element('name').title = document.title = state.name;
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
     this.setHistory(state.history);
@@ -113,24 +116,60 @@ export class App {
   }
 
   /**
-   * Do something with the chosen object on this frame; an object is made where there is none yet.
+   * Do something on the frame that shows, with the chosen object unless another one is given.
    * @param {string} action
    * @param {object} [values]
+   * @returns {Promise<any>} undefined if it failed, which the status line says
    */
   async send(action, values = {}) {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
     try {
-      if (DRAWING.includes(action) && !this.chosen) this.chosen = await this.connection.call('add_object');
       const result = await this.connection.call(action, { frame, object: this.chosen, ...values });
       await this.playback.refresh(this.connection.revision);
+      if (element('status').className) this.say('');
       document.body.dataset.done = String(Number(document.body.dataset.done || 0) + 1);
-      if (action === 'split_object') this.choose(result);
       return result;
     } catch (error) {
-      this.say(error instanceof Error ? error.message : String(error), true);
+      this.fail(error);
       return undefined;
     }
+  }
+
+  /**
+   * Draw on the chosen object; without one, on a new object.
+   * @param {string} action
+   * @param {object} values
+   */
+  async draw(action, values) {
+    const id = await this.send(action, { object: this.chosen || null, ...values });
+    if (id !== undefined && !this.chosen) this.choose(id);
+    return id;
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    this.say(error instanceof Error ? error.message : String(error), true);
+  }
+
+  /** @param {string} text @param {Record<string, () => void>} buttons */
+  toast(text, buttons) {
+    toast(text, buttons);
+  }
+
+  /** Say what was done, with a button that undoes it unless something else was done since. @param {string} text */
+  offerUndo(text) {
+    const { step } = this.connection;
+    toast(text, { Undo: () => this.undo(step) });
+  }
+
+  /** @param {number} id */
+  nameOf(id) {
+    return this.objects.find((item) => item.number === id)?.name || `object ${id}`;
+  }
+
+  colour() {
+    return this.objects.find((item) => item.number === this.chosen)?.colour || '#ff4b4b';
   }
 
   /** @param {string} text @param {boolean} [problem] */
@@ -141,8 +180,8 @@ export class App {
 
   /** @param {number} number */
   choose(number) {
+    if (number !== this.chosen) this.toolbox.cancel();
     this.chosen = number;
-    this.toolbox.cancel();
     this.setObjects(this.objects);
   }
 
@@ -164,9 +203,18 @@ export class App {
 
   async deleteObject() {
     const item = this.objects.find((one) => one.number === this.chosen);
-    if (!item) return;
-    await this.send('delete_object');
-    this.say(`${item.name} is deleted; Ctrl+Z brings it back`);
+    if (item && (await this.send('delete_object')) !== undefined) this.offerUndo(`${item.name} is deleted`);
+  }
+
+  /** Remove the newest of what is in hand; else the object. */
+  deleteKey() {
+    if (this.toolbox.begun) this.undo();
+    else this.deleteObject();
+  }
+
+  async resetFrame() {
+    const { frame } = this.playback;
+    if ((await this.send('take_back')) !== undefined) this.offerUndo(`Given masks of frame ${frame} are removed`);
   }
 
   /** @param {number} number @param {object} changes */
@@ -180,8 +228,13 @@ export class App {
     if (item) this.change(item.number, { [key]: !item[key] });
   }
 
-  async undo() {
-    this.reportStep(await this.send('undo'), 'undone');
+  /**
+   * Undo what is in hand; else the last step.
+   * @param {number} [step] undo nothing but this one
+   */
+  async undo(step) {
+    if (step === undefined && this.toolbox.begun && !this.toolbox.dropLast()) return;
+    this.reportStep(await this.send('undo', { step }), 'undone');
   }
 
   async redo() {
@@ -197,6 +250,7 @@ export class App {
   }
 
   escape() {
+    this.inputs.clear();
     if (this.toolbox.begun) this.toolbox.cancel();
     else if (this.tracking.job) this.send('stop');
   }

@@ -17,12 +17,22 @@ export class Playback {
     this.frame = 0;
     this.wanted = 0;
     this.showing = false;
+    /** Whether the person waits for a frame; until it shows, nothing is changed. */
+    this.asked = false;
     this.playing = false;
     this.stale = false;
     this.revision = 0;
     /** @type {Promise<void>} */
     this.refreshed = Promise.resolve();
-    element('frame').onchange = () => this.seek(Number(element('frame').value));
+    element('frame').onchange = () => {
+      this.seek(Number(element('frame').value));
+      element('view').focus();
+    };
+  }
+
+  /** Whether the frame that the person asked for shows, so that it can be changed. */
+  get ready() {
+    return this.playing || (!this.asked && !this.app.viewer.near);
   }
 
   /** @param {number} count */
@@ -37,6 +47,7 @@ export class Playback {
    */
   seek(frame) {
     this.app.tracking.stopFollowing();
+    this.asked = true;
     return this.goTo(frame);
   }
 
@@ -56,11 +67,17 @@ export class Playback {
         this.stale = false;
         await this.show(shown);
       }
+      this.asked = false;
     } catch (error) {
-      this.app.say(String(error), true);
+      this.wanted = this.frame;
+      this.asked = false;
+      this.app.viewer.stay();
+      this.app.inputs.clear();
+      this.app.fail(error);
     } finally {
       this.showing = false;
     }
+    this.app.inputs.drain();
   }
 
   /** @param {number} frame */
@@ -119,7 +136,7 @@ export class Playback {
       const labels = await this.app.frames.labels(frame);
       if (frame === this.frame && !this.showing) this.app.viewer.show(null, labels);
     } catch (error) {
-      this.app.say(String(error), true);
+      this.app.fail(error);
     }
   }
 
@@ -132,10 +149,11 @@ export class Playback {
     this.playing = !this.playing;
     element('play').textContent = this.playing ? '❚❚' : '▶';
     element('play').setAttribute('aria-label', this.playing ? 'Stop' : 'Play');
-    if (this.playing && this.wanted >= this.count - 1) await this.seek(0);
+    this.app.tracking.stopFollowing();
+    if (this.playing && this.wanted >= this.count - 1) await this.goTo(0);
     let due = performance.now();
     while (this.playing && this.wanted < this.count - 1) {
-      await this.seek(this.wanted + 1);
+      await this.goTo(this.wanted + 1);
       for (let ahead = 1; ahead < AHEAD && this.wanted + ahead < this.count; ahead += 1) this.app.frames.picture(this.wanted + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });

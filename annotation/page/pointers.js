@@ -5,7 +5,7 @@ const PEN_ERASER = 5;
 
 /**
  * @param {import('./viewer.js').Viewer} viewer
- * @param {import('./tools.js').Toolbox} toolbox
+ * @param {import('./toolbox.js').Toolbox} toolbox
  */
 export function watchPointers(viewer, toolbox) {
   const { canvas } = viewer;
@@ -35,7 +35,7 @@ export function watchPointers(viewer, toolbox) {
         return;
       }
     }
-    if (event.button === 1 || toolbox.tool === 'pan') {
+    if (event.button === 1 || toolbox.tool.name === 'pan') {
       panning = { x: event.clientX, y: event.clientY };
       event.preventDefault();
       return;
@@ -43,7 +43,7 @@ export function watchPointers(viewer, toolbox) {
     viewer.cursor = null;
     const point = viewer.pointOf(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
-    if (event.pointerType === 'touch' && toolbox.takesPoints) tap = () => toolbox.press(point, how);
+    if (event.pointerType === 'touch' && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
     else toolbox.press(point, how);
   });
 

@@ -36,8 +36,15 @@ export class Review {
     const { connection, timeline } = this.app;
     this.requests += 1;
     const request = this.requests;
-    const strips = await connection.call('strips');
-    const visits = visitsOf(await connection.call('review'));
+    let strips;
+    let visits;
+    try {
+      strips = await connection.call('strips');
+      visits = visitsOf(await connection.call('review'));
+    } catch (error) {
+      this.app.fail(error);
+      return;
+    }
     if (request !== this.requests) return;
     timeline.setStrips(strips);
     this.visits = visits;

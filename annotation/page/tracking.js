@@ -15,6 +15,9 @@ export class Tracking {
     this.job = null;
     this.ended = 0;
     this.watching = false;
+    /** Whether the person wants to follow; going to another frame ends that for one run only. */
+    this.follows = true;
+    element('follow').onchange = () => { this.follows = element('follow').checked; };
   }
 
   /** @param {Record<string, Setting>} settings model, policy and precision */
@@ -34,8 +37,9 @@ export class Tracking {
     element('job').hidden = !alive;
     for (const id of BUTTONS) element(id).disabled = alive;
     if (alive) {
+      if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
-      if (element('follow').checked && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
+      if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
       this.app.review.refresh();
@@ -82,7 +86,8 @@ export class Tracking {
     if (element('only').checked) values.objects = [this.app.chosen];
     const count = await this.app.send('drop_results', values);
     if (count === undefined) return;
-    this.app.say(count ? `Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}; Ctrl+Z brings them back` : 'Nothing was tracked from here on.');
+    if (count) this.app.offerUndo(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
+    else this.app.say('Nothing was tracked from here on.');
     this.app.review.refresh();
   }
 

@@ -2,9 +2,14 @@
 /** The frame with its masks on a canvas: zoom, pan, and what a tool is drawing. */
 
 import { onNextPicture } from './drawing.js';
+import { drawCursor, drawSketch } from './sketches.js';
 
 /** @typedef {{x: number, y: number}} Point */
-/** @typedef {{points: Point[], closed?: boolean, width?: number, colour: string, box?: boolean, marks?: {point: Point, positive: boolean}[]}} Sketch */
+/** @typedef {{point: Point, positive: boolean}} Mark */
+/** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string, marks: Mark[]}} Sketch */
+
+/** Black, 60 % opaque, as canvases store it. */
+const DARK = 0x99000000;
 
 export class Viewer {
   /** @param {HTMLCanvasElement} canvas */
@@ -14,7 +19,8 @@ export class Viewer {
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
     this.picture = null;
-    this.near = false;
+    /** A frame beside the one wanted, shown until that is decoded. @type {ImageBitmap | null} */
+    this.near = null;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
     this.size = { width: 1, height: 1 };
@@ -57,13 +63,13 @@ export class Viewer {
   }
 
   /**
-   * @param {ImageBitmap | null} picture null: the one that shows
+   * @param {ImageBitmap | null} picture null: the one that shows already
    * @param {import('./frames.js').Labels} labels
    */
   show(picture, labels) {
     this.picture = picture || this.picture;
     this.labels = labels;
-    this.near = false;
+    this.near = null;
     this.paintMask();
   }
 
@@ -72,8 +78,13 @@ export class Viewer {
    * @param {ImageBitmap} picture
    */
   showNear(picture) {
-    this.picture = picture;
-    this.near = true;
+    this.near = picture;
+    this.draw();
+  }
+
+  /** Show the frame again that showed before `showNear`. */
+  stay() {
+    this.near = null;
     this.draw();
   }
 
@@ -93,6 +104,11 @@ export class Viewer {
     this.top = (height - this.zoom * this.size.height) / 2;
     this.fitted = true;
     this.draw();
+  }
+
+  /** CSS pixels as pixels of the frame. @param {number} pixels */
+  css(pixels) {
+    return (pixels * (window.devicePixelRatio || 1)) / this.zoom;
   }
 
   /**
@@ -167,6 +183,12 @@ export class Viewer {
           (x > 0 && ids[index - 1] !== id) || (x < width - 1 && ids[index + 1] !== id)
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
         pixels[index] = edge ? shade[1] : shade[0];
+        if (!edge) continue;
+        // a dark line around the mask, so that the outline shows on a background of its colour
+        if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = DARK;
+        if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = DARK;
+        if (y > 0 && ids[index - width] === 0) pixels[index - width] = DARK;
+        if (y < height - 1 && ids[index + width] === 0) pixels[index + width] = DARK;
       }
     }
     context.putImageData(image, 0, 0);
@@ -177,76 +199,16 @@ export class Viewer {
     const { context, canvas } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    if (!this.picture) return;
+    const picture = this.near || this.picture;
+    if (!picture) return;
     context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
     context.imageSmoothingEnabled = this.zoom < 3;
     context.globalAlpha = this.near ? 0.5 : 1;
-    context.drawImage(this.picture, 0, 0, this.size.width, this.size.height);
+    context.drawImage(picture, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
-    if (this.sketch) this.drawSketch(this.sketch);
-    if (this.cursor) this.drawCursor(this.cursor.point, this.cursor.radius);
-  }
-
-  /** @param {Sketch} sketch */
-  drawSketch(sketch) {
-    const { context } = this;
-    const line = 1.5 / this.zoom;
-    context.lineJoin = context.lineCap = 'round';
-    context.strokeStyle = context.fillStyle = sketch.colour;
-    context.beginPath();
-    sketch.points.forEach((point, index) => (index ? context.lineTo(point.x, point.y) : context.moveTo(point.x, point.y)));
-    if (sketch.width) {
-      if (sketch.points.length === 1) context.lineTo(sketch.points[0].x + 0.001, sketch.points[0].y);
-      context.globalAlpha = 0.6;
-      context.lineWidth = sketch.width;
-      context.stroke();
-      context.globalAlpha = 1;
-    } else if (sketch.points.length) {
-      if (sketch.closed) context.closePath();
-      this.strokeTwice(line);
-      if (!sketch.box) sketch.points.forEach((point) => this.dot(point, 3 / this.zoom));
-    }
-    for (const { point, positive } of sketch.marks || []) {
-      context.fillStyle = positive ? '#12b76a' : '#e02424';
-      this.dot(point, 5 / this.zoom);
-    }
-  }
-
-  /** @param {number} line */
-  strokeTwice(line) {
-    const { context } = this;
-    context.lineWidth = 3 * line;
-    context.strokeStyle = '#000';
-    context.stroke();
-    context.lineWidth = 1.2 * line;
-    context.strokeStyle = '#fff';
-    context.stroke();
-  }
-
-  /**
-   * @param {Point} point
-   * @param {number} radius
-   */
-  dot(point, radius) {
-    this.context.beginPath();
-    this.context.arc(point.x, point.y, radius, 0, 7);
-    this.context.fill();
-  }
-
-  /**
-   * @param {Point} point
-   * @param {number} radius
-   */
-  drawCursor(point, radius) {
-    const { context } = this;
-    const arm = 6 / this.zoom;
-    context.beginPath();
-    context.arc(point.x, point.y, radius, 0, 7);
-    context.moveTo(point.x - arm, point.y);
-    context.lineTo(point.x + arm, point.y);
-    context.moveTo(point.x, point.y - arm);
-    context.lineTo(point.x, point.y + arm);
-    this.strokeTwice(1 / this.zoom);
+    const css = (/** @type {number} */ pixels) => this.css(pixels);
+    if (this.sketch) drawSketch(context, this.sketch, css);
+    if (this.cursor) drawCursor(context, this.cursor, css);
   }
 }

@@ -47,6 +47,7 @@ def context(browser):
 @pytest.fixture
 def page(context, served):
     page = Page(context, served.url)
+    page.key("b")
     yield page
     page.tab.close()  # the server's end would wait for it
     assert page.problems == []

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.annotation import editing
+from aotlab.annotation import editing, regrouping
+from aotlab.annotation.loading import load_masks
 from aotlab.annotation.planning import Request
+from aotlab.prompts.grabcut import Hints
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, open_session, square, truth
 
@@ -50,6 +52,119 @@ def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(sessi
         editing.paint(session.state, 0, 2, [(1, 1)], radius=2)
 
 
+def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.state, 2, {"locked": True})
+    editing.take_back(session.state, 0)
+    assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    for action in (
+        lambda: session.delete_object(2),
+        lambda: session.merge_objects(2, 1),
+        lambda: session.merge_objects(1, 2),
+    ):
+        with pytest.raises(InputError, match="is locked"):
+            action()
+    assert session.state.objects.numbers == (1, 2)
+
+
+def test_a_hidden_object_is_not_painted_unseen(session):
+    draw(session, 0, 1)
+    editing.change_object(session.state, 1, {"hidden": True})
+    with pytest.raises(InputError, match="is hidden; show it first"):
+        editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+
+
+def test_a_box_that_finds_nothing_changes_nothing(folder):
+    session = open_session(folder)
+    session._segment = lambda frame, hints: np.zeros(frame.shape[:2], bool)
+    draw(session, 0, 1)
+    before = session.state.history.titles
+    for object_id in (1, None):
+        with pytest.raises(InputError, match="nothing found there"):
+            session.suggest(0, object_id, Hints((2, 2, 20, 20)))
+    assert (session.state.labels(0) == truth(0) * (truth(0) == 1)).all()
+    assert session.state.objects.numbers == (1,)
+    assert session.state.history.titles == before
+    session.close()
+
+
+def test_a_click_changes_a_mask_only_near_it(session):
+    draw(session, 0, 1)
+    everything = np.ones(truth(0).shape, bool)
+    session._segment = lambda frame, hints: everything
+    session.suggest(0, 1, Hints(positive=[(20, 10)], known=truth(0) == 1), at=((20, 10), True))
+    added = (session.state.labels(0) == 1) & (truth(0) != 1)
+    rows, columns = np.nonzero(added)
+    assert 0 < added.sum() < 500
+    assert np.hypot(rows - 10, columns - 20).max() < 11
+    with pytest.raises(InputError, match="nothing found at the click"):
+        session.suggest(0, 1, Hints(negative=[(50, 30)], known=truth(0) == 1), at=((50, 30), False))
+
+
+def test_a_new_object_and_its_mask_are_one_step(session):
+    assert editing.paint(session.state, 0, None, [(10, 10)], radius=3) == 1
+    session.undo()
+    assert session.state.objects.numbers == ()
+    assert not session.state.labels(0).any()
+    session.redo()
+    assert (session.state.labels(0) == 1).any()
+
+
+def test_a_part_of_another_object_is_reassigned(session):
+    draw(session, 0, 1, 2)
+    editing.outline(session.state, 0, 1, square(2, 30, 5))
+    assert regrouping.reassign(session.state, 0, 2, (3, 32)) == 1
+    assert (session.state.labels(0)[30:35, 2:7] == 2).all()
+    assert (session.state.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
+    with pytest.raises(InputError, match="click on a part of another object"):
+        regrouping.reassign(session.state, 0, 2, (58, 2))
+    editing.change_object(session.state, 1, {"locked": True})
+    with pytest.raises(InputError, match="is locked"):
+        regrouping.reassign(session.state, 0, 2, (8, 8))
+
+
+@pytest.mark.parametrize("folder_name", ["given", "objects"])
+def test_when_nothing_can_be_written_masks_history_and_objects_stay(session, monkeypatch, folder_name):
+    draw(session, 0, 1)
+    editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+    before, titles = session.state.labels(0), session.state.history.titles
+    target = session.state.project.given if folder_name == "given" else session.state.project
+    name = "put" if folder_name == "given" else "save_objects"
+
+    def fail(*_):
+        raise InputError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, fail)
+        with pytest.raises(InputError, match="full"):
+            editing.paint(session.state, 0, None, [(50, 10)], radius=4)
+        if folder_name == "given":
+            with pytest.raises(InputError, match="full"):
+                session.undo()
+        else:
+            with pytest.raises(InputError, match="full"):
+                editing.add_object(session.state)
+    assert session.state.objects.numbers == (1,)
+    assert session.state.history.titles == titles
+    assert (session.state.labels(0) == before).all()
+    session.undo()
+    assert session.state.labels(0)[30, 30] == 0
+
+
+def test_a_mask_that_cannot_be_removed_is_one_sentence(session, monkeypatch):
+    draw(session, 0, 1)
+
+    def refuse(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", refuse)
+        with pytest.raises(InputError, match="Permission denied"):
+            session.undo()
+    assert (session.state.labels(0) == 1).any()
+    assert session.undo() is not None
+
+
 def test_holes_are_filled(session):
     editing.add_object(session.state)
     editing.outline(session.state, 0, 1, square(10, 10, 20))
@@ -66,7 +181,7 @@ def test_undo_and_redo_go_through_everything(session):
     editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
     shown.append(session.state.labels(0).copy())
     editing.change_object(session.state, 1, {"name": "ball", "colour": "#00ff00"})
-    editing.delete_object(session.state, 1)
+    regrouping.delete_object(session.state, 1)
     assert not session.state.labels(0).any()
     session.undo()
     assert session.state.objects.get(1).name == "ball"
@@ -103,12 +218,12 @@ def test_splitting_makes_the_part_under_the_point_a_new_object(session):
     editing.add_object(session.state)
     editing.outline(session.state, 1, 1, square(5, 5, 8))
     editing.outline(session.state, 1, 1, square(30, 20, 8))
-    item = editing.split_object(session.state, 1, 1, (33, 23))
+    item = regrouping.split_object(session.state, 1, 1, (33, 23))
     labels = session.state.labels(1)
     assert (labels[20:28, 30:38] == item.number).all()
     assert (labels[5:13, 5:13] == 1).all()
     with pytest.raises(InputError, match="not on the object"):
-        editing.split_object(session.state, 1, 1, (50, 5))
+        regrouping.split_object(session.state, 1, 1, (50, 5))
 
 
 def test_a_deleted_objects_number_and_pixels_never_come_back(session):
@@ -117,14 +232,14 @@ def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     assert editing.add_object(session.state).number == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
-    (number,) = editing.load_masks(session.state, {4: labels})
+    (number,) = load_masks(session.state, {4: labels})
     assert number == 4
     assert (session.state.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.state.labels(0))) == {0, 1}
 
 
 def test_a_mask_file_brings_its_objects_in_one_step(session):
-    editing.load_masks(session.state, {3: truth(3)})
+    load_masks(session.state, {3: truth(3)})
     assert session.state.objects.numbers == (1, 2)
     assert (session.state.labels(3) == truth(3)).all()
     session.undo()
@@ -138,7 +253,7 @@ def test_a_mask_file_brings_its_objects_in_one_step(session):
 )
 def test_an_unusable_mask_is_refused(session, labels, words):
     with pytest.raises(InputError, match=words):
-        editing.load_masks(session.state, {0: labels})
+        load_masks(session.state, {0: labels})
 
 
 @pytest.mark.parametrize(
@@ -173,9 +288,9 @@ def test_the_history_is_bounded(session):
 def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
     first = open_session(folder)
     draw(first, 0, 1, 2)
-    editing.change_object(first.state, 2, {"name": "box", "hidden": True})
     first.track(Request(0)).wait()
     editing.clear(first.state, 7, 2)
+    editing.change_object(first.state, 2, {"name": "box", "hidden": True})
     session_scores = first.state.scores(5)
     first.close()
     for path in (folder, folder.parent / "clip.aotlab"):

@@ -184,8 +184,8 @@ def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
     session = open_session(folder, Seer(pause=0.05))
     draw(session, 0, 1, 2)
     job = session.track(Request(0))
-    for action in (session.undo, session.redo, lambda: session.delete_object(1), lambda: session.merge_objects(1, 2),
-                   lambda: session.track(Request(0))):  # fmt: skip
+    for action in (lambda: session.delete_object(1), lambda: session.merge_objects(1, 2),
+                   lambda: session.track(Request(0)), lambda: session.drop_results(0, 5)):  # fmt: skip
         with pytest.raises(InputError, match="stop it first"):
             action()
     job.stop()
@@ -201,6 +201,46 @@ def test_painting_on_a_frame_ahead_is_seen_by_the_running_job(folder):
     editing.clear(session.state, 9, 2)
     job.wait(10)
     assert shown(session, 2) == list(range(9))
+    session.close()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_a_correction_during_a_pause_is_a_reference_when_tracking_goes_on(folder, direction):
+    tracker = Seer(pause=0.02)
+    session = open_session(folder, tracker)
+    start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
+    draw(session, start, 1)
+    job = session.track(Request(start, direction))
+    while job.done < 4:
+        job.wait(0.01)
+    job.pause()
+    while job.status != "paused":
+        job.wait(0.01)
+    corrected = abs(start - 2)
+    draw(session, corrected, 1, 2)
+    tracker.calls.clear()
+    job.resume()
+    job.wait(10)
+    assert job.status == "done"
+    assert job.done == job.total
+    assert (corrected, [1, 2]) in tracker.calls
+    first, last = sorted((corrected, end))
+    assert shown(session, 2) == list(range(0 if direction == "both" else first, last + 1))
+    session.undo()  # tracking is one step in spite of it
+    assert shown(session) == sorted({start, corrected})
+    session.close()
+
+
+def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
+    session = open_session(folder, Seer(pause=0.03))
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    editing.clear(session.state, 9, 2)
+    session.undo()
+    job.wait(10)
+    assert shown(session, 2) == list(range(LENGTH))
+    session.undo()
+    assert shown(session, 2) == [0]
     session.close()
 
 

@@ -1,0 +1,110 @@
+// @ts-check
+/** Box and clicks: prompts from which the server makes a mask. */
+
+import { pairs } from './connection.js';
+import { areas, idAt, isAway } from './labels.js';
+
+/** @typedef {import('./toolbox.js').Tool} Tool */
+/** @typedef {import('./toolbox.js').Toolbox} Toolbox */
+/** @typedef {import('./viewer.js').Point} Point */
+
+/** Pixels of the frame; what is smaller is a click. */
+const SMALLEST = 2;
+
+/** @type {Tool} */
+export const box = {
+  name: 'box',
+  key: 'X',
+  icon: '▢',
+  hint: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; click on another mask chooses it.',
+  prompts: true,
+  press: () => {},
+  move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
+  release: (toolbox) => releaseBox(toolbox, toolbox.points[0], toolbox.points[toolbox.points.length - 1]),
+  shape: ({ points: [a, b] }) => ({
+    points: a && b ? [a, { x: b.x, y: a.y }, b, { x: a.x, y: b.y }] : [], closed: true, corners: false,
+  }),
+};
+
+/** @type {Tool} */
+export const click = {
+  name: 'click',
+  key: 'C',
+  icon: '✚',
+  hint: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
+  prompts: true,
+  takesPoints: true,
+  press: (toolbox, point) => mark(toolbox, point),
+};
+
+/**
+ * @param {Toolbox} toolbox
+ * @param {Point} first
+ * @param {Point} last
+ */
+async function releaseBox(toolbox, first, last) {
+  const found = [Math.min(first.x, last.x), Math.min(first.y, last.y), Math.abs(first.x - last.x), Math.abs(first.y - last.y)];
+  if (found[2] <= SMALLEST || found[3] <= SMALLEST) {
+    toolbox.points = [];
+    await mark(toolbox, first);
+    return;
+  }
+  const mine = toolbox.points;
+  toolbox.marks = [];
+  const { all, inside } = areas(toolbox.viewer.labels, toolbox.app.chosen, found);
+  await suggest(toolbox, { box: found }, inside < all / 2);
+  if (toolbox.points === mine) toolbox.cancel();
+}
+
+/**
+ * Take a click: it corrects the chosen object's mask, chooses another object, or makes a mask.
+ * @param {Toolbox} toolbox
+ * @param {Point} point
+ */
+async function mark(toolbox, point) {
+  const { app, viewer: { labels } } = toolbox;
+  const positive = !toolbox.minus;
+  const present = Boolean(labels && areas(labels, app.chosen).all);
+  const other = idAt(labels, point);
+  if (positive && other && other !== app.chosen) {
+    app.choose(other);
+    app.say(`${app.nameOf(other)} is chosen.`);
+    return;
+  }
+  if (!positive && !present) {
+    app.say('Click on the object first: it has no mask here that something could be removed from.');
+    return;
+  }
+  const away = Boolean(positive && present && labels && isAway(labels, app.chosen, point));
+  const click = { point, positive };
+  if (!away) toolbox.marks.push(click);
+  toolbox.show();
+  const points = { [positive ? 'positive' : 'negative']: pairs([point]) };
+  const done = await suggest(toolbox, { ...points, refine: present && !away }, away);
+  if (done === undefined) toolbox.marks = toolbox.marks.filter((one) => one !== click);
+  toolbox.show();
+}
+
+/**
+ * Ask for a mask. One away from the chosen object's is a new object, unless the person says that it is more of that.
+ * @param {Toolbox} toolbox
+ * @param {object} prompts
+ * @param {boolean} away
+ */
+async function suggest({ app }, prompts, away) {
+  const before = app.chosen;
+  const frame = app.playback.frame;
+  const id = await app.draw('suggest', { ...prompts, ...(away ? { object: null } : {}) });
+  if (!away || id === undefined) return id;
+  app.choose(id);
+  const { step } = app.connection;
+  app.toast(`${app.nameOf(id)} is new`, {
+    [`More of ${app.nameOf(before)}`]: async () => {
+      if ((await app.send('undo', { step })) === undefined) return;
+      app.choose(before);
+      await app.send('suggest', { ...prompts, frame, object: before, extend: true });
+    },
+    Undo: () => app.undo(step),
+  });
+  return id;
+}
