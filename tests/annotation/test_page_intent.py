@@ -74,8 +74,11 @@ def test_nothing_is_drawn_on_a_frame_that_does_not_show_yet(page):
 
 def test_a_frame_that_cannot_be_loaded_leaves_the_one_before_and_drops_what_was_meant_for_it(page, session):
     draw(session, 0, 1)
-    page.tab.evaluate("() => { app.frames.picture = async () => { throw new Error('broken') } }")
+    page.tab.evaluate(
+        "() => { app.frames.picture = () => new Promise((_, reject) => { window.fail = () => reject('broken'); }) }"
+    )
     page.key("ArrowRight", "m")
+    page.tab.evaluate("fail()")
     status(page, "broken")
     page.key("v")
     assert page.tab.evaluate("[app.playback.wanted, app.playback.ready]") == [0, True]
