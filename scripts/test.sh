@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the project with its test tools, then: lint, format, types, tests.
+# Installs the project with its test tools, then: lint, format, types, documentation, tests.
 #
 #   bash scripts/test.sh [--all] [pytest arguments]      (--all: the slow tests too)
 set -euo pipefail
@@ -15,6 +15,7 @@ fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
 .venv/bin/mypy
+bash scripts/docs.sh
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
 # A process per core, each computing on one.

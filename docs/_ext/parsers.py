@@ -1,0 +1,27 @@
+"""Argument parsers of the commands, taken from the commands themselves."""
+
+from __future__ import annotations
+
+import importlib
+from unittest.mock import patch
+
+from aotlab.tools.cli.program import Parser
+
+
+class _Found(BaseException):
+    """Carries a parser out of the program that built it."""
+
+
+def parser_of(command: str) -> Parser:
+    """Return the parser of a command, named as in ``aotlab <command>``."""
+    module = importlib.import_module(f"aotlab.tools.{command.replace('-', '_')}")
+
+    def stop(self: Parser, *_: object) -> None:
+        raise _Found(self)
+
+    with patch.object(Parser, "parse_args", stop):
+        try:
+            module.main.__wrapped__([])
+        except _Found as found:
+            return found.args[0]
+    raise AssertionError(f"aotlab {command} parses nothing")

@@ -1,0 +1,182 @@
+"""Reference pages generated from the code: commands, settings, public names, published models.
+
+A page says where with a line ``<!-- generated: commands -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import yaml
+from parsers import parser_of
+from sphinx.application import Sphinx
+
+import aotlab
+from aotlab.configs.paths import ROOT
+from aotlab.configs.schema import Config
+from aotlab.tools.cli.commands import COMMANDS
+
+REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the generator with Sphinx."""
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True}
+
+
+def _fill(app: Sphinx, page: str, source: list[str]) -> None:
+    """Replace the markers of a page, and links to files outside the documentation by links to the repository."""
+    text = re.sub(r"^<!-- generated: (\w+) -->$", lambda found: GENERATED[found[1]](), source[0], flags=re.M)
+    folder = Path(app.srcdir, page).parent
+    source[0] = re.sub(r"\]\(((?:\.\./)+[^)#\s]+)", lambda found: f"]({_address(folder, found[1])}", text)
+
+
+def _address(folder: Path, link: str) -> str:
+    """Return a relative link as it is inside docs/, else as the file's address in the repository."""
+    target = (folder / link).resolve()
+    inside = target.is_relative_to(ROOT / "docs")
+    return link if inside else f"{REPOSITORY}/{target.relative_to(ROOT).as_posix()}"
+
+
+def commands() -> str:
+    """Return all commands with their options."""
+    return "\n\n".join(_command(name) for name in COMMANDS)
+
+
+def _command(name: str) -> str:
+    parser = parser_of(name)
+    parser.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=86)
+    usage = parser.format_usage().removeprefix("usage: ").rstrip()
+    parts = [f"## aotlab {name}", f"{plain(parser.description or '')}", f"```text\n{usage}\n```"]
+    for group in parser._action_groups:
+        actions = [action for action in group._group_actions if action.help != argparse.SUPPRESS]
+        if actions:
+            parts += [f"**{plain(group.title or '')}**", *map(_option, actions)]
+    if parser.epilog:
+        parts.append(plain(parser.epilog))
+    return "\n\n".join(parts)
+
+
+def _option(action: argparse.Action) -> str:
+    formatter = argparse.HelpFormatter("aotlab")
+    names = formatter._format_action_invocation(action)
+    text = formatter._expand_help(action) if action.help else ""
+    return f"`{names}`\n: {plain(text) or '&nbsp;'}"
+
+
+def settings() -> str:
+    """Return all settings by section: key, default, meaning."""
+    return "\n\n".join(_section(kind, prefix) for kind, prefix in _sections(Config, ""))
+
+
+def _sections(kind: type, prefix: str) -> Iterator[tuple[type, str]]:
+    """Yield dataclasses of settings with the prefix of their keys, parents first."""
+    yield kind, prefix
+    for field, hint in _hints(kind):
+        for part in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(part):
+                number = "" if part is hint else "N."
+                yield from _sections(part, f"{prefix}{field.name}.{number}")  # type: ignore[arg-type]
+
+
+def _hints(kind: type) -> list[tuple[dataclasses.Field, object]]:
+    hints = typing.get_type_hints(kind)
+    return [(field, hints[field.name]) for field in dataclasses.fields(kind)]
+
+
+def _section(kind: type, prefix: str) -> str:
+    captions = _captions(kind)
+    title = prefix.removesuffix(".") or "Top level"
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for field, hint in _hints(kind):
+        nested = any(dataclasses.is_dataclass(part) for part in (hint, *typing.get_args(hint)))
+        if not nested:
+            caption = plain(captions.get(field.name, "")).replace("|", "\\|")
+            rows.append(f"| `{prefix}{field.name}` | `{_default(field)}` | {caption} |")
+    head = f"## {plain(title)}\n\n{plain(inspect.getdoc(kind) or '')}"
+    return head if len(rows) == 2 else head + "\n\n:::{container} settings\n" + "\n".join(rows) + "\n:::"
+
+
+def _default(field: dataclasses.Field) -> str:
+    value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    if value is dataclasses.MISSING:
+        return "required"
+    plain_value = {None: "null", True: "true", False: "false", (): "[]"}
+    return plain_value.get(value, str(value)) if isinstance(value, bool | tuple | None) else str(value)
+
+
+def _captions(kind: type) -> dict[str, str]:
+    """Return the strings under the fields of a dataclass."""
+    (tree,) = ast.parse(inspect.cleandoc("\n" + inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    found = {}
+    for statement, below in zip(tree.body, tree.body[1:], strict=False):
+        if isinstance(statement, ast.AnnAssign) and isinstance(below, ast.Expr):
+            assert isinstance(statement.target, ast.Name)
+            found[statement.target.id] = inspect.cleandoc(ast.literal_eval(below.value)).replace("\n", " ")
+    return found
+
+
+def api() -> str:
+    """Return the documentation of the public names."""
+    return "\n\n".join(_documented(name) for name in aotlab.__all__ if not name.startswith("_"))
+
+
+def _documented(name: str) -> str:
+    kind = "autoclass" if inspect.isclass(getattr(aotlab, name)) else "autofunction"
+    members = "\n   :members:" if kind == "autoclass" else ""
+    return f"## {name}\n\n```{{eval-rst}}\n.. {kind}:: aotlab.{name}{members}\n```"
+
+
+def models() -> str:
+    """Return the table of the published checkpoints."""
+    listed = yaml.safe_load((ROOT / "configs/weights/published.yaml").read_text(encoding="utf-8"))
+    columns = ("youtube_vos_2018", "youtube_vos_2019", "davis_2017", "davis_2017_test_dev", "davis_2016")
+    heads = ("YouTube-VOS 2018", "2019", "DAVIS 2017 val", "test-dev", "DAVIS 2016")
+    rows = [f"| model | name | M parameters | {' | '.join(heads)} |", "|---" * 8 + "|"]
+    for name, entry in listed.items():
+        scores = " | ".join(str(entry["scores"].get(column, "–")) for column in columns)
+        rows.append(f"| {entry['title']} | `{name}` | {entry['parameters']} | {scores} |")
+    return "\n".join(rows)
+
+
+def modules() -> str:
+    """Return the modules of the model, memory and tracker with their first lines."""
+    rows = ["| module | subject |", "|---|---|"]
+    for folder in ("networks", "engine"):
+        for path in sorted((ROOT / folder).glob("*.py")):
+            if path.stem != "__init__":
+                name = f"aotlab.{folder}.{path.stem}"
+                line = (importlib.import_module(name).__doc__ or "").splitlines()[0]
+                rows.append(
+                    f"| [`{folder}/{path.name}`]({REPOSITORY}/{folder}/{path.name}) | {plain(line)} |"
+                )
+    return "\n".join(rows)
+
+
+def plain(text: str) -> str:
+    """Return text with the characters escaped that Markdown would read, but for code between backticks."""
+    parts = re.split(r"(``.+?``|`[^`]+`)", text)
+    return "".join(
+        part if index % 2 else re.sub(r"([\\*_<>$\[\]{}#])", r"\\\1", part)
+        for index, part in enumerate(parts)
+    )
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "api": api,
+    "commands": commands,
+    "models": models,
+    "modules": modules,
+    "settings": settings,
+}
+"""marker to what stands in its place"""

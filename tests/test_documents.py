@@ -1,0 +1,155 @@
+"""Commands, code and links of the documents: every code block parses, every link leads somewhere."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from aotlab.configs.load import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "docs" / "_ext"))
+from parsers import parser_of  # noqa: E402
+
+LEFT_OUT = (".venv", "build", "shared", "results", "runs", ".pytest_cache", "node_modules")
+PAGES = sorted(
+    page for page in ROOT.rglob("*.md") if not set(page.relative_to(ROOT).parts[:-1]) & set(LEFT_OUT)
+)
+BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(<?([^)\s>]+)")
+ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
+RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
+OTHERS = {
+    "pip", "git", "cd", "docker", "ffmpeg", "vot", "sbatch", "toolkit/bin/pip", "pre-commit", "ssh", "export", "echo",
+    "uv", "pytest",
+}  # fmt: skip
+"""programs whose command lines are not checked"""
+
+
+def blocks(*languages: str) -> list:
+    """All code blocks in some languages, each with the name of its page and its line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in BLOCK.finditer(text):
+            if match[1] in languages:
+                place = f"{page.relative_to(ROOT)}:{text[: match.start()].count(chr(10)) + 1}"
+                found.append(pytest.param(match[2], id=place))
+    return found
+
+
+def commands(text: str) -> list[list[str]]:
+    """Command lines of a shell block, split into words, without variables, pipes and comments."""
+    found = []
+    for line in text.replace("\\\n", " ").splitlines():
+        for part in re.split(r"\s(?:\||&&)\s", line):
+            words = shlex.split(part, comments=True)
+            while words and re.fullmatch(r"[A-Z0-9_]+=.*", words[0]):
+                words.pop(0)
+            if words:
+                found.append(words)
+    return found
+
+
+@pytest.mark.parametrize("text", blocks("sh", "bash", "shell", "console"))
+def test_commands_can_be_given(text):
+    for words in commands(text):
+        check_command(words)
+
+
+def check_command(words: list[str]) -> None:
+    """Fail unless the program of a command line exists and takes its options."""
+    program, *arguments = words
+    if "-m" in arguments and Path(program).name in ("python", "torchrun"):
+        module, *arguments = arguments[arguments.index("-m") + 1 :]
+        if module.startswith("aotlab.tools."):
+            return check_options(module.removeprefix("aotlab.tools."), arguments)
+        if module.startswith("benchmarks."):
+            assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), f"no module {module}"
+    elif program == "aotlab":
+        check_options(arguments[0], arguments[1:])
+    elif program == "bash":
+        assert (ROOT / arguments[0]).is_file(), f"no script {arguments[0]}"
+    else:
+        assert Path(program).name.startswith("python") or program in OTHERS, f"unknown program {program}"
+    for word in arguments:
+        if re.fullmatch(r"(scripts|tools|tests)/.+\.(sh|py)", word):
+            assert (ROOT / word).is_file(), f"no file {word}"
+    return None
+
+
+def check_options(command: str, arguments: list[str]) -> None:
+    """Fail unless a command takes the options and settings."""
+    if command.startswith("-"):
+        return
+    if {"-h", "--help"} & set(arguments):
+        parser_of(command)
+        return
+    parser = parser_of(command)
+    for action in parser._actions:
+        if action.dest in ("checkpoint", "add_checkpoint"):
+            action.type = Path  # not fetched
+    given = parser.parse_args(arguments)
+    if getattr(given, "overrides", None) and command != "inspect_model":
+        config = getattr(given, "config", None)
+        load_config((config[0] if isinstance(config, list) else config) or "aott", given.overrides)
+
+
+@pytest.mark.parametrize("text", blocks("python", "py"))
+def test_python_compiles(text):
+    compile(text, "block", "exec")
+
+
+@pytest.mark.parametrize("text", blocks("yaml", "yml"))
+def test_yaml_loads(text):
+    yaml.safe_load(text)
+
+
+@pytest.mark.parametrize("text", blocks("ini", "json"))
+def test_ini_and_json_load(text):
+    if text.lstrip().startswith("{"):
+        json.loads(text)
+    else:
+        configparser.ConfigParser().read_string(text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    for link in LINK.findall(text) + re.findall(r'(?:src|href)="([^"]+)"', text):
+        target, _, anchor = link.partition("#")
+        for prefix in (RAW, f"{ADDRESS}/blob/main/"):
+            if target.startswith(prefix):
+                assert (ROOT / target.removeprefix(prefix)).exists(), (
+                    f"{link}: no such file in the repository"
+                )
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        path = page.parent / target if target else page
+        assert path.exists(), f"{link}: no such file"
+        if anchor and path.suffix == ".md":
+            assert anchor in anchors(path), f"{link}: no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_the_addresses_of_the_project_agree():
+    from_citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert from_citation["repository-code"] == ADDRESS
+    assert f'REPOSITORY = "{ADDRESS}/blob/main"' in (ROOT / "docs/_ext/references.py").read_text()
+
+
+def test_a_wrong_option_is_found():
+    with pytest.raises(SystemExit):
+        check_options("track", ["--maks", "first.png"])
