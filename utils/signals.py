@@ -16,15 +16,24 @@ ENDING = [
 """signals that ask a program to end, as far as this system has them"""
 
 
+class StopFlag(threading.Event):
+    """A flag that a signal set."""
+
+    number = int(signal.SIGINT)
+    """the signal"""
+
+
 @contextmanager
-def stop_flag() -> Iterator[threading.Event]:
+def stop_flag() -> Iterator[StopFlag]:
     """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second one acts at once, as always.
+
+    The flags of blocks around this one are set too.
 
     A signal that is ignored, as SIGHUP is under nohup, stays ignored.
 
     Outside the main thread, where signals cannot be caught, the flag is never set.
     """
-    flag = threading.Event()
+    flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
@@ -34,9 +43,13 @@ def stop_flag() -> Iterator[threading.Event]:
         if signal.getsignal(number) is not signal.SIG_IGN
     }
 
-    def request(number: int, _: FrameType | None) -> None:
+    def request(number: int, frame: FrameType | None) -> None:
+        flag.number = number
         flag.set()
-        signal.signal(number, before[signal.Signals(number)])
+        outer = before[signal.Signals(number)]
+        signal.signal(number, outer)
+        if callable(outer) and outer.__qualname__ == request.__qualname__:
+            outer(number, frame)
 
     try:
         for number in before:

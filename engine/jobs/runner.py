@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import JobRecord, clear_job, digest_of, record_path
+from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
 from aotlab.engine.jobs.report import heading, row, write_reports
 from aotlab.engine.records import load_record, save_record
 from aotlab.engine.video.given_masks import load_masks
@@ -19,6 +19,8 @@ from aotlab.media.streams import open_source
 from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
+from aotlab.utils.files import require_writable
+from aotlab.utils.locks import locked_output
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +40,35 @@ def run_jobs(
     tracker_of: TrackerOf,
     world: World,
     stop: threading.Event,
+    overwrite: bool = False,
 ) -> list[JobRecord]:
     """Track all jobs that are not done; every rank must call it, and gets the records of all in their order.
 
     Args:
         jobs: see `read_jobs`.
-        output: folder with a folder for every job, claimed for this run (`claim_folder`).
+        output: folder with a folder for every job.
         settings: what the results of all jobs depend on.
         options: of every job; the report and thumbnail are written beside what they name.
         tracker_of: makes or reuses a tracker.
         world: the ranks.
         stop: when it is set, the run ends after the job at hand, which is run again next time.
+        overwrite: replace the results of another run.
+
+    Raises:
+        InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
+    with locked_output(require_writable(output), world):
+        if world.lead:
+            claim_folder(output, jobs, settings, overwrite=overwrite)
+        world.gather(None)  # the others wait until the folder is this run's
+        return _run_share(jobs, output, settings, options, tracker_of=tracker_of, world=world, stop=stop)
+
+
+def _run_share(
+    jobs: Sequence[Job], output: Path, settings: dict[str, Any], options: TrackOptions, *, tracker_of: TrackerOf,
+    world: World, stop: threading.Event,
+) -> list[JobRecord]:  # fmt: skip
+    """Track this rank's share; the records of all ranks."""
     numbers = world.share([job.cost() for job in jobs])
     write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
     options = replace(options, write=write, progress=False)

@@ -40,3 +40,10 @@ def test_another_thread_gets_a_flag_that_stays_unset() -> None:
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_a_signal_sets_the_flags_of_all_blocks_around() -> None:
+    with stop_flag() as outer, stop_flag() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.wait(5)
+        assert (outer.is_set(), outer.number) == (True, signal.SIGTERM)

@@ -10,7 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aotlab.tools.cli.program import INTERRUPTED, Parser
+from aotlab.tools.cli.program import Parser
+from aotlab.tools.cli.surroundings import BY_SIGNAL
+from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -66,12 +68,9 @@ def run_batch(
     """
     from aotlab.configs.load import to_yaml
     from aotlab.engine.jobs.listing import jobs_of_videos, read_jobs
-    from aotlab.engine.jobs.records import claim_folder
     from aotlab.engine.jobs.runner import run_jobs
     from aotlab.utils.digests import sha256
     from aotlab.utils.distributed import open_world
-    from aotlab.utils.files import require_writable
-    from aotlab.utils.locks import locked_output
     from aotlab.utils.signals import stop_flag
 
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
@@ -80,20 +79,13 @@ def run_batch(
         "checkpoint": sha256(checkpoint), "settings": to_yaml(settings[0]), "write": sorted(options.write),
         "both_directions": options.both_directions,
     }  # fmt: skip
-    output = require_writable(args.output)
-    with (
-        open_world(args.device, patience=PATIENCE) as world,
-        locked_output(output, world),
-        stop_flag() as stop,
-    ):
-        if world.lead:
-            claim_folder(args.output, jobs, made_by, overwrite=args.overwrite)
-        world.gather(None)  # the others wait until the folder is this run's
+    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
         trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
         records = run_jobs(
-            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop
-        )
-        return summarise(records, jobs, args.output, stopped=stop.is_set()) if world.lead else 0
+            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop,
+            overwrite=args.overwrite,
+        )  # fmt: skip
+        return summarise(records, jobs, args.output, stop) if world.lead else 0
 
 
 class LastTracker:
@@ -120,14 +112,14 @@ class LastTracker:
         return self._newest[1]
 
 
-def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, *, stopped: bool) -> int:
+def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, stop: StopFlag) -> int:
     """Say what was done; returns the exit status."""
     failed = [record for record in records if not record.whole]
     done = f"{len(records) - len(failed)} of {counted(len(jobs), 'video')} tracked"
     print(f"{done}: {output / 'report.html'}")
-    if stopped:
-        print("interrupted: run the same command again to go on", file=sys.stderr)
-        return INTERRUPTED
+    if stop.is_set():
+        print("interrupted: run the same command again to resume", file=sys.stderr)
+        return BY_SIGNAL + stop.number
     for record in failed:
         print(f"error: {record.name}: {record.error}", file=sys.stderr)
     return 1 if failed else 0

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,24 @@ def test_results_of_jobs_that_are_no_longer_listed_are_refused(clips, capsys):
         path.unlink()
     assert run(clips) == 2
     assert "other jobs (c" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_a_video_ends_the_batch_with_its_status(clips, capsys, monkeypatch, number):
+    original, count = Certain.step, iter(range(4))
+
+    def step(self, frame, mask=None):
+        if next(count, None) == 3:  # the first frame of the second video
+            os.kill(os.getpid(), number)
+        return original(self, frame, mask)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Certain, "step", step)
+        assert run(clips) == 128 + number
+    said = capsys.readouterr()
+    assert "1 of 3 videos tracked" in said.out
+    assert "interrupted: run the same command again" in said.err
+    assert run(clips) == 0
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])
