@@ -7,7 +7,6 @@ import pytest
 from aotlab.tools.main import main
 
 BEFORE_WORK = {
-    "learning curve": ["learning_curve", "FOLDER", "--output", "OUT.xyz"],
     "mask": ["mask", "VIDEO", "--box", "1:0,0,5,5", "--output", "OUT.jpg"],
     "identities": ["inspect_model", "--identities", "OUT.xyz"],
     "costs": ["inspect_model", "--parameters", "--output", "FOLDER"],

@@ -12,7 +12,6 @@ COMMANDS = {
     "vot": "track for the VOT toolkit",
     "ensemble": "combine several sets of results by voting",
     "train": "train a model",
-    "learning_curve": "draw what an hour of training gave",
     "check_data": "look through a data set of your own before training",
     "convert_visor": "make a data set of VISOR's polygons and frames",
     "weights": "list, fetch and check the published checkpoints",

@@ -1,1 +1,1 @@
-"""What people look at while a model trains: bar, log, TensorBoard, pictures and curves."""
+"""Training logs, plots and sample images."""

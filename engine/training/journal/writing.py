@@ -1,4 +1,4 @@
-"""What people look at while a model trains: the bar, the log, TensorBoard, pictures and curves."""
+"""Training logs: progress bar, log lines, TensorBoard, sample images and a plot."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aotlab.engine.training.clip_training import ClipBatch
-from aotlab.engine.training.journal.curves import draw_curves
 from aotlab.engine.training.journal.log_lines import append_line, drop_later_lines, phase_starts, read_lines
 from aotlab.engine.training.journal.pictures import clip_picture, save_picture
+from aotlab.engine.training.journal.plot import draw_curves
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 
