@@ -6,22 +6,37 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from aotlab.configs.schema import Config
-from aotlab.engine.advance import one_hot
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
-from aotlab.engine.objects import ABSENT, overrule
+from aotlab.engine.objects import certain, overrule
 from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Classify, Tracker
+from aotlab.engine.recurrence import Seen, look, remember
+from aotlab.engine.tracker import Tracker
 from aotlab.networks.model import Model
+from aotlab.networks.vos_model import Features
 from aotlab.utils.errors import InputError
 
 SHORT_OF_LONG = 480 / 800
 """longest short edge in proportion to the longest long one, at several scales: the published evaluation's"""
+
+
+class View(NamedTuple):
+    """A frame as one branch sees it."""
+
+    features: Features
+    """of the mirrored frame, if the branch mirrors"""
+    seen: list[Seen]
+    """with each of the tracker's banks"""
+    logits: Tensor
+    """(1+n)×H×W of all objects, as `channels` not mirrored"""
+    channels: Tensor
+    """H×W int64, the most likely one of each pixel"""
 
 
 @dataclass(frozen=True)
@@ -38,20 +53,24 @@ class Branch:
         """Maps ...×W of the frame as the branch sees it, or back."""
         return maps.flip(-1) if self.flip else maps
 
-    def step(
-        self, frame: np.ndarray, mask: np.ndarray | None, size: Size, classify: Classify | None
-    ) -> Prediction:
-        """`Tracker.step` on the frame as the branch sees it; the prediction stays mirrored.
+    def look(self, frame: np.ndarray, size: Size) -> View:
+        """Look at a frame H×W×3 uint8 with this branch's memory, which does not change."""
+        tracker = self.tracker
+        with tracker.autocast:
+            features = tracker.encode(frame[:, ::-1] if self.flip else frame)
+            seen = look(tracker.model, tracker.banks, features)
+            logits, channels = tracker.label(seen, size)
+        return View(features, seen, self.mirror(logits), self.mirror(channels))
 
-        ``classify`` gets this branch's logits and returns the channels to remember, neither of them mirrored.
-        """
-        if self.flip:
-            frame, mask = frame[:, ::-1], None if mask is None else mask[:, ::-1]
-        self.tracker.classify = classify and (lambda logits: self.mirror(classify(self.mirror(logits))))
-        try:
-            return self.tracker.step(frame, mask, size=size)
-        finally:
-            self.tracker.classify = None
+    def remember(self, view: View, channels: Tensor, mask: np.ndarray | None) -> None:
+        """Store a frame with the channels H×W, and where a mask of ids H×W is given, with that."""
+        tracker = self.tracker
+        channels = self.mirror(channels.to(tracker.device))
+        with tracker.autocast:
+            if mask is None:
+                remember(tracker.model, tracker.banks, view.seen, tracker.masks(channels, tracker.objects))
+            else:
+                tracker.refer(view.features, channels, mask[:, ::-1] if self.flip else mask)
 
 
 class Ensemble:
@@ -79,10 +98,10 @@ class Ensemble:
         for branch in self.branches:
             branch.tracker.reset(length)
 
-    def twin(self) -> Ensemble:
+    def fresh(self) -> Ensemble:
         """Another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
-        other.branches = [replace(branch, tracker=branch.tracker.twin()) for branch in self.branches]
+        other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
         return other
 
     @property
@@ -116,45 +135,25 @@ class Ensemble:
         frame = frame_array(frame, None)
         mask = None if mask is None else given_mask(mask, frame, required=not self.ids)
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
-        if not self.ids:  # all branches are given the same mask, or none
-            predictions = [branch.step(frame, mask, size, None) for branch in self.branches]
-            lead, first = self.branches[0], predictions[0]
-            return Prediction(first.ids, lead.mirror(first.logits), lead.mirror(first.channels))
-        fused = self._fuse(frame, mask, size)
+        if mask is None and not self.ids:
+            return Prediction((), *self.branches[0].tracker.label((), size))
+        views = [branch.look(frame, size) for branch in self.branches]
+        fused = self._fuse(views)
         channels = fused.max(0).indices
+        for branch, view in zip(self.branches, views, strict=True):
+            branch.remember(view, channels if self.fused_feedback else view.channels, mask)
         if mask is None:
             return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels)
         given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
         channels = overrule(channels, given)
-        certain = one_hot(channels, len(self.ids) + 1)  # (1+n)×H×W
-        return Prediction(self.ids, torch.where(certain > 0, 0.0, ABSENT), channels)
+        return Prediction(self.ids, certain(channels, len(self.ids)), channels)
 
-    def _fuse(self, frame: np.ndarray, mask: np.ndarray | None, size: Size) -> Tensor:
-        """Step all branches; the mean of their probabilities of the objects known before, (1+n)×H×W.
-
-        With ``fused_feedback`` a branch steps the ones after it from within its own step, so that the mean is complete
-        before any of them remembers it.
-        """
-        fused: list[Tensor] = []
-
-        def step(number: int) -> None:
-            """Step one branch and add its probabilities to the mean."""
-            branch = self.branches[number]
-
-            def classify(logits: Tensor) -> Tensor:
-                weighted = logits.softmax(0) * branch.weight
-                fused[:] = [fused[0] + weighted.to(fused[0].device) if fused else weighted]
-                if not self.fused_feedback:
-                    return logits.max(0).indices
-                if number + 1 < len(self.branches):
-                    step(number + 1)
-                return fused[0].max(0).indices.to(logits.device)
-
-            branch.step(frame, mask, size, classify)
-
-        for number in range(1 if self.fused_feedback else len(self.branches)):
-            step(number)
-        return fused[0]
+    def _fuse(self, views: Sequence[View]) -> Tensor:
+        """Mean probabilities of all branches, (1+n)×H×W."""
+        fused = torch.zeros((), device=self.device)
+        for branch, view in zip(self.branches, views, strict=True):
+            fused = fused + (view.logits.softmax(0) * branch.weight).to(fused.device)
+        return fused
 
 
 def augmented(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -14,9 +12,15 @@ from torch import Tensor
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.policies import MemoryPolicy, RelevanceOf, build_policy
 from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.utils.errors import InputError
 
 FrameMemory = Sequence[Sequence[BlockMemory]]
 """one frame's memory per stage and block: what long-term memory may keep of it, and what short-term memory takes in"""
+
+CHANGING = (
+    "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
+    "thread (fresh()), and after a failure call reset(), or load_state_dict() with an earlier state"
+)
 
 
 class MemoryBank:
@@ -37,6 +41,8 @@ class MemoryBank:
         """numbers of the reference frames in long-term memory"""
         self.newest = -1
         """number of the newest frame taken in"""
+        self.changing = False
+        """whether `remember` is changing this bank, or failed in between"""
         self._inserted = 0
         self._long: list[list[KeyValue]] = []
         self._room = 0  # frames that the tensors of long-term memory are made for
@@ -119,7 +125,13 @@ class MemoryBank:
             self._room = count - 1
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a bank of the same settings needs to go on from here: numbers, lists, and views of the memory."""
+        """All that a bank of the same settings needs to go on from here: numbers, lists, and views of the memory.
+
+        Raises:
+            InputError: the bank is changing.
+        """
+        if self.changing:
+            raise InputError(CHANGING)
         count, room = len(self), self._room
         used = [
             [tuple(x[:, : x.shape[1] // room * count] for x in kv) for kv in stage] for stage in self._long
@@ -131,15 +143,14 @@ class MemoryBank:
             "newest": self.newest,
             "inserted": self._inserted,
         }
-        policy = asdict(self.policy)  # type: ignore[call-overload]
-        return {**numbers, "room": room, "long": used, "short": short, "policy": policy}
+        return {**numbers, "room": room, "long": used, "short": short, "policy": self.policy.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
         """Go on from where the bank was that gave this state, which may go on too."""
         self.kept = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
         self._inserted, self._room = state["inserted"], state["room"]
-        self.policy = replace(self.policy, **deepcopy(state["policy"]))  # type: ignore[type-var]
+        self.policy.load_state_dict(state["policy"])
         count, room = len(self), self._room
         self._long = [
             [KeyValue(*(_roomy(x.to(device), count, room) for x in kv)) for kv in stage]

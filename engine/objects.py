@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.engine.advance import one_hot
+from aotlab.engine.recurrence import one_hot
 
 ABSENT = -1e10
 """logit of identities that no object has"""
@@ -148,3 +148,8 @@ def overrule(predicted: Tensor, given: Tensor) -> Tensor:
     given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
     corrected = torch.isin(predicted, given[given > 0].unique())
     return torch.where(given > 0, given, torch.where(corrected, 0, predicted))
+
+
+def certain(channels: Tensor, objects: int) -> Tensor:
+    """Logits (1+n)×H×W of n objects that leave no doubt of the channels H×W."""
+    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT)

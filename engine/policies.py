@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -35,48 +36,56 @@ class Bank(Protocol):
     def read(self) -> list[list[BlockMemory]]: ...
 
 
-class MemoryPolicy(Protocol):
-    """Decides which frames long-term memory keeps."""
+class MemoryPolicy:
+    """Decides which frames long-term memory keeps.
 
-    @property
-    def capacity(self) -> int | None:
-        """Most frames in long-term memory; None for no bound."""
+    A policy that learns of its frames has ``state_dict`` and ``load_state_dict``, which tracker states store.
+    """
 
-    @property
-    def every(self) -> float:
-        """Frames from one that is remembered to the next."""
+    capacity: int | None
+    """largest number of frames in long-term memory; None: unbounded"""
+    every: float
+    """frames from one that is stored to the next"""
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
         """Per group the index of the frame that makes room for the newest one; ``len(bank)`` is the newest itself.
 
-        None where there is room. Policies that need ``relevance_of`` drop the oldest without it.
+        None if there is room. Policies that need ``relevance_of`` drop the oldest without it.
         """
+        return None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what the policy has learnt of its frames: dictionaries, lists and numbers."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state, of which nothing is shared afterwards.
+
+        Raises:
+            ValueError: a state of another policy, or damaged; what reading a damaged one raises may be another error.
+        """
+        if state:
+            raise ValueError(f"policy: {sorted(state)}")
 
 
 @dataclass(frozen=True)
-class FirstFrame:
+class FirstFrame(MemoryPolicy):
     """Reference frames are the only long-term memory (AOT-T, -S, -B)."""
 
     capacity = None
     every = math.inf
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> None:
-        """Nothing."""
-
 
 @dataclass(frozen=True)
-class EveryNthFrame:
+class EveryNthFrame(MemoryPolicy):
     """One frame in ``every`` is remembered besides the reference frames, and all are kept (AOT-L)."""
 
     every: int
     capacity = None
 
-    def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> None:
-        """Nothing."""
-
 
 @dataclass(frozen=True)
-class BoundedFIFO:
+class BoundedFIFO(MemoryPolicy):
     """One frame in ``every`` is remembered, and the oldest that is no reference frame makes room for it.
 
     ``newest``: so many frames are kept besides the reference frames at most.
@@ -100,7 +109,7 @@ def oldest(bank: Bank) -> list[int]:
 
 
 @dataclass
-class _ByRelevance:
+class _ByRelevance(MemoryPolicy):
     """One frame in ``every`` is remembered, and the tracked frame of the lowest score makes room for it.
 
     The newest frame, which no frame has read yet, has no score and stays. Every group of objects decides for itself.
@@ -112,7 +121,7 @@ class _ByRelevance:
     early: bool = False
     running: dict[int, dict[int, float]] = field(default_factory=dict)
     """running relevance by group and frame number"""
-    counts: dict[int, dict[int, int]] = field(default_factory=dict)
+    counts: dict[int, dict[int, float]] = field(default_factory=dict)
     """how many updates a frame was part of, that of its own insertion included, by group and frame number"""
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
@@ -129,6 +138,20 @@ class _ByRelevance:
             evicted.append(candidates[lowest] if candidates else len(bank))
         return evicted if full else None
 
+    def state_dict(self) -> dict[str, Any]:
+        """Running relevance and numbers of updates."""
+        return deepcopy({"running": self.running, "counts": self.counts})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from these."""
+        self.running, self.counts = (
+            {
+                group: {frame: float(value) for frame, value in frames.items()}
+                for group, frames in state[name].items()
+            }
+            for name in ("running", "counts")
+        )
+
     def _scores(
         self, group: int, frames: Sequence[int], newest: int, shares: Sequence[float], keys: Tensor
     ) -> np.ndarray:
@@ -144,7 +167,7 @@ class _ByRelevance:
         running = np.array(list(self.running[group].values()))
         return self.score(running, [self.counts[group][frame] for frame in frames], keys)
 
-    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
         """Scores of T frames by running relevance T, counts T and keys T×L×C."""
         raise NotImplementedError
 
@@ -157,7 +180,7 @@ class Restricted(_ByRelevance):
     prior: float = 8.0
     """updates that every frame is taken to have had before"""
 
-    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
         """Upper confidence bound of relevance; the reference frame counts as updated once for each frame."""
         updates = np.array([len(counts), *counts[1:]], float)
         return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
@@ -171,7 +194,7 @@ class RelevanceRedundancy(_ByRelevance):
     slope: float = 10.0
     threshold: float = 0.4
 
-    def score(self, running: np.ndarray, counts: Sequence[int], keys: Tensor) -> np.ndarray:
+    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
         """Weighted relevance and a sigmoid that falls with redundancy."""
         excess = redundancy(keys).double().cpu().numpy() - self.threshold
         return self.weight * running + 1 / (1 + np.exp(self.slope * excess))

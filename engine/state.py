@@ -89,7 +89,6 @@ def _read(state: dict[str, Any], config: Config, device: torch.device) -> Tracke
     if shape is not None:
         _require(len(shape) == 3 and all(_counts(side) and side > 0 for side in shape), "frame_shape")
         size = network_size(shape[:2], config.input, align_corners=config.model.align_corners)
-    _require(tuple(state["network_size"]) == size, "network_size")
     return TrackerState(length, objects, banks, shape, size, bool(state["one_group_at_a_time"]))
 
 

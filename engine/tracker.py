@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Sequence
+from copy import copy, deepcopy
 from functools import cached_property
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ from torch import Tensor
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
-from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.objects import ABSENT, ObjectTable, overrule
+from aotlab.engine.objects import ObjectTable, certain, overrule
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import made_by, read_state
 from aotlab.networks.kernels.resizing import resize
 from aotlab.networks.kernels.tuning import fastest_precision
@@ -33,17 +32,8 @@ from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 
-Classify = Callable[[Tensor], Tensor]
-"""from logits (1+n)×H×W to a channel for every pixel, H×W int64"""
-
 FEW_PLANES = 5
 """up to which maps are resized faster plane by plane than channels-last"""
-NEWEST = attrgetter("newest")
-"""of a memory bank: changes with every frame that it takes in"""
-HALFWAY = (
-    "tracker: is in the middle of a step, of another thread or one that failed; give each thread a tracker of its own "
-    "by twin(), and after a failure call reset(), or load_state_dict() with an earlier state"
-)
 
 
 class Tracker:
@@ -59,11 +49,8 @@ class Tracker:
         self.model: Model = model.to(self.device).eval().folded()
         if config.compute.compile:
             self.model.compile_parts()
-        self._autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
+        self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
         self.config = config
-        self.classify: Classify | None = None
-        """decides which channel is predicted and remembered for a pixel, for trackers that decide together; None: the
-        most likely, by `max`, which is many times faster on CPUs than argmax"""
         self.one_group_at_a_time = False
         """groups that come on one frame run one after another, which takes less memory; set it after a reset"""
         self.reset()
@@ -105,13 +92,12 @@ class Tracker:
         """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""
         self._length = length
         self.objects = ObjectTable(self.model.config.max_objects)
-        self._banks: list[MemoryBank] = []  # one for each of the objects' batches
+        self.banks: list[MemoryBank] = []
+        """memory of each batch of groups"""
         self._frame_shape: tuple[int, ...] | None = None
         self._network_size: Size = (0, 0)
-        self._halfway = False  # in the middle of a step, or left there by an error
-        self._groups_tried = 0  # of a reference frame that failed
 
-    def twin(self) -> Tracker:
+    def fresh(self) -> Tracker:
         """Another tracker of the same model and settings, without objects or frames."""
         other = copy(self)
         other.reset()
@@ -124,8 +110,8 @@ class Tracker:
 
     @property
     def groups(self) -> int:
-        """How many groups of `max_objects` these objects fill, or would have with those of a mask that failed."""
-        return max(self.objects.groups, self._groups_tried)
+        """How many groups of `max_objects` these objects fill."""
+        return self.objects.groups
 
     @torch.inference_mode()
     def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
@@ -141,23 +127,88 @@ class Tracker:
                 or anything that is no such frame, mask or size. The tracker stays as it was, as it does when a step
                 fails before its memory changes; after a later failure it refuses all frames until a reset.
         """
-        if self._halfway:
-            raise InputError(HALFWAY)
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = frame_array(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
         if mask is not None:
             mask = given_mask(mask, frame, required=not self.objects.by_channel)
-        if self._frame_shape is None:
-            self._begin(frame)
-        if mask is None and not self.objects.by_channel:
-            return Prediction((), torch.zeros(1, *size), torch.zeros(size, dtype=torch.long))
+        if mask is None and not self.banks:
+            self._frame_shape = frame.shape
+            return Prediction((), *self.label((), size))
+        with self.autocast:
+            features = self.encode(frame)  # once for all groups of objects
+            seen = look(self.model, self.banks, features)  # propagate and decode
+            logits, channels = self.label(seen, size)
+            if mask is None:
+                remember(self.model, self.banks, seen, self.masks(channels, self.objects))
+            else:
+                logits, channels = self.refer(features, channels, mask)
+        self._frame_shape = frame.shape
+        if 0 in self.objects.by_channel:
+            logits, channels = self.objects.without_forgotten(logits, channels)
+            return Prediction(self.ids, logits, channels)
+        return Prediction(tuple(self.objects.by_channel), logits, channels)
+
+    def encode(self, frame: np.ndarray) -> Features:
+        """Encode a frame H×W×3 uint8, resized and normalised for the network."""
+        if not self.banks:
+            size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
+            self._network_size = network_size(size, self.config.input, align_corners=align)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.device)
-        image = pixels.permute(2, 0, 1)[None] / 255
-        image = normalise(resize(image, self._network_size))
-        if mask is not None:
-            return self._take_mask(image, mask, size)
-        return self._track(image, size)
+        image = resize(pixels.permute(2, 0, 1)[None] / 255, self._network_size)
+        return self.model.encode(normalise(image))
+
+    def label(self, seen: Sequence[Seen], size: Size) -> tuple[Tensor, Tensor]:
+        """Join what all banks have seen of a frame.
+
+        Returns:
+            Logits (1+n)×H×W of all objects at the output size, and each pixel's most likely channel, H×W int64.
+        """
+        if not seen:
+            nothing = torch.zeros(1, *size, device=self.device)
+            return nothing, nothing[0].long()
+        ids = self.objects.by_channel
+        # a copy, as memory policies read the logits unchanged
+        logits = torch.cat([one.logits for one in seen]).float()  # type: ignore[misc]
+        if len(logits) == 1:
+            logits = logits[:, : len(ids) + 1]
+        if len(logits) > 1 or 0 in ids:
+            self.objects.suppress_absent(logits)
+        if logits.shape[1] <= FEW_PLANES:
+            logits = logits.contiguous()
+        align = self.model.config.align_corners
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
+        logits = logits[0] if len(logits) == 1 else self.objects.fuse(logits)
+        return logits, logits.max(0).indices  # many times faster than argmax on CPUs
+
+    def masks(self, channels: Tensor, objects: ObjectTable) -> list[Tensor]:
+        """Masks that each batch of ``objects`` remembers: from channels H×W to B×(m+1)×h×w at the network's size."""
+        small = F.interpolate(channels[None, None].float(), self._network_size, mode="nearest")[0, 0]
+        count = len(objects.by_channel)
+        return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)
+
+    def refer(self, features: Features, predicted: Tensor, mask: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Store a reference frame: its prediction where the mask says nothing, and the mask.
+
+        Args:
+            features: of the frame.
+            predicted: channels at the output size, H×W, from `label`.
+            mask: object ids at the frame's size.
+
+        Returns:
+            As `label`, with logits that leave no doubt.
+        """
+        objects, banks = deepcopy(self.objects), list(self.banks)
+        given = objects.channels_of(mask).to(self.device)
+        if self.banks:
+            given = overrule(predicted, given)
+        for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
+            banks.append(build_bank(self.config.memory, length=self._length))
+        remember(self.model, banks, refer(self.model, banks, features, self.masks(given, objects)))
+        self.objects, self.banks = objects, banks
+        size = (predicted.shape[0], predicted.shape[1])
+        channels = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+        return certain(channels, len(objects.by_channel)), channels
 
     def forget(self, number: int) -> None:
         """Track an object no longer: from the next frame on it has no pixel, and its id may be given anew.
@@ -172,7 +223,7 @@ class Tracker:
             raise InputError(f"forget: object {number!r} is not tracked; give one of {list(self.ids)}")
         empty = self.objects.forget(number)
         if empty is not None:
-            del self._banks[empty]
+            del self.banks[empty]
 
     def state_dict(self) -> dict[str, Any]:
         """All that a tracker of the same model needs to go on with this video, as `torch.save` takes it.
@@ -180,18 +231,15 @@ class Tracker:
         Tensors are views of this tracker's memory, which its next step may overwrite: save before it.
 
         Raises:
-            InputError: a step failed in the middle.
+            InputError: a step failed while it changed memory.
         """
-        if self._halfway:
-            raise InputError(HALFWAY)
         return {
             "made_by": self._made_by,
             "length": self._length,
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
             "frame_shape": self._frame_shape,
-            "network_size": self._network_size,
-            "banks": [bank.state_dict() for bank in self._banks],
+            "banks": [bank.state_dict() for bank in self.banks],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -202,97 +250,10 @@ class Tracker:
         """
         loaded = read_state(state, self._made_by, self.config, self.device)
         self.reset(loaded.length)
-        self.objects, self._banks = loaded.objects, loaded.banks
+        self.objects, self.banks = loaded.objects, loaded.banks
         self._frame_shape, self._network_size = loaded.frame_shape, loaded.network_size
         self.one_group_at_a_time = loaded.one_group_at_a_time
 
     @cached_property
     def _made_by(self) -> dict[str, Any]:
         return made_by(self.model, self.config)
-
-    def _begin(self, frame: np.ndarray) -> None:
-        """The sizes of the video that this is the first frame of."""
-        height, width, _ = self._frame_shape = frame.shape
-        align = self.config.model.align_corners
-        self._network_size = network_size((height, width), self.config.input, align_corners=align)
-
-    def _full_size(self, logits: list[Tensor], size: Size) -> Tensor:
-        """Logits B×(M+1)×h×w of all banks to those of all objects at the output size: (1+n)×H×W."""
-        ids = self.objects.by_channel
-        joined = torch.cat(logits).float()  # a copy, as memory policies read the logits unchanged
-        if len(joined) == 1:
-            joined = joined[:, : len(ids) + 1]
-        if len(joined) > 1 or 0 in ids:
-            self.objects.suppress_absent(joined)
-        if joined.shape[1] <= FEW_PLANES:
-            joined = joined.contiguous()
-        align = self.model.config.align_corners
-        joined = F.interpolate(joined, size, mode="bilinear", align_corners=align)  # G×(m+1)×H×W
-        return joined[0] if len(joined) == 1 else self.objects.fuse(joined)
-
-    def _masks(self, channels: Tensor) -> list[Tensor]:
-        """What each bank remembers of a frame's channels H×W: masks B×(m+1)×h×w at the network's size."""
-        small = F.interpolate(channels[None, None].float(), self._network_size, mode="nearest")[0, 0]
-        objects = len(self.objects.by_channel)
-        if objects <= self.model.config.max_objects:
-            return [one_hot(small, objects + 1)[None]]
-        return self.objects.split(small)
-
-    def _take_mask(self, image: Tensor, mask: np.ndarray, size: Size) -> Prediction:
-        """A reference frame; if it fails before memory changes, nothing has; if the first fails, no video has begun."""
-        banks, newest, table = list(self._banks), list(map(NEWEST, self._banks)), self.objects.state_dict()
-        self._halfway = True
-        try:
-            with self._autocast:
-                prediction = self._refer(self.model.encode(image), mask, size)
-        except BaseException:  # whatever the model raises, and Ctrl-C
-            tried, self._banks = self.groups, banks
-            self.objects.load_state_dict(table)
-            self._halfway = newest != list(map(NEWEST, banks))
-            if not banks:
-                self.reset(self._length)
-            self._groups_tried = tried
-            raise
-        self._halfway = False
-        return prediction
-
-    def _track(self, image: Tensor, size: Size) -> Prediction:
-        """An ordinary frame; if it fails before memory changes, nothing has."""
-        outputs: list[Tensor] = []
-        newest, self._halfway = list(map(NEWEST, self._banks)), True
-
-        def feedback(logits: list[Tensor]) -> list[Tensor]:
-            full = self._full_size(logits, size)
-            outputs.extend((full, self.classify(full) if self.classify else full.max(0).indices))
-            return self._masks(outputs[1])
-
-        try:
-            with self._autocast:
-                advance(self.model, self._banks, self.model.encode(image), feedback)
-        except BaseException:  # also Ctrl-C
-            self._halfway = newest != list(map(NEWEST, self._banks))
-            raise
-        self._halfway = False
-        if 0 in self.objects.by_channel:
-            return Prediction(self.ids, *self.objects.without_forgotten(*outputs))
-        return Prediction(tuple(self.objects.by_channel), *outputs)
-
-    def _refer(self, features: Features, mask: np.ndarray, size: Size) -> Prediction:
-        """Predict the known objects of a frame, let the mask correct them, and remember the result."""
-        predicted = self._predict(features, size) if self.objects.by_channel else None
-        given = self.objects.channels_of(mask).to(self.device)
-        if predicted is not None:
-            given = overrule(predicted, given)
-        for _ in range(self.objects.open_batches(one_by_one=self.one_group_at_a_time)):
-            self._banks.append(build_bank(self.config.memory, length=self._length))
-        for bank, masks in zip(self._banks, self._masks(given), strict=True):
-            refer(self.model, bank, features, masks)
-        channels = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
-        certain = one_hot(channels, len(self.objects.by_channel) + 1)  # (1+n)×H×W
-        logits = torch.where(certain > 0, 0.0, ABSENT)
-        return Prediction(self.ids, *self.objects.without_forgotten(logits, channels))
-
-    def _predict(self, features: Features, size: Size) -> Tensor:
-        """Channels H×W of the known objects on a frame, without remembering it."""
-        logits = self._full_size(advance(self.model, self._banks, features, lambda logits: None), size)
-        return self.classify(logits) if self.classify else logits.max(0).indices
