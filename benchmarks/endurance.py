@@ -204,7 +204,7 @@ def run(trial: Trial) -> list[Sample]:
             begin, cpu_begin = time.perf_counter(), time.process_time()
             tracker.step(frame, given).labels  # noqa: B018  waits for a GPU
             seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin
-            size, kept = sum(bank.nbytes for bank in tracker._banks), max(map(len, tracker._banks))
+            size, kept = sum(bank.nbytes for bank in tracker.banks), max(map(len, tracker.banks))
             samples.append(Sample(seconds, cpu_seconds, resident_bytes(), size, kept))
             bar.update()
             if trial.stop_above is not None and samples[-1].resident > trial.stop_above:

@@ -35,7 +35,7 @@ class BenchmarkTracker(Protocol):
 
     @property
     def groups(self) -> int:
-        """How many groups the objects fill, or would have with those of a mask that failed."""
+        """How many groups the objects fill."""
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames."""
@@ -45,5 +45,5 @@ class BenchmarkTracker(Protocol):
     ) -> Prediction:
         """Track all objects to the next frame."""
 
-    def twin(self) -> BenchmarkTracker:
+    def fresh(self) -> BenchmarkTracker:
         """Another tracker of the same model and settings, without objects."""

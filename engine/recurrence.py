@@ -16,16 +16,25 @@ from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError
 
+
 class Seen(NamedTuple):
-    """A frame seen with one bank's memory, or a reference frame seen with its own masks."""
+    """A frame seen with one bank's memory."""
 
     newest: int
     """the bank's newest frame at that time"""
     propagated: Propagated
-    logits: Tensor | None = None
-    """B×(M+1)×h×w; None on a reference frame, which nothing decodes"""
-    identities: Sequence[Tensor] | None = None
-    """identity embeddings of a reference frame; None on all others"""
+    logits: Tensor
+    """B×(M+1)×h×w"""
+
+
+class Reference(NamedTuple):
+    """A reference frame seen with its own masks, for one bank."""
+
+    newest: int
+    """the bank's newest frame at that time"""
+    propagated: Propagated
+    identities: Sequence[Tensor]
+    """of the masks, from `assign_identities`"""
 
 
 def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[Seen]:
@@ -50,7 +59,7 @@ def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[
 
 def refer(
     model: Model, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
-) -> list[Seen]:
+) -> list[Reference]:
     """Propagate a reference frame, which reads itself with its own identities; nothing is changed.
 
     Args:
@@ -63,12 +72,15 @@ def refer(
     for bank, mask in zip(banks, masks, strict=True):
         identities = model.assign_identities(mask)
         propagated = model.propagate(features, identities=identities)
-        seen.append(Seen(bank.newest, propagated, identities=identities))
+        seen.append(Reference(bank.newest, propagated, identities))
     return seen
 
 
 def remember(
-    model: Model, banks: Sequence[MemoryBank], seen: Sequence[Seen], masks: Sequence[Tensor] = ()
+    model: Model,
+    banks: Sequence[MemoryBank],
+    seen: Sequence[Seen | Reference],
+    masks: Sequence[Tensor] = (),
 ) -> None:
     """Store a frame in every bank: the only change that a frame makes.
 
@@ -85,7 +97,7 @@ def remember(
     """
     memories = []
     for index, one in enumerate(seen):
-        identities = model.assign_identities(masks[index]) if one.identities is None else one.identities
+        identities = model.assign_identities(masks[index]) if isinstance(one, Seen) else one.identities
         memories.append(model.memorize(one.propagated, identities))
     for bank, one in zip(banks, seen, strict=True):
         if bank.changing or bank.newest != one.newest:
@@ -93,10 +105,10 @@ def remember(
     for bank in banks:
         bank.changing = True
     for bank, one, memory in zip(banks, seen, memories, strict=True):
-        if one.logits is None:
-            bank.add_reference(memory)
-        else:
+        if isinstance(one, Seen):
             bank.add(memory, partial(frame_relevance, model, one.propagated, one.logits))
+        else:
+            bank.add_reference(memory)
     for bank in banks:
         bank.changing = False
 

@@ -12,7 +12,6 @@ from aotlab.configs.schema import Config
 from aotlab.engine.inputs import Size
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ObjectTable
-from aotlab.engine.policies import MemoryPolicy
 from aotlab.networks.model import Model
 from aotlab.networks.preprocess import network_size
 from aotlab.utils.errors import InputError
@@ -81,7 +80,7 @@ def _read(state: dict[str, Any], config: Config, device: torch.device) -> Tracke
     objects.load_state_dict(state["objects"])
     banks = [build_bank(config.memory, length=length) for _ in objects.batches]
     for bank, groups, bank_state in zip(banks, objects.batches, state["banks"], strict=True):
-        _require_numbers(bank_state, len(groups), bank.policy)
+        _require_numbers(bank_state, len(groups))
         _require_tensors(bank_state, len(groups), [stage.depth for stage in config.model.stages])
         bank.load_state_dict(bank_state, device)
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
@@ -92,22 +91,13 @@ def _read(state: dict[str, Any], config: Config, device: torch.device) -> Tracke
     return TrackerState(length, objects, banks, shape, size, bool(state["one_group_at_a_time"]))
 
 
-def _require_numbers(state: dict[str, Any], groups: int, policy: MemoryPolicy) -> None:
-    """Raise ValueError unless a bank's frames and policy can be those of this many groups."""
+def _require_numbers(state: dict[str, Any], groups: int) -> None:
+    """Raise ValueError unless a bank's frames can be those of this many groups."""
     kept, count = state["kept"], len(state["kept"][0])
     frames = [number for group in kept for number in group]
     _require(len(kept) == groups and count > 0 and all(len(group) == count for group in kept), "kept")
     numbers = [*frames, *state["references"], state["newest"], state["inserted"], state["room"] - count]
     _require(all(map(_counts, numbers)), "numbers of frames")
-    plain = asdict(policy)  # type: ignore[call-overload]
-    _require(state["policy"].keys() == plain.keys(), "policy")
-    for name, value in state["policy"].items():
-        if name not in ("running", "counts"):
-            _require(value == plain[name], name)
-        elif not all(
-            isinstance(number, int | float) for group in value.values() for number in group.values()
-        ):
-            raise ValueError(name)
 
 
 def _require_tensors(state: dict[str, Any], groups: int, depths: list[int]) -> None:

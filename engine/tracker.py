@@ -168,8 +168,8 @@ class Tracker:
             nothing = torch.zeros(1, *size, device=self.device)
             return nothing, nothing[0].long()
         ids = self.objects.by_channel
-        # a copy, as memory policies read the logits unchanged
-        logits = torch.cat([one.logits for one in seen]).float()  # type: ignore[misc]
+        _, _, by_bank = zip(*seen, strict=True)
+        logits = torch.cat(by_bank).float()  # a copy, as memory policies read the logits unchanged
         if len(logits) == 1:
             logits = logits[:, : len(ids) + 1]
         if len(logits) > 1 or 0 in ids:

@@ -186,7 +186,8 @@ def _track_within_memory(
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
-            reason, several = str(error).splitlines()[0], tracker.groups > 1
+            # no groups: the first mask failed
+            reason, several = str(error).splitlines()[0], tracker.groups != 1
         finally:
             tracker.one_group_at_a_time = False
         tracker.reset()

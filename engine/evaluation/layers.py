@@ -36,7 +36,7 @@ class Layers:
     """Tracks objects that may overlap through one video; objects that do not are tracked together."""
 
     def __init__(self, tracker: BenchmarkTracker, length: int | None = None) -> None:
-        """``tracker`` is reset, and has the first layer; its twins have the others."""
+        """``tracker`` is reset, and has the first layer; fresh trackers of its model have the others."""
         self._length = length
         tracker.reset(length)
         self._layers = [_Layer(tracker)]
@@ -80,9 +80,9 @@ class Layers:
                 others += [before == identity for identity in layer.ids - set(shares.get(number, {}))]
             if not any(_overlap(mask, other) for other in others):
                 return number
-        twin = self._layers[0].tracker.twin()
-        twin.reset(self._length)
-        self._layers.append(_Layer(twin))
+        other = self._layers[0].tracker.fresh()
+        other.reset(self._length)
+        self._layers.append(_Layer(other))
         return len(self._layers) - 1
 
 

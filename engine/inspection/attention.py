@@ -88,7 +88,7 @@ def inspect_attention(
         tracker.step(picture, mask if count == 1 else None)
     if count <= frame:
         raise InputError(f"frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
-    kept = [list(numbers) for numbers in tracker._banks[0].kept]
+    kept = [list(numbers) for numbers in tracker.banks[0].kept]
     with recorded_inputs(model) as inputs:
         labels = tracker.step(picture).labels
     pixels = chosen_pixels(labels, query, tracker.ids)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import MemoryConfig
-from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank, build_bank
+from aotlab.engine.recurrence import look, one_hot, refer, remember
 from aotlab.engine.training.losses import IGNORE, frame_loss
 from aotlab.networks.vos_model import Features, VOSModel
 
@@ -83,17 +82,16 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
             return masks
         return torch.cat([masks, (clip.labels[frame] == IGNORE)[:, None].to(masks)], 1)
 
-    def feedback(frame: int, logits: list[Tensor]) -> list[Tensor] | None:
-        add_loss(frame, logits[0])
-        if frame == length - 1:
-            return None
-        return [remembered(frame, predictions[frame] if plan.feed_predictions else clip.labels[frame])]
-
-    propagated = refer(model, bank, frames[0], remembered(0, clip.labels[0]))
+    reference = refer(model, [bank], frames[0], [remembered(0, clip.labels[0])])
+    remember(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        add_loss(0, model.decode(propagated, frames[0]))
+        add_loss(0, model.decode(reference[0].propagated, frames[0]))
     for index in range(1, length):
-        advance(model, [bank], frames[index], partial(feedback, index))
+        seen = look(model, [bank], frames[index])
+        add_loss(index, seen[0].logits)
+        if index < length - 1:
+            fed = predictions[index] if plan.feed_predictions else clip.labels[index]
+            remember(model, [bank], seen, [remembered(index, fed)])
     stacked = torch.stack(losses)
     return ClipLosses(stacked[0], stacked[1:], predictions)
 

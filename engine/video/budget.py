@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from aotlab.configs.schema import Config
-from aotlab.engine.advance import refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
+from aotlab.engine.recurrence import refer, remember
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 
@@ -28,5 +28,6 @@ def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
     with torch.device("meta"), torch.inference_mode():
         model = VOSModel(config.model).eval()
         features = model.encode(torch.empty(1, 3, height, width))
-        refer(model, bank, features, torch.empty(groups, identities + 1, height, width))
+        masks = torch.empty(groups, identities + 1, height, width)
+        remember(model, [bank], refer(model, [bank], features, [masks]))
     return bank.nbytes

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import Config, InputConfig
-from aotlab.engine.advance import one_hot
 from aotlab.engine.ensemble import Branch, Ensemble, augmented
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
+from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.vos_model import VOSModel

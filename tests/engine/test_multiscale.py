@@ -106,11 +106,11 @@ def test_many_and_late_objects_are_tracked(block, policy):
     predictions = run(tracker, clip(5), {0: stripes([3, 1, 7]), 2: late})
     assert predictions[-1].ids == (1, 3, 7, 9)
     assert predictions[-1].probabilities.shape == (5, 33, 49)
-    assert [bank.frames for bank in tracker._banks] == {
+    assert [bank.frames for bank in tracker.banks] == {
         "first_frame": [[0, 2]],
         "every_nth": [[0, 2, 4]],
     }[policy]
-    for stage in tracker._banks[0].read():
+    for stage in tracker.banks[0].read():
         for long, short in stage:
             assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
 
@@ -120,7 +120,7 @@ def test_a_group_that_comes_late_has_a_bank_of_its_own(block):
     model, config = build(block, max_objects=2)
     tracker = Tracker(model, config)
     run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 5])})
-    assert [bank.frames for bank in tracker._banks] == [[0, 2], [0]]
+    assert [bank.frames for bank in tracker.banks] == [[0, 2], [0]]
 
 
 @pytest.mark.parametrize("block", STAGES)

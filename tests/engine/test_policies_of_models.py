@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from aotlab.configs.load import from_tree
-from aotlab.engine.advance import advance, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import (
@@ -17,6 +16,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.budget import frame_bytes
 from aotlab.networks.vos_model import Features, VOSModel
+from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
 
 BOUNDED = ("bounded_fifo", "restricted", "relevance_redundancy")
@@ -60,10 +60,9 @@ def test_groups_of_a_batch_track_as_they_would_alone(block):
     def track(groups):
         bank = MemoryBank(build_policy(config.memory))
         with torch.no_grad():
-            refer(model, bank, encoded[0], masks[0][groups])
+            begin(model, bank, encoded[0], masks[0][groups])
             for features, given in zip(encoded[1:], masks[1:], strict=True):
-                fed = [given[groups]]
-                (logits,) = advance(model, [bank], features, lambda _, fed=fed: fed)
+                logits = advance(model, bank, features, given[groups])
         return bank, logits
 
     both, logits = track(slice(0, 2))
@@ -82,7 +81,7 @@ def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
     addresses, sizes = set(), set()
     for index, picture in enumerate(clip(7)):
         tracker.step(picture, stripes([1, 2]) if index == 0 else None)
-        (bank,) = tracker._banks
+        (bank,) = tracker.banks
         if index >= 1:
             addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
             sizes.add(bank.nbytes)

@@ -35,7 +35,7 @@ def test_half_precision_says_nearly_the_same(precision, count):
         assert not ours.logits.isnan().any()
         assert not torch.equal(ours.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
-    assert tracker._banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
+    assert tracker.banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
 
 
 def test_an_unknown_precision_is_one_sentence():
@@ -58,7 +58,7 @@ def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
 def test_auto_is_what_is_faster_here(faster, found):
     with products.use(lambda product, args: faster if product.name == "precision" else product.rule(*args)):
         _, tracker = track("compute.precision=auto")
-    assert tracker._banks[0].read()[0][0].long.key.dtype == found
+    assert tracker.banks[0].read()[0][0].long.key.dtype == found
 
 
 def test_auto_is_float32_where_nothing_is_timed():

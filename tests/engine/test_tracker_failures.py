@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from aotlab.engine.memory import MemoryBank
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
@@ -32,9 +33,9 @@ def tracking(setting, frames):
     return tracker
 
 
-def failing(monkeypatch, tracker, name, call, error):
-    """Let a method of the model fail at one of its calls, as an interrupt or too little memory may."""
-    method, calls = getattr(tracker.model, name), []
+def failing(monkeypatch, owner, name, call, error):
+    """Let a method fail at one of its calls, as an interrupt or too little memory may."""
+    method, calls = getattr(owner, name), []
 
     def fail(*args, **options):
         calls.append(name)
@@ -42,7 +43,7 @@ def failing(monkeypatch, tracker, name, call, error):
             raise error
         return method(*args, **options)
 
-    monkeypatch.setattr(tracker.model, name, fail)
+    monkeypatch.setattr(owner, name, fail)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("out of memory"), KeyboardInterrupt()])
@@ -50,7 +51,7 @@ def failing(monkeypatch, tracker, name, call, error):
 def test_a_first_mask_whose_step_fails_begins_no_video(restricted, monkeypatch, name, error):
     frames, tracker = clip(2), Tracker(*restricted)
     with monkeypatch.context() as patch:
-        failing(patch, tracker, name, 1, error)
+        failing(patch, tracker.model, name, 1, error)
         with pytest.raises(type(error)):
             tracker.step(frames[0], FIRST)
     assert tracker.ids == ()
@@ -63,60 +64,49 @@ def test_a_first_mask_whose_step_fails_begins_no_video(restricted, monkeypatch, 
     [
         ("encode", 1, None),
         ("propagate", 2, None),
-        ("memorize", 1, None),
-        ("propagate", 3, NEWEST),
-        ("memorize", 1, NEWEST),
+        ("memorize", 2, None),
+        ("propagate", 4, NEWEST),
+        ("memorize", 3, NEWEST),
     ],
 )
 def test_a_step_that_fails_before_memory_changes_may_be_taken_again(
     restricted, monkeypatch, name, call, mask, error
 ):
     frames = clip(6)
-    tracker, twin = tracking(restricted, frames), tracking(restricted, frames)
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
     with monkeypatch.context() as patch:
-        failing(patch, tracker, name, call, error)
+        failing(patch, tracker.model, name, call, error)
         with pytest.raises(type(error)):
             tracker.step(frames[4], mask)
-    assert tracker.ids == twin.ids
+    assert tracker.ids == other.ids
     for frame, given in ((frames[4], mask), (frames[5], None)):
-        found, expected = tracker.step(frame, given), twin.step(frame, given)
+        found, expected = tracker.step(frame, given), other.step(frame, given)
         assert found.ids == expected.ids
         assert torch.equal(found.logits, expected.logits)
 
 
-@pytest.mark.parametrize(
-    ("name", "call", "mask"), [("memorize", 2, None), ("add_temporal", 1, None), ("memorize", 2, NEWEST)]
-)
+@pytest.mark.parametrize(("name", "mask"), [("add", None), ("add_reference", NEWEST), ("relevance", None)])
 def test_a_step_that_fails_while_memory_changes_leaves_a_tracker_that_asks_for_a_reset(
-    restricted, monkeypatch, name, call, mask
+    restricted, monkeypatch, name, mask
 ):
     frames = clip(6)
-    tracker, twin = tracking(restricted, frames), tracking(restricted, frames)
-    state = copy.deepcopy(twin.state_dict())
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    state = copy.deepcopy(other.state_dict())
     with monkeypatch.context() as patch:
-        failing(patch, tracker, name, call, KeyboardInterrupt())
+        if name == "relevance":
+            failing(patch, tracker.model, "add_temporal", 1, KeyboardInterrupt())
+        else:
+            failing(patch, MemoryBank, name, 2, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
             tracker.step(frames[4], mask)
     for refused in (lambda: tracker.step(frames[4]), tracker.state_dict):
-        with pytest.raises(InputError, match=r"in the middle of a step.*call reset\(\)"):
+        with pytest.raises(InputError, match=r"failed while changing it.*call reset\(\)"):
             refused()
     tracker.load_state_dict(state)
-    assert torch.equal(tracker.step(frames[4]).logits, twin.step(frames[4]).logits)
+    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
 
 
-def test_a_mask_that_fails_tells_how_many_groups_it_would_have_filled(restricted, monkeypatch):
-    frames = clip(6)
-    tracker = tracking(restricted, frames)
-    assert tracker.groups == 2
-    failing(monkeypatch, tracker, "memorize", 1, RuntimeError("out of memory"))
-    with pytest.raises(RuntimeError):
-        tracker.step(frames[4], NEWEST)
-    assert (tracker.groups, len(tracker.ids)) == (3, 6)
-    tracker.reset()
-    assert tracker.groups == 0
-
-
-def test_twins_track_in_threads_of_their_own_as_alone(restricted):
+def test_fresh_trackers_in_threads_of_their_own_track_as_alone(restricted):
     frames, first = clip(5), Tracker(*restricted)
     found: dict[int, list[torch.Tensor]] = {}
 
@@ -125,7 +115,7 @@ def test_twins_track_in_threads_of_their_own_as_alone(restricted):
         found[number] = [tracker.step(frame).logits for frame in frames[1:]]
 
     work(0, Tracker(*restricted))
-    threads = [threading.Thread(target=work, args=(number, first.twin())) for number in (1, 2, 3)]
+    threads = [threading.Thread(target=work, args=(number, first.fresh())) for number in (1, 2, 3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -135,28 +125,32 @@ def test_twins_track_in_threads_of_their_own_as_alone(restricted):
     )
 
 
-def test_one_tracker_refuses_a_second_thread_and_goes_on(restricted, monkeypatch):
+def test_of_two_threads_in_one_tracker_only_one_changes_memory(restricted, monkeypatch):
     frames = clip(6)
-    tracker, twin = tracking(restricted, frames), tracking(restricted, frames)
-    encode, inside, proceed = tracker.model.encode, threading.Event(), threading.Event()
+    tracker, other = tracking(restricted, frames), tracking(restricted, frames)
+    decode, inside, proceed = tracker.model.decode, threading.Event(), threading.Event()
+    refused = []
 
-    def wait(image):
+    def wait(*args):
         inside.set()
         proceed.wait(60)
-        return encode(image)
+        return decode(*args)
 
-    found = []
+    def work():
+        with pytest.raises(InputError, match="one tracker per thread"):
+            tracker.step(frames[5])
+        refused.append(True)
+
     with monkeypatch.context() as patch:
-        patch.setattr(tracker.model, "encode", wait)
-        thread = threading.Thread(target=lambda: found.append(tracker.step(frames[4])))
+        patch.setattr(tracker.model, "decode", wait)
+        thread = threading.Thread(target=work)
         thread.start()
         inside.wait(60)
-        with pytest.raises(InputError, match="of another thread"):
-            tracker.step(frames[5])
-        proceed.set()
-        thread.join()
-    assert torch.equal(found[0].logits, twin.step(frames[4]).logits)
-    assert torch.equal(tracker.step(frames[5]).logits, twin.step(frames[5]).logits)
+    assert torch.equal(tracker.step(frames[4]).logits, other.step(frames[4]).logits)
+    proceed.set()
+    thread.join()
+    assert refused
+    assert torch.equal(tracker.step(frames[5]).logits, other.step(frames[5]).logits)
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda tracker: pickle.loads(pickle.dumps(tracker))])

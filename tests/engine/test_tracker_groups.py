@@ -49,7 +49,7 @@ def test_objects_beyond_the_groups_there_are_get_a_bank_of_their_own(models, mon
     prediction = tracker.step(frames[3])
     assert calls.take() == [1, 1]
     assert prediction.ids == (1, 2, 50, 60)
-    assert [bank.frames for bank in tracker._banks] == [[0, 2], [0]]
+    assert [bank.frames for bank in tracker.banks] == [[0, 2], [0]]
 
 
 def test_the_image_is_encoded_once_a_frame_whatever_the_number_of_objects(models, monkeypatch):

@@ -15,12 +15,13 @@ import torch
 import torch.nn.functional as F
 
 from aotlab.configs.load import load_config
-from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy, redundancy
+from aotlab.engine.recurrence import look, one_hot, remember
 from aotlab.engine.relevance import FrameRelevance, frame_relevance
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.published_keys import from_official
+from tests.engine.frames import begin
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table, has_golden
 
@@ -153,25 +154,22 @@ class Replay:
         masks = planes(self.arrays["in_masks"][0])
         if "t00_id_emb" in self.arrays:
             assert_close(self.model.assign_identities(masks)[0].transpose(0, 1), self.arrays["t00_id_emb"])
-        propagated = refer(self.model, self.bank, self.model.encode(self.images[:1]), masks)
+        propagated = begin(self.model, self.bank, self.model.encode(self.images[:1]), masks)
         self.check_inside(0, propagated)
 
     def step(self, number: int) -> None:
         features = self.model.encode(self.images[number : number + 1])
         before = self.bank.frames.copy()
-        propagated = self.model.propagate(features, self.bank.read())
+        seen = look(self.model, [self.bank], features)
+        _, propagated, logits = seen[0]
         self.check_inside(number, propagated)
-
-        def feedback(logits: list[torch.Tensor]) -> list[torch.Tensor]:
-            self.check_logits(number, logits[0])
-            if number in self.insertions:
-                self.check_relevance(number, propagated, logits[0])
-            full = F.interpolate(logits[0], self.size, mode="bilinear", align_corners=True)
-            labels = full[0].argmax(0).numpy()
-            assert (labels == self.arrays["masks"][number]).mean() >= 0.999
-            return [planes(self.arrays["masks"][number])]
-
-        advance(self.model, [self.bank], features, feedback)
+        self.check_logits(number, logits)
+        if number in self.insertions:
+            self.check_relevance(number, propagated, logits)
+        full = F.interpolate(logits, self.size, mode="bilinear", align_corners=True)
+        labels = full[0].argmax(0).numpy()
+        assert (labels == self.arrays["masks"][number]).mean() >= 0.999
+        remember(self.model, [self.bank], seen, [planes(self.arrays["masks"][number])])
         if number in self.insertions:
             assert [*before, number] == self.insertions[number]["indexes_before"]
             assert self.bank.frames == self.insertions[number]["indexes_after"]

@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.engine.advance import advance, one_hot, refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
+from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import Propagated, VOSModel
 from aotlab.networks.weights.published_keys import from_official, to_official
+from tests.engine.frames import advance, begin
 from tests.golden import filler
 from tests.shared import fill_memory_module, golden_arrays, golden_table
 
@@ -59,13 +60,12 @@ def replay(name: str, capacity: int | None = None) -> tuple[list[Propagated], li
     images = torch.from_numpy(filler.normalise(arrays["in_frames"]))
     model = golden_model(name)
     bank = MemoryBank(EveryNthFrame(meta["gap"]), meta.get("short_term_skip", 1))
-    refer(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
+    begin(model, bank, model.encode(images[:1]), planes(arrays["in_masks"][0]))
     matched, logits = [], []
     for index in range(1, len(images)):
         features = model.encode(images[index : index + 1])
         matched.append(model.propagate(features, bank.read()))
-        fed = [planes(arrays["masks"][index])]
-        logits += advance(model, [bank], features, lambda _, fed=fed: fed)
+        logits.append(advance(model, bank, features, planes(arrays["masks"][index])))
         if capacity is not None and len(bank) > capacity:
             bank.drop(1)
         if "bank_size" in arrays:
@@ -150,8 +150,8 @@ def test_the_tracker_running_freely_gives_the_two_scale_masks() -> None:
     for index, frame in enumerate(arrays["in_frames"]):
         labels = tracker.step(frame, arrays["in_masks"][0] if index == 0 else None).labels
         assert (labels == arrays["masks"][index]).mean() >= 0.999
-        if len(tracker._banks[0]) > meta["long_term_capacity"]:
-            tracker._banks[0].drop(1)
+        if len(tracker.banks[0]) > meta["long_term_capacity"]:
+            tracker.banks[0].drop(1)
 
 
 @pytest.mark.parametrize("name", PRESETS)

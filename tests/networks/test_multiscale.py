@@ -10,7 +10,6 @@ import torch.nn.functional as F
 
 from aotlab.configs.load import from_tree, load_config
 from aotlab.configs.schema import Config, ModelConfig, StageConfig
-from aotlab.engine.advance import refer
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
 from aotlab.networks import stage as stage_module
@@ -20,6 +19,7 @@ from aotlab.networks.layers import SelfAttention
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
+from tests.engine.frames import begin
 
 DIM = 32
 LISTS = {
@@ -70,7 +70,7 @@ def grid(height: int, width: int, stride: int) -> tuple[int, int]:
 def track(model: VOSModel, image: torch.Tensor, given: torch.Tensor) -> tuple[torch.Tensor, MemoryBank]:
     """Refer to the first image and match the second: logits and the bank with both."""
     bank = MemoryBank(EveryNthFrame(1))
-    refer(model, bank, model.encode(image[:1]), given)
+    begin(model, bank, model.encode(image[:1]), given)
     features = model.encode(image[1:])
     propagated = model.propagate(features, bank.read())
     bank.add(model.memorize(propagated, model.assign_identities(given)))

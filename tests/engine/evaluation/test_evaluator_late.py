@@ -34,7 +34,7 @@ class PaintingTracker:
             self.labels = np.where(mask > 0, mask, self.labels)
         return SimpleNamespace(labels=self.labels)
 
-    def twin(self) -> PaintingTracker:
+    def fresh(self) -> PaintingTracker:
         other = PaintingTracker()
         other.reset()
         return other

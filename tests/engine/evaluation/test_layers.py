@@ -35,7 +35,7 @@ class Keeper:
     def reset(self, length=None):
         self.labels = None
 
-    def twin(self):
+    def fresh(self):
         return Keeper()
 
     def step(self, frame, mask=None, *, size=None):
@@ -101,7 +101,7 @@ def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
     def make():
         tracker = Tracker(*models["aott"])
         return (
-            tracker if kind == "tracker" else Ensemble([Branch(tracker), Branch(tracker.twin(), flip=True)])
+            tracker if kind == "tracker" else Ensemble([Branch(tracker), Branch(tracker.fresh(), flip=True)])
         )
 
     frames = np.random.default_rng(2).integers(0, 255, (3, 65, 65, 3), np.uint8)
@@ -112,7 +112,7 @@ def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
         return [tracker.step(frames[0], mask).labels, *(tracker.step(frame).labels for frame in frames[1:])]
 
     first = make()
-    twin = first.twin()
+    twin = first.fresh()
     mixed = [
         (first.step(frame, one if index == 0 else None), twin.step(frame, two if index == 0 else None))
         for index, frame in enumerate(frames)

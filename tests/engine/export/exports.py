@@ -51,8 +51,8 @@ def assert_alike(export, masks, length=7):
             assert torch.std(other.logits) > 0.1
             assert difference(one, other) < TOLERANCE
             compared += 1
-        assert [bank.kept for bank in exported._banks] == [bank.kept for bank in plain._banks]
-        assert all(len(bank) <= exported.config.memory.frames for bank in exported._banks)
+        assert [bank.kept for bank in exported.banks] == [bank.kept for bank in plain.banks]
+        assert all(len(bank) <= exported.config.memory.frames for bank in exported.banks)
     assert compared == length - len(masks)
     return exported
 

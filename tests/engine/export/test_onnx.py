@@ -20,7 +20,7 @@ def aott(tmp_path_factory) -> Export:
 
 def test_aot_tracks_as_by_pytorch(aott):
     exported = assert_alike(aott, MASKS)
-    assert exported._banks[0].kept == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
+    assert exported.banks[0].kept == [[0, 4, 6]]  # full: frames 1 to 3 and 5 came and went
 
 
 def test_any_number_of_objects_runs_in_batches_of_the_exported_size(aott):
@@ -51,7 +51,7 @@ def test_a_frame_of_another_size_is_refused(aott):
 def test_more_frames_than_exported_are_refused(aott):
     tracker = exported_tracker(aott.folder)
     tracker.step(clip()[0], stripes([1]))
-    bank = tracker._banks[0]
+    bank = tracker.banks[0]
     bank._long = [[type(own)(*(x.repeat(1, 4, 1) for x in own)) for own in stage] for stage in bank._long]
     bank.kept, bank._room = [[0, 1, 2, 3]], 4
     with pytest.raises(
@@ -82,7 +82,7 @@ def test_a_broken_file_is_named(aott, tmp_path):
 def test_batches_of_several_groups_are_filled_up(tmp_path):
     export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", groups=2)
     tracker = assert_alike(export, {0: stripes([1, 2, 3, 4, 5]), 3: stripes([7, 1, 2, 8, 5])})
-    assert [len(bank.kept) for bank in tracker._banks] == [3, 1]
+    assert [len(bank.kept) for bank in tracker.banks] == [3, 1]
 
 
 @pytest.mark.slow

@@ -7,12 +7,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from aotlab.configs.load import load_config
-from aotlab.engine.advance import advance, refer
 from aotlab.engine.inspection.costs import model_costs
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import FirstFrame
 from aotlab.networks.attention import global_attention, local_attention
 from aotlab.networks.vos_model import VOSModel
+from tests.engine.frames import advance, begin
 from tests.networks.test_attention import inputs
 
 SIZE, TOKENS = (33, 49), 3 * 4
@@ -59,9 +59,9 @@ def test_parts_add_up_to_what_a_model_that_runs_is_counted_at(preset):
     image, masks = torch.randn(1, 3, *SIZE), torch.rand(1, 3, *SIZE)
     bank = MemoryBank(FirstFrame())
     with torch.no_grad():
-        refer(model, bank, model.encode(image), masks)
+        begin(model, bank, model.encode(image), masks)
         with FlopCounterMode(display=False) as counter:
-            advance(model, [bank], model.encode(image), lambda logits: [masks])
+            advance(model, bank, model.encode(image), masks)
     parts = costs(preset, objects=2)
     assert flops(parts) == counter.get_total_flops()
     assert sum(part.parameters for part in parts.values()) == sum(p.numel() for p in model.parameters())
