@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -31,6 +32,16 @@ HEADERS = {
 }
 
 
+LOCAL = ("127.0.0.1", "localhost", "::1")
+"""hosts that only this machine reaches"""
+
+
+def own_names() -> set[str]:
+    """Return the names by which other machines may know this one, lower case."""
+    short = socket.gethostname().lower()
+    return {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
+
+
 class Guard:
     """Lets a request through to ``app`` if its host, origin and cookie are right; else 400 or 403.
 
@@ -47,6 +58,18 @@ class Guard:
         self._app, self._port, self._host = app, port, host
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"aotlab_{port}"  # cookies do not know ports
+        self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
+        if host not in LOCAL:
+            self._names |= own_names()
+        self._known: set[tuple[str, int]] = set()
+
+    def is_known(self, peer: tuple[str, int]) -> bool:
+        """Whether the connection from this address and port has shown the token."""
+        return peer in self._known
+
+    def opened(self, peer: tuple[str, int]) -> None:
+        """Forget an earlier connection from the same address and port."""
+        self._known.discard(peer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -58,6 +81,8 @@ class Guard:
         if refusal is not None:
             await _refuse(scope, receive, send, *refusal)
             return
+        if scope.get("client"):
+            self._known.add((scope["client"][0], scope["client"][1]))
 
         async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -95,17 +120,17 @@ class Guard:
         return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this server by an address, or as localhost; other names may be rebound."""
-        name, _, port = host.rpartition(":")
+        """Whether a Host header names this server by an address or a name of its own; other names may be rebound."""
+        name, _, port = host.lower().rpartition(":")
         if port != str(self._port):
             return False
-        if name in ("localhost", "127.0.0.1", "[::1]") or name == self._host:
+        if name in self._names:
             return True
         try:
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
-        return self._host not in ("127.0.0.1", "localhost", "::1")
+        return self._host not in LOCAL
 
     def _headers(self, *, set_cookie: bool) -> list[tuple[bytes, bytes]]:
         headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]

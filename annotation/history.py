@@ -64,7 +64,7 @@ class History:
     @property
     def titles(self) -> tuple[str | None, str | None]:
         """What would be undone and redone next."""
-        return self.last and self.last.title, self.next and self.next.title
+        return self.last.title if self.last else None, self.next.title if self.next else None
 
     def add(self, title: str, changes: Sequence[Change], frame: int | None = None) -> None:
         """Take in a step that was done; what was undone before cannot be redone any more."""

@@ -19,6 +19,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab.annotation.actions import act
+from aotlab.annotation.gate import Gate, gated
 from aotlab.annotation.guard import Guard
 from aotlab.annotation.runs import encode_runs
 from aotlab.annotation.session import Session, objects_of
@@ -99,7 +100,11 @@ class Pages:
         body = await _body(request)
         if body is None:
             return PlainTextResponse(f"masks: larger than {UPLOAD_BYTES >> 20} MiB; send fewer at once", 413)
-        found = await _answer(load_upload, self._session.state, request.path_params["index"], body)
+        state, index = self._session.state, request.path_params["index"]
+        known = await _answer(state.frames.check, index)
+        if isinstance(known, Response):
+            return known
+        found = await _answer(load_upload, state, index, body, status=422)
         return found if isinstance(found, Response) else JSONResponse({"frames": found})
 
     async def archive(self, request: Request) -> Response:
@@ -140,23 +145,26 @@ class Connection:
 
     async def _handle(self, text: str) -> None:
         """Carry out a message and answer it."""
-        number: Any = None
         try:
             message = json.loads(text)
+        except (ValueError, RecursionError):
+            self._events.put_nowait({"id": None, "error": "message: not JSON"})
+            return
+        number = (
+            message.get("id") if isinstance(message, dict) and isinstance(message.get("id"), int) else None
+        )
+        try:
             if not isinstance(message, dict):
                 raise InputError("message: expected an object with id and do")
-            number = message.get("id") if isinstance(message.get("id"), int) else None
             result = await run_in_threadpool(act, self._session, message)
             state = self._session.state
             step = state.history.last.serial if state.history.last else 0
             answer = {"id": number, "result": result, "revision": state.revision, "step": step}
         except InputError as error:
             answer = {"id": number, "error": str(error)}
-        except (ValueError, RecursionError):
-            answer = {"id": number, "error": "message: not JSON, or a value that is out of range"}
         except Exception:  # the log has the traceback, and the page must hear of it
             logging.getLogger(__name__).exception("action failed")
-            answer = {"id": number, "error": "something went wrong; the program's output says what"}
+            answer = {"id": number, "error": "internal error; the program's output has the details"}
         self._events.put_nowait(answer)
 
     def _tell(self, event: dict[str, Any]) -> None:
@@ -182,15 +190,16 @@ def serve(
 ) -> Server:
     """The server on a bound socket, ready to `run`."""
     guard = Guard(build(session), listener.getsockname()[1], host=host, token=token)
+    gate = Gate(guard.is_known)
     config = uvicorn.Config(
         guard,
+        http=gated(gate, guard.opened),
         log_level="warning",
         access_log=False,
         server_header=False,
         lifespan="off",
         ws_max_size=MESSAGE_BYTES,
         ws_max_queue=32,
-        limit_concurrency=100,
         timeout_keep_alive=120,
         timeout_graceful_shutdown=2,
     )
@@ -203,6 +212,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, guard: Guard, listener: socket.socket, host: str) -> None:
         super().__init__(config)
         self._listener = listener
+        host = reachable(host)
         name = f"[{host}]" if ":" in host else host
         self.address = f"http://{name}:{listener.getsockname()[1]}"
         self.url = f"{self.address}/?token={guard.token}"
@@ -211,6 +221,19 @@ class Server(uvicorn.Server):
     def run_here(self) -> None:
         """Serve until Ctrl-C or `should_exit`."""
         self.run(sockets=[self._listener])
+
+
+def reachable(host: str) -> str:
+    """Return the host to put into an address: for all interfaces, this machine's address in its network."""
+    if host not in ("0.0.0.0", "::", ""):
+        return host
+    family, other = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((other, 9))  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError:  # no network
+        return "::1" if ":" in host else "127.0.0.1"
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -227,12 +250,12 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _answer(function: Any, *arguments: Any) -> Any:
-    """What a function returns, run in a thread; or the response that says why it cannot."""
+async def _answer(function: Any, *arguments: Any, status: int = 404) -> Any:
+    """Return a function's result, run in a thread; or a response of ``status`` with the sentence of its error."""
     try:
         return await run_in_threadpool(function, *arguments)
     except InputError as error:
-        return PlainTextResponse(str(error), 404)
+        return PlainTextResponse(str(error), status)
 
 
 def _jpeg(content: bytes, kept: str) -> Response:

@@ -35,6 +35,7 @@ class State:
         cache_bytes: what frames in memory may take.
         frames: the frames themselves, where they do not come from ``path``.
         levels: as of `open_frames`; a project's own when not given.
+        same_video: as of `Project`.
 
     Raises:
         InputError: as `open_frames` and `Project`.
@@ -48,12 +49,13 @@ class State:
         cache_bytes: int = CACHE_BYTES,
         frames: FrameAccess | None = None,
         levels: LevelsOption = None,
+        same_video: bool = False,
     ) -> None:
         video, folder = locate(path, project)
         if frames is None:
             frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or levels_of(folder))
         self.frames: FrameAccess = frames
-        self.project = Project(folder, self.frames)
+        self.project = Project(folder, self.frames, same_video=same_video)
         self.objects = ObjectTable()
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []

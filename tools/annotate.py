@@ -40,7 +40,6 @@ ELSEWHERE = (
 )
 PATIENCE = 1.0
 """seconds that a program which ends waits for the model that it is loading"""
-LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -54,7 +53,10 @@ def parse(argv: list[str] | None) -> Namespace:
         "a camera (/dev/video0), or an address (rtsp://...)",
     )
     parser.add_argument(
-        "--project", type=Path, metavar="DIR", help="where masks are kept (VIDEO's name.aotlab, next to it)"
+        "--project", type=Path, metavar="DIR", help="folder of the masks (default: VIDEO.aotlab, next to it)"
+    )
+    parser.add_argument(
+        "--same-video", action="store_true", help="open a project although its video's content has changed"
     )
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine alone)"
@@ -109,7 +111,13 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
     elif (job := job_of(Path(args.video))) is not None:
         state = open_results(Path(args.video), job, project=args.project, cache_bytes=args.cache)
     else:
-        state = State(Path(args.video), project=args.project, cache_bytes=args.cache, levels=args.levels)
+        state = State(
+            Path(args.video),
+            project=args.project,
+            cache_bytes=args.cache,
+            levels=args.levels,
+            same_video=args.same_video,
+        )
     choice = tracker_choice(args)
     return Session(state, Loading(args, choice), segment, choice)
 
@@ -169,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     """Say where the page is, and serve it until Ctrl-C."""
+    from aotlab.annotation.guard import LOCAL
     from aotlab.annotation.server import bind, serve
 
     server = serve(session, bind(args.host, args.port), host=args.host)
@@ -180,7 +189,7 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     session.warm()
     loading = session.make_tracker.ahead() if isinstance(session.make_tracker, Loading) else None
     if not args.no_browser:
-        _open_browser(server.url)
+        _open_browser(server.url, leaving)
     try:
         server.run_here()
     finally:
@@ -207,11 +216,19 @@ def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException |
     loading.join()
 
 
-def _open_browser(url: str) -> None:
-    """Open the page in the person's browser, if there is one."""
+def _open_browser(url: str, leaving: ExitStack) -> None:
+    """Open the page in the person's browser, if there is one.
+
+    A file that only this user may read leads to the URL, as every user of the machine can read command lines.
+    """
     import webbrowser
 
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    folder = Path(tempfile.mkdtemp(prefix="aotlab-"))
+    leaving.callback(shutil.rmtree, folder, ignore_errors=True)
+    file = folder / "open.html"
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600), "w") as page:
+        page.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}"><title>aotlab</title>\n')
+    threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
 if __name__ == "__main__":

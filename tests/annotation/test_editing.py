@@ -333,5 +333,5 @@ def test_a_project_without_its_video_says_where_it_should_be(folder, tmp_path):
     editing.add_object(first.state)
     first.close()
     folder.rename(tmp_path / "other")
-    with pytest.raises(InputError, match="video clip is not beside it"):
+    with pytest.raises(InputError, match="its video clip is missing"):
         open_session(tmp_path / "clip.aotlab")

@@ -99,7 +99,7 @@ def test_a_mask_is_uploaded_for_the_frame_in_view(served):
 )  # fmt: skip
 def test_a_broken_upload_is_refused_by_one_sentence_without_a_path(served, content):
     answer = post(served, content)
-    assert answer.status_code == 404
+    assert answer.status_code == 422
     assert answer.text.startswith("mask")
     assert "\n" not in answer.text
     assert "/tmp" not in answer.text
@@ -120,7 +120,7 @@ def test_no_name_in_an_archive_becomes_a_path(served, tmp_path, monkeypatch):
 def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
     monkeypatch.setattr("aotlab.annotation.uploads.UNPACKED_BYTES", 1000)
     answer = post(served, packed({"00000.png": b"\0" * 2000}))
-    assert (answer.status_code, "split it" in answer.text) == (404, True)
+    assert (answer.status_code, "split it" in answer.text) == (422, True)
 
 
 def test_a_huge_upload_is_refused(served, monkeypatch):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import socket
+import time
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab.annotation import server as web
+from aotlab.annotation.gate import MOST_PER_ADDRESS, Gate
+from aotlab.annotation.guard import Guard
 from aotlab.annotation.runs import encode_runs
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
@@ -160,8 +164,75 @@ def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
     served.close()
 
 
+def test_idle_connections_without_the_token_are_closed_and_block_nobody(session, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.server.Gate", lambda known: Gate(known, timeout=0.5))
+    served = Served(session)
+    address = ("127.0.0.1", int(served.host.split(":")[1]))
+    talk = served.open()
+    idle = [socket.create_connection(address) for _ in range(130)]
+    idle[-1].sendall(b"GET / HTTP/1.1\r\nHost: ")
+    assert served.get("/frame/0").status_code == 200
+    assert talk.do("describe")["result"]["frames"] == LENGTH
+    open_ones = 0
+    for connection in idle:
+        connection.settimeout(5)
+        with suppress(ConnectionResetError):
+            open_ones += connection.recv(1) != b""
+        connection.close()
+    assert open_ones == 0
+    time.sleep(1)  # whoever showed the token stays
+    assert talk.do("describe")["result"]["frames"] == LENGTH
+    served.close()
+
+
+def test_of_many_strangers_the_oldest_is_closed_at_once(session):
+    served = Served(session)
+    address = ("127.0.0.1", int(served.host.split(":")[1]))
+    idle = [socket.create_connection(address) for _ in range(MOST_PER_ADDRESS + 1)]
+    served.get("/frame/0")
+    idle[0].settimeout(2)
+    with suppress(ConnectionResetError):
+        assert idle[0].recv(1) == b""
+    idle[-1].settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        idle[-1].recv(1)
+    for connection in idle:
+        connection.close()
+    served.close()
+
+
+def test_masks_that_cannot_be_taken_are_422_and_a_missing_frame_404(served):
+    answer = served.get("/masks/0", "POST", content=b"nonsense", Origin=served.address)
+    assert answer.status_code == 422
+    assert served.get("/masks/99", "POST", content=b"nonsense", Origin=served.address).status_code == 404
+
+
+def test_a_message_that_is_not_json_is_told_from_an_action_that_fails(served, monkeypatch, caplog):
+    talk = served.open()
+    assert talk.raw("{")["error"] == "message: not JSON"
+
+    def fail(session, message):
+        raise ValueError("unexpected")
+
+    monkeypatch.setattr("aotlab.annotation.server.act", fail)
+    assert "internal error" in talk.do("describe")["error"]
+    assert "unexpected" in caplog.text
+
+
+def test_all_interfaces_have_an_address_that_works_and_names_of_this_machine_are_hosts(session):
+    server = web.serve(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
+    host = server.address.removeprefix("http://").rpartition(":")[0]
+    assert host != "0.0.0.0"
+    port = int(server.address.rpartition(":")[2])
+    socket.create_connection((host, port), timeout=2).close()
+    guard = Guard(None, 8000, host="0.0.0.0")
+    assert guard._is_ours(f"{socket.gethostname()}:8000")
+    assert guard._is_ours(f"{socket.gethostname().upper()}:8000")
+    assert not Guard(None, 8000)._is_ours(f"{socket.gethostname()}:8000")
+    assert Guard(None, 8000, host="studio.example")._is_ours("studio.example:8000")
+
+
 def test_elsewhere_only_addresses_are_taken_for_hosts():
-    from aotlab.annotation.guard import Guard
 
     guard = Guard(None, 8000, host="0.0.0.0")
     assert guard._is_ours("192.168.0.7:8000")

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,26 @@ def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monke
     assert "/?token=" in captured.out
     assert "warning: --host 0.0.0.0" in captured.err
     assert cli.main([str(video), "--no-browser"]) == 0
+    assert "0.0.0.0" not in captured.out
     assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", capsys.readouterr().out)
+
+
+def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
+    opened = []
+
+    def look(url):
+        file = Path(url.removeprefix("file://"))
+        opened.append((url, file.stat().st_mode & 0o777, file.read_text()))
+
+    monkeypatch.setattr("webbrowser.open", look)
+    monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: time.sleep(0.5))
+    assert cli.main([str(video)]) == 0
+    ((url, mode, page),) = opened
+    address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]
+    assert "token" not in url
+    assert mode == 0o600
+    assert address in page
+    assert not Path(url.removeprefix("file://")).exists()
 
 
 def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():

@@ -1,0 +1,87 @@
+"""Projects belong to one video: by name, by content, and when either changes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.annotation.project import FILE
+from aotlab.tools import annotate as cli
+from aotlab.utils.errors import InputError
+from tests.annotation.clips import draw_folder, open_session, write_long_video
+from tests.annotation.test_editing import draw
+
+
+def test_videos_of_one_stem_have_a_project_each(tmp_path):
+    for name in ("take.mp4", "take.mov"):
+        write_long_video(tmp_path / name, 1, size=(40, 60), group=12)
+    draw_folder(tmp_path / "take")
+    shown = []
+    for name in ("take.mp4", "take.mov", "take"):
+        session = open_session(tmp_path / name)
+        shown.append(session.state.labels(0).any())
+        draw(session, 0, 1)
+        session.close()
+    assert shown == [False, False, False]
+    assert sorted(path.name for path in tmp_path.glob("*.aotlab")) == [
+        "take.aotlab", "take.mov.aotlab", "take.mp4.aotlab",
+    ]  # fmt: skip
+
+
+def test_a_project_of_a_video_whose_content_changed_is_asked_about(folder):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    image = folder / "00011.png"
+    Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(image)
+    with pytest.raises(InputError, match=r"content differs.*--project.*--same-video"):
+        open_session(folder)
+    again = open_session(folder, same_video=True)
+    assert again.state.labels(0).any()
+    again.close()
+    open_session(folder).close()
+
+
+def test_a_video_in_another_place_keeps_its_project(folder, tmp_path):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    folder.rename(other / "renamed")
+    again = open_session(other / "renamed", project=tmp_path / "clip.aotlab")
+    assert again.state.labels(0).any()
+    again.close()
+
+
+def test_a_project_named_without_the_suffix_opens_for_the_video_it_names_and_no_other(tmp_path):
+    for name in ("take.mp4", "take.mov"):
+        write_long_video(tmp_path / name, 1, size=(40, 60), group=12)
+    first = open_session(tmp_path / "take.mp4", project=tmp_path / "take.aotlab")
+    draw(first, 0, 1)
+    first.close()
+    file = tmp_path / "take.aotlab" / FILE
+    stored = json.loads(file.read_text())
+    del stored["video"]["source"]  # as projects were at first
+    file.write_text(json.dumps(stored))
+    for name, there in (("take.mp4", True), ("take.mov", False)):
+        session = open_session(tmp_path / name)
+        assert session.state.labels(0).any() == there
+        session.close()
+    with pytest.raises(InputError, match="made for another video"):
+        open_session(tmp_path / "take.mov", project=tmp_path / "take.aotlab")
+
+
+def test_the_command_refuses_a_changed_video_in_one_line(folder, capsys, monkeypatch):
+    session = open_session(folder)
+    draw(session, 0, 1)
+    session.close()
+    Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
+    monkeypatch.setattr(cli.Loading, "ahead", lambda self: None)
+    monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: None)
+    assert cli.main([str(folder), "--no-browser"]) == 2
+    assert "--same-video" in capsys.readouterr().err
+    assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
