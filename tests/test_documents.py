@@ -153,3 +153,16 @@ def test_the_addresses_of_the_project_agree():
 def test_a_wrong_option_is_found():
     with pytest.raises(SystemExit):
         check_options("track", ["--maks", "first.png"])
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    notebook = nbformat.read(ROOT / "docs" / "tutorials" / "embed.ipynb", as_version=4)
+    shown = [bool(cell.get("outputs")) for cell in notebook.cells]
+    nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": ROOT}}).execute()
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum(shown) >= 6  # the stored outputs are what readers see
+    assert any("image/jpeg" in output.get("data", {}) for output in printed)
+    assert any("masks; the last holds [0, 1, 2]" in output.get("text", "") for output in printed)
