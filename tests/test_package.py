@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -32,6 +33,17 @@ print("settings", load_config("r50_deaotl").name, load_config("configs/recipes/m
 old = ("utils", "configs", "networks", "dataloaders", "evaluation", "engine", "tools")
 print("old names", [name for name in old if importlib.util.find_spec(name)])
 print("package", aotlab.__file__)
+"""
+SCRIPT = """
+import numpy as np
+from aotlab import Prediction, Tracker
+from aotlab.engine.video.given_masks import load_masks
+from aotlab.masks.exchange.regions import Annotations
+from aotlab.media.video import open_frames
+tracker = Tracker.from_checkpoint()
+prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))
+found: Annotations = load_masks([], open_frames("video.mp4")).annotations
+tracker.no_such_method("of aotlab")
 """
 OPTIONAL = (
     "av",
@@ -142,6 +154,51 @@ def test_mypy_sees_every_file(checkout, tmp_path):
     checked = re.search(r"Found 1 error in 1 file \(checked (\d+) source files\)", found.stdout)
     assert checked is not None
     assert int(checked[1]) >= files  # mypy counts folders of settings too
+
+
+@pytest.fixture(scope="module")
+def pyright():
+    """Command of pyright; skips if it is missing or cannot be fetched."""
+    command = (sys.executable, "-m", "pyright")
+    if subprocess.run([*command, "--version"], capture_output=True).returncode != 0:
+        pytest.skip("needs pyright")
+    return command
+
+
+def complaints(pyright, folder: Path, python: str | Path, rule: str) -> list[str]:
+    """What pyright says by one rule of the files in a folder's src, without any settings that name paths."""
+    settings = {"include": ["src"], "typeCheckingMode": "off", rule: "error"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    done = run(*pyright, "--pythonpath", python, "--outputjson", cwd=folder)
+    (folder / "pyrightconfig.json").unlink()
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] > 0
+    return [one["message"] for one in found["generalDiagnostics"] if one["rule"] == rule]
+
+
+@pytest.mark.slow
+def test_an_editor_resolves_every_import_of_the_checkout(pyright, checkout):
+    planted = checkout / "tools" / "planted.py"
+    planted.write_text("from aotlab.engine.nowhere import nothing\n")
+    try:
+        found = complaints(pyright, checkout, sys.executable, "reportMissingImports")
+    finally:
+        planted.unlink()
+    assert [one for one in found if "aotlab" in one] == ['Import "aotlab.engine.nowhere" could not be resolved']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["wheel", "editable"])
+def test_an_editor_resolves_a_users_script(way, pyright, distributions, checkout, environment, tmp_path):
+    what = ["--editable", checkout] if way == "editable" else [next(distributions.glob("*.whl"))]
+    install(environment, *what)
+    script = tmp_path / "user" / "src" / "script.py"
+    script.parent.mkdir(parents=True)
+    script.write_text(SCRIPT)
+    python = environment / PYTHON
+    assert complaints(pyright, tmp_path / "user", python, "reportMissingImports") == []
+    (lost,) = complaints(pyright, tmp_path / "user", python, "reportAttributeAccessIssue")
+    assert "no_such_method" in lost  # so the tracker's type is known
 
 
 def without_optional_libraries(folder: Path) -> Path:
