@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from aotlab.configs.schema import POLICIES
+from aotlab.dataloaders.training.clips import reflect
 from aotlab.engine.tracker import Tracker
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
@@ -37,7 +38,6 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import PICTURES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
 from benchmarks.endurance_report import draw, format_table
-from benchmarks.looped import bounce
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory"""
@@ -200,7 +200,7 @@ def run(trial: Trial) -> list[Sample]:
     samples: list[Sample] = []
     with progress_bar(trial.frames, title=trial.policy, unit="frame") as bar:
         for index in range(trial.frames):
-            frame, given = trial.clip[bounce(index, len(trial.clip))], trial.mask if index == 0 else None
+            frame, given = trial.clip[reflect(index, len(trial.clip))], trial.mask if index == 0 else None
             begin, cpu_begin = time.perf_counter(), time.process_time()
             tracker.step(frame, given).labels  # noqa: B018  waits for a GPU
             seconds, cpu_seconds = time.perf_counter() - begin, time.process_time() - cpu_begin

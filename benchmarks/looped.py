@@ -13,6 +13,7 @@ from typing import Literal
 
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.dataloaders.training.clips import reflect
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -40,13 +41,6 @@ def main(argv: list[str] | None = None) -> int:
     shortest, longest = min(frames.values()), max(frames.values())
     print(f"{len(frames)} sequences of {shortest} to {longest} frames in {args.output}")
     return 0
-
-
-def bounce(index: int, length: int) -> int:
-    """Return the frame at ``index`` in the order 0 1 2 … n-1 n-2 … 1 0 1 … of ``length`` frames."""
-    there_and_back = max(2 * (length - 1), 1)
-    phase = index % there_and_back
-    return min(phase, there_and_back - phase)
 
 
 def looped_length(length: int, times: int) -> int:
@@ -80,7 +74,7 @@ def loop_davis(
     require_whole(videos)
     orders = {
         video.name: [
-            bounce(index, len(video.frames)) for index in range(looped_length(len(video.frames), times))
+            reflect(index, len(video.frames)) for index in range(looped_length(len(video.frames), times))
         ]
         for video in videos
     }

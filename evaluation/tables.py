@@ -12,6 +12,7 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.statistics import summarise
+from aotlab.utils.text import columns
 
 COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
@@ -117,12 +118,11 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     objects = mean_row([dict(row) for name, identity, row in _object_lines(table)])
     if count > 1:
         lines.append((f"mean of {count} objects", "", objects))
-    width = max(len(name) for name in ("sequence", *(name for name, _, _ in lines)))
-    header = f"{'sequence':{width}}  object" + _aligned(layout.columns, layout.columns)
-    text = [header, "-" * len(header)]
+    rows = [["sequence", "object", *layout.columns]]
     for name, identity, row in lines:
-        values = [f"{row[column]:.1f}" if column in row else "-" for column in layout.columns]
-        text.append(f"{name:{width}}  {identity:>6}{_aligned(values, layout.columns)}")
+        rows.append([name, identity, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
+    text = ["  ".join(row) for row in columns(rows, right=1)]
+    text.insert(1, "-" * len(text[0]))
     extra = {
         key: value for key, value in table.items() if key != "sequences" and objects.get(key, ...) != value
     }
@@ -154,13 +154,6 @@ def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tup
 def _object_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
     """Return `table_lines` without the means of sequences."""
     return [line for line in table_lines(table) if line[1] != "mean"]
-
-
-def _aligned(values: Sequence[str], columns: Sequence[str]) -> str:
-    """Right-align values in columns wide enough for their names."""
-    return "".join(
-        f"{value:>{max(10, len(column) + 2)}}" for value, column in zip(values, columns, strict=True)
-    )
 
 
 def _cells(row: Mapping[str, float | None], columns: Sequence[str]) -> list[str]:

@@ -166,8 +166,8 @@ def pyright():
 
 
 def complaints(pyright, folder: Path, python: str | Path, rule: str) -> list[str]:
-    """What pyright says by one rule of the files in a folder's src, without any settings that name paths."""
-    settings = {"include": ["src"], "typeCheckingMode": "off", rule: "error"}
+    """What pyright says by one rule of the files in a folder, without settings that say where packages are."""
+    settings = {"exclude": ["build", "tests"], "typeCheckingMode": "off", rule: "error"}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings))
     done = run(*pyright, "--pythonpath", python, "--outputjson", cwd=folder)
     (folder / "pyrightconfig.json").unlink()
@@ -184,7 +184,9 @@ def test_an_editor_resolves_every_import_of_the_checkout(pyright, checkout):
         found = complaints(pyright, checkout, sys.executable, "reportMissingImports")
     finally:
         planted.unlink()
-    assert [one for one in found if "aotlab" in one] == ['Import "aotlab.engine.nowhere" could not be resolved']
+    assert [one for one in found if "aotlab" in one] == [
+        'Import "aotlab.engine.nowhere" could not be resolved'
+    ]
 
 
 @pytest.mark.slow
@@ -192,7 +194,7 @@ def test_an_editor_resolves_every_import_of_the_checkout(pyright, checkout):
 def test_an_editor_resolves_a_users_script(way, pyright, distributions, checkout, environment, tmp_path):
     what = ["--editable", checkout] if way == "editable" else [next(distributions.glob("*.whl"))]
     install(environment, *what)
-    script = tmp_path / "user" / "src" / "script.py"
+    script = tmp_path / "user" / "script.py"
     script.parent.mkdir(parents=True)
     script.write_text(SCRIPT)
     python = environment / PYTHON

@@ -17,6 +17,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.extras import require_extra
+from aotlab.utils.text import columns
 
 if TYPE_CHECKING:
     from aotlab.dataloaders.lint.folder import LintReport
@@ -88,8 +89,7 @@ def summary(report: LintReport, kind: str) -> str:
         "errors": str(report.errors),
         "warnings": str(sum(finding.level == "warning" for finding in report.findings)),
     }
-    width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+    return "\n".join("  ".join(row).rstrip() for row in columns(list(rows.items())))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PICTURES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
+from aotlab.utils.text import columns
 
 COUNTED = (
     "FLOPs are those of one tracked frame: it is encoded once, what depends on objects runs for every group of them, "
@@ -196,10 +197,9 @@ def show_costs(args: Namespace) -> None:
         f"{config.name}, {width}x{height} ({size[1]}x{size[0]} in the network), {args.objects} object(s), "
         f"{args.memory_frames} frame(s) in long-term memory"
     )
-    name = max(len(part.name) for part in parts)
-    print(f"{'':{name}}  {'parameters':>12}  {'GFLOP a frame':>13}")
-    for part in parts:
-        print(f"{part.name:{name}}  {part.parameters:12,}  {part.flops / 1e9:13.2f}")
+    rows = [(part.name, f"{part.parameters:,}", f"{part.flops / 1e9:.2f}") for part in parts]
+    for row in columns([("", "parameters", "GFLOP a frame"), *rows], right=1):
+        print("  ".join(row))
     if args.output is not None:
         report = {
             "config": config.name, "frame": [width, height], "network": [size[1], size[0]], "objects": args.objects,

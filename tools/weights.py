@@ -8,6 +8,7 @@ from argparse import Namespace
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
+from aotlab.utils.text import columns
 
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
@@ -61,10 +62,7 @@ def listed() -> str:
         here = "yes" if is_file(weights_folder() / f"{name}.safetensors") else ""
         scores = [f"{entry.scores[key]:.1f}" if key in entry.scores else "" for key in SCORES]
         rows.append([name, entry.title, f"{entry.parameters:.1f}", *scores, here])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines = ["  ".join(row).rstrip() for row in columns(rows)]
     return "\n".join([*lines, f"kept in {weights_folder()}; scores are the published ones"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from aotlab.utils.numbers import LONGEST_SIDE
 
@@ -36,3 +37,13 @@ def byte_count(text: str) -> int:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """ "1 sequence", "2 sequences"; ``plural`` for nouns that take more than an s."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
+    """Return the rows with each column's cells padded to one width; flush right from column ``right`` on."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    flush_right = len(widths) if right is None else right
+    return [
+        [cell.rjust(width) if index >= flush_right else cell.ljust(width) for index, (cell, width) in places]
+        for places in (enumerate(zip(row, widths, strict=True)) for row in rows)
+    ]

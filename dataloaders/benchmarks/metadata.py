@@ -1,4 +1,4 @@
-"""What the readers of benchmarks with a folder for each split share: finding the folder, reading its metadata."""
+"""Folders and metadata files of the splits of benchmarks."""
 
 from __future__ import annotations
 
@@ -39,18 +39,22 @@ def video_names(folder: Path) -> list[str]:
     return list_folders(folder / "JPEGImages")
 
 
-def read_metadata(path: Path) -> Mapping[str, Any]:
-    """The ``videos`` of a metadata file: name to what is said of it.
+def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
+    """Return what a metadata file says of the objects of each video: a mapping by object id.
 
     Raises:
-        InputError: missing, or not such a file.
+        InputError: missing, not such a file, or without videos.
     """
     text = read_text(path, "it comes with the data set and lists its videos and objects")
     try:
-        videos = {name: dict(video["objects"]) for name, video in dict(json.loads(text)["videos"]).items()}
+        videos = {name: video["objects"] for name, video in dict(json.loads(text)["videos"]).items()}
+        videos = {
+            name: {key: {} for key in objects} if isinstance(objects, list) else dict(objects)
+            for name, objects in videos.items()
+        }
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(
-            f'{path}: not readable ({error!r}); expected {{"videos": {{NAME: {{"objects": {{...}}}}}}}}'
+            f'{path}: not readable ({error!r}); expected {{"videos": {{NAME: {{"objects": {{ID: ...}}}}}}}}'
         ) from error
     if not videos:
         raise InputError(f"{path}: lists no video; expected at least one under videos")

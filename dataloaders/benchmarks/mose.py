@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import split_folder, video_names
+from aotlab.dataloaders.benchmarks.metadata import read_metadata, split_folder, video_names
 from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each, read_video, require_whole
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, read_text
+from aotlab.utils.files import is_file
 from aotlab.utils.ids import VOID
 
 log = logging.getLogger(__name__)
@@ -54,37 +54,25 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
     path = split_folder(root, split) / "meta.json"
     if not is_file(path):
         return videos
-    listed = _read_metadata(path)
+    listed = read_metadata(path)
     found = {video.name: video for video in videos}
 
     def read(name: str) -> Video:
         require_whole([found[name]])
-        return _with_objects(found[name], listed.get(name), path)
+        return _with_objects(found[name], listed.get(name, {}), path)
 
     return read_each(found, read)
 
 
-def _with_objects(video: Video, ids: Sequence[int] | None, path: Path) -> Video:
+def _with_objects(video: Video, listed: Mapping[Any, Any], path: Path) -> Video:
     """The video with its listed objects; all have their mask on the first frame."""
-    if ids is None:
-        raise InputError(f"{path}: does not list the video {video.name}; complete it")
     stems = tuple(frame.stem for frame in video.frames)
-    return replace(video, objects=tuple(ListedObject(identity, stems, len(stems)) for identity in ids))
-
-
-def _read_metadata(path: Path) -> Mapping[str, tuple[int, ...]]:
-    """Ids of each video's objects; a list of them, or a mapping with them for keys."""
-    text = read_text(path, "it comes with the data set and lists its videos and objects")
     try:
-        videos = dict(json.loads(text)["videos"])
-        listed = {
-            name: tuple(sorted(int(identity) for identity in entry["objects"]))
-            for name, entry in videos.items()
-        }
-        if not all(ids and ids[0] > 0 and ids[-1] < VOID for ids in listed.values()):
-            raise ValueError("ids of 1 to 254 are expected")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        ids = sorted(map(int, listed))
+    except (ValueError, TypeError) as error:
         raise InputError(
-            f'{path}: not readable ({error!r}); expected {{"videos": {{NAME: {{"objects": [ID, ...]}}}}}}'
+            f"{path}: objects of {video.name} are not readable ({error}); expected ids"
         ) from error
-    return listed
+    if not ids or ids[0] < 1 or ids[-1] >= VOID:
+        raise InputError(f"{path}: does not list the video {video.name} with objects 1 to 254; complete it")
+    return replace(video, objects=tuple(ListedObject(identity, stems, len(stems)) for identity in ids))

@@ -113,11 +113,8 @@ def fits_as_reference(counts: np.ndarray) -> bool:
 
 def reflect(index: int, length: int) -> int:
     """Fold a frame number back into 0 to length-1 at both ends."""
-    if length == 1:
-        return 0
-    period = 2 * (length - 1)
-    index %= period
-    return index if index < length else period - index
+    period = max(2 * (length - 1), 1)
+    return min(index % period, -index % period)
 
 
 def relabel(

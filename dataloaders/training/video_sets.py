@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.benchmarks.metadata import read_metadata
 from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
 from aotlab.dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
 from aotlab.dataloaders.training.set_files import (
@@ -74,7 +74,7 @@ def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
     """
     layout = "train/JPEGImages/<video>/00000.jpg, train/Annotations/<video>/00000.png and train/meta.json"
     base = find_base(folder, ("train", ""), ("JPEGImages", "Annotations", "meta.json"), layout)
-    meta = _read_meta(base / "meta.json")
+    meta = read_metadata(base / "meta.json")
     names: Iterable[str] = sorted(meta)
     if source.split not in (None, "train"):
         names = read_split(base / "ImageSets" / f"{source.split}.txt")
@@ -83,28 +83,16 @@ def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
     return _video_set(source, found, base / "JPEGImages", base / "Annotations")
 
 
-def _read_meta(path: Path) -> Mapping[str, Mapping[str, list[str]]]:
-    """Frames of every object of every video.
-
-    Raises:
-        InputError: not the meta.json of YouTube-VOS.
-    """
+def _youtube_video(base: Path, name: str, objects: Mapping[Any, Any]) -> LabelledVideo:
     try:
-        content: Any = json.loads(path.read_bytes())
-        return {
-            name: {str(int(number)): item["frames"] for number, item in entry["objects"].items()}
-            for name, entry in content["videos"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        listed = {int(number): list(item["frames"]) for number, item in objects.items()}
+    except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: not readable ({error!r}); expected YouTube-VOS's videos, their objects and their frames"
+            f"{base / 'meta.json'}: the objects of {name} are not readable ({error!r}); expected ids with frames"
         ) from error
-
-
-def _youtube_video(base: Path, name: str, objects: Mapping[str, list[str]]) -> LabelledVideo:
-    kept = {number for number, frames in objects.items() if len(frames) >= LEAST_FRAMES}
-    stems = {stem for number in kept for stem in objects[number]}
-    dropped = tuple(sorted(int(number) for number in objects.keys() - kept))
+    kept = {number for number, frames in listed.items() if len(frames) >= LEAST_FRAMES}
+    stems = {stem for number in kept for stem in listed[number]}
+    dropped = tuple(sorted(listed.keys() - kept))
     pairs = pair_files(base / "JPEGImages" / name, base / "Annotations" / name, read_ids, dropped=dropped)
     return LabelledVideo(name, tuple(pair for pair in pairs if pair.image.stem in stems))
 

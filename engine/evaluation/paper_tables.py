@@ -11,6 +11,7 @@ from aotlab.configs.paths import ROOT, setting_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
+from aotlab.utils.text import columns
 
 TABLES = ROOT / "configs" / "tables"
 """folder of the papers' tables, one YAML file each"""
@@ -133,9 +134,8 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
     for row, measured in zip(table.rows, ours, strict=True):
         published = [figures(row.published.get(source, ())) for source in cited]
         lines.append([row.model, row.benchmark, measured, *published])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    padded = [[f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)] for line in lines]
-    padded.insert(1, ["-" * width for width in widths])
+    padded = columns(lines)
+    padded.insert(1, ["-" * len(cell) for cell in padded[0]])
     text = [f"{table.title}: {' / '.join(table.columns)}", ""]
     text += [f"| {' | '.join(line)} |" for line in padded]
     text += ["", *(f"{key}: {table.sources[key]}" for key in cited)]

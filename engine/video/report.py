@@ -14,6 +14,7 @@ from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measur
 from aotlab.engine.video.tracked import Tracked
 from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
+from aotlab.utils.text import columns
 
 SHOWN = 10
 """Frames to check that a person is told of."""
@@ -80,13 +81,14 @@ def table(report: Mapping[str, Any]) -> list[str]:
     Where both directions were tracked, a column says how much they disagree on average.
     """
     both = any(item["disagreement"] is not None for item in report["objects"])
-    lines = ["object  visible  absent  lost  confidence  " + "disagreement  " * both + "lost on frames"]
+    rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both]]
+    ranges = ["lost on frames"]
     for item in report["objects"]:
-        ranges = ", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-"
-        counts = f"{item['id']:6}  {item['visible']:7}  {item['absent']:6}  {item['lost']:4}"
         differ = "-" if item["disagreement"] is None else f"{item['disagreement']:.2f}"
-        differ = f"{differ:>12}  " * both
-        lines.append(f"{counts}  {item['confidence']:10.2f}  {differ}{ranges}")
+        counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
+        rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both])
+        ranges.append(", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-")
+    lines = ["  ".join([*row, last]) for row, last in zip(columns(rows, right=0), ranges, strict=True)]
     if report["check"]:
         lines.append("frames to check first:")
     for check in report["check"][:SHOWN]:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
+from aotlab.dataloaders.training.clips import reflect
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from benchmarks.looped import bounce, loop_davis, looped_length, main
+from benchmarks.looped import loop_davis, looped_length, main
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 
 
@@ -35,14 +36,14 @@ def loop(root: Path, output: Path, times: int = 3, *, split: str = "val") -> dic
 
 
 def test_a_clip_goes_forward_and_backward_without_a_frame_twice_in_a_row() -> None:
-    order = [bounce(index, 4) for index in range(10)]
+    order = [reflect(index, 4) for index in range(10)]
     assert order == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
     assert all(abs(after - before) == 1 for before, after in pairwise(order))
     assert looped_length(4, 3) == 10
 
 
 def test_a_clip_of_one_frame_stays_on_it() -> None:
-    assert [bounce(index, 1) for index in range(3)] == [0, 0, 0]
+    assert [reflect(index, 1) for index in range(3)] == [0, 0, 0]
     assert looped_length(1, 5) == 1
 
 
@@ -56,7 +57,7 @@ def test_every_frame_of_a_loop_has_picture_and_labels_of_the_one_it_repeats(
         clip = clips[video.name]
         assert [path.stem for path in video.frames] == stems_from(0, looped_length(len(clip.stems), 3))
         for index, (frame, labels) in enumerate(zip(video.frames, video.annotations, strict=True)):
-            place = bounce(index, len(clip.stems))
+            place = reflect(index, len(clip.stems))
             assert frame.is_symlink()
             assert np.array_equal(read_image(frame), clip.frames[place])
             assert np.array_equal(read_mask(labels), clip.labels[place])
