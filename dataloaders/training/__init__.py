@@ -1,1 +1,1 @@
-"""Training data: sets as distributed, clips cut from them, augmentation, the mixture."""
+"""Training data: sets, clips, augmentation and their mixture."""

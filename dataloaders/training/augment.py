@@ -1,4 +1,4 @@
-"""From pictures with masks to the frames of a training clip: size, motion, colours (AOT, section 5.1)."""
+"""Augmentation of images with masks into training clips: size, motion, colours (AOT, section 5.1)."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from aotlab.dataloaders.training.warps import (
 )
 
 MERGE_PIXELS = 100
-"""objects with no more pixels than this on the reference frame are left out"""
+"""largest number of pixels on the reference frame for which an object is dropped"""
 CROP_TRIES = 5
 SHRINK_BELOW = 0.75
-"""pictures that a crop shows at less than this scale are shrunk by averaging first"""
+"""scale of a crop below which the image is first shrunk by averaging"""
 
 
 def count_ids(labels: np.ndarray) -> np.ndarray:
-    """How many pixels (uint8, any shape) have each of the 256 ids."""
+    """Count the pixels of each of the 256 ids in a uint8 array of any shape."""
     return np.bincount(labels.ravel(), minlength=256)
 
 
 def move_image(
     image: np.ndarray, mask: np.ndarray, phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make a clip of one picture: all frames but the first are moved, each is cropped at random.
+    """Make a clip from one image: every frame is cropped at random, all but the first are moved.
 
     Args:
         image: H×W×3 uint8.
         mask: H×W uint8.
-        phase: crop, clip_length, augmentation and thin_plate are used.
+        phase: uses crop, clip_length, augmentation and thin_plate.
         rng: source of all randomness.
 
     Returns:
@@ -67,16 +67,17 @@ def move_image(
 def crop_video(
     images: Sequence[np.ndarray], masks: Sequence[np.ndarray], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scale, crop and flip all frames alike, so that the reference frame shows an object if that is possible.
+    """Scale, crop and flip all frames alike, keeping an object in the reference frame if possible.
 
     Args:
         images: H×W×3 uint8 each.
         masks: H×W uint8 each.
-        phase: crop, short_edge and augmentation are used.
+        phase: uses crop, short_edge and augmentation.
         rng: source of all randomness.
 
     Returns:
-        T×crop×crop×3 uint8 and T×crop×crop uint8; around pictures smaller than the crop `FILL` and background.
+        T×crop×crop×3 uint8 and T×crop×crop uint8; images smaller than the crop are padded with `FILL`
+        and background.
     """
     crop = phase.crop
     factor = rng.uniform(0.7, 1.3) * phase.short_edge / min(masks[0].shape)
@@ -102,7 +103,7 @@ def crop_video(
 def _moved(
     image: np.ndarray, mask: np.ndarray, box: tuple[int, int, int, int], phase: PhaseConfig, rng: Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One moved frame of a single picture, cut to the box."""
+    """Move an image and crop it to the box."""
     height, width = mask.shape
     flipped = rng.random() < 0.3
     if rng.random() < phase.thin_plate:
@@ -115,14 +116,14 @@ def _moved(
 
 
 def _recoloured(frame: np.ndarray, phase: PhaseConfig, rng: Generator, *, single: bool) -> np.ndarray:
-    """Colours as published: AOT changes single pictures a little, DeAOT all frames a lot, each on its own."""
+    """Change colours as published: AOT mildly and only for single images, DeAOT strongly and per frame."""
     if phase.augmentation == "deaot":
         return fade_and_blur(jitter(frame, STRONG, rng), rng)
     return jitter(frame, MILD, rng) if single else frame
 
 
 def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple[slice, slice]:
-    """Rows and columns of a random crop, redrawn a few times until it shows enough of an object."""
+    """Draw the rows and columns of a random crop, a few times until it shows enough of an object."""
     height, width = reference.shape
     for _ in range(CROP_TRIES):
         top = int(rng.integers(max(height - crop, 0) + 1))
@@ -134,7 +135,7 @@ def _window_on_object(reference: np.ndarray, crop: int, rng: Generator) -> tuple
 
 
 def _shrunk(image: np.ndarray, mask: np.ndarray, crop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures much larger than the crop made smaller: the warp looks at 16 pixels and would skip the others."""
+    """Shrink images much larger than the crop; the warp interpolates 16 pixels and would skip the rest."""
     factor = crop / min(mask.shape)
     if factor >= SHRINK_BELOW:
         return image, mask
@@ -147,5 +148,5 @@ def _mirrored(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _resized(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
-    """H×W or H×W×3 in another (width, height)."""
+    """Resize H×W or H×W×3 to (width, height)."""
     return np.asarray(cv2.resize(picture, size, interpolation=interpolation))

@@ -16,19 +16,19 @@ from aotlab.masks.id_maps import VOID
 from aotlab.utils.errors import InputError
 
 MOST_OBJECTS = (VOID - 1) // 2
-"""objects of a clip, whatever the model: those of two merged clips are numbered below 255"""
+"""largest number of objects in a clip; those of two merged clips stay below 255"""
 REFERENCE_PIXELS = 200
-"""labelled pixels that a reference frame has to exceed"""
+"""number of labelled pixels that a reference frame must exceed"""
 IGNORED_SHARE = 0.2
-"""ignored pixels that a reference frame may have, in parts of its labelled ones"""
+"""largest number of ignored pixels on a reference frame, relative to its labelled ones"""
 REFERENCE_TRIES = 20
 WINDOW_TRIES = 6
-"""choices of frames until no object comes up after the reference frame"""
+"""number of attempts to choose frames without new objects after the reference frame"""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A clip to learn from; the first frame is the reference frame."""
+    """A training clip; the first frame is the reference frame."""
 
     frames: np.ndarray
     """T×H×W×3 uint8 RGB"""
@@ -37,13 +37,13 @@ class Clip:
     objects: int
     """may be 0"""
     names: tuple[str, ...] = ()
-    """images and videos that it is made of"""
+    """names of the images and videos it was made from"""
     replaced: tuple[str, ...] = ()
-    """a sentence for each item that was drawn for it but could not be read"""
+    """one sentence per drawn item that could not be read"""
 
 
 def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-    """A clip of at most ``max_objects`` objects that shows a single image moved about.
+    """Make a clip of at most ``max_objects`` objects from a single image.
 
     Raises:
         InputError: not readable.
@@ -56,7 +56,7 @@ def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max
 def sample_video(
     video: LabelledVideo, max_gap: int, phase: PhaseConfig, rng: Generator, *, max_objects: int
 ) -> Clip:
-    """A clip of some frames of a video, in one random crop, with at most ``max_objects`` objects.
+    """Make a clip of at most ``max_objects`` objects from frames of a video, in one random crop.
 
     Raises:
         InputError: a frame is not readable, or two differ in size.
@@ -77,14 +77,14 @@ def sample_video(
 
 
 def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generator) -> list[int]:
-    """Frame numbers, the reference frame's first, with random gaps, forwards or backwards.
+    """Draw frame indices with random gaps, forwards or backwards, the reference frame first.
 
-    The reference frame shows enough, and the others no object that it lacks, if a few tries find such frames.
+    After a few attempts at most, the reference frame shows enough and later frames bring no new objects, if possible.
 
     Raises:
         InputError: a mask is not readable.
     """
-    # Going backwards is going forwards through the frames in reverse.
+    # Backwards is forwards through the reversed frames.
     order = range(len(video.frames)) if rng.random() < 0.5 else range(len(video.frames))[::-1]
 
     @cache
@@ -106,13 +106,13 @@ def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generato
 
 
 def fits_as_reference(counts: np.ndarray) -> bool:
-    """Whether a frame with this many pixels of each id shows enough, and leaves little open, to start a clip."""
+    """Return whether a frame with these pixel counts per id can be a reference frame."""
     labelled = counts[1:VOID].sum()
     return bool(labelled > REFERENCE_PIXELS and counts[VOID] <= IGNORED_SHARE * labelled)
 
 
 def reflect(index: int, length: int) -> int:
-    """Fold a frame number back into 0 to length-1 at both ends."""
+    """Reflect a frame index into 0 to length-1 at both ends."""
     period = max(2 * (length - 1), 1)
     return min(index % period, -index % period)
 
@@ -120,14 +120,14 @@ def reflect(index: int, length: int) -> int:
 def relabel(
     frames: np.ndarray, labels: np.ndarray, rng: Generator, *, minimum: int, max_objects: int
 ) -> Clip:
-    """Number the reference frame's objects 1 to n; all else is background.
+    """Renumber the reference frame's objects 1 to n; everything else becomes background.
 
     Args:
         frames: T×H×W×3 uint8.
         labels: T×H×W uint8.
         rng: source of all randomness.
-        minimum: pixels on the reference frame that an object has to exceed.
-        max_objects: where there are more objects, so many are drawn at random.
+        minimum: number of pixels on the reference frame that an object must exceed.
+        max_objects: largest number of objects; more are sampled at random.
     """
     kept = 1 + np.flatnonzero(count_ids(labels[0])[1:VOID] > minimum)
     kept = rng.permutation(kept)[: min(max_objects, MOST_OBJECTS)]
@@ -138,7 +138,7 @@ def relabel(
 
 
 def merge(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:
-    """Paste the second clip's objects over the first clip (dynamic merge); at most ``max_objects`` are kept."""
+    """Paste the second clip's objects over the first clip (dynamic merge), keeping at most ``max_objects``."""
     pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
     labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)

@@ -1,4 +1,4 @@
-"""Instance masks of COCO: an id map per image, drawn from the JSON when it is read."""
+"""Instance masks of COCO, drawn from the JSON when an image is read."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 
 SMALLEST_AREA = 500
-"""pixels; smaller annotations are passed over, as in the published conversion of COCO to id maps"""
+"""area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CocoImage:
-    """An image, and where its annotations are in the JSON file."""
+    """An image with the positions of its annotations in the JSON file."""
 
     image: Path
     instances: Path
     height: int
     width: int
     spans: np.ndarray
-    """(annotations, 2) byte offset and length of each"""
+    """byte offset and length of each annotation, (annotations, 2)"""
 
     @property
     def name(self) -> str:
-        """The image's path."""
+        """Path of the image."""
         return str(self.image)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """The image H×W×3 uint8 RGB and its mask H×W uint8.
+        """Return the image H×W×3 uint8 RGB and its mask H×W uint8.
 
         Raises:
-            InputError: not readable, or the image has another size than the JSON says.
+            InputError: not readable, or the size differs from the JSON.
         """
         image = read_image(self.image)
         height, width = image.shape[:2]
         if (height, width) != (self.height, self.width):
             raise InputError(
-                f"{self.image}: {width}×{height}, but {self.instances} says {self.width}×{self.height}; "
-                "give the images that the annotations were made for"
+                f"{self.image}: {width}×{height}, but {self.instances} lists {self.width}×{self.height}; "
+                "use the images that the annotations were made for"
             )
         return image, self.read_mask()
 
     def read_mask(self) -> np.ndarray:
-        """Ids from 1 in the order of the annotations, later ones on top; crowds are ignored (255).
+        """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255.
 
         Raises:
             InputError: an annotation cannot be drawn.
@@ -81,10 +81,10 @@ class CocoImage:
         try:
             return [json.loads(text) for text in texts]
         except ValueError as error:
-            raise InputError(f"{self.instances}: has changed since it was opened; start again") from error
+            raise InputError(f"{self.instances}: changed since it was opened; start again") from error
 
     def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
-        """H×W bool."""
+        """Return H×W bool."""
         try:
             return rasterise(annotation["segmentation"], self.height, self.width)
         except (KeyError, TypeError, ValueError, IndexError) as error:
@@ -98,7 +98,7 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Draw polygons (lists of x, y, x, y, ...) or run lengths (counts as a list or compressed): H×W bool.
 
     Raises:
-        InputError: pycocotools is not installed; a coordinate far outside, run lengths that do not fill the picture.
+        InputError: pycocotools is not installed; a coordinate far outside, run lengths that do not fill the image.
     """
     if find_spec("pycocotools") is None:
         raise InputError(
@@ -109,19 +109,19 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
         if tuple(segmentation["size"]) != size:
             raise ValueError(f"run lengths of {segmentation['size']} for {list(size)}")
         return pixels(require_runs(segmentation["counts"], size), size)
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer numbers enclose nothing
+    polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer coordinates enclose no area
     if not polygons:
         return np.zeros(size, dtype=bool)
     return pixels(runs_of_polygons(polygons, size), size)
 
 
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:
-    """The images with at least one object, in the order of the JSON; files that are not there are passed over.
+    """Return the images with at least one object, in the order of the JSON; missing files are skipped.
 
-    The JSON is gone through piece by piece; of an annotation only its offset in the file stays in memory.
+    The JSON is streamed; only the offset of each annotation is kept in memory.
 
     Raises:
-        InputError: not a readable JSON file of COCO's form.
+        InputError: not a readable COCO JSON file.
     """
     pictures, table = _index(instances)
     present = set(os.listdir(images))
@@ -136,7 +136,7 @@ def coco_images(images: Path, instances: Path) -> list[CocoImage]:
 
 
 def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray]:
-    """Images by id as (file, height, width); per annotation of size: image id, offset, length, is it an object."""
+    """Return images by id as (file, height, width), and per annotation image id, offset, length, is an object."""
     pictures: dict[int, tuple[str, int, int]] = {}
     numbers = array("q")
     try:
@@ -151,7 +151,7 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
                 numbers.extend((value["image_id"], offset, length, not crowd))
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
-            f"{instances}: not in COCO's form ({error!r}); expected 'images' with id, file_name, height, width "
+            f"{instances}: not COCO JSON ({error!r}); expected 'images' with id, file_name, height, width "
             "and 'annotations' with image_id and segmentation"
         ) from error
     return pictures, np.array(numbers, dtype=np.int64).reshape(-1, 4)

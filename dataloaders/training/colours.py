@@ -1,4 +1,4 @@
-"""Random changes of a picture's colours and sharpness; results are clipped to 0 to 255."""
+"""Random changes of colour and sharpness; results are clipped to 0 to 255."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 LUMA = (0.299, 0.587, 0.114)
-"""shares of red, green and blue in grey"""
+"""weights of red, green and blue in grey"""
 GREY_PROBABILITY = 0.2
 BLUR_PROBABILITY = 0.3
 BLUR_SIGMA = (0.1, 2.0)
@@ -18,7 +18,7 @@ BLUR_SIGMA = (0.1, 2.0)
 
 @dataclass(frozen=True)
 class Jitter:
-    """How far colours may go: factors of 1 minus to 1 plus the value; hue in parts of the colour circle."""
+    """Strength of colour changes: factors from 1 - value to 1 + value; hue as a fraction of the colour circle."""
 
     brightness: float
     contrast: float
@@ -48,7 +48,7 @@ def jitter(picture: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
 
 
 def fade_and_blur(picture: np.ndarray, rng: Generator) -> np.ndarray:
-    """Sometimes turn H×W×3 uint8 grey, sometimes blur it."""
+    """Turn H×W×3 uint8 grey, and blur it, each with some probability."""
     if rng.random() < GREY_PROBABILITY:
         picture = scale_saturation(picture, 0.0)
     if rng.random() < BLUR_PROBABILITY:
@@ -62,27 +62,27 @@ def scale_brightness(picture: np.ndarray, factor: float) -> np.ndarray:
 
 
 def scale_contrast(picture: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply distances from the picture's mean grey; 0 gives an even grey."""
+    """Scale differences to the image's mean grey; 0 gives a uniform grey."""
     mean = round(cv2.mean(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0])
     return _mapped(picture, mean + (np.arange(256) - mean) * factor)
 
 
 def scale_saturation(picture: np.ndarray, factor: float) -> np.ndarray:
-    """Multiply distances from each pixel's own grey; 0 gives a grey picture."""
+    """Scale differences to each pixel's grey value; 0 gives a grey image."""
     mixing = factor * np.eye(3) + (1 - factor) * np.array([LUMA] * 3)
     return np.asarray(cv2.transform(picture, mixing))
 
 
 def shift_hue(picture: np.ndarray, turn: float) -> np.ndarray:
-    """Turn all hues by this part of the colour circle (0 to 1, either sign)."""
+    """Rotate all hues by this fraction of the colour circle (0 to 1, either sign)."""
     steps = round(turn * 256) % 256
-    if steps == 0:  # the way to hue and back would lose a grey level for nothing
+    if steps == 0:  # a round trip through HSV would lose precision
         return picture
     hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
-    hue[..., 0] += np.uint8(steps)  # wraps around, as hue does
+    hue[..., 0] += np.uint8(steps)  # hue wraps around
     return np.asarray(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB_FULL))
 
 
 def _mapped(picture: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Replace every grey level by its entry among 256 levels of any range."""
+    """Apply a lookup table of 256 levels of any range."""
     return np.asarray(cv2.LUT(picture, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))

@@ -1,4 +1,4 @@
-"""Two-object clips composed on the fly: one clip's objects move across another, in front of its objects or behind."""
+"""Composition of two clips: the objects of one move across the other, over or under its objects."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from aotlab.dataloaders.training.warps import translation, warp_affine
 from aotlab.masks.id_maps import VOID
 
 TRIES = 4
-"""motions that are drawn until no object is hidden on the reference frame"""
+"""number of attempts to draw a motion that hides no object on the reference frame"""
 LEAST_SHOWN = 0.4
-"""part of the pasted pixels that the reference frame has to show, or another motion is drawn"""
+"""fraction of the pasted pixels that must be visible on the reference frame"""
 ENTERING_PIXELS = 20
-"""objects that enter are left out where the reference frame shows no more pixels of them than this"""
+"""largest number of visible pixels on the reference frame for which an entering object is dropped"""
 EDGE = 0.7
 """standard deviation of the blur along the outline of pasted objects, in pixels"""
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How pasted objects move from the first frame to the last; lengths in pixels."""
+    """Motion of pasted objects from the first frame to the last; lengths in pixels."""
 
     start: np.ndarray
-    """2: column and row of their centre on the first frame"""
+    """column and row of the objects' centre on the first frame, (2,)"""
     shift: np.ndarray
-    """2: to their centre on the last frame"""
+    """shift of the centre on the last frame, (2,)"""
     scale: float
-    """on the first frame"""
+    """scale on the first frame"""
     growth: float
-    """logarithm of how much larger they are on the last frame"""
+    """logarithm of the scale factor on the last frame"""
     turn: float
-    """radians from the first frame to the last"""
+    """rotation from the first frame to the last, in radians"""
 
     def at(self, time: float, centre: np.ndarray) -> np.ndarray:
-        """3×3: what moves objects around ``centre`` to where they are at a time from 0 to 1."""
+        """Return the 3×3 map of objects around ``centre`` at a time from 0 to 1."""
         scale, angle = self.scale * math.exp(self.growth * time), self.turn * time
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         turned = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
@@ -48,14 +48,14 @@ class Motion:
 
 
 def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, entering: bool = False) -> Clip:
-    """Paste the second clip's objects scaled and moving over the first clip; half the time behind its objects.
+    """Paste the second clip's objects, scaled and moving, over the first clip; under its objects half the time.
 
     Args:
-        first: T×S×S frames; gives the background.
-        second: a clip of the same shape; its objects keep their own motion besides.
+        first: clip of T×S×S frames, which provides the background.
+        second: clip of the same shape; its objects also keep their motion.
         rng: source of all randomness.
-        max_objects: where there are more objects, so many are drawn at random.
-        entering: they come in over a border of the picture, so that the reference frame shows little of them.
+        max_objects: largest number of objects; more are sampled at random.
+        entering: objects enter over a border, mostly hidden on the reference frame.
     """
     box = _box(second.labels[0])
     if box is None:
@@ -76,23 +76,23 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, ente
 
 
 def random_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
-    """A motion for objects of a bounding box (left, top, width, height): 0.25 to 0.6 of the crop large at first."""
+    """Draw a motion for a bounding box (left, top, width, height), 0.25 to 0.6 of the crop on the first frame."""
     scale = rng.uniform(0.25, 0.6) * crop / max(box[2:])
     return Motion(
         start=rng.uniform(0.2, 0.8, 2) * crop,
         shift=rng.uniform(-0.35, 0.35, 2) * crop,
-        scale=min(scale, 1.5),  # larger ones would be blurred
+        scale=min(scale, 1.5),  # larger scales would blur
         growth=rng.uniform(-0.25, 0.25),
         turn=math.radians(rng.uniform(-15, 15)),
     )
 
 
 def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -> Motion:
-    """As `random_motion`, but of their width or height at most 0.4 is in the picture at first, mostly far less."""
+    """Draw a motion as `random_motion` does, with at most 0.4 of width or height visible on the first frame."""
     motion = random_motion(box, crop, rng)
     axis, far = int(rng.integers(2)), rng.random() < 0.5
     size = motion.scale * box[2 + axis]
-    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # from the border to their centre
+    outside = (0.5 - 0.4 * rng.random() ** 2) * size  # distance of the centre from the border
     start, shift = motion.start.copy(), motion.shift.copy()
     start[axis] = crop + outside if far else -outside
     shift[axis] = (outside + rng.uniform(0.1, 0.5) * crop) * (-1 if far else 1)
@@ -102,7 +102,7 @@ def entering_motion(box: tuple[int, int, int, int], crop: int, rng: Generator) -
 def _paste(
     first: Clip, second: Clip, motion: Motion, box: tuple[int, int, int, int], *, behind: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames T×S×S×3 and labels T×S×S; the second's objects are numbered behind the first's."""
+    """Return frames T×S×S×3 and labels T×S×S; ids of the second clip follow those of the first."""
     left, top, width, height = box
     centre = np.array([left + width / 2, top + height / 2])
     frames, labels = first.frames.copy(), first.labels.copy()
@@ -119,7 +119,7 @@ def _paste(
 
 
 def _box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
-    """Left, top, width and height of the rectangle around all objects of H×W labels; None without any."""
+    """Return the bounding box (left, top, width, height) of all objects in H×W labels, or None."""
     rows, columns = np.nonzero(_objects(labels))
     if not len(rows):
         return None
@@ -128,5 +128,5 @@ def _box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
 
 
 def _objects(labels: np.ndarray) -> np.ndarray:
-    """Where labels are neither background nor ignored."""
+    """Return the mask of labels that are neither background nor ignored."""
     return np.asarray((labels > 0) & (labels < VOID))

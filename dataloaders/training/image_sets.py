@@ -1,4 +1,4 @@
-"""Sets of single images with masks, in the layouts in which they are distributed."""
+"""Image sets with masks, in their distributed layouts."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from aotlab.utils.errors import InputError
 
 
 def static(folder: Path, source: SourceConfig) -> ImageSet:
-    """Sets of images side by side, or images without a folder of their own.
+    """Find folders of images, one per set, or images without subfolders.
 
-    A split is a list of the sets' names, or of image names without ending where there are no sets.
+    A split lists names of sets, or of images without suffix if there are no sets.
     """
     layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
     images, masks = find_pair(folder, [("JPEGImages", "Annotations")], layout)
@@ -47,7 +47,7 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
-    """Neighbouring subsets by name, drawn in proportion to ``count ** (1 - balance)``; empty ones are left out."""
+    """Return adjacent subsets with sampling weights ``count ** (1 - balance)``; empty ones are dropped."""
     filled = {name: count for name, count in counts.items() if count}
     total = sum(count ** (1 - balance) for count in filled.values())
     firsts = accumulate(filled.values(), initial=0)
@@ -58,7 +58,7 @@ def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:
 
 
 def coco(folder: Path, source: SourceConfig) -> ImageSet:
-    """COCO instances of a split, train2017 unless another is named; any set in the form of COCO's JSON."""
+    """Find COCO instances of a split (default: train2017), or any set with COCO JSON."""
     split = source.split or "train2017"
     layout = f"{split}/*.jpg and annotations/instances_{split}.json"
     instances = f"instances_{split}.json"
@@ -68,20 +68,20 @@ def coco(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def ecssd(folder: Path, source: SourceConfig) -> ImageSet:
-    """ECSSD: images/ and ground_truth_mask/."""
+    """Find ECSSD: images/ and ground_truth_mask/."""
     forms = [(f"{prefix}images", f"{prefix}ground_truth_mask") for prefix in ("", "ECSSD/")]
     return _saliency(folder, source, forms, "images/*.jpg and ground_truth_mask/*.png")
 
 
 def msra10k(folder: Path, source: SourceConfig) -> ImageSet:
-    """MSRA10K: x.jpg beside x.png."""
+    """Find MSRA10K: x.jpg beside x.png."""
     here = ["."] if files_by_stem(folder, (".jpg",)) else []
     forms = [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", *here)]
     return _saliency(folder, source, forms, "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png beside it")
 
 
 def pascal_s(folder: Path, source: SourceConfig) -> ImageSet:
-    """PASCAL-S: how many people chose an object is its grey level; what at least half chose counts."""
+    """Find PASCAL-S, whose grey levels count votes for an object; at least half of the votes select it."""
     forms = [
         (f"{prefix}imgs/pascal", f"{prefix}masks/pascal")
         for prefix in ("datasets/", "", "PASCAL-S/datasets/")
@@ -90,7 +90,7 @@ def pascal_s(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
-    """The images of PASCAL VOC 2012 that have instance masks; trainval unless another split is named."""
+    """Find the images of PASCAL VOC 2012 with instance masks (default split: trainval)."""
     layout = (
         "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
     )
@@ -111,14 +111,12 @@ def _saliency(folder: Path, source: SourceConfig, forms: list[tuple[str, str]], 
 def _refuse_split(source: SourceConfig) -> None:
     if source.split is not None:
         raise InputError(
-            f"train.phases.sources.split={source.split}: {source.kind} has no splits; leave it out, or unpack "
-            "the set as kind static with a list of your own"
+            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
+            "kind static with a list of images"
         )
 
 
 def _image_set(source: SourceConfig, images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:
     if not images:
-        raise InputError(
-            f"{where}: no image here with a mask in {masks}; expected x.jpg and x.png of one name"
-        )
+        raise InputError(f"{where}: no image with a mask in {masks}; expected pairs x.jpg and x.png")
     return ImageSet(source.path, tuple(images))

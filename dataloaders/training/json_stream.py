@@ -1,4 +1,4 @@
-"""Reading a large JSON file piece by piece."""
+"""Streaming reader of large JSON files."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import Any, BinaryIO, NamedTuple
 from aotlab.utils.errors import InputError
 
 BLOCK = 4 << 20
-"""bytes read at a time"""
+"""block size in bytes"""
 BLANKS = " \t\r\n"
 
 
 class Element(NamedTuple):
-    """An element of an array, and where in the file it stands."""
+    """An element of an array with its position in the file."""
 
     key: str
     value: Any
     offset: int
-    """bytes from the start of the file"""
+    """offset in bytes"""
     length: int
-    """bytes"""
+    """length in bytes"""
 
 
 def stream_arrays(path: Path, keys: Collection[str]) -> Iterator[Element]:
-    """The elements of the arrays that stand under some keys of a JSON object, as they come in the file.
+    """Yield the elements of the arrays under some keys of a JSON object, in file order.
 
-    Text outside ASCII is not decoded: `unscramble` gives a string its characters.
+    Text outside ASCII is not decoded; `unscramble` decodes a string.
 
     Raises:
         InputError: no such file, or not a JSON object.
@@ -42,12 +42,12 @@ def stream_arrays(path: Path, keys: Collection[str]) -> Iterator[Element]:
         except json.JSONDecodeError as error:
             offset = text.base + error.pos
             raise InputError(
-                f"{path}: not a whole JSON object ({error.msg} at byte {offset}); fetch the file again"
+                f"{path}: not a complete JSON object ({error.msg} at byte {offset}); download the file again"
             ) from error
 
 
 def unscramble(text: str) -> str:
-    """A string of `stream_arrays` as it is meant."""
+    """Decode a string from `stream_arrays`."""
     return text.encode("latin-1").decode("utf-8", errors="replace")
 
 
@@ -68,7 +68,7 @@ def _elements(text: _Text, keys: Collection[str]) -> Iterator[Element]:
 
 
 class _Text:
-    """The part of a file that is in memory. One character stands for one byte, so that positions are byte offsets."""
+    """Buffered part of a file, one character per byte, so that positions are byte offsets."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -78,7 +78,7 @@ class _Text:
         self.decoder = json.JSONDecoder()
 
     def value(self) -> tuple[Any, int, int]:
-        """The value that comes next, its offset in the file and its length."""
+        """Read the next value; return it with its offset in the file and its length."""
         self.peek()
         while True:
             try:
@@ -88,12 +88,12 @@ class _Text:
                     raise
                 continue
             if len(self.text) - end < 3 and self._more():
-                continue  # a number may go on behind the block's end, after "1", "1." or "1e-"
+                continue  # a number may continue in the next block, after "1", "1." or "1e-"
             start, self.at = self.at, end
             return value, self.base + start, end - start
 
     def peek(self) -> str:
-        """The next character that is not blank; none of it is used up."""
+        """Return the next non-blank character without consuming it."""
         while True:
             while self.at < len(self.text) and self.text[self.at] in BLANKS:
                 self.at += 1
@@ -103,21 +103,21 @@ class _Text:
                 raise json.JSONDecodeError("the file ends", self.text, self.at)
 
     def take(self, character: str) -> None:
-        """Use up a character that has to come next."""
+        """Consume a character that must come next."""
         if self.peek() != character:
             raise json.JSONDecodeError(f"expected {character}", self.text, self.at)
         self.at += 1
 
     def skip_comma(self, end: str) -> None:
-        """Use up a comma, unless ``end`` comes."""
+        """Consume a comma, unless ``end`` is next."""
         if self.peek() != end:
             self.take(",")
 
     def _more(self) -> bool:
-        """Read on, and forget what is used up; False at the end of the file."""
+        """Read another block and drop consumed text; return False at the end of the file."""
         block = self.file.read(max(BLOCK, len(self.text) - self.at))
         if not block:
-            return False  # positions found in the text stay valid
+            return False  # positions in the text stay valid
         self.text = self.text[self.at :] + block.decode("latin-1")
         self.base += self.at
         self.at = 0

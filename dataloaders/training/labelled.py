@@ -1,4 +1,4 @@
-"""Images with masks to learn from, read when asked for."""
+"""Labelled images, image sets and video sets, read on demand."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ class LabelledImage(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it: the image's path."""
+        """Name in messages: the path of the image."""
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """The image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
+        """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
 
         Raises:
             InputError: not readable, or image and mask differ in size.
         """
 
     def read_mask(self) -> np.ndarray:
-        """The mask alone."""
+        """Return only the mask."""
 
 
 @dataclass(frozen=True)
@@ -36,32 +36,32 @@ class LabelledVideo:
 
 @dataclass(frozen=True)
 class Subset:
-    """Neighbouring images of an `ImageSet` that are drawn with a probability of their own."""
+    """Adjacent images of an `ImageSet` with a common sampling weight."""
 
     name: str
     first: int
-    """index of its first image"""
+    """index of the first image"""
     count: int
-    """images, at least 1"""
+    """number of images, at least 1"""
     share: float
-    """of the draws; those of all subsets add up to 1"""
+    """probability of drawing this subset; adds up to 1 over all subsets"""
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Single images; clips are made by moving one about."""
+    """Single images, each of which gives a clip by moving it."""
 
     name: str
     images: tuple[LabelledImage, ...]
     subsets: tuple[Subset, ...] = ()
-    """one is drawn first, then an image in it; none: every image is drawn alike"""
+    """subsets to draw from before an image is drawn; empty: images are drawn uniformly"""
     parts: tuple[str, ...] = ()
-    """names of the sets that it is made of, if it is a collection"""
+    """names of the sets in a collection"""
 
 
 @dataclass(frozen=True)
 class VideoSet:
-    """Videos; clips are cut from one."""
+    """Videos, from which clips are cut."""
 
     name: str
     videos: tuple[LabelledVideo, ...]

@@ -1,4 +1,4 @@
-"""An image file with a mask file, and what the values of a mask mean in each data set."""
+"""Image and mask files, and readers of the mask conventions of each data set."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.image_files import open_picture
 
 MaskReader = Callable[[Path], np.ndarray]
-"""file to H×W uint8: ids, 0 background, 255 ignored"""
+"""reader from file to H×W uint8: ids, 0 background, 255 ignored"""
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedImage:
-    """Two files: an image and its mask."""
+    """An image file and its mask file."""
 
     image: Path
     mask: Path
     reader: MaskReader
     dropped: tuple[int, ...] = ()
-    """ids that count as background"""
+    """ids treated as background"""
 
     @property
     def name(self) -> str:
-        """The image's path."""
+        """Path of the image."""
         return str(self.image)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """The image H×W×3 uint8 RGB and its mask H×W uint8.
+        """Return the image H×W×3 uint8 RGB and its mask H×W uint8.
 
         Raises:
             InputError: not readable, or image and mask differ in size.
@@ -49,25 +49,25 @@ class MaskedImage:
         return image, mask
 
     def read_mask(self) -> np.ndarray:
-        """The mask alone."""
+        """Return only the mask."""
         mask = self.reader(self.mask)
         return np.where(np.isin(mask, self.dropped), np.uint8(0), mask) if self.dropped else mask
 
 
 def read_ids(path: Path) -> np.ndarray:
-    """Ids as they stand, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, the instances of PASCAL VOC.
+    """Read unchanged ids, 255 ignored: DAVIS 2017, YouTube-VOS, VOST, instances of PASCAL VOC.
 
     Raises:
         InputError: not a readable mask, or an id above 255.
     """
     mask = read_mask(path)
     if mask.max(initial=0) > VOID:
-        raise InputError(f"{path}: holds the id {mask.max()}; number the objects of a training mask 1 to 254")
+        raise InputError(f"{path}: object id {mask.max()}; ids of training masks must be 1 to 254")
     return mask.astype(np.uint8, copy=False)
 
 
 def read_ids_or_saliency(path: Path) -> np.ndarray:
-    """Ids; but 255, where it is the only value besides 0, is an object: a saliency set writes its one so."""
+    """Read ids; if 255 is the only value besides 0, it is the object, as in saliency sets."""
     mask = read_ids(path)
     if not ((mask > 0) & (mask < VOID)).any():
         return (mask == VOID).astype(np.uint8)
@@ -75,12 +75,12 @@ def read_ids_or_saliency(path: Path) -> np.ndarray:
 
 
 def read_one_object(path: Path) -> np.ndarray:
-    """All that is not 0 is one object: DAVIS 2016, whose first release writes 255."""
+    """Read everything above 0 as one object: DAVIS 2016, whose first release stores 255."""
     return (read_mask(path) > 0).astype(np.uint8)
 
 
 def read_saliency(path: Path) -> np.ndarray:
-    """Grey levels; the brighter half is one object. Colours are taken as their brightness.
+    """Read the brighter half of the grey levels as one object; colours are converted to grey.
 
     Raises:
         InputError: not readable.

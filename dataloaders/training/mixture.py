@@ -1,4 +1,4 @@
-"""The stream of training clips: clip number i of a phase is a pure function of the seed, the phase's name and i."""
+"""Stream of training clips: clip i of a phase is a pure function of the seed, the phase's name and i."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from aotlab.dataloaders.training.sets import data_root, open_set
 from aotlab.utils.errors import InputError, RunStopped
 
 ATTEMPTS = 10
-"""draws for one clip before its data count as unreadable altogether"""
+"""number of attempts to draw a readable clip"""
 
 
 class ClipTensors(NamedTuple):
-    """A batch as the loader gives it."""
+    """A batch of clips."""
 
     frames: Tensor
     """T×B×H×W×3 uint8"""
@@ -36,36 +36,36 @@ class ClipTensors(NamedTuple):
     """T×B×H×W int64"""
     objects: list[int]
     names: list[tuple[str, ...]]
-    """images and videos that each clip is made of"""
+    """names of the images and videos of each clip"""
     replaced: list[str]
-    """a sentence for each item that could not be read and gave way to another"""
+    """one sentence per unreadable item that was replaced"""
 
     def pin_memory(self) -> ClipTensors:
-        """The batch in page-locked memory; the loader looks for this method."""
+        """Return the batch in page-locked memory; called by the loader."""
         return self._replace(frames=self.frames.pin_memory(), labels=self.labels.pin_memory())
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Clips of several sources, drawn by weight."""
+    """Clips from several sources, sampled by weight."""
 
     sources: tuple[ImageSet | VideoSet, ...]
     weights: tuple[float, ...]
-    """their sum is 1"""
+    """sampling probabilities of the sources, which add up to 1"""
     phase: PhaseConfig
     data: DataConfig
     seed: int
     max_objects: int
-    """objects of a clip"""
+    """largest number of objects in a clip"""
 
     def __len__(self) -> int:
         return self.phase.steps * self.phase.batch
 
     def __getitem__(self, index: int) -> Clip:
-        """Clip number ``index``; where an item cannot be read, another is drawn.
+        """Return clip ``index``; unreadable items are replaced by other draws.
 
         Raises:
-            InputError: nothing that was drawn can be read.
+            InputError: no readable item after several attempts.
         """
         replaced: list[str] = []
         for attempt in range(ATTEMPTS):
@@ -75,8 +75,8 @@ class Mixture:
             except InputError as error:
                 replaced.append(str(error))
         raise InputError(
-            f"train.phases: {ATTEMPTS} draws in a row from the sources of {self.phase.name} cannot be read, "
-            f"the last because of {replaced[-1]}"
+            f"train.phases: {ATTEMPTS} items in a row from the sources of {self.phase.name} cannot be read; "
+            f"the last: {replaced[-1]}"
         )
 
     def _clip(self, rng: Generator) -> Clip:
@@ -84,7 +84,7 @@ class Mixture:
         clip = self._sample(item, rng)
         if clip.objects == 0 or rng.random() < self.phase.merge:
             other = self._draw(rng)
-            for _ in range(ATTEMPTS):  # another item, unless there is hardly another
+            for _ in range(ATTEMPTS):  # another item, if the source has others
                 if other != item:
                     break
                 other = self._draw(rng)
@@ -98,7 +98,7 @@ class Mixture:
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
-        """Numbers of a source and of an image or video in it."""
+        """Draw the index of a source and of an image or video in it."""
         number = int(rng.choice(len(self.sources), p=self.weights))
         source = self.sources[number]
         if isinstance(source, VideoSet):
@@ -124,7 +124,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
     """
     root = data_root(data)
     if not phase.sources:
-        raise InputError(f"train.phases: phase {phase.name} names no sources; add at least one")
+        raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
     sources, problems = [], {}
     for source in phase.sources:
         try:
@@ -141,7 +141,7 @@ def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects
 
 
 def describe_mixture(mixture: Mixture) -> list[str]:
-    """A line per source: its kind, where it is, how much it holds and how often it is drawn."""
+    """Return a line per source: kind, path, number of items and sampling weight."""
     lines = []
     for config, source, share in zip(mixture.phase.sources, mixture.sources, mixture.weights, strict=True):
         if isinstance(source, ImageSet):
@@ -170,11 +170,11 @@ def clip_loader(
 ) -> Iterator[ClipTensors]:
     """Batches of a phase from ``first_step`` (counted from 0) to its end, prepared by worker processes.
 
-    A step's clips are split into ``parts`` times ``ranks`` equal pieces; a rank is given its piece of each part,
-    in page-locked memory if asked for. However many the ranks, together they see the same clips in a step.
+    The clips of a step are split into ``parts`` times ``ranks`` equal shares; a rank gets its share of each part,
+    in page-locked memory if requested. The clips of a step do not depend on the number of ranks.
 
     Raises:
-        InputError: the batch cannot be split so; while iterating, nothing that was drawn for a clip is readable.
+        InputError: the batch cannot be split evenly; while iterating, no readable item was drawn.
         RunStopped: while iterating, a worker process died.
     """
     chunks = Chunks(mixture.phase, first_step, rank, ranks, parts)
@@ -187,12 +187,12 @@ def clip_loader(
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
         pin_memory=pin_memory,
-        # A loader draws a seed when it starts; from the global generator it would shift what a resumed run draws.
+        # A loader draws a seed when it starts; the global generator would shift the draws of a resumed run.
         generator=torch.Generator(),
     )
     batches = iter(loader)
-    # Torch would now raise a worker's death out of whatever line the main thread is on, such as half an
-    # optimiser's step; without its handler the next batch does.
+    # PyTorch would raise a worker's death at any line of the main thread, even in the middle of an
+    # optimiser step; without its handler the next batch raises it.
     if before is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGCHLD, before)
     return _checked(batches)
@@ -200,10 +200,10 @@ def clip_loader(
 
 @dataclass(frozen=True)
 class Chunks:
-    """The clip numbers of each batch that one rank is given, step by step and part by part.
+    """Yield the clip indices of each batch of one rank, by step and part.
 
     Raises:
-        InputError: the batch cannot be split into so many equal pieces.
+        InputError: the batch cannot be split evenly.
     """
 
     phase: PhaseConfig
@@ -233,7 +233,7 @@ class Chunks:
 
 @dataclass(frozen=True)
 class _Batches(Dataset["ClipTensors | InputError"]):
-    """Batches by clip numbers. An error is handed over as a value: raised in a worker it would lose its sentence."""
+    """Batches by clip indices. Errors are returned as values; raised in a worker, they would lose their message."""
 
     mixture: Mixture
 
@@ -245,7 +245,7 @@ class _Batches(Dataset["ClipTensors | InputError"]):
 
 
 def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
-    """Put clips side by side, time first."""
+    """Stack clips, time first."""
     return ClipTensors(
         torch.from_numpy(np.stack([clip.frames for clip in clips], axis=1)),
         torch.from_numpy(np.stack([clip.labels for clip in clips], axis=1)).long(),
@@ -256,7 +256,7 @@ def stack_clips(clips: Sequence[Clip]) -> ClipTensors:
 
 
 def _checked(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensors]:
-    """Batches of a loader, with what went wrong in its workers raised here."""
+    """Yield the batches of a loader and raise the errors of its workers."""
     try:
         while True:
             batch = next(batches, None)
@@ -273,14 +273,14 @@ def _checked(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensor
             "lower data.workers"
         ) from error
     finally:
-        del batches  # ends the workers now, and not when the last traceback is forgotten
+        del batches  # stop the workers now, not when the last traceback is freed
 
 
 def _means_lost_worker(error: Exception) -> bool:
-    """Whether a loader's error is a worker's death, and not what its code raised ("Caught ... in DataLoader ...")."""
+    """Return whether a loader's error means that a worker died ("Caught ... in DataLoader ..." is an error of its code)."""
     if isinstance(error, RuntimeError):
         return str(error).startswith("DataLoader worker")
-    # One that dies while it hands over a batch leaves a broken connection.
+    # A worker that dies while sending a batch breaks the connection.
     return not str(error).startswith("Caught")
 
 
@@ -289,7 +289,7 @@ def _as_it_is(batch: ClipTensors | InputError) -> ClipTensors | InputError:
 
 
 def _start_worker(_: int) -> None:
-    """Keep a worker from taking the cores that the model computes on, and from ending before its parent does."""
+    """Limit a worker to one thread, and leave signals to its parent."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The data of all phases of a recipe: what they train on, and the videos to validate on."""
+"""Training and validation data of all phases of a recipe."""
 
 from __future__ import annotations
 
@@ -15,33 +15,31 @@ from aotlab.utils.errors import InputError
 log = logging.getLogger(__name__)
 
 ENOUGH_VIDEOS = 10
-"""videos of which some may be held back"""
+"""minimum number of videos for holding some back"""
 
 
 @dataclass(frozen=True)
 class PhasesData:
-    """What a run reads."""
+    """Data of a run."""
 
     mixtures: dict[int, Mixture]
-    """clips of every phase that runs, by its number in the recipe"""
+    """clips of every phase to run, by its index in the recipe"""
     validation: list[LabelledVideo]
 
 
 def open_phases(config: Config) -> PhasesData:
-    """Find the data of every phase that runs, and the validation videos.
+    """Find the data of every phase to run, and the validation videos.
 
     Raises:
-        InputError: no phase, an unknown one in ``train.run``, or data that is missing.
+        InputError: no phase, an unknown phase in ``train.run``, or missing data.
     """
     settings = config.train
     names = [phase.name for phase in settings.phases]
     if not names:
-        raise InputError(
-            "train.phases: this config names no phase; use a recipe such as configs/recipes/mini.yaml"
-        )
+        raise InputError("train.phases: no phases; use a recipe, for example --config finetune")
     unknown = [name for name in settings.run if name not in names]
     if unknown:
-        raise InputError(f"train.run: no phase is called {unknown[0]}; the recipe has {', '.join(names)}")
+        raise InputError(f"train.run: unknown phase {unknown[0]}; the phases are {', '.join(names)}")
     mixtures = {
         index: open_mixture(config.data, phase, settings.seed, max_objects=config.model.max_objects)
         for index, phase in enumerate(settings.phases)
@@ -53,7 +51,7 @@ def open_phases(config: Config) -> PhasesData:
 
 
 def validation_videos(data: DataConfig) -> list[LabelledVideo]:
-    """The videos of ``data.validation``, of the split val unless another is named.
+    """Return the videos of ``data.validation`` (default split: val).
 
     Raises:
         InputError: a folder or list is missing, single images, or data.root is not set.
@@ -62,7 +60,7 @@ def validation_videos(data: DataConfig) -> list[LabelledVideo]:
     for source in data.validation:
         if source.kind not in VIDEO_SETS:
             raise InputError(
-                f"data.validation: {source.path} is of kind {source.kind}, single images; give videos"
+                f"data.validation: {source.path} is of kind {source.kind} (single images); validation needs videos"
             )
         opened = open_set(data_root(data), replace(source, split=source.split or "val"))
         assert isinstance(opened, VideoSet)
@@ -71,7 +69,7 @@ def validation_videos(data: DataConfig) -> list[LabelledVideo]:
 
 
 def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
-    """Take this part of the videos of every set out of training, the same ones in all phases, to validate on."""
+    """Hold this fraction of the videos of every set back for validation, the same ones in all phases."""
     held: dict[tuple[str, str], LabelledVideo] = {}
     kept: dict[int, Mixture] = {}
     for index, mixture in mixtures.items():
@@ -95,7 +93,7 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
 
 
 def evenly_chosen(source: VideoSet, part: float) -> list[LabelledVideo]:
-    """This part of the videos of a set, at even distances in the order of their names; at least one."""
+    """Return this fraction of the videos of a set, evenly spaced by name; at least one."""
     videos = sorted(source.videos, key=lambda video: video.name)
     count = max(1, round(part * len(videos)))
     return [videos[(2 * number + 1) * len(videos) // (2 * count)] for number in range(count)]

@@ -1,4 +1,4 @@
-"""Finding the files of a training set; every folder is listed once and nothing is decoded."""
+"""File lookup of training sets; every folder is listed once and nothing is decoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
 
 def read_split(path: Path) -> list[str]:
-    """Names in a list file, one per line, in its order.
+    """Return the names in a list file, one per line.
 
     Raises:
         InputError: missing or empty.
@@ -22,15 +22,15 @@ def read_split(path: Path) -> list[str]:
     lines = read_text(path, "write one name per line").splitlines()
     names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
     if not names:
-        raise InputError(f"{path}: the list is empty; write one name per line")
+        raise InputError(f"{path}: empty list; write one name per line")
     return list(dict.fromkeys(names))
 
 
 def require_list(path: Path) -> None:
-    """Check that a list file is there.
+    """Check that a list file exists.
 
     Raises:
-        InputError: it is not; the lists beside it are named.
+        InputError: no such file; names the lists beside it.
     """
     if not is_file(path):
         present = sorted(file.stem for file in path.parent.glob("*.txt"))
@@ -39,52 +39,52 @@ def require_list(path: Path) -> None:
 
 
 def find_first(folder: Path, forms: Iterable[str], layout: str) -> Path:
-    """The first of several paths below a folder that is there.
+    """Return the first existing path of several below a folder.
 
     Raises:
-        InputError: none is; ``layout`` says what one would look like.
+        InputError: no such path; ``layout`` describes the expected one.
     """
     for form in forms:
         if (folder / form).exists():
             return folder / form
-    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
 def find_base(folder: Path, prefixes: Iterable[str], needed: Iterable[str], layout: str) -> Path:
-    """The first of ``folder/prefix`` that holds all that is needed: archives differ in their outermost folders.
+    """Return the first ``folder/prefix`` that holds all required entries; archives differ in their outermost folders.
 
     Raises:
-        InputError: none does; ``layout`` says what one would look like.
+        InputError: no such folder; ``layout`` describes the expected one.
     """
     needed = tuple(needed)
     for prefix in prefixes:
         base = folder / prefix
         if all((base / name).exists() for name in needed):
             return base
-    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
 def find_pair(folder: Path, forms: Iterable[tuple[str, str]], layout: str) -> tuple[Path, Path]:
-    """The first of several forms of (image folder, mask folder) that is there.
+    """Return the first existing pair (image folder, mask folder) of several.
 
     Raises:
-        InputError: none is; ``layout`` says what one would look like.
+        InputError: no such pair; ``layout`` describes the expected one.
     """
     for image_form, mask_form in forms:
         images, masks = folder / image_form, folder / mask_form
         if is_folder(images) and is_folder(masks):
             return images, masks
-    raise InputError(f"{folder}: no training set of this kind here; expected {layout} below it")
+    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder, sorted; hidden ones and links that lead nowhere are passed over.
+    """Return the sorted names of subfolders; hidden ones and dangling links are skipped.
 
     Raises:
-        InputError: one of them may not be read.
+        InputError: a subfolder may not be read.
     """
     if not is_folder(folder):
-        raise InputError(f"{folder}: no such folder; expected one with folders in it")
+        raise InputError(f"{folder}: no such folder; expected a folder with subfolders")
     with os.scandir(folder) as entries:
         return sorted(
             entry.name for entry in entries if not entry.name.startswith(".") and is_folder(Path(entry.path))
@@ -94,9 +94,9 @@ def subfolders(folder: Path) -> list[str]:
 def pair_files(
     images: Path, masks: Path, reader: MaskReader, *, dropped: tuple[int, ...] = ()
 ) -> list[MaskedImage]:
-    """Images and masks of the same stem, sorted by it; what has no partner is passed over."""
+    """Pair images and masks of the same stem, sorted; files without a partner are skipped."""
     mask_files = files_by_stem(masks, (".png",))
-    suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # else PNGs are masks
+    suffixes = FRAME_SUFFIXES if images != masks else (".jpg", ".jpeg")  # in one folder, PNGs are masks
     image_files = files_by_stem(images, suffixes)
     return [
         MaskedImage(images / image_files[stem], masks / mask_files[stem], reader, dropped)
@@ -105,9 +105,9 @@ def pair_files(
 
 
 def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
-    """File names in a folder by stem; none where there is no folder. Hidden files are passed over.
+    """Return the file names in a folder by stem; empty without a folder. Hidden files are skipped.
 
-    Of several files of one stem, the one whose suffix is named first wins.
+    Of several files with the same stem, the suffix listed first wins.
     """
     if not is_folder(folder):
         return {}
@@ -126,11 +126,11 @@ def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> N
     """Check the names of a list.
 
     Raises:
-        InputError: one is not in ``folder``.
+        InputError: a name is missing in ``folder``.
     """
     missing = sorted(set(names) - set(known))
     if missing:
         raise InputError(
-            f"{folder / missing[0]}: not there, but the split's list names it (as {len(missing)} in all); "
+            f"{folder / missing[0]}: missing, but listed in the split ({len(missing)} in all); "
             "add the data or correct the list"
         )

@@ -32,7 +32,7 @@ def open_set(root: Path, source: SourceConfig) -> ImageSet | VideoSet:
     """Find the images or videos of one source below ``root``.
 
     Raises:
-        InputError: the folder is not there, is laid out otherwise, or holds nothing to learn from.
+        InputError: no such folder, another layout, or no labelled data.
     """
     folder = root / source.path
     if not folder.is_dir():
@@ -43,7 +43,7 @@ def open_set(root: Path, source: SourceConfig) -> ImageSet | VideoSet:
 
 
 def data_root(data: DataConfig) -> Path:
-    """The folder that holds the sources.
+    """Return the folder of all sources.
 
     Raises:
         InputError: not set, or no such folder.

@@ -1,4 +1,4 @@
-"""Sets of videos with masks, in the layouts in which they are distributed."""
+"""Video sets with masks, in their distributed layouts."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from aotlab.utils.errors import InputError
 log = logging.getLogger(__name__)
 
 LEAST_FRAMES = 2
-"""labelled frames that a video, and in YouTube-VOS an object, needs"""
+"""minimum number of labelled frames of a video, and in YouTube-VOS of an object"""
 VIDEO_FORMS = (("JPEGImages/480p", "Annotations/480p"), ("JPEGImages", "Annotations"))
 RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 
 
 def video(folder: Path, source: SourceConfig) -> VideoSet:
-    """Folders of frames; all of them, or those of a list in ImageSets/."""
+    """Find folders of frames: all, or those of a list in ImageSets/."""
     images, masks = find_pair(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = subfolders(images)
     if source.split is not None:
@@ -41,7 +41,7 @@ def video(folder: Path, source: SourceConfig) -> VideoSet:
 
 
 def davis(folder: Path, source: SourceConfig) -> VideoSet:
-    """DAVIS 2017, split train unless another is named; with a split 2016/... all ids of a video are one object."""
+    """Find DAVIS 2017 (default split: train); with a split 2016/... all ids of a video are one object."""
     layout = (
         "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png and "
         "ImageSets/2017/train.txt"
@@ -51,7 +51,7 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
     images, masks = find_pair(base, forms, layout)
     year, _, split = (source.split or "train").rpartition("/")
     lists = [base / "ImageSets" / (year or "2017")]
-    if year == "2016":  # the first release keeps its lists under the resolution's name
+    if year == "2016":  # the first release stores its lists below the resolution's name
         lists.append(base / "ImageSets" / "480p")
     files = [path / f"{split}.txt" for path in lists]
     file = next((path for path in files if path.is_file()), files[0])
@@ -60,7 +60,7 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
 
 
 def vost(folder: Path, source: SourceConfig) -> VideoSet:
-    """VOST at 5 frames per second, the ones with labels; split train unless another is named."""
+    """Find the labelled frames of VOST at 5 frames per second (default split: train)."""
     layout = "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png and ImageSets/train.txt"
     base = find_base(folder, ("", "VOST"), ("JPEGImages", "Annotations"), layout)
     names = read_split(base / "ImageSets" / f"{source.split or 'train'}.txt")
@@ -68,7 +68,7 @@ def vost(folder: Path, source: SourceConfig) -> VideoSet:
 
 
 def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
-    """YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/.
+    """Find YouTube-VOS train, 2018 or 2019; a split is a list in ImageSets/ beside JPEGImages/.
 
     Objects and videos with fewer than two frames in meta.json are dropped.
     """

@@ -1,4 +1,4 @@
-"""Maps that move a picture about. In their coordinates pixel (column, row) is the square up to (column+1, row+1)."""
+"""Affine and thin-plate warps. Pixel (column, row) is the square up to (column+1, row+1)."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy as np
 from numpy.random import Generator
 
 FILL = (124, 116, 104)
-"""colour outside a picture: the ImageNet mean"""
+"""fill colour outside an image: the ImageNet mean"""
 CONTROL_POINTS = 5
-"""control points of a thin-plate spline, along each side of the picture"""
+"""number of control points of a thin-plate spline along each side of the image"""
 CONTROL_SHIFT = 0.02
-"""standard deviation of their shift, in parts of the picture's side"""
+"""standard deviation of their shift, as a fraction of the image's side"""
 SPLINE_CELLS = 24
-"""points along each side at which a spline is evaluated; it is smooth, so the rest is interpolated"""
+"""number of points along each side at which a spline is evaluated; the rest is interpolated"""
 
 
 def translation(x: float, y: float) -> np.ndarray:
-    """3×3."""
+    """Return a 3×3 shift."""
     return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], dtype=float)
 
 
 def mirror(width: float) -> np.ndarray:
-    """3×3: mirrors a picture of this width left to right."""
+    """Return the 3×3 map that mirrors an image of this width left to right."""
     return np.array([[-1, 0, width], [0, 1, 0], [0, 0, 1]], dtype=float)
 
 
 def random_affine(height: int, width: int, rng: Generator) -> np.ndarray:
-    """3×3: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift of up to a tenth, about the centre."""
+    """Draw a 3×3 map about the centre: rotation ±20°, scale 0.9 to 1.1, shear ±10°, shift up to a tenth."""
     angle, shear = math.radians(rng.uniform(-20, 20)), math.tan(math.radians(rng.uniform(-10, 10)))
     scale = rng.uniform(0.9, 1.1)
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
@@ -41,9 +41,9 @@ def random_affine(height: int, width: int, rng: Generator) -> np.ndarray:
 
 
 def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a rectangle of 0.8 to 1 of the area and a ratio of 3:4 to 4:3.
+    """Draw a box (left, top, width, height) of 0.8 to 1 of the area with a ratio of 3:4 to 4:3.
 
-    Where ten draws do not fit into the picture, as in very wide ones: the largest in the middle that has such a ratio.
+    If ten draws do not fit into the image, as in very wide ones, return the largest central box of such a ratio.
     """
     narrow, wide = 3 / 4, 4 / 3
     for _ in range(10):
@@ -58,7 +58,7 @@ def random_box(height: int, width: int, rng: Generator) -> tuple[int, int, int, 
 
 
 def fit_box(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
-    """3×3: the box (left, top, width, height) becomes a square of ``crop`` pixels."""
+    """Return the 3×3 map of the box (left, top, width, height) to a square of ``crop`` pixels."""
     left, top, columns, rows = box
     return np.diag([crop / columns, crop / rows, 1.0]) @ translation(-left, -top)
 
@@ -66,19 +66,19 @@ def fit_box(box: tuple[int, int, int, int], crop: int) -> np.ndarray:
 def warp_affine(
     image: np.ndarray, mask: np.ndarray, move: np.ndarray, crop: int, *, border: int = cv2.BORDER_CONSTANT
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a picture and its mask.
+    """Warp an image and its mask.
 
     Args:
         image: H×W×3 uint8.
         mask: H×W uint8.
-        move: 3×3, from the picture to the result.
+        move: 3×3 map from the image to the result.
         crop: side of the result in pixels.
-        border: what lies around the image, a border mode of OpenCV; around the mask lies background.
+        border: OpenCV border mode of the image; the mask is padded with background.
 
     Returns:
         crop×crop×3 uint8 and crop×crop uint8.
     """
-    # OpenCV counts from the middle of the first pixel.
+    # OpenCV's origin is the centre of the first pixel.
     matrix = (translation(-0.5, -0.5) @ move @ translation(0.5, 0.5))[:2]
     size = (crop, crop)
     moved = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_CUBIC, borderMode=border, borderValue=FILL)
@@ -88,7 +88,7 @@ def warp_affine(
 def warp_spline(
     image: np.ndarray, mask: np.ndarray, coordinates: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Move a picture and its mask; each pixel of the result is taken from its coordinates (crop×crop×2 float32)."""
+    """Warp an image and its mask by source coordinates, crop×crop×2 float32."""
     columns, rows = cv2.split(coordinates - np.float32(0.5))
     moved = cv2.remap(image, columns, rows, cv2.INTER_CUBIC, borderMode=cv2.BORDER_CONSTANT, borderValue=FILL)
     return moved, cv2.remap(mask, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
@@ -97,16 +97,16 @@ def warp_spline(
 def spline_coordinates(
     box: tuple[int, int, int, int], shape: tuple[int, int], crop: int, rng: Generator
 ) -> np.ndarray:
-    """Where the pixels of a crop come from when a random thin-plate spline bends the picture.
+    """Draw a random thin-plate spline and return the source coordinates of a crop.
 
     Args:
-        box: the part of the bent picture that becomes the crop.
-        shape: height and width of the picture.
+        box: part of the warped image that becomes the crop.
+        shape: height and width of the image.
         crop: side of the crop in pixels.
         rng: source of all randomness.
 
     Returns:
-        crop×crop×2 float32: column and row in the picture.
+        crop×crop×2 float32: column and row in the image.
     """
     from scipy.interpolate import RBFInterpolator
 
@@ -121,7 +121,7 @@ def spline_coordinates(
 
 
 def _middles(box: tuple[int, int, int, int], count: int) -> np.ndarray:
-    """Column and row of the middles of count×count cells that fill a box: count×count×2."""
+    """Return column and row of the centres of count×count cells that fill a box: count×count×2."""
     left, top, columns, rows = box
     steps = (np.arange(count) + 0.5) / count
     return np.stack(np.meshgrid(left + steps * columns, top + steps * rows), axis=-1)
