@@ -277,7 +277,7 @@ def _checked(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensor
 
 
 def _means_lost_worker(error: Exception) -> bool:
-    """Return whether a loader's error means that a worker died ("Caught ... in DataLoader ..." is an error of its code)."""
+    """Return whether a loader's error means that a worker died; errors of its code start with "Caught ..."."""
     if isinstance(error, RuntimeError):
         return str(error).startswith("DataLoader worker")
     # A worker that dies while sending a batch breaks the connection.

@@ -199,7 +199,7 @@ SPOILED = {
     ),
     "an empty list": (
         lambda root: ((root / "ImageSets").mkdir(), (root / "ImageSets/train.txt").touch()),
-        r"error .*train\.txt: the list is empty; write one",
+        r"error .*train\.txt: empty list; write one",
     ),
 }
 

@@ -112,7 +112,7 @@ def test_other_videos_keep_their_own_size():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: the list is empty"),
+        (lambda root: write_list(root, "2017/val.txt", "\n \n"), r"val\.txt: empty list"),
         (lambda root: write_list(root, "2017/val.txt", "a/b"), r"val\.txt: line 1 is 'a/b'"),
         (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such sequence folder"),
         (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),

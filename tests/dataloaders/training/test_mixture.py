@@ -181,7 +181,7 @@ def test_a_corrupt_file_in_the_middle_of_a_video_is_named_by_the_loader(tmp_path
 def test_data_of_which_nothing_can_be_read_is_one_sentence():
     clips = in_memory(Shown(blocks(1), "bad.jpg", error=OSError("no such device")))
     with pytest.raises(
-        InputError, match=r"10 draws in a row .* of p cannot be read, .* bad\.jpg: .*no such device"
+        InputError, match=r"10 items in a row .* of p cannot be read; .* bad\.jpg: .*no such device"
     ):
         clips[0]
 
@@ -192,7 +192,7 @@ def test_the_sentence_comes_through_the_loader(tmp_path, workers):
     clips = mixture(tmp_path, VIDEOS, workers=workers)
     for path in (tmp_path / "videos" / "JPEGImages" / "a").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"^train\.phases: 10 draws in a row"):
+    with pytest.raises(InputError, match=r"^train\.phases: 10 items in a row"):
         next(clip_loader(clips, 0))
 
 
@@ -271,7 +271,7 @@ def test_a_mixture_is_described_source_by_source(root):
     [
         ({"root": None}, [VIDEOS], r"data\.root: not set"),
         ({"root": "/nowhere"}, [VIDEOS], r"data\.root=/nowhere: no such folder"),
-        ({}, [], "phase p names no sources"),
+        ({}, [], "phase p has no sources"),
         ({}, [SourceConfig("gone")], r"gone: no such folder"),
     ],
 )

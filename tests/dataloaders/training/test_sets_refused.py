@@ -25,7 +25,7 @@ from tests.dataloaders.training.drawn_sets import (
 def test_a_folder_of_another_layout_is_named_with_the_expected_one(tmp_path, kind):
     (tmp_path / "set/other").mkdir(parents=True)
     with pytest.raises(
-        InputError, match=r"/set: no training set of this kind here; expected .* below it"
+        InputError, match=r"/set: not a training set of this kind; expected .* below it"
     ) as error:
         open_set(tmp_path, SourceConfig("set", kind))
     assert "\n" not in str(error.value)
@@ -36,14 +36,14 @@ def test_a_folder_of_another_layout_is_named_with_the_expected_one(tmp_path, kin
 def test_what_a_list_names_has_to_be_there(tmp_path):
     add_video(tmp_path, "a")
     add_list(tmp_path / "ImageSets/train.txt", "a", "zebra")
-    with pytest.raises(InputError, match=r"JPEGImages/zebra: not there, but the split's list names it"):
+    with pytest.raises(InputError, match=r"JPEGImages/zebra: missing, but listed in the split"):
         opened(tmp_path, "video", "train")
 
 
 def test_lists_that_are_missing_or_empty_are_named(tmp_path):
     add_video(tmp_path, "a")
     add_list(tmp_path / "ImageSets/val.txt", "")
-    with pytest.raises(InputError, match=r"val\.txt: the list is empty"):
+    with pytest.raises(InputError, match=r"val\.txt: empty list"):
         opened(tmp_path, "video", "val")
     with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: val"):
         opened(tmp_path, "video", "train")
@@ -57,7 +57,7 @@ def test_a_list_may_have_a_byte_order_mark_and_crlf(tmp_path):
 def test_sets_without_anything_to_learn_from_are_refused(tmp_path):
     add_image(tmp_path / "JPEGImages/a/1.jpg")
     (tmp_path / "Annotations/a").mkdir(parents=True)
-    with pytest.raises(InputError, match="no image here with a mask"):
+    with pytest.raises(InputError, match="no image with a mask"):
         opened(tmp_path, "static")
     with pytest.raises(InputError, match="no video with 2 frames that have masks"):
         opened(tmp_path, "video")
@@ -90,7 +90,7 @@ def test_ids_above_255_are_refused(tmp_path):
     add_image(tmp_path / "JPEGImages/1.jpg")
     write_mask(tmp_path / "Annotations/1.png", np.full(SIZE, 300))
     (item,) = opened(tmp_path, "static").images
-    with pytest.raises(InputError, match=r"1\.png: holds the id 300"):
+    with pytest.raises(InputError, match=r"1\.png: object id 300"):
         item.read()
 
 

@@ -131,8 +131,8 @@ def test_a_checkpoint_of_another_architecture_is_no_start(recipe):
     ("overrides", "words"),
     [
         (["data.root=null"], r"data\.root: not set"),
-        (["train.phases=[]"], "names no phase"),
-        (["train.run=[vido]"], "no phase is called vido; the recipe has video"),
+        (["train.phases=[]"], "no phases"),
+        (["train.run=[vido]"], "unknown phase vido; the phases are video"),
         (["train.encoder_weights=/nowhere.pth"], r"encoder_weights=/nowhere\.pth: cannot be loaded"),
         (["train.start_from=/nowhere.safetensors"], "no such checkpoint"),
         (["train.phases.0.sources.0.path=gone"], "gone"),
