@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.own_files import Kind, reading_own
 
+OBJECTS = Kind("list of objects", 1, "restore the file from a copy, or delete it")
 MOST_OBJECTS = 1000
 NAME_LENGTH = 60
 COLOUR = re.compile("#[0-9a-f]{6}")
@@ -122,13 +124,11 @@ class ObjectTable:
 
     def restore(self, content: bytes) -> None:
         """Become what `snapshot` wrote; raises `InputError` where it is something else."""
-        try:
+        with reading_own("project.json", OBJECTS):
             read = json.loads(content)
             items = [_checked(Item(**item)) for item in read["items"]]
             renamed = {_number(int(old)): _number(new) for old, new in read["renamed"].items()}
             last = _number(read["last"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"objects of the project: cannot be read ({error})") from error
         self._renamed, self._last = renamed, last
         self._items = {item.number: item for item in items}
 

@@ -6,19 +6,20 @@ import json
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aotlab.annotation.frames import FrameAccess
 from aotlab.annotation.source import source_of
-from aotlab.annotation.store import LabelStore
+from aotlab.annotation.store import LabelStore, set_damaged_aside
 from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, read_text, real_path, require_writable
 from aotlab.utils.locks import LOCK, locked_output
+from aotlab.utils.own_files import Kind, reading_own
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
-VERSION = 1
+PROJECT = Kind("project", 1, "restore it from a copy, or delete it")
 
 
 def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -33,12 +34,14 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
         whole = real_path(path)
         folder = whole.parent / (whole.name + SUFFIX)
         early = whole.parent / (whole.stem + SUFFIX)  # as projects were named at first
-        if not (folder / FILE).is_file() and (early / FILE).is_file() and _stored_name(early) == whole.name:
+        if (
+            not (folder / FILE).is_file()
+            and (early / FILE).is_file()
+            and Path(read_head(early / FILE).path).name == whole.name
+        ):
             folder = early
         return path, project or folder
-    stored = _stored_path(path)
-    if stored is None:
-        raise InputError(f"{path / FILE}: names no video; open the video itself with --project {path}")
+    stored = read_head(path / FILE).path
     for video_path in (path / stored, real_path(path).parent / Path(stored).name):
         if file_mode(video_path):
             return real_path(video_path), path
@@ -47,23 +50,39 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     )
 
 
-def _stored_path(folder: Path) -> str | None:
-    """The video's path in a project, relative to its folder; None if unset."""
-    video = _read(folder / FILE).get("video", {})
-    stored = video.get("path") if isinstance(video, dict) else None
-    return stored if isinstance(stored, str) and stored else None
+class Head(NamedTuple):
+    """What a project says of its video, and its objects."""
+
+    path: str
+    """of the video, relative to the project"""
+    frames: int
+    size: tuple[int, int]
+    """height and width"""
+    levels: tuple[float, float] | None
+    """values of black and white, if they were stated"""
+    source: dict[str, Any] | None
+    """content of the video, as `Source` has it; None in projects of earlier versions"""
+    objects: bytes
+    """JSON of `ObjectTable.snapshot`"""
 
 
-def _stored_name(folder: Path) -> str | None:
-    stored = _stored_path(folder)
-    return None if stored is None else Path(stored).name
+def read_head(path: Path) -> Head:
+    """Read ``project.json``; raises `InputError` if it is damaged, with the remedy."""
+    with reading_own(path, PROJECT):
+        tree = json.loads(read_text(path, PROJECT.remedy))
+        if tree["version"] != PROJECT.version:
+            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {PROJECT.version}")
+        video = tree["video"]
+        height, width = video["size"]
+        return Head(
+            os.fspath(Path(video["path"])), video["frames"], (height, width), read_levels(video.get("levels")),
+            video.get("source"), json.dumps(tree["objects"]).encode(),
+        )  # fmt: skip
 
 
 def levels_of(folder: Path) -> tuple[float, float] | None:
-    """What is black and white in the frames of a project, as it was stated there; None where it was not."""
-    video = _read(folder / FILE).get("video") if (folder / FILE).is_file() else None
-    stored = video.get("levels") if isinstance(video, dict) else None
-    return read_levels(stored)
+    """Return the levels that a project states; None if it states none."""
+    return read_head(folder / FILE).levels if (folder / FILE).is_file() else None
 
 
 class Project:
@@ -84,17 +103,19 @@ class Project:
         self._held = ExitStack()
         self._held.enter_context(locked_output(folder))
         self._frames = frames
-        self.given = LabelStore(folder / "given", frames.size)
-        self.tracked = LabelStore(folder / "tracked", frames.size)
         self.objects: bytes | None = None
         """the objects as they were stored; None in a new project"""
         try:
             self._source = None if frames.live else source_of(frames.path).as_json()
             if (folder / FILE).is_file():
-                self._check(_read(folder / FILE), same_video=same_video)
+                self._check(read_head(folder / FILE), same_video=same_video)
+            for name in ("given", "tracked"):
+                set_damaged_aside(folder / name, frames.size)
         except BaseException:
             self.close()
             raise
+        self.given = LabelStore(folder / "given", frames.size)
+        self.tracked = LabelStore(folder / "tracked", frames.size)
 
     def save_objects(self, objects: bytes) -> None:
         """Store the objects; raises `InputError` where the file cannot be written."""
@@ -116,49 +137,32 @@ class Project:
             video["levels"] = [frames.levels.low, frames.levels.high]
         if self._source is not None:
             video["source"] = self._source
-        return {"version": VERSION, "video": video}
+        return {"version": PROJECT.version, "video": video}
 
-    def _check(self, read: dict[str, Any], *, same_video: bool) -> None:
+    def _check(self, head: Head, *, same_video: bool) -> None:
         """Load the objects of a project of this video."""
-        if read.get("version") != VERSION:
-            raise InputError(
-                f"{self.folder}: a project of version {read.get('version')}, this program reads {VERSION}"
-            )
-        video = read.get("video")
-        if not isinstance(video, dict):
-            raise InputError(f"{self.folder / FILE}: names no video; restore or delete it")
-        for key in ("frames", "size"):
-            if video.get(key) != self._head()["video"][key]:
+        for key, here in (("frames", self._frames.count), ("size", self._frames.size)):
+            if getattr(head, key) != here:
                 raise InputError(
-                    f"{self.folder}: made for a video with {key} {str(video.get(key))[:40]}, this one has "
-                    f"{self._head()['video'][key]}; give another folder with --project"
+                    f"{self.folder}: made for a video with {key} {str(getattr(head, key))[:40]}, this one has {here}; "
+                    "give another folder with --project"
                 )
-        self.objects = json.dumps(read.get("objects")).encode()
-        if not self._is_of_this(video):
+        self.objects = head.objects
+        if not self._is_of_this(head):
             if not same_video:
                 raise InputError(
-                    f"{self.folder}: made for another video ({str(video.get('path'))[:200]}), whose content differs "
-                    "from this one's; give another folder with --project, or --same-video if the masks fit"
+                    f"{self.folder}: made for another video ({head.path[:200]}), whose content differs from this "
+                    "one's; give another folder with --project, or --same-video if the masks fit"
                 )
             self.save_objects(self.objects)
 
-    def _is_of_this(self, video: dict[str, Any]) -> bool:
+    def _is_of_this(self, head: Head) -> bool:
         """Whether the stored content is this video's; projects that stored none are known by the video's name."""
         if self._source is None:
             return True
-        if "source" in video:
-            return bool(video["source"] == self._source)
-        return Path(str(video.get("path"))).name == real_path(self._frames.path).name
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(read_text(path, "restore it"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable project ({error}); restore or delete it") from error
-    if not isinstance(read, dict):
-        raise InputError(f"{path}: not a project; restore or delete it")
-    return read
+        if head.source is not None:
+            return head.source == self._source
+        return Path(head.path).name == real_path(self._frames.path).name
 
 
 def _refuse_links(folder: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,8 +26,11 @@ NOTE = "aotlab"
 
 FRAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
 """how the file of a frame is called"""
+END = b"\0\0\0\0IEND\xaeB`\x82"
+"""the end of a whole PNG"""
 HEADER_BYTES = 64 * 2**10
 """Enough of a file to hold the text, which is written before the pixels."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,30 @@ def decode(content: bytes) -> Labels:
         note = image.info.get(NOTE, "{}")
         ids = np.array(image).astype(np.uint16)
     return Labels(ids, json.loads(note))
+
+
+def set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
+    """Rename files of frames that are cut off or of another size, so that nothing is written over them; name them.
+
+    Args:
+        folder: of a `LabelStore`.
+        size: (height, width) of every map.
+    """
+    for path in folder.glob("*.png"):
+        if not FRAME.fullmatch(path.stem) or not path.is_file():
+            continue
+        try:
+            with Image.open(path, formats=["PNG"]) as image, path.open("rb") as file:
+                file.seek(-len(END), os.SEEK_END)
+                whole = image.size == size[::-1] and file.read() == END
+        except Exception:  # decoders raise all kinds of errors
+            whole = False
+        if not whole:
+            kept = path.with_name(f"{path.name}.damaged")
+            os.replace(path, kept)
+            log.warning(
+                "%s: damaged, or not of the video's size %d×%d; kept as %s", path, *size[::-1], kept.name
+            )
 
 
 class LabelStore:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.annotation.objects import ObjectTable
-from aotlab.annotation.project import FILE
+from aotlab.annotation.project import FILE, locate
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import read_scores
@@ -81,6 +82,8 @@ def test_any_field_of_a_project_may_be_anything(video, project):
             parent[path[-1]] = value
             (project / FILE).write_text(json.dumps(tree))
             look(video)
+            with suppress(InputError):
+                locate(project)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"5", b"\xff\xfe", b"[" * 100_000])
@@ -105,6 +108,19 @@ def test_masks_that_are_damaged_or_strange_end_nothing(video, project):
     (project / "tracked" / "000001.png").mkdir()
     os.mkfifo(project / "tracked" / "000002.png")
     assert look(video)
+
+
+@pytest.mark.parametrize("damage", ["cut off", "another size"])
+def test_a_damaged_mask_is_named_and_kept_aside(video, project, caplog, damage):
+    path = project / "given" / "000000.png"
+    content = path.read_bytes()
+    content = content[:-30] if damage == "cut off" else encode(Labels(np.ones((5, 7), np.uint16)))
+    path.write_bytes(content)
+    state = State(video)
+    assert f"{path}: damaged, or not of the video's size 32×24; kept as 000000.png.damaged" in caplog.text
+    state.give(0, np.ones(SIZE, np.uint16), [1])
+    state.close()
+    assert path.with_name("000000.png.damaged").read_bytes() == content
 
 
 @pytest.mark.parametrize("name", [".lock", "given", "tracked"])
@@ -132,7 +148,7 @@ def test_objects_that_cannot_be_are_refused_and_change_nothing(change):
     table = ObjectTable()
     table.add("fish")
     before = table.snapshot()
-    with pytest.raises(InputError, match="objects of the project"):
+    with pytest.raises(InputError, match="not a usable list of objects"):
         table.restore(json.dumps(json.loads(before) | change).encode())
     assert table.snapshot() == before
 
