@@ -22,11 +22,13 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.recurrence import Seen
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.attention import RelativePosition
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.encoders import FrozenNormConv2d
-from aotlab.networks.kernels import products
+from aotlab.networks.kernels import SETS
 from aotlab.networks.kernels.convolutions import FoldedConv2d, Followers, follow
+from aotlab.networks.operations import use
+from aotlab.networks.positions import RelativePosition
+from aotlab.networks.stage import BLOCKS
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
@@ -47,13 +49,13 @@ def as_published(tracker: Tracker, names: Iterable[str]) -> Iterator[None]:
 @contextmanager
 def training_as_published(model: VOSModel) -> Iterator[None]:
     """Train ``model`` as the published code does while the context lasts."""
-    choices = {**products.PLAIN, "attention": "matrix", "local_attention": unfolded_local_attention}
-    with products.use(choices), _norms_apart(model.encoder):
+    choices = {**SETS["plain"], "local_attention": unfolded_local_attention}
+    with use(choices), _norms_apart(model.encoder):
         yield
 
 
 def unfolded_local_attention(
-    query: Tensor, key: Tensor, value: Tensor, *, size: tuple[int, int], position: RelativePosition
+    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
 ) -> Tensor:
     """Compute `local_attention` with a copy of the window's keys for every query.
 
@@ -97,17 +99,17 @@ def _windows(x: Tensor, size: tuple[int, int], frames: int, heads: int, window: 
 
 def _local_attention(tracker: Tracker) -> AbstractContextManager[Any]:
     """Keys of short-term attention, and values of AOT's, are unfolded: a window for every query."""
-    return products.use({"local_attention": unfolded_local_attention})
+    return use({"local_attention": unfolded_local_attention})
 
 
 def _global_attention(tracker: Tracker) -> AbstractContextManager[Any]:
     """Long-term and self-attention as two products of whole matrices with the softmax between them."""
-    return products.use({"attention": "matrix"})
+    return use({"attention": "plain"})
 
 
 def _products(tracker: Tracker) -> AbstractContextManager[Any]:
     """Matrix products are PyTorch's own, never convolutions."""
-    return products.use({name: choice for name, choice in products.PLAIN.items() if name != "attention"})
+    return use({name: choice for name, choice in SETS["plain"].items() if "attention" not in name})
 
 
 def _norms(tracker: Tracker) -> AbstractContextManager[Any]:
@@ -154,7 +156,7 @@ def _memory(tracker: Tracker) -> Iterator[None]:
     The two branches of gated propagation are joined again for every frame that reads them.
     """
     # With gradients a bank concatenates; inference mode still holds, so none are recorded.
-    kinds = {stage.block for stage in tracker.config.model.stages}
+    branches = {BLOCKS[stage.block].branches for stage in tracker.config.model.stages}
     read = MemoryBank.read
 
     def joining(bank: MemoryBank) -> list[list[BlockMemory]]:
@@ -169,7 +171,7 @@ def _memory(tracker: Tracker) -> Iterator[None]:
             stack.enter_context(
                 patch.object(MemoryBank, name, torch.enable_grad()(getattr(MemoryBank, name)))
             )
-        if "gpm" in kinds:
+        if max(branches) > 1:
             stack.enter_context(patch.object(MemoryBank, "read", joining))
         yield
 

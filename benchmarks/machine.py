@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import torch
 
-from aotlab.networks.kernels.products import Linear
+from aotlab.networks import kernels
+from aotlab.networks.layers import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.environment import instruction_sets, processor_name, waiting
 from aotlab.utils.process import peak_resident_bytes
@@ -63,6 +64,7 @@ def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> flo
 
     PyTorch's own product and the linear layer of the models are tried.
     """
+    kernels.install()
     best, begin = 0.0, time.perf_counter()
     for side in SIDES.get(device.type, SIDES["cpu"]):
         left = torch.rand(side, side, device=device).to(dtype)

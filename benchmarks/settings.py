@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.configs.training import PRECISIONS
+from aotlab.networks.kernels import SETS
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import picture_size
 from benchmarks.baseline import PARTS
@@ -47,7 +48,7 @@ class Setting:
     baseline: tuple[str, ...] = ()
     """parts that run as in the published code; names in `benchmarks.baseline.PARTS`"""
     kernels: str = "chosen"
-    """chosen (by AOTLAB_TUNE), fixed, tuned (timed again), or a set of `aotlab.networks.kernels.products`"""
+    """chosen (by AOTLAB_TUNE), fixed, tuned (timed again), or a set of `aotlab.networks.kernels`"""
     clock: str = "wall"
     """wall, or cpu: the process's seconds on all cores, for busy machines; best with one thread"""
 
@@ -56,7 +57,8 @@ class Setting:
         for name in ("objects", "frames"):
             _require(getattr(self, name) >= 1, f"{name}: must be at least 1, got {getattr(self, name)}")
         _require(min(self.size) >= SMALLEST, f"size: both sides must be at least {SMALLEST} pixels")
-        for name, allowed in (("precision", PRECISIONS), ("clock", CLOCKS)):
+        kernels = ("chosen", "fixed", "tuned", *SETS)
+        for name, allowed in (("precision", PRECISIONS), ("clock", CLOCKS), ("kernels", kernels)):
             value = getattr(self, name)
             _require(value in allowed, f"{name}: must be one of {', '.join(allowed)}, got {value}")
         for name in self.baseline:

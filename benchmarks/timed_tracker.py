@@ -15,8 +15,9 @@ import torch
 from aotlab.engine.tracker import Tracker
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.video import open_frames
-from aotlab.networks.kernels import products
+from aotlab.networks.kernels import SETS
 from aotlab.networks.kernels.tuning import Tuner
+from aotlab.networks.operations import by_rule, use
 from aotlab.networks.weights.checkpoints import build_or_load
 from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
@@ -104,10 +105,10 @@ class TimedTracker:
     @contextmanager
     def kernels(self) -> Iterator[None]:
         """Choose kernels as the setting says."""
-        choices: dict[str, Any] = {"fixed": products.by_rule, "tuned": self.tuner}
+        choices: dict[str, Any] = {**SETS, "fixed": by_rule, "tuned": self.tuner}
         with ExitStack() as stack:
             if self.setting.kernels != "chosen":
-                stack.enter_context(products.use(choices.get(self.setting.kernels, self.setting.kernels)))
+                stack.enter_context(use(choices[self.setting.kernels]))
             yield
 
 

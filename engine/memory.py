@@ -11,11 +11,8 @@ from torch import Tensor
 
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.policies import MemoryPolicy, RelevanceOf, build_policy
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.block import BlockMemory, KeyValue, Memory
 from aotlab.utils.errors import InputError
-
-FrameMemory = Sequence[Sequence[BlockMemory]]
-"""one frame's memory per stage and block: what long-term memory may keep of it, and what short-term memory takes in"""
 
 CHANGING = (
     "tracker: its memory is being changed by another thread, or a step failed while changing it; use one tracker per "
@@ -46,7 +43,7 @@ class MemoryBank:
         self._inserted = 0
         self._long: list[list[KeyValue]] = []
         self._room = 0  # frames that the tensors of long-term memory are made for
-        self._short: deque[FrameMemory] = deque(maxlen=short_term_skip + short_term_frames - 1)
+        self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
 
     @property
     def frames(self) -> list[int]:
@@ -78,7 +75,7 @@ class MemoryBank:
             reading.append(blocks)
         return reading
 
-    def add_reference(self, memory: FrameMemory) -> None:
+    def add_reference(self, memory: Memory) -> None:
         """Take in a reference frame: always into long-term memory, and short-term memory restarts with it.
 
         In a full bank the oldest tracked frame makes room, and where there is none, the oldest reference but the first.
@@ -92,7 +89,7 @@ class MemoryBank:
         self._inserted = self.newest
         self._extend(memory)
 
-    def add(self, memory: FrameMemory, relevance_of: RelevanceOf | None = None) -> None:
+    def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
         """Take in a tracked frame: short-term memory always, long-term memory when the policy wants it.
 
         ``relevance_of``: gives the relevance of long-term memory to this frame, for policies that need it.
@@ -171,7 +168,7 @@ class MemoryBank:
             self.drop(1)
             del self.references[1]
 
-    def _extend(self, memory: FrameMemory) -> None:
+    def _extend(self, memory: Memory) -> None:
         """Append one frame to long-term memory."""
         count = len(self)
         if not self._long:
@@ -228,7 +225,7 @@ def _without(store: Tensor, indices: Sequence[int], tokens: int, frames: int) ->
     return store
 
 
-def _joined(frames: Sequence[FrameMemory]) -> FrameMemory:
+def _joined(frames: Sequence[Memory]) -> Memory:
     """Memories of several frames with the short-term part of all of them in each block, oldest first."""
     stages = []
     for same_stage in zip(*frames, strict=True):

@@ -22,13 +22,13 @@ from aotlab.engine.objects import ObjectTable, certain, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import made_by, read_state
-from aotlab.networks.kernels.resizing import resize
+from aotlab.networks import kernels
+from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.model import Model
-from aotlab.networks.preprocess import network_size, normalise
+from aotlab.networks.preprocess import network_size, normalise, resize
 from aotlab.networks.vos_model import Features
-from aotlab.networks.weights.checkpoints import load_checkpoint
-from aotlab.networks.weights.zoo import resolve
+from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 
@@ -46,7 +46,8 @@ class Tracker:
 
     def __init__(self, model: Model, config: Config, *, device: str | torch.device = "cpu") -> None:
         self.device = pick_device(str(device))
-        self.model: Model = model.to(self.device).eval().folded()
+        kernels.install()
+        self.model: Model = folded(model.to(self.device).eval())
         if config.compute.compile:
             self.model.compile_parts()
         self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
@@ -65,17 +66,17 @@ class Tracker:
         device: str = "cpu",
         protocol: Protocol = "bounded",
     ) -> Tracker:
-        """Load a model and make a tracker of it; arguments and errors as `load_checkpoint`.
+        """Load a model and make a tracker of it; arguments and errors as `load_model`.
 
         Args:
-            path: of the weights.
+            path: of the weights, or the name of published ones.
             config: preset or file of settings.
             overrides: settings as ``key=value``.
             device: to compute on.
             protocol: ``bounded`` for videos of any length: long-term memory that keeps ever more frames is replaced by
                 RMem's, unless ``overrides`` name a memory policy. ``published``: the memory of the paper's benchmarks.
         """
-        model, settings = load_checkpoint(Path(path), config=config, overrides=overrides)
+        model, settings = load_model(path, config=config, overrides=overrides)
         return cls(model, with_protocol(settings, protocol, overrides), device=device)
 
     @classmethod
@@ -84,9 +85,9 @@ class Tracker:
     ) -> Tracker:
         """A tracker of weights by name (``aotlab weights list``), fetched on first use, or of hf://owner/repository.
 
-        Without a name: of the bundled model. Errors as `resolve` and `load_checkpoint`.
+        Without a name: of the bundled model. Errors as `load_model`.
         """
-        return cls.from_checkpoint(resolve(name or BUNDLED_CHECKPOINT), overrides=overrides, device=device)
+        return cls.from_checkpoint(name or BUNDLED_CHECKPOINT, overrides=overrides, device=device)
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""

@@ -1,27 +1,26 @@
-"""What a propagation block is: the contract between stages and kinds of blocks."""
+"""Propagation blocks: the contract between stages and kinds of blocks."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 
 from aotlab.configs.schema import StageConfig
+from aotlab.networks.positions import Size
 from aotlab.networks.temporal import TemporalEmbedding
-
-Size = tuple[int, int]
-"""(height, width) of a map in tokens"""
 
 
 class KeyValue(NamedTuple):
-    """What one block remembers of one or more frames: key B×L×C and value B×L×D."""
+    """Memory of one block: key B×L×C and value B×L×D, of one or more frames."""
 
     key: Tensor
     value: Tensor
 
 
 class BlockMemory(NamedTuple):
-    """What one block reads: long-term memory of all its frames, short-term memory of one or a few (L tokens each).
+    """Memory that one block reads: long-term of all its frames, short-term of one or a few (L tokens each).
 
     Of a single frame it is what `Block.memorize` makes for each of the two.
     """
@@ -30,15 +29,45 @@ class BlockMemory(NamedTuple):
     short: KeyValue
 
 
-class Block(nn.Module):
-    """Tokens in, tokens out, and this frame's key and unlabelled value for the memory."""
+Memory = Sequence[Sequence[BlockMemory]]
+"""per stage and block: what all of them read, or one frame's share of it"""
 
+
+class Unlabelled(Protocol):
+    """What one block keeps of a frame until `Block.memorize` labels it: a NamedTuple of the kind of block.
+
+    Its fields are tensors, or None if the block has no such part.
+    """
+
+    @property
+    def key(self) -> Tensor:
+        """B×L×C, the frame's query as well."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+SELF, LONG, SHORT = "self-attention", "long-term attention", "short-term attention"
+
+
+class Block(nn.Module):
+    """Tokens in, tokens out, and this frame's memory before identities label it.
+
+    A kind of block is a module with a subclass, a line in `stage.BLOCKS`, and a YAML file that names it.
+    """
+
+    unlabelled: type[Unlabelled]
+    """what `forward` returns for `memorize`"""
     branches = 1
     """embeddings of the stage's width that an output holds, concatenated"""
     heads = 1
-    """of long-term attention"""
+    """heads of long-term attention"""
     has_mask_token = False
     """whether published checkpoints hold a mask token, which nothing reads"""
+    parts: Mapping[str, str] = {
+        "self_attention": SELF, "long": LONG, "long_projection": LONG, "short": SHORT, "short_projection": SHORT,
+        "position_key": SHORT, "position_value": SHORT, "feedforward": "feed-forward",
+    }  # fmt: skip
+    """purposes of members by name, for tables; all others make queries, keys, values and gates"""
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """A block of width ``dim``; ``first`` says whether it is the model's first."""
@@ -51,16 +80,25 @@ class Block(nn.Module):
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """Norms of the stage's outputs, those of its last blocks; ``last``: these go to the decoder.
+        """Norms of the stage's outputs, those of its last blocks: by default a LayerNorm for each block.
 
-        A LayerNorm for each block, unless a kind of block says otherwise.
+        ``last``: the outputs go to the decoder.
         """
         return [nn.LayerNorm(dim) for _ in range(depth)]
 
     @staticmethod
     def identity_norm(dim: int) -> nn.Module:
-        """Norm of the identity embedding; none, unless a kind of block says otherwise."""
+        """Norm of the identity embedding: by default none."""
         return nn.Identity()
+
+    def readers(self) -> dict[str, nn.Module]:
+        """By ``long`` and, with short-term attention, ``short``: the layer that takes the weighted sum of values."""
+        members = {name: getattr(self, f"{name}_projection") for name in ("long", "short")}
+        return {name: member for name, member in members.items() if member is not None}
+
+    def short_values(self) -> nn.Module | None:
+        """The layer whose last output short-term attention weighs; None: it weighs the values in memory."""
+        return None
 
     def forward(
         self,
@@ -69,7 +107,7 @@ class Block(nn.Module):
         memory: BlockMemory | None,
         identity: Tensor | None,
         temporal: TemporalEmbedding | None = None,
-    ) -> tuple[Tensor, KeyValue]:
+    ) -> tuple[Tensor, Unlabelled]:
         """Propagate memory to the current frame.
 
         Args:
@@ -80,10 +118,10 @@ class Block(nn.Module):
             temporal: goes into queries and keys of long-term attention.
 
         Returns:
-            B×L×(branches·C), and this frame's key (its query as well) and value without identities, for `memorize`.
+            B×L×(branches·C), and this frame's memory without identities, for `memorize`.
         """
         raise NotImplementedError
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
-        """Label this frame's memory with the identity embedding B×L×C."""
+    def memorize(self, current: Any, identity: Tensor | None) -> BlockMemory:
+        """Label this frame's memory, an `unlabelled`, with the identity embedding B×L×C."""
         raise NotImplementedError

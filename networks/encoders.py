@@ -7,7 +7,6 @@ and ``stages``: their parts from the image on, for freezing. Batch norms are fro
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import deepcopy
 from itertools import pairwise
 
 import torch
@@ -18,14 +17,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.kernels.convolutions import (
-    RELU,
-    RELU6,
-    FoldedBottleneck,
-    FoldedConv2d,
-    FoldedInvertedResidual,
-)
-from aotlab.networks.kernels.depthwise import depthwise
+from aotlab.networks.layers import depthwise
 from aotlab.utils.errors import InputError
 
 
@@ -56,17 +48,6 @@ class FrozenNormConv2d(nn.Conv2d):
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         return self.weight * scale[:, None, None, None], norm.bias - norm.running_mean * scale
 
-    def folded(self) -> FoldedConv2d:
-        """A convolution that computes the same from constant weights."""
-        kernel, shift = self.scaled()
-        with torch.device("meta"):
-            conv = FoldedConv2d(
-                self.in_channels, self.out_channels, self.kernel_size,  # type: ignore[arg-type]
-                self.stride, self.padding, self.dilation, self.groups,  # type: ignore[arg-type]
-            )  # fmt: skip
-        conv.weight, conv.bias = (nn.Parameter(x.detach(), requires_grad=False) for x in (kernel, shift))
-        return conv
-
 
 def join_norms(module: nn.Module) -> None:
     """Replace every conv that a frozen norm follows by a `FrozenNormConv2d`; the norm becomes the identity."""
@@ -78,39 +59,6 @@ def join_norms(module: nn.Module) -> None:
     for child in module.children():
         if not isinstance(child, FrozenNormConv2d):
             join_norms(child)
-
-
-def fold_norms(encoder: nn.Module) -> nn.Module:
-    """A copy of an encoder for inference, with all weights but the folded ones shared.
-
-    Every `FrozenNormConv2d` is folded, and does what follows it: activations, and the sums of residuals.
-    """
-    tensors = [*encoder.parameters(), *encoder.buffers()]
-    encoder = deepcopy(encoder, {id(tensor): tensor for tensor in tensors})
-    for parent in list(encoder.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, FrozenNormConv2d):
-                setattr(parent, name, child.folded())
-    for parent in list(encoder.modules()):
-        if isinstance(parent, nn.Sequential | ResNet50):
-            _join_activations(parent)
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Bottleneck):
-                setattr(parent, name, FoldedBottleneck(child))
-            elif isinstance(child, InvertedResidual) and child.use_res_connect:
-                setattr(parent, name, FoldedInvertedResidual(child))
-    return encoder
-
-
-def _join_activations(module: nn.Module) -> None:
-    """Leave the activation behind a folded convolution, in a module whose children run in their order, to it."""
-    children = [
-        (name, child) for name, child in module.named_children() if not isinstance(child, nn.Identity)
-    ]
-    for (_, conv), (name, activation) in pairwise(children):
-        if isinstance(conv, FoldedConv2d) and isinstance(activation, nn.ReLU | nn.ReLU6):
-            conv.activation = RELU6 if isinstance(activation, nn.ReLU6) else RELU
-            setattr(module, name, nn.Identity())
 
 
 class MobileNetV2(nn.Module):

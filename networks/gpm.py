@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.attention import RelativePosition, global_attention, local_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.kernels.depthwise import DepthwiseConv2d
-from aotlab.networks.kernels.products import Linear
-from aotlab.networks.layers import initialise
+from aotlab.networks.attention import global_attention, local_attention
+from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.layers import DepthwiseConv2d, Linear, initialise
+from aotlab.networks.positions import Size, position_key, relative_position
 from aotlab.networks.temporal import TemporalEmbedding
 
 EXPANSION = 2
@@ -20,7 +21,7 @@ EXPANSION = 2
 
 
 class GatedOutput(nn.Module):
-    """What follows attention: gate, depthwise 5×5 convolution, projection back to both branches."""
+    """Gate, depthwise 5×5 convolution, and projection of attention's result back to both branches."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class GatedSelfAttention(GatedOutput):
     """Gated propagation of a frame to itself, over both branches."""
 
     def __init__(self, dim: int, stride: int = 1) -> None:
-        """``stride``: one token in so many, in row order, is read."""
+        """``stride``: only every so many-th token, in row order, is read."""
         super().__init__(dim)
         wide = EXPANSION * dim
         self.stride = stride
@@ -48,13 +49,13 @@ class GatedSelfAttention(GatedOutput):
         self.value1, self.value2 = Linear(dim, wide), Linear(dim, wide)
         self.gate1, self.gate2 = Linear(dim, wide), Linear(dim, wide)
 
-    def propagate(self, visual: Tensor, label: Tensor, size: Size) -> Tensor:
+    def forward(self, visual: Tensor, label: Tensor, size: Size) -> Tensor:
         """Normed branches B×L×C each to B×L×2C."""
         match = self.match(torch.cat([visual, label], 2))  # B×L×C/2, query and key in one
         value = F.silu(torch.cat([self.value1(visual), self.value2(label)], 2))  # B×L×4C
         gate = F.silu(torch.cat([self.gate1(visual), self.gate2(label)], 2))  # B×L×4C
         key, value = match[:, :: self.stride], value[:, :: self.stride]
-        return self(global_attention(match, key, value, 1), gate, size)
+        return super().forward(global_attention(match, key, value, 1), gate, size)
 
 
 class TokenGroupNorm(nn.Module):
@@ -69,9 +70,21 @@ class TokenGroupNorm(nn.Module):
         return self.gn(x.unsqueeze(1).permute(0, 3, 1, 2)).squeeze(2).mT  # as a map B×C×1×L
 
 
-class GPMBlock(Block):
-    """One block. Tokens carry the visual branch and, behind the first block, the identity branch beside it."""
+class Branches(NamedTuple):
+    """A frame in a GPM block before identities label it."""
 
+    key: Tensor
+    """B×L×C/2"""
+    value: Tensor
+    """B×L×2C, of the visual branch"""
+    normed_label: Tensor | None
+    """B×L×C, the identity branch, which is None in the model's first block"""
+
+
+class GPMBlock(Block):
+    """One block. Tokens carry the visual branch and, after the first block, the identity branch beside it."""
+
+    unlabelled = Branches
     branches = 2
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
@@ -86,7 +99,7 @@ class GPMBlock(Block):
         if not self.first:
             self.id_norm1, self.id_gate = nn.LayerNorm(dim), Linear(dim, wide)
         self.long, self.short = GatedOutput(dim), GatedOutput(dim)
-        self.position_key = nn.Conv2d(key, config.window**2, 1)
+        self.position_key = position_key(key, 1, config.window)
         self.self_attention = GatedSelfAttention(dim, config.self_stride)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         initialise(self)
@@ -106,6 +119,10 @@ class GPMBlock(Block):
         """A LayerNorm."""
         return nn.LayerNorm(dim)
 
+    def readers(self) -> dict[str, nn.Module]:
+        """The gated outputs."""
+        return {"long": self.long, "short": self.short}
+
     def forward(
         self,
         x: Tensor,
@@ -113,10 +130,10 @@ class GPMBlock(Block):
         memory: BlockMemory | None,
         identity: Tensor | None,
         temporal: TemporalEmbedding | None = None,
-    ) -> tuple[Tensor, KeyValue]:
+    ) -> tuple[Tensor, Branches]:
         """Propagate memory to the current frame; arguments as `Block.forward`.
 
-        x: B×L×C in the first block, B×L×2C behind it. Returns B×L×2C and this frame's unlabelled memory.
+        x: B×L×C in the first block, B×L×2C after it. Returns B×L×2C and this frame's unlabelled memory.
         """
         dim = self.norm1.normalized_shape[0]
         visual, label = x[..., :dim], x[..., dim:]  # B×L×C each; no label in the first block
@@ -127,30 +144,29 @@ class GPMBlock(Block):
         if self.first:
             # Without a label there is nothing to gate the identity branch by, so all of it passes.
             gate = torch.cat([F.silu(gate), torch.ones_like(gate)], 2)  # B×L×4C
-            current = KeyValue(key, value)
+            current = Branches(key, value, None)
         else:
             normed_label = self.id_norm1(label)
             gate = F.silu(torch.cat([gate, self.id_gate(normed_label)], 2))  # B×L×4C
-            current = KeyValue(key, torch.cat([value, normed_label], 2))  # B×L×C/2, B×L×3C
+            current = Branches(key, value, normed_label)
         if memory is None:
             memory = self.memorize(current, identity)
         query, long_key = (key, memory.long.key) if temporal is None else temporal(key, memory.long.key)
         long = global_attention(query, long_key, memory.long.value, 1)  # B×L×4C
-        weight, bias = self.position_key.weight.flatten(1), self.position_key.bias
-        position = RelativePosition(weight[None], bias[None], None)  # type: ignore[index]
-        short = local_attention(key, memory.short.key, memory.short.value, size=size, position=position)
+        position = relative_position(self.position_key)
+        short = local_attention(key, memory.short.key, memory.short.value, size, position)
         residual = self.long(long, gate, size) + self.short(short, gate, size)  # B×L×2C
         visual = visual + residual[..., :dim]
         label = residual[..., dim:] if self.first else label + residual[..., dim:]
-        residual = self.self_attention.propagate(self.norm2(visual), self.id_norm2(label), size)
+        residual = self.self_attention(self.norm2(visual), self.id_norm2(label), size)
         visual = visual + self.drop_path(residual[..., :dim])
         return torch.cat([visual, label + self.drop_path(residual[..., dim:])], 2), current  # B×L×2C
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
-        """Label this frame's memory: key and visual value stay, an identity value made of B×L×C joins them."""
+    def memorize(self, current: Branches, identity: Tensor | None) -> BlockMemory:
+        """Label this frame's memory: key and visual value stay, an identity value made of B×L×C is appended."""
         assert identity is not None
-        wide = self.gate.out_features
-        visual, normed_label = current.value[..., :wide], current.value[..., wide:]
-        label = F.silu(self.id_value(torch.cat([normed_label, identity], 2)))  # B×L×2C
-        memory = KeyValue(current.key, torch.cat([visual, label], 2))  # B×L×C/2, B×L×4C
+        label = current.normed_label
+        labelled = identity if label is None else torch.cat([label, identity], 2)
+        value = torch.cat([current.value, F.silu(self.id_value(labelled))], 2)  # B×L×4C
+        memory = KeyValue(current.key, value)
         return BlockMemory(memory, memory)

@@ -1,40 +1,65 @@
-"""Layers that the blocks of the AOT family share: self-attention, feed-forward, and the embedding of positions."""
+"""Layers that blocks and encoders share: linear, depthwise convolution, self-attention, feed-forward."""
 
 from __future__ import annotations
 
-import math
-from functools import lru_cache
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.networks.attention import global_attention
-from aotlab.networks.block import Size
-from aotlab.networks.kernels.depthwise import DepthwiseConv2d
-from aotlab.networks.kernels.products import Linear
+from aotlab.networks.operations import Operation
+from aotlab.networks.positions import Size
 
 
-@lru_cache(maxsize=32)
-def sine_position(size: Size, dim: int, device: torch.device) -> Tensor:
-    """Sine embedding of a token's position, 1×L×dim: first half for y, second for x (AOT, section 5.1)."""
-    half = dim // 2
-    channel = torch.arange(half, device=device)
-    period = 10000 ** (2 * (channel // 2) / half)
-    axes = []
-    for length in size:
-        position = torch.arange(length, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
-        angle = position[:, None] / period
-        axes.append(torch.where(channel % 2 == 0, angle.sin(), angle.cos()))
-    height, width = size
-    rows = axes[0][:, None].expand(height, width, half)
-    columns = axes[1][None].expand(height, width, half)
-    return torch.cat([rows, columns], dim=2).flatten(0, 1)[None]  # 1×(H·W)×dim
+@Operation
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """x ...×C, weight C'×C and bias C' or None to ...×C'."""
+    return F.linear(x, weight, bias)
 
 
-def initialise(block: nn.Module, *kept: nn.Parameter | None) -> None:
-    """Xavier-uniform matrices and kernels, all but those to be ``kept``."""
-    for parameter in block.parameters():
-        if parameter.dim() > 1 and not any(parameter is other for other in kept):
+class Linear(nn.Linear):
+    """PyTorch's linear layer, computed by `linear`; weights and their names are the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """...×C to ...×C'."""
+        return linear(x, self.weight, self.bias)
+
+
+def replace_linear(module: nn.Module) -> None:
+    """Replace every plain linear layer inside a module by a `Linear` with the same weights."""
+    for name, child in module.named_children():
+        if type(child) is nn.Linear:
+            with torch.device("meta"):
+                layer = Linear(child.in_features, child.out_features, bias=child.bias is not None)
+            layer.weight, layer.bias = child.weight, child.bias
+            setattr(module, name, layer)
+        else:
+            replace_linear(child)
+
+
+@Operation
+def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """x B×C×H×W, weight C×1×k×k with k odd, bias C or None to B×C×H×W, with stride 1 and zeros around the map."""
+    margin = dilation * (weight.shape[2] // 2)
+    return F.conv2d(x, weight, bias, 1, margin, dilation, len(weight))
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """PyTorch's convolution without a bias, a group per channel and stride 1, computed by `depthwise`."""
+
+    def __init__(self, dim: int, side: int) -> None:
+        """``side``: of the kernel in pixels, odd."""
+        super().__init__(dim, dim, side, padding=side // 2, groups=dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×H×W to B×C×H×W."""
+        return depthwise(x, self.weight, None, 1)
+
+
+def initialise(module: nn.Module) -> None:
+    """Draw all parameters of more than one axis Xavier-uniform."""
+    for parameter in module.parameters():
+        if parameter.dim() > 1:
             nn.init.xavier_uniform_(parameter)
 
 
@@ -42,7 +67,7 @@ class SelfAttention(nn.Module):
     """Self-attention among a frame's own tokens."""
 
     def __init__(self, dim: int, heads: int, stride: int = 1) -> None:
-        """``stride``: one token in so many, in row order, is read."""
+        """``stride``: only every so many-th token, in row order, is read."""
         super().__init__()
         self.heads, self.stride = heads, stride
         self.query, self.key, self.value = Linear(dim, dim), Linear(dim, dim), Linear(dim, dim)
@@ -68,5 +93,5 @@ class FeedForward(nn.Module):
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """B×L×C to B×L×C; ``size`` is the map's."""
         hidden = self.expand(x).unflatten(1, size).permute(0, 3, 1, 2)  # B×hidden×H×W
-        hidden = self.conv(nn.functional.gelu(self.norm(hidden)))
+        hidden = self.conv(F.gelu(self.norm(hidden)))
         return self.reduce(hidden.permute(0, 2, 3, 1).flatten(1, 2))

@@ -1,4 +1,4 @@
-"""What engines ask of a model, whether it is computed by PyTorch or by exported graphs."""
+"""Interface of models, computed by PyTorch or by exported graphs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 from typing_extensions import Self
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.block import BlockMemory
-from aotlab.networks.vos_model import Features, Propagated, StageMemory
+from aotlab.networks.block import BlockMemory, Memory
+from aotlab.networks.vos_model import Features, Propagated
 
 
 class Model(Protocol):
-    """The five verbs of `VOSModel`, and what trackers and memory policies need besides; documented there."""
+    """The five verbs of `VOSModel`, and what trackers and memory policies read; documented there."""
 
     @property
     def config(self) -> ModelConfig:
@@ -23,7 +23,7 @@ class Model(Protocol):
 
     @property
     def heads(self) -> int:
-        """Of long-term attention in the first block of the first stage."""
+        """Heads of long-term attention in the first block of the first stage."""
 
     def to(self, device: torch.device) -> Self:
         """Move to a device."""
@@ -34,11 +34,8 @@ class Model(Protocol):
     def state_dict(self) -> Mapping[str, Any]:
         """Weights by name."""
 
-    def folded(self) -> Self:
-        """For inference."""
-
     def compile_parts(self, *, dynamic: bool | None = None) -> None:
-        """Give parts to torch.compile."""
+        """Compile parts by torch.compile."""
 
     def encode(self, image: Tensor) -> Features:
         """Maps of a normalised image B×3×H×W."""
@@ -49,7 +46,7 @@ class Model(Protocol):
     def propagate(
         self,
         features: Features,
-        memory: StageMemory | None = None,
+        memory: Memory | None = None,
         identities: Sequence[Tensor] | None = None,
     ) -> Propagated:
         """Carry identities from memory to a frame."""

@@ -1,12 +1,15 @@
-"""Image preprocessing that training and tracking share."""
+"""Image preprocessing of training and tracking: network size, resizing, normalising."""
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache
 
-from torchvision.transforms.functional import normalize
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from aotlab.configs.schema import InputConfig
+from aotlab.networks.operations import Operation
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -15,8 +18,25 @@ STRIDE = 16
 """pixels per token of the encoder's last map"""
 LIMITS = InputConfig()
 
-normalise = partial(normalize, mean=list(IMAGE_MEAN), std=list(IMAGE_STD))
-"""from ...×3×H×W floats in [0, 1] to what encoders take"""
+
+@Operation
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """B×C×H×W to B×C×h×w, ``size`` = (h, w), bicubic without antialiasing, as in the published code."""
+    return F.interpolate(image, size, mode="bicubic", align_corners=False)
+
+
+def normalise(image: Tensor) -> Tensor:
+    """From ...×3×H×W floats in [0, 1] to what encoders take."""
+    mean, std = _statistics(image.dtype, image.device)
+    return (image - mean).div_(std)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept from tracking, training may save for its gradients
+def _statistics(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation, 3×1×1 each, copied to a device only once."""
+    mean, std = (torch.tensor(x, dtype=dtype, device=device).view(3, 1, 1) for x in (IMAGE_MEAN, IMAGE_STD))
+    return mean, std
 
 
 def network_size(

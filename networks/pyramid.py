@@ -1,21 +1,28 @@
-"""The block of multi-scale AOT: identities also weigh keys, and every output is normed on its way."""
+"""The block of multi-scale AOT: identities also weigh keys, and every output is normed."""
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.attention import RelativePosition, global_attention, local_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.kernels.products import Linear
-from aotlab.networks.layers import FeedForward, SelfAttention, initialise, sine_position
+from aotlab.networks.attention import global_attention, local_attention
+from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.layers import FeedForward, Linear, SelfAttention, initialise
+from aotlab.networks.positions import (
+    Size,
+    position_key,
+    position_value,
+    relative_position,
+    sine_position,
+)
 from aotlab.networks.temporal import TemporalEmbedding
 
 
 class PyramidBlock(Block):
     """One block. An identity embedding scales each head's keys by 1 + tanh of a number, and adds to the values."""
+
+    unlabelled = KeyValue
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """``first``: whether it is the model's first block; all are alike."""
@@ -27,16 +34,16 @@ class PyramidBlock(Block):
         self.key_value = Linear(dim, 2 * dim)
         self.id_key_value = Linear(dim, heads + dim)
         self.long_projection, self.short_projection = Linear(dim, dim), Linear(dim, dim)
-        self.position_key = nn.Conv2d(dim, heads * window**2, 1, groups=heads)
-        self.position_value = nn.Parameter(torch.zeros(heads, dim // heads, window**2))
+        self.position_key = position_key(dim, heads, window)
+        self.position_value = position_value(dim, heads, window)
         self.feedforward = FeedForward(dim, config.feedforward)
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         self.output_norm = nn.LayerNorm(dim)
-        initialise(self, self.position_value)
+        initialise(self)
 
     @staticmethod
     def output_norms(dim: int, depth: int, last: bool) -> list[nn.Module]:
-        """None: outputs are normed already."""
+        """No norms: outputs are normed already."""
         return [nn.Identity() for _ in range(depth)]
 
     @staticmethod
@@ -58,22 +65,17 @@ class PyramidBlock(Block):
         current = KeyValue(query, value)
         if memory is None:
             memory = self.memorize(current, identity)
-        long_query, long_key = query, memory.long.key
-        if temporal is not None:
-            long_query, long_key = temporal(query, long_key)
+        long_key = memory.long.key
+        long_query, long_key = (query, long_key) if temporal is None else temporal(query, long_key)
         long = global_attention(long_query, long_key, memory.long.value, self.heads)
-        position = RelativePosition(
-            self.position_key.weight.view(self.heads, -1, x.shape[2] // self.heads),
-            self.position_key.bias.view(self.heads, -1),  # type: ignore[union-attr]
-            self.position_value,
-        )
-        short = local_attention(query, memory.short.key, memory.short.value, size=size, position=position)
+        position = relative_position(self.position_key, self.position_value)
+        short = local_attention(query, memory.short.key, memory.short.value, size, position)
         x = x + self.long_projection(long) + self.short_projection(short)
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
         return self.output_norm(x), current
 
     def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
-        """Label this frame's memory: key and value take the identity embedding B×L×C."""
+        """Label this frame's memory: the identity embedding B×L×C scales the key and is added to the value."""
         assert identity is not None
         gain, value = self.id_key_value(identity).tensor_split([self.heads], dim=2)  # B×L×heads, B×L×C
         key = current.key.unflatten(2, (self.heads, -1)) * (1 + gain.tanh()).unsqueeze(3)

@@ -1,21 +1,36 @@
-"""The LSTT block of AOT+ (RMem): short-term memory is made of what short-term attention gave on the last frame."""
+"""The LSTT block of AOT+ (RMem), whose short-term memory is the result of short-term attention on the last frame."""
 
 from __future__ import annotations
 
-import torch
+from typing import NamedTuple
+
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue, Size
-from aotlab.networks.kernels.products import Linear
-from aotlab.networks.layers import FeedForward, SelfAttention, initialise, sine_position
+from aotlab.networks.block import SHORT, Block, BlockMemory, KeyValue
+from aotlab.networks.layers import FeedForward, Linear, SelfAttention, initialise
+from aotlab.networks.positions import Size, sine_position
 from aotlab.networks.temporal import TemporalEmbedding
 
 
+class TokensAndResult(NamedTuple):
+    """A frame in a recurrent block before identities label it."""
+
+    key: Tensor
+    """B×L×C"""
+    normed: Tensor
+    """B×L×C, tokens that become long-term values when an identity embedding is added"""
+    short: Tensor
+    """B×L×C, result of short-term attention, from which short-term keys and values are made"""
+
+
 class RecurrentLSTTBlock(Block):
-    """One block. Its short-term memory is made of the output of short-term attention, not of the frame's tokens."""
+    """One block. Its short-term memory is made of the result of short-term attention, not of the frame's tokens."""
+
+    unlabelled = TokensAndResult
+    parts = {**Block.parts, "short_key": SHORT, "short_value": SHORT, "short_norm": SHORT}
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """``first``: whether it is the model's first block; all are alike."""
@@ -33,6 +48,10 @@ class RecurrentLSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         initialise(self)
 
+    def short_values(self) -> nn.Module:
+        """The norm of values, which is called after that of keys."""
+        return self.short_norm
+
     def forward(
         self,
         x: Tensor,
@@ -40,11 +59,10 @@ class RecurrentLSTTBlock(Block):
         memory: BlockMemory | None,
         identity: Tensor | None,
         temporal: TemporalEmbedding | None = None,
-    ) -> tuple[Tensor, KeyValue]:
+    ) -> tuple[Tensor, TokensAndResult]:
         """Propagate memory to the current frame: B×L×C to B×L×C.
 
-        A reference frame reads its own long-term memory as both. The value returned for `memorize` is B×L×2C, the
-        normed tokens and the output of short-term attention.
+        A reference frame reads its own long-term memory as both.
         """
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine_position(size, x.shape[2], x.device)))
         normed = self.norm2(x)
@@ -52,19 +70,18 @@ class RecurrentLSTTBlock(Block):
         if memory is None:
             reference = KeyValue(query, self.value(normed + identity))
             memory = BlockMemory(reference, reference)
-        long_query, long_key = query, memory.long.key
-        if temporal is not None:
-            long_query, long_key = temporal(query, long_key)
+        long_key = memory.long.key
+        long_query, long_key = (query, long_key) if temporal is None else temporal(query, long_key)
         long = global_attention(long_query, long_key, memory.long.value, self.heads)
         key, value = self.short_norm(memory.short.key + query), self.short_norm(memory.short.value + normed)
         short = self.short_projection(global_attention(query, key, value, self.heads))
         x = x + self.long_projection(long) + short
         x = x + self.drop_path(self.feedforward(self.norm3(x), size))
-        return x, KeyValue(query, torch.cat([normed, short], 2))
+        return x, TokensAndResult(query, normed, short)
 
-    def memorize(self, current: KeyValue, identity: Tensor | None) -> BlockMemory:
-        """Label this frame's memory: long-term of its tokens, short-term of short-term attention's output."""
+    def memorize(self, current: TokensAndResult, identity: Tensor | None) -> BlockMemory:
+        """Label this frame's memory: long-term of its tokens, short-term of short-term attention's result."""
         assert identity is not None
-        normed, short = current.value.chunk(2, dim=2)
-        long = KeyValue(current.key, self.value(normed + identity))
+        key, normed, short = current
+        long = KeyValue(key, self.value(normed + identity))
         return BlockMemory(long, KeyValue(self.short_key(short), self.short_value(short + identity)))

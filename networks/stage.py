@@ -1,4 +1,4 @@
-"""A stage: propagation blocks at one stride, the way in from the stage before, and the bank that labels memory."""
+"""Stages: propagation blocks at one stride, the transition from the coarser stage, and the identity bank."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
 from aotlab.networks.gpm import GPMBlock
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.pyramid import PyramidBlock
@@ -27,22 +27,22 @@ BLOCKS: dict[str, type[Block]] = {
 }
 
 SHORTCUTS = {4: 0, 8: 1, 16: 2}
-"""which of an encoder's maps has a stride"""
+"""index of the encoder's map of each stride"""
 
 
 class StageOutput(NamedTuple):
-    """What a stage makes of a frame."""
+    """Output of a stage for a frame."""
 
     embeddings: list[Tensor]
     """the maps B×C×H×W for the next stage or the decoder"""
-    current: list[KeyValue]
-    """each block's unlabelled memory"""
+    current: list[Unlabelled]
+    """each block's memory of the frame without identities"""
 
 
 class Stage(nn.Module):
-    """Blocks at one stride and what surrounds them.
+    """Blocks at one stride, with transition, norms and identity bank.
 
-    It gives its blocks' outputs, or its input when it has no blocks; with ``decode_all_blocks`` its input as well.
+    It outputs its blocks' outputs, or its input if it has no blocks; with ``decode_all_blocks`` its input as well.
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Stage(nn.Module):
         outputs, current = [x.permute(0, 2, 3, 1).flatten(1, 2)], []  # B×L×C
         for index, block in enumerate(self.blocks):
             read = None if memory is None else memory[index]
-            output, key_value = block(outputs[-1], size, read, identity, self.temporal)
+            output, unlabelled = block(outputs[-1], size, read, identity, self.temporal)
             outputs.append(output)
-            current.append(key_value)
+            current.append(unlabelled)
         embeddings = [x] if self.outputs_input else []
         for norm, output in zip(self.norms, outputs[-len(self.norms) :], strict=True):
             embeddings.append(norm(output).unflatten(1, size).permute(0, 3, 1, 2))  # B×C×H×W
@@ -118,7 +118,7 @@ class Stage(nn.Module):
         bank, norm = self.identity_bank, self.identity_norm
         if bank is None or norm is None:
             return masks.new_empty(len(masks), 0, 0)
-        kernel = bank.weight[:, : masks.shape[1]]  # masks of identities that no object has are not convolved
+        kernel = bank.weight[:, : masks.shape[1]]  # unused identities are not convolved
         embedding = F.conv2d(masks, kernel, bank.bias, bank.stride, bank.padding)
         if bank.stride[0] > self.stride:
             size = [-(-side // self.stride) for side in masks.shape[2:]]
@@ -126,15 +126,15 @@ class Stage(nn.Module):
         return norm(embedding.permute(0, 2, 3, 1).flatten(1, 2))
 
     def memorize(
-        self, current: Sequence[KeyValue], size: Sequence[int], identity: Tensor
+        self, current: Sequence[Unlabelled], size: Sequence[int], identity: Tensor
     ) -> list[BlockMemory]:
         """Each block's memory of a frame, labelled with its ``identity`` B×L×C; ``size``: of its map in tokens.
 
-        For short-term memory it is whole; for long-term memory one token in ``memory_stride`` is taken each way.
+        Short-term memory has all tokens, long-term memory one in ``memory_stride`` along each axis.
         """
         memories, stride = [], self.memory_stride
-        for block, key_value in zip(self.blocks, current, strict=True):
-            long, short = block.memorize(key_value, identity)
+        for block, unlabelled in zip(self.blocks, current, strict=True):
+            long, short = block.memorize(unlabelled, identity)
             if stride > 1:
                 maps = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
                 long = KeyValue(*(x.flatten(1, 2) for x in maps))

@@ -1,20 +1,18 @@
-"""`VOSModel`: a network without time. All it needs of the past comes in as an argument."""
+"""`VOSModel`: a network without time. All it needs of the past is an argument."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.block import BlockMemory, Memory, Unlabelled
 from aotlab.networks.decoder import ConvDecoder, FPNDecoder
-from aotlab.networks.encoders import build_encoder, fold_norms
+from aotlab.networks.encoders import build_encoder
 from aotlab.networks.stage import Stage
-from aotlab.networks.weights.hub import HubModel
 
 
 class Features(NamedTuple):
@@ -27,24 +25,17 @@ class Features(NamedTuple):
 
 
 class Propagated(NamedTuple):
-    """A frame after propagation: per stage its embeddings B×C×h×w, and each block's unlabelled memory."""
+    """A frame after propagation: per stage its embeddings B×C×h×w, and each block's memory without identities."""
 
     embeddings: list[list[Tensor]]
-    current: list[list[KeyValue]]
+    current: list[list[Unlabelled]]
 
 
-StageMemory = Sequence[Sequence[BlockMemory]]
-"""what every block of every stage reads"""
-
-
-class VOSModel(nn.Module, HubModel):
+class VOSModel(nn.Module):
     """Encoder, stages of propagation blocks with their identity banks, and decoder.
 
     Axes: B batch (clips in training, groups of objects in tracking), M identities of a group.
     """
-
-    is_folded = False
-    """whether this is what `folded` returned, which no checkpoint holds"""
 
     def __init__(self, config: ModelConfig) -> None:
         """Raises InputError for stages that cannot follow one another, ValueError for an unknown encoder."""
@@ -70,16 +61,9 @@ class VOSModel(nn.Module, HubModel):
         # The fastest layout for convolutions; tokens are then views of maps, and maps of tokens.
         self.to(memory_format=torch.channels_last)
 
-    def folded(self) -> VOSModel:
-        """This model for inference, its frozen norms folded into its convolutions; the rest is shared."""
-        model = copy(self)
-        model._modules = {**self._modules, "encoder": fold_norms(self.encoder)}
-        model.is_folded = True
-        return model
-
     @property
     def heads(self) -> int:
-        """Of long-term attention in the first block of the first stage."""
+        """Heads of long-term attention in the first block of the first stage."""
         return self.stages[0].blocks[0].heads
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,7 +99,7 @@ class VOSModel(nn.Module, HubModel):
     def propagate(
         self,
         features: Features,
-        memory: StageMemory | None = None,
+        memory: Memory | None = None,
         identities: Sequence[Tensor] | None = None,
     ) -> Propagated:
         """Carry identities from memory to a frame, or on a reference frame from its own ``identities``.
@@ -127,7 +111,7 @@ class VOSModel(nn.Module, HubModel):
         """
         batch = len(identities[0] if memory is None else memory[0][0].long.key)  # type: ignore[index]
         embeddings: list[list[Tensor]] = []
-        current: list[list[KeyValue]] = []
+        current: list[list[Unlabelled]] = []
         for number, stage in enumerate(self.stages):
             # B×C×h×w, or the embeddings of the stage before
             x = embeddings[-1] if embeddings else features.projected.expand(batch, -1, -1, -1)
@@ -141,7 +125,7 @@ class VOSModel(nn.Module, HubModel):
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
         """This frame's memory per stage and block: its keys, and values that carry ``identities``.
 
-        For short-term memory it is whole; for long-term memory it is subsampled at stages with a ``memory_stride``.
+        Long-term memory is subsampled at stages with a ``memory_stride``.
         """
         memory = []
         for number, stage in enumerate(self.stages):

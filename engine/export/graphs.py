@@ -28,7 +28,8 @@ from aotlab.engine.export.names import (
     named_identities,
     named_memory,
 )
-from aotlab.networks.kernels import products
+from aotlab.networks.kernels import SETS
+from aotlab.networks.operations import use
 from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
@@ -63,7 +64,7 @@ class GraphModule(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Inputs in the order of `inputs`, outputs in that of `outputs`."""
-        with products.use("exportable"):
+        with use(SETS["exportable"]):
             results = self.verb(self.model, dict(zip(self.inputs, tensors, strict=True)))
         return tuple(results[name] for name in self.outputs)
 

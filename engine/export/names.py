@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.block import BlockMemory, KeyValue
-from aotlab.networks.vos_model import Features, StageMemory
+from aotlab.networks.block import BlockMemory, KeyValue, Memory, Unlabelled
+from aotlab.networks.stage import BLOCKS
+from aotlab.networks.vos_model import Features
 
 Tensors = Mapping[str, Tensor]
 
@@ -37,28 +38,28 @@ def identities_of(config: ModelConfig, given: Tensors) -> list[Tensor]:
     return [given.get(f"identities_{stage}", empty) for stage in range(len(config.stages))]
 
 
-def named_current(current: Sequence[Sequence[KeyValue]]) -> dict[str, Tensor]:
-    """A frame's unlabelled memory: ``key_0_0`` and ``value_0_0``, for every stage and block."""
+def named_current(current: Sequence[Sequence[Unlabelled]]) -> dict[str, Tensor]:
+    """A frame's unlabelled memory, for every stage and block: ``key_0_0`` and the other fields of the kind of block."""
     return {
         f"{part}_{stage}_{block}": tensor
         for stage, blocks in enumerate(current)
-        for block, pair in enumerate(blocks)
-        for part, tensor in pair._asdict().items()
+        for block, parts in enumerate(blocks)
+        for part, tensor in parts._asdict().items()
+        if tensor is not None
     }
 
 
-def current_of(config: ModelConfig, given: Tensors, prefix: str = "") -> list[list[KeyValue]]:
+def current_of(config: ModelConfig, given: Tensors) -> list[list[Unlabelled]]:
     """The inverse of `named_current`."""
-    return [
-        [
-            KeyValue(given[f"{prefix}key_{number}_{block}"], given[f"{prefix}value_{number}_{block}"])
-            for block in range(stage.depth)
-        ]
-        for number, stage in enumerate(config.stages)
-    ]
+    current: list[list[Unlabelled]] = []
+    for number, stage in enumerate(config.stages):
+        kind = BLOCKS[stage.block].unlabelled
+        names = [[f"{part}_{number}_{block}" for part in kind._fields] for block in range(stage.depth)]
+        current.append([kind(*map(given.get, parts)) for parts in names])
+    return current
 
 
-def named_memory(memory: StageMemory) -> dict[str, Tensor]:
+def named_memory(memory: Memory) -> dict[str, Tensor]:
     """What blocks read: ``long_key_0_0``, ``long_value_0_0``, ``short_key_0_0``, ``short_value_0_0``."""
     tensors = {}
     for kind in BlockMemory._fields:
@@ -69,9 +70,13 @@ def named_memory(memory: StageMemory) -> dict[str, Tensor]:
 
 def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
     """The inverse of `named_memory`."""
-    long, short = current_of(config, given, "long_"), current_of(config, given, "short_")
+
+    def pair(kind: str, stage: int, block: int) -> KeyValue:
+        return KeyValue(*(given[f"{kind}_{part}_{stage}_{block}"] for part in KeyValue._fields))
+
     return [
-        [BlockMemory(*pair) for pair in zip(*blocks, strict=True)] for blocks in zip(long, short, strict=True)
+        [BlockMemory(*(pair(kind, number, block) for kind in BlockMemory._fields)) for block in range(stage.depth)]
+        for number, stage in enumerate(config.stages)
     ]
 
 

@@ -23,9 +23,9 @@ from aotlab.engine.export.names import (
 )
 from aotlab.engine.export.writing import require_packages
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.block import BlockMemory
+from aotlab.networks.block import BlockMemory, Memory
 from aotlab.networks.temporal import embedding_indices
-from aotlab.networks.vos_model import Features, Propagated, StageMemory
+from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError
 
 RunGraph = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
@@ -68,12 +68,8 @@ class ExportedModel(nn.Module):
 
     @property
     def heads(self) -> int:
-        """Of long-term attention in the first block of the first stage."""
+        """Heads of long-term attention in the first block of the first stage."""
         return self.description.heads
-
-    def folded(self) -> ExportedModel:
-        """Itself: in graphs everything is folded already."""
-        return self
 
     def compile_parts(self, *, dynamic: bool | None = None) -> None:
         """Nothing: graphs are compiled already."""
@@ -102,7 +98,7 @@ class ExportedModel(nn.Module):
     def propagate(
         self,
         features: Features,
-        memory: StageMemory | None = None,
+        memory: Memory | None = None,
         identities: Sequence[Tensor] | None = None,
     ) -> Propagated:
         """Carry identities from memory to a frame, or on a reference frame from its own.
@@ -160,7 +156,7 @@ class ExportedModel(nn.Module):
         known = {**given, **results}
         return {**results, **{tensor: known[source] for tensor, source in graph.same.items()}}
 
-    def _temporal_indices(self, memory: StageMemory) -> dict[str, Tensor]:
+    def _temporal_indices(self, memory: Memory) -> dict[str, Tensor]:
         """Which temporal embeddings the frames in memory take."""
         frames = self._frames(memory[0][0].long.key)
         if frames > self.description.frames:

@@ -1,29 +1,24 @@
-"""What a model costs: parameters and FLOPs of each of its parts, without computing anything."""
+"""Parameters and FLOPs of each part of a model, without computing anything."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import unwrap
-from types import FrameType
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.networks.attention import global_attention, local_attention
-from aotlab.networks.vos_model import StageMemory, VOSModel
+from aotlab.networks import kernels
+from aotlab.networks.attention import attention, local_attention
+from aotlab.networks.block import Memory
+from aotlab.networks.operations import Operation, use
+from aotlab.networks.stage import BLOCKS
+from aotlab.networks.vos_model import VOSModel
 
 BANKS = "identity banks"
-SELF, LONG, SHORT = "self-attention", "long-term attention", "short-term attention"
-KINDS = {
-    "self_attention": SELF, "feedforward": "feed-forward", "long": LONG, "long_projection": LONG,
-    "short": SHORT, "short_projection": SHORT, "position_key": SHORT, "position_value": SHORT,
-    "short_key": SHORT, "short_value": SHORT, "short_norm": SHORT,
-}  # fmt: skip
-"""what a member of a block does; all others make what these read"""
 MEMBERS = {
     "transition": "transition",
     "temporal": "temporal embedding",
@@ -55,25 +50,27 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
         objects: tracked.
         frames: in long-term memory.
     """
+    kernels.install()
     with torch.device("meta"), torch.no_grad():
         run = _TrackedFrame(VOSModel(config).eval())
         masks = torch.empty(-(-objects // config.max_objects), min(objects, config.max_objects) + 1, *size)
         image = torch.empty(1, 3, *size)
         memory = _filled_memory(run.model, image, masks, frames)
         with FlopCounterMode(display=False) as counter:
-            attention = _AttentionFlops(counter, run.model)
-            attention.watch(run, image, masks, memory)
+            watched = _AttentionFlops(config, counter)
+            with use({op.name: watched.counted(op) for op in (attention, local_attention)}):
+                run(image, masks, memory)
     flops: Counter[str] = Counter()
     for name, module in run.model.named_modules():
         # A module of a block is counted where it has no modules inside, all others as a whole.
         whole = name.count(".") == 0 or name.endswith(".transition")
         if whole or (".blocks." in name and not list(module.children())):
-            flops[_part(name)] += sum(counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values())
-    flops.update(attention.flops)
+            flops[_part(config, name)] += sum(counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values())
+    flops.update(watched.flops)
     flops[BANKS] = counter.get_total_flops() - flops.total()
     parameters: Counter[str] = Counter()
     for name, parameter in run.model.named_parameters():
-        parameters[_part(name)] += parameter.numel()
+        parameters[_part(config, name)] += parameter.numel()
     return [PartCost(part, parameters[part], flops[part]) for part in flops | parameters]
 
 
@@ -84,7 +81,7 @@ class _TrackedFrame(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor, masks: Tensor, memory: StageMemory) -> None:
+    def forward(self, image: Tensor, masks: Tensor, memory: Memory) -> None:
         """Track the frame and memorise its masks."""
         features = self.model.encode(image)
         propagated = self.model.propagate(features, memory)
@@ -93,48 +90,32 @@ class _TrackedFrame(nn.Module):
 
 
 class _AttentionFlops:
-    """FLOPs of the attention functions, which are no modules, by the part of the block that calls them.
+    """FLOPs of the attention operations, which are no modules, by the part of the block that calls them.
 
-    What a block calls first is its long-term attention, what it calls next its short-term one.
+    The first call of a block is its long-term attention, the next its short-term one.
     """
 
-    def __init__(self, counter: FlopCounterMode, model: VOSModel) -> None:
+    def __init__(self, config: ModelConfig, counter: FlopCounterMode) -> None:
         self.flops: Counter[str] = Counter()
         self._calls: Counter[str] = Counter()
-        self._counter, self._before = counter, 0
-        self._names = {module: name for name, module in model.named_modules()}
-        self._functions = (global_attention.__code__, unwrap(local_attention).__code__)
+        self._config, self._counter = config, counter
 
-    def watch(self, run: nn.Module, *inputs: object) -> None:
-        """Run a module and count."""
-        others = sys.getprofile()
-        sys.setprofile(self._on_event)
-        try:
-            run(*inputs)
-        finally:
-            sys.setprofile(others)
+    def counted(self, operation: Operation) -> Callable[..., Tensor]:
+        """The operation by its rule, with its FLOPs added to those of its caller."""
 
-    def _on_event(self, frame: FrameType, event: str, _: object) -> None:
-        if frame.f_code not in self._functions or event not in ("call", "return"):
-            return
-        total = self._counter.get_total_flops()
-        if event == "return" and frame.f_back is not None:
-            caller = self._caller(frame.f_back)
-            self.flops[_part(f"{caller}.{('long', 'short')[self._calls[caller]]}")] += total - self._before
+        def run(*args: object) -> Tensor:
+            before = self._counter.get_total_flops()
+            result = operation.kernels[operation.rule(*args)](*args)
+            caller = max(self._counter.mod_tracker.parents, key=len).removeprefix("_TrackedFrame.model.")
+            part = _part(self._config, f"{caller}.{('long', 'short')[self._calls[caller]]}")
+            self.flops[part] += self._counter.get_total_flops() - before
             self._calls[caller] += 1
-        self._before = total
+            return result
 
-    def _caller(self, frame: FrameType | None) -> str:
-        """The name of the module whose method called."""
-        while frame is not None:
-            module = frame.f_locals.get("self")
-            if isinstance(module, nn.Module) and module in self._names:
-                return self._names[module]
-            frame = frame.f_back
-        raise LookupError("attention was called by no module")
+        return run
 
 
-def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -> StageMemory:
+def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -> Memory:
     """What every block reads when long-term memory holds so many frames."""
     identities = model.assign_identities(masks)
     one = model.memorize(model.propagate(model.encode(image), identities=identities), identities)
@@ -145,7 +126,7 @@ def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -
     return one
 
 
-def _part(name: str) -> str:
+def _part(config: ModelConfig, name: str) -> str:
     """The row that a parameter, a module or a function of the model belongs to, by its full name."""
     top, *inside = name.split(".")
     if top != "stages":
@@ -156,5 +137,5 @@ def _part(name: str) -> str:
         return BANKS
     if member != "blocks":
         return f"{stage}: {MEMBERS.get(member, 'output norms')}"
-    what = inside[3] if len(inside) > 3 else ""
-    return f"{stage}, block {int(inside[2]) + 1}: {KINDS.get(what, 'queries, keys, values, gates')}"
+    parts, member = BLOCKS[config.stages[int(inside[0])].block].parts, inside[3] if len(inside) > 3 else ""
+    return f"{stage}, block {int(inside[2]) + 1}: {parts.get(member, 'queries, keys, values, gates')}"

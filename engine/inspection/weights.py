@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from aotlab.networks.block import Block, BlockMemory, KeyValue
-from aotlab.networks.recurrent import RecurrentLSTTBlock
 from aotlab.networks.temporal import TemporalEmbedding
 from aotlab.networks.vos_model import VOSModel
 
@@ -83,14 +82,11 @@ def channel_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple
     memory = BlockMemory(*(KeyValue(key, value.detach().requires_grad_()) for key, value in inputs.memory))
     values, sums = {"long": memory.long.value, "short": memory.short.value}, dict[str, Tensor]()
     with ExitStack() as hooks, torch.enable_grad():
-        for term in values:
-            # The layer that takes the weighted sum: a projection, or a gated output.
-            output = getattr(block, f"{term}_projection", getattr(block, term, None))
-            if output is not None:
-                hooks.callback(output.register_forward_pre_hook(_keep_input(sums, term)).remove)
-        if isinstance(block, RecurrentLSTTBlock):
-            # Its short-term values are the second output of this norm.
-            hooks.callback(block.short_norm.register_forward_hook(_keep_output(values, "short")).remove)
+        for term, reader in block.readers().items():
+            hooks.callback(reader.register_forward_pre_hook(_keep_input(sums, term)).remove)
+        made = block.short_values()
+        if made is not None:
+            hooks.callback(made.register_forward_hook(_keep_output(values, "short")).remove)
         block(*inputs._replace(memory=memory))
         weights = []
         for term, value in values.items():

@@ -13,10 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from aotlab.configs.paths import setting_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
+from aotlab.networks import kernels
 from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights, read_settings, read_weights
 from aotlab.networks.weights.published_keys import load_encoder_weights
+from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -28,10 +30,11 @@ def build_model(config: Config) -> VOSModel:
     Raises:
         InputError: weights that are missing or do not fit.
     """
+    kernels.install()
     model = VOSModel(config.model)
     settings = config.train
     if settings.start_from is not None:
-        path = setting_path(settings.start_from)
+        path = resolve(setting_path(settings.start_from))
         if path.suffix == ".safetensors" and architecture(read_settings(path)) != architecture(config):
             raise InputError(
                 f"train.start_from={path}: holds another architecture than this recipe; see base="
@@ -40,7 +43,7 @@ def build_model(config: Config) -> VOSModel:
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
-        warm_start(model, setting_path(settings.warm_start))
+        warm_start(model, resolve(setting_path(settings.warm_start)))
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     set_computation(model, settings)
     return model
@@ -55,7 +58,7 @@ def architecture(config: Config) -> ModelConfig:
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """ImageNet weights from a file, or from torchvision's download."""
     try:
-        weights = torchvision_weights(name) if source == "torchvision" else read_weights(setting_path(source))
+        weights = torchvision_weights(name) if source == "torchvision" else read_weights(resolve(setting_path(source)))
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -10,6 +10,7 @@ from aotlab.engine.training.phase_state import PhaseState
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.networks.weights.zoo import resolve
 
 SECONDS_OF_HOUR = 3600
 
@@ -31,7 +32,7 @@ def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
 def start_phases(config: Config) -> list[PhaseRecord]:
     """Phases behind ``train.start_from``; none where that is not set or says nothing about itself."""
     start = config.train.start_from
-    card = read_card(setting_path(start)) if start is not None else None
+    card = read_card(resolve(setting_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 

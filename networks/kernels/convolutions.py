@@ -10,10 +10,9 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.mobilenetv2 import InvertedResidual
-from torchvision.models.resnet import Bottleneck
 
-from aotlab.networks.kernels.products import CONVOLVES, DILATION, Product, roughly
+from aotlab.networks.kernels.conditions import CONVOLVES, DILATION, roughly
+from aotlab.networks.operations import Operation
 
 RELU, RELU6 = "relu", "relu6"
 POST_OPS: dict[str | None, tuple[str, list[float]]] = {
@@ -25,7 +24,7 @@ POST_OPS: dict[str | None, tuple[str, list[float]]] = {
 
 
 class Geometry(NamedTuple):
-    """How a kernel moves."""
+    """Stride, padding, dilation and groups of a convolution."""
 
     stride: tuple[int, int]
     padding: tuple[int, int]
@@ -37,7 +36,7 @@ class Followers(NamedTuple):
     """What follows a convolution: the sum with ``residual``, a map like its result, then ``activation``."""
 
     activation: str | None = None
-    """relu, relu6 or none"""
+    """relu, relu6 or None"""
     residual: Tensor | None = None
 
 
@@ -50,22 +49,21 @@ def follow(result: Tensor, followers: Followers) -> Tensor:
     return F.relu(result, inplace=True) if followers.activation == RELU else F.relu6(result, inplace=True)
 
 
-def _plain(x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers) -> Tensor:
+@Operation
+def convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers
+) -> Tensor:
+    """x B×C×H×W, weight C'×(C/groups)×k×k, bias C' or None, its geometry and what follows, to B×C'×H'×W'."""
     return follow(F.conv2d(x, weight, bias, *moves), after)
+
+
+_plain = convolution.kernels["plain"]
 
 
 def _dilated(x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers) -> Tensor:
     if not _is_pointwise(weight, moves):
         return _plain(x, weight, bias, moves, after)
     return follow(F.conv2d(x, weight, bias, moves.stride, dilation=DILATION), after)
-
-
-def _matrix(x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers) -> Tensor:
-    """A product of pixels as tokens, for kernels of one pixel."""
-    if not _is_pointwise(weight, moves):
-        return _plain(x, weight, bias, moves, after)
-    pixels = x[:, :, :: moves.stride[0], :: moves.stride[1]].permute(0, 2, 3, 1)  # B×H×W×C
-    return follow(F.linear(pixels, weight.flatten(1), bias).permute(0, 3, 1, 2), after)
 
 
 def _joined(x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers) -> Tensor:
@@ -115,12 +113,7 @@ def _fits(
     return name == "plain" or _is_pointwise(weight, moves)
 
 
-convolution = Product(
-    "convolution",
-    {"plain": _plain, "dilated": _dilated, "matrix": _matrix, "joined": _joined},
-    _rule, _sizes, _fits,
-)  # fmt: skip
-"""x B×C×H×W, weight C'×(C/groups)×k×k, bias C' or None, how it moves and what follows, to B×C'×H'×W'"""
+convolution.add({"dilated": _dilated, "joined": _joined}, rule=_rule, sizes=_sizes, fits=_fits)
 
 
 class FoldedConv2d(nn.Conv2d):
@@ -133,37 +126,3 @@ class FoldedConv2d(nn.Conv2d):
         """B×C×H×W to B×C'×H'×W', with ``residual`` of that shape added before the activation."""
         moves = Geometry(self.stride, self.padding, self.dilation, self.groups)  # type: ignore[arg-type]
         return convolution(x, self.weight, self.bias, moves, Followers(self.activation, residual))
-
-
-class FoldedBottleneck(nn.Module):
-    """A block of ResNet for inference; what follows a convolution is left to it."""
-
-    def __init__(self, block: Bottleneck) -> None:
-        """Take over the folded convolutions of ``block``."""
-        super().__init__()
-        self.conv1, self.conv2, self.conv3 = block.conv1, block.conv2, block.conv3
-        self.downsample = block.downsample
-        for conv in (self.conv1, self.conv2, self.conv3):
-            conv.activation = RELU
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C'×H'×W'."""
-        residual = x if self.downsample is None else self.downsample(x)
-        return self.conv3(self.conv2(self.conv1(x)), residual)
-
-
-class FoldedInvertedResidual(nn.Module):
-    """A block of MobileNetV2 with a residual, for inference; its sum is left to its last convolution."""
-
-    def __init__(self, block: InvertedResidual) -> None:
-        """Take over the folded layers of ``block``, the last of which has become the identity."""
-        super().__init__()
-        self.conv = block.conv
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C×H×W."""
-        *layers, last, _ = self.conv
-        hidden = x
-        for layer in layers:
-            hidden = layer(hidden)
-        return last(hidden, x)

@@ -1,4 +1,4 @@
-"""Depthwise convolutions, whose gradients can be two more convolutions.
+"""Kernel of depthwise convolutions whose gradients are two more convolutions.
 
 PyTorch's own gradients of large or dilated depthwise kernels take many times what the convolution takes on a CPU.
 """
@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from aotlab.networks.kernels.products import Product, roughly
+from aotlab.networks.kernels.conditions import roughly
+from aotlab.networks.layers import depthwise
 
 
 class _Convolved(torch.autograd.Function):
@@ -45,9 +46,7 @@ def _taps(x: Tensor, gradient: Tensor, weight: Tensor, dilation: int) -> Tensor:
     return torch.empty_like(weight).copy_(taps.view(*x.shape[:2], 1, side, side).sum(0))
 
 
-def _plain(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    margin = dilation * (weight.shape[2] // 2)
-    return F.conv2d(x, weight, bias, 1, margin, dilation, len(weight))
+_plain = depthwise.kernels["plain"]
 
 
 def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
@@ -71,17 +70,4 @@ def _fits(name: str, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: i
     return x.is_cpu and torch.is_grad_enabled() and weight.requires_grad and not apart
 
 
-depthwise = Product("depthwise", {"plain": _plain, "convolved": _convolved}, _rule, _sizes, _fits)
-"""x B×C×H×W, weight C×1×k×k with k odd, bias C or None and a dilation to B×C×H×W, by stride 1, zeros around the map"""
-
-
-class DepthwiseConv2d(nn.Conv2d):
-    """PyTorch's convolution without a bias, a group per channel and stride 1, computed by `depthwise`."""
-
-    def __init__(self, dim: int, side: int) -> None:
-        """``side``: of the kernel in pixels, odd."""
-        super().__init__(dim, dim, side, padding=side // 2, groups=dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """B×C×H×W to B×C×H×W."""
-        return depthwise(x, self.weight, None, 1)
+depthwise.add({"convolved": _convolved}, rule=_rule, sizes=_sizes, fits=_fits)

@@ -1,4 +1,4 @@
-"""Softmax attention, with several exact implementations of which `networks.tuning` chooses the fastest."""
+"""Kernels of softmax attention."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.kernels.products import (
+from aotlab.networks.attention import attention
+from aotlab.networks.kernels.conditions import (
     CONVOLVES,
     DILATION,
-    Product,
     computed_in,
     needs_gradients,
     onednn_can,
@@ -26,16 +26,6 @@ LEAST_QUERIES = 768
 """queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
 ROOM = 28
 """of the binary exponent, for sums of weights over all keys times values"""
-
-
-def _copied_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Fused, of copies whose heads lie apart in memory."""
-    return F.scaled_dot_product_attention(query.contiguous(), key.contiguous(), value.contiguous())
-
-
-def _matrix_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Two products of matrices, with the softmax between them."""
-    return ((query * query.shape[3] ** -0.5) @ key.mT).softmax(3) @ value
 
 
 def _split_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -136,34 +126,30 @@ def _may_overflow(query: Tensor, key: Tensor) -> bool:
     return not bool(largest <= math.log2(torch.finfo(computed_in(query)).max) - ROOM)
 
 
-def _attention_rule(query: Tensor, key: Tensor, value: Tensor) -> str:
+def _rule(query: Tensor, key: Tensor, value: Tensor) -> str:
     """Fused on GPUs and, where widths allow, with gradients, as no weights are kept; convolved on CPUs."""
     fused = torch.is_grad_enabled() and query.shape[3] == value.shape[3]
     return "convolution" if CONVOLVES and query.is_cpu and not fused else "fused"
 
 
-def _attention_sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
+def _sizes(query: Tensor, key: Tensor, value: Tensor) -> tuple[int, ...]:
     batch, heads, tokens, width = query.shape
     return (batch * heads, roughly(tokens), roughly(key.shape[2]), width, value.shape[3])
 
 
-def _bounded_attention(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Without gradients none that holds all weights at once, as the fused one does for values of another width."""
+def _fits(name: str, query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Not the plain one, which holds all weights at once, as the fused one does for values of another width."""
     if name == "onednn":
         return onednn_can(query, key, value)
-    if needs_gradients(query, key, value):
-        return name not in ("matrix", "copied")
-    if name in ("fused", "copied"):
-        return query.shape[3] == value.shape[3]
+    if name == "fused":
+        return needs_gradients(query, key, value) or query.shape[3] == value.shape[3]
     return name in ("split", "convolution")
 
 
-attention = Product(
-    "attention",
+attention.add(
     {
-        "fused": F.scaled_dot_product_attention, "copied": _copied_attention, "matrix": _matrix_attention,
-        "split": _split_attention, "convolution": _convolved_attention, "onednn": _onednn_attention,
+        "fused": F.scaled_dot_product_attention, "split": _split_attention, "convolution": _convolved_attention,
+        "onednn": _onednn_attention,
     },
-    _attention_rule, _attention_sizes, _bounded_attention,
+    rule=_rule, sizes=_sizes, fits=_fits,
 )  # fmt: skip
-"""softmax(query · keyᵀ / √c) · value: query B×heads×L×c, key B×heads×S×c, value B×heads×S×d to B×heads×L×d"""

@@ -1,4 +1,8 @@
-"""Local attention in blocks of 8×8 queries against their padded neighbourhoods, of which the windows are views."""
+"""Kernels of local attention, without a copy of keys or values per query.
+
+Blocks of 8×8 queries against their padded neighbourhoods, of which the windows are views; on small maps all queries
+against the whole map.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,29 @@ import itertools
 from collections.abc import Callable
 from functools import lru_cache
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.kernels import products
+from aotlab.networks.attention import local_attention
+from aotlab.networks.kernels.products import batch
 from aotlab.networks.kernels.windows import BLOCK, spread, windows
+from aotlab.networks.layers import linear
+from aotlab.networks.positions import RelativePosition
 
 BLOCKS_AT_ONCE = 32
-"""of one head, so that what is computed of them stays in the cache"""
+"""blocks of one head that are computed together, so that intermediate results stay in the cache"""
 
 
-class RelativePosition(NamedTuple):
-    """What local attention learns about the offset from a query to a key.
-
-    weight: heads×window²×(C/heads), bias: heads×window²; they turn the unscaled query into a logit per offset.
-    value: heads×(D/heads)×window², added to the values; None for none.
-    """
-
-    weight: Tensor
-    bias: Tensor
-    value: Tensor | None
-
-
-def over_blocks(
+def _over_blocks(
     query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
 ) -> Tensor:
-    """`local_attention`, some blocks of one head at a time.
+    """Some blocks of one head at a time.
 
     All at once with gradients, which views of parts would make slow, in graphs, which would hold each part's steps, and
-    on GPUs, which fill their cores so.
+    on GPUs, which have cores for all.
     """
     heads, window = position.bias.shape[0], int(position.bias.shape[1] ** 0.5)
     queries = _squares(query, size, heads, 0)  # B×heads×rows×columns×1×8×8×c
@@ -84,7 +79,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, outside: Tensor, position
     offsets = offsets + outside.flatten(0, 1)
     logits = windows(scores, window, frames) + offsets.view(-1, BLOCK, BLOCK, 1, window, window)
     weights = logits.flatten(3).softmax(3).to(scores.dtype)  # N×8×8×(n·window²)
-    result = products.batch(spread(weights.view(logits.shape)), value)  # N×64×d
+    result = batch(spread(weights.view(logits.shape)), value)  # N×64×d
     if position.value is not None:
         shared = weights if frames == 1 else weights.unflatten(3, (frames, -1)).sum(3)
         result = result + _by_head(shared.view_as(offsets), position.value, None).flatten(0, 1)
@@ -100,7 +95,7 @@ def _changed(position: RelativePosition, change: Callable[[Tensor], Tensor]) -> 
 def _by_head(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """A linear layer for each head: G×N×64×C, weight G×C'×C and bias G×C' to G×N×64×C'."""
     if len(x) == 1:
-        return products.linear(x, weight[0], None if bias is None else bias[0])
+        return linear(x, weight[0], None if bias is None else bias[0])
     result = x.flatten(1, 2) @ weight.mT
     return (result if bias is None else result + bias[:, None]).unflatten(1, x.shape[1:3])
 
@@ -131,3 +126,77 @@ def _outside(size: tuple[int, int], window: int, dtype: torch.dtype, device: tor
     lowest = torch.finfo(dtype).min / 2
     outside = torch.zeros(both.shape, dtype=dtype, device=device).masked_fill_(~both, lowest)
     return outside.flatten(4).flatten(2, 3)
+
+
+def _over_map(
+    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
+) -> Tensor:
+    """A weight for every pair of tokens, 0 outside of the window."""
+    heads, area, dim = position.weight.shape
+    tokens = query.shape[1]
+    offset_of, token_at = _neighbours(size, int(area**0.5), query.device)
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×L×c
+    key = key.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×(n·L)×c
+    value = value.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×(n·L)×d
+    offsets = query @ position.weight.mT + position.bias[:, None]  # B×heads×L×window²
+    # Finite, as in `_outside`; one more offset, for the tokens outside.
+    offsets = F.pad(offsets, (0, 1), value=torch.finfo(offsets.dtype).min / 2)
+    relative = offsets.gather(3, offset_of.expand(*offsets.shape[:2], -1, -1))  # B×heads×L×L
+    scores = (query * dim**-0.5) @ key.mT  # B×heads×L×(n·L)
+    logits = scores.unflatten(3, (-1, tokens)) + relative.unsqueeze(3)
+    weights = logits.flatten(3).softmax(3)
+    result = batch(weights.flatten(0, 1), value.flatten(0, 1)).unflatten(0, (-1, heads))
+    if position.value is not None:
+        shared = F.pad(weights.unflatten(3, (-1, tokens)).sum(3), (0, 1))  # of all frames
+        result = result + shared.gather(3, token_at.expand(*shared.shape[:2], -1, -1)) @ position.value.mT
+    return result.transpose(1, 2).flatten(2)
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)  # what is kept from tracking, training may save for its gradients
+def _neighbours(size: tuple[int, int], window: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """For every query the offset of each token, L×L, and the token at each offset, L×window².
+
+    Outside of the window the offset is window², outside of the map the token is L.
+    """
+    height, width = size
+    rows = torch.arange(height, device=device).repeat_interleave(width)
+    columns = torch.arange(width, device=device).repeat(height)
+    down, right = ((x - x[:, None] + window // 2) for x in (rows, columns))  # L×L
+    inside = (down >= 0) & (down < window) & (right >= 0) & (right < window)
+    offset_of = torch.where(inside, down * window + right, window**2)
+    steps = torch.arange(window, device=device) - window // 2
+    y, x = rows[:, None, None] + steps[:, None], columns[:, None, None] + steps  # L×window×1, L×1×window
+    on_map = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    token_at = torch.where(on_map, y * width + x, height * width).flatten(1)
+    return offset_of, token_at
+
+
+@lru_cache(maxsize=64)
+def _map_is_less(size: tuple[int, int], window: int, heads: int) -> bool:
+    """Whether a map has fewer pairs of tokens than its blocks with their neighbourhoods.
+
+    One head may have half as many more: its values are wide, and the map's are not copied.
+    """
+    blocks = -(-size[0] // BLOCK) * -(-size[1] // BLOCK)
+    pairs = blocks * (BLOCK * (BLOCK + window - 1)) ** 2
+    return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
+
+
+def _rule(query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition) -> str:
+    heads, area, _ = position.weight.shape
+    return "map" if _map_is_less(size, int(area**0.5), heads) else "blocks"
+
+
+def _sizes(
+    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
+) -> tuple[int, ...]:
+    return (*size, *position.bias.shape)
+
+
+def _fits(name: str, *args: Any) -> bool:
+    """What is less work is never slower."""
+    return name == _rule(*args)
+
+
+local_attention.add({"blocks": _over_blocks, "map": _over_map}, rule=_rule, sizes=_sizes, fits=_fits)

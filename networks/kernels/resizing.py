@@ -1,4 +1,4 @@
-"""Resizing pictures to the network's size: bicubic, without antialiasing, as the published code does."""
+"""Kernel of bicubic resizing that resizes rows, then columns."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.kernels.products import Product
+from aotlab.networks.preprocess import resize
 
 SHARPNESS = -0.75
-"""of the cubic, as PyTorch has it"""
-
-
-def _interpolated(image: Tensor, size: tuple[int, int]) -> Tensor:
-    return F.interpolate(image, size, mode="bicubic", align_corners=False)
+"""parameter of the cubic, as in PyTorch"""
 
 
 def _by_axis(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """First rows, then columns: 4 taps each way where both at once take 16."""
+    """Rows, then columns: 4 taps each, instead of 16 for both at once."""
     batch, planes, height, width = image.shape
     rows = image.permute(2, 3, 0, 1).reshape(height, -1)  # H×(W·B·C)
     rows = _weighted_rows(rows, size[0]).view(size[0], width, -1).transpose(0, 1)  # W×H'×(B·C)
@@ -35,7 +31,7 @@ def _weighted_rows(x: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _taps(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Which four pixels of a line of ``before`` each of ``after`` is made of, and their weights: after×4 each."""
+    """Indices and weights, after×4 each, of the four pixels of a line of ``before`` that each of ``after`` is made of."""
     centre = (torch.arange(after, device=device) + 0.5) * (before / after) - 0.5
     first = centre.floor()
     offset = torch.arange(-1, 3, device=device)
@@ -52,10 +48,7 @@ def _sizes(image: Tensor, size: tuple[int, int]) -> tuple[int, ...]:
 
 def _fits(name: str, image: Tensor, size: tuple[int, int]) -> bool:
     """The sums by axis are for inference."""
-    return name == "interpolated" or not torch.is_grad_enabled()
+    return name == "plain" or not torch.is_grad_enabled()
 
 
-resize = Product(
-    "resize", {"interpolated": _interpolated, "by_axis": _by_axis}, lambda *_: "interpolated", _sizes, _fits
-)
-"""(image B×C×H×W, (height, width)) to B×C×height×width"""
+resize.add({"by_axis": _by_axis}, rule=lambda *_: "plain", sizes=_sizes, fits=_fits)

@@ -1,8 +1,8 @@
-"""Which implementation of each product is fastest on this machine, found by timing them once for the shapes at hand.
+"""The fastest kernel of each operation on this machine, found by timing them once for each class of arguments.
 
-Choices are kept in a file, by processor, library versions, threads, precision and class of shapes, so that a program
-finds them made. ``AOTLAB_TUNE`` says where: ``on`` (as when it is not set) in the user's cache, ``off`` nowhere, with a
-fixed choice in place of timing, or the path of a file.
+Choices are stored in a file, by processor, library versions, threads, precision and class of shapes, and reused by
+later programs. ``AOTLAB_TUNE`` is ``on`` (default: a file in the user's cache), ``off`` (no timing, a fixed rule), or
+the path of a file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.kernels import products
-from aotlab.networks.kernels.products import Chooser, Product, by_rule
+from aotlab.networks.kernels.conditions import needs_gradients
+from aotlab.networks.operations import PLAIN, Chooser, Operation, by_rule, chosen
 from aotlab.utils.environment import processor_name
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import make_folder, user_cache
@@ -31,65 +31,65 @@ from aotlab.utils.own_files import Kind, read_usable, write_own
 TIMINGS = Kind("cache of timings", 1, "they are measured again")
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
-"""seconds after which an implementation has been timed long enough"""
+"""seconds after which a kernel has been timed long enough"""
 TOKENS, CHANNELS = 1620, 1024
-"""of the product by which precisions are compared"""
+"""size of the product by which precisions are compared"""
 PATIENCE = 10.0
 """seconds to wait for another process that writes the file of choices"""
 ROUNDS = 3
-"""how often each implementation is timed at most, in turn"""
+"""how often each kernel is timed at most, in turn"""
 
 CLOCK = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
-"""The calling thread's own time, where that is known exactly: what other programs do meanwhile is not in it."""
+"""the calling thread's own time, if it is known exactly: other programs do not count"""
 
 _log = logging.getLogger(__name__)
 
 
 class Timing(NamedTuple):
-    """The implementations of a product for a class of arguments."""
+    """The kernels of an operation, timed for a class of arguments."""
 
     choice: str
     """the fastest"""
     seconds: Mapping[str, float]
-    """the least of each"""
+    """shortest time of each"""
     fixed: str
-    """what would be chosen without timing"""
+    """choice of the fixed rule"""
 
 
 class Tuner:
-    """Chooses the fastest implementation of a product for its arguments, timing them when they are of a new class."""
+    """A chooser of the fastest kernel, which times all that fit when arguments are of a new class."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """``path``: of the file that keeps choices, which need not exist; None keeps them in memory alone."""
+        """``path``: file that stores choices, which need not exist; None: they are kept in memory only."""
         self.path = path
         self.timings: dict[str, Timing] = {}
-        """by class of arguments, for `machine_name`"""
+        """by class of arguments, of this machine"""
         self._choices: dict[tuple[object, ...], str] = {}
         if path is not None:
             self.timings.update(_read(path).get(machine_name(), {}))
 
-    def __call__(self, product: Product, args: tuple[Any, ...]) -> str:
-        """The name of an implementation; the fixed choice where there is only one, and on other devices than CPUs."""
+    def __call__(self, operation: Operation, args: tuple[Any, ...]) -> str:
+        """The name of a kernel; that of the fixed rule on other devices than CPUs."""
         if args[0].device.type != "cpu":
-            return by_rule(product, args)
-        key = _key(product, args)
+            return by_rule(operation, args)
+        key = _key(operation, args)
         if key not in self._choices:
-            self._choices[key] = self._choose(product, args, _class_name(key))
+            self._choices[key] = self._choose(operation, args, _class_name(key))
         return self._choices[key]
 
-    def _choose(self, product: Product, args: tuple[Any, ...], name: str) -> str:
+    def _choose(self, operation: Operation, args: tuple[Any, ...], name: str) -> str:
         """The choice for a class of arguments, timed unless it is known or there is nothing to choose."""
-        fitting = [name for name in product.implementations if product.fits(name, *args)]
+        fitting = [name for name in operation.kernels if operation.fits(name, *args)]
         if len(fitting) < 2:
             return fitting[0]
         known = self.timings.get(name)
-        if known is None or set(known.seconds) != set(fitting):  # another version had other implementations
-            self.timings[name] = time_implementations(product, args)
+        if known is None or set(known.seconds) != set(fitting):  # another version had other kernels
+            self.timings[name] = time_kernels(operation, args)
             self._save()
         return self.timings[name].choice
 
     def _save(self) -> None:
-        """Write all timings, beside those of other machines; a file that cannot be written is passed over."""
+        """Write all timings, beside those of other machines; continue without a file if it cannot be written."""
         if self.path is None:
             return
         try:
@@ -99,13 +99,13 @@ class Tuner:
                 kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
                 write_own(self.path, TIMINGS, {"machines": kept})
         except (OSError, ValueError) as error:
-            _log.warning("%s: choices of products are not kept (%s)", self.path, error)
+            _log.warning("%s: choices of kernels are not kept (%s)", self.path, error)
             self.path = None
 
 
-def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
-    """Run every implementation that fits the arguments, in turn; with gradients where an argument needs them."""
-    names = [name for name in product.implementations if product.fits(name, *args)]
+def time_kernels(operation: Operation, args: tuple[Any, ...]) -> Timing:
+    """Run every kernel that fits the arguments, in turn, with the gradients that arguments need."""
+    names = [name for name in operation.kernels if operation.fits(name, *args)]
     needs = [isinstance(arg, Tensor) and arg.requires_grad and torch.is_grad_enabled() for arg in args]
     copies = tuple(
         arg.detach().requires_grad_(need) if isinstance(arg, Tensor) else arg
@@ -119,7 +119,7 @@ def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
             if spent[name] > ENOUGH or spent[name] > 4 * ENOUGH + 2 * min(spent.values()):
                 continue
             begin = CLOCK()
-            result = product.implementations[name](*copies)
+            result = operation.kernels[name](*copies)
             if leaves:
                 # as dense as gradients of layers are; that of a sum is one number for all
                 torch.autograd.grad(result, leaves, torch.ones_like(result))
@@ -127,13 +127,13 @@ def time_implementations(product: Product, args: tuple[Any, ...]) -> Timing:
             if turn or seconds > ENOUGH:  # the first run of a short one prepares kernels
                 spent[name] += seconds
                 least[name] = min(least[name], seconds)
-    return Timing(min(names, key=lambda name: least[name]), least, product.rule(*args))
+    return Timing(min(names, key=lambda name: least[name]), least, operation.rule(*args))
 
 
 def fastest_precision(precision: str, device: torch.device) -> str:
-    """The precision itself; for auto bfloat16 where the device has units for it, else float32.
+    """The precision itself; for auto bfloat16 if the device has units for it, else float32.
 
-    A CPU has such units where a large product is faster in bfloat16.
+    A CPU has such units if a large product is faster in bfloat16.
     """
     if precision != "auto":
         return precision
@@ -141,29 +141,27 @@ def fastest_precision(precision: str, device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     with torch.no_grad():
         operands = (torch.ones(TOKENS, CHANNELS), torch.ones(CHANNELS, CHANNELS))
-        return products.chosen(precision_product, operands)
+        choice = chosen(precision_product, operands)
+    return "float32" if choice == PLAIN else choice
 
 
-def _in_float32(x: Tensor, weight: Tensor) -> Tensor:
+@Operation
+def precision_product(x: Tensor, weight: Tensor) -> Tensor:
+    """One product in float32 or, of inputs and weights converted as autocast does, in bfloat16: chosen by ``auto``."""
     return F.linear(x, weight)
 
 
 def _in_bfloat16(x: Tensor, weight: Tensor) -> Tensor:
-    """Inputs and weights are converted, as autocast does it."""
     return F.linear(x.bfloat16(), weight.bfloat16()).float()
 
 
-precision_product = Product(
-    "precision",
-    {"float32": _in_float32, "bfloat16": _in_bfloat16},
-    lambda *_: "float32",
-    lambda x, weight: (*x.shape, len(weight)),
+precision_product.add(
+    {"bfloat16": _in_bfloat16}, rule=lambda *_: PLAIN, sizes=lambda x, weight: (*x.shape, len(weight))
 )
-"""one product in either precision: what ``auto`` asks for"""
 
 
 def machine_name() -> str:
-    """What choices depend on besides the arguments: processor, instructions, library versions and threads."""
+    """Processor, instructions, library versions and threads, on which choices depend besides the arguments."""
     return (
         f"{processor_name()}, {torch.backends.cpu.get_cpu_capability()}, PyTorch {torch.__version__}, "
         f"Python {platform.python_version()}, {torch.get_num_threads()} threads"
@@ -172,31 +170,31 @@ def machine_name() -> str:
 
 @cache
 def machine_chooser() -> Chooser:
-    """What ``AOTLAB_TUNE`` asks for, read when first needed."""
+    """The chooser that ``AOTLAB_TUNE`` asks for, read once."""
     setting = os.environ.get(VARIABLE, "on")
     if setting == "off":
         return by_rule
     try:
         return Tuner(default_path() if setting in ("", "on") else Path(setting))
     except InputError as error:
-        _log.warning("choices of products are not kept (%s)", error)
+        _log.warning("choices of kernels are not kept (%s)", error)
         return Tuner()
 
 
 def default_path() -> Path:
     """The file in the user's cache."""
-    return user_cache() / "products.json"
+    return user_cache() / "kernels.json"
 
 
-def _key(product: Product, args: Sequence[Any]) -> tuple[object, ...]:
-    """What arguments have in common that one choice is made for: channels as they are, numbers of tokens roughly."""
-    gradients = products.needs_gradients(*args)
+def _key(operation: Operation, args: Sequence[Any]) -> tuple[object, ...]:
+    """The class of some arguments, for which one choice is made: exact channels, rough numbers of tokens."""
+    gradients = needs_gradients(*args)
     autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    return (product.name, args[0].dtype, autocast, gradients, torch.get_num_threads(), *product.sizes(*args))
+    return (operation.name, args[0].dtype, autocast, gradients, torch.get_num_threads(), *operation.sizes(*args))
 
 
 def _class_name(key: tuple[object, ...]) -> str:
-    """The same as text."""
+    """`_key` as text."""
     name, dtype, autocast, gradients, threads, *sizes = key
     precision = str(autocast or dtype).removeprefix("torch.")
     return f"{name} {'x'.join(map(str, sizes))} {precision}{', gradients' if gradients else ''}, {threads} threads"

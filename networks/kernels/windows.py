@@ -1,4 +1,4 @@
-"""The windows of local attention: what each query of a block sees of the block's padded neighbourhood.
+"""Windows of local attention as parts of a block's padded neighbourhood, by views or by padding.
 
 Queries come in blocks of 8×8, each with a neighbourhood of side 8 + window - 1. One query further, its window lies one
 token further, so windows are strided views (AOT, section 4.3, without a copy per query). Views that overlap have no
@@ -11,27 +11,28 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.kernels.products import Product
+from aotlab.networks.operations import Operation
 
 BLOCK = 8
 """side in tokens of the blocks of queries"""
 
 
-def _strided(*_: object) -> str:
-    """The fixed choice."""
-    return "strided"
+def _rule(*_: object) -> str:
+    return "plain"
 
 
-def _no_sizes(*_: object) -> tuple[int, ...]:
+def _sizes(*_: object) -> tuple[int, ...]:
     return ()
 
 
-def _as_by_rule(name: str, *_: object) -> bool:
+def _fits(name: str, *_: object) -> bool:
     """Padding and reshaping is for graphs alone."""
-    return name == "strided"
+    return name == "plain"
 
 
-def _strided_windows(x: Tensor, window: int, frames: int) -> Tensor:
+@Operation
+def windows(x: Tensor, window: int, frames: int) -> Tensor:
+    """Contiguous N×64×(n·side²), of queries and neighbours, to each query's N×8×8×n×window×window."""
     side = BLOCK + window - 1
     row = frames * side * side
     steps = (BLOCK * BLOCK * row, BLOCK * row + side, row + 1, side * side, side, 1)
@@ -47,21 +48,22 @@ def _padded_windows(x: Tensor, window: int, frames: int) -> Tensor:
     return x.unflatten(4, (window, side))[..., :window]
 
 
-windows = Product(
-    "windows", {"strided": _strided_windows, "padded": _padded_windows}, _strided, _no_sizes, _as_by_rule
-)
-"""(x, window, frames): contiguous N×64×(n·side²), of queries and neighbours, to each query's N×8×8×n×window×window"""
+windows.add({"padded": _padded_windows}, rule=_rule, sizes=_sizes, fits=_fits)
 
 
-def _strided_spread(weights: Tensor) -> Tensor:
-    """In memory, queries come before blocks, as `products.batch` likes them."""
+@Operation
+def spread(weights: Tensor) -> Tensor:
+    """The way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere.
+
+    In memory, queries come before blocks, which is best for `products.batch`.
+    """
     count, _, _, frames, window, _ = weights.shape
     side = BLOCK + window - 1
     row = frames * side * side
-    spread = weights.new_zeros(BLOCK * BLOCK, count, row)
+    result = weights.new_zeros(BLOCK * BLOCK, count, row)
     steps = (row, BLOCK * count * row + side, count * row + 1, side * side, side, 1)
-    spread.as_strided(weights.shape, steps).copy_(weights)
-    return spread.transpose(0, 1)  # N×64×(n·side²)
+    result.as_strided(weights.shape, steps).copy_(weights)
+    return result.transpose(0, 1)  # N×64×(n·side²)
 
 
 def _padded_spread(weights: Tensor) -> Tensor:
@@ -74,7 +76,4 @@ def _padded_spread(weights: Tensor) -> Tensor:
     return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))  # N×64×(n·side²)
 
 
-spread = Product(
-    "spread", {"strided": _strided_spread, "padded": _padded_spread}, _strided, _no_sizes, _as_by_rule
-)
-"""the way back: weights N×8×8×n×window×window of the windows to N×64×(n·side²), 0 elsewhere"""
+spread.add({"padded": _padded_spread}, rule=_rule, sizes=_sizes, fits=_fits)

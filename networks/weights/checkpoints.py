@@ -18,10 +18,10 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import apply_override, from_tree, load_config, to_yaml
 from aotlab.configs.schema import Config
 from aotlab.configs.yaml_text import read_mapping
+from aotlab.networks.kernels.folding import is_folded
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
 from aotlab.networks.weights.published_keys import from_official, grown, is_official, official_name
-from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.text import counted
@@ -35,7 +35,7 @@ def save_checkpoint(
     Raises:
         InputError: a tracker's model, or the file cannot be written.
     """
-    if model.is_folded:
+    if is_folded(model):
         raise InputError(
             f"{path}: the model of a tracker has its norms folded into its convolutions; save what load_model returns"
         )
@@ -56,7 +56,7 @@ def load_checkpoint(
     """Build the model of a checkpoint and load its weights, strictly.
 
     Args:
-        path: a safetensors file of ours, a published ``.pth`` file, or the name of published weights.
+        path: a safetensors file of ours or a published ``.pth`` file.
         config: preset or YAML file; needed for ``.pth`` files, which do not say what they are. For ours it
             replaces the settings inside.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
@@ -67,11 +67,9 @@ def load_checkpoint(
     Raises:
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
-    path = resolve(path)
     state, inside = _read(path)
     settings = _settings(path, inside, config, overrides)
     model = VOSModel(settings.model)
-    model.settings = settings
     if is_official(state):
         state = from_official(state, model)
     _load_strictly(model, state, path, settings.name)
@@ -122,7 +120,6 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
 
 def read_card(path: Path) -> ModelCard | None:
     """The model card of a checkpoint; None where it has none, as published files. Raises as `load_checkpoint`."""
-    path = resolve(path)
     if path.suffix != ".safetensors":
         return None
     try:
@@ -143,7 +140,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Weights, and the settings stored with them if there are any."""
-    path = resolve(path)
     if not is_file(path):
         raise InputError(f"{path}: no such checkpoint; give a file, or a name of aotlab weights list")
     return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path), None)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from aotlab.configs.paths import ROOT
+from aotlab.configs.schema import Config
 from aotlab.configs.weights import PublishedWeights, published, published_weights
 from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
@@ -19,14 +23,17 @@ from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, re
 from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, read_text, user_cache
 from aotlab.utils.locks import locked
 
+if TYPE_CHECKING:
+    from aotlab.networks.vos_model import VOSModel
+
 log = logging.getLogger(__name__)
 
 PATIENCE = 1800.0
 """seconds to wait for another process that stores the same weights"""
 NAME = re.compile("[a-z0-9_]+")
 ZOO = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
-PRETRAINED = Path(__file__).resolve().parents[2] / "pretrain_models"
-"""folder of the project in which published files may lie too"""
+PRETRAINED = ROOT / "pretrain_models"
+"""folder of the project that may hold published files too"""
 
 
 def weights_folder() -> Path:
@@ -51,6 +58,17 @@ def resolve(checkpoint: str | Path) -> Path:
     ):
         return path
     return weights_path(str(checkpoint)) or get_weights(str(checkpoint))
+
+
+def load_model(
+    checkpoint: str | Path, *, config: str | None = None, overrides: Sequence[str] = ()
+) -> tuple[VOSModel, Config]:
+    """`load_checkpoint` of a file, a name of published weights or a hf:// address, computed by fast kernels."""
+    from aotlab.networks import kernels
+    from aotlab.networks.weights.checkpoints import load_checkpoint
+
+    kernels.install()
+    return load_checkpoint(resolve(checkpoint), config=config, overrides=overrides)
 
 
 def weights_path(name: str) -> Path | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
-    from aotlab.networks.weights.checkpoints import load_checkpoint as load_model
+    from aotlab.networks.weights.zoo import load_model as load_model
 
 __version__ = "0.2.0"
 __all__ = ["Prediction", "Tracker", "__version__", "load_model", "to_detections"]
@@ -22,7 +22,7 @@ _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
-    "load_model": ("aotlab.networks.weights.checkpoints", "load_checkpoint"),
+    "load_model": ("aotlab.networks.weights.zoo", "load_model"),
 }
 """public name to the module that owns it and its name there"""
 
