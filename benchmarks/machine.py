@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from aotlab.networks import kernels
-from aotlab.networks.layers import Linear
+from aotlab.networks.primitives import Linear
 from aotlab.utils.devices import settle
 from aotlab.utils.environment import instruction_sets, processor_name, waiting
 from aotlab.utils.process import peak_resident_bytes

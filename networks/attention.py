@@ -12,7 +12,9 @@ from aotlab.networks.positions import RelativePosition
 
 def global_attention(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     """`attention` with heads folded into channels: B×L×C, B×S×C and B×S×D to B×L×D."""
-    query, key, value = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    query = query.unflatten(2, (heads, -1)).transpose(1, 2)  # B×heads×L×c
+    key = key.unflatten(2, (heads, -1)).transpose(1, 2)
+    value = value.unflatten(2, (heads, -1)).transpose(1, 2)
     return attention(query, key, value).transpose(1, 2).flatten(2)
 
 

@@ -17,7 +17,7 @@ from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import Bottleneck
 from torchvision.ops import FrozenBatchNorm2d
 
-from aotlab.networks.layers import depthwise
+from aotlab.networks.primitives import depthwise
 from aotlab.utils.errors import InputError
 
 

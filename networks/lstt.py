@@ -10,7 +10,7 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention, local_attention
 from aotlab.networks.block import Block, BlockMemory, KeyValue
-from aotlab.networks.layers import FeedForward, Linear, SelfAttention, initialise
+from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import (
     Size,
     no_position,
@@ -19,6 +19,7 @@ from aotlab.networks.positions import (
     relative_position,
     sine_position,
 )
+from aotlab.networks.primitives import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 

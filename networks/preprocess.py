@@ -1,15 +1,13 @@
-"""Image preprocessing of training and tracking: network size, resizing, normalising."""
+"""Image preprocessing of training and tracking: the network's size, and normalising."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.configs.schema import InputConfig
-from aotlab.networks.operations import Operation
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)
 IMAGE_STD = (0.229, 0.224, 0.225)
@@ -17,12 +15,6 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 STRIDE = 16
 """pixels per token of the encoder's last map"""
 LIMITS = InputConfig()
-
-
-@Operation
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """B×C×H×W to B×C×h×w, ``size`` = (h, w), bicubic without antialiasing, as in the published code."""
-    return F.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
 def normalise(image: Tensor) -> Tensor:

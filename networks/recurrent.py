@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -10,8 +11,9 @@ from torchvision.ops import StochasticDepth
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
 from aotlab.networks.block import SHORT, Block, BlockMemory, KeyValue
-from aotlab.networks.layers import FeedForward, Linear, SelfAttention, initialise
+from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import Size, sine_position
+from aotlab.networks.primitives import Linear
 from aotlab.networks.temporal import TemporalEmbedding
 
 
@@ -30,7 +32,7 @@ class RecurrentLSTTBlock(Block):
     """One block. Its short-term memory is made of the result of short-term attention, not of the frame's tokens."""
 
     unlabelled = TokensAndResult
-    parts = {**Block.parts, "short_key": SHORT, "short_value": SHORT, "short_norm": SHORT}
+    parts: Mapping[str, str] = {**Block.parts, "short_key": SHORT, "short_value": SHORT, "short_norm": SHORT}
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
         """``first``: whether it is the model's first block; all are alike."""

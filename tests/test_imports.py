@@ -84,6 +84,39 @@ def calls(source: str) -> Iterator[tuple[str, int]]:
             yield f".{node.func.attr}", node.lineno
 
 
+def circles(imports: dict[str, set[str]]) -> list[set[str]]:
+    """Modules that lead back to themselves, grouped; ``imports``: the modules that each one imports."""
+    reached = {name: set(found) for name, found in imports.items()}
+    for middle in imports:
+        for name in imports:
+            if middle in reached[name]:
+                reached[name] |= reached[middle]
+    left, groups = {name for name in imports if name in reached[name]}, []
+    while left:
+        name = left.pop()
+        groups.append({name} | {other for other in left if other in reached[name] and name in reached[other]})
+        left -= groups[-1]
+    return groups
+
+
+def module_name(path: Path) -> str:
+    """``aotlab.engine.tracker`` for a file; that of its folder for an ``__init__.py``."""
+    return ".".join(("aotlab", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_no_module_leads_back_to_itself_by_imports_anywhere():
+    files = {module_name(path): path for package in ALLOWED for path in sources(package)}
+    imports = {}
+    for name, path in files.items():
+        found = set(imported(path.read_text(), name.rpartition(".")[0]))
+        imports[name] = {other for other in found if other in files and other != name}
+    assert circles(imports) == []
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [{"b", "c"}]
+
+
 @pytest.mark.parametrize("package", ALLOWED)
 def test_imports_go_leftwards_only(package):
     found = {str(path.relative_to(ROOT)): breaches(path.read_text(), package) for path in sources(package)}

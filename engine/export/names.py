@@ -75,7 +75,10 @@ def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
         return KeyValue(*(given[f"{kind}_{part}_{stage}_{block}"] for part in KeyValue._fields))
 
     return [
-        [BlockMemory(*(pair(kind, number, block) for kind in BlockMemory._fields)) for block in range(stage.depth)]
+        [
+            BlockMemory(*(pair(kind, number, block) for kind in BlockMemory._fields))
+            for block in range(stage.depth)
+        ]
         for number, stage in enumerate(config.stages)
     ]
 

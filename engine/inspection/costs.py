@@ -65,7 +65,9 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
         # A module of a block is counted where it has no modules inside, all others as a whole.
         whole = name.count(".") == 0 or name.endswith(".transition")
         if whole or (".blocks." in name and not list(module.children())):
-            flops[_part(config, name)] += sum(counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values())
+            flops[_part(config, name)] += sum(
+                counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values()
+            )
     flops.update(watched.flops)
     flops[BANKS] = counter.get_total_flops() - flops.total()
     parameters: Counter[str] = Counter()

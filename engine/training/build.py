@@ -58,7 +58,11 @@ def architecture(config: Config) -> ModelConfig:
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
     """ImageNet weights from a file, or from torchvision's download."""
     try:
-        weights = torchvision_weights(name) if source == "torchvision" else read_weights(resolve(setting_path(source)))
+        weights = (
+            torchvision_weights(name)
+            if source == "torchvision"
+            else read_weights(resolve(setting_path(source)))
+        )
         missing = load_encoder_weights(encoder, weights)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]

@@ -50,9 +50,7 @@ def follow(result: Tensor, followers: Followers) -> Tensor:
 
 
 @Operation
-def convolution(
-    x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers
-) -> Tensor:
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, moves: Geometry, after: Followers) -> Tensor:
     """x B×C×H×W, weight C'×(C/groups)×k×k, bias C' or None, its geometry and what follows, to B×C'×H'×W'."""
     return follow(F.conv2d(x, weight, bias, *moves), after)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
 from aotlab.networks.kernels.conditions import roughly
-from aotlab.networks.layers import depthwise
+from aotlab.networks.primitives import depthwise
 
 
 class _Convolved(torch.autograd.Function):

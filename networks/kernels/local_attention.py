@@ -19,8 +19,8 @@ from torch import Tensor
 from aotlab.networks.attention import local_attention
 from aotlab.networks.kernels.products import batch
 from aotlab.networks.kernels.windows import BLOCK, spread, windows
-from aotlab.networks.layers import linear
 from aotlab.networks.positions import RelativePosition
+from aotlab.networks.primitives import linear
 
 BLOCKS_AT_ONCE = 32
 """blocks of one head that are computed together, so that intermediate results stay in the cache"""
@@ -183,7 +183,9 @@ def _map_is_less(size: tuple[int, int], window: int, heads: int) -> bool:
     return (size[0] * size[1]) ** 2 <= pairs * (1.5 if heads == 1 else 1)
 
 
-def _rule(query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition) -> str:
+def _rule(
+    query: Tensor, key: Tensor, value: Tensor, size: tuple[int, int], position: RelativePosition
+) -> str:
     heads, area, _ = position.weight.shape
     return "map" if _map_is_less(size, int(area**0.5), heads) else "blocks"
 

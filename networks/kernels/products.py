@@ -21,8 +21,8 @@ from aotlab.networks.kernels.conditions import (
     onednn_linear,
     roughly,
 )
-from aotlab.networks.layers import linear
 from aotlab.networks.operations import Operation
+from aotlab.networks.primitives import linear
 
 
 def _convolved_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -84,5 +84,8 @@ def _batch_fits(name: str, left: Tensor, right: Tensor) -> bool:
 
 
 batch.add(
-    {"convolution": _convolved_batch, "onednn": _onednn_batch}, rule=_rule, sizes=_batch_sizes, fits=_batch_fits
+    {"convolution": _convolved_batch, "onednn": _onednn_batch},
+    rule=_rule,
+    sizes=_batch_sizes,
+    fits=_batch_fits,
 )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.networks.preprocess import resize
+from aotlab.networks.primitives import resize
 
 SHARPNESS = -0.75
 """parameter of the cubic, as in PyTorch"""
@@ -31,7 +31,7 @@ def _weighted_rows(x: Tensor, length: int) -> Tensor:
 
 @lru_cache(maxsize=32)
 def _taps(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Indices and weights, after×4 each, of the four pixels of a line of ``before`` that each of ``after`` is made of."""
+    """Indices and weights, after×4 each, of the four pixels of a line of ``before`` that make one of ``after``."""
     centre = (torch.arange(after, device=device) + 0.5) * (before / after) - 0.5
     first = centre.floor()
     offset = torch.arange(-1, 3, device=device)

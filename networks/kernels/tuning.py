@@ -190,7 +190,14 @@ def _key(operation: Operation, args: Sequence[Any]) -> tuple[object, ...]:
     """The class of some arguments, for which one choice is made: exact channels, rough numbers of tokens."""
     gradients = needs_gradients(*args)
     autocast = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
-    return (operation.name, args[0].dtype, autocast, gradients, torch.get_num_threads(), *operation.sizes(*args))
+    return (
+        operation.name,
+        args[0].dtype,
+        autocast,
+        gradients,
+        torch.get_num_threads(),
+        *operation.sizes(*args),
+    )
 
 
 def _class_name(key: tuple[object, ...]) -> str:

@@ -13,8 +13,9 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.attention import RelativePosition, local_attention
-from aotlab.networks.kernels import products
+from aotlab.networks import operations
+from aotlab.networks.attention import local_attention
+from aotlab.networks.positions import RelativePosition
 from benchmarks.baseline import PARTS, as_published, unfolded_local_attention
 from tests.engine.small_model import build, clip, stripes
 
@@ -142,7 +143,7 @@ def test_nothing_of_it_stays():
 
 def replaceable(tracker):
     """All that slow parts may replace."""
-    functions = dict(products._choices.get())
+    functions = dict(operations._choices.get())
     methods = [MemoryBank.add, MemoryBank.read]
     replaced = [name for name, part in tracker.model.named_modules() if "forward" in vars(part)]
     return functions, methods, replaced, dict(vars(tracker))
@@ -162,6 +163,6 @@ def test_unfolded_local_attention_is_the_same(frames, values):
         draw(heads, area, 4), draw(heads, area), draw(heads, 6, area) if values else None
     )
     inputs = draw(2, 99, 8), draw(2, 99 * frames, 8), draw(2, 99 * frames, 12)
-    ours = local_attention(*inputs, size=size, position=position)
-    theirs = unfolded_local_attention(*inputs, size=size, position=position)
+    ours = local_attention(*inputs, size, position)
+    theirs = unfolded_local_attention(*inputs, size, position)
     assert torch.allclose(ours, theirs, atol=1e-12)

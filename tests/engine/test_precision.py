@@ -8,8 +8,8 @@ import torch
 
 from aotlab.configs.load import load_config
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.kernels import products
 from aotlab.networks.kernels.tuning import Tuner, fastest_precision
+from aotlab.networks.operations import use
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
@@ -54,9 +54,13 @@ def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
     assert compiled == ["MobileNetV2", "LSTTBlock", "FPNDecoder"]
 
 
-@pytest.mark.parametrize(("faster", "found"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+@pytest.mark.parametrize(("faster", "found"), [("plain", torch.float32), ("bfloat16", torch.bfloat16)])
 def test_auto_is_what_is_faster_here(faster, found):
-    with products.use(lambda product, args: faster if product.name == "precision" else product.rule(*args)):
+
+    def choose(operation, args):
+        return faster if operation.name == "precision_product" else operation.rule(*args)
+
+    with use(choose):
         _, tracker = track("compute.precision=auto")
     assert tracker.banks[0].read()[0][0].long.key.dtype == found
 
@@ -67,11 +71,11 @@ def test_auto_is_float32_where_nothing_is_timed():
 
 def test_auto_times_one_product_in_both_precisions():
     tuner = Tuner()
-    with products.use(tuner):
+    with use(tuner):
         fastest_precision("auto", torch.device("cpu"))
     ((name, timing),) = tuner.timings.items()
     assert name.startswith("precision")
-    assert set(timing.seconds) == {"float32", "bfloat16"}
+    assert set(timing.seconds) == {"plain", "bfloat16"}
 
 
 def test_recipes_may_leave_the_precision_to_the_machine():

@@ -1,4 +1,4 @@
-"""Local attention against a plain twin that does it pixel by pixel, and as a whole or in parts."""
+"""Local attention by every kernel against a reference that attends pixel by pixel, as a whole and in parts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.networks.attention import RelativePosition, local_attention
+from aotlab.networks.attention import local_attention
 from aotlab.networks.kernels import local_attention as attention_blocks
-from aotlab.networks.kernels import products
+from aotlab.networks.kernels.products import batch
+from aotlab.networks.operations import use
+from aotlab.networks.positions import RelativePosition
 
 HEADS = 2
 SIZES = [(1, 1), (1, 9), (3, 4), (5, 13), (8, 8), (9, 17), (18, 7)]
 """smaller than a window, one row, whole blocks, one more than whole blocks"""
 
 
-def per_pixel_attention(query, key, value, *, size, position):
-    """`local_attention` as its definition reads: every token looks at its own list of keys."""
+def per_pixel_attention(query, key, value, size, position):
+    """`local_attention` token by token, each with its own list of keys."""
     height, width = size
     heads, area, dim = position.weight.shape
     side = int(area**0.5)
@@ -60,52 +62,55 @@ def inputs(size, window, *, batch=2, with_value=True, dim=8, value_dim=12, dtype
     return q, k, v, RelativePosition(draw(HEADS, window**2, dim) * 0.5, draw(HEADS, window**2), value)
 
 
+@pytest.mark.parametrize("kernel", local_attention.kernels)
 @pytest.mark.parametrize("with_value", [True, False])
 @pytest.mark.parametrize("window", [15, 7, 1])
 @pytest.mark.parametrize("size", SIZES)
-def test_local_attention_equals_its_per_pixel_twin(size, window, with_value):
+def test_local_attention_equals_its_per_pixel_reference(size, window, with_value, kernel):
     q, k, v, position = inputs(size, window, with_value=with_value)
-    ours = local_attention(q, k, v, size=size, position=position)
-    twin = per_pixel_attention(q, k, v, size=size, position=position)
+    with use({"local_attention": kernel}):
+        ours = local_attention(q, k, v, size, position)
+    reference = per_pixel_attention(q, k, v, size, position)
     # Two orders of summing at most 225 float32 terms of size 1.
-    torch.testing.assert_close(ours, twin, atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours, reference, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("kernel", local_attention.kernels)
 @pytest.mark.parametrize("with_value", [True, False])
 @pytest.mark.parametrize(("size", "window"), [((3, 10), 7), ((9, 4), 15)])
-def test_gradients_of_local_attention_equal_the_twins(size, window, with_value):
+def test_gradients_of_local_attention_equal_those_of_the_reference(size, window, with_value, kernel):
     q, k, v, position = inputs(size, window, batch=1, with_value=with_value, dtype=torch.float64)
     leaves = [x.requires_grad_() for x in (q, k, v, *position) if x is not None]
     weights = torch.randn(v.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     gradients = [
-        torch.autograd.grad((attend(q, k, v, size=size, position=position) * weights).sum(), leaves)
-        for attend in (local_attention, per_pixel_attention)
+        torch.autograd.grad((attend(q, k, v, size, position) * weights).sum(), leaves)
+        for attend in (local_attention.kernels[kernel], per_pixel_attention)
     ]
-    for ours, twin in zip(*gradients, strict=True):
+    for ours, reference in zip(*gradients, strict=True):
         # float64 rounding only
-        torch.testing.assert_close(ours, twin, atol=1e-11, rtol=1e-10)
+        torch.testing.assert_close(ours, reference, atol=1e-11, rtol=1e-10)
 
 
-@pytest.mark.parametrize("implementation", products.batch.implementations)
+@pytest.mark.parametrize("kernel", batch.kernels)
 @pytest.mark.parametrize("at_once", [1, 8, 64])
 @pytest.mark.parametrize("with_value", [True, False])
-def test_local_attention_in_parts_is_that_of_the_whole(with_value, at_once, implementation, monkeypatch):
+def test_local_attention_in_parts_is_that_of_the_whole(with_value, at_once, kernel, monkeypatch):
     """Without gradients a CPU takes some blocks at a time: 3 rows of 4 blocks here, of 2 clips and all heads."""
     monkeypatch.setattr(attention_blocks, "BLOCKS_AT_ONCE", at_once)
     size = (18, 27)
     q, k, v, position = inputs(size, 7, with_value=with_value)
     two_frames = torch.cat([k, k.flip(1)], 1), torch.cat([v, v.flip(1)], 1)
-    whole = local_attention(q, *two_frames, size=size, position=position)
-    with torch.no_grad(), products.use({"batch": implementation}):
-        parts = local_attention(q, *two_frames, size=size, position=position)
-    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)  # as in the test of the twin
+    whole = local_attention(q, *two_frames, size, position)
+    with torch.no_grad(), use({"batch": kernel}):
+        parts = local_attention(q, *two_frames, size, position)
+    torch.testing.assert_close(parts, whole, atol=1e-5, rtol=0)  # as above
 
 
 def test_a_map_that_was_tracked_can_be_learned_from():
     q, k, v, position = inputs((6, 7), 7)
     with torch.inference_mode():
-        tracked = local_attention(q, k, v, size=(6, 7), position=position)
-    learned = local_attention(q.requires_grad_(), k, v, size=(6, 7), position=position)
+        tracked = local_attention(q, k, v, (6, 7), position)
+    learned = local_attention(q.requires_grad_(), k, v, (6, 7), position)
     learned.sum().backward()
     torch.testing.assert_close(learned.detach(), tracked, atol=0, rtol=0)
 
@@ -114,17 +119,17 @@ def test_local_attention_in_bfloat16_has_no_nan_and_stays_near():
     exact = inputs((9, 13), 15)
     coarse = [x.bfloat16() for x in exact[:3]]
     position = RelativePosition(*(x.bfloat16() for x in exact[3]))
-    ours = local_attention(*coarse, size=(9, 13), position=position).float()
+    ours = local_attention(*coarse, (9, 13), position).float()
     assert torch.isfinite(ours).all()
-    twin = per_pixel_attention(*exact[:3], size=(9, 13), position=exact[3])
+    reference = per_pixel_attention(*exact[:3], (9, 13), exact[3])
     # 8 bits of mantissa on logits of size 10 move weights by a few per cent.
-    assert (ours - twin).abs().mean() < 0.05
+    assert (ours - reference).abs().mean() < 0.05
 
 
 def test_gradients_of_local_attention_in_bfloat16_are_finite():
     q, k, v, position = inputs((5, 9), 15, dtype=torch.bfloat16)
     leaves = [x.requires_grad_() for x in (q, k, v, *position)]
-    local_attention(q, k, v, size=(5, 9), position=position).float().sum().backward()
+    local_attention(q, k, v, (5, 9), position).float().sum().backward()
     assert all(torch.isfinite(leaf.grad).all() for leaf in leaves)
 
 
@@ -144,7 +149,7 @@ def test_local_attention_never_copies_keys_or_values_per_query():
     size, window, dim = (24, 32), 15, 32
     q, k, v, position = inputs(size, window, batch=1, dim=dim, value_dim=dim)
     with LargestTensor() as largest:
-        local_attention(q, k, v, size=size, position=position)
+        local_attention(q, k, v, size, position)
     unfolded = size[0] * size[1] * window**2 * HEADS * dim
     # The weights over a block's neighbourhood, 22² per query and head, are the largest: 484 against 225·32.
     assert largest.numel <= unfolded / 10

@@ -34,7 +34,7 @@ def memory(short_frames=1):
     return BlockMemory(KeyValue(tokens(2), tokens(3)), joined)
 
 
-def dense_attention(query, keys, values, *, size, position):
+def dense_attention(query, keys, values, size, position):
     """The definition over frames: one softmax over every token of every frame, those outside of windows left out."""
     heads, area, dim = position.weight.shape
     side, (height, width) = int(area**0.5), size
@@ -68,16 +68,16 @@ def dense_attention(query, keys, values, *, size, position):
 def test_windows_of_several_frames_share_one_softmax(size, window, with_value):
     q, k, v, position = inputs(size, window, with_value=with_value)
     keys, values = [k, k.flip(1), 0.3 * k], [v, v.roll(1, 1), -v]
-    ours = local_attention(q, torch.cat(keys, 1), torch.cat(values, 1), size=size, position=position)
-    twin = dense_attention(q, keys, values, size=size, position=position)
+    ours = local_attention(q, torch.cat(keys, 1), torch.cat(values, 1), size, position)
+    twin = dense_attention(q, keys, values, size, position)
     # Two orders of summing at most 675 float32 terms of size 1.
     torch.testing.assert_close(ours, twin, atol=2e-5, rtol=0)
 
 
 def test_the_same_frame_twice_gives_what_it_gives_once():
     q, k, v, position = inputs((9, 13), 7)
-    once = local_attention(q, k, v, size=SIZE, position=position)
-    twice = local_attention(q, torch.cat([k, k], 1), torch.cat([v, v], 1), size=SIZE, position=position)
+    once = local_attention(q, k, v, SIZE, position)
+    twice = local_attention(q, torch.cat([k, k], 1), torch.cat([v, v], 1), SIZE, position)
     torch.testing.assert_close(twice, once, atol=1e-5, rtol=0)  # float32 rounding
 
 

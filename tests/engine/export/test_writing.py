@@ -14,8 +14,10 @@ from aotlab.engine.export.description import exportable
 from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.engine.tracker import Tracker
-from aotlab.networks import attention
-from aotlab.networks.kernels import products
+from aotlab.networks.attention import local_attention
+from aotlab.networks.kernels import SETS
+from aotlab.networks.operations import use
+from aotlab.networks.positions import RelativePosition
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, build, clip, run, stripes
 
@@ -31,16 +33,16 @@ def test_local_attention_of_graphs_is_that_of_the_model(size, with_value, frames
     query = torch.randn(3, length, dim, generator=draw)
     key = torch.randn(3, frames * length, dim, generator=draw)
     value = torch.randn(3, frames * length, value_dim, generator=draw)
-    position = attention.RelativePosition(
+    position = RelativePosition(
         torch.randn(heads, window**2, dim // heads, generator=draw),
         torch.randn(heads, window**2, generator=draw),
         torch.randn(heads, value_dim // heads, window**2, generator=draw) if with_value else None,
     )
     given = (query, key, value)
-    with products.use("plain"):  # as in graphs, so that sums have the same order
-        expected = attention.local_attention(*given, size=size, position=position)
-    with products.use("exportable"):
-        found = attention.local_attention(*given, size=size, position=position)
+    with use({**SETS["exportable"], "windows": "plain", "spread": "plain"}):
+        expected = local_attention(*given, size, position)
+    with use(SETS["exportable"]):
+        found = local_attention(*given, size, position)
     assert torch.equal(found, expected)  # the same numbers, moved in another way
 
 

@@ -39,7 +39,7 @@ def test_attention_on_cpus_is_counted_in_full():
 def local_flops(size):
     query, key, value, position = inputs(size, 7, batch=1, dim=8, value_dim=12)
     with FlopCounterMode(display=False) as counter:
-        local_attention(query, key, value, size=size, position=position)
+        local_attention(query, key, value, size, position)
     return counter.get_total_flops()
 
 

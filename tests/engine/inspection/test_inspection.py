@@ -45,6 +45,9 @@ def build(kind, **memory):
 def tracked(kind, **memory):
     """Inputs of all blocks on the last of five frames, and what their attentions gave as the tracker ran."""
     model, config = build(kind, **memory)
+    for block in (block for stage in model.stages for block in stage.blocks):
+        if getattr(block, "position_value", None) is not None:
+            block.position_value.data.zero_()  # weights are those of values in memory alone
     tracker, found = Tracker(model, config), {}
     frames = clip(5)
     run(tracker, frames[:4], {0: stripes([1, 2])})

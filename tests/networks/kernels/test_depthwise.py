@@ -6,19 +6,22 @@ import pytest
 import torch
 
 from aotlab.configs.load import load_config
-from aotlab.networks.kernels import products
-from aotlab.networks.kernels.depthwise import DepthwiseConv2d, depthwise
+from aotlab.networks import kernels
+from aotlab.networks.operations import use
+from aotlab.networks.primitives import DepthwiseConv2d, depthwise
 from aotlab.networks.vos_model import VOSModel
+
+kernels.install()
 
 
 def gradients(choice, side, dilation, batch, memory_format=torch.contiguous_format):
-    """Result and gradients of input, kernel and bias by an implementation."""
+    """Result and gradients of input, kernel and bias by a kernel."""
     torch.manual_seed(side)
     x = torch.randn(batch, 6, 9, 11, dtype=torch.float64).contiguous(memory_format=memory_format)
     leaves = [x, torch.randn(6, 1, side, side, dtype=torch.float64), torch.randn(6, dtype=torch.float64)]
     for leaf in leaves:
         leaf.requires_grad_()
-    with products.use({"depthwise": choice}):
+    with use({"depthwise": choice}):
         result = depthwise(*leaves, dilation)
     return result, *torch.autograd.grad(result, leaves, torch.randn(result.shape, dtype=result.dtype))
 
@@ -34,7 +37,7 @@ def test_gradients_equal_those_of_pytorch(side, dilation, batch, memory_format):
 
 def test_what_needs_no_gradient_gets_none():
     weight = torch.randn(4, 1, 5, 5, requires_grad=True)
-    with products.use({"depthwise": "convolved"}):
+    with use({"depthwise": "convolved"}):
         depthwise(torch.randn(1, 4, 6, 6), weight, None, 1).sum().backward()
     assert weight.grad.shape == weight.shape
 

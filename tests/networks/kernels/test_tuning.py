@@ -1,4 +1,4 @@
-"""Choosing implementations by timing them."""
+"""Choosing kernels by timing them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.networks.kernels import products, tuning
-from aotlab.networks.kernels.global_attention import attention
-from aotlab.networks.kernels.products import Product, by_rule
+from aotlab.networks import kernels, operations
+from aotlab.networks.attention import attention
+from aotlab.networks.kernels import tuning
+from aotlab.networks.kernels.products import batch
 from aotlab.networks.kernels.tuning import Timing, Tuner, default_path, machine_chooser, machine_name
+from aotlab.networks.operations import Operation, by_rule, use
+from aotlab.networks.primitives import linear
 
 
 def kept(path):
@@ -21,8 +24,8 @@ def kept(path):
     return json.loads(path.read_text())["machines"]
 
 
-def made(calls, *, slow=0.004, fits=products._always):
-    """A product of two implementations, the first of them slow; what runs is noted."""
+def made(calls, *, slow=0.004, fits=None):
+    """An operation of two kernels, the first of them slow; what runs is noted."""
 
     def first(x):
         calls.append("first")
@@ -35,13 +38,15 @@ def made(calls, *, slow=0.004, fits=products._always):
         calls.append("second")
         return x + 1
 
-    return Product("made", {"first": first, "second": second}, lambda x: "first", lambda x: (len(x),), fits)
+    operation = Operation(first)
+    operation.add({"second": second}, rule=lambda x: "plain", sizes=lambda x: (len(x),), fits=fits)
+    return operation
 
 
-def test_the_fastest_implementation_is_chosen_and_timed_once():
+def test_the_fastest_kernel_is_chosen_and_timed_once():
     calls, tuner = [], Tuner()
     product = made(calls)
-    with products.use(tuner):
+    with use(tuner):
         product(torch.zeros(3))
         timed = len(calls)
         product(torch.zeros(3))
@@ -52,7 +57,7 @@ def test_the_fastest_implementation_is_chosen_and_timed_once():
 
 def test_another_class_of_shapes_is_timed_anew():
     tuner = Tuner()
-    with products.use(tuner):
+    with use(tuner):
         for length in (3, 4, 3):
             made([])(torch.zeros(length))
     assert len(tuner.timings) == 2
@@ -61,7 +66,7 @@ def test_another_class_of_shapes_is_timed_anew():
 def test_gradients_and_precisions_are_classes_of_their_own():
     calls, tuner = [], Tuner()
     product = made(calls)
-    with products.use(tuner):
+    with use(tuner):
         product(torch.zeros(3))
         product(torch.zeros(3, requires_grad=True))
         product(torch.zeros(3, dtype=torch.bfloat16))
@@ -69,13 +74,13 @@ def test_gradients_and_precisions_are_classes_of_their_own():
     assert sum("gradients" in name for name in tuner.timings) == 1
 
 
-def test_a_choice_made_without_one_of_the_implementations_is_made_anew():
+def test_a_choice_made_without_one_of_the_kernels_is_made_anew():
     product, first, second = made([]), Tuner(), Tuner()
-    with products.use(first):
+    with use(first):
         product(torch.zeros(3))
     (name,) = first.timings
-    second.timings[name] = Timing("first", {"first": 1.0}, "first")
-    with products.use(second):
+    second.timings[name] = Timing("plain", {"plain": 1.0}, "plain")
+    with use(second):
         product(torch.zeros(3))
     assert second.timings[name].choice == "second"
 
@@ -83,38 +88,38 @@ def test_a_choice_made_without_one_of_the_implementations_is_made_anew():
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
 def test_attention_and_batches_can_be_tuned_in_every_precision(precision):
     query, key = torch.ones(1, 2, 9, 4), torch.ones(1, 2, 18, 4)
-    with products.use(Tuner()), torch.no_grad(), torch.autocast("cpu", precision):
+    with use(Tuner()), torch.no_grad(), torch.autocast("cpu", precision):
         assert attention(query, key, key).dtype == precision
-        assert products.batch(query[0], key[0].mT).dtype == precision
+        assert batch(query[0], key[0].mT).dtype == precision
 
 
 def test_timing_leaves_no_gradient_behind():
     x = torch.zeros(3, requires_grad=True)
-    with products.use(Tuner()):
+    with use(Tuner()):
         made([])(x).sum().backward()
     assert torch.equal(x.grad, torch.ones(3))
 
 
-def test_an_implementation_that_does_not_fit_is_never_run():
+def test_a_kernel_that_does_not_fit_is_never_run():
     calls = []
-    product = made(calls, fits=lambda name, x: name == "first")
-    with products.use(Tuner()):
+    product = made(calls, fits=lambda name, x: name == "plain")
+    with use(Tuner()):
         product(torch.zeros(3))
     assert calls == ["first"]
 
 
 def test_what_is_no_cpu_is_chosen_by_rule():
     tuner = Tuner()
-    with products.use(tuner):
+    with use(tuner):
         made([])(torch.zeros(3, device="meta"))
     assert tuner.timings == {}
 
 
 def test_choices_are_found_again_by_the_next_program(tmp_path):
-    path, calls = tmp_path / "cache" / "products.json", []
-    with products.use(Tuner(path)):
+    path, calls = tmp_path / "cache" / "kernels.json", []
+    with use(Tuner(path)):
         made([])(torch.zeros(3))
-    with products.use(Tuner(path)):
+    with use(Tuner(path)):
         made(calls)(torch.zeros(3))
     assert calls == ["second"]
     assert list(kept(path)) == [machine_name()]
@@ -129,7 +134,7 @@ def keep_one(path, start, number):
 
 
 def test_programs_that_keep_choices_at_the_same_time_lose_none(tmp_path):
-    path, context = tmp_path / "products.json", multiprocessing.get_context("fork")
+    path, context = tmp_path / "kernels.json", multiprocessing.get_context("fork")
     for round_ in range(3):
         start, numbers = context.Barrier(6), range(6 * round_, 6 * round_ + 6)
         programs = [context.Process(target=keep_one, args=(path, start, number)) for number in numbers]
@@ -138,25 +143,25 @@ def test_programs_that_keep_choices_at_the_same_time_lose_none(tmp_path):
         for program in programs:
             program.join()
     assert set(kept(path)[machine_name()]) == {f"class {number}" for number in range(18)}
-    assert [each.name for each in tmp_path.iterdir()] == ["products.json"]
+    assert [each.name for each in tmp_path.iterdir()] == ["kernels.json"]
 
 
 def test_choices_of_other_machines_are_kept_and_not_used(tmp_path, monkeypatch):
-    path = tmp_path / "products.json"
+    path = tmp_path / "kernels.json"
     for processor in ("one", "two"):
         monkeypatch.setattr(tuning, "processor_name", lambda name=processor: name)
         tuner = Tuner(path)
         assert tuner.timings == {}
-        with products.use(tuner):
+        with use(tuner):
             made([])(torch.zeros(3))
     assert len(kept(path)) == 2
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"machine": {"class": 3}}', "\x00"])
 def test_a_broken_file_of_choices_is_made_anew(tmp_path, caplog, text):
-    path = tmp_path / "products.json"
+    path = tmp_path / "kernels.json"
     path.write_text(text)
-    with products.use(Tuner(path)):
+    with use(Tuner(path)):
         made([])(torch.zeros(3))
     assert "not a usable cache of timings" in caplog.text
     assert machine_name() in kept(path)
@@ -164,9 +169,9 @@ def test_a_broken_file_of_choices_is_made_anew(tmp_path, caplog, text):
 
 def test_a_file_that_cannot_be_written_does_not_stop_the_work(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    for path in (tmp_path / "file" / "products.json", tmp_path, tmp_path / ("n" * 300), Path("a\0b")):
+    for path in (tmp_path / "file" / "kernels.json", tmp_path, tmp_path / ("n" * 300), Path("a\0b")):
         caplog.clear()
-        with products.use(Tuner(path)):
+        with use(Tuner(path)):
             made([])(torch.zeros(3))
         assert "are not kept" in caplog.text
     assert not list(tmp_path.glob(".*"))
@@ -193,7 +198,7 @@ def test_the_environment_says_where_choices_are_kept(setting, path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     chooser = machine_chooser.__wrapped__()
     assert isinstance(chooser, Tuner)
-    assert str(chooser.path) == (path or str(tmp_path / "aotlab" / "products.json"))
+    assert str(chooser.path) == (path or str(tmp_path / "aotlab" / "kernels.json"))
     assert default_path().is_relative_to(tmp_path)
 
 
@@ -203,23 +208,22 @@ def test_the_environment_can_ask_for_the_fixed_choice(monkeypatch):
 
 
 def test_tests_run_with_the_fixed_choice():
-    assert products._machine_chooser() is by_rule
+    kernels.install()
+    assert operations._installed == [by_rule]
 
 
 @pytest.mark.parametrize("gradients", [False, True])
-def test_every_product_of_models_can_be_tuned(gradients):
+def test_every_operation_of_models_can_be_tuned(gradients):
     draw = torch.Generator().manual_seed(0)
 
     def drawn(*shape):
         return torch.randn(*shape, generator=draw).requires_grad_(gradients)
 
     tuner = Tuner()
-    with products.use(tuner):
-        products.linear(drawn(2, 9, 6), drawn(4, 6), drawn(4))
+    with use(tuner):
+        linear(drawn(2, 9, 6), drawn(4, 6), drawn(4))
         attention(drawn(1, 2, 9, 4), drawn(1, 2, 18, 4), drawn(1, 2, 18, 4))
         attention(drawn(1, 1, 9, 4), drawn(1, 1, 18, 4), drawn(1, 1, 18, 8))
-        products.batch(drawn(3, 4, 5), drawn(3, 5, 2))
+        batch(drawn(3, 4, 5), drawn(3, 5, 2))
     assert len(tuner.timings) == 4
-    assert all(
-        "matrix" not in timing.seconds for name, timing in tuner.timings.items() if "attention" in name
-    )
+    assert all("plain" not in timing.seconds for name, timing in tuner.timings.items() if "attention" in name)

@@ -14,6 +14,7 @@ from aotlab import Tracker, load_model
 from aotlab.configs.load import load_config
 from aotlab.configs.weights import published, published_weights
 from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.hub import HubModel
 from aotlab.networks.weights.published_keys import to_official
 from aotlab.networks.weights.zoo import get_weights, resolve, weights_folder, weights_path
 from aotlab.tools.weights import main
@@ -225,18 +226,19 @@ def test_list_path_and_unknown_names(capsys, aott):
 
 
 def test_a_model_is_saved_and_loaded_in_the_way_of_the_hub(aott, tmp_path):
-    model, _ = load_model(get_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
-    model.save_pretrained(tmp_path / "saved")
-    again = VOSModel.from_pretrained(tmp_path / "saved")
-    assert all(torch.equal(value, aott.model.state_dict()[key]) for key, value in again.state_dict().items())
+    loaded = load_model(get_weights("aott", source=str(aott.path)), overrides=["memory.every=7"])
+    HubModel(*loaded).save_pretrained(tmp_path / "saved")
+    again = HubModel.from_pretrained(tmp_path / "saved")
+    weights = again.model.state_dict()
+    assert all(torch.equal(value, aott.model.state_dict()[key]) for key, value in weights.items())
     assert again.settings.memory.every == 7
-    assert not again.training
+    assert not again.model.training
 
 
 def test_the_model_of_a_tracker_is_not_saved_as_what_could_not_be_loaded(tmp_path):
     tracker = Tracker.from_checkpoint()
     with pytest.raises(InputError, match="load_model"):
-        tracker.model.save_pretrained(tmp_path / "saved")
+        HubModel(tracker.model, tracker.config).save_pretrained(tmp_path / "saved")
     assert not (tmp_path / "saved" / "model.safetensors").exists()
 
 
