@@ -1,4 +1,4 @@
-"""How the C library hands out memory, which costs a video model more than it should."""
+"""Settings of glibc's malloc, whose defaults are slow for video models."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import sys
 from collections.abc import Mapping
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
-"""numbers of glibc's settings, see mallopt(3)"""
+"""glibc parameters, see mallopt(3)"""
 KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
-"""no mapping of its own for a large block; what lies free at the end of the heap is given back beyond 2 GiB"""
+"""no separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB"""
 USUAL = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, TOP_PAD: 2**17}
-"""what glibc comes to by itself in a program with large blocks"""
+"""values that glibc adapts to in a program with large blocks"""
 
 
 def keep_freed_memory() -> bool:
-    """Let this process keep the memory it frees for what it asks for next; returns whether that worked.
+    """Make malloc keep freed memory for reuse; return whether that worked.
 
-    By itself glibc gives large blocks back to the system when they are freed and gets new, zeroed pages for the
-    next: tens of thousands of page faults a frame. Elsewhere than on glibc nothing happens.
+    By default glibc returns large freed blocks to the system and gets zeroed pages for the next allocation, which costs
+    tens of thousands of page faults a frame. No effect without glibc.
     """
     return _set(KEEPING)
 
 
 def give_freed_memory_back() -> bool:
-    """What glibc does by itself, after `keep_freed_memory`, whose memory goes back now; returns whether that worked."""
+    """Undo `keep_freed_memory` and return free memory to the system; return whether that worked."""
     worked = _set(USUAL)
     if worked:
         ctypes.CDLL(None).malloc_trim(0)
@@ -32,7 +32,7 @@ def give_freed_memory_back() -> bool:
 
 
 def _set(settings: Mapping[int, int]) -> bool:
-    """Make settings of glibc's malloc, where that is what this process has."""
+    """Set malloc parameters, if this process uses glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is None:
         return False

@@ -1,4 +1,4 @@
-"""Where to compute."""
+"""Devices, threads and precision."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from aotlab.utils.errors import InputError
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-"""what each precision computes in, besides float32"""
+"""dtype by name of a precision other than float32"""
 
 CHOSEN = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-"""variables by which a user chooses the number of threads"""
+"""environment variables that set the number of threads"""
 
 
 def leave_cores(helpers: int) -> None:
-    """Let PyTorch use fewer threads where helpers of a program need cores: those that read, write and prepare clips.
+    """Reduce PyTorch's threads to leave cores for threads that read, write and prepare clips.
 
-    At most a quarter of the threads is given up, as helpers mostly wait. What a user has chosen stays.
+    Frees at most a quarter of the threads, and none if the user has set their number.
 
     Args:
-        helpers: threads or processes that compute beside PyTorch.
+        helpers: number of threads or processes that compute beside PyTorch.
     """
     if any(name in os.environ for name in CHOSEN):
         return
@@ -32,15 +32,15 @@ def leave_cores(helpers: int) -> None:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``: cpu, cuda, cuda:1, mps, ...
+    """Return the device of this name: cpu, cuda, cuda:1, mps, ...
 
     Raises:
-        InputError: unknown, or not on this machine; those that are here are named.
+        InputError: unknown or not available; names the available devices.
     """
     here = f"this machine has {', '.join(usable_devices())}"
     try:
@@ -58,13 +58,13 @@ def pick_device(name: str) -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """A context in which a device computes in ``precision``; float32 is as if there were none."""
+    """Return an autocast context for ``precision``; a null context for float32."""
     dtype = AUTOCAST.get(precision)
     return torch.autocast(device.type, dtype, enabled=dtype is not None)
 
 
 def usable_devices() -> list[str]:
-    """Kinds of devices that compute here."""
+    """Return the types of available devices."""
     found = ["cpu"]
     if torch.cuda.is_available():
         found.append("cuda")
@@ -74,6 +74,6 @@ def usable_devices() -> list[str]:
 
 
 def settle(device: str | torch.device) -> None:
-    """Wait until the device has done all it was told, so that a clock means something."""
+    """Wait until the device has finished all queued work, for timing."""
     if torch.device(device).type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""What tells one file's content from another's."""
+"""Digests of file contents."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BLOCK = 2**20
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits.
+    """Return the SHA-256 of a file's content in hexadecimal digits.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     total = hashlib.sha256()
     try:

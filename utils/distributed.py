@@ -1,4 +1,4 @@
-"""The processes that work on one job, as torchrun starts them."""
+"""Ranks of a job started by torchrun."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RankError, RunStopped
 
 GOES_ON = "the same command goes on with what is not finished"
-"""what a run says that lost a rank and keeps what is finished"""
+"""advice of a run that lost a rank and keeps finished results"""
 
 
 class RankLost(RunStopped):
-    """Another process of the job ended or cannot be reached."""
+    """Another rank has ended or cannot be reached."""
 
 
 @contextmanager
 def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
-    """An exchange between ranks: one that died is noticed by the others as an error in the next exchange.
+    """Wrap an exchange between ranks, in which a lost rank shows up as an error.
 
     Raises:
-        RankLost: instead of what the exchange raises.
+        RankLost: the exchange failed.
     """
     try:
         yield
@@ -38,14 +38,14 @@ def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """What an error of PyTorch's exchanges says, without its source file, advice and pictures."""
+    """Return the message of a PyTorch communication error without source file and advice."""
     first = re.sub(r"^\[[^\]]*\.cc:[0-9]+\]\s*", "", str(error).splitlines()[0] if str(error) else "")
     return re.split(r"\. (?=[A-Z])", first)[0].strip() or type(error).__name__
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among all that share the job."""
+    """This process among the ranks of a job."""
 
     device: torch.device
     rank: int = 0
@@ -53,11 +53,11 @@ class World:
 
     @property
     def lead(self) -> bool:
-        """Whether this process writes files and speaks for all."""
+        """Whether this process writes files and logs."""
         return self.rank == 0
 
     def mean(self, values: list[float]) -> list[float]:
-        """The means of these numbers over all ranks; every rank must call it."""
+        """Return the means of these numbers over all ranks; every rank must call it."""
         if self.ranks == 1:
             return values
         sums = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -66,7 +66,7 @@ class World:
             return (sums / self.ranks).tolist()
 
     def gather(self, item: Any, advice: str = "") -> list[Any]:
-        """The items of all ranks in order of rank; every rank must call it.
+        """Return the items of all ranks in order of rank; every rank must call it.
 
         Raises:
             RankLost: a rank ended; the sentence ends with ``advice``.
@@ -79,9 +79,9 @@ class World:
         return items
 
     def share(self, costs: Sequence[int]) -> list[int]:
-        """Numbers of the items that are this rank's: each goes, dearest first, to the rank with the least so far.
+        """Return the indices of this rank's items: each item goes, largest cost first, to the rank with the least work.
 
-        One rank alone takes them in their order.
+        A single rank keeps their order.
         """
         if self.ranks == 1:
             return list(range(len(costs)))
@@ -97,15 +97,15 @@ class World:
 
 @contextmanager
 def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[World]:
-    """Join the processes that torchrun started: nccl between GPUs, gloo otherwise. Alone without torchrun.
+    """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
-        device: ``cpu`` or ``cuda``; with several ranks each takes the GPU of its local rank.
-        patience: how long a rank waits for the others before it takes them for lost; None: torch's own limit.
+        device: ``cpu`` or ``cuda``; with several ranks, each uses the GPU of its local rank.
+        patience: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
-        InputError: the device is not usable, a machine has fewer GPUs than ranks, the environment is not what torchrun
-            sets, or the processes cannot join.
+        InputError: the device is not usable, there are fewer GPUs than ranks, torchrun's variables are incomplete, or
+            the processes cannot join.
     """
     try:
         with _joined(device, patience) as world:
@@ -143,7 +143,7 @@ def _joined(device: str, patience: timedelta | None) -> Iterator[World]:
 
 
 def _number(name: str, least: int = 0) -> int:
-    """A whole number that torchrun sets.
+    """Return an integer set by torchrun.
 
     Raises:
         InputError: not set, or something else.
@@ -161,7 +161,7 @@ def _number(name: str, least: int = 0) -> int:
 
 
 def _join(backend: str, patience: timedelta | None) -> None:
-    """Meet the other processes.
+    """Join the process group.
 
     Raises:
         InputError: the address is not set, not reachable, or taken.

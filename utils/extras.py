@@ -1,4 +1,4 @@
-"""Optional libraries, by the extra of the package that brings them: ``pip install 'aotlab[video]'``."""
+"""Optional dependencies by extra: ``pip install 'aotlab[video]'``."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from aotlab.utils.errors import InputError
 
 PACKAGE = "aotlab"
 MODULES = {"opencv-python-headless": "cv2", "vot-trax": "trax"}
-"""module of a distribution, where it has another name"""
+"""module names that differ from their distribution"""
 TOGETHER = ("all", "docs", "test")
-"""extras that gather others"""
+"""extras that combine others"""
 
 
 def require_extra(extra: str) -> None:
-    """Refuse to go on without the libraries of an extra.
+    """Check that the libraries of an extra are installed.
 
     Raises:
-        InputError: some are not installed.
+        InputError: a library is missing.
     """
     missing = [module for module in libraries().get(extra, ()) if find_spec(module) is None]
     if missing:
@@ -26,22 +26,22 @@ def require_extra(extra: str) -> None:
 
 
 def missing_extra(module: str) -> str | None:
-    """The sentence for a module that could not be imported; None if no extra brings it."""
+    """Return the sentence for a missing module, or None if no extra provides it."""
     top = module.split(".")[0]
     extras = [extra for extra, modules in libraries().items() if top in modules]
     return _sentence(top, extras[0]) if extras else None
 
 
 def libraries() -> dict[str, tuple[str, ...]]:
-    """Modules of every extra, as the installed package states them."""
-    from importlib.metadata import (  # takes as long as all else that --help needs
+    """Return the modules of every extra from the metadata of the installed package."""
+    from importlib.metadata import (  # slow to import
         PackageNotFoundError,
         requires,
     )
 
     try:
         stated = requires(PACKAGE) or []
-    except PackageNotFoundError:  # a checkout on the path that was not installed
+    except PackageNotFoundError:  # a checkout that was not installed
         return {}
     found: dict[str, tuple[str, ...]] = {}
     for line in stated:

@@ -1,4 +1,4 @@
-"""Errors that nobody foresaw: the program is at fault, and their traceback is kept in a file."""
+"""Internal errors: one sentence for the user, the traceback in a file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import traceback
 from aotlab import __version__
 
 DEBUG = "AOTLAB_DEBUG"
-"""environment variable: 1 shows tracebacks"""
+"""environment variable that shows tracebacks if set to 1"""
 
 
 def fault_sentence(error: BaseException) -> str:
-    """One sentence that says that the program is at fault, and where the traceback is: in a new file, or on stderr."""
+    """Return the sentence for an internal error; the traceback goes to a new file, else to stderr."""
     text = "".join(traceback.format_exception(error))
     reason = (str(error).splitlines() or [""])[0][:200]
     kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
@@ -29,7 +29,7 @@ def fault_sentence(error: BaseException) -> str:
 
 
 def _saved(text: str) -> str | None:
-    """The path of a new file with a text; None where none can be written."""
+    """Write a text to a new temporary file; return its path, or None on failure."""
     try:
         handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

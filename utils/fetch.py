@@ -1,4 +1,4 @@
-"""Files from the network, resumed where an earlier attempt broke off."""
+"""Resumable downloads."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 PATIENCE = 60.0
-"""seconds without a byte after which a server counts as gone"""
+"""timeout in seconds without data"""
 BLOCK = 2**20
 HUB = "hf://"
-"""how the address of a file on the Hugging Face Hub begins: hf://owner/repository or hf://owner/repository/file"""
+"""prefix of addresses on the Hugging Face Hub: hf://owner/repository or hf://owner/repository/file"""
 
 
 def fetch(address: str, path: Path, *, hub_file: str) -> None:
-    """Put a file at ``path``: from a URL, the Hugging Face Hub, or a path on this machine.
+    """Fetch a file from a URL, the Hugging Face Hub or a local path.
 
-    What a URL had sent before it broke off stays beside ``path`` and is not asked for again.
+    A partial download stays beside ``path`` and is resumed.
 
     Args:
         address: http://, https://, file://, hf://owner/repository[/file], or a path.
-        path: where it goes; written under another name until it is whole.
-        hub_file: the file of a repository whose address names none.
+        path: destination, written under a temporary name first.
+        hub_file: file to fetch if a repository's address has no file.
 
     Raises:
-        InputError: it cannot be fetched, or came only in part.
+        InputError: not available, or incomplete.
     """
     if address.startswith(HUB):
         _copy(from_hub(address, hub_file), path)
@@ -42,7 +42,7 @@ def fetch(address: str, path: Path, *, hub_file: str) -> None:
 
 
 def fetch_from_google_drive(identity: str, path: Path) -> None:
-    """Put a file of Google Drive at ``path`` with gdown, which resumes; errors as `fetch`."""
+    """Fetch a file from Google Drive with gdown, which resumes; errors as in `fetch`."""
     try:
         import gdown
         from gdown.exceptions import DownloadError
@@ -75,7 +75,7 @@ def _from_url(address: str, path: Path) -> None:
             with part.open("ab" if resumed else "wb") as file:
                 shutil.copyfileobj(answer, file, BLOCK)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # what is there is not a part of what the server has now
+        if error.code == 416:  # the partial file does not match the server's file
             part.unlink(missing_ok=True)
         raise InputError(
             f"{address}: the server says {error.code} {error.reason}; check the address"
@@ -92,7 +92,7 @@ def _from_url(address: str, path: Path) -> None:
 
 
 def from_hub(address: str, file: str) -> Path:
-    """A file of the Hugging Face Hub, in the Hub's cache; ``file`` where the address names none. Errors as `fetch`."""
+    """Return a file of the Hugging Face Hub in its cache; ``file`` is the default name. Errors as in `fetch`."""
     parts = address.removeprefix(HUB).split("/", 2)
     if len(parts) < 2 or not all(parts):
         raise InputError(f"{address}: expected hf://owner/repository or hf://owner/repository/file")
@@ -100,7 +100,7 @@ def from_hub(address: str, file: str) -> Path:
 
     try:
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else file))
-    except Exception as error:  # the Hub's client has errors of several libraries
+    except Exception as error:  # the Hub's client raises errors of several libraries
         raise InputError(
             f"{address}: {(str(error).strip().splitlines() or ['no answer'])[0][:200]}"
         ) from error
@@ -119,12 +119,12 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Remove what earlier attempts at this file, from any source, left of it."""
+    """Remove partial downloads of this file from any source."""
     for part in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)
 
 
 def _part(path: Path, source: str = "") -> Path:
-    """The part of a source that has arrived, which another source must not go on with."""
+    """Return the path of a partial download, which is specific to its source."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{path.name}.{hashlib.sha256(source.encode()).hexdigest()[:8]}.part")

@@ -1,4 +1,4 @@
-"""Names and files: what a plain name is, what lies at a path, and writing so that a reader never sees half a file."""
+"""File names, file checks and atomic writes."""
 
 from __future__ import annotations
 
@@ -20,22 +20,21 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 LONGEST_NAME = 255
-"""bytes of a file's name that file systems take"""
+"""largest length of a file name in bytes"""
 PICTURES = (".png", ".pdf", ".svg")
-"""suffixes of plots"""
+"""allowed suffixes of plots"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
-"""what a plain name does not have: a dot in front, a drive, slashes, control characters, spaces around it"""
+"""pattern of names that are not plain: leading dot, drive, slashes, control characters, surrounding spaces"""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; rename it to ``path`` if the block ends without an error.
 
-    The temporary name keeps the suffix, so that writers which look at it choose the right format.
+    The temporary name keeps the suffix, which selects the format in some writers.
 
     Raises:
-        InputError: the folder cannot be made or written, or something that is no file is there: renaming would put a
-            file in the place of a device or pipe.
+        InputError: the folder cannot be created or written, or ``path`` exists and is not a regular file.
     """
     require_replaceable(path)
     temporary = make_folder(path.parent) / temporary_name(path)
@@ -47,15 +46,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
         ) from error
     finally:
-        with suppress(OSError):  # the error of the block says more
+        with suppress(OSError):  # the error of the block is more specific
             temporary.unlink(missing_ok=True)
 
 
 def require_replaceable(path: Path) -> None:
-    """Refuse a path at which a new file would take the place of something that is no file.
+    """Check that a new file would not replace anything but a regular file.
 
     Raises:
-        InputError: there is a folder, device or pipe, or a link to an open file of a process, as /dev/stdout is one.
+        InputError: a folder, device, pipe, or a link to a process's open file, such as /dev/stdout.
     """
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
     if stands_for_stream or (file_mode(path) and not is_file(path)):
@@ -63,23 +62,23 @@ def require_replaceable(path: Path) -> None:
 
 
 def temporary_name(path: Path) -> str:
-    """Name of the file that becomes ``path``; as long as file systems allow, so a long stem is shortened."""
+    """Return the temporary name for ``path``; a long stem is shortened."""
     ending = f".{os.getpid()}.part{path.suffix}"
     stem = os.fsencode(path.stem)[: max(1, LONGEST_NAME - len(os.fsencode(ending)) - 1)]
     return f".{stem.decode(errors='ignore')}{ending}"
 
 
 def plain_name(name: object, source: str) -> str:
-    """The name, if it is one component of a path, so that it can neither leave its folder nor hide in it.
+    """Return the name if it is a single, visible component of a path.
 
-    Whatever reads names of sequences, frames or phases from a file, or makes paths of them, asks this first.
+    Names of sequences, frames and phases from files are checked here before they become paths.
 
     Args:
-        name: what was read.
-        source: the file or setting that it comes from, for the message.
+        name: value to check.
+        source: file or setting it comes from, for the message.
 
     Raises:
-        InputError: empty, no text, hidden (a dot in front), too long, or with a slash, backslash, colon of a drive
+        InputError: empty, not a string, hidden (leading dot), too long, or with a slash, backslash, drive colon
             or control character.
     """
     if is_plain_name(name):
@@ -90,7 +89,7 @@ def plain_name(name: object, source: str) -> str:
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether `plain_name` takes it."""
+    """Return whether `plain_name` accepts the name."""
     return isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201)
 
 
@@ -108,10 +107,10 @@ def user_cache() -> Path:
 
 
 def expand_home(path: str) -> Path:
-    """A path whose ``~`` is the user's home.
+    """Expand ``~`` in a path.
 
     Raises:
-        InputError: no such user, or one without a home.
+        InputError: unknown user or home.
     """
     try:
         return Path(path).expanduser()
@@ -120,10 +119,10 @@ def expand_home(path: str) -> Path:
 
 
 def read_text(path: Path, advice: str) -> str:
-    """The text of a small file: UTF-8, with or without a byte order mark.
+    """Read a small UTF-8 file, with or without a byte order mark.
 
     Raises:
-        InputError: missing, not readable, or no text; the sentence ends with ``advice``.
+        InputError: missing, not readable, or not text; the message ends with ``advice``.
     """
     if not is_file(path):
         raise InputError(f"{path}: no such file; {advice}")
@@ -136,16 +135,16 @@ def read_text(path: Path, advice: str) -> str:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file at ``path`` or behind it, if it is a link.
+    """Return whether ``path`` is a regular file or a link to one.
 
     Raises:
-        InputError: that cannot be told, for example as its folder may not be entered or the path is too long.
+        InputError: the path cannot be checked, for example in a closed folder or if it is too long.
     """
     return stat.S_ISREG(file_mode(path))
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder that can be listed, as `is_file`."""
+    """Return whether ``path`` is a readable folder; raises as `is_file` does."""
     if not stat.S_ISDIR(file_mode(path)):
         return False
     if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -154,14 +153,14 @@ def is_folder(path: Path) -> bool:
 
 
 def file_mode(path: Path) -> int:
-    """What is at a path as `stat.S_ISREG` and its like take it, 0 where there is nothing; raises as `is_file`."""
+    """Return the file mode of a path, 0 if nothing exists; raises as `is_file` does."""
     try:
         return os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except (OSError, ValueError) as error:
         if getattr(error, "errno", None) == errno.ELOOP:
-            return 0  # a link that leads to itself leads to nothing
+            return 0  # a circular link counts as missing
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"{_shown(path)}: cannot be read ({reason}); check the path and its folders"
@@ -169,7 +168,7 @@ def file_mode(path: Path) -> int:
 
 
 def real_path(path: Path) -> Path:
-    """A path without links, as far as they can be followed; itself where it can be none, as with a NUL inside."""
+    """Resolve the links of a path; return it unchanged if it is invalid."""
     try:
         return Path(os.path.realpath(path))
     except ValueError:
@@ -177,13 +176,13 @@ def real_path(path: Path) -> Path:
 
 
 def _shown(path: Path) -> str:
-    """A path for a message, cut where it is absurdly long."""
+    """Return a path for a message, truncated if very long."""
     text = str(path)
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
 
 
 def _encoded(name: str) -> bytes:
-    """The name's bytes; none where it has no encoding."""
+    """Return the name's bytes; empty if it cannot be encoded."""
     try:
         return name.encode()
     except UnicodeEncodeError:
@@ -192,10 +191,10 @@ def _encoded(name: str) -> bytes:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """As `atomic_path`, an open binary file, for writers that hide the reason when the disk is full.
+    """Yield an open binary file as `atomic_path` does, for writers that hide why a write failed.
 
     Raises:
-        InputError: the folder cannot be made or written, or the file not to its end.
+        InputError: the folder cannot be created or written, or the file cannot be completed.
     """
     with atomic_path(path) as temporary:
         file = _ObservedFile(io.FileIO(temporary, "w"))
@@ -209,12 +208,12 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 class _ObservedFile(io.BufferedWriter):
-    """A binary file that remembers why it could not be written: PyTorch's writer raises an error of its own."""
+    """Binary file that keeps its write error, which PyTorch's writer replaces with another."""
 
     failure: OSError | None = None
 
     def write(self, content: Buffer, /) -> int:
-        """Write bytes; an error is remembered and raised."""
+        """Write bytes; keep and raise errors."""
         try:
             return super().write(content)
         except OSError as error:
@@ -222,7 +221,7 @@ class _ObservedFile(io.BufferedWriter):
             raise
 
     def flush(self) -> None:
-        """Write what is buffered; an error is remembered and raised."""
+        """Flush buffers; keep and raise errors."""
         try:
             super().flush()
         except OSError as error:
@@ -231,10 +230,10 @@ class _ObservedFile(io.BufferedWriter):
 
 
 def make_folder(folder: Path) -> Path:
-    """Make ``folder`` and its parents; return it.
+    """Create ``folder`` and its parents; return it.
 
     Raises:
-        InputError: it cannot be made, or is a file.
+        InputError: the folder cannot be created, or is a file.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -246,10 +245,10 @@ def make_folder(folder: Path) -> Path:
 
 
 def require_writable(folder: Path) -> Path:
-    """Make ``folder`` and prove that a file can be written there, before long work starts.
+    """Create ``folder`` and check that it is writable, before long work starts.
 
     Raises:
-        InputError: it cannot be made or written.
+        InputError: the folder cannot be created or written.
     """
     make_folder(folder)
     try:
@@ -260,14 +259,14 @@ def require_writable(folder: Path) -> Path:
 
 
 def require_output(path: Path, *suffixes: str) -> Path:
-    """As `require_writable` for one file, before the long work whose result it will hold starts.
+    """Check that an output file can be written, before long work starts.
 
     Args:
         path: the file.
-        suffixes: of the formats that can be written; any where none are given.
+        suffixes: allowed suffixes; empty: any.
 
     Raises:
-        InputError: another suffix, something that is no file is there, or its folder cannot be made or written.
+        InputError: another suffix, not a regular file, or the folder cannot be created or written.
     """
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(
@@ -279,7 +278,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, a link, or a folder with all that it holds; nothing where there is none.
+    """Remove a file, link or folder with its contents, if it exists.
 
     Raises:
         InputError: it cannot be removed.

@@ -1,4 +1,4 @@
-"""What the values of a mask mean."""
+"""Special values of masks."""
 
 VOID = 255
-"""The id that benchmark labels give to pixels that belong to no object for certain; training ignores them."""
+"""label of pixels that annotators left undecided; ignored in training"""

@@ -1,4 +1,4 @@
-"""Opening picture files: whatever a decoder raises at a broken file becomes one sentence."""
+"""Opening of image files, with decoder errors as one sentence."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
 LOSSLESS = ("PNG", "BMP", "DIB", "GIF", "PPM", "TIFF", "SGI", "TGA", "PCX", "ICO", "QOI")
-"""formats that give back the values that were stored; TIFF only with a compression that does"""
+"""lossless formats; TIFF only with a lossless compression"""
 MOST_PIXELS = 2**28
-"""of a picture that Pillow does not read, which has a bound of its own"""
+"""largest number of pixels of images that Pillow does not open; Pillow has its own limit"""
 LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 
 
 @contextmanager
 def open_picture(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
-    """Yield the opened picture; its content decides the format, not the name's ending.
+    """Yield the opened image; its content determines the format, not its suffix.
 
-    Decode it within the block and do nothing else there: every error of the block becomes an `InputError`, as
-    decoders raise all kinds of errors at broken files.
+    Only decode inside the block: every error of the block becomes an `InputError`, as decoders raise many kinds of
+    errors on broken files.
 
     Args:
         path: the file.
-        kind: what messages call it: "mask", "picture".
-        advice: what would be right, the end of each message.
+        kind: name in messages, such as "mask" or "image".
+        advice: remedy at the end of each message.
 
     Raises:
-        InputError: missing, or it cannot be opened or decoded.
+        InputError: missing, or not decodable.
     """
     if not is_file(path):
         raise InputError(f"{path}: no such {kind} file; {advice}")
@@ -45,7 +45,7 @@ def open_picture(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong in a decoder, in one line and without the names of Python objects."""
+    """Return the message of a decoder error in one line, without names of Python objects."""
     if isinstance(error, UnidentifiedImageError):
         return "in no picture format that is known here"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -53,7 +53,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def is_lossless(image: Image.Image) -> bool:
-    """Whether the format of an opened picture keeps every value as it was stored."""
+    """Return whether the format of an opened image is lossless."""
     if image.format == "TIFF":
         return image.info.get("compression") not in LOSSY_TIFF
     return image.format in LOSSLESS

@@ -1,4 +1,4 @@
-"""What programs that were killed left half-written."""
+"""Temporary files of killed programs."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import shutil
 from pathlib import Path
 
 LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
-"""names of files that `atomic_path` has not finished"""
+"""pattern of the temporary names of `atomic_path`"""
 log = logging.getLogger(__name__)
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove half-written files and folders of programs that were killed; those of running programs stay.
+    """Remove temporary files and folders of killed programs, but not of running ones.
 
     Args:
-        folder: where they are; nothing happens where it is not there.
-        name: of the file or folder that they should have become; any when None.
+        folder: folder to clean, if it exists.
+        name: final name of the files to remove; None: any.
     """
     if not folder.is_dir():
         return
@@ -35,9 +35,9 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def _has_ended(process: int) -> bool:
-    """Whether a process of this machine is surely no more."""
+    """Return whether a process has certainly ended."""
     if os.name != "posix":
-        return False  # asking would end it
+        return False  # signal 0 would terminate it on Windows
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 LOCK = ".lock"
 """name of the lock file in an output folder"""
 PAUSE = 0.01
-"""seconds between two attempts"""
+"""interval between attempts in seconds"""
 SILENT = 2.0
-"""seconds to wait before a line in the log says so"""
+"""seconds of waiting before a log message"""
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""errors of file systems without locks, where nobody waits"""
+"""errors of file systems without locks, on which nothing is locked"""
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def locked(path: Path, timeout: float | None = None, *, subject: Path | None = None) -> Iterator[None]:
-    """Run the block while no other process or thread holds the lock of the same path.
+    """Run the block under an exclusive lock on ``path``.
 
-    The system frees the lock of a process that has ended.
+    The system releases the lock of a process that has ended.
 
     Args:
-        path: the lock file, which says who holds it and is removed afterwards; a link is refused.
-        timeout: seconds to wait; None: without limit.
-        subject: what the lock is for, in messages; None: the lock file.
+        path: lock file, which names its holder and is removed afterwards; links are refused.
+        timeout: seconds to wait; None: no limit.
+        subject: name of the locked thing in messages; None: the lock file.
 
     Raises:
-        InputError: the file cannot be made or opened, or somebody else holds the lock for longer than ``timeout``.
+        InputError: the file cannot be created or opened, or is still locked after ``timeout``.
     """
     from filelock import FileLock, Timeout  # takes 50 ms
 
@@ -65,7 +65,7 @@ def locked(path: Path, timeout: float | None = None, *, subject: Path | None = N
         yield
     finally:
         with suppress(OSError):
-            path.unlink(missing_ok=True)  # while it is held: whoever waits for this file looks for a new one
+            path.unlink(missing_ok=True)  # removed while held; waiting processes then open a new file
         lock.release()
 
 
@@ -74,20 +74,20 @@ def locked_output(folder: Path, world: World | None = None) -> Iterator[None]:
     """Hold an output folder for a run.
 
     Args:
-        folder: exists and can be written.
-        world: the ranks of the run, which all call this; the lead holds the folder for all of them.
+        folder: existing, writable folder.
+        world: ranks of the run, all of which call this; the lead holds the lock.
 
     Raises:
-        InputError: another process holds it; the sentence names it.
+        InputError: another process holds the lock; names it.
     """
     with locked(folder / LOCK, 0, subject=folder) if world is None or world.lead else nullcontext():
         if world is not None:
-            world.gather(None)  # the others wait until the folder is this run's
+            world.gather(None)  # other ranks wait until the lead has the lock
         yield
 
 
 def _holder(path: Path) -> str:
-    """The text that the holder of a lock left in its file."""
+    """Return the holder of a lock, as written in its file."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
     except OSError:

@@ -1,4 +1,4 @@
-"""Numbers that people write: finite, within bounds, and whole where only whole ones make sense."""
+"""Ranges and parsing of numbers given by users."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import sys
 from dataclasses import dataclass
 
 MOST = 2**31 - 1
-"""of whole numbers that count something"""
+"""largest allowed count"""
 LARGEST = sys.float_info.max
 LONGEST_SIDE = 2**15
-"""pixels of a picture's side; more is taken for a mistake"""
+"""largest side of an image in pixels"""
 
 
 @dataclass(frozen=True)
 class Range:
-    """Which numbers are allowed."""
+    """Range of allowed numbers."""
 
     low: float = -math.inf
     high: float = math.inf
     whole: bool = False
     above_low: bool = False
-    """the lower bound itself is not allowed"""
+    """exclude the lower bound"""
     below_high: bool = False
-    """nor is the upper one"""
+    """exclude the upper bound"""
 
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
@@ -34,13 +34,13 @@ class Range:
         return above and (value < self.high if self.below_high else value <= self.high)
 
     def __str__(self) -> str:
-        """What a sentence says after "must be"."""
+        """Describe the range, to follow "must be" in a message."""
         low = f"{'above' if self.above_low else 'at least'} {self.low:.15g}" if self.low > -math.inf else ""
         high = f"{'below' if self.below_high else 'at most'} {self.high:.15g}" if self.high < math.inf else ""
         return " and ".join(filter(None, (low, high))) or "a finite number"
 
     def expected(self, value: float) -> str:
-        """What a sentence says after "must be" about a number that is not allowed; no bound that says nothing."""
+        """Describe the violated part of the range, to follow "must be" in a message."""
         if self.high >= MOST and value < self.low:
             return str(Range(self.low, above_low=self.above_low))
         return str(self)
@@ -51,15 +51,15 @@ COUNT_OR_NONE = Range(0, MOST, whole=True)
 POSITIVE = Range(0, above_low=True)
 NOT_NEGATIVE = Range(0)
 PART = Range(0, 1)
-"""a part of a whole, or a probability"""
+"""fraction or probability"""
 SEED = Range(0, 2**63 - 1, whole=True)
 
 
 def read_number(text: str, allowed: Range) -> float:
-    """The number that a text states; an int where only whole ones are allowed.
+    """Parse a number; an int if the range holds only integers.
 
     Raises:
-        ValueError: no such number; the message says which are allowed.
+        ValueError: not a number in the range; the message describes it.
     """
     try:
         value = int(text) if allowed.whole else float(text)

@@ -1,4 +1,4 @@
-"""Files of our own: sealed when they are written, and read through one guard."""
+"""Files of this project: sealed on writing, read through one guard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_file
 
 LARGEST = 64 * 2**20
-"""bytes of a JSON file"""
+"""largest size of a JSON file in bytes"""
 SEAL = ("kind", "version", "digest")
 log = logging.getLogger(__name__)
 
@@ -22,13 +22,13 @@ Made = TypeVar("Made")
 
 
 class Kind(NamedTuple):
-    """A kind of file that this project writes and reads again."""
+    """Kind of a file written and read by this project."""
 
     name: str
-    """for messages: "job record" """
+    """name in messages, such as "job record" """
     version: int
     remedy: str
-    """for messages: "track the video again" """
+    """remedy in messages, such as "track the video again" """
 
 
 @contextmanager
@@ -36,11 +36,11 @@ def reading_own(path: Path | str, kind: Kind) -> Iterator[None]:
     """Turn any error of the block, which reads such a file, into one sentence.
 
     Raises:
-        InputError: the block failed; the sentence names ``path``, the reason and the remedy.
+        InputError: the block failed; names ``path``, reason and remedy.
     """
     try:
         yield
-    except Exception as error:  # a damaged file raises whatever its reader did not expect
+    except Exception as error:  # damaged files cause errors of any kind
         if isinstance(error, InputError) and str(error).startswith(f"{path}:"):
             raise
         reason = (str(error).splitlines() or [""])[0][:200]
@@ -54,10 +54,10 @@ def sealed(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(kind: Kind, found: Any) -> dict[str, Any]:
-    """Return the content that was `sealed`.
+    """Check a sealed content and return it.
 
     Raises:
-        ValueError: another kind or version, or the content was changed.
+        ValueError: another kind or version, or changed content.
     """
     if not isinstance(found, dict) or found.get("kind") != kind.name:
         raise ValueError("written by another program or an earlier version")
@@ -70,19 +70,19 @@ def unsealed(kind: Kind, found: Any) -> dict[str, Any]:
 
 
 def digest(content: Any) -> str:
-    """SHA-256 of values as JSON holds them; of arrays and tensors the type and shape count."""
+    """Return the SHA-256 of JSON values; arrays and tensors count by type and shape."""
     text = json.dumps(content, sort_keys=True, default=lambda array: f"{array.dtype} {tuple(array.shape)}")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
-    """Write a sealed JSON file at once; raises `InputError` if it cannot be written."""
+    """Write a sealed JSON file atomically; raises `InputError` if it cannot be written."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(sealed(kind, content), indent=1) + "\n", encoding="utf-8")
 
 
 def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
-    """Return what ``make`` makes of the content of a file of `write_own`; raises as `reading_own`."""
+    """Read a file of `write_own` and return ``make(content)``; raises as `reading_own` does."""
     with reading_own(path, kind):
         if not is_file(path) or path.stat().st_size > LARGEST:
             raise ValueError(f"not a file of at most {LARGEST >> 20} MiB")
@@ -90,7 +90,7 @@ def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> 
 
 
 def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made | None:
-    """Return what `read_own` does; None if there is no such file, or a damaged one, which the log names."""
+    """Read as `read_own` does; return None for a missing file, and for a damaged one with a log message."""
     try:
         return read_own(path, kind, make) if file_mode(path) else None
     except InputError as error:

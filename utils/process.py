@@ -1,4 +1,4 @@
-"""What this process has used."""
+"""Resource usage of this process."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 
 
 def peak_resident_bytes() -> int | None:
-    """Most memory that this process had resident so far; None where the system does not tell (Windows)."""
+    """Return the peak resident memory of this process in bytes; None if unknown (Windows)."""
     try:
         import resource
     except ModuleNotFoundError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux reports KiB

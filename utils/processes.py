@@ -1,4 +1,4 @@
-"""Worker processes that end with the process that started them, however it ends."""
+"""Worker processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from multiprocessing.context import BaseContext
 
 @contextmanager
 def worker_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[ProcessPoolExecutor]:
-    """Processes that take work. When the block ends with an error, what has not begun is cancelled.
+    """Yield a process pool; if the block fails, pending work is cancelled.
 
     Args:
-        workers: how many processes.
-        preload: modules that they need, imported once where the system can do that.
+        workers: number of processes.
+        preload: modules to import once for all workers, if the system supports it.
     """
     pool = ProcessPoolExecutor(workers, mp_context=_fresh_processes(preload), initializer=end_with_parent)
     try:
@@ -29,7 +29,7 @@ def worker_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[ProcessPo
 
 
 def end_with_parent() -> None:
-    """In a worker: end when the process that started it has ended, even if it was killed."""
+    """End this worker when its parent has ended, even if it was killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -41,9 +41,9 @@ def end_with_parent() -> None:
 
 
 def _fresh_processes(preload: Sequence[str]) -> BaseContext:
-    """How processes start: as forks of a fresh one, where the system can do that.
+    """Return the start method: forkserver if available, else spawn.
 
-    Forks of this process may hang where it has threads.
+    Forking this process could hang, as it has threads.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")

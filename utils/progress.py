@@ -1,4 +1,4 @@
-"""How far a long run is: a bar on a terminal, a line now and then in a log file."""
+"""Progress: a bar on a terminal, occasional lines in a log file."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 PAUSE = 30
-"""seconds from one line to the next where there is no terminal"""
+"""interval between lines without a terminal, in seconds"""
 
 
 class _Lines:
-    """A text stream on which every repainting of a bar is a line of its own."""
+    """Text stream that writes each repaint of a bar as a line."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
 
     def write(self, text: str) -> None:
-        """Write what a bar paints, without what it moves the cursor by."""
+        """Write a bar without its cursor movements."""
         text = text.strip("\r\n ")
         if text:
             self.stream.write(text + "\n")
 
     def flush(self) -> None:
-        """Hand on."""
+        """Flush the stream."""
         self.stream.flush()
 
 
 def progress_bar(
     total: int | None, *, unit: str = "it", title: str | None = None, shown: bool = True, done: int = 0
 ) -> tqdm:
-    """A tqdm bar on stderr: repainted on a terminal, else a line every `PAUSE` seconds."""
+    """Return a tqdm bar on stderr; without a terminal it writes a line every `PAUSE` seconds."""
     from tqdm import tqdm
 
     terminal = sys.stderr.isatty()

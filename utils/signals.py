@@ -1,4 +1,4 @@
-"""Ending a long run between two steps instead of within one."""
+"""Stopping of long runs between two steps."""
 
 from __future__ import annotations
 
@@ -13,25 +13,22 @@ ENDING = [
     for name in ("SIGINT", "SIGTERM", "SIGHUP")
     if (number := getattr(signal, name, None))
 ]
-"""signals that ask a program to end, as far as this system has them"""
+"""signals that request termination, if the system has them"""
 
 
 class StopFlag(threading.Event):
-    """A flag that a signal set."""
+    """Flag set by a signal."""
 
     number = int(signal.SIGINT)
-    """the signal"""
+    """number of the signal"""
 
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second one acts at once, as always.
+    """Yield a flag that Ctrl-C, SIGTERM and SIGHUP set while the block runs; a second signal acts immediately.
 
-    The flags of blocks around this one are set too.
-
-    A signal that is ignored, as SIGHUP is under nohup, stays ignored.
-
-    Outside the main thread, where signals cannot be caught, the flag is never set.
+    The flags of enclosing blocks are set too. Ignored signals, such as SIGHUP under nohup, stay ignored. Outside the
+    main thread the flag is never set.
     """
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():

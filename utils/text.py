@@ -1,4 +1,4 @@
-"""Quantities as people write them."""
+"""Sizes, byte counts and tables as text."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """(width, height) of "854x480".
+    """Parse (width, height) from text such as "854x480".
 
     Raises:
-        ValueError: not two whole numbers above 0.
+        ValueError: not two integers above 0.
     """
     match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
     if match is None or not all(1 <= int(side) <= LONGEST_SIDE for side in match.groups()):
@@ -23,10 +23,10 @@ def picture_size(text: str) -> tuple[int, int]:
 
 
 def byte_count(text: str) -> int:
-    """Bytes of "2GB", "512MB" or "1.5GiB".
+    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB".
 
     Raises:
-        ValueError: no number above 0 with a unit.
+        ValueError: not a number above 0 with a unit.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
     if match is None or match[2] not in UNITS or float(match[1]) == 0:
@@ -35,12 +35,12 @@ def byte_count(text: str) -> int:
 
 
 def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """ "1 sequence", "2 sequences"; ``plural`` for nouns that take more than an s."""
+    """Return "1 sequence" or "2 sequences"; ``plural`` for irregular nouns."""
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def columns(rows: Sequence[Sequence[str]], *, right: int | None = None) -> list[list[str]]:
-    """Return the rows with each column's cells padded to one width; flush right from column ``right`` on."""
+    """Pad the cells of each column to one width; right-aligned from column ``right`` on."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     flush_right = len(widths) if right is None else right
     return [
