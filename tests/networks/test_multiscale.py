@@ -203,7 +203,7 @@ def test_settings_written_before_there_were_several_stages_mean_what_they_meant(
         ([{"stride": 16}, {"stride": 12}], {}, ["model.stages.stride must be 16, 8 or 4", "12"]),
         ([{"depth": 0}, {"stride": 8}], {}, ["model.stages.0.depth", "at least 1"]),
         ([{"depth": -1}], {}, ["model.stages.depth", "-1"]),
-        ([{"block": "gpm"}, {"stride": 8}], {}, ["one kind of block", "['gpm', 'lstt']"]),
+        ([{"block": "gpm"}, {"stride": 8}], {}, ["the same block", "['gpm', 'lstt']"]),
         ([{}, {"stride": 8, "dim": 100}], {}, ["model.stages.1.dim", "multiple of 16", "100"]),
         ([{"dim": 128}], {}, ["model.stages.0.dim", "model.dim 256", "128"]),
         ([{}, {"stride": 8, "dim": 64, "heads": 3}], {}, ["model.stages.1.dim 64", "heads", "[3]"]),

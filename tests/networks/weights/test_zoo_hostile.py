@@ -50,7 +50,7 @@ def test_a_record_that_is_damaged_is_a_changed_file(home, record, capsys):
 def test_a_source_that_is_no_file_is_refused_and_leaves_nothing(home, source):
     with pytest.raises(InputError):
         get_weights("aots", source=source)
-    assert [path.name for path in home.iterdir()] == [".aots.lock"]
+    assert not [path.name for path in home.iterdir() if path.name != ".aots.lock"]
 
 
 def test_a_pipe_and_a_full_disk_are_refused_and_leave_nothing(home, tmp_path):
@@ -65,7 +65,7 @@ def test_a_pipe_and_a_full_disk_are_refused_and_leave_nothing(home, tmp_path):
             get_weights("aots", source=str(tmp_path / "large"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert [path.name for path in home.iterdir()] == [".aots.lock"]
+    assert not [path.name for path in home.iterdir() if path.name != ".aots.lock"]
 
 
 @pytest.mark.parametrize("value", ["~nobodyhasthisname/x", "/dev/null", "n" * 5000])
