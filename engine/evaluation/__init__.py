@@ -1,1 +1,1 @@
-"""Running benchmarks: many videos, views and models, what is finished, and the papers' tables."""
+"""Benchmark runs, scoring of results, voting and the papers' tables."""

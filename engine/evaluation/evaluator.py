@@ -1,4 +1,4 @@
-"""A tracker over the videos of a data set: result PNGs, frames per second, scores where there is ground truth."""
+"""Evaluation of a tracker on a data set: result PNGs, frames per second, scores."""
 
 from __future__ import annotations
 
@@ -37,38 +37,38 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class EvaluationReport:
-    """Which sequences an evaluation run finished, how fast it was, and what failed."""
+    """Finished and failed sequences of an evaluation run, and its speed."""
 
     output: Path
-    """folder with one folder of PNGs for each sequence"""
+    """folder that holds a folder of PNGs per sequence"""
     finished: list[str] = field(default_factory=list)
-    """sequences whose results are all there, made now or by an earlier run"""
+    """sequences with complete results, of this or an earlier run"""
     found: list[str] = field(default_factory=list)
-    """those that an earlier run had finished"""
+    """sequences finished by an earlier run"""
     failures: dict[str, str] = field(default_factory=dict)
-    """sequence to what went wrong with it"""
+    """error message by sequence"""
     timed_frames: int = 0
     seconds: float = 0.0
-    """spent in the tracker on the timed frames, summed over ranks; no reading or writing"""
+    """seconds in the tracker on the timed frames, summed over ranks, without reading and writing"""
     total_seconds: float = 0.0
-    """spent on the timed frames with reading and writing"""
+    """seconds on the timed frames with reading and writing"""
     warmed: int = 0
-    """frames that this process has tracked"""
+    """number of frames tracked by this process"""
     stopped: bool = False
-    """it was told to end before all sequences were done"""
+    """whether the run was stopped early"""
 
     @property
     def fps(self) -> float | None:
-        """Frames per second of the tracker alone, in one process; None where no frame was timed."""
+        """Frames per second of the tracker only, in one process; None without timed frames."""
         return self.timed_frames / self.seconds if self.seconds > 0 else None
 
     @property
     def total_fps(self) -> float | None:
-        """Frames per second with reading and writing, in one process; None where no frame was timed."""
+        """Frames per second with reading and writing, in one process; None without timed frames."""
         return self.timed_frames / self.total_seconds if self.total_seconds > 0 else None
 
     def count(self, name: str, record: Finished) -> None:
-        """Take in a finished sequence."""
+        """Add a finished sequence."""
         self.finished.append(name)
         self.timed_frames += record.timed_frames
         self.seconds += record.seconds
@@ -77,21 +77,21 @@ class EvaluationReport:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an evaluation runs; none of it changes the masks."""
+    """Options of an evaluation run; the masks do not depend on them."""
 
     overlay: bool = False
     """also write ``output/overlay/<sequence>/<frame>.jpg``"""
     progress: bool = True
-    """the lead shows a bar over the frames of its share on stderr"""
+    """show a progress bar of the lead's frames on stderr"""
     made_by: dict[str, Any] | None = None
-    """models and settings, as JSON holds them; sequences that the same have finished are not run again. None: no
-    record is looked at or kept"""
+    """models and settings as JSON values; sequences finished with the same ones are skipped. None: no records are read
+    or written"""
     restart: bool = False
-    """run them all the same"""
+    """run finished sequences again"""
     warm_up: int = 0
-    """frames of each process that are not timed, beside the first of each video"""
+    """number of warm-up frames of each process that are not timed, besides the first of each video"""
     stop: threading.Event = field(default_factory=threading.Event)
-    """when it is set, the run ends before the next frame; what is finished stays so"""
+    """flag that stops the run before the next frame; finished sequences are kept"""
 
 
 def evaluate(
@@ -101,20 +101,20 @@ def evaluate(
     options: RunOptions | None = None,
     world: World | None = None,
 ) -> EvaluationReport:
-    """Track every video and write ``output/<sequence>/<frame>.png``; one that cannot be run is skipped.
+    """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
 
     Args:
         tracker: reset before each video.
-        videos: what to run on; shared out over the ranks, which all call this.
-        output: folder of the results.
+        videos: videos to track, distributed over the ranks, all of which call this.
+        output: result folder.
         options: see `RunOptions`.
-        world: the ranks; None: this process alone.
+        world: ranks; None: only this process.
 
     Returns:
-        The report of all ranks together.
+        The merged report of all ranks.
 
     Raises:
-        InputError: the output folder cannot be written, holds the data set itself, or is in use by another process.
+        InputError: the output folder is not writable, is part of the data set, or is in use by another process.
     """
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
@@ -130,7 +130,7 @@ def evaluate(
 def _run_share(
     tracker: BenchmarkTracker, videos: Sequence[Video], output: Path, options: RunOptions, world: World
 ) -> EvaluationReport:
-    """Track this rank's share of the videos."""
+    """Track this rank's videos."""
     shares = world.share([len(video.frames) for video in videos])
     share_videos, report = [videos[number] for number in shares], EvaluationReport(output)
     share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
@@ -149,7 +149,7 @@ def _run_share(
 def _run(
     tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> None:
-    """One video into the report: found finished, tracked, or failed."""
+    """Run one video and report it as finished before, tracked or failed."""
     try:
         require_whole([video])
         if options.made_by is not None and not options.restart:
@@ -174,10 +174,10 @@ def _run(
 def _track_within_memory(
     tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> Finished | None:
-    """`_track`; with groups one at a time where all at once do not fit into memory.
+    """Call `_track`, one group at a time if all groups do not fit into memory.
 
     Raises:
-        InputError: as `track_video`, or it does not fit even so.
+        InputError: as `track_video`, or out of memory even then.
     """
     for one_at_a_time in (False, True):
         tracker.one_group_at_a_time = one_at_a_time
@@ -201,7 +201,7 @@ def _track_within_memory(
 def _track(
     tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
 ) -> Finished | None:
-    """Track one video and time it; None if it was stopped."""
+    """Track and time one video; return None if stopped."""
     skip = max(1, options.warm_up - report.warmed)
     spent: list[float] = []
     start = time.perf_counter()
@@ -220,7 +220,7 @@ def _track(
 
 
 def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:
-    """The reports of all ranks as one, sequences in the order of the data set."""
+    """Merge the reports of all ranks, with sequences in the order of the data set."""
     report = EvaluationReport(parts[0].output)
     finished = {name for part in parts for name in part.finished}
     failures = {name: message for part in parts for name, message in part.failures.items()}
@@ -235,7 +235,7 @@ def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> Evalu
 
 
 def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, SequenceScores]:
-    """Score the finished videos with ground truth; those that cannot be scored join the failures."""
+    """Score the finished videos that have ground truth; scoring errors become failures."""
     scorable = [video for video in videos if video.name in report.finished and has_annotations(video)]
     found = score_videos(scorable, report.output)
     report.failures |= found.failures
@@ -243,7 +243,7 @@ def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, Sequen
 
 
 def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
-    """Results must not overwrite frames or annotations of the same name."""
+    """Check that results do not overwrite frames or annotations."""
     for video in videos:
         given = [path for mask in video.masks.values() for path in files_of(mask)]
         sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *given)} | {

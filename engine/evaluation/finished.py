@@ -16,26 +16,26 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove
 
 FOLDER = ".finished"
-"""of the records, in the folder of the results"""
+"""folder of the records in the result folder"""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A sequence that ran to its last frame."""
+    """A sequence tracked to its last frame."""
 
     made_by: str = ""
-    """digest of what its results depend on"""
+    """digest of everything the results depend on"""
     timed_frames: int = 0
     seconds: float = 0.0
-    """in the tracker, on the timed frames"""
+    """seconds in the tracker on the timed frames"""
     total_seconds: float = 0.0
-    """on the timed frames, with reading and writing"""
+    """seconds on the timed frames with reading and writing"""
 
 
 def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overlay: bool) -> Finished | None:
-    """Return the record of a sequence that need not run again; None if it must.
+    """Return the record of a finished sequence, or None if it must run.
 
-    It need not if the same models and settings made it of the same files, and its results are there and readable.
+    It is finished if models, settings and files are the same and its results are complete and readable.
     """
     record = load_record(_path(output, video), Finished)
     if record is None or record.made_by != fingerprint(video, made_by):
@@ -44,13 +44,13 @@ def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overla
 
 
 def save_finished(output: Path, video: Video, made_by: dict[str, Any], record: Finished) -> None:
-    """Write the record of a sequence whose results are all written."""
+    """Write the record of a sequence with complete results."""
     save_record(_path(output, video), replace(record, made_by=fingerprint(video, made_by)))
 
 
 def forget(output: Path, video: Video) -> None:
-    """Remove the record of a sequence that is about to run, what a killed run left half written, and results as ids
-    where there will be some of each object."""
+    """Remove the record and temporary files of a sequence before it runs, and id results if it writes a folder per
+    object."""
     remove(_path(output, video))
     for folder in (output / video.name, output / "overlay" / video.name):
         for path in folder.rglob(".*.part.*"):
@@ -61,7 +61,7 @@ def forget(output: Path, video: Video) -> None:
 
 
 def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
-    """Return a digest of what a video's results depend on: models, given masks, frames by name and size, options.
+    """Return a digest of the inputs of a video: models, given masks, frames by name and size, options.
 
     Raises:
         InputError: a file is missing.
@@ -70,13 +70,13 @@ def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
     try:
         frames = [(path.name, path.stat().st_size) for path in video.frames]
     except OSError as error:
-        raise InputError(f"{error.filename}: no such picture; expected a frame of {video.name}") from error
+        raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
     wanted = (video.merge_ids, video.output_height, video.results, video.objects)
     return hashlib.sha256(repr((made_by, masks, frames, wanted)).encode()).hexdigest()
 
 
 def _digest_of(mask: Path | ObjectMasks) -> object:
-    """What tells a given mask from others."""
+    """Return a value that identifies a given mask."""
     if isinstance(mask, Path):
         return sha256(mask)
     return [(identity, sha256(path)) for identity, path in sorted(mask.files.items())], sorted(

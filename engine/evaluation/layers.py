@@ -1,7 +1,7 @@
-"""Objects that lie on one another, tracked apart, where a benchmark has each object by itself (SA-V).
+"""Overlapping objects, tracked separately (SA-V).
 
-A mask of ids gives a pixel to one object, and so does a tracker. So objects that lie on one another on the frame on
-which the later one begins go into different layers, and each layer is a tracker of its own.
+An id map assigns a pixel to one object, and so does a tracker. Objects that overlap on the first frame of the later one
+therefore go to different layers, each with a separate tracker.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from aotlab.engine.interface import BenchmarkTracker
 
 EDGE = 0.05
-"""part of the smaller of two objects that both may have: outlines of objects that touch share pixels"""
+"""allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
 
 
 @dataclass
 class _Layer:
-    """A tracker, and the H×W ids that it found on the last frame."""
+    """A tracker with its H×W ids of the last frame."""
 
     tracker: BenchmarkTracker
     labels: np.ndarray | None = None
@@ -33,27 +33,27 @@ class _Layer:
 
 
 class Layers:
-    """Tracks objects that may overlap through one video; objects that do not are tracked together."""
+    """Tracking of overlapping objects; objects that do not overlap share a layer."""
 
     def __init__(self, tracker: BenchmarkTracker, length: int | None = None) -> None:
-        """``tracker`` is reset, and has the first layer; fresh trackers of its model have the others."""
+        """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
         self._length = length
         tracker.reset(length)
         self._layers = [_Layer(tracker)]
 
     @property
     def count(self) -> int:
-        """How many layers there are."""
+        """Number of layers."""
         return len(self._layers)
 
     def step(
         self, frame: np.ndarray, given: Mapping[int, np.ndarray], *, size: Size
     ) -> dict[int, np.ndarray]:
-        """Masks H×W bool of all objects on the next frame, by id.
+        """Track to the next frame; return H×W bool masks of all objects by id.
 
         Args:
             frame: H×W×3 uint8 RGB.
-            given: H×W bool masks of the objects that begin here.
+            given: H×W bool masks of new objects by id.
             size: (height, width) of the masks returned.
 
         Raises:
@@ -72,7 +72,7 @@ class Layers:
         return found | {identity: resize_labels(mask, size) for identity, mask in given.items()}
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
-        """Number of the first layer in which an object lies on no other; a new one where there is none."""
+        """Return the index of the first layer without overlap, or of a new one."""
         for number, layer in enumerate(self._layers):
             others = list(shares.get(number, {}).values())
             if layer.labels is not None:
@@ -87,6 +87,6 @@ class Layers:
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two H×W bool masks share more than their edges."""
+    """Return whether two H×W bool masks overlap by more than their edges."""
     smaller = min(np.count_nonzero(first), np.count_nonzero(second))
     return bool(np.count_nonzero(first & second) > EDGE * smaller)

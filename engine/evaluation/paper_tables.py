@@ -1,4 +1,4 @@
-"""Tables of papers as files: which model on which benchmark, what is published for it, and what has to be there."""
+"""Papers' tables: models, benchmarks, published figures and required files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TABLES = ROOT / "configs" / "tables"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set and split to run on."""
+    """A data set and split."""
 
     dataset: str
     split: str = "val"
     root: str | None = None
     options: tuple[str, ...] = ()
-    """of aotlab eval"""
+    """options of aotlab eval"""
 
     @property
     def folder(self) -> Path:
@@ -34,30 +34,30 @@ class Benchmark:
 
     @property
     def server(self) -> str | None:
-        """Who scores it, where its annotations are not public."""
+        """Scoring server, if annotations are not public."""
         return find_dataset(self.dataset)[1].server.get(self.split)
 
 
 @dataclass(frozen=True)
 class Model:
-    """Checkpoints that answer together, or models whose results are voted on."""
+    """An ensemble of checkpoints, or models whose results are combined by voting."""
 
     checkpoints: tuple[str, ...] = ()
     """file names in pretrain_models/, or paths"""
     configs: tuple[str, ...] = ()
-    """a preset for each of them; none for files that hold their settings"""
+    """preset of each checkpoint; empty for files that hold their settings"""
     options: tuple[str, ...] = ()
-    """of aotlab eval"""
+    """options of aotlab eval"""
     vote: tuple[str, ...] = ()
-    """models of this table, whose saved results are voted on"""
+    """models of this table to vote on"""
     weights: tuple[str, ...] = ()
-    """of the checkpoints, or of the models in the vote"""
+    """weights of the checkpoints or votes"""
     get: str = ""
-    """where its checkpoints come from, if not from where those of the table do"""
+    """source of its checkpoints, if it differs from the table's"""
 
     @property
     def files(self) -> list[Path]:
-        """The paths of the checkpoints."""
+        """Return the paths of the checkpoints."""
         return [setting_path(name if "/" in name else f"pretrain_models/{name}") for name in self.checkpoints]
 
 
@@ -68,7 +68,7 @@ class Row:
     model: str
     benchmark: str
     published: Mapping[str, Sequence[float | None]]
-    """source to a figure for each column"""
+    """figures of all columns by source"""
 
 
 @dataclass(frozen=True)
@@ -78,23 +78,23 @@ class PaperTable:
     name: str
     title: str
     columns: Mapping[str, str]
-    """heading to the name of the figure in scores.json"""
+    """name in scores.json by heading"""
     sources: Mapping[str, str]
-    """short name of each source of figures to what it is"""
+    """description of each source of figures"""
     benchmarks: Mapping[str, Benchmark]
     models: Mapping[str, Model]
     rows: tuple[Row, ...]
     get: str = ""
-    """where checkpoints come from"""
+    """source of the checkpoints"""
     note: str = ""
-    """what to know when comparing"""
+    """notes on the comparison"""
 
 
 def load_table(table: str | Path) -> PaperTable:
     """Read a table by its name in `TABLES` or from a YAML file.
 
     Raises:
-        InputError: missing, no YAML, an unknown key or name, a row with too few figures.
+        InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
     """
     import yaml
 
@@ -117,7 +117,7 @@ def load_table(table: str | Path) -> PaperTable:
 
 
 def missing(table: PaperTable, row: Row) -> list[str]:
-    """A sentence for each thing that is not there and a row needs."""
+    """Return a sentence per missing requirement of a row."""
     benchmark, found = table.benchmarks[row.benchmark], []
     if not is_folder(benchmark.folder):
         dataset = find_dataset(benchmark.dataset)[1]
@@ -128,7 +128,7 @@ def missing(table: PaperTable, row: Row) -> list[str]:
 
 
 def format_table(table: PaperTable, ours: Sequence[str]) -> str:
-    """The table as Markdown, a line for each row: our figures, or why there are none, beside the published ones."""
+    """Format the table as Markdown: measured figures, or why they are missing, beside the published ones."""
     cited = [source for source in table.sources if any(source in row.published for row in table.rows)]
     lines = [["model", "benchmark", "ours", *cited]]
     for row, measured in zip(table.rows, ours, strict=True):
@@ -143,7 +143,7 @@ def format_table(table: PaperTable, ours: Sequence[str]) -> str:
 
 
 def figures(values: Sequence[float | None]) -> str:
-    """Figures of one row in the order of the columns."""
+    """Return the figures of one row in the order of the columns."""
     return " / ".join("-" if value is None else f"{value:.1f}" for value in values)
 
 
@@ -157,7 +157,7 @@ def _missing_files(table: PaperTable, model: Model) -> list[str]:
 
 
 def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """A dataclass from a mapping, its lists as tuples of texts."""
+    """Build a dataclass from a mapping, with lists as tuples of strings."""
     known = {item.name for item in fields(kind)}
     for key in values:
         if key not in known:
@@ -168,7 +168,7 @@ def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def _check(table: PaperTable) -> None:
-    """Raise ValueError or KeyError unless names and numbers fit together."""
+    """Raise ValueError or KeyError if names or counts are inconsistent."""
     for benchmark in table.benchmarks.values():
         if benchmark.dataset not in DATASETS:
             raise ValueError(f"unknown data set {benchmark.dataset}")

@@ -1,4 +1,4 @@
-"""Results in the size that a benchmark wants."""
+"""Resizing of results to the size of a benchmark."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """H×W ids or bools in another (height, width), by nearest neighbour: ids have no values in between."""
+    """Resize H×W ids or bools to (height, width) by nearest neighbour."""
     if labels.shape == size:
         return labels
     rows, columns = (

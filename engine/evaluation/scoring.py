@@ -1,4 +1,4 @@
-"""Scoring folders of results against ground truth, in one or several processes. Needs no model and no torch."""
+"""Scoring of result folders against ground truth, in one or several processes; independent of PyTorch."""
 
 from __future__ import annotations
 
@@ -26,45 +26,45 @@ from aotlab.utils.progress import progress_bar
 log = logging.getLogger(__name__)
 
 CHUNK = 16
-"""frames that a process scores at once: few enough to share out one long video, many enough to be worth sending"""
+"""number of frames that a process scores at once"""
 WORTH_A_PROCESS = 200
-"""frames that take about as long as starting a process does"""
+"""number of frames that take about as long as starting a process"""
 
 Chunk = tuple[int, int]
-"""number of the plan, first frame of the chunk"""
+"""index of the plan, first frame of the chunk"""
 
 
 @dataclass
 class ScoringReport:
-    """Scores of the sequences, and what was wrong with those that have none."""
+    """Scores of sequences, and errors of those without."""
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    """sequence to what is wrong with it"""
+    """error message by sequence"""
 
 
 def has_annotations(video: Video) -> bool:
-    """Whether the video has annotations to score beside the masks that the method is given."""
+    """Return whether the video has annotations besides the given masks."""
     if video.object_folders:
         return any(item.length >= RULES[video.rules].least for item in video.objects)
     return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
 
 
 def rules_of(videos: Sequence[Video]) -> Rules:
-    """The rules of a data set's videos; all have the same."""
+    """Return the rules shared by the videos of a data set."""
     return RULES[next((video.rules for video in videos if video.problem is None), "davis")]
 
 
 def score_videos(
     videos: Sequence[Video], results: Path, *, workers: int = 1, progress: bool = False
 ) -> ScoringReport:
-    """Score ``results/<sequence>/<frame>.png`` of every video; one that cannot be scored is a failure.
+    """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
 
     Args:
-        videos: with ground truth.
-        results: folder of the results.
-        workers: processes at most; fewer for few frames. The scores do not depend on their number.
-        progress: show a bar over all frames on stderr.
+        videos: videos with ground truth.
+        results: result folder.
+        workers: largest number of processes; fewer are used for few frames.
+        progress: show a progress bar on stderr.
 
     Raises:
         RunStopped: a process died.
@@ -91,7 +91,7 @@ def score_videos(
 
 
 def _plan(video: Video, results: Path, report: ScoringReport) -> ScoringPlan | None:
-    """What to score of a video; None where there is nothing to, or what is wrong is in the report."""
+    """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
     try:
         require_whole([video])
         plan = RULES[video.rules].plan(video)
@@ -125,7 +125,7 @@ def _score_chunk(plan: ScoringPlan, results: Path, first: int, stop: int) -> Fra
 
 
 def _here(plans: Sequence[ScoringPlan], results: Path) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
-    """Score chunk after chunk in this process; a plan that fails once is left."""
+    """Score chunks in this process; a plan that fails is skipped."""
     for number, plan in enumerate(plans):
         broken: InputError | None = None
         for first in _starts(plan):
@@ -137,12 +137,12 @@ def _here(plans: Sequence[ScoringPlan], results: Path) -> Iterator[tuple[Chunk, 
 def _shared_out(
     workers: int,
 ) -> Callable[[Sequence[ScoringPlan], Path], Iterator[tuple[Chunk, FrameScores | InputError]]]:
-    """Score chunks in several processes, in the order in which they finish."""
+    """Score chunks in several processes, in order of completion."""
 
     def score(
         plans: Sequence[ScoringPlan], results: Path
     ) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
-        """Yield chunks and their scores; raises RunStopped when a process dies."""
+        """Yield chunks and their scores; raise RunStopped if a process dies."""
         with worker_pool(workers, preload=[__name__]) as pool:
             waiting: dict[Future[FrameScores | InputError], Chunk] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)

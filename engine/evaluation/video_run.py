@@ -1,4 +1,4 @@
-"""One video through a tracker: frames and given masks in, a PNG for each frame out."""
+"""Tracking of one benchmark video, with a PNG per frame."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What was found on one frame of a benchmark's video."""
+    """Result of one frame of a benchmark video."""
 
     path: Path
-    """of the frame"""
+    """stem of the frame"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     labels: np.ndarray
-    """H×W ids, in the size of the results; of objects that overlap the smaller one is on top"""
+    """H×W ids in the size of the results; smaller objects lie on top of larger ones"""
     seconds: float
-    """that the tracker took"""
+    """seconds spent in the tracker"""
     objects: Mapping[int, np.ndarray] = field(default_factory=dict)
-    """H×W bool masks by id, where results are wanted of each object by itself"""
+    """H×W bool masks by id, if results are written per object"""
 
 
 def track_video(
     tracker: BenchmarkTracker, video: Video, output: Path, *, overlay: bool = False
 ) -> Generator[FrameResult, None, None]:
-    """Track one video, writing each frame's result when it is made; yields the results.
+    """Track one video, write the result of each frame as it is computed, and yield it.
 
     Raises:
-        InputError: a frame or mask cannot be read, or a result not written.
+        InputError: a frame or mask cannot be read, or a result cannot be written.
     """
 
     def write(result: FrameResult) -> None:
@@ -70,7 +70,7 @@ def track_video(
 
 
 def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
-    """What is written of a frame: its ids, or 0 and 1 for each object."""
+    """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
     if not video.object_folders:
         return [result.labels]
     nothing = np.zeros(result.labels.shape, dtype=bool)
@@ -101,7 +101,7 @@ def _results(
 def _results_of_objects(
     tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
-    """Yield the result of every frame of a video whose objects may overlap."""
+    """Yield the result of every frame of a video with overlapping objects."""
     layers = Layers(tracker, len(video.frames))
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         height, width = frame.shape[:2]
@@ -117,9 +117,9 @@ def _results_of_objects(
 
 
 def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:
-    """The ids given to the method at a frame, H×W, void as background; None where nothing is given.
+    """Return the given ids of a frame, H×W with void as background, or None.
 
-    Only objects that begin here are given: masks of later frames may show the known ones too.
+    Only new objects are given; masks of later frames may show known ones too.
     """
     if index not in video.masks:
         return None

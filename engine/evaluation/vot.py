@@ -1,7 +1,7 @@
-"""A tracker that answers the VOT toolkit: TraX requests with pictures and regions in, masks out.
+"""Tracker for the VOT toolkit: TraX requests with images and regions in, masks out.
 
-The toolkit names no objects: it hands them over in a list and wants theirs in the same order, those of later frames
-behind the others. Source: the TraX protocol (Čehovin 2017) and the VOT toolkit.
+Objects have no names: the toolkit passes them as a list and expects results in the same order, with objects of later
+frames after the others. Source: the TraX protocol (Čehovin 2017) and the VOT toolkit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from aotlab.engine.interface import FrameTracker
 
 COLOUR = "color"
-"""TraX's name of the pictures' channel"""
+"""TraX's name of the image channel"""
 Answer = tuple[list[np.ndarray], list[float]]
-"""H×W bool masks and confidences of all objects, in the order in which they were given"""
+"""H×W bool masks and confidences of all objects, in the order they were given"""
 
 
 class VotSession:
@@ -32,10 +32,10 @@ class VotSession:
         self._count = 0
 
     def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
-        """Forget all; take in the first frame, H×W×3 uint8 RGB, with a bool mask of each object.
+        """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object.
 
         Raises:
-            InputError: there is no object with a pixel in the frame.
+            InputError: no object has a pixel in the frame.
         """
         self._tracker.reset()
         self._count = 0
@@ -44,7 +44,7 @@ class VotSession:
         return self._step(frame, masks)
 
     def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> Answer:
-        """Track to the next frame, which may bring objects.
+        """Track to the next frame, which may have new objects.
 
         Raises:
             InputError: the frame is of another size, or `begin` was not called before.
@@ -58,14 +58,14 @@ class VotSession:
         prediction = self._tracker.step(frame, given)
         labels, confidence = prediction.labels, prediction.confidence
         found = [labels == identity for identity in range(1, self._count + 1)]
-        # the toolkit's own masks are right where they overlap, which labels cannot tell
+        # given masks may overlap, which labels cannot represent
         start = self._count - len(masks)
         for index, mask in enumerate(masks):
             found[start + index] = np.asarray(mask, dtype=bool)
         return found, [confidence.get(identity, 0.0) for identity in range(1, self._count + 1)]
 
     def _labels(self, masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray | None:
-        """H×W ids of objects that begin here, smaller ones on top; None where none has a pixel."""
+        """Return H×W ids of new objects, smaller ones on top, or None if no object has a pixel."""
         labels = np.zeros(size, dtype=np.uint16)
         first = self._count + 1
         for index in sorted(range(len(masks)), key=lambda index: -int(masks[index].sum())):
@@ -78,12 +78,12 @@ def serve(server: Any, tracker: FrameTracker, to_region: Callable[[np.ndarray], 
     """Answer requests until the toolkit quits; returns the number of frames.
 
     Args:
-        server: a `trax.Server` that speaks masks and paths of pictures.
-        tracker: reset at every initialisation.
-        to_region: from an H×W uint8 mask to TraX's.
+        server: a `trax.Server` for masks and image paths.
+        tracker: tracker to reset at every initialisation.
+        to_region: conversion of an H×W uint8 mask to TraX's type.
 
     Raises:
-        InputError: a picture cannot be read, or a region is of no use; the toolkit is told.
+        InputError: an image cannot be read, or a region is invalid; the toolkit is notified.
     """
     session, frames = VotSession(tracker), 0
     while (request := server.wait()).type in ("initialize", "frame"):
@@ -103,7 +103,7 @@ def serve(server: Any, tracker: FrameTracker, to_region: Callable[[np.ndarray], 
 
 
 def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask from the frame's upper left corner on, cut or filled up to (height, width): H×W bool."""
+    """Crop or pad a mask to (height, width) from the upper left corner: H×W bool."""
     whole = np.zeros(size, dtype=bool)
     height, width = (min(have, wanted) for have, wanted in zip(mask.shape, size, strict=True))
     whole[:height, :width] = mask[:height, :width] > 0

@@ -1,4 +1,4 @@
-"""Saved results of several models made into one, pixel by pixel."""
+"""Pixel-wise voting over saved results of several models."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from aotlab.utils.files import is_folder
 
 
 def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
-    """The id with the most weight behind it in every pixel; of equals, that of the map listed first.
+    """Return the id with the largest total weight in every pixel; ties go to the map listed first.
 
     Args:
         maps: H×W ids each.
-        weights: of the maps. Whole numbers, as sums of others are not exact and ties would depend on rounding.
+        weights: integer weights of the maps; sums of floats would make ties depend on rounding.
     """
     best = np.zeros(maps[0].shape, dtype=np.int64)
     winner = np.zeros(maps[0].shape, dtype=np.result_type(*maps))
@@ -34,10 +34,10 @@ def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
 
 
 def whole_weights(weights: Sequence[str], count: int) -> list[int]:
-    """Weights as they were typed ("0.5", "1/3") in whole numbers of the same proportions; all equal if none.
+    """Convert weights such as "0.5" or "1/3" to integers in the same proportions; equal weights by default.
 
     Raises:
-        InputError: not one for each of ``count``, or one is no number above 0.
+        InputError: not ``count`` weights, or not numbers above 0.
     """
     if weights and len(weights) != count:
         raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
@@ -52,10 +52,10 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
 
 
 def sequences_of(results: Path) -> list[str]:
-    """Names of the folders that hold PNGs, sorted; ``sequence/object`` where each object has a folder.
+    """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder.
 
     Raises:
-        InputError: there is none.
+        InputError: no such folder.
     """
     names = _folders(results)
     names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
@@ -75,7 +75,7 @@ def vote_sequence(name: str, folders: Sequence[Path], weights: Sequence[int], ou
     """Vote on every frame of a sequence and write ``output/<name>/<frame>.png``; returns the number of frames.
 
     Raises:
-        InputError: a folder has other frames than the first, sizes differ, a file is no mask.
+        InputError: frames or sizes differ between folders, or a file is not a mask.
     """
     stems = [[path.stem for path in list_masks(folder / name)] for folder in folders]
     for folder, present in zip(folders, stems, strict=True):

@@ -1,4 +1,4 @@
-"""Pictures of objects that were found badly: ground truth above, result below, a few frames side by side."""
+"""Images of the worst objects: ground truth above, result below, for a few frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aotlab.media.images import read_image
 from aotlab.utils.files import atomic_path, is_file
 
 HEIGHT = 240
-"""pixels of a frame in the picture"""
+"""height of a frame in the image, in pixels"""
 
 
 def write_strip(
@@ -25,15 +25,15 @@ def write_strip(
     """Write one object of a video as a JPEG.
 
     Args:
-        path: the picture.
-        video: with its frames and annotations.
+        path: image to write.
+        video: video with frames and annotations.
         results: folder of all results.
-        scores: of this video.
-        identity: the object.
-        frames: how many, evenly spread over those that count for the object, the worst one among them.
+        scores: scores of this video.
+        identity: object id.
+        frames: number of frames, evenly spaced over those that count, including the worst.
 
     Raises:
-        InputError: a frame or mask cannot be read, or the picture not written.
+        InputError: a frame or mask cannot be read, or the image cannot be written.
     """
     pictures = {file.stem: file for file in video.frames}
     columns = []
@@ -50,7 +50,7 @@ def write_strip(
 
 
 def _files(video: Video, results: Path, identity: int, stem: str) -> tuple[Path, Path]:
-    """The annotation and the result of an object on a frame."""
+    """Draw the annotation and the result of an object on a frame."""
     found = results / video.name / f"{stem}.png"
     if video.object_folders:
         folder = video.object_folders[identity]
@@ -60,7 +60,7 @@ def _files(video: Video, results: Path, identity: int, stem: str) -> tuple[Path,
 
 
 def _only(file: Path, identity: int, video: Video) -> np.ndarray:
-    """H×W ids of one object; a file in a folder of objects has it alone."""
+    """Return H×W ids of one object; files in object folders hold only that object."""
     mask = read_mask(file)
     if file.parent.name in {folder.name for folder in video.object_folders.values()}:
         return np.where(mask > 0, identity, 0).astype(np.uint8)
@@ -69,7 +69,7 @@ def _only(file: Path, identity: int, video: Video) -> np.ndarray:
 
 
 def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
-    """Stems of ``count`` frames that count for an object, in time order: evenly spread, one of them the worst in J."""
+    """Return the stems of ``count`` evenly spaced frames of an object, in temporal order, including its worst in J."""
     region = scores.region[scores.ids.index(identity)]
     counted = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
     if len(counted) <= count:
@@ -77,12 +77,12 @@ def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
     worst = min(counted, key=lambda index: region[index])
     spread = {counted[round(position)] for position in np.linspace(0, len(counted) - 1, count)}
     if worst not in spread:
-        # the nearest one makes room
+        # replace the nearest frame
         spread.remove(min(spread, key=lambda index: abs(index - worst)))
     return [scores.frames[index] for index in sorted({*spread, worst})]
 
 
 def _shrink(picture: np.ndarray, height: int) -> np.ndarray:
-    """H×W×3 at another height, in the same shape."""
+    """Resize H×W×3 to a height, keeping the aspect ratio."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))

@@ -1,1 +1,1 @@
-"""Training: phases, steps, states, and what people look at meanwhile."""
+"""Training: phases, steps, saved states, validation and logs."""

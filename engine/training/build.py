@@ -1,4 +1,4 @@
-"""The model that a run trains: its first weights, what is frozen, how it computes."""
+"""Construction of the model to train: initial weights, frozen parts, compilation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 def build_model(config: Config) -> VOSModel:
-    """The model with the weights that training starts from; frozen encoder stages do not require gradients.
+    """Build the model with its initial weights; frozen encoder stages do not require gradients.
 
     Raises:
-        InputError: weights that are missing or do not fit.
+        InputError: weights are missing or do not match.
     """
     kernels.install()
     model = VOSModel(config.model)
@@ -50,13 +50,13 @@ def build_model(config: Config) -> VOSModel:
 
 
 def architecture(config: Config) -> ModelConfig:
-    """What weights depend on: the model's settings but for those that only training looks at."""
+    """Return the settings that determine the shapes of the weights."""
     stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
     return replace(config.model, stages=stages)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
-    """ImageNet weights from a file, or from torchvision's download."""
+    """Load ImageNet weights from a file or torchvision's download."""
     try:
         weights = (
             torchvision_weights(name)
@@ -77,10 +77,10 @@ def load_encoder(encoder: nn.Module, source: str, name: str) -> None:
 
 
 def warm_start(model: VOSModel, path: Path) -> None:
-    """Take the weights of another model where name and shape are the same; the others stay as they are.
+    """Load the weights of another model whose names and shapes match; the others are unchanged.
 
     Raises:
-        InputError: no checkpoint, or nothing in it fits.
+        InputError: not a checkpoint, or nothing matches.
     """
     own = model.state_dict()
     shared = {
@@ -97,7 +97,7 @@ def warm_start(model: VOSModel, path: Path) -> None:
 
 
 def set_computation(model: VOSModel, settings: TrainConfig) -> None:
-    """Checkpointed encoder activations and compiled parts, if ``settings`` ask for them; weights stay as they are."""
+    """Enable activation checkpointing of the encoder and compilation, if set; weights are unchanged."""
     if settings.checkpoint_activations:
         for block in repeated_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)

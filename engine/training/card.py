@@ -1,4 +1,4 @@
-"""The model card of a run: what its phases were trained on, from what, for how long."""
+"""Model card of a training run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS_OF_HOUR = 3600
 
 
 def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
-    """The card of the averaged weights of a phase, as far as it is trained."""
+    """Return the card of the averaged weights of a phase, up to its current step."""
     settings, phase, world = config.train, state.phase, state.world
     precision = fastest_precision(settings.precision, world.device)
     record = PhaseRecord(
@@ -30,14 +30,14 @@ def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
 
 
 def start_phases(config: Config) -> list[PhaseRecord]:
-    """Phases behind ``train.start_from``; none where that is not set or says nothing about itself."""
+    """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
     start = config.train.start_from
     card = read_card(resolve(setting_path(start))) if start is not None else None
     return card.phases if card is not None else []
 
 
 def _first_weights(config: Config) -> str:
-    """What the first phase begins from, by file name: folders differ from machine to machine."""
+    """Return the file name of the initial weights, without machine-specific folders."""
     settings = config.train
     if settings.start_from is not None:
         return setting_path(settings.start_from).name

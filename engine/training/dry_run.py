@@ -1,4 +1,4 @@
-"""A dry run: everything is built, two steps of each phase are run, nothing is written."""
+"""Dry run: build everything and run two steps of each phase without writing."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from aotlab.utils.process import peak_resident_bytes
 
 GIB = 2**30
 CLIPS = 8
-"""clips made to time the data alone"""
+"""number of clips made to time the data pipeline"""
 STEPS = 2
-"""steps run of each phase; the last one is timed"""
+"""number of steps of each phase; the last one is timed"""
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class TrialSteps:
     """Measures of the first two steps of a phase."""
 
     seconds: float
-    """of the second step"""
+    """seconds of the second step"""
     waited: float
-    """of those, waiting for data"""
+    """seconds of it spent waiting for data"""
     loss: float
     clips_per_second: float
-    """that one worker process can make"""
+    """clips per second of one worker process"""
 
 
 def dry_run(config: Config, world: World) -> str:
-    """Build all of a run, run two steps of each phase and return a report of what the whole run would take.
+    """Build a run, run two steps of each phase and return a forecast of the whole run.
 
     Raises:
-        InputError: whatever `engine.training.trainer.train` would raise before its first step.
+        InputError: as in `engine.training.trainer.train` before its first step.
     """
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
@@ -96,7 +96,7 @@ def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> TrialSt
 
 
 def _phase_lines(mixture: Mixture, trial: TrialSteps, hours: float, world: World) -> list[str]:
-    """What a phase would take, and whether its data keep up."""
+    """Describe the cost of a phase, and whether its data pipeline keeps up."""
     phase, workers = mixture.phase, mixture.data.workers
     needed = phase.batch / world.ranks / trial.seconds
     return [
@@ -124,13 +124,13 @@ def _data_lines(mixtures: dict[int, Mixture]) -> list[str]:
 
 
 def _state_bytes(state: PhaseState) -> int:
-    """Size of a saved state: weights, their average, and two moments per trained weight."""
+    """Return the size of a saved state: weights, their average, two moments per trained weight."""
     weights = sum(tensor.numel() * tensor.element_size() for tensor in state.model.state_dict().values())
     return weights + 3 * sum(tensor.numel() * tensor.element_size() for tensor in state.ema.shadow.values())
 
 
 def _peak_bytes(device: torch.device) -> int:
-    """The most memory used so far: the GPU's, or this process's (0 where the system does not tell)."""
+    """Return the peak memory of the GPU or this process (0 if unknown)."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_resident_bytes() or 0

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights, which is what gets evaluated and shipped."""
+"""Exponential moving average of the weights, used for evaluation and release."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import nn
 
 
 class EMA:
-    """A slow copy of a model's trainable parameters (AOT, section 5.2)."""
+    """Exponential moving average of a model's trainable parameters (AOT, section 5.2)."""
 
     def __init__(self, model: nn.Module, total_steps: int, ratio: float) -> None:
-        """``ratio``: the average looks back over this part of ``total_steps``."""
+        """``ratio``: averaging window as a fraction of ``total_steps``."""
         self.decay = 1 - 1 / max(total_steps * ratio, 1)
         self.shadow = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Move towards the model; ``step`` counts from 1 and keeps the average short at first."""
+        """Update the average; ``step`` counts from 1 and shortens the window at first."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, parameter in model.named_parameters():
             if name in self.shadow:
@@ -27,14 +27,14 @@ class EMA:
 
     @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
-        """Replace the model's weights by their average."""
+        """Copy the average into the model."""
         for name, parameter in model.named_parameters():
             if name in self.shadow:
                 parameter.copy_(self.shadow[name])
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """The model with averaged weights, inside the block."""
+        """Use averaged weights inside the block."""
         trained = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         self.copy_to(model)
         try:

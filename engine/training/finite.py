@@ -1,4 +1,4 @@
-"""What is not finite is never learned from, saved or resumed."""
+"""Guards against non-finite losses and gradients."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aotlab.utils.errors import RunStopped
 
 
 class NotFinite(RunStopped):
-    """A loss, gradient or weight is infinite or not a number; nothing was changed. The message names the clips."""
+    """Non-finite loss, gradient or weight; nothing was changed. The message names the clips."""
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that hold a value which is infinite or not a number."""
+    """Return the names of tensors with non-finite values."""
     return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]

@@ -1,4 +1,4 @@
-"""The training loss of a frame: bootstrapped cross-entropy and soft Jaccard, half each (AOT, section 5.2)."""
+"""Training loss of a frame: the mean of bootstrapped cross-entropy and soft Jaccard loss (AOT, section 5.2)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 IGNORE = 255
-"""label of pixels that no loss looks at"""
+"""label of ignored pixels"""
 
 
 def hardest_count(pixels: int, step: int, total: int, *, part: float = 0.15, reached_at: float = 0.5) -> int:
-    """How many of the pixels bootstrapped cross-entropy averages at ``step``: all at first, ``part`` later."""
+    """Return the number of pixels in the bootstrapped cross-entropy at ``step``: all at first, ``part`` later."""
     ratio = min(1.0, step / (reached_at * total + 1e-5))
     return int((ratio * part + (1 - ratio)) * pixels)
 
 
 def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, count: int) -> Tensor:
-    """Mean cross-entropy of the ``count`` hardest pixels; ignored pixels count as 0.
+    """Return the mean cross-entropy of the ``count`` hardest pixels; ignored pixels count as 0.
 
     logits: C×H×W; labels: H×W integers below C, or 255. Returns a scalar.
     """
@@ -26,9 +26,9 @@ def bootstrapped_cross_entropy(logits: Tensor, labels: Tensor, count: int) -> Te
 
 
 def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the classes present of 1 - soft IoU, background included.
+    """Return the mean of 1 - soft IoU over the classes present, including background.
 
-    logits: C×H×W; labels: H×W integers below C, or 255 (not counted). Returns a scalar, 0 where all is 255.
+    logits: C×H×W; labels: H×W integers below C, or 255 (ignored). Returns a scalar, 0 if all pixels are ignored.
     """
     probabilities = logits.softmax(0) * (labels != IGNORE)
     classes = torch.arange(len(logits), device=labels.device)
@@ -42,7 +42,7 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def frame_loss(logits: Tensor, labels: Tensor, count: int, *, align_corners: bool) -> Tensor:
-    """The loss of one sample's frame.
+    """Return the loss of one frame of a sample.
 
     logits: C×H/4×W/4 of background and the sample's objects; labels: H×W. Returns a scalar.
     """

@@ -1,4 +1,4 @@
-"""The steps of one training phase: when to log, save, validate and stop."""
+"""Loop over the steps of a training phase: logging, saving, validation, stopping."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What all phases of a run share."""
+    """State shared by all phases of a run."""
 
     config: Config
     world: World
     output: Path
     videos: list[LabelledVideo]
-    """to validate on"""
+    """validation videos"""
     journal: Journal
     stop: threading.Event
-    """set when the run shall end"""
+    """flag that stops the run"""
     command: str = ""
-    """what started this process, for the model card"""
+    """command line, for the model card"""
 
 
 @dataclass
 class TimedBatches:
-    """Batches, and the seconds spent waiting for them."""
+    """Batches with the seconds spent waiting for them."""
 
     batches: Iterator[ClipTensors]
     seconds: float = 0.0
@@ -69,8 +69,8 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """Train a phase from ``state.step`` to its last step.
 
     Raises:
-        RunStopped: a loss or gradient that is not finite, Ctrl-C, SIGTERM, a lost rank, a full disk. The message says
-            where the newest state is.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, full disk. The message names
+            the newest state.
     """
     world, steps = run.world, state.phase.steps
     with noticing_lost_ranks():
@@ -96,12 +96,12 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
 
 
 def wrap(learner: ClipLearner, world: World) -> nn.Module:
-    """The learner, or DDP around it where there are several ranks."""
+    """Return the learner, wrapped in DDP if there are several ranks."""
     if world.ranks == 1:
         return learner
-    # Of kernels of one pixel, whose layout has two names; the values are copied either way.
+    # Layouts of 1×1 kernels have two names; values are copied either way.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-    # Identities are frozen within a phase, and a reference frame's decoding may need no gradient.
+    # The identity bank is frozen within a phase, and decoding a reference frame may need no gradient.
     devices = [world.device.index] if world.device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(learner, device_ids=devices, find_unused_parameters=True)
 
@@ -109,10 +109,10 @@ def wrap(learner: ClipLearner, world: World) -> nn.Module:
 def step_once(
     run: TrainingRun, state: PhaseState, learner: nn.Module, batches: TimedBatches, *, may_skip: bool
 ) -> bool:
-    """One step with its report; False where it was not finite and was passed over.
+    """Run and report one step; return False if it was skipped as not finite.
 
     Raises:
-        NotFinite: it must not be passed over.
+        NotFinite: no further steps may be skipped.
     """
     begin, waited = time.perf_counter(), batches.seconds
     try:
@@ -133,7 +133,7 @@ def step_once(
 
 @contextmanager
 def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
-    """What goes wrong in the block ends the run with its state saved and one sentence."""
+    """Turn errors of the block into a stopped run with a saved state and one sentence."""
     try:
         yield
     except NotFinite as error:
@@ -146,15 +146,15 @@ def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
     except RuntimeError as error:
         if run.world.ranks == 1:
             raise
-        # A rank that died is noticed by the others as an error in the next exchange.
+        # A lost rank shows up as an error in the next exchange.
         stop(run, state, f"the ranks lost one another ({str(error).splitlines()[0]})")
 
 
 def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = False) -> NoReturn:
-    """Save the state and end the run.
+    """Save the state and stop the run.
 
-    ``together``: all ranks stop here, and the lead saves for all. Otherwise the others may be gone, and each saves: the
-    weights are the same on all.
+    ``together``: all ranks stop here, and the lead saves. Otherwise ranks may be lost, and each rank saves: their
+    weights are equal.
     """
     outcome = try_to_save(run, state) if run.world.lead or not together else ""
     if together:
@@ -164,7 +164,7 @@ def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = F
 
 
 def try_to_save(run: TrainingRun, state: PhaseState) -> str:
-    """Save the state; says where it is, or why not and which one there is."""
+    """Save the state; return where it is, or why it failed and which state is left."""
     try:
         save(run, state)
     except RunStopped as error:
@@ -179,7 +179,7 @@ def save(run: TrainingRun, state: PhaseState) -> None:
     """Save the state of the run.
 
     Raises:
-        RunStopped: it cannot be written, or its weights are not finite; earlier states are untouched.
+        RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
     """
     try:
         save_state(state, run.config, run.output)
@@ -190,10 +190,10 @@ def save(run: TrainingRun, state: PhaseState) -> None:
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the model as it is, with its card, to ``name.safetensors`` in the folder of the run.
+    """Write the current model with its card to ``name.safetensors`` in the output folder.
 
     Raises:
-        RunStopped: it cannot be written.
+        RunStopped: the file cannot be written.
     """
     try:
         card = card_of(state, run.config, run.command)
@@ -203,7 +203,7 @@ def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool =
 
 
 def save_and_measure(run: TrainingRun, state: PhaseState) -> None:
-    """What is due after a step that is not the phase's last."""
+    """Save, validate or stop after a step, if due."""
     settings = run.config.train
     if state.step % settings.save_every == 0 and run.world.lead:
         save(run, state)
@@ -212,7 +212,7 @@ def save_and_measure(run: TrainingRun, state: PhaseState) -> None:
 
 
 def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: float, waited: float) -> None:
-    """Tell the journal the measures of a step, as means over the ranks."""
+    """Log the measures of a step as means over the ranks."""
     known = result.iou == result.iou
     loss, reference, tracked, iou, share, *times = run.world.mean(
         [result.loss, result.reference_loss, result.tracked_loss, result.iou if known else 0.0, float(known),
@@ -231,10 +231,10 @@ def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: flo
 
 
 def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
-    """Score the averaged weights on the validation videos, if there are any, and keep the best.
+    """Score the averaged weights on the validation videos, if any, and keep the best.
 
     Raises:
-        RunStopped: the averaged weights are not finite, or a rank is lost.
+        RunStopped: averaged weights are not finite, or a rank is lost.
     """
     if not run.videos:
         return

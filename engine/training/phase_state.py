@@ -1,4 +1,4 @@
-"""A training phase in progress, and its way to disk and back."""
+"""State of a training phase, with saving and restoring."""
 
 from __future__ import annotations
 
@@ -28,49 +28,48 @@ from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 log = logging.getLogger(__name__)
 STATES = Kind("training state", 1, "resume from the one before it, or start again with another train.output")
 FIXED = ("precision", "freeze_encoder_stages", "encoder_lr_ratio")
-"""training settings that the state of an optimiser depends on"""
+"""training settings on which the optimiser's state depends"""
 STATE = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
-"""name of a state: number and name of its phase, and step"""
+"""pattern of a state's name: index and name of its phase, and step"""
 
 
 @dataclass
 class PhaseState:
     """A phase in progress.
 
-    All randomness of a step follows from the seed, the phase and the step number, and so does the data it sees:
-    the step number is all that has to be known of either to go on.
+    Randomness and data of a step depend only on seed, phase and step number, so the step number suffices to resume.
     """
 
     phase: PhaseConfig
     index: int
-    """number of the phase in the recipe"""
+    """index of the phase in the recipe"""
     model: VOSModel
     optimizer: torch.optim.AdamW
     scaler: torch.amp.GradScaler
     ema: EMA
     world: World
     step: int = 0
-    """optimiser steps done"""
+    """number of finished optimiser steps"""
     best: float = -1.0
-    """highest J&F of a validation so far, in all phases"""
+    """best J&F of all validations so far"""
     replaced: Counter[str] = field(default_factory=Counter)
-    """one sentence for each item that could not be read, in all phases, and how often it was drawn"""
+    """unreadable items of all phases: one sentence each, with the number of draws"""
     seconds: float = 0.0
-    """spent in the steps of this phase"""
+    """seconds spent in the steps of this phase"""
     scores: dict[str, float] = field(default_factory=dict)
-    """last validation of this phase, in percent"""
+    """last validation scores of this phase, in percent"""
     data: list[str] = field(default_factory=list)
-    """the training data of this phase, a line per source"""
+    """training data of this phase, one line per source"""
     earlier: list[PhaseRecord] = field(default_factory=list)
-    """phases behind the weights that this one began from"""
+    """phases recorded in the initial weights"""
 
 
 def save_state(state: PhaseState, config: Config, output: Path) -> Path:
-    """Write all that `restore` needs; drop what is older than the ``train.keep`` newest.
+    """Save the state for `restore`, and delete all but the ``train.keep`` newest states.
 
     Raises:
-        InputError: the disk is full or not writable; what was saved before is untouched.
-        NotFinite: the weights or their average are not finite; nothing is written.
+        InputError: the state cannot be written; earlier states are kept.
+        NotFinite: weights or their average are not finite; nothing is written.
     """
     content = {
         "config": to_yaml(config),
@@ -101,7 +100,7 @@ def save_state(state: PhaseState, config: Config, output: Path) -> Path:
 
 
 def broken_weights(content: dict[str, Any]) -> list[str]:
-    """Names of the weights, averages and moments of a state that are not finite."""
+    """Return the names of non-finite weights, averages and moments."""
     moments = {
         f"optimizer {number} {name}": value
         for number, values in content["optimizer"]["state"].items()
@@ -112,12 +111,12 @@ def broken_weights(content: dict[str, Any]) -> list[str]:
 
 
 def states_folder(output: Path) -> Path:
-    """Where a run keeps its states."""
+    """Return the folder of a run's states."""
     return output / "states"
 
 
 def saved_states(output: Path) -> list[Path]:
-    """The saved states of a run, newest first; folders, and files of names that a run does not give, are none."""
+    """Return the saved states of a run, newest first; other files are ignored."""
     found = []
     for path in states_folder(output).glob("*.pt"):
         name = STATE.fullmatch(path.name)
@@ -127,10 +126,10 @@ def saved_states(output: Path) -> list[Path]:
 
 
 def load_state(output: Path, config: Config) -> dict[str, Any] | None:
-    """The newest good state, or None where there is none; unusable ones are named in the log.
+    """Return the newest usable state, or None without states; unusable ones are logged.
 
     Raises:
-        InputError: no state can be used, or the states are of another architecture or another list of phases.
+        InputError: no state is usable, or architecture or phases differ.
     """
     paths = saved_states(output)
     for path in paths:
@@ -140,7 +139,7 @@ def load_state(output: Path, config: Config) -> dict[str, Any] | None:
             return content
     if paths:
         raise InputError(
-            f"{states_folder(output)}: none of the saved states ({len(paths)}) can be used; start anew with another "
+            f"{states_folder(output)}: none of the saved states ({len(paths)}) can be used; start again with another "
             "train.output"
         )
     return None
@@ -165,7 +164,7 @@ def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None
     """Check that a state belongs to the recipe.
 
     Raises:
-        InputError: it is of another architecture or list of phases, or of settings that a run cannot change.
+        InputError: architecture, phases or fixed settings differ.
     """
     advice = "resume with the recipe it began with, or give another train.output"
     with reading_own(path, STATES):
@@ -190,10 +189,10 @@ def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None
 
 
 def restore(state: PhaseState, content: dict[str, Any]) -> None:
-    """Put a phase back to where `save_state` left it.
+    """Restore a phase from the content of `save_state`.
 
     Raises:
-        InputError: the content is not a state of this phase.
+        InputError: not a state of this phase.
     """
     with reading_own(f"state of {state.phase.name}", STATES):
         state.model.load_state_dict(content["model"])

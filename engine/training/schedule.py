@@ -1,4 +1,4 @@
-"""Learning rate, loss weight and parameter groups over training (AOT, section 5.2)."""
+"""Learning rate, loss weight and parameter groups (AOT, section 5.2)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from torch import nn
 
 NO_DECAY = ("relative_position_bias_table", "position_value", "conv_out")
-"""parts of the names of matrices that weight decay leaves alone"""
+"""name fragments of matrices without weight decay"""
 
 
 def learning_rate(
@@ -21,9 +21,9 @@ def learning_rate(
     cosine: bool = False,
     restarts: int = 1,
 ) -> float:
-    """Rises linearly from ``final`` to ``peak`` over ``warmup`` of the steps, then falls back to it.
+    """Return the learning rate: linear warm-up from ``final`` to ``peak``, then decay to ``final``.
 
-    It falls as a power of what is left, or along half a cosine; ``restarts`` shorter schedules may follow one another.
+    The decay is polynomial or a half cosine; ``restarts`` divides the phase into several cycles.
     """
     ramp = warmup * total / restarts
     if restarts > 1:
@@ -37,7 +37,7 @@ def learning_rate(
 
 
 def reference_loss_weight(step: int, total: int, until: float) -> float:
-    """Weight of the loss on reference frames: 1 at first, 0 from ``until`` of the steps on."""
+    """Return the weight of the loss on reference frames: 1 at first, 0 after the fraction ``until`` of the steps."""
     length = total * until + 1e-5
     return max(length - step, 0.0) / length
 
@@ -45,10 +45,10 @@ def reference_loss_weight(step: int, total: int, until: float) -> float:
 def parameter_groups(
     model: nn.Module, weight_decay: float, encoder_lr_ratio: float
 ) -> list[dict[str, object]]:
-    """Optimiser groups of the trainable parameters: encoder or not, decayed or not.
+    """Return optimiser groups of the trainable parameters by encoder and weight decay.
 
-    Biases, norms and the `NO_DECAY` matrices are not decayed. Each group carries ``lr_ratio``, the part of the
-    way from the final to the current learning rate that it takes, and the names of its parameters.
+    Biases, norms and `NO_DECAY` matrices are not decayed. ``lr_ratio`` of a group scales the difference between current
+    and final learning rate; groups also hold the names of their parameters.
     """
     groups: dict[tuple[float, float], dict[str, object]] = {}
     for name, parameter in model.named_parameters():

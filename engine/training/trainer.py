@@ -1,4 +1,4 @@
-"""Training: the phases of a recipe one after the other, with averaged weights and resumable state."""
+"""Training: the phases of a recipe in order, with averaged weights and resumable state."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ class Trained:
     checkpoint: Path
     """averaged weights of the last phase"""
     replaced: Counter[str]
-    """one sentence for each item that could not be read, and how often it was drawn"""
+    """unreadable items: one sentence each, with the number of draws"""
 
 
 def train(config: Config, world: World, *, resume: bool = False, command: str = "") -> Trained:
-    """Train through the phases of ``config``; every rank calls it.
+    """Train all phases of ``config``; every rank calls it.
 
     Args:
         config: the recipe.
-        world: this process among all.
-        resume: go on from the newest good state in the output folder, if there is one.
-        command: what started this process, for the model card.
+        world: ranks of the run.
+        resume: continue from the newest usable state in the output folder, if any.
+        command: command line, for the model card.
 
     Raises:
-        InputError: missing data or weights, an output folder that cannot be written, holds another run, or is in use
-            by another process.
-        RunStopped: a loss or gradient that is not finite, Ctrl-C, SIGTERM, a lost rank, a full disk. The message says
-            where the newest state is.
+        InputError: missing data or weights, or the output folder is not writable, holds another run or is in use by
+            another process.
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, full disk. The message names
+            the newest state.
     """
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
@@ -66,7 +66,7 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
 
 
 def run_phases(config: Config, world: World, output: Path, *, resume: bool, command: str) -> Trained:
-    """Run the phases of a recipe in an output folder that this run holds; see `train`."""
+    """Run the phases of a recipe in a locked output folder; see `train`."""
     data = open_phases(config)
     saved = find_state(config, output, resume)
     torch.manual_seed(config.train.seed)
@@ -94,10 +94,10 @@ def run_phases(config: Config, world: World, output: Path, *, resume: bool, comm
 
 
 def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | None:
-    """The state to go on from.
+    """Return the state to resume, or None.
 
     Raises:
-        InputError: it does not fit, or the folder holds a run and ``resume`` is false.
+        InputError: the state does not match, or the folder holds a run and ``resume`` is false.
     """
     if resume:
         return load_state(output, config)
@@ -107,8 +107,8 @@ def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | N
 
 
 def begin_phase(config: Config, world: World, index: int, phase: PhaseConfig, model: VOSModel) -> PhaseState:
-    """Optimiser and average for a phase that starts from the model as it is."""
-    # The phase before may have ended with its identity bank frozen.
+    """Create optimiser and average for a phase that starts from the current model."""
+    # The previous phase may have frozen the identity bank.
     for stage in model.stages:
         stage.train_identities(True)
     groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
@@ -120,11 +120,11 @@ def begin_phase(config: Config, world: World, index: int, phase: PhaseConfig, mo
 
 
 def run_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
-    """Train one phase from ``state.step`` to its end, and leave the model with its averaged weights."""
+    """Train one phase from ``state.step`` to its end; the model then holds its averaged weights."""
     if state.step < state.phase.steps:
         run_steps(run, state, mixture)
         if run.world.lead:
-            save(run, state)  # what follows reads videos, which may fail
+            save(run, state)  # the following steps read videos, which may fail
         validate_averaged(run, state)
         if run.world.lead:
             save(run, state)

@@ -1,4 +1,4 @@
-"""One optimiser step: its clips, losses, gradients and what they change."""
+"""One optimiser step: clips, losses, gradients, update."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from aotlab.utils.devices import autocast
 
 @dataclass(frozen=True)
 class StepResult:
-    """Losses, gradient and masks of an optimiser step, on this rank."""
+    """Losses, gradient norm and masks of an optimiser step on this rank."""
 
     loss: float
     reference_loss: float
     tracked_loss: float
     iou: float
-    """of the tracked frames, 0 to 1"""
+    """IoU on tracked frames, 0 to 1"""
     gradient_norm: float
-    """before clipping"""
+    """norm of the gradient before clipping"""
     clip: ClipBatch
-    """the last part of the batch"""
+    """last part of the batch"""
     predictions: list[Tensor]
-    """its masks, B×H×W per frame"""
+    """predicted masks of that part, B×H×W per frame"""
 
 
 def train_step(
     config: Config, state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]
 ) -> StepResult:
-    """One optimiser step on the next ``train.accumulate`` parts of a batch.
+    """Run one optimiser step on the next ``train.accumulate`` parts of a batch.
 
     Args:
         config: the recipe.
-        state: the phase; its model, optimiser, average and step number change.
-        learner: its `ClipLearner`, wrapped in DDP where there are several ranks.
-        batches: this rank's parts.
+        state: phase whose model, optimiser, average and step number are updated.
+        learner: its `ClipLearner`, wrapped in DDP if there are several ranks.
+        batches: parts of this rank.
 
     Raises:
-        NotFinite: on all ranks, with the names of the clips of all ranks; weights and step number are as before.
+        NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
     parts = config.train.accumulate
     precision = fastest_precision(config.train.precision, state.world.device)
@@ -85,33 +85,33 @@ def train_step(
 
 
 def feeds_predictions(state: PhaseState) -> bool:
-    """Whether the model remembers its own masks at this step instead of the labels."""
+    """Return whether the model remembers its predictions at this step instead of the labels."""
     start = state.phase.own_predictions_from
     return start < 1 and state.step >= int(start * state.phase.steps)
 
 
 def set_training_mode(state: PhaseState, feeds_predictions: bool) -> None:
-    """Training mode; the identity bank is frozen once the masks it embeds are the model's own."""
+    """Switch to training mode; the identity bank is frozen once it embeds predictions."""
     for stage in state.model.stages:
         stage.train_identities(not feeds_predictions)
     state.model.train()
 
 
 def seed_step(config: Config, state: PhaseState) -> None:
-    """Seed dropout from the run's seed, phase, step and rank, so that a resumed run draws what it would have."""
+    """Seed dropout from seed, phase, step and rank, so that a resumed run draws the same."""
     key = np.random.SeedSequence([config.train.seed, state.index, state.step, state.world.rank])
     torch.manual_seed(int(key.generate_state(1)[0]))
 
 
 def plan_clip(config: Config, state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
-    """How this part of a batch is run, and the weight of the loss on its reference frames."""
+    """Return the plan of this part of a batch, and the weight of the loss on reference frames."""
     phase, settings, world = state.phase, config.train, state.world
     hardest = hardest_count(
         clip.labels[0, 0].numel(), state.step, phase.steps,
         part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
     )  # fmt: skip
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
-    # Drawn for the whole batch, so that it does not matter how ranks and parts share it.
+    # Drawn for the whole batch, so that it does not depend on ranks and parts.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
     drawn = shuffled_identities(phase.batch, config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
@@ -119,10 +119,10 @@ def plan_clip(config: Config, state: PhaseState, clip: ClipBatch, part: int) -> 
 
 
 def require_finite_loss(state: PhaseState, losses: list[float], clips: list[str]) -> None:
-    """Raise on all ranks when a loss on one is not finite; ``clips``: names of this rank's clips.
+    """Raise on all ranks if the loss of any rank is not finite; ``clips``: names of this rank's clips.
 
     Raises:
-        NotFinite: it names the clips of the ranks whose loss is not finite.
+        NotFinite: names the clips of ranks with a non-finite loss.
     """
     value = sum(losses)
     if math.isfinite(state.world.mean([value])[0]):
@@ -132,15 +132,15 @@ def require_finite_loss(state: PhaseState, losses: list[float], clips: list[str]
 
 
 def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
-    """Clip the gradients, change the weights and their average; returns the norm before clipping.
+    """Clip gradients, update weights and their average; return the norm before clipping.
 
     Raises:
-        NotFinite: the norm is not finite, and not because of the scale of float16; the weights are as before.
+        NotFinite: non-finite norm that float16 scaling does not explain; weights are unchanged.
     """
     scaler = state.scaler
     scaler.unscale_(state.optimizer)
     norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip_gradients))
-    # A scale above 1 may be what overflows: the scaler then passes over the step and lowers the scale.
+    # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
         suspects = listed(state.world.gather(clips))
@@ -153,12 +153,12 @@ def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
 
 
 def listed(names: list[list[str]]) -> str:
-    """The names of all ranks, each once."""
+    """Return the unique names of all ranks."""
     return ", ".join(sorted({name for rank in names for name in rank}))
 
 
 def set_learning_rates(config: Config, state: PhaseState) -> None:
-    """Give every parameter group the learning rate of this step."""
+    """Set the learning rate of every parameter group."""
     phase, settings = state.phase, config.train
     assert phase.final_lr is not None  # resolve_training
     now = learning_rate(
@@ -170,7 +170,7 @@ def set_learning_rates(config: Config, state: PhaseState) -> None:
 
 
 def summary(results: list[tuple[float, ClipLosses, ClipBatch]], norm: float) -> StepResult:
-    """Means over the parts of a batch."""
+    """Return the means over the parts of a batch."""
     _, last, clip = results[-1]
     ious = [
         mean_iou(mask, labels, part.objects)
@@ -190,7 +190,7 @@ def summary(results: list[tuple[float, ClipLosses, ClipBatch]], norm: float) -> 
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:
-    """Normalised images and labels on ``device``."""
+    """Move a batch to ``device`` and normalise its images."""
     frames = batch.frames.to(device, non_blocking=True).movedim(-1, 2)
     images = normalise(frames.float() / 255)
     return ClipBatch(images, batch.labels.to(device, non_blocking=True), batch.objects)

@@ -1,4 +1,4 @@
-"""Scoring a model on a few videos while it trains; nothing is written."""
+"""Validation during training; nothing is written."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from aotlab.utils.distributed import World
 
 
 def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world: World) -> dict[str, float]:
-    """Track and score ``videos`` by the DAVIS 2017 rules, shared out over the ranks, which all call it.
+    """Track and score ``videos`` by the DAVIS 2017 rules, distributed over the ranks, all of which call this.
 
     Returns:
         J, F and J&F in percent over all objects.
@@ -34,7 +34,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
 
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
-    """Track one video in memory and score it."""
+    """Track and score one video in memory."""
     annotations: list[np.ndarray] = []
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[np.ndarray, None, None]:

@@ -1,4 +1,4 @@
-"""The log of a training run, ``log.jsonl``: a line of JSON for every event, valid in any JSON reader."""
+"""Log of a training run, ``log.jsonl``: one standard JSON object per line and event."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Line = dict[str, Any]
 
 
 def read_lines(log: Path) -> list[Line]:
-    """All lines in order; what is no JSON object, such as the half line of a killed run, is left out."""
+    """Return all lines in order; lines that are not JSON objects, such as an incomplete last line, are skipped."""
     return [line for _, line in _parsed(log)]
 
 
 def append_line(log: Path, line: Line) -> None:
-    """Write ``line`` at the end; numbers that are not finite become null.
+    """Append ``line``; non-finite numbers become null.
 
     Raises:
         OSError: the log cannot be written.
@@ -28,7 +28,7 @@ def append_line(log: Path, line: Line) -> None:
 
 
 def phase_starts(lines: list[Line]) -> dict[str, int]:
-    """How many steps were done before each phase, with phases in the order in which they first appear."""
+    """Return the number of steps before each phase, in order of appearance."""
     lengths: dict[str, int] = {}
     for line in filter(has_step, lines):
         lengths[line["phase"]] = max(lengths.get(line["phase"], 0), line["step"])
@@ -40,9 +40,9 @@ def phase_starts(lines: list[Line]) -> dict[str, int]:
 
 
 def drop_later_lines(log: Path, phase: str, step: int) -> None:
-    """Remove what a killed run wrote after ``step`` of ``phase``: what follows will write it again.
+    """Remove lines after ``step`` of ``phase``, which a resumed run will write again.
 
-    The lines that go are appended to ``log.dropped.jsonl``. Lines without a phase and step stay.
+    Removed lines are appended to ``log.dropped.jsonl``. Lines without phase and step are kept.
 
     Raises:
         InputError: the log cannot be written.
@@ -66,7 +66,7 @@ def drop_later_lines(log: Path, phase: str, step: int) -> None:
 
 
 def _parsed(log: Path) -> list[tuple[str, Line]]:
-    """The lines that hold a JSON object, as text and as what it says."""
+    """Yield lines with a JSON object, as text and parsed."""
     parsed = []
     for text in log.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
@@ -79,12 +79,12 @@ def _parsed(log: Path) -> list[tuple[str, Line]]:
 
 
 def has_step(line: Line) -> bool:
-    """Whether the line belongs to a step of a phase."""
+    """Return whether the line belongs to a step of a phase."""
     return isinstance(line.get("phase"), str) and isinstance(line.get("step"), int)
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON has it: numbers of numpy and torch as Python's, null for those that are not finite."""
+    """Convert to JSON values: Python numbers, null for non-finite ones."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Pictures of training clips: the labels above, the predicted masks below."""
+"""Images of training clips: labels above, predicted masks below."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import atomic_path
 
 CLIPS, FRAMES, HEIGHT = 2, 6, 256
-"""Clips and frames that a picture shows at most, and the largest height of a frame in pixels."""
+"""largest number of clips and frames in an image, and largest height of a frame in pixels"""
 
 GAP = 6
-"""White pixels between two frames; twice as many between two clips."""
+"""width of the white gap between frames in pixels; twice that between clips"""
 
 
 def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
-    """The first clips of a batch, two rows each: frames with their labels, frames with predicted masks.
+    """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
 
-    Of longer clips it shows the reference frame, the last one, and frames at even distances between them.
+    Long clips are shown by evenly spaced frames, including the first and last.
 
     Args:
         clip: the batch.
@@ -34,7 +34,7 @@ def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
         (height of all rows)×(width of a row)×3 uint8 RGB.
 
     Raises:
-        ValueError: there is not one prediction per frame.
+        ValueError: the numbers of predictions and frames differ.
     """
     length, batch, _, height, width = clip.images.shape
     if len(predictions) != length:
@@ -53,7 +53,7 @@ def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
 
 
 def save_picture(picture: np.ndarray, path: Path, *, keep: int) -> None:
-    """Write a picture (H×W×3 uint8) as JPEG; of the JPEGs in its folder the ``keep`` newest stay.
+    """Write an H×W×3 uint8 image as JPEG, and keep the ``keep`` newest JPEGs of the folder.
 
     Raises:
         InputError: the folder cannot be written.
@@ -67,13 +67,13 @@ def save_picture(picture: np.ndarray, path: Path, *, keep: int) -> None:
 
 
 def _shown_size(height: int, width: int) -> tuple[int, int]:
-    """(width, height) of a frame in the picture; never larger than it is."""
+    """Return (width, height) of a frame in the image, never enlarged."""
     scale = min(1.0, HEIGHT / height)
     return round(width * scale), round(height * scale)
 
 
 def _frame(image: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """A normalised 3×H×W image as uint8 RGB of ``size``."""
+    """Convert a normalised 3×H×W image to uint8 RGB of ``size``."""
     import cv2
 
     pixels = image.detach().float().cpu().movedim(0, -1)
@@ -83,7 +83,7 @@ def _frame(image: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def _labels(labels: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """H×W labels as uint8 of ``size``."""
+    """Convert H×W labels to uint8 of ``size``."""
     import cv2
 
     small = labels.detach().cpu().to(torch.uint8).numpy()
@@ -91,7 +91,7 @@ def _labels(labels: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def _row(caption: str, frames: list[np.ndarray], labels: list[np.ndarray]) -> np.ndarray:
-    """Frames with their masks side by side, the caption in the first one's corner."""
+    """Draw frames with masks side by side, with the caption in the first one's corner."""
     import cv2
 
     pictures = [overlay(frame, mask) for frame, mask in zip(frames, labels, strict=True)]

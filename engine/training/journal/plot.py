@@ -21,9 +21,9 @@ PANELS = {
     "validation, percent": ("J&F", "J", "F"),
     "learning rate": ("lr", "encoder_lr"),
 }
-"""title to keys of log lines"""
+"""keys of log lines by title"""
 SMOOTHED = 20
-"""points from which on a running mean is drawn over a curve"""
+"""number of points from which a running mean is drawn"""
 FINITE = Range(-1e30, 1e30)
 
 
@@ -35,7 +35,7 @@ def draw_curves(log: Path, picture: Path) -> None:
         picture: PNG file to write.
 
     Raises:
-        InputError: there is no log, or the picture cannot be written.
+        InputError: no such log, or the plot cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -62,7 +62,7 @@ def draw_curves(log: Path, picture: Path) -> None:
 
 
 def _draw(axes: Axes, lines: list[Line], starts: dict[str, int], key: str) -> None:
-    """Draw one value of the lines against the step, counted over all phases."""
+    """Plot one value against the step over all phases."""
     points = [(starts[line["phase"]] + line["step"], line[key]) for line in lines if line.get(key) in FINITE]
     if not points:
         return

@@ -29,40 +29,38 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PICTURES_KEPT = 8
-"""Pictures of clips that stay in the output folder, the newest ones; TensorBoard has more of them."""
+"""number of newest images kept in the output folder; TensorBoard keeps all"""
 
 
 @dataclass(frozen=True)
 class StepMeasures:
-    """What one optimiser step measured."""
+    """Measures of one optimiser step."""
 
     step: int
-    """steps done in the phase, this one included"""
+    """number of steps in the phase, including this one"""
     loss: float
     reference_loss: float
-    """on the reference frames"""
+    """loss on reference frames"""
     tracked_loss: float
-    """on the other frames"""
+    """loss on the other frames"""
     iou: float
-    """of the tracked objects, mean, 0 to 1; nan when no clip of the batch has an object"""
+    """mean IoU of tracked objects, 0 to 1; nan without objects"""
     lr: float
     encoder_lr: float
     gradient_norm: float
-    """before it is clipped"""
+    """norm of the gradient before clipping"""
     data_seconds: float
-    """spent waiting for data"""
+    """seconds spent waiting for data"""
     step_seconds: float
-    """of the whole step, waiting included"""
+    """seconds of the whole step, including waiting"""
 
 
 class Journal:
-    """The journal of every rank but the first: writes nothing."""
+    """Journal of every rank but the first, which writes nothing."""
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
-        """Around the steps of a phase, of which ``done`` were done by a run before this one.
-
-        What that run wrote about later steps is taken out.
+        """Open a phase of which ``done`` steps were run before; later log lines are removed.
 
         Raises:
             InputError: the log cannot be written.
@@ -70,35 +68,35 @@ class Journal:
         yield
 
     def step(self, measures: StepMeasures) -> None:
-        """After every optimiser step of the phase."""
+        """Record an optimiser step."""
 
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
-        """After a validation: J&F, J and F in percent."""
+        """Record a validation: J&F, J and F in percent."""
 
     def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Show clips with their labels and with ``predictions``, B×H×W per frame."""
+        """Record clips with labels and ``predictions``, B×H×W per frame."""
 
     def note(self, line: dict[str, Any]) -> None:
-        """Any other event."""
+        """Record any other event."""
 
     def close(self) -> None:
-        """Finish all files and draw the curves."""
+        """Close all files and draw the curves."""
 
 
 def open_journal(output: Path, *, lead: bool, log_every: int = 20) -> Journal:
-    """The journal of a run.
+    """Return the journal of a run.
 
     Args:
-        output: folder of the run; it exists.
-        lead: whether this process is the one that writes.
-        log_every: steps from one log line to the next, which holds their means.
+        output: existing folder of the run.
+        lead: whether this process writes.
+        log_every: interval between log lines in steps; a line holds means.
     """
     return WrittenJournal(output, log_every) if lead else Journal()
 
 
 @dataclass
 class PhaseProgress:
-    """The phase that is trained, its bar, and the steps that the log lacks."""
+    """Current phase with its progress bar and unlogged steps."""
 
     name: str
     steps: int
@@ -123,9 +121,9 @@ class WrittenJournal(Journal):
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
-        """The bar around the steps of a phase; the log and TensorBoard go on from ``done``."""
+        """Show the bar of a phase; log and TensorBoard continue from ``done``."""
         drop_later_lines(self.log, name, done)
-        # The steps of phases that other processes trained are known from the log.
+        # Steps of earlier phases are known from the log.
         self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
         self._open_board(self.starts[name] + done + 1)
         with progress_bar(steps, title=name, done=done) as bar:
@@ -137,7 +135,7 @@ class WrittenJournal(Journal):
                 self.progress = None
 
     def step(self, measures: StepMeasures) -> None:
-        """Move the bar; every ``log_every`` steps write the means of what was measured since."""
+        """Update the bar; log the means of the measures every ``log_every`` steps."""
         progress = self.progress
         if progress is None:
             raise ValueError("a step was measured outside of Journal.phase")
@@ -150,7 +148,7 @@ class WrittenJournal(Journal):
         progress.bar.update()
 
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
-        """Log scores, print them above the bar, draw the curves anew."""
+        """Log scores, print them above the bar and redraw the curves."""
         self.note({"phase": phase, "step": step, **scores})
         self._add_scalars("validation", phase, step, scores)
         values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
@@ -158,7 +156,7 @@ class WrittenJournal(Journal):
         self._draw()
 
     def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Write the picture as ``pictures/PHASE_STEP.jpg`` and to TensorBoard."""
+        """Write the image to ``pictures/PHASE_STEP.jpg`` and TensorBoard."""
         if self.progress is None:
             raise ValueError("pictures were given outside of Journal.phase")
         phase, picture = self.progress.name, clip_picture(clip, predictions)
@@ -172,7 +170,7 @@ class WrittenJournal(Journal):
                 board.add_image("clips", picture, self.starts[phase] + step, dataformats="HWC")
 
     def note(self, line: dict[str, Any]) -> None:
-        """Append the line, with the time, to ``log.jsonl``; a log that cannot be written ends no training."""
+        """Append the line with the time to ``log.jsonl``; a failure does not stop training."""
         try:
             append_line(self.log, {**line, "time": time.time()})
         except OSError as error:
@@ -198,7 +196,7 @@ class WrittenJournal(Journal):
         progress.pending, progress.logged = [], True
 
     def _add_scalars(self, group: str, phase: str, step: int, values: dict[str, float]) -> None:
-        """Give finite values to TensorBoard, at a step that counts on over the phases."""
+        """Write finite values to TensorBoard, with steps counted over all phases."""
         with self._tensorboard() as board:
             if board is None:
                 return
@@ -208,7 +206,7 @@ class WrittenJournal(Journal):
 
     @contextmanager
     def _tensorboard(self) -> Iterator[SummaryWriter | None]:
-        """TensorBoard's writer, if there is one; it is given up when it cannot write, which ends no training."""
+        """Yield TensorBoard's writer, if any; a failure disables it without stopping training."""
         try:
             yield self.board
         except OSError as error:
@@ -216,12 +214,12 @@ class WrittenJournal(Journal):
             log.warning("%s: no more is written (%s)", self.output / "tensorboard", error.strerror or error)
 
     def _on_error_of_thread(self, of: threading.ExceptHookArgs) -> None:
-        """Leave out the traceback of TensorBoard's writer: its next call raises it again, for `_tensorboard`."""
+        """Suppress the traceback of TensorBoard's thread; its next call raises the error again."""
         if not (type(of.thread).__module__.startswith("tensorboard.") and isinstance(of.exc_value, OSError)):
             self._hook(of)
 
     def _open_board(self, first: int) -> None:
-        """Open TensorBoard's file, which hides what earlier files say of step ``first`` and later."""
+        """Open TensorBoard's file, which replaces earlier entries from step ``first`` on."""
         if self.board is not None or self.board_missing:
             return
         try:
@@ -234,7 +232,7 @@ class WrittenJournal(Journal):
         self.board = SummaryWriter(str(self.output / "tensorboard"), purge_step=first)
 
     def _draw(self) -> None:
-        """Draw ``curves.png``; a picture that cannot be made ends no training."""
+        """Draw ``curves.png``; a failure does not stop training."""
         try:
             draw_curves(self.log, self.output / "curves.png")
         except (ImportError, InputError) as error:
@@ -242,7 +240,7 @@ class WrittenJournal(Journal):
 
 
 def _means(steps: list[StepMeasures]) -> dict[str, float]:
-    """Every measure averaged over steps; iou over the steps that have one."""
+    """Return every measure averaged over steps; iou over the steps that have one."""
     measured = [asdict(step) for step in steps]
     means = {}
     for name in [name for name in measured[0] if name != "step"]:
@@ -254,7 +252,7 @@ def _means(steps: list[StepMeasures]) -> dict[str, float]:
 
 
 def _postfix(means: dict[str, float]) -> str:
-    """The measures that the bar shows."""
+    """Return the measures shown by the bar."""
     return (
         f"loss {means['loss']:.3f}  iou {means['iou']:.3f}  lr {means['lr']:.1e}  "
         f"data {means['data_seconds']:.2f} s of {means['step_seconds']:.2f} s"
