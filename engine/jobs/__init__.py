@@ -1,1 +1,1 @@
-"""Many videos in one run: shared out, resumed, and reported together."""
+"""Batch runs over many videos: distribution, resuming, reports."""

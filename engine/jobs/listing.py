@@ -1,4 +1,4 @@
-"""Lists of videos to track: a CSV or JSON-lines file, or a folder, a job a video."""
+"""Job lists: CSV and JSON-lines files, and folders of videos."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
 
 MASKS = (".png", ".xml", ".json", ".masks")
-"""endings of what may lie beside a video with its masks: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
+"""suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
-"""endings of files that a folder of jobs is searched for"""
+"""suffixes of videos in a folder of jobs"""
 COLUMNS = ("name", "video", "masks", "overrides", "levels")
 
 
@@ -31,18 +31,18 @@ class Job:
     """One video to track."""
 
     name: str
-    """of the folder of its results"""
+    """name of its result folder"""
     video: str
-    """as `open_source` takes it"""
+    """source, as in `open_source`"""
     masks: tuple[str, ...]
-    """each ``[FRAME:]FILE``"""
+    """masks, ``[FRAME:]FILE`` each"""
     overrides: tuple[str, ...] = ()
-    """``key=value`` settings of this job alone"""
+    """``key=value`` settings of this job only"""
     levels: str | None = None
-    """of `open_source`"""
+    """levels, as in `open_source`"""
 
     def cost(self) -> int:
-        """Bytes of the video, for sharing jobs out evenly; 0 where they cannot be told."""
+        """Return the bytes of the video, for even distribution; 0 if unknown."""
         path = Path(self.video)
         try:
             if path.is_dir():
@@ -53,14 +53,14 @@ class Job:
 
 
 def read_jobs(path: Path) -> list[Job]:
-    """The jobs of a list or folder, in its order.
+    """Read the jobs of a list or folder, in order.
 
-    CSV has a header with ``video`` and ``masks`` (several with ; between them), and may have ``name``, ``overrides``
-    (with spaces between them) and ``levels``. JSON lines are objects with the same keys, lists in place of separated
-    texts. Paths are relative to the list. In a folder each video has its masks beside it, see `jobs_of_videos`.
+    A CSV has a header with ``video`` and ``masks`` (separated by ;), and optionally ``name``, ``overrides`` (separated
+    by spaces) and ``levels``. JSON lines are objects with the same keys and lists as values. Paths are relative to the
+    list. In a folder, masks lie beside each video, see `jobs_of_videos`.
 
     Raises:
-        InputError: it cannot be read, a line lacks something, or two jobs have one name.
+        InputError: not readable, a missing field, or a duplicate name.
     """
     if is_folder(path):
         videos = sorted(one for one in path.iterdir() if _is_video(one))
@@ -76,10 +76,10 @@ def read_jobs(path: Path) -> list[Job]:
 
 
 def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
-    """A job for every video with its masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
+    """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
     Raises:
-        InputError: a video has no masks, or two have one name.
+        InputError: a video has no masks, or a duplicate name.
     """
     jobs = []
     for video in videos:
@@ -138,10 +138,10 @@ def _json_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _job(row: Any, number: int, path: Path) -> Job:
-    """The job of a line."""
+    """Return the job of a line."""
     where = f"{path}, line {number}"
     if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
-        raise InputError(f"{where}: names no video; expected one under video")
+        raise InputError(f"{where}: missing field 'video'")
     masks, overrides = row.get("masks"), row.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
     if not masks or not _are_texts(masks) or not _are_texts(overrides):
@@ -161,14 +161,14 @@ def _are_texts(values: Any) -> bool:
 
 
 def _relative(mask: str, folder: str) -> str:
-    """``[FRAME:]FILE`` with the file in the list's folder."""
+    """Resolve the file of ``[FRAME:]FILE`` relative to the list."""
     match = re.fullmatch(r"([0-9]{1,9}:)?(.+)", mask, re.DOTALL)
     assert match is not None
     return f"{match[1] or ''}{os.path.join(folder, match[2])}"
 
 
 def _named_once(jobs: list[Job], where: str) -> list[Job]:
-    """The jobs; upper and lower case count as one, as some disks take them so."""
+    """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
     if count > 1:
         raise InputError(f"{where}: {count} jobs are called {name}; give each a name of its own")

@@ -1,4 +1,4 @@
-"""The page about many jobs: thumbnails, what to check, and the command that opens a video for correction."""
+"""HTML review of a batch: thumbnails, frames to check, commands that open a video for correction."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from aotlab.utils.files import real_path
 from aotlab.utils.text import counted
 
 SHOWN = 8
-"""frames to check of a video on the page"""
+"""number of frames to check per video"""
 ORDER = ("failed", "check", "done", "waiting")
-"""statuses, those that a person has to look at first"""
+"""order of statuses, most urgent first"""
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#222;background:#fff}
 table{border-collapse:collapse;width:100%}
@@ -51,11 +51,11 @@ document.addEventListener('click', event => {
 
 
 def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
-    """HTML without anything from elsewhere but the thumbnails beside it.
+    """Return self-contained HTML, except for the thumbnails beside it.
 
     Args:
-        output: folder of the results.
-        entries: a dictionary a job, as in ``report.json``.
+        output: result folder.
+        entries: one dictionary per job, as in ``report.json``.
     """
     counts = Counter(entry["status"] for entry in entries)
     summary = ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
@@ -89,7 +89,7 @@ def _row(entry: dict[str, Any], output: Path) -> str:
 
 
 def _sentences(entry: dict[str, Any]) -> list[str]:
-    """What to check: where objects are lost, then frame by frame, the worst first."""
+    """Return what to check: ranges with lost objects, then frames, worst first."""
     rate = Fraction(entry["record"]["rate"])
     objects = entry["notes"]["objects"]
     labels = {one["id"]: one["label"] for one in objects}
@@ -117,6 +117,6 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
 
 
 def _loss(entry: dict[str, Any]) -> float:
-    """The share of the frames on which an object is lost, of the object that is lost the longest."""
+    """Return the largest fraction of frames on which an object is lost."""
     lost = [sum(end - start + 1 for start, end in one["lost_on"]) for one in entry["notes"]["objects"]]
     return max(lost, default=0) / max(1, entry["frames"] or 0)

@@ -25,14 +25,14 @@ from aotlab.utils.locks import LOCK
 from aotlab.utils.own_files import Kind, read_usable, write_own
 
 FOLDER = ".jobs"
-"""of the records, in the folder of the results"""
+"""folder of the records in the result folder"""
 RUN = ".run.json"
-"""begins with a dot, as no job's name does"""
+"""name of the run's record; no job's name starts with a dot"""
 RUN_KIND = Kind(
     "record of a list of jobs", 1, "replace the results with --overwrite, or choose another folder"
 )
 REPORTS = ("summary.csv", "report.json", "report.html")
-"""files about the run as a whole"""
+"""files of the whole run"""
 
 
 @dataclass
@@ -42,24 +42,24 @@ class JobRecord:
     name: str
     video: str = ""
     made_by: str = ""
-    """digest of all that its results depend on"""
+    """digest of the inputs of its results"""
     frames: int = 0
     seconds: float = 0.0
-    """spent in the tracker"""
+    """seconds spent in the tracker"""
     rate: str = "24"
-    """frames per second of the video"""
+    """frame rate of the video"""
     error: str | None = None
-    """the sentence that says what went wrong; None if all went well"""
+    """error message; None on success"""
     written: list[str] = field(default_factory=list)
-    """complete results, relative to the job's folder"""
+    """completed outputs, relative to the job's folder"""
     masks: list[str] = field(default_factory=list)
-    """that it was given, as `Job.masks`"""
+    """masks, as in `Job.masks`"""
     levels: str | None = None
-    """as `Job.levels`"""
+    """levels, as in `Job.levels`"""
 
     @classmethod
     def of(cls, job: Job) -> JobRecord:
-        """The record of a job that begins, with paths that hold in any folder."""
+        """Return the record of a starting job, with absolute paths."""
         video = job.video if "://" in job.video or job.video == "-" else os.path.abspath(job.video)
         masks = [
             ("" if frame is None else f"{frame}:") + os.path.abspath(file)
@@ -69,12 +69,12 @@ class JobRecord:
 
     @property
     def whole(self) -> bool:
-        """Whether it ran to the end without an error."""
+        """Return whether the job finished without an error."""
         return self.error is None
 
 
 def digest_of(job: Job, settings: dict[str, Any]) -> str:
-    """A digest of what a job's results depend on: settings, overrides, masks, and sizes and times of the video's files.
+    """Return a digest of a job's inputs: settings, overrides, masks, and sizes and times of the video's files.
 
     Raises:
         InputError: a mask cannot be read.
@@ -88,16 +88,16 @@ def digest_of(job: Job, settings: dict[str, Any]) -> str:
 
 
 def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, overwrite: bool) -> None:
-    """Make a folder the one of this run, or go on with it.
+    """Start or resume a run in a folder.
 
     Args:
-        output: made if it is missing.
-        jobs: of this run.
-        settings: what all jobs share, as JSON holds it; another run's differ.
-        overwrite: remove another run's results first.
+        output: folder, created if missing.
+        jobs: jobs of this run.
+        settings: settings shared by all jobs, as JSON values, which identify the run.
+        overwrite: remove the results of another run first.
 
     Raises:
-        InputError: it holds another run's results, or files of no run; or results would replace what they are made of.
+        InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     _tidy(require_writable(output))
     _refuse_names(jobs)
@@ -130,19 +130,19 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
 
 
 def _checked_run(content: dict[str, Any]) -> dict[str, Any]:
-    """The record of a run without names that would lead out of the folder."""
+    """Return the record of a run without names that leave the folder."""
     return {**content, "jobs": [name for name in content["jobs"] if is_plain_name(name)]}
 
 
 def _refuse_names(jobs: Sequence[Job]) -> None:
-    """Raise `InputError` where a job's folder would have the name of a report."""
+    """Raise `InputError` if a job has the name of a report."""
     for job in jobs:
         if job.name.lower() in (FOLDER, *REPORTS):
             raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
 
 
 def _refuse_sources(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> None:
-    """Raise `InputError` where a video or mask lies in what this run removes and writes anew."""
+    """Raise `InputError` if the run would overwrite a video or mask."""
     targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REPORTS, FOLDER)}
     for job in jobs:
         for path in (Path(job.video), *(split_value(value)[1] for value in job.masks)):
@@ -154,7 +154,7 @@ def _refuse_sources(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> No
 
 
 def _tidy(output: Path) -> None:
-    """Remove what killed runs left half written."""
+    """Remove temporary files of killed runs."""
     for folder in (output, output / FOLDER):
         remove_leftovers(folder)
 
@@ -165,7 +165,7 @@ def record_path(output: Path, name: str) -> Path:
 
 
 def clear_job(output: Path, name: str) -> None:
-    """Remove a job's record and what an earlier attempt left of its results."""
+    """Remove a job's record and results of earlier attempts."""
     remove(record_path(output, name))
     remove(output / name)
 
@@ -175,7 +175,7 @@ def _finished(output: Path) -> set[str]:
 
 
 def _content(path: Path) -> str:
-    """A digest of a mask file, or of the files of a folder."""
+    """Return a digest of a mask file, or of the files of a folder."""
     total = hashlib.sha256()
     folder = is_folder(path)
     if not folder and not is_file(path):
@@ -193,7 +193,7 @@ def _content(path: Path) -> str:
 
 
 def _stamp(file: Path) -> tuple[str, int, int]:
-    """Name, size and time of a file; of a link that leads nowhere the name alone."""
+    """Return name, size and time of a file; only the name of a dangling link."""
     try:
         found = file.stat()
     except OSError:

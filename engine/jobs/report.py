@@ -1,4 +1,4 @@
-"""The results of many jobs: a CSV, a JSON file, and a page with thumbnails and what to check."""
+"""Reports of a batch: CSV, JSON and an HTML review."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from aotlab.engine.jobs.records import JobRecord
 from aotlab.utils.files import atomic_path
 
 WIDEST = 40
-"""characters of names in the live table that the other columns make room for"""
+"""width of names in the live table, in characters"""
 NOTHING: dict[str, Any] = {"objects": [], "check": []}
-"""the report of a video that has none"""
+"""report of a video without one"""
 COLUMNS = ("name", "status", "frames", "objects", "lost_objects", "check", "error", "video")
 
 
 def write_reports(output: Path, names: Sequence[str], records: Sequence[JobRecord]) -> None:
-    """Write `summary.csv`, `report.json` and `report.html` of the jobs of these names; some may have no record."""
+    """Write `summary.csv`, `report.json` and `report.html` for these jobs, some of which may have no record."""
     found = {record.name: record for record in records}
     entries = [_entry(output, name, found.get(name)) for name in names]
     texts = {
@@ -36,12 +36,12 @@ def write_reports(output: Path, names: Sequence[str], records: Sequence[JobRecor
 
 
 def heading(names: Sequence[str]) -> str:
-    """The first line of the live table of jobs of these names."""
+    """Return the header of the live table."""
     return _line(names, ("job", "status", "frames", "frames/s", "objects", "lost", "check frames"))
 
 
 def row(record: JobRecord, output: Path, names: Sequence[str]) -> str:
-    """A line of the live table of jobs of these names."""
+    """Return a line of the live table."""
     entry = _entry(output, record.name, record)
     if record.error is not None:
         return f"{_line(names, (record.name, 'failed'))}  {record.error}"
@@ -51,7 +51,7 @@ def row(record: JobRecord, output: Path, names: Sequence[str]) -> str:
 
 
 def _line(names: Sequence[str], cells: Sequence[Any]) -> str:
-    """Cells one below the other; long names are not cut."""
+    """Align cells in columns; long names are not truncated."""
     widths = (min(WIDEST, max(map(len, names), default=0)), 6, 6, 8, 7, 4, 0)
     return "  ".join(
         f"{cell:<{width}}" for cell, width in zip(map(str, cells), widths, strict=False)
@@ -59,7 +59,7 @@ def _line(names: Sequence[str], cells: Sequence[Any]) -> str:
 
 
 def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
-    """A job for all reports."""
+    """Return the entry of a job for all reports."""
     if record is None:
         return dict.fromkeys(COLUMNS, "") | {
             "name": name,
@@ -85,7 +85,7 @@ def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    """A video's own report, as far as the reports of the run read it; nothing of one that somebody changed."""
+    """Return the parts of a video's report used here; empty if it was changed."""
     try:
         notes = json.loads(path.read_text(encoding="utf-8"))
         lost = [

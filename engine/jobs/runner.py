@@ -1,4 +1,4 @@
-"""Track a list of videos: shared out over processes, each job for itself, so that a broken one stops no other."""
+"""Batch tracking: jobs are distributed over ranks and fail independently."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from aotlab.utils.locks import locked_output
 log = logging.getLogger(__name__)
 
 OFTEN = 20
-"""jobs after which the reports are written anew while a run goes on"""
+"""number of jobs between updates of the reports"""
 
 TrackerOf = Callable[[Sequence[str]], Any]
-"""a tracker for a job's overrides"""
+"""returns a tracker for a job's overrides"""
 
 
 def run_jobs(
@@ -42,16 +42,16 @@ def run_jobs(
     stop: threading.Event,
     overwrite: bool = False,
 ) -> list[JobRecord]:
-    """Track all jobs that are not done; every rank must call it, and gets the records of all in their order.
+    """Track all unfinished jobs; every rank must call it and gets all records in order.
 
     Args:
         jobs: see `read_jobs`.
-        output: folder with a folder for every job.
-        settings: what the results of all jobs depend on.
-        options: of every job; the report and thumbnail are written beside what they name.
-        tracker_of: makes or reuses a tracker.
-        world: the ranks.
-        stop: when it is set, the run ends after the job at hand, which is run again next time.
+        output: folder that holds a folder per job.
+        settings: settings that affect all results.
+        options: options of every job; report and thumbnail are always written.
+        tracker_of: returns a new or cached tracker.
+        world: ranks of the run.
+        stop: flag that stops the run; the current job runs again next time.
         overwrite: replace the results of another run.
 
     Raises:
@@ -60,7 +60,7 @@ def run_jobs(
     with locked_output(require_writable(output), world):
         if world.lead:
             claim_folder(output, jobs, settings, overwrite=overwrite)
-        world.gather(None)  # the others wait until the folder is this run's
+        world.gather(None)  # other ranks wait until the lead has locked the folder
         return _run_share(jobs, output, settings, options, tracker_of=tracker_of, world=world, stop=stop)
 
 
@@ -68,7 +68,7 @@ def _run_share(
     jobs: Sequence[Job], output: Path, settings: dict[str, Any], options: TrackOptions, *, tracker_of: TrackerOf,
     world: World, stop: threading.Event,
 ) -> list[JobRecord]:  # fmt: skip
-    """Track this rank's share; the records of all ranks."""
+    """Track this rank's jobs; return the records of all ranks."""
     numbers = world.share([job.cost() for job in jobs])
     write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
     options = replace(options, write=write, progress=False)
@@ -90,7 +90,7 @@ def _run_share(
 
 
 def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord | None:
-    """The record of a job that an earlier run finished with the same inputs, if its results are there."""
+    """Return the record of a job finished by an earlier run with the same inputs and existing results."""
     record = load_record(record_path(output, job.name), JobRecord)
     if record is None or not record.whole:
         return None
@@ -105,7 +105,7 @@ def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord 
 def _run(
     job: Job, output: Path, settings: dict[str, Any], options: TrackOptions, tracker_of: TrackerOf
 ) -> JobRecord | None:
-    """Run one job from its beginning, unless it is done; None if someone asked to stop before its end."""
+    """Run one job from its first frame, unless it is finished; return None if stopped."""
     before = _done_before(job, output, settings)
     if before is not None:
         return before
@@ -122,7 +122,7 @@ def _run(
         report = track(tracker, source, masks, output / job.name, labelled)
     except InputError as error:
         record.error = str(error)
-    except Exception as error:  # a job must not end the others; the sentence tells the program's faults
+    except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
         record.error = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
     else:
         if report.interrupted:

@@ -1,1 +1,1 @@
-"""Tracking a video from end to end: read ahead, track, write behind."""
+"""Tracking of videos: frames in, outputs and reports out."""

@@ -1,4 +1,4 @@
-"""Tracked objects as a file of another tool, written when the video ends."""
+"""Export of tracked objects to formats of other tools, written at the end of a video."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from aotlab.media.video import FrameSource
 
 
 class AnnotationFile:
-    """All frames' objects in a format of `FORMATS`; until the end they are held as run lengths."""
+    """Objects of all frames in a format of `FORMATS`, held as run lengths until the end."""
 
     def __init__(self, name: str, path: Path, source: FrameSource) -> None:
         self.path = path
         self.labels: dict[int, str] = {}
-        """class of an object by its id, where it is known"""
+        """class name by object id, if known"""
         self._format, self._source = name, source
         self._annotations = Annotations(source.size)
         self._flags = LostFlags()
 
     def write(self, name: str, tracked: Any) -> None:
-        """Take in one frame, called ``name``, of `Tracked`."""
+        """Add one frame, called ``name``."""
         self._annotations.frames[tracked.index] = regions_of(tracked.prediction, self._flags)
         self._annotations.stems[tracked.index] = name
 
     def finish(self) -> None:
-        """Write the file; none without a frame."""
+        """Write the file, unless there were no frames."""
         frames = self._annotations.frames
         if frames:
             self._annotations.labels = self.labels
@@ -36,11 +36,11 @@ class AnnotationFile:
             write_annotations(self._format, self.path, self._annotations, video)
 
     def drop(self) -> None:
-        """Nothing was written."""
+        """Do nothing, as nothing was written."""
 
 
 def regions_of(prediction: Prediction, flags: LostFlags) -> list[Region]:
-    """The objects of a prediction; those without pixels are empty regions."""
+    """Return the objects of a prediction as regions, which may be empty."""
     labels, confidence = prediction.labels, prediction.confidence
     lost = flags.update(confidence)
     return [

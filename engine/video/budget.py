@@ -1,4 +1,4 @@
-"""How many frames of long-term memory fit into a number of bytes."""
+"""Memory budget: size of long-term memory per frame."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from aotlab.networks.vos_model import VOSModel
 
 
 def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
-    """Bytes that long-term memory takes for each frame of a video.
+    """Return the bytes of long-term memory per frame.
 
-    Found by taking in a reference frame without computing anything, so true of any model.
+    Measured by storing a reference frame on the meta device, so it holds for any model.
 
     Args:
-        config: of model and input.
+        config: settings of model and input.
         size: (height, width) of the video.
-        objects: tracked in it, at least 1.
+        objects: number of tracked objects, at least 1.
     """
     identities = config.model.max_objects
     height, width = network_size(size, config.input, align_corners=config.model.align_corners)

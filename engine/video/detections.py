@@ -1,4 +1,4 @@
-"""A prediction as the type that Roboflow's supervision draws, counts and filters."""
+"""Predictions as `supervision.Detections`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def to_detections(prediction: Prediction) -> Detections:
-    """The objects with pixels on a frame as `supervision.Detections`: ids as ``tracker_id``, masks, boxes, confidence.
+    """Convert the visible objects of a frame to `supervision.Detections`: ``tracker_id``, masks, boxes, confidence.
 
-    ``class_id`` is 0, as the tracker knows no classes.
+    ``class_id`` is 0, as trackers have no classes.
 
     Raises:
         InputError: supervision is not installed.

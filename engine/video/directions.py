@@ -1,8 +1,7 @@
-"""Between annotated frames a video is tracked from both of them, and what they say is merged.
+"""Bidirectional tracking between annotated frames.
 
-An annotated frame is complete: what its mask does not show is not there. It is kept as given, and nothing is
-remembered beyond it, so that only the frames between two of them, and what one direction says about them, are
-kept at a time, on disk.
+Each mask must label every object in its frame. Masks are kept as given, and memory is reset at each, so only the frames
+between two masks and the predictions of one direction are stored at a time, on disk.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]
-"""a frame's number, its picture, and what was found on it"""
+"""index, image and prediction of a frame"""
 
 Key = tuple[np.ndarray, np.ndarray]
-"""an annotated frame: picture and mask"""
+"""image and mask of an annotated frame"""
 
 
 class Spill:
-    """Arrays in a file without a name, which is gone when the program is; read in any order.
+    """Arrays in an unnamed temporary file, read in any order.
 
-    A context manager; raises `InputError` where the disk is full.
+    A context manager; raises `InputError` if the disk is full.
     """
 
     def __init__(self, folder: Path, *, compress: bool) -> None:
@@ -54,7 +53,7 @@ class Spill:
         return len(self._places)
 
     def append(self, array: np.ndarray) -> None:
-        """Store an array of uint8."""
+        """Append an array of uint8."""
         content = np.ascontiguousarray(array).tobytes()
         content = zlib.compress(content, 1) if self._compress else content
         try:
@@ -87,12 +86,11 @@ def both_directions(
     """Yield every frame with what the annotated frames before and after it say.
 
     Args:
-        tracker: runs forward and backward in turn.
-        frames: numbers and pictures, in order. Where they break off, those after the last annotated frame are
-            tracked forward from it.
-        masks: H×W object ids by frame number, complete ones.
-        folder: has room for the frames between two masks.
-        stop: ends it within a frame when set.
+        tracker: tracker to run forward and backward in turn.
+        frames: indices and images in order. Frames after the last annotated one are tracked forward.
+        masks: H×W object ids by frame index; each labels all objects.
+        folder: folder with space for the frames between two masks.
+        stop: flag that stops within a frame.
     """
     before: Key | None = None
     frames = iter(frames)
@@ -102,7 +100,7 @@ def both_directions(
             try:
                 found = _gather(frames, masks, gap, numbers)
             except Exception:
-                # what the source gave until then is worth tracking
+                # track the frames received until then
                 yield from _forward(tracker, before, gap, numbers, stop)
                 raise
             if found is None:
@@ -122,7 +120,7 @@ def both_directions(
 def _gather(
     frames: Iterator[tuple[int, np.ndarray]], masks: Mapping[int, np.ndarray], gap: Spill, numbers: list[int]
 ) -> tuple[int, Key] | None:
-    """Store frames up to the next annotated one, and return that; None where there is none any more."""
+    """Store frames up to the next annotated one and return it, or None at the end."""
     for index, frame in frames:
         if index in masks:
             return index, (frame, masks[index])
@@ -134,7 +132,7 @@ def _gather(
 def _forward(
     tracker: FrameTracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
 ) -> Iterator[Answered]:
-    """Yield the frames of a gap, tracked from the annotated frame before it; empty where there is none."""
+    """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
     if before is not None and numbers:
         tracker.step(*before)
@@ -151,7 +149,7 @@ def _between(
     numbers: list[int],
     stop: threading.Event,
 ) -> Iterator[Answered]:
-    """Yield the frames of a gap (and their ``numbers``), with what the annotated frames around it say."""
+    """Yield the frames of a gap with their merged predictions."""
     before, after = keys
     if not numbers:
         return
@@ -174,13 +172,13 @@ def _between(
 
 
 def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float) -> Prediction:
-    """The weighted mean of the probabilities of both directions; an object that one does not know has 0 there.
+    """Return the weighted mean of the probabilities of both directions; objects unknown to one have 0 there.
 
     Args:
-        forward: from the annotated frame before; None where there is none, so that backward alone counts.
+        forward: prediction from the annotated frame before; None: use only ``behind``.
         ids: objects of ``behind``.
-        behind: from the annotated frame after, (1+n)×H×W, probabilities of 0 to 255.
-        weight: of ``behind``, 0 at the annotated frame before to 1 at the one after.
+        behind: probabilities from the annotated frame after, (1+n)×H×W, 0 to 255.
+        weight: weight of ``behind``, 0 at the annotated frame before to 1 at the one after.
     """
     back = torch.from_numpy(behind.astype(np.float32))
     back = back / back.sum(0).clamp(min=1)
@@ -200,5 +198,5 @@ def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, 
 
 
 def as_bytes(prediction: Prediction) -> np.ndarray:
-    """Probabilities (1+n)×H×W as 0 to 255, uint8."""
+    """Return probabilities (1+n)×H×W as uint8, 0 to 255."""
     return (prediction.probabilities * 255).round().byte().cpu().numpy()

@@ -1,4 +1,4 @@
-"""What a tracked video leaves behind: masks, one folder per object, pictures with alpha, videos, other tools' files."""
+"""Output writers: masks, object masks, alpha images, mattes, videos, formats of other tools."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove, requir
 
 
 class Output(Protocol):
-    """One kind of result, written frame by frame."""
+    """One kind of output, written frame by frame."""
 
     path: Path
-    """the file or folder"""
+    """file or folder of the output"""
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Take in the next frame, whose files are called ``name``; raises `InputError` if they cannot be written."""
+        """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
 
     def finish(self) -> None:
-        """Complete the file with what was written; raises `InputError` if it cannot be."""
+        """Complete the file; raise `InputError` on failure."""
 
     def drop(self) -> None:
-        """Leave no half file; what is complete by itself stays."""
+        """Remove an incomplete file; complete files are kept."""
 
 
 class _Files:
-    """A folder in which every frame has files of its own, so that there is nothing to finish."""
+    """A folder with separate files per frame, which needs no completion."""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = require_writable(path)
 
     def finish(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def drop(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class MaskFiles(_Files):
@@ -62,10 +62,10 @@ class MaskFiles(_Files):
 
 
 class ObjectFiles(_Files):
-    """``objects/<id>/<frame>.png``: 255 where that object is; from the frame on that it is tracked."""
+    """``objects/<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Write one picture per object."""
+        """Write one image per object."""
         for number in tracked.prediction.ids:
             pixels = (tracked.prediction.labels == number).astype(np.uint8) * 255
             _save(Image.fromarray(pixels), self.path / str(number) / f"{name}.png")
@@ -75,17 +75,17 @@ class AlphaFiles(_Files):
     """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Write one picture."""
+        """Write one image."""
         _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
 
 
 class MatteFiles(_Files):
-    """``mattes/<id>/<frame>.png``: the probability of that object, grey; from the frame on that it is tracked.
+    """``mattes/<id>/<frame>.png``: probability of the object in grey, from its first tracked frame on.
 
     Args:
-        path: the folder.
-        source: of the frames.
-        white: value that stands for 1: 255, or 65535 for PNGs of 16 bits.
+        path: output folder.
+        source: source of the frames.
+        white: value of probability 1: 255, or 65535 for 16-bit PNGs.
     """
 
     def __init__(self, path: Path, source: FrameSource, white: int = 255) -> None:
@@ -93,7 +93,7 @@ class MatteFiles(_Files):
         self._white = white
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Write one picture per object."""
+        """Write one image per object."""
         kind = np.uint8 if self._white == 255 else np.uint16
         for number, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
             values = (own.float() * self._white).round().clamp(0, self._white).cpu().numpy().astype(kind)
@@ -101,7 +101,7 @@ class MatteFiles(_Files):
 
 
 class VideoFile:
-    """A video of the source's rate, times, size and sound, of pictures made of each frame."""
+    """Video with the rate, times, size and sound of the source."""
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
         self.path = path
@@ -115,23 +115,23 @@ class VideoFile:
         self._writer.write(self._draw(tracked), tracked.time)
 
     def finish(self) -> None:
-        """Complete the file, which plays to the last frame written."""
+        """Complete the file, which plays up to the last written frame."""
         self._writer.__exit__(None, None, None)
 
     def drop(self) -> None:
-        """Remove the half file."""
+        """Remove the incomplete file."""
         error = InputError(f"{self.path}: dropped")
         self._writer.__exit__(InputError, error, None)
 
 
 def with_overlay(tracked: Tracked) -> np.ndarray:
-    """The frame with its objects and their ids drawn over it: H×W×3 uint8."""
+    """Draw objects and ids over the frame: H×W×3 uint8."""
     labels = np.asarray(tracked.prediction.labels)
     return with_ids(overlay(tracked.frame, labels), labels)
 
 
 def with_alpha(tracked: Tracked) -> np.ndarray:
-    """The frame and the probability that a pixel is of any object, 0 to 255: H×W×4 uint8."""
+    """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
     background = tracked.prediction.probabilities[0]
     alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
     return np.dstack([tracked.frame, alpha])
@@ -150,42 +150,42 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "overlay": ("overlay.mp4", lambda path, source: VideoFile(path, source, with_overlay)),
     **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in FORMATS.items()},
 }
-"""What can be written: name of the file or folder, and what writes it"""
+"""file or folder name and writer by output name"""
 
 
 class Outputs:
-    """Several outputs of one source, written together and counted."""
+    """Several outputs of one source, written together."""
 
     def __init__(self, outputs: Mapping[str, Output], source: FrameSource) -> None:
         self.written: dict[str, Path] = {}
-        """files and folders that could be completed, by name, after `finish`"""
+        """completed files and folders by name, after `finish`"""
         self.frames = 0
-        """frames that all outputs have taken"""
+        """number of frames written to all outputs"""
         self.last = -1
-        """number of the last of them in their source"""
+        """index of the last of them in the source"""
         self._outputs, self._source = outputs, source
 
     def write(self, tracked: Tracked) -> None:
-        """Give a frame to every output; raises `InputError` where one cannot be written."""
+        """Write a frame to every output; raise `InputError` on failure."""
         name = self._source.stem(tracked.index)
         for output in self._outputs.values():
             output.write(name, tracked)
         self.frames, self.last = self.frames + 1, tracked.index
 
     def finish(self) -> Exception | None:
-        """Complete every output that can be; returns the first error."""
+        """Complete all outputs; return the first error."""
         problem: Exception | None = None
         for name, output in self._outputs.items():
             try:
                 output.finish()
                 if output.path.exists():
                     self.written[name] = output.path
-            except Exception as error:  # the others are still completed; the caller raises the first
+            except Exception as error:  # complete the others; the caller raises the first error
                 problem = problem or error
         return problem
 
     def drop(self) -> None:
-        """Leave no half file."""
+        """Remove incomplete files."""
         for output in self._outputs.values():
             with suppress(Exception):
                 output.drop()
@@ -194,9 +194,9 @@ class Outputs:
 def open_outputs(
     names: Iterable[str], folder: Path, source: FrameSource, labels: Mapping[int, str] | None = None
 ) -> dict[str, Output]:
-    """The outputs of these names, in a folder, for a source's frames; raises `InputError` if it cannot be written.
+    """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
-    ``labels`` are the classes of objects by id, as far as they are known.
+    ``labels``: class names by object id, if known.
     """
     outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
     for output in outputs.values():
@@ -206,15 +206,15 @@ def open_outputs(
 
 
 def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
-    """Raise where results would be written over the frames that they are made of.
+    """Check that outputs do not overwrite the source.
 
     Args:
-        names: of the outputs.
-        folder: that the outputs are written to.
-        source: the video file or folder of frames, perhaps of links.
+        names: names of the outputs.
+        folder: output folder.
+        source: video file or folder of frames, which may be links.
 
     Raises:
-        InputError: a frame or the video lies where results would.
+        InputError: an output would overwrite a frame or the video.
     """
     targets = {real_path(folder / OUTPUTS[name][0]) for name in names}
     files = [source, *source.iterdir()] if is_folder(source) else [source]
@@ -225,7 +225,7 @@ def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
 
 
 def refuse_results(names: Iterable[str], folder: Path) -> None:
-    """Refuse to mix results with those of another run; raises `InputError` where these are there."""
+    """Raise `InputError` if the folder holds results of another run."""
     for path in _results(names, folder):
         raise InputError(
             f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
@@ -234,18 +234,18 @@ def refuse_results(names: Iterable[str], folder: Path) -> None:
 
 
 def remove_results(names: Iterable[str], folder: Path) -> None:
-    """Remove what another run left under these names; raises `InputError` where that is not possible."""
+    """Remove outputs of another run; raise `InputError` on failure."""
     for path in _results(names, folder):
         remove(path)
 
 
 def _results(names: Iterable[str], folder: Path) -> list[Path]:
-    """What is in the folder under the names of these outputs; empty folders do not count."""
+    """Return existing outputs in the folder; empty folders are ignored."""
     paths = [folder / OUTPUTS[name][0] for name in names]
     return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
 
 
 def _save(image: Image.Image, path: Path) -> None:
-    """Write a PNG; level 1 is several times faster than Pillow's usual 6, for files a little larger."""
+    """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG", compress_level=1)

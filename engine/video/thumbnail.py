@@ -1,4 +1,4 @@
-"""A thumbnail of a tracked video: its first frame, the least confident one and the last, with the objects drawn in."""
+"""Thumbnail of a tracked video: first, least confident and last frame with overlays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
 
 HEIGHT = 180
-"""pixels"""
+"""height of the thumbnail in pixels"""
 
 
 class Thumbnail:
@@ -25,7 +25,7 @@ class Thumbnail:
         self._lowest = float("inf")
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         confidence = min(tracked.prediction.confidence.values(), default=1.0)
         picture = small_overlay(tracked.frame, np.asarray(tracked.prediction.labels))
         if not self._pictures:
@@ -36,18 +36,18 @@ class Thumbnail:
         self._pictures["last"] = picture
 
     def finish(self) -> None:
-        """Write the file; none without a frame."""
+        """Write the file, unless there were no frames."""
         pictures = [self._pictures[key] for key in ("first", "worst", "last") if key in self._pictures]
         if pictures:
             with atomic_path(self.path) as temporary:
                 Image.fromarray(strip(pictures)).save(temporary, quality=85)
 
     def drop(self) -> None:
-        """Nothing was written."""
+        """Do nothing, as nothing was written."""
 
 
 def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """A frame (H×W×3 uint8 RGB) with its H×W object ids drawn in, `HEIGHT` pixels high."""
+    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `HEIGHT`."""
     height, width = labels.shape
     size = (max(1, round(width * HEIGHT / height)), HEIGHT)
     picture = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))

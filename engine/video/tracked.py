@@ -1,4 +1,4 @@
-"""What outputs are given: a frame and its prediction."""
+"""Tracked frames, the input of outputs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Tracked:
-    """One frame and what was found on it."""
+    """A frame with its prediction."""
 
     index: int
-    """the frame's number in its source"""
+    """index of the frame in its source"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
     prediction: Any
-    """has ``labels``; all but masks and overlay ask for more of `Prediction`"""
+    """prediction with ``labels``; outputs other than masks and overlay need a full `Prediction`"""
     time: Fraction
-    """seconds from the first frame"""
+    """time since the first frame in seconds"""

@@ -1,4 +1,4 @@
-"""Track objects through a video: frames stream in, masks and other results stream out."""
+"""Tracking of objects through a video with streamed inputs and outputs."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
 
 Numbered = tuple[int, np.ndarray]
-"""a frame's number and its picture"""
+"""index and image of a frame"""
 
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """How `track` goes about it."""
+    """Options of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
-    """what to write: names of `OUTPUTS`"""
+    """outputs to write, names of `OUTPUTS`"""
     both_directions: bool = False
-    """track from every annotated frame forward and backward, and merge what meets in between"""
+    """track forward and backward from every annotated frame and merge the predictions"""
     realtime: bool = False
-    """skip frames that there is no time for"""
+    """drop frames to keep up with the source"""
     timeout: float = 30.0
-    """seconds without a frame after which the source counts as stalled"""
+    """timeout in seconds without a frame"""
     removals: tuple[tuple[int, int], ...] = ()
-    """(frame, object id): from that frame on the object is tracked no longer"""
+    """(frame, object id) pairs: stop tracking the object at that frame"""
     labels: Mapping[int, str] = field(default_factory=dict)
-    """classes of objects by id, for outputs that state them"""
+    """class names by object id, for outputs that store them"""
     progress: bool = True
-    """show a bar where stderr is a terminal"""
+    """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.write if name not in OUTPUTS]
@@ -70,38 +70,38 @@ DEFAULTS = TrackOptions()
 
 @dataclass(frozen=True)
 class TrackReport:
-    """What a run of `track` did."""
+    """Results of `track`."""
 
     frames: int
-    """frames whose results are written"""
+    """number of frames written"""
     seconds: float
-    """time spent in the tracker, without reading and writing"""
+    """seconds spent in the tracker, without reading and writing"""
     written: dict[str, Path] = field(default_factory=dict)
-    """complete results by their name in `OUTPUTS`; on an early end they hold the frames until then"""
+    """completed outputs by name in `OUTPUTS`; after an early stop they hold the frames until then"""
     dropped: int = 0
-    """frames that there was no time for"""
+    """number of frames dropped to keep up"""
     damaged: tuple[int, ...] = ()
-    """frames that were damaged, and that the decoder filled in from their neighbours"""
+    """number of damaged frames concealed by the decoder"""
     lost: int = 0
-    """pieces of a stream that did not decode"""
+    """number of undecodable packets of a stream"""
     interrupted: bool = False
-    """whether Ctrl-C or SIGTERM ended it"""
+    """whether Ctrl-C or SIGTERM stopped it"""
     error: str | None = None
-    """the sentence that says why it ended early or what was left out; None if all went well"""
+    """reason for an early stop or missing outputs; None on success"""
 
     @property
     def masks(self) -> Path | None:
-        """Folder of the masks; None where none were asked for."""
+        """Folder of the masks, or None."""
         return self.written.get("masks")
 
     @property
     def overlay(self) -> Path | None:
-        """The overlay video; None where there is none."""
+        """Overlay video, or None."""
         return self.written.get("overlay")
 
     @property
     def frames_per_second(self) -> float:
-        """Speed of the tracker alone; 0 where it did nothing."""
+        """Frames per second of the tracker only; 0 without frames."""
         return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
@@ -112,19 +112,19 @@ def track(
     output: Path,
     options: TrackOptions = DEFAULTS,
 ) -> TrackReport:
-    """Run the tracker over a video and write what it finds, while the next frames are read.
+    """Track a video and write outputs while the next frames are read.
 
-    Whatever ends it early (a bad frame, a stall, a full disk, Ctrl-C), what was done is complete; the report says why.
+    An early stop (bad frame, stall, full disk, Ctrl-C) leaves valid outputs; the result holds the reason.
 
     Args:
-        tracker: for both directions it also needs ``reset``, for removals ``forget``.
-        source: the frames.
-        masks: H×W object ids by frame index; one at a later frame adds objects.
-        output: folder; made if it is missing.
+        tracker: needs ``reset`` for both directions and ``forget`` for removals.
+        source: source of frames.
+        masks: H×W object ids by frame index; later masks may add objects.
+        output: folder, created if missing.
 
     Raises:
-        InputError: the output folder cannot be written, or not even the first frame can be done.
-        Exception: a crash, after what was done was completed.
+        InputError: the output folder is not writable, or the first frame failed.
+        Exception: an internal error, raised after outputs are completed.
     """
     outputs = Outputs(open_outputs(options.write, require_writable(output), source, options.labels), source)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
@@ -149,7 +149,7 @@ def track(
 def _follower(
     options: TrackOptions, removals: Mapping[int, Sequence[int]], folder: Path, stop: threading.Event
 ) -> Callable[..., Iterator[Answered]]:
-    """The function that tracks frames, in one or both directions."""
+    """Return the function that tracks frames, in one or both directions."""
     if options.both_directions:
         return partial(both_directions, folder=folder, stop=stop)
     return partial(forward, removals=removals)
@@ -158,7 +158,7 @@ def _follower(
 def _read_ahead(
     source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
 ) -> ReadAhead[Numbered]:
-    """The frames of a source by number; in real time all but the ``kept`` ones may be dropped."""
+    """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
     if not options.realtime:
         return ReadAhead(enumerate(source), stop=stop, patience=options.timeout)
     return ReadAhead(
@@ -172,7 +172,7 @@ def forward(
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
 ) -> Iterator[Answered]:
-    """Yield number, picture and prediction of every frame, in order; ``removals`` are object ids by frame."""
+    """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
         for number in removals.get(index, ()):
             tracker.forget(number)
@@ -182,10 +182,10 @@ def forward(
 def removals_by_frame(
     removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray], source: FrameSource
 ) -> dict[int, list[int]]:
-    """Ids of the objects to remove, by frame.
+    """Return the object ids to remove by frame.
 
     Raises:
-        InputError: the video is known to end before the frame, or no mask of an earlier frame has the object.
+        InputError: the frame is after the end of the video, or no earlier mask has the object.
     """
     found: dict[int, list[int]] = {}
     for frame, number in dict.fromkeys(removals):
@@ -202,7 +202,7 @@ def removals_by_frame(
 
 
 def in_real_time(source: FrameSource) -> Iterator[Numbered]:
-    """Yield number and picture; frames of a source that is not live come at the source's own rate."""
+    """Yield index and image, at the source's frame rate unless it is live."""
     start = time.monotonic()
     for index, frame in enumerate(source):
         if not source.live:
@@ -211,14 +211,14 @@ def in_real_time(source: FrameSource) -> Iterator[Numbered]:
 
 
 class Timed:
-    """A tracker with a clock that runs while it works."""
+    """Tracker that measures its time."""
 
     def __init__(self, tracker: FrameTracker) -> None:
         self._tracker = tracker
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
-        """Step the tracker, and wait for the labels, which its device may still be busy with."""
+        """Step the tracker and wait for its labels."""
         start = time.perf_counter()
         prediction = self._tracker.step(frame, mask)
         np.asarray(prediction.labels)
@@ -226,7 +226,7 @@ class Timed:
         return prediction
 
     def forget(self, number: int) -> None:
-        """Track an object no longer."""
+        """Stop tracking an object."""
         self._tracker.forget(number)
 
     def reset(self, length: int | None = None) -> None:
@@ -237,7 +237,7 @@ class Timed:
 def _tracked(
     track: Callable[[Iterator[Numbered]], Iterator[Answered]], source: FrameSource, frames: Iterator[Numbered]
 ) -> Generator[Tracked, None, None]:
-    """Yield what the outputs take of the tracked frames."""
+    """Yield tracked frames for the outputs."""
     for index, frame, prediction in track(frames):
         yield Tracked(index, frame, prediction, source.time(index))
 
@@ -245,10 +245,10 @@ def _tracked(
 def _run(
     results: Generator[Tracked, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
 ) -> Exception | None:
-    """Run to the last frame, or as far as possible, and complete the outputs; returns what went wrong.
+    """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
 
     Raises:
-        Exception: a crash, or not even one frame was done.
+        Exception: an internal error, or the first frame failed.
     """
     problem: Exception | None = None
     try:
@@ -262,7 +262,7 @@ def _run(
                 f"{source.name}: no frame for {options.timeout:g} seconds; "
                 "check the source, or wait longer (timeout)"
             )
-        except Exception as error:  # raised or reported below, once what was done is complete
+        except Exception as error:  # raised or reported below, once outputs are complete
             problem = error
         unfinished = outputs.finish()
     except KeyboardInterrupt:  # the second one
@@ -275,7 +275,7 @@ def _run(
 
 
 def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
-    """What went wrong, if anything did, and which results could not be completed because of it."""
+    """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None
     left_out = ", ".join(OUTPUTS[name][0] for name in OUTPUTS if name in missing)
@@ -283,7 +283,7 @@ def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
 
 
 def _unused(source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int) -> str | None:
-    """The sentence about masks and removals on frames that the video does not have, or None."""
+    """Return the sentence about masks and removals on missing frames, or None."""
     for name, indices in (("mask", masks), ("removal", removals)):
         late = [index for index in indices if index >= frames]
         if late:
