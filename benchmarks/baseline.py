@@ -122,22 +122,23 @@ def _norms_apart(encoder: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in [] if isinstance(encoder, SwinBase) else encoder.modules():
             if isinstance(module, nn.Conv2d):
-                stack.enter_context(patch.object(module, "forward", partial(_normed_behind, module)))
+                stack.enter_context(patch.object(module, "forward", partial(_then_normed, module)))
         yield
 
 
-def _normed_behind(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -> Tensor:
-    """B×C×H×W to B×C'×H'×W' by a convolution that a norm was joined to, with what follows it.
+def _then_normed(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -> Tensor:
+    """Run a convolution B×C×H×W to B×C'×H'×W' without its norm, then the norm, then what follows.
 
-    Where that is folded into kernel and bias already, it counts as scaling by 1 and shifting, which is as much work.
+    A norm that is folded into kernel and bias only shifts, which takes as long: without gradients the published norm is
+    one pass as well.
     """
     convolved = F.conv2d(x, conv.weight, None, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
     if isinstance(conv, FrozenNormConv2d):
         return conv.norm(convolved)
     if conv.bias is None:
         return convolved
-    shift = conv.bias.view(-1, 1, 1)
-    normed = convolved * torch.ones_like(shift) + shift
+    ones = torch.ones_like(conv.bias)
+    normed = F.batch_norm(convolved, torch.zeros_like(ones), ones, ones, conv.bias, eps=0.0)
     return follow(normed, Followers(conv.activation, residual)) if isinstance(conv, FoldedConv2d) else normed
 
 
