@@ -16,6 +16,7 @@ from aotlab.annotation.planning import Request, Span, Tracking, again, plan
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
+from aotlab.masks.doubts import doubts
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -193,6 +194,7 @@ class Job:
     def _store(self, found: Found) -> None:
         """Write what was found of the chosen objects; all others keep their pixels."""
         state = self._state
+        image = state.frames.read(found.index, "track")
         with state.lock:
             free = {item.number for item in state.objects if not item.locked}
             wanted = free if self._numbers is None else free & self._numbers
@@ -208,7 +210,8 @@ class Job:
             }
             confidence |= {number: found.confidence[number] for number in chosen}
             differ |= {number: value for number, value in found.disagreement.items() if number in chosen}
-            note = {"scores": measured(new, sorted(confidence), confidence, differ)}
+            signs = doubts(new, image, confidence)
+            note = {"scores": measured(new, sorted(confidence), confidence, differ, signs)}
             change = state.change("tracked", found.index, encode(Labels(new, note)))
             if self._live is not None:
                 return

@@ -1,4 +1,4 @@
-"""Which frames are worth a look first: where an object is lost, unsure, jumps, or both directions disagree."""
+"""Frames to review, ranked: fragments, contact, confidence, jumps, disagreement of directions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,16 @@ MIN_DISTANCE = 5
 LEAST = 0.25
 """Severity from which a frame is worth a look."""
 
+MIN_CONTACT_DISTANCE = 25
+"""as `MIN_DISTANCE`, for contact, which lasts"""
+
+FRAGMENT = 0.08
+"""share of an object's pixels in one part away from its main part from which the part is doubtful"""
+
 SENTENCES = {
     "lost": "is lost",
+    "fragment": "has a part far from the rest",
+    "contact": "touches an object of like colour",
     "unsure": "is unsure",
     "area": "changes its size at once",
     "jump": "moves far at once",
@@ -68,6 +76,7 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
         if index in skip:
             continue
         severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}
+        severities |= {"fragment": _fragment(score), "contact": 0.8 * score.contact}
         if score.disagreement is not None:
             severities["disagreement"] = score.disagreement
         if order and frames[order - 1] == index - 1:
@@ -75,17 +84,23 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
             severities["area"], severities["jump"] = _area_change(before, score), _jump(before, score)
         for reason, severity in severities.items():
             if severity >= LEAST:
-                _add(found.setdefault(reason, []), Check(index, number, reason, round(severity, 3)))
+                distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
+                _add(found.setdefault(reason, []), Check(index, number, reason, round(severity, 3)), distance)
     return [check for checks in found.values() for check in checks]
 
 
-def _add(checks: list[Check], check: Check) -> None:
-    """Append a check, or keep the worse of two that are near each other."""
-    if checks and check.frame - checks[-1].frame < MIN_DISTANCE:
+def _add(checks: list[Check], check: Check, distance: int) -> None:
+    """Append a check, or keep the worse of two that are less than ``distance`` frames apart."""
+    if checks and check.frame - checks[-1].frame < distance:
         if check.severity > checks[-1].severity:
             checks[-1] = check
         return
     checks.append(check)
+
+
+def _fragment(score: Score) -> float:
+    """0 below `FRAGMENT`, then 0.6, and 1 where a quarter of the object is in another part."""
+    return min(1.0, 0.6 + 0.4 * (score.fragment - FRAGMENT) / 0.17) if score.fragment >= FRAGMENT else 0.0
 
 
 def _unsure(score: Score) -> float:

@@ -28,6 +28,10 @@ class Score:
     y: float
     disagreement: float | None = None
     """1 minus the IoU of what the two directions say; None where only one was tracked"""
+    fragment: float = 0.0
+    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
+    contact: float = 0.0
+    """share of its outline along which it touches another object of like colour, 0 to 1"""
 
 
 def measured(
@@ -35,8 +39,9 @@ def measured(
     numbers: Iterable[int],
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
+    doubts: Mapping[int, tuple[float, float]] | None = None,
 ) -> dict[str, list[float | None]]:
-    """Scores of the objects of a label map (H×W ids), as JSON has them."""
+    """Scores of the objects of a label map (H×W ids), as JSON has them; ``doubts``: fragment and contact of each."""
     scores: dict[str, list[float | None]] = {}
     rows = np.arange(ids.shape[0], dtype=np.float64)
     columns = np.arange(ids.shape[1], dtype=np.float64)
@@ -51,6 +56,8 @@ def measured(
         scores[str(number)] = [
             round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
         ]  # fmt: skip
+        if doubts is not None:
+            scores[str(number)] += [round(value, 4) for value in doubts.get(number, (0.0, 0.0))]
     return scores
 
 
@@ -69,13 +76,11 @@ def read_scores(stored: Any) -> dict[int, Score]:
     scores = {}
     for number, values in stored.items() if isinstance(stored, dict) else ():
         try:
-            confidence, area, x, y, differ = values
-            score = Score(
-                float(confidence), int(area), float(x), float(y), None if differ is None else float(differ)
-            )
-            if all(
-                map(math.isfinite, (score.confidence, score.area, score.x, score.y, score.disagreement or 0))
-            ):
+            confidence, area, x, y, differ, *doubts = values
+            fragment, contact = map(float, doubts or (0.0, 0.0))
+            differ = None if differ is None else float(differ)
+            score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact)
+            if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact))):
                 scores[int(number)] = score
         except (TypeError, ValueError, OverflowError):
             continue
@@ -108,4 +113,6 @@ def _sum(first: Score, second: Score) -> Score:
         mean(first.x, second.x),
         mean(first.y, second.y),
         max(differ) if differ else None,
+        max(first.fragment, second.fragment),
+        max(first.contact, second.contact),
     )

@@ -6,6 +6,7 @@ import pytest
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
 from aotlab.annotation.timeline import strips
+from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, open_session, truth
 from tests.annotation.test_editing import draw
@@ -304,4 +305,25 @@ def test_strips_tell_given_absent_lost_and_sure_frames(folder):
     checks = session.review()
     assert (checks[0].frame, checks[0].reason) in {(8, "lost"), (4, "area")}
     assert all(check.number == 1 for check in checks)
+    session.close()
+
+
+def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked_first(folder):
+    class Swapping(Seer):
+        """From frame 6 on, a part of object 1 is said to be on object 2."""
+
+        def step(self, frame, mask=None):
+            prediction = super().step(frame, mask)
+            if int(frame[0, 0, 2]) - 40 >= 6:
+                prediction.logits[1, 25:31, 40:50] = 9.0
+            return Prediction(self.ids, prediction.logits, prediction.logits.max(0).indices)
+
+    session = open_session(folder, Swapping())
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    check = session.review()[0]
+    assert (check.frame, check.number, check.reason) == (6, 1, "fragment")
+    assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
+    assert session.state.scores(5)[1].fragment == 0
+    assert session.state.scores(8)[2].contact > 0.1
     session.close()
