@@ -211,6 +211,10 @@ def _export(session: Session, message: Message) -> str:
     return session.export(names, archive=True).name
 
 
+def _cancel_export(session: Session, message: Message) -> None:
+    session.cancel_export()
+
+
 def _describe(session: Session, message: Message) -> Message:
     return describe(session)
 
@@ -242,5 +246,6 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "review": _review,
     "strips": _strips,
     "export": _export,
+    "cancel_export": _cancel_export,
 }
 """The requests that a message may name"""

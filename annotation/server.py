@@ -136,23 +136,29 @@ class Connection:
         sender = asyncio.create_task(self._send())
         try:
             while True:
-                await self._handle(await self._socket.receive_text())
+                await self._take(await self._socket.receive_text())
         except (WebSocketDisconnect, RuntimeError, KeyError):
             pass  # gone, or sent bytes where text is due
         finally:
             listeners.remove(self._tell)
             sender.cancel()
 
-    async def _handle(self, text: str) -> None:
-        """Carry out a message and answer it."""
+    async def _take(self, text: str) -> None:
+        """Carry out a message, in its order; an export runs beside those after it, so that it can be cancelled."""
         try:
             message = json.loads(text)
         except (ValueError, RecursionError):
             self._events.put_nowait({"id": None, "error": "message: not JSON"})
             return
-        number = (
-            message.get("id") if isinstance(message, dict) and isinstance(message.get("id"), int) else None
-        )
+        if isinstance(message, dict) and message.get("do") == "export":
+            self._export = asyncio.create_task(self._handle(message))
+        else:
+            await self._handle(message)
+
+    async def _handle(self, message: Any) -> None:
+        """Carry out a message and answer it."""
+        number = message.get("id") if isinstance(message, dict) else None
+        number = number if isinstance(number, int) else None
         try:
             if not isinstance(message, dict):
                 raise InputError("message: expected an object with id and do")

@@ -69,6 +69,7 @@ class Session:
         self.job: Job | None = None
         self._closed = threading.Event()
         self._export = threading.Lock()
+        self._export_cancelled = threading.Event()
         if self.live is not None:
             self.live.grown = lambda count: state.emit("frames", count=count)
 
@@ -221,16 +222,19 @@ class Session:
             the folder, or the archive.
 
         Raises:
-            InputError: as `export`, or another export is running.
+            InputError: as `export`, another export is running, or it was cancelled.
         """
         from aotlab.annotation.export import export, pack
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
+        self._export_cancelled.clear()
         try:
             folder = self.state.project.folder / "export"
             shutil.rmtree(folder, ignore_errors=True)
             files = export(self.state, folder, names, tell=self._tell_export)
+            if not files:
+                raise InputError("export: cancelled; nothing was written")
             result = (
                 pack(list(files.values()), folder / f"{self.state.frames.name}.zip") if archive else folder
             )
@@ -238,6 +242,10 @@ class Session:
             self._export.release()
         self.state.emit("export", done=1, total=1, ready=True)
         return result
+
+    def cancel_export(self) -> None:
+        """Stop the running export, if there is one; it writes nothing."""
+        self._export_cancelled.set()
 
     def require_idle(self, action: str) -> None:
         """Raise `InputError` while a job runs."""
@@ -250,7 +258,7 @@ class Session:
 
     def _tell_export(self, done: int, total: int) -> bool:
         self.state.emit("export", done=done, total=total, ready=False)
-        return not self._closed.is_set()
+        return not (self._closed.is_set() or self._export_cancelled.is_set())
 
 
 def describe(session: Session) -> dict[str, Any]:

@@ -36,6 +36,18 @@ export class Connection {
     };
   }
 
+  /** Why there is no connection. @param {string} name of the video */
+  async reason(name) {
+    try {
+      if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
+        return `This page belongs to an earlier start of the program. Open the new link that “aotlab annotate ${name}” printed.`;
+      }
+    } catch {
+      // nothing answers
+    }
+    return 'The connection was lost. Is the program still running? Trying again…';
+  }
+
   /** @param {any} answer */
   take(answer) {
     if (answer.event) {

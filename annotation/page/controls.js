@@ -75,9 +75,15 @@ function makeTools(app) {
   minus.append(make('span', { textContent: 'minus' }));
   minus.setAttribute('aria-keyshortcuts', 'U');
   element('tools').append(minus);
+  const sizes = make('div', { id: 'sizes' });
   const size = make('output', {});
   size.setAttribute('aria-label', 'brush size');
-  element('tools').append(size);
+  for (const [label, text, factor] of /** @type {[string, string, number][]} */ ([['Smaller brush', '–', 1 / 1.2], ['Larger brush', '+', 1.2]])) {
+    const button = make('button', { textContent: text, title: label, onclick: () => app.toolbox.resize(factor) });
+    button.setAttribute('aria-label', label);
+    sizes.append(button);
+  }
+  element('tools').append(size, sizes);
   showTools(app.toolbox);
 }
 

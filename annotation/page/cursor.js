@@ -6,19 +6,20 @@ const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1]
 
 /**
  * @param {import('./main.js').App} app
- * @param {KeyboardEvent} event
+ * @param {string} name of the key: W, A, S or D, perhaps with Shift
  */
-export function moveCursor(app, event) {
+export function moveCursor(app, name) {
   const { viewer, toolbox } = app;
   const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
   const point = viewer.cursor ? viewer.cursor.point : middle;
-  const by = event.shiftKey ? 1 : STEP;
-  const [dx, dy] = DIRECTIONS[event.key.toUpperCase()] || [0, 0];
+  const by = name.startsWith('Shift+') ? 1 : STEP;
+  const [dx, dy] = DIRECTIONS[name[name.length - 1]] || [0, 0];
   const next = {
     x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
     y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
   };
   viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
+  viewer.pointer = viewer.placeOf(next);
   toolbox.move(next);
   viewer.draw();
   app.say(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
@@ -32,7 +33,7 @@ export function moveCursor(app, event) {
 export function pressCursor(app, event) {
   const { cursor } = app.viewer;
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
-  else if (!cursor) moveCursor(app, event);
+  else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.down) app.toolbox.release();
   else app.toolbox.press(cursor.point, { shift: event.shiftKey, right: false });
 }

@@ -8,6 +8,7 @@ export class Exporter {
   constructor(app) {
     this.app = app;
     element('export-start').onclick = () => this.start();
+    element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
   /** @param {{name: string, text: string}[]} outputs */
@@ -30,11 +31,11 @@ export class Exporter {
     const names = [...document.querySelectorAll('#outputs input')]
       .map((box) => /** @type {HTMLInputElement} */ (box)).filter((box) => box.checked).map((box) => box.name);
     element('export-start').disabled = true;
-    element('export-progress').hidden = false;
+    element('export-progress').hidden = element('export-cancel').hidden = false;
     element('download').hidden = true;
     const done = await this.app.send('export', { names });
     element('export-start').disabled = false;
-    element('export-progress').hidden = true;
+    element('export-progress').hidden = element('export-cancel').hidden = true;
     if (done) {
       element('download').hidden = false;
       element('download').textContent = `Download ${done}`;

@@ -4,6 +4,7 @@
 import { moveCursor, pressCursor } from './cursor.js';
 import { openHelp } from './dialogs.js';
 import { make } from './page.js';
+import { singleKeys } from './preferences.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {{keys: string[], text: string, run: (event: KeyboardEvent) => void, acts?: boolean}} Binding */
@@ -17,8 +18,8 @@ export function bindings(app) {
   return [
     ...TOOLS.map(({ name, key, hint }) => ({ keys: [key], text: hint.split(':')[0], run: () => toolbox.choose(name) })),
     { keys: ['U'], text: 'take away instead, as Shift does', run: () => toolbox.invert() },
-    { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(e.key === '[' ? 1 / 1.2 : 1.2) },
-    { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor (Shift: one pixel)', run: (e) => moveCursor(app, e) },
+    { keys: ['[', ']'], text: 'smaller, larger brush', run: (e) => toolbox.resize(nameOf(e) === '[' ? 1 / 1.2 : 1.2) },
+    { keys: ['W', 'A', 'S', 'D', 'Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor (Shift: one pixel)', run: (e) => moveCursor(app, nameOf(e)) },
     { keys: ['Enter', 'Shift+Enter'], text: 'press and lift the tool at the cursor (Shift: minus); without a cursor, close the polygon', run: (e) => pressCursor(app, e), acts: true },
     { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
     { keys: ['Escape'], text: 'drop what was begun; stop tracking', run: () => app.escape() },
@@ -43,9 +44,9 @@ export function bindings(app) {
     { keys: ['Shift+Q'], text: 'go live: track the stream', run: () => tracking.goLive(), acts: true },
     { keys: ['K'], text: 'pause tracking, go on', run: () => tracking.pause() },
     { keys: ['.'], text: 'next frame to check', run: () => app.review.next() },
-    { keys: ['+', '-'], text: 'zoom', run: (e) => viewer.zoomBy(e.key === '-' ? 1 / 1.25 : 1.25) },
+    { keys: ['+', '-', 'PageUp', 'PageDown'], text: 'zoom at the pointer', run: (e) => viewer.zoomBy(['-', 'PageDown'].includes(e.key) ? 1 / 1.25 : 1.25, viewer.pointer || undefined) },
+    { keys: ['Ctrl+←', 'Ctrl+→', 'Ctrl+↑', 'Ctrl+↓'], text: 'pan', run: (e) => viewer.pan(...PANS[e.key]) },
     { keys: ['0'], text: 'show the whole frame', run: () => viewer.fit() },
-    { keys: ['Shift+W', 'Shift+A', 'Shift+S', 'Shift+D'], text: 'move the cursor by one pixel', run: (e) => moveCursor(app, e) },
     { keys: ['V'], text: 'outline only, or filled', run: () => app.toggleFill() },
     { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
     { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
@@ -58,14 +59,23 @@ const NAMES = /** @type {Record<string, string>} */ ({
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
 });
 
+/** Keys by their place on the keyboard, whatever is printed there. */
+const PLACES = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
+
+const STEP = 80;
+const PANS = /** @type {Record<string, [number, number]>} */ ({ ArrowLeft: [STEP, 0], ArrowRight: [-STEP, 0], ArrowUp: [0, STEP], ArrowDown: [0, -STEP] });
+
 /**
  * The name of a key press as the table has it.
  * @param {KeyboardEvent} event
  */
 export function nameOf(event) {
-  const key = NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
   const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
-  const shift = event.shiftKey && (key.length > 1 || /[A-Z←→]/.test(key)) ? 'Shift+' : '';
+  let key = NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
+  if (!control && PLACES[event.code]) key = PLACES[event.code];
+  // the letter that W A S D took the place of has theirs in turn
+  else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
+  const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';
   return control + shift + key;
 }
 
@@ -82,6 +92,7 @@ export function listen(table, inputs) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
     const name = nameOf(event);
+    if (!singleKeys() && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
     if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
       if (name === 'Escape') target.blur();
       return;

@@ -8,6 +8,7 @@ import { Frames } from './frames.js';
 import { element } from './page.js';
 import { showObjects } from './panels.js';
 import { Playback } from './playback.js';
+import { lastFrame, restore } from './preferences.js';
 import { Inputs } from './inputs.js';
 import { Review } from './review.js';
 import { Timeline } from './timeline.js';
@@ -26,6 +27,7 @@ export class App {
     // the token has become a cookie; it shall not stay in the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
+    this.name = '';
     /** @type {Item[]} */
     this.objects = [];
     this.frames = new Frames();
@@ -38,13 +40,14 @@ export class App {
     this.review = new Review(this);
     this.exporter = new Exporter(this);
     wire(this);
+    restore(this);
     this.connection = new Connection((event) => this.take(event), (connected) => this.connected(connected));
   }
 
   /** @param {boolean} connected */
   async connected(connected) {
     if (!connected) {
-      this.say('The connection was lost. Is the program still running? Trying again…', true);
+      this.say(await this.connection.reason(this.name), true);
       return;
     }
     try {
@@ -62,14 +65,15 @@ export class App {
     this.viewer.setSize(state.size);
     this.tracking.watchStream(state.live);
     this.tracking.setSettings(state.tracker);
-    element('name').textContent = element('name').title = document.title = state.name;
+    const first = !this.name;
+    this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
     this.setHistory(state.history);
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
     this.say('');
-    await this.playback.goTo(this.playback.frame);
+    await this.playback.goTo(first ? lastFrame(state.name) : this.playback.frame);
     this.review.refresh();
     document.body.dataset.ready = 'yes';
   }
@@ -79,6 +83,7 @@ export class App {
     if (event.event === 'frame') {
       this.timeline.setCodes(event.frame, event.codes);
       this.playback.changed(event.frame, event.revision);
+      this.review.tick(event.frame, event.codes);
     } else if (event.event === 'objects') {
       this.setObjects(event.objects);
       this.playback.refresh(event.revision);

@@ -56,7 +56,8 @@ function row(item, app) {
   const change = (/** @type {object} */ changes) => app.change(number, changes);
   const swatch = make('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
-  const choose = make('button', { className: 'choose', textContent: name, title: 'Choose; double click renames' });
+  const choose = make('button', { className: 'choose', title: `${name}: choose; double click renames` });
+  choose.append(make('span', { className: 'name', textContent: name }));
   choose.setAttribute('aria-pressed', String(number === app.chosen));
   choose.onclick = () => app.choose(number);
   choose.ondblclick = () => rename(choose, name, change);
@@ -103,11 +104,13 @@ function rename(button, name, change) {
  */
 export function showChecks(list, visits, app) {
   list.replaceChildren(...visits.map((visit) => {
-    const worst = app.objects.find((/** @type {Item} */ one) => one.number === visit.checks[0].number);
-    const button = make('button', { onclick: () => app.review.goTo(visit) });
-    const dot = make('span', { className: 'dot' });
-    dot.style.background = worst ? worst.colour : '#888888';
-    button.append(dot, `${visit.frame}: ${app.review.sentence(visit)}`);
+    const { frame, done, checks } = visit;
+    const worst = app.objects.find((/** @type {Item} */ one) => one.number === checks[0].number);
+    const button = make('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
+    const dot = make('span', { className: 'dot', textContent: done ? '✓' : '' });
+    dot.style.background = worst && !done ? worst.colour : 'none';
+    const image = make('img', { src: `frame/${frame}?width=96`, loading: 'lazy', alt: '' });
+    button.append(image, dot, make('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
     const line = make('li', {});
     line.append(button);
     return line;

@@ -64,6 +64,7 @@ export function watchPointers(viewer, toolbox) {
       toolbox.move(viewer.pointOf(each));
     }
     if (event.pointerType !== 'touch') {
+      viewer.pointer = viewer.placeOf(viewer.pointOf(event));
       viewer.cursor = toolbox.cursorRadius() ? { point: viewer.pointOf(event), radius: toolbox.cursorRadius() } : null;
       viewer.draw();
     }
@@ -84,6 +85,7 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('pointercancel', end);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.down) viewer.cursor = null;
+    viewer.pointer = null;
     viewer.draw();
   });
   canvas.addEventListener('dblclick', () => toolbox.close());

@@ -5,9 +5,12 @@ import { element } from './page.js';
 import { showChecks } from './panels.js';
 
 /** @typedef {{frame: number, number: number, sentence: string, severity: number}} Check */
-/** @typedef {{frame: number, checks: Check[]}} Visit */
+/** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
 
 const MARKED = 50;
+
+/** Milliseconds between two lists while tracking runs. */
+const LIVE = 2000;
 
 /**
  * One visit per frame, with all that is to be checked there; the worst first.
@@ -29,12 +32,19 @@ export class Review {
     this.visits = [];
     this.index = -1;
     this.requests = 0;
+    this.asked = 0;
+  }
+
+  /** Ask again, but not too often; for a job that runs. */
+  refreshLive() {
+    if (performance.now() - this.asked > LIVE) this.refresh();
   }
 
   /** Ask what is to be checked; an answer that comes after a newer request is dropped. */
   async refresh() {
     const { connection, timeline } = this.app;
     this.requests += 1;
+    this.asked = performance.now();
     const request = this.requests;
     let strips;
     let visits;
@@ -47,20 +57,42 @@ export class Review {
     }
     if (request !== this.requests) return;
     timeline.setStrips(strips);
-    this.visits = visits;
-    this.index = -1;
-    timeline.setChecks(this.visits.slice(0, MARKED).map((visit) => visit.frame));
-    showChecks(element('review'), this.visits.slice(0, MARKED), this.app);
-    element('next').textContent = `Next frame to check (${this.visits.length})`;
+    const at = this.visits[this.index];
+    const corrected = this.visits.filter((visit) => visit.done && !visits.some((one) => one.frame === visit.frame));
+    this.visits = [...visits, ...corrected];
+    this.index = at ? this.visits.findIndex((visit) => visit.frame === at.frame) : -1;
+    this.show();
     this.app.setObjects(this.app.objects);
   }
 
+  show() {
+    const open = this.visits.filter((visit) => !visit.done);
+    this.app.timeline.setChecks(open.slice(0, MARKED).map((visit) => visit.frame));
+    showChecks(element('review'), this.visits.slice(0, MARKED), this.app);
+    element('next').textContent = `Next frame to check (${open.length})`;
+  }
+
+  /**
+   * Tick a frame off once masks of all objects to be checked there are given.
+   * @param {number} frame
+   * @param {Record<string, string>} codes
+   */
+  tick(frame, codes) {
+    const visit = this.visits.find((one) => one.frame === frame);
+    if (!visit) return;
+    const done = visit.checks.every((check) => 'Gg'.includes(codes[check.number] || '-'));
+    if (done === Boolean(visit.done)) return;
+    visit.done = done;
+    this.show();
+  }
+
   next() {
-    if (!this.visits.length) {
+    if (!this.visits.some((visit) => !visit.done)) {
       this.app.say('Nothing to check: track first, or all is well.');
       return;
     }
-    this.index = (this.index + 1) % this.visits.length;
+    do this.index = (this.index + 1) % this.visits.length;
+    while (this.visits[this.index].done);
     this.goTo(this.visits[this.index]);
   }
 

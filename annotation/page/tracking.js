@@ -39,6 +39,7 @@ export class Tracking {
     if (alive) {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
+      if (job.done) this.app.review.refreshLive();
       if (element('follow').checked && !this.app.toolbox.drawing && job.status === 'running' && job.done) this.app.playback.goTo(job.frame);
     } else if (this.job && job) {
       this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
@@ -59,7 +60,7 @@ export class Tracking {
   showProgress(job) {
     if (job.total) element('progress').value = job.done / job.total;
     else element('progress').removeAttribute('value');
-    const left = job.remaining === null ? '' : `, ${Math.ceil(job.remaining)} s left`;
+    const left = job.remaining === null ? '' : `, ${duration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
@@ -115,4 +116,10 @@ export class Tracking {
     image.onerror = () => setTimeout(again, 2000);
     again();
   }
+}
+
+/** As people say it. @param {number} seconds */
+export function duration(seconds) {
+  const whole = Math.ceil(seconds);
+  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
 }

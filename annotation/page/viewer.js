@@ -35,6 +35,8 @@ export class Viewer {
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
+    /** Where the pointer is, in CSS pixels of the canvas. @type {Point | null} */
+    this.pointer = null;
     /** Draw with the next picture of the screen. */
     this.draw = onNextPicture(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -152,6 +154,12 @@ export class Viewer {
       x: ((event.clientX - box.left) * ratio - this.left) / this.zoom,
       y: ((event.clientY - box.top) * ratio - this.top) / this.zoom,
     };
+  }
+
+  /** Where a point of the frame is, in CSS pixels of the canvas. @param {Point} point */
+  placeOf({ x, y }) {
+    const ratio = window.devicePixelRatio || 1;
+    return { x: (x * this.zoom + this.left) / ratio, y: (y * this.zoom + this.top) / ratio };
   }
 
   /** Draw the masks' pixels anew; call it when labels, colours or look changed. */

@@ -24,7 +24,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 12_000
+WAIT = 240_000
 """Milliseconds; a busy machine is slow."""
 
 needs_browser = pytest.mark.skipif(

@@ -1,0 +1,211 @@
+"""The page in a real browser: keyboards of other layouts, keys alone, reloads, restarts, exports, dense screens."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from aotlab.annotation import editing
+from aotlab.annotation import server as web
+from aotlab.annotation.planning import Request
+from aotlab.engine.video.review import Check
+from tests.annotation.browser import Page, needs_browser
+from tests.annotation.clips import Seer, open_session, truth
+from tests.annotation.served import Served
+from tests.annotation.test_editing import draw
+from tests.annotation.test_page_intent import status
+
+pytestmark = needs_browser
+
+
+def press(page, code, key, **how):
+    page.tab.evaluate(
+        """([code, key, how]) => document.getElementById('view').dispatchEvent(
+            new KeyboardEvent('keydown', { code, key, bubbles: true, cancelable: true, ...how }))""",
+        [code, key, how],
+    )
+
+
+def cursor(page):
+    return page.tab.evaluate("app.viewer.cursor && [app.viewer.cursor.point.x, app.viewer.cursor.point.y]")
+
+
+def test_the_cursor_and_the_brush_follow_the_place_of_keys_on_azerty_and_qwertz(page):
+    press(page, "KeyW", "z")
+    assert cursor(page) == [30, 12]
+    press(page, "KeyA", "q")
+    assert cursor(page) == [22, 12]
+    radius = page.tab.evaluate("app.toolbox.radius")
+    press(page, "BracketRight", "+")
+    press(page, "BracketLeft", "ü")
+    press(page, "BracketLeft", "^")
+    assert page.tab.evaluate("app.toolbox.radius") < radius
+    press(page, "KeyW", "z", ctrlKey=True)  # undo goes by what is printed
+    status(page, "")
+
+
+def test_with_keys_alone_the_image_is_zoomed_at_the_cursor_and_moved(page):
+    page.tab.focus("#view")
+    page.key("w", "a")
+    before = page.at(22, 12)
+    page.key("+", "PageUp")
+    assert page.at(22, 12) == pytest.approx(before, abs=1)
+    assert page.tab.evaluate("app.viewer.fitted") is False
+    page.key("Control+ArrowLeft", "Control+ArrowUp")
+    assert page.at(22, 12) == pytest.approx([before[0] + 80, before[1] + 80], abs=1)
+
+
+def test_keys_without_ctrl_can_be_turned_off(page):
+    page.drag((10, 10), (20, 10))
+    page.key("?")
+    page.tab.click("#single-keys")
+    page.key("Escape", "e", "m", "?")
+    assert page.tab.evaluate("app.toolbox.tool.name") == "brush"
+    assert not page.tab.is_visible("#help-dialog")
+    assert page.labels(0).any()
+    page.key_done("Control+z")
+    page.key("ArrowRight")
+    page.wait_frame(1)
+
+
+def test_the_brush_has_buttons_for_fingers(page):
+    radius = page.tab.evaluate("app.toolbox.radius")
+    page.tab.tap("[aria-label='Larger brush']")
+    assert page.tab.evaluate("app.toolbox.radius") > radius
+
+
+def test_a_reload_keeps_frame_tool_brush_and_look(page):
+    page.seek(7)
+    page.key("e", "]", "v")
+    radius = page.tab.evaluate("app.toolbox.radius")
+    page.tab.fill("#opacity", "0.8")
+    page.open(page.tab.url)
+    page.wait_frame(7)
+    assert page.tab.evaluate("[app.toolbox.tool.name, app.toolbox.radius]") == ["eraser", radius]
+    assert page.tab.evaluate("app.viewer.look") == {"fill": False, "outline": True, "opacity": 0.8}
+    assert not page.tab.is_checked("#fill")
+
+
+def test_a_fresh_page_has_the_box_chosen(context, served):
+    page = Page(context, served.url)
+    assert page.tab.get_attribute("[data-tool=box]", "aria-pressed") == "true"
+    assert "Drag a box" in page.tab.inner_text("#empty")
+
+
+def test_a_page_of_an_earlier_start_says_so(page, served, folder):
+    port = int(served.host.split(":")[1])
+    served.server.should_exit = True
+    served.thread.join(10)
+    served.session.close()
+    again = open_session(folder)
+    other = Served.__new__(Served)
+    other.session = again
+    other.server = web.serve(again, web.bind("127.0.0.1", port), token="another")
+    other.thread = threading.Thread(target=other.server.run_here, daemon=True)
+    other.thread.start()
+    status(page, "This page belongs to an earlier start of the program")
+    status(page, "aotlab annotate clip")
+    other.close()
+
+
+def test_when_the_server_is_gone_no_promise_is_rejected_unseen(page, served):
+    served.server.should_exit = True
+    served.thread.join(10)
+    page.tab.evaluate("app.review.refresh()")
+    page.key("ArrowRight", "m", "t")
+    page.tab.wait_for_selector("#status.error")
+
+
+def test_an_export_can_be_cancelled(page, session, monkeypatch):
+    draw(session, 0, 1)
+    read = session.state.frames.read
+
+    def slow(index, reader="view"):
+        if reader == "export":
+            session._closed.wait(0.3)
+        return read(index, reader)
+
+    monkeypatch.setattr(session.state.frames, "read", slow)
+    page.key("Shift+E")
+    page.tab.click("#export-start")
+    page.tab.click("#export-cancel")
+    status(page, "export: cancelled")
+    assert not (session.state.project.folder / "export" / "clip.zip").exists()
+
+
+def test_rows_of_the_review_are_ticked_off_when_they_are_corrected(page, session, monkeypatch):
+    draw(session, 0, 1, 2)
+    found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
+    monkeypatch.setattr(session, "review", lambda: found)
+    page.tab.evaluate("app.review.refresh()")
+    page.tab.wait_for_function("() => app.review.visits.length === 2")
+    assert page.tab.get_attribute("#review img", "src") == "frame/7?width=96"
+    draw(session, 7, 2)
+    page.tab.wait_for_timeout(100)
+    assert page.tab.query_selector("#review .done") is None
+    draw(session, 7, 1)
+    page.tab.wait_for_selector("#review .done")
+    assert "corrected" in page.tab.inner_text("#review .done")
+    page.key(".")
+    page.wait_frame(3)
+
+
+def test_the_review_grows_while_tracking_runs(page, session):
+    draw(session, 0, 1)
+    session.make_tracker = lambda: Seer(pause=0.5)
+    job = session.track(Request(0))
+    asked = page.tab.evaluate("app.review.requests")
+    page.tab.wait_for_function("asked => app.review.requests > asked && app.tracking.job", arg=asked)
+    job.stop()
+
+
+def test_long_names_end_in_an_ellipsis(page, session):
+    draw(session, 0, 1)
+    editing.change_object(session.state, 1, {"name": "a very long name of an object that does not fit here"})
+    page.tab.wait_for_selector("text=a very long name")
+    style = page.tab.evaluate(
+        """() => { const name = document.querySelector('#objects .name');
+        return [getComputedStyle(name).textOverflow, name.scrollWidth > name.clientWidth]; }"""
+    )
+    assert style == ["ellipsis", True]
+
+
+def test_on_a_dense_screen_corners_close_and_marks_are_drawn_in_css_pixels(browser, served):
+    context = browser.new_context(viewport={"width": 1280, "height": 720}, device_scale_factor=2)
+    page = Page(context, served.url)
+    page.key("p")
+    corners = [page.at(10, 10), page.at(30, 10), page.at(30, 30)]
+    for corner in corners:
+        page.tab.mouse.click(*corner)
+    page.tab.mouse.click(corners[0][0] + 11, corners[0][1])  # 11 CSS pixels away: another corner
+    assert page.tab.evaluate("app.toolbox.points.length") == 4
+    page.key("Backspace")
+    with page.done():
+        page.tab.mouse.click(corners[0][0] + 5, corners[0][1])
+    assert (page.labels(0) == 1)[14, 20:28].all()
+    assert page.tab.evaluate("app.viewer.css(8) * app.viewer.zoom") == pytest.approx(16)
+    assert page.problems == []
+    context.close()
+
+
+def test_a_part_of_another_object_is_given_to_the_chosen_one_by_one_click(page, session):
+    draw(session, 0, 1, 2)
+    swapped = truth(0).copy()
+    swapped[25:35, 40:50] = 1
+    editing.set_mask(session.state, 0, 1, swapped == 1, "wrong")
+    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(1)")
+    page.key("2", "o")
+    with page.done():
+        page.tab.mouse.click(*page.at(45, 30))
+    assert (page.labels(0) == truth(0)).all()
+    assert "A part of object 1 is object 2’s now" in page.tab.inner_text("#toasts")
+    with page.done():
+        page.tab.click(".toast >> text=Undo")
+    assert (page.labels(0) == swapped).all()
+
+
+def test_the_page_shows_minutes(page):
+    assert page.tab.evaluate(
+        "import('/page/tracking.js').then(({ duration }) => [duration(399.2), duration(40)])"
+    ) == ["6 min 40 s", "40 s"]
