@@ -20,8 +20,10 @@ from aotlab.tools.cli.options import (
     add_config_options,
     add_levels_option,
     add_memory_options,
+    add_size_option,
     memory_overrides,
     require_bounded,
+    size_overrides,
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
@@ -72,6 +74,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
     add_hint_options(parser)
     add_tracking_options(parser)
+    add_size_option(parser)
     add_levels_option(parser)
     default = f"the preset's, but {BOUNDED_POLICY} in place of every_nth, as videos may be long"
     add_memory_options(parser, default, budget=True)
@@ -134,12 +137,9 @@ def add_tracking_options(parser: Parser) -> None:
         "--realtime", action="store_true", help="skip frames that there is no time for, rather than lag"
     )
     parser.add_argument(
-        "--timeout",
-        type=ABOVE_ZERO,
-        default=30.0,
-        metavar="SECONDS",
+        "--timeout", type=ABOVE_ZERO, default=30.0, metavar="SECONDS",
         help="end when no frame came for so long (%(default)g)",
-    )
+    )  # fmt: skip
 
 
 def track_options(args: Namespace) -> TrackOptions:
@@ -182,7 +182,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint = args.checkpoint or bundled()
-    overrides = [*args.overrides, *memory_overrides(args)]
+    overrides = [*args.overrides, *size_overrides(args), *memory_overrides(args)]
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     settings = with_protocol(settings, "bounded", overrides)
     for option in ("memory_frames", "memory_budget"):

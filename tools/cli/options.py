@@ -66,6 +66,24 @@ WITHOUT_NEWEST = "memory.newest=null"
 """the override by which `memory.frames` alone says how many frames there are"""
 
 
+SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
+"""names of ``--size`` to `input.scale`"""
+
+
+def add_size_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--size``."""
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        help="input.scale=0.6, 0.8 or 1; smaller is faster and less accurate (default: full)",
+    )
+
+
+def size_overrides(args: argparse.Namespace) -> list[str]:
+    """Return the settings that ``--size`` stands for."""
+    return [] if args.size is None else [f"input.scale={SIZES[args.size]}"]
+
+
 def memory_overrides(args: argparse.Namespace) -> list[str]:
     """What ``--memory`` and ``--memory-frames`` stand for; a number of frames replaces a model's `memory.newest`."""
     given = {"memory.policy": args.memory, "memory.frames": args.memory_frames}

@@ -13,6 +13,7 @@ def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
         (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
         (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
+        (["--size", "fast"], ["input.scale=0.6"]),
         (
             ["--memory", "bounded_fifo", "--memory-frames", "4"],
             ["memory.policy=bounded_fifo", "memory.frames=4", "memory.newest=null"],
