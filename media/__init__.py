@@ -1,1 +1,1 @@
-"""Video files, streams, image sequences and sound: frames in, videos out. Knows no masks."""
+"""Media: video files, streams, image sequences, sound and video writing."""

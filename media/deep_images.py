@@ -1,4 +1,4 @@
-"""Pictures of more than 8 bits as they are stored: 16-bit PNG, TIFF and EXR."""
+"""Images of more than 8 bits: 16-bit PNG, TIFF and EXR."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ EXR = b"v/1\x01"
 """first bytes of an EXR file"""
 PNG = b"\x89PNG\r\n\x1a\n"
 DEPTH = 24
-"""byte of a PNG file that holds the bits of a channel"""
+"""offset of the bit depth in a PNG file"""
 
 
 def kind_of(path: Path) -> str:
-    """What reads a picture, by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits``, which are all others."""
+    """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
     try:
         with path.open("rb") as file:
             start = file.read(DEPTH + 1)
     except OSError:
-        return "8 bits"  # what reads those says what is wrong
+        return "8 bits"  # the 8-bit reader reports what is wrong
     if start.startswith(EXR):
         return "exr"
     if start.startswith(STARTS):
@@ -35,10 +35,10 @@ def kind_of(path: Path) -> str:
 
 
 def read_values(path: Path) -> np.ndarray:
-    """Read a picture as stored: H×W×C integers or floats of 1 to 3 channels.
+    """Read an image as stored: H×W×C integers or floats with 1 to 3 channels.
 
     Raises:
-        InputError: missing, not a whole picture, several of them, or the library that reads it is missing.
+        InputError: missing, incomplete, a stack, or the library for it is not installed.
     """
     kind = kind_of(path)
     if kind == "exr":
@@ -58,7 +58,7 @@ def _read_png(path: Path) -> np.ndarray:
 
     advice = "expected a whole PNG"
     with open_picture(path, "picture", advice) as image:
-        image.load()  # OpenCV fills up what was cut off, Pillow says so
+        image.load()  # OpenCV pads truncated files, Pillow raises
         grey = image.mode.startswith("I")
     flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
@@ -68,7 +68,7 @@ def _read_png(path: Path) -> np.ndarray:
 
 
 def _read_exr(path: Path) -> np.ndarray:
-    """The display window of the first part; outside the data window it is black."""
+    """Return the display window of the first part; black outside the data window."""
     try:
         import OpenEXR
     except ModuleNotFoundError as error:
@@ -80,7 +80,7 @@ def _read_exr(path: Path) -> np.ndarray:
             raise ValueError("it has too many pixels")
         with OpenEXR.File(str(path)) as file:
             values = _colours(file.channels())
-    except Exception as error:  # the library raises all kinds of errors at broken files
+    except Exception as error:  # the library raises many kinds of errors on broken files
         raise InputError(
             f"{path}: not a readable EXR ({reason_of(error)}); give a whole one with R, G, B or Y"
         ) from error
@@ -88,7 +88,7 @@ def _read_exr(path: Path) -> np.ndarray:
 
 
 def _colours(channels: dict[str, Any]) -> np.ndarray:
-    """H×W×C of what OpenEXR gives; raises `ValueError` where there is neither colour nor brightness."""
+    """Return H×W×C of the channels; raise `ValueError` without colour or brightness."""
     for name in ("RGB", "RGBA", "Y", "YA"):
         if name in channels:
             values = np.asarray(channels[name].pixels)
@@ -98,7 +98,7 @@ def _colours(channels: dict[str, Any]) -> np.ndarray:
 
 
 def _window(box: Any) -> tuple[int, int, int, int]:
-    """Top, left, bottom and right of a box of an EXR header, the last two exclusive."""
+    """Return top, left, bottom and right of a box in an EXR header, the last two exclusive."""
     (left, top), (right, bottom) = ((int(x), int(y)) for x, y in box)
     return top, left, bottom + 1, right + 1
 
@@ -108,7 +108,7 @@ def _pixels(box: tuple[int, int, int, int]) -> int:
 
 
 def _moved(values: np.ndarray, stored: tuple[int, ...], shown: tuple[int, ...]) -> np.ndarray:
-    """The part of a picture that lies in the window shown."""
+    """Return the part of an image inside the display window."""
     if stored == shown:
         return values
     result = np.zeros((shown[2] - shown[0], shown[3] - shown[1], values.shape[2]), values.dtype)

@@ -1,4 +1,4 @@
-"""A drawn clip with true masks, for benchmarks and checks that need a moving picture."""
+"""Drawn clip with ground truth, for benchmarks and checks."""
 
 from __future__ import annotations
 

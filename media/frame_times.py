@@ -1,4 +1,4 @@
-"""When the frames of a video are shown."""
+"""Presentation times of video frames."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     import av
 
 PEEK = 200
-"""Packets that are looked at to tell whether the frame rate varies."""
+"""number of packets to inspect for a variable frame rate"""
 
 
 class Times:
-    """Seconds from the first frame of frames that were read, for files whose rate varies; others need no list."""
+    """Times since the first frame in seconds, recorded for files with a variable rate."""
 
     def __init__(self, rate: Fraction, variable: bool) -> None:
         self._rate, self._variable = rate, variable
@@ -25,44 +25,44 @@ class Times:
         return self._seconds[index] - self._seconds[0] if self._variable else index / self._rate
 
     def add(self, seconds: Fraction | None) -> None:
-        """Note the next frame's time by the clock of its source; None where it has none."""
+        """Record the next frame's time by its source's clock; None if unknown."""
         if self._variable:
             behind = self._seconds[-1] + 1 / self._rate if self._seconds else Fraction(0)
             self._seconds.append(behind if seconds is None else seconds)
 
     def clear(self) -> None:
-        """Start again."""
+        """Reset the times."""
         self._seconds = []
 
 
 def rate_of(stream: Any) -> Fraction:
-    """Frames per second of a video stream.
+    """Return the frames per second of a video stream.
 
-    Some files (one frame, raw streams) state no rate; any serves then, 25 is FFmpeg's own guess.
+    Files without a rate (single frames, raw streams) get 25, FFmpeg's default.
     """
     return Fraction(stream.average_rate or stream.guessed_rate or 25)
 
 
 def is_variable(container: av.container.InputContainer, rate: Fraction) -> bool:
-    """Whether the first frames come at uneven times, or at another rate than the file states; reads on."""
+    """Return whether the first frames are unevenly spaced or differ from the stated rate; reads packets."""
     import av
 
     stream = container.streams.video[0]
     if stream.time_base is None:
         return False
     times = []
-    # a packet that cannot be read ends the peek; decoding names it by its frame
+    # stop at an unreadable packet; decoding reports its frame
     with suppress(av.FFmpegError):
         for packet in islice(container.demux(stream), PEEK):
             if packet.pts is not None:
                 times.append(packet.pts * stream.time_base)
     times.sort()
     slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
-    # the last ones may lack neighbours that are stored behind them
+    # the last packets may lack neighbours that are stored later
     steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
     return any(abs(step - 1 / rate) > slack for step in steps)
 
 
 def seconds_of(frame: av.VideoFrame) -> Fraction | None:
-    """The frame's time by the clock of its source."""
+    """Return the frame's time by its source's clock."""
     return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base

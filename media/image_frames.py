@@ -1,4 +1,4 @@
-"""Folders of pictures and TIFF stacks as frames."""
+"""Image sequences as frames: folders of images and TIFF stacks."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
-"""Files that count as frames in a folder."""
+"""suffixes of frames in a folder"""
 
 FOLDER_RATE = Fraction(24)
-"""Frames per second of pictures, which do not say; DAVIS and most films use 24."""
+"""default frame rate of image sequences, as in DAVIS and most films"""
 
 LevelsOption = str | tuple[float, float] | None
-"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: pictures of 8 bits as they are, all others ``auto``"""
+"""``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
 
 
 class Pictures(Protocol):
-    """Pictures by number, as stored."""
+    """Images by index, as stored."""
 
     name: str
     count: int
     linear: bool
-    """whether values are light rather than brightness on a screen"""
+    """whether values are linear light"""
 
     def read(self, index: int) -> np.ndarray:
-        """H×W×C of 1 or 3 channels; raises `InputError` where it cannot be read."""
+        """Read H×W×C with 1 or 3 channels; raise `InputError` on failure."""
 
     def title(self, index: int) -> str:
-        """What messages call a picture."""
+        """Return the name of an image in messages."""
 
     def stem(self, index: int) -> str:
-        """File name without suffix for what belongs to it."""
+        """Return the stem of output files of an image."""
 
 
 class FolderPictures:
-    """The pictures of a folder in the order of their names; raises `InputError` where there are none."""
+    """Images of a folder, sorted by name; raises `InputError` if there are none."""
 
     def __init__(self, folder: Path) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
@@ -61,20 +61,20 @@ class FolderPictures:
         self.linear = kind_of(self.paths[0]) == "exr"
 
     def read(self, index: int) -> np.ndarray:
-        """As `read_values`."""
+        """Read an image as `read_values` does."""
         return read_values(self.paths[index])
 
     def title(self, index: int) -> str:
-        """The path."""
+        """Return the path."""
         return str(self.paths[index])
 
     def stem(self, index: int) -> str:
-        """The stem of the picture of this index."""
+        """Return the stem of the image."""
         return self.paths[index].stem
 
 
 class StackPictures:
-    """The pictures of a TIFF file; raises `InputError` as `TiffStack`."""
+    """Images of a TIFF file; raises `InputError` as `TiffStack` does."""
 
     linear = False
 
@@ -83,28 +83,28 @@ class StackPictures:
         self.name, self.count = path.stem, self._stack.count
 
     def read(self, index: int) -> np.ndarray:
-        """As `TiffStack.read`."""
+        """Read an image as `TiffStack.read` does."""
         return self._stack.read(index)
 
     def title(self, index: int) -> str:
-        """File and number."""
+        """Return file and index."""
         return f"{self._stack.path}, picture {index}"
 
     def stem(self, index: int) -> str:
-        """The number, five digits at least."""
+        """Return the index with at least five digits."""
         return f"{index:05d}"
 
 
 class PictureFrames:
-    """Pictures as a `FrameSource` that can be read in any order; results are named like the pictures.
+    """Images as a `FrameSource` with random access; outputs are named like the images.
 
     Args:
-        pictures: of one size and kind.
+        pictures: images of one size and type.
         rate: frames per second.
-        levels: what is black and white.
+        levels: values shown as black and white.
 
     Raises:
-        InputError: the first picture cannot be read, or levels are wrong.
+        InputError: the first image cannot be read, or levels are invalid.
     """
 
     variable = live = False
@@ -125,15 +125,15 @@ class PictureFrames:
         self.levels = self._find(levels)
 
     def time(self, index: int) -> Fraction:
-        """As the rate says."""
+        """Return the time by the frame rate."""
         return index / self.rate
 
     def stem(self, index: int) -> str:
-        """As the pictures are named."""
+        """Return the stem of the image."""
         return self._pictures.stem(index)
 
     def read(self, index: int) -> np.ndarray:
-        """A frame, H×W×3 uint8 RGB; raises `InputError` for one that is broken, or of another size or kind."""
+        """Read a frame, H×W×3 uint8 RGB; raise `InputError` if it is broken or of another size or type."""
         values, title = self._pictures.read(index), self._pictures.title(index)
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
@@ -144,7 +144,7 @@ class PictureFrames:
         return shown if shown.shape[2] == 3 else shown.repeat(3, axis=2)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames in order; raises `InputError` as `read`."""
+        """Yield the frames in order; raise `InputError` as `read` does."""
         return (self.read(index) for index in range(self._pictures.count))
 
     def _find(self, option: LevelsOption) -> Levels | None:
@@ -157,7 +157,7 @@ class PictureFrames:
         return Levels(low, high, linear=self._pictures.linear, found=True)
 
     def _readable(self, index: int) -> np.ndarray:
-        """The values of a picture; none where it is broken, which those who come to it are told."""
+        """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
         try:
             return self._pictures.read(index)
         except InputError:
@@ -165,7 +165,7 @@ class PictureFrames:
 
 
 def of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
-    """The picture, if it has the first frame's size."""
+    """Return the image if it has the size of the first frame."""
     height, width, _ = picture.shape
     if (height, width) != size:
         raise InputError(
@@ -175,5 +175,5 @@ def of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray
 
 
 def _natural(path: Path) -> list[str | int]:
-    """Sort key in which numbers count by value, so that 2.jpg comes before 10.jpg."""
+    """Return a sort key that orders numbers by value, so that 2.jpg precedes 10.jpg."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]

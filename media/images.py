@@ -1,4 +1,4 @@
-"""Reading pictures."""
+"""Reading of 8-bit images."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.image_files import open_picture
 
 DEEP = ("I", "F")
-"""what the modes of pictures begin with whose values Pillow cuts off at 255"""
+"""prefixes of Pillow modes with more than 8 bits, which it clips at 255"""
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture as H×W×3 uint8 RGB; its content decides the format, not the name's ending.
+    """Read an image as H×W×3 uint8 RGB; its content determines the format, not its suffix.
 
     Raises:
-        InputError: missing, not a whole picture, or one of more than 8 bits, which depend on levels to be seen.
+        InputError: missing, incomplete, or more than 8 bits per channel, which needs levels.
     """
     with open_picture(path, "picture", "expected a whole JPEG or PNG") as image:
         require_end(path, image)
@@ -30,19 +30,19 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def require_end(path: Path, image: Image.Image) -> None:
-    """Check that a JPEG goes on to its end marker. The decoder does not: it paints what is missing grey.
+    """Check that a JPEG has its end marker; decoders fill missing parts with grey.
 
     Args:
         path: the file.
-        image: the same, opened.
+        image: the opened file.
 
     Raises:
-        ValueError: the file was cut off, and filled up with something else.
+        ValueError: the file is truncated.
     """
     if image.format not in ("JPEG", "MPO"):
         return
     content = path.read_bytes()
-    # Within the compressed data neither marker can occur; a thumbnail before it has an end marker of its own.
+    # Neither marker can occur in compressed data; an embedded thumbnail has a separate end marker.
     start_of_scan, end_of_image = content.rfind(b"\xff\xda"), content.rfind(b"\xff\xd9")
     if end_of_image < start_of_scan:
         raise ValueError("the JPEG has no end; it was cut off")

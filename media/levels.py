@@ -1,4 +1,4 @@
-"""What is black and what is white in pictures of more than 8 bits: one pair of levels for all frames of a video."""
+"""Levels of images with more than 8 bits: the values shown as black and white in all frames of a video."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from aotlab.utils.errors import InputError
 
 AUTO = "auto"
 SAMPLED = 16
-"""frames of a video that its levels are found in"""
+"""number of frames used to find levels"""
 VALUES = 2**16
-"""values that are looked at of each of them"""
+"""number of values sampled per frame"""
 TAILS = (0.1, 99.9)
-"""percentiles that become black and white: a few hot pixels do not darken all others"""
+"""percentiles shown as black and white, robust to hot pixels"""
 EXPECTED = "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
 
 
 @dataclass(frozen=True)
 class Levels:
-    """The value shown as black and the one shown as white, of all channels and frames alike."""
+    """Values shown as black and white, for all channels and frames."""
 
     low: float
     high: float
     linear: bool = False
-    """values are light, as in EXR: between the levels they follow the curve of sRGB"""
+    """values are linear light, as in EXR, and are encoded with the sRGB curve"""
     found: bool = False
-    """found in the video rather than stated"""
+    """estimated from the video rather than given"""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """H×W×C values as uint8 of the same shape; what is not a number is black."""
+        """Convert H×W×C values to uint8; NaN becomes black."""
         if values.dtype in (np.uint8, np.uint16):
             return self._table[values]
         return self._shown(values)
 
     def report(self) -> dict[str, Any]:
-        """What JSON can hold of it."""
+        """Return JSON values."""
         return {"low": self.low, "high": self.high, "auto": self.found}
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Levels:
 
     @cached_property
     def _table(self) -> np.ndarray:
-        """What becomes of every integer that has no more than 16 bits: 65536 uint8."""
+        """Return the lookup table of 16-bit integers: 65536 uint8."""
         return self._shown(np.arange(2**16))
 
     def _shown(self, values: np.ndarray) -> np.ndarray:
@@ -61,13 +61,13 @@ class Levels:
 
 
 def read_levels(text: str | tuple[float, float] | None) -> tuple[float, float] | None:
-    """Stated levels; None where they are to be found in the video.
+    """Parse levels; None if they are to be estimated.
 
     Args:
-        text: ``auto``, ``LOW,HIGH``, a pair of numbers, or None, which is ``auto`` too.
+        text: ``auto`` or None, ``LOW,HIGH``, or a pair of numbers.
 
     Raises:
-        InputError: it is something else.
+        InputError: anything else.
     """
     if text is None or text == AUTO:
         return None
@@ -81,10 +81,10 @@ def read_levels(text: str | tuple[float, float] | None) -> tuple[float, float] |
 
 
 def find_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, float]:
-    """The levels of a video: percentiles of the values of frames that are spread over it.
+    """Estimate the levels of a video from percentiles of evenly spaced frames.
 
     Args:
-        read: gives the values of a frame, H×W×C.
+        read: returns the values of a frame, H×W×C.
         count: number of frames.
     """
     numbers = sorted({round(position) for position in np.linspace(0, count - 1, min(count, SAMPLED))})
@@ -97,6 +97,6 @@ def find_levels(read: Callable[[int], np.ndarray], count: int) -> tuple[float, f
     if not len(values):
         return 0.0, 1.0
     low, high = (float(level) for level in np.percentile(values, TAILS))
-    # nearly all pixels have one value: the others are what there is to see
+    # nearly all pixels have one value; use the others
     low, high = (low, high) if low < high else (float(values.min()), float(values.max()))
     return (low, high) if low < high else (low, low + 1)

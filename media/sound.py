@@ -1,4 +1,4 @@
-"""The sound of a video file, beside the pictures that were made of its frames."""
+"""Sound of a source, copied into output videos."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COPIED = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
-"""what decodes the sounds that MP4 holds as they are; all others become AAC"""
+"""decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
 END = Fraction(10**9)
-"""seconds; later than any sound"""
+"""time in seconds later than any sound"""
 
 
 @dataclass(frozen=True)
 class Sound:
-    """Where the sound that belongs to frames is."""
+    """Location of the sound of frames."""
 
     path: Path
-    """a file whose first sound is meant"""
+    """file with the sound, of which the first stream is used"""
     start: Fraction
-    """seconds of the first frame by the file's clock"""
+    """time of the first frame by the file's clock, in seconds"""
 
 
 def copy_sound(sound: Sound, target: av.container.OutputContainer, begin: Fraction) -> SoundCopy | None:
-    """As `SoundCopy`; None where the source is broken, as pictures without sound are better than none."""
+    """Open a `SoundCopy`; None if the source is broken, so that the video is written without sound."""
     import av
 
     try:
@@ -44,13 +44,13 @@ def copy_sound(sound: Sound, target: av.container.OutputContainer, begin: Fracti
 
 
 class SoundCopy:
-    """Copies sound into a file of pictures while these are written; what MP4 cannot hold is encoded again.
+    """Copies sound into a video while it is written; sound that MP4 cannot store is encoded again.
 
     Args:
-        sound: of the source.
-        source: its file, opened.
-        target: of the pictures; nothing may have been written to it.
-        begin: seconds from the source's first frame to the first one of the target.
+        sound: sound of the source.
+        source: opened file of the source.
+        target: opened output video, to which nothing was written yet.
+        begin: seconds from the source's first frame to that of the target.
     """
 
     def __init__(
@@ -72,17 +72,17 @@ class SoundCopy:
                 "aac", rate=self._heard.rate, layout=self._heard.layout.name
             )
         self._pieces = self._copied() if copied else self._encoded()
-        self._done = Fraction(-1)  # seconds that are written
+        self._done = Fraction(-1)  # written seconds
         if begin:
             self._source.seek(int(self._begin * 1_000_000))  # microseconds, of any stream
 
     def until(self, seconds: Fraction) -> None:
-        """Write the sound up to this time of the target; where the source is broken the sound ends."""
+        """Write the sound up to this time of the target; it ends where the source is broken."""
         while self._done < seconds:
             self._done = next(self._pieces, END)
 
     def finish(self, seconds: Fraction) -> None:
-        """Write the rest up to the end of the pictures."""
+        """Write the rest up to the end of the video."""
         self.until(seconds)
         if self._heard.codec_context.name not in COPIED:
             for packet in self._stream.encode(None):
@@ -94,7 +94,7 @@ class SoundCopy:
         self._source.close()
 
     def _copied(self) -> Generator[Fraction, None, None]:
-        """Write packets one by one; yields the seconds at which each begins."""
+        """Write packets one by one; yield the start time of each in seconds."""
         for packet in self._whole(self._source.demux(self._heard)):
             if packet.pts is None or packet.dts is None:
                 continue
@@ -107,7 +107,7 @@ class SoundCopy:
                 self._target.mux(packet)
 
     def _encoded(self) -> Generator[Fraction, None, None]:
-        """The same with what packets decode to."""
+        """Decode, encode and write packets; yield the start time of each in seconds."""
         for frame in self._whole(self._source.decode(self._heard)):
             if frame.pts is None:
                 continue
@@ -119,7 +119,7 @@ class SoundCopy:
                     self._target.mux(packet)
 
     def _whole(self, pieces: Iterable[Any]) -> Iterator[Any]:
-        """The pieces of the source up to the first broken one."""
+        """Yield the packets of the source up to the first broken one."""
         import av
 
         try:

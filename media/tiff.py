@@ -1,4 +1,4 @@
-"""TIFF files as frames: one picture, or a stack of them, with the axes that microscopes and ImageJ write."""
+"""TIFF files as frames: single images and stacks, with the axes of microscopes and ImageJ."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ ADVICE = "give a whole TIFF"
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """first bytes of TIFF and BigTIFF"""
 CHANNELS = 3
-"""channels that are shown at most, as red, green and blue"""
+"""largest number of channels, shown as red, green and blue"""
 
 
 class TiffStack:
-    """The pictures of a TIFF file by number.
+    """Images of a TIFF file by index.
 
-    The file's first series is read. ``S`` and ``C`` are its channels, of which there may be three; one other axis
-    beside ``Y`` and ``X`` may be longer than 1, and is the frames.
+    Only the first series is read. ``S`` and ``C`` are channels, at most three; one further axis besides ``Y`` and ``X``
+    may be longer than 1 and holds the frames.
 
     Raises:
-        InputError: not a readable TIFF, more axes or channels than a video has, or tifffile is missing.
+        InputError: not a readable TIFF, unsupported axes or channels, or tifffile is not installed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,7 @@ class TiffStack:
             self._keyframe: Any = self._series.keyframe
             self._colours: Any = self._keyframe.colormap
             kinds = {one.shape for one in self._file.series}
-        except Exception as error:  # the library raises all kinds of errors at broken files
+        except Exception as error:  # the library raises many kinds of errors on broken files
             raise _broken(path, error) from error
         if len(kinds) > 1:
             raise InputError(f"{path}: holds {len(kinds)} series of pictures; store one in a file of its own")
@@ -55,7 +55,7 @@ class TiffStack:
         self._stored = self._map()
 
     def read(self, index: int) -> np.ndarray:
-        """A picture as stored, H×W×C of 1 to 3 channels; raises `InputError` where it cannot be read."""
+        """Read an image as stored, H×W×C with 1 to 3 channels; raise `InputError` on failure."""
         try:
             with self._lock:
                 values, axes = self._take(index)
@@ -66,7 +66,7 @@ class TiffStack:
         return self._as_shown(values[..., None] if channel < 0 else np.moveaxis(values, channel, -1))
 
     def _check(self) -> int:
-        """The number of frames."""
+        """Return the number of frames."""
         sizes = dict(zip(self._axes, self._shape, strict=True))
         if len(sizes) != len(self._axes) or not {"Y", "X"} <= set(sizes):
             raise InputError(f"{self.path}: has the axes {self._axes}; expected pictures, with Y and X")
@@ -91,7 +91,7 @@ class TiffStack:
         return next(iter(others.values()), 1)
 
     def _map(self) -> np.ndarray | None:
-        """The values in the file where they lie there one behind the other, as ImageJ writes large stacks."""
+        """Map values stored contiguously, as in large stacks of ImageJ."""
         if self._series.dataoffset is None:
             return None
         if (
@@ -103,7 +103,7 @@ class TiffStack:
         return np.memmap(self.path, order, "r", self._series.dataoffset, self._shape)
 
     def _take(self, index: int) -> tuple[np.ndarray, str]:
-        """The values of a frame, and their axes."""
+        """Return the values of a frame with their axes."""
         frames = self._axes.find(self._frames) if self._frames else -1
         axes = self._axes.replace(self._frames, "") if self._frames else self._axes
         if self._stored is not None:
@@ -118,20 +118,20 @@ class TiffStack:
         return (np.take(values, index, axis=frames) if frames >= len(outer) else values), axes
 
     def _as_shown(self, values: np.ndarray) -> np.ndarray:
-        """Values as brightness or colours: palettes are looked up, transparency goes, white is high."""
+        """Convert to brightness or colours: look up palettes, drop alpha, invert min-is-white."""
         if self._colours is not None:
             return (np.moveaxis(self._colours, 0, -1)[values[..., 0]] >> 8).astype(np.uint8)
         if values.dtype == bool:
             values = values.astype(np.uint8) * 255
         if self._keyframe.photometric == 0 and values.dtype.kind == "u":  # min is white
             values = np.iinfo(values.dtype).max - values
-        if values.shape[-1] == 2:  # as microscopes show two channels: magenta and green
+        if values.shape[-1] == 2:  # two channels are shown in magenta and green, as microscopes do
             return values[..., [0, 1, 0]]
         return values[..., :CHANNELS]
 
 
 def _without_ones(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """Without axes of length 1, but rows and columns."""
+    """Drop axes of length 1 except rows and columns."""
     kept = [position for position, axis in enumerate(axes) if axis in "YX" or values.shape[position] > 1]
     shape = [values.shape[position] for position in kept]
     return values.reshape(shape), "".join(axes[position] for position in kept)
@@ -142,7 +142,7 @@ def _open(path: Path) -> tifffile.TiffFile:
         import tifffile
     except ModuleNotFoundError as error:
         raise InputError(f"{path}: {missing_extra('tifffile')}") from error
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is wrong with a file is raised as well
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
     try:
         return tifffile.TiffFile(path)
     except Exception as error:  # as above

@@ -1,4 +1,4 @@
-"""Video files from frames: H.264 for people, ProRes and VP9 with an alpha channel for editors."""
+"""Video writers: H.264, and ProRes and VP9 with an alpha channel."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ if TYPE_CHECKING:
     import av
 
 FINE = Fraction(1, 90000)
-"""Seconds that a time is rounded to in a video of variable rate; the usual tick of MPEG."""
+"""time base of videos with a variable rate in seconds, as usual in MPEG"""
 
 LONGEST_GAP = Fraction(3600)
-"""Seconds that a frame may stay: MP4 counts them in 32 bits, which at 90000 ticks are 6.6 hours."""
+"""longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
 
 ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420p")}
-"""Encoder and pixel format of the files with an alpha channel, by suffix."""
+"""encoder and pixel format of files with an alpha channel, by suffix"""
 
 
 class VideoWriter:
-    """Write frames to a video file of their rate and size; a context manager.
+    """Write frames to a video file; a context manager.
 
-    ``.mp4`` is H.264 in 4:2:0, which every player shows, and which holds even sizes only: the last column or row of an
-    odd size comes twice. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with
-    alpha, for H×W×4 frames.
-    The file takes its name when the block ends without an error; a block that writes no frame makes no file.
+    ``.mp4`` is H.264 in 4:2:0, which every player supports and which needs even sizes: the last row or column of an odd
+    size is repeated. Without libx264 it is MPEG-4 Part 2. ``.mov`` is ProRes 4444 and ``.webm`` VP9, both with alpha,
+    for H×W×4 frames. The file is renamed to its path when the block ends without an error and has written a frame.
 
     Args:
         path: the file, ending in .mp4, .mov or .webm.
         rate: frames per second.
         size: (height, width) of every frame.
-        variable: `write` gets times that are no multiples of the frame's duration.
-        sound: goes into an ``.mp4``, in time with the frames.
+        variable: times passed to `write` are not multiples of a frame's duration.
+        sound: sound to copy into an ``.mp4``, in sync with the frames.
     """
 
     def __init__(
@@ -62,7 +61,7 @@ class VideoWriter:
         self._copy: SoundCopy | None = None
         self._begin = Fraction(0)  # seconds of the first frame written
         self._last = -1  # tick of the newest frame
-        self._skipped = 0  # ticks left out of gaps that were too long
+        self._skipped = 0  # ticks removed from gaps that were too long
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
@@ -86,13 +85,13 @@ class VideoWriter:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
 
         Args:
-            frame: the picture.
-            time: seconds from the source's first frame; right behind the frame before when not given. The file begins
-                with the first frame written.
+            frame: H×W×3 or H×W×4 uint8.
+            time: seconds since the source's first frame; None: directly after the previous frame. The file starts at
+                the first frame written.
 
         Raises:
-            ValueError: it has another size than the file.
-            InputError: the file cannot be written, for example as the disk is full.
+            ValueError: the size differs from the file's.
+            InputError: the file cannot be written.
         """
         import av
 
@@ -119,9 +118,9 @@ class VideoWriter:
         self.frames += 1
 
     def _tick(self, time: Fraction | None, base: Fraction) -> int:
-        """When a frame is shown, in ticks: no two at one time, none before an earlier one, no gap that MP4 cannot hold.
+        """Return the time of a frame in ticks: strictly increasing, without gaps that MP4 cannot store.
 
-        Clocks of cameras jump; what a gap has beyond `LONGEST_GAP` is taken from all times behind it.
+        Clocks of cameras jump; the excess of a gap over `LONGEST_GAP` is subtracted from all later times.
         """
         if time is None:
             return self._last + 1
@@ -131,12 +130,12 @@ class VideoWriter:
         return tick - excess
 
     def _fitting(self, frame: np.ndarray) -> np.ndarray:
-        """The frame in the size of the file."""
+        """Pad the frame to the size of the file."""
         rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
         return np.ascontiguousarray(np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge"))
 
     def _stored(self) -> tuple[int, int]:
-        """Height and width of the file."""
+        """Return height and width of the file."""
         height, width = self.size
         return self.size if self.channels == 4 else (height + height % 2, width + width % 2)
 
@@ -156,7 +155,7 @@ class VideoWriter:
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best encoder that this PyAV has, set for good quality."""
+    """Add the best available encoder, set for good quality."""
     import av
 
     height, width = size
@@ -173,10 +172,10 @@ def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: t
 
 
 def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the encoder with alpha that belongs to this kind of file.
+    """Add the encoder with alpha for this kind of file.
 
     Raises:
-        InputError: this PyAV lacks it.
+        InputError: PyAV lacks the encoder.
     """
     import av
 
@@ -189,12 +188,12 @@ def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, s
     stream: Any = container.add_stream(codec, rate=rate, options=options)
     stream.pix_fmt = layout
     if codec == "libvpx-vp9":
-        stream.bit_rate = 0  # quality alone decides
+        stream.bit_rate = 0  # constant quality
     return _sized(stream, size)
 
 
 def _sized(stream: Any, size: tuple[int, int]) -> Any:
-    """The stream with a size and colours; untagged colours are guessed by players from the height."""
+    """Set size and colour tags of the stream; players guess untagged colours from the height."""
     stream.height, stream.width = size
     stream.codec_context.colorspace = 1  # BT.709 in each of the three lists
     stream.codec_context.color_primaries = 1
