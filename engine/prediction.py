@@ -1,4 +1,4 @@
-"""What a tracker says about a frame, and over the frames which objects are lost from sight."""
+"""Predictions of trackers: masks of one frame."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from functools import cached_property
 import numpy as np
 import torch
 from torch import Tensor
-
-from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -45,28 +43,3 @@ class Prediction:
         sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, probability)
         counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
         return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
-
-
-@dataclass
-class LostFlags:
-    """Which objects are lost: not visible for ``frames`` frames in a row, until they are visible again.
-
-    Visible is an object with a pixel and a confidence of at least ``confidence``.
-    """
-
-    frames: int = LOST_AFTER
-    confidence: float = MIN_CONFIDENCE
-    _unseen: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 <= self.confidence <= 1:
-            raise ValueError(f"expected frames from 1 and a confidence in 0 to 1, got {self}")
-
-    def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
-        """Take in the next frame's `Prediction.confidence`; whether each of its objects is lost."""
-        unseen = {}
-        for number, value in confidence.items():
-            visible = value > 0 and value >= self.confidence
-            unseen[number] = 0 if visible else self._unseen.get(number, 0) + 1
-        self._unseen = unseen
-        return {number: count >= self.frames for number, count in unseen.items()}

@@ -21,7 +21,7 @@ from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ObjectTable, certain, overrule
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
-from aotlab.engine.state import made_by, read_state
+from aotlab.engine.state import STATES, made_by, read_state
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
@@ -32,6 +32,7 @@ from aotlab.networks.vos_model import Features
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
+from aotlab.utils.own_files import sealed
 
 FEW_PLANES = 5
 """up to which maps are resized faster plane by plane than channels-last"""
@@ -235,7 +236,7 @@ class Tracker:
         Raises:
             InputError: a step failed while it changed memory.
         """
-        return {
+        content = {
             "made_by": self._made_by,
             "length": self._length,
             "objects": self.objects.state_dict(),
@@ -243,6 +244,7 @@ class Tracker:
             "frame_shape": self._frame_shape,
             "banks": [bank.state_dict() for bank in self.banks],
         }
+        return sealed(STATES, content)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the video of the tracker that gave this state (`torch.load` with ``weights_only`` reads it).

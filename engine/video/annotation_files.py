@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.prediction import LostFlags, Prediction
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.video.scores import LostFlags
 from aotlab.masks.exchange.regions import Annotations, Region, runs_of
 from aotlab.masks.exchange.writing import Written, write_annotations
 from aotlab.media.video import FrameSource

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.prediction import LostFlags
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
@@ -97,34 +96,3 @@ def test_only_a_tracked_object_can_be_forgotten(tracker):
     for number in (0, 2):
         with pytest.raises(InputError, match=rf"object {number} is not tracked; give one of \[1\]"):
             tracker.forget(number)
-
-
-def seen(flags, *confidences):
-    return [flags.update({3: value})[3] for value in confidences]
-
-
-def test_an_object_is_lost_after_so_many_frames_without_a_sure_pixel_until_it_is_back():
-    assert seen(LostFlags(3, 0.6), 0.9, 0, 0.5, 0, 0.59, 0.6, 0) == [
-        False,
-        False,
-        False,
-        True,
-        True,
-        False,
-        False,
-    ]
-
-
-def test_without_a_threshold_only_absence_counts():
-    assert seen(LostFlags(1, 0), 0.01, 0) == [False, True]
-
-
-def test_objects_are_counted_on_their_own_and_from_when_they_come():
-    flags = LostFlags(2)
-    flags.update({1: 0.0})
-    assert flags.update({1: 0.0, 2: 0.0}) == {1: True, 2: False}
-
-
-def test_flags_refuse_what_makes_no_sense():
-    with pytest.raises(ValueError, match="frames from 1"):
-        LostFlags(0)

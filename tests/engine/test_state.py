@@ -89,39 +89,25 @@ def test_a_state_of_other_weights_is_refused(bounded):
 
 
 def damaged(state):
-    """States in which something is missing or of another kind."""
+    """States in which something is missing, changed or of another kind."""
     yield None
     yield []
     yield {}
     for key in state:
         yield {name: value for name, value in state.items() if name != key}
-    yield {**state, "objects": {"by_channel": 5, "batches": []}}
-    yield {**state, "objects": {"by_channel": ["a"], "batches": [(0, 1)]}}
-    yield {**state, "banks": [{}]}
+    yield {**state, "objects": {"by_channel": [4, 9, 5], "batches": [(0, 1)]}}
     yield {**state, "banks": []}
-    yield {**state, "frame_shape": 7}
     yield {**state, "frame_shape": [33]}
-    for key, values in DAMAGED.items():
-        bank = state["banks"][0]
-        for value in values:
-            yield {**state, "banks": [{**bank, key: value}]}
-    for key, value in (("running", None), ("counts", {0: {0: "x"}}), ("counts", {0: 5})):
-        yield {**state, "banks": [{**bank, "policy": {**bank["policy"], key: value}}]}
+    bank = state["banks"][0]
+    for key in bank:
+        yield {**state, "banks": [{**bank, key: None}]}
+    for key, value in (("newest", 70), ("room", 50), ("policy", {"running": {0: {0: 0.5}}, "counts": {}})):
+        yield {**state, "banks": [{**bank, key: value}]}
     for key in ("long", "short"):
         for change in CHANGES:
             yield {**state, "banks": [{**bank, key: changed(bank[key], change)}]}
 
 
-DAMAGED = {
-    "kept": [[], [[]], [["x"]], [[0], [0]]],
-    "references": [None, ["x"], [-1]],
-    "newest": [None, -1],
-    "inserted": [None, "x"],
-    "room": [0, None],
-    "long": [[], [[]], [[[]]], torch.zeros(1, 2, 3)],
-    "short": [[], [[]], [[[]]], torch.zeros(1, 2, 3)],
-}
-"""what a bank's state may not hold"""
 CHANGES = [
     torch.Tensor.int,
     lambda tensor: tensor[0],
@@ -140,12 +126,12 @@ def changed(tree, change):
 
 
 def test_a_refused_state_leaves_the_tracker_as_it_was(bounded):
-    frames, tracker, twin = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
-    for each in (tracker, twin):
+    frames, tracker, other = clip(5), Tracker(*bounded["restricted"]), Tracker(*bounded["restricted"])
+    for each in (tracker, other):
         run(each, frames[:3], {0: stripes([4, 9])})
-    for state in damaged(twin.state_dict()):
+    for state in damaged(other.state_dict()):
         with pytest.raises(InputError, match="tracker state: "):
             tracker.load_state_dict(state)
-    assert tracker.ids == twin.ids
-    expected, found = run(twin, frames[3:], {}), run(tracker, frames[3:], {})
+    assert tracker.ids == other.ids
+    expected, found = run(other, frames[3:], {}), run(tracker, frames[3:], {})
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
