@@ -1,1 +1,1 @@
-"""Id maps, object masks, overlays and the formats of other tools. Knows no videos."""
+"""Masks: id maps, object masks, overlays, painting and formats of other tools."""

@@ -1,4 +1,4 @@
-"""Masks of a frame's objects, each by itself, so that they may overlap: a PNG for each, or run lengths of a file."""
+"""Overlapping object masks of a frame: one PNG per object, or run lengths."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ObjectMasks:
-    """What a data set says of the objects on one frame, where it has no single mask of ids."""
+    """Separate masks of the objects on one frame."""
 
     source: Path
-    """the folder or file that they come from, for messages"""
+    """source folder or file, for messages"""
     stem: str
-    """of the frame"""
+    """stem of the frame"""
     files: Mapping[int, Path] = field(default_factory=dict)
     """binary PNGs by object"""
     runs: Mapping[int, str] = field(default_factory=dict)
-    """COCO's compressed run lengths by object, for a picture of `size`"""
+    """COCO's compressed run lengths by object, for an image of `size`"""
     size: tuple[int, int] = (0, 0)
     """(height, width) in pixels"""
 
@@ -33,14 +33,14 @@ class ObjectMasks:
 
 
 def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
-    """H×W ids of a given mask, as `read_mask`; where objects overlap, the smaller one is on top.
+    """Read H×W ids of a given mask; smaller objects lie on top of larger ones.
 
     Args:
-        mask: a PNG of ids, or objects each by itself.
+        mask: PNG of ids, or separate object masks.
         size: (height, width) that the mask must have.
 
     Raises:
-        InputError: a file cannot be read, or its size is another.
+        InputError: a file cannot be read, or has another size.
     """
     from aotlab.masks.id_maps import read_mask
 
@@ -50,7 +50,7 @@ def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None)
 
 
 def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
-    """H×W bool mask of each object; arguments and errors as `read_given`."""
+    """Read an H×W bool mask per object; arguments and errors as in `read_given`."""
     masks = dict(_pixels(mask, size))
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
@@ -59,7 +59,7 @@ def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> d
 
 
 def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
-    """H×W ids of objects with an H×W bool mask each; where they overlap, the smaller one is on top."""
+    """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
     import numpy as np
 
     labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
@@ -69,12 +69,12 @@ def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
 
 
 def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
-    """The files that a given mask is read from."""
+    """Return the files of a given mask."""
     return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
 
 
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
-    """Each object with its H×W bool mask."""
+    """Yield each object with its H×W bool mask."""
     from aotlab.masks.exchange.regions import pixels, require_runs
     from aotlab.masks.exchange.safe_files import about
     from aotlab.masks.id_maps import read_mask

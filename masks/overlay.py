@@ -1,4 +1,4 @@
-"""Pictures for people: object masks drawn over their frame."""
+"""Overlays: object masks drawn over frames."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import numpy as np
 from aotlab.masks.id_maps import PALETTE, palette_index
 
 OPACITY = 0.45
-"""How much of the object's colour covers the frame inside a mask, from 0 to 1."""
+"""opacity of an object's colour, from 0 to 1"""
 
 DARK = 0.65
-"""How much a black halo covers the frame just outside a mask, from 0 to 1; it sets the contour off."""
+"""opacity of the black halo around a contour, from 0 to 1"""
 
 MANY, MANY_OPACITY, MANY_DARK = 12, 0.25, 0.3
-"""With more objects than this the fill is thinner and the halo weaker, so that the frame stays visible."""
+"""number of objects above which fill and halo are more transparent"""
 
 LETTER_HEIGHT = 22
-"""Pixels of a letter of OpenCV's plain font at scale 1."""
+"""height of a letter of OpenCV's plain font at scale 1, in pixels"""
 
 _COLOURS = PALETTE.astype(np.float32)
 
 BRIGHT = 255 * (_COLOURS / 255) ** 0.45
-"""colours that fill an object: blended as they are, the dark ones of the palette look like shadows"""
+"""fill colours: the palette, brightened, as dark colours look like shadows"""
 
 VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
-"""colours of contours: the brightest one of the same hue, a little towards white"""
+"""contour colours: the brightest of the same hue, mixed with white"""
 
 
 def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = None) -> np.ndarray:
     """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
 
     Args:
-        frame: H×W×3 uint8 RGB; left as it is.
+        frame: H×W×3 uint8 RGB, not modified.
         labels: H×W object ids, 0 is background.
         opacity: share of the colour inside a mask, 0 to 1; None: `OPACITY`, less for many objects.
 
@@ -59,7 +59,7 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = No
 
 
 def with_ids(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The picture (H×W×3 uint8) with each object's id of ``labels`` (H×W) where the object is widest."""
+    """Draw the id of each object in ``labels`` (H×W) at its widest place: H×W×3 uint8."""
     import cv2
 
     picture = picture.copy()
@@ -77,14 +77,14 @@ def with_ids(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def write_text(
     picture: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
 ) -> None:
-    """Write white letters with a black edge into the picture (H×W×3 uint8), in place.
+    """Write white letters with a black edge into the image (H×W×3 uint8), in place.
 
     Args:
-        picture: changed.
-        text: in ASCII.
-        point: (x, y) of the text's lower left corner, or of its middle.
-        height: of a letter in pixels.
-        centred: ``point`` is the middle.
+        picture: image to draw on.
+        text: ASCII text.
+        point: (x, y) of the text's lower left corner or centre.
+        height: height of a letter in pixels.
+        centred: ``point`` is the centre.
     """
     import cv2
 
@@ -99,17 +99,17 @@ def write_text(
 
 
 def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
-    """Put pictures of one height side by side with white gaps.
+    """Join images of one height side by side with white gaps.
 
     Args:
-        pictures: H×W×3 uint8 each; widths may differ.
-        gap: pixels between two pictures.
+        pictures: images H×W×3 uint8; widths may differ.
+        gap: width of a gap in pixels.
 
     Returns:
         H×(sum of the widths and gaps)×3 uint8.
 
     Raises:
-        ValueError: there is no picture, or the heights differ.
+        ValueError: no images, or different heights.
     """
     heights = sorted({picture.shape[0] for picture in pictures})
     if len(heights) != 1:
@@ -120,7 +120,7 @@ def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
 
 
 def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
-    """The frame (H×W×3 uint8) with its objects filled and outlined by lines of this width."""
+    """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
     inside = ids > 0
     picture = frame.astype(np.float32, order="C")
     _blend(picture, BRIGHT, ids, opacity * inside.astype(np.float32))
@@ -131,12 +131,12 @@ def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark:
 
 
 def _line_width(labels: np.ndarray) -> int:
-    """Pixels of a contour on either side of an edge; grows with the picture."""
+    """Return the width of a contour on either side of an edge in pixels, by image size."""
     return max(1, round(min(labels.shape) / 300))
 
 
 def _window(inside: np.ndarray) -> tuple[slice, slice]:
-    """Rows and columns around all objects, with room for the contour; the rest of a picture needs no work."""
+    """Return rows and columns around all objects, padded for contours."""
     margin = _line_width(inside) + 3
     spans = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
     rows, columns = (slice(max(int(at[0]) - margin, 0), int(at[-1]) + margin + 1) for at in spans)
@@ -144,7 +144,7 @@ def _window(inside: np.ndarray) -> tuple[slice, slice]:
 
 
 def _edge(ids: np.ndarray, width: int) -> np.ndarray:
-    """H×W bool: pixels this near to a change of id, on both sides."""
+    """Return the pixels within ``width`` of a change of id, on both sides: H×W bool."""
     import cv2
 
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * width + 1, 2 * width + 1))
@@ -152,14 +152,14 @@ def _edge(ids: np.ndarray, width: int) -> np.ndarray:
 
 
 def _soft(mask: np.ndarray) -> np.ndarray:
-    """H×W float32 in 0 to 1: the mask with its staircase smoothed."""
+    """Smooth the edges of a mask: H×W float32, 0 to 1."""
     import cv2
 
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0.6))
 
 
 def _blend(picture: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
-    """Mix the colours (256×3) of ids (H×W) into the picture (H×W×3 float32, changed in place) by a share (H×W)."""
+    """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 float32, in place) by a share (H×W)."""
     touched = np.flatnonzero(share)
     flat = picture.reshape(-1, 3)
     pixels = flat[touched]

@@ -1,4 +1,4 @@
-"""What a tool does to the mask of one object. Masks are H×W bool; points are (x, y) in pixels, as floats."""
+"""Painting tools on the mask of one object. Masks are H×W bool; points are (x, y) floats in pixels."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Point = tuple[float, float]
 MOST_POINTS = 20_000
 LARGEST_RADIUS = 500.0
 REACH = 0.25
-"""how far from a click a mask may change, as a share of the image's shorter edge"""
+"""largest distance from a click at which a mask changes, relative to the image's shorter edge"""
 FINE = 4
-"""Bits after the binary point of the coordinates that OpenCV draws with."""
+"""fractional bits of OpenCV's drawing coordinates"""
 
 
 def checked_points(points: Any, least: int = 1) -> list[Point]:
-    """Points from a message; raises `InputError` where they are none, too few, too many, or not finite."""
+    """Parse points of a message; raise `InputError` if they are malformed, too few, too many or not finite."""
     if not isinstance(points, Sequence) or not least <= len(points) <= MOST_POINTS:
         raise InputError(f"points: expected a list of {least} to {MOST_POINTS} points [x, y]")
     try:
@@ -33,7 +33,7 @@ def checked_points(points: Any, least: int = 1) -> list[Point]:
 
 
 def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
-    """The mask of a round brush of ``radius`` pixels along the points.
+    """Return the mask of a round brush of ``radius`` pixels along the points.
 
     Raises:
         InputError: the radius is out of range.
@@ -51,7 +51,7 @@ def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.
 
 
 def polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
-    """The mask inside a closed line, which may cross itself (even-odd)."""
+    """Return the mask inside a closed line, which may cross itself (even-odd rule)."""
     import cv2
 
     picture = np.zeros(size, np.uint8)
@@ -61,7 +61,7 @@ def polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
 
 
 def filled(mask: np.ndarray) -> np.ndarray:
-    """The mask with its holes filled: background that is not joined to the picture's edge."""
+    """Fill holes: background that is not connected to the image's border."""
     import cv2
 
     outside = np.pad((~mask).astype(np.uint8), 1, constant_values=1)
@@ -70,7 +70,7 @@ def filled(mask: np.ndarray) -> np.ndarray:
 
 
 def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
-    """The connected part of the mask that holds a point.
+    """Return the connected part of the mask at a point.
 
     Raises:
         InputError: the point is not in the mask.
@@ -110,12 +110,12 @@ def near_click(before: np.ndarray, after: np.ndarray, point: Point, *, positive:
 
 
 def _fine(point: Point) -> tuple[int, int]:
-    """A point in OpenCV's units, in which pixel centres are whole numbers."""
+    """Convert a point to OpenCV's units, in which pixel centres are integers."""
     return round((point[0] - 0.5) * 2**FINE), round((point[1] - 0.5) * 2**FINE)
 
 
 def _ribbon(first: Point, second: Point, radius: float) -> np.ndarray:
-    """Corners 4×2 int32 of what a disc sweeps between two points."""
+    """Return the corners, 4×2 int32, of the area swept by a disc between two points."""
     start, end = np.array(first), np.array(second)
     length = float(np.hypot(*(end - start)))
     along = (end - start) / length if length else np.zeros(2)

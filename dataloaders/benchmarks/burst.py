@@ -19,7 +19,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
 
 MOST_TRACKS = 65534
-"""of one sequence, so that masks have room for their ids"""
+"""largest number of tracks in a sequence"""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class BurstSequence:
     """One entry of ``sequences``."""
 
     name: str
-    """<source>-<sequence>, which is the name of its folder of results too"""
+    """<source>-<sequence>, also the name of the result folder"""
     folder: str
-    """of its frames, below that of the split"""
+    """folder of its frames, below the split's"""
     frames: tuple[str, ...]
     """file names of all frames"""
     annotated: tuple[str, ...]
@@ -43,12 +43,12 @@ class BurstSequence:
 
 
 def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """The sequences of a split, in the order of their names; a track is given by its first mask.
+    """Read the sequences of a split, sorted by name; a track is given by its first mask.
 
     Args:
         root: the folder with frames/ and the split's folder of JSON files.
         split: train, val or test.
-        all_frames: run on all frames; else on the annotated ones, one a second. Results are wanted for these.
+        all_frames: run on all frames; false: on annotated ones, one per second. Results are for annotated frames.
 
     Raises:
         InputError: the JSON file or the folder of frames is missing or not readable.
@@ -76,10 +76,10 @@ def annotation_file(root: Path, split: str) -> Path:
 
 
 def read_sequences(path: Path) -> list[BurstSequence]:
-    """All entries of a file.
+    """Read all entries of a file.
 
     Raises:
-        InputError: not such a file.
+        InputError: not a BURST file.
     """
     tree = read_json(path)
     try:
@@ -94,19 +94,19 @@ def read_sequences(path: Path) -> list[BurstSequence]:
 
 
 def write_predictions(path: Path, annotations: Path, results: Path, names: Sequence[str]) -> int:
-    """Write results, PNGs of ids, in BURST's form: the annotations with other run lengths.
+    """Write id PNGs as BURST JSON: the annotations with other run lengths.
 
     Args:
-        path: the JSON file to write.
-        annotations: the file of the split.
-        results: holds ``<sequence>/<frame>.png`` for the annotated frames.
-        names: the sequences to write.
+        path: JSON file to write.
+        annotations: file of the split.
+        results: folder with ``<sequence>/<frame>.png`` for annotated frames.
+        names: sequences to write.
 
     Returns:
-        The number of masks written; objects without a pixel in a frame have none.
+        The number of written masks; objects without pixels are skipped.
 
     Raises:
-        InputError: a result is missing, no mask or of another size.
+        InputError: a result is missing, not a mask, or of another size.
     """
     from aotlab.masks.exchange.regions import compress, runs_of
     from aotlab.masks.id_maps import read_mask
@@ -132,7 +132,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
 
 
 def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None:
-    """Write the annotations of some sequences alone."""
+    """Write the annotations of some sequences."""
     tree = read_json(annotations)
     kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
     with atomic_path(path) as temporary:

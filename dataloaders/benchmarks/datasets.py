@@ -1,4 +1,4 @@
-"""The data sets by name."""
+"""Benchmark data sets by name."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
 Reader = Callable[..., list[Video]]
-"""(root, split) and the options by name, to the videos of the split."""
+"""reader: (root, split) and options by name to the videos of the split"""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set: how to read it, and what to tell who has not got it."""
+    """A data set with its reader and download information."""
 
     read: Reader
     folder: str | None = None
-    """its folder below ``datasets/``; None: it needs a root"""
+    """folder below ``datasets/``; None: a root is required"""
     source: str = ""
-    """where to get it"""
+    """where to download it"""
     layout: str = ""
-    """what lies in its folder"""
+    """layout of its folder"""
     options: frozenset[str] = frozenset()
-    """options that the reader takes"""
+    """options of the reader"""
     server: Mapping[str, str] = field(default_factory=dict)
-    """splits whose annotations are not public, with who scores them"""
+    """splits without public annotations, with their scoring servers"""
     object_tree: bool = False
-    """its evaluator takes a folder of binary PNGs for each object"""
+    """results are folders of binary PNGs per object"""
     hota: bool = False
-    """scored by HOTA from one JSON file, not frame by frame"""
+    """scored by HOTA from one JSON file"""
     polygons: bool = False
-    """its server takes one JSON file of polygons"""
+    """the server expects a JSON file of polygons"""
     archive: str | None = None
-    """folder around the sequences in an archive for the server, "" for none; None: no server takes PNGs"""
+    """folder around the sequences in submission archives, "" for the root; None: no server for PNGs"""
 
 
 def _youtube(year: int) -> DataSet:
@@ -172,14 +172,14 @@ def open_dataset(
     all_frames: bool = False,
     new_objects: bool = False,
 ) -> list[Video]:
-    """The videos of a data set's split.
+    """Read the videos of a data set's split.
 
     Args:
-        name: a key of `DATASETS`, in any case.
-        root: its folder; None: what `default_root` finds.
-        split: "folder" and "longvideo" have no splits and take any.
-        all_frames: YouTube-VOS, VOST: run on all frames, write the labelled ones.
-        new_objects: folder: later masks bring new objects.
+        name: key of `DATASETS`, case-insensitive.
+        root: folder of the data set; None: `default_root`.
+        split: name of the split; ignored by "folder" and "longvideo".
+        all_frames: YouTube-VOS, VOST: run on all frames, write labelled ones.
+        new_objects: folder: later masks may add objects.
 
     Raises:
         InputError: an unknown name, no root, an option that the data set does not have, or what the reader
@@ -199,10 +199,10 @@ def open_dataset(
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
-    """The key and the data set of a name, in any case.
+    """Return key and data set of a case-insensitive name.
 
     Raises:
-        InputError: an unknown name; the nearest ones are named.
+        InputError: unknown name; suggests similar ones.
     """
     key = name.lower()
     if key not in DATASETS:
@@ -213,7 +213,7 @@ def find_dataset(name: str) -> tuple[str, DataSet]:
 
 
 def submission_hint(name: str, root: Path | None, split: str, results: Path) -> str | None:
-    """The sentence for results that ``eval`` does not score; None if it does."""
+    """Return the sentence for results that ``eval`` does not score, or None."""
     key, dataset = find_dataset(name)
     where = f" --root {root}" if root is not None else ""
     if dataset.hota:

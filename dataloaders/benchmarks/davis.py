@@ -18,9 +18,9 @@ LAYOUT = (
 
 
 def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
-    """The sequences of a split, sorted by name.
+    """Read the sequences of a split, sorted by name.
 
-    Only the first frame's labels are given to the method. Results have 480 rows.
+    Only the first frame's labels are given. Results have 480 rows.
 
     Args:
         root: the folder with JPEGImages, Annotations and ImageSets.
@@ -39,13 +39,13 @@ def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Vid
 
 
 def read_list(path: Path) -> list[str]:
-    """Sequence names of a list file, sorted, each once.
+    """Read the unique, sorted sequence names of a list file.
 
     A line is a name, or a frame's paths below the root:
     ``/JPEGImages/480p/<sequence>/00000.jpg /Annotations/480p/<sequence>/00000.png``.
 
     Raises:
-        InputError: a line is neither, or there is none.
+        InputError: an invalid line, or no lines.
     """
     names = set()
     lines = read_text(path, "expected one sequence name per line").splitlines()
@@ -68,7 +68,7 @@ def read_list(path: Path) -> list[str]:
 
 
 def _list_file(root: Path, year: int, split: str) -> Path:
-    """The split's list file; the first release of DAVIS 2016 keeps its lists under the resolution's name."""
+    """Return the split's list file; the first release of DAVIS 2016 stores its lists below the resolution's name."""
     folders = [root / "ImageSets" / str(year)] + ([root / "ImageSets" / "480p"] if year == 2016 else [])
     for folder in folders:
         if is_file(folder / f"{split}.txt"):

@@ -9,7 +9,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video, list_frames, masks_of
 
 
 def long_video(root: Path) -> list[Video]:
-    """The videos, in the order of their names; the first labelled frame is given, the others are scored.
+    """Read the videos, sorted by name; the first labelled frame is given, the others are scored.
 
     Args:
         root: the folder with JPEGImages and Annotations.

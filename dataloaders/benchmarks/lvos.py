@@ -20,23 +20,22 @@ from aotlab.utils.files import is_file
 from aotlab.utils.ids import VOID
 
 LAST = 10**7
-"""the largest frame number that metadata may state"""
+"""largest frame number in the metadata"""
 STEP = 5
-"""difference between the numbers of two labelled frames"""
+"""interval between labelled frames"""
 
 
 def lvos(root: Path, split: str = "val") -> list[Video]:
-    """The videos of a split, in the order of their names.
+    """Read the videos of a split, sorted by name.
 
-    All labels of train and valid are public; the method is given each object's first one only. Those of test are
-    the first ones already.
+    All labels of train and valid are public, of which only each object's first one is given. Test has only these.
 
     Args:
         root: the folder with train, valid, test.
         split: train, val (or valid), test.
 
     Raises:
-        InputError: a folder is missing or empty, or the metadata lists what is not there.
+        InputError: a folder is missing or empty, or a listed frame is missing.
     """
     folder = split_folder(root, split)
     names = video_names(folder)
@@ -83,7 +82,7 @@ def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: fro
 
 
 def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[ListedObject, ...]:
-    """The objects of a video in the order of the metadata; those without frames are left out."""
+    """Read the objects of a video in the order of the metadata; objects without frames are skipped."""
     objects = []
     for identity, entry in listed.items():
         try:

@@ -13,10 +13,10 @@ from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
 
 def split_folder(root: Path, split: str) -> Path:
-    """The folder of a split; "val" and "valid" are the same, and the root may be the split itself.
+    """Return the folder of a split; "val" equals "valid", and the root may be the split itself.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: no such folder.
     """
     names = ("valid", "val") if split in ("val", "valid") else (split,)
     for folder in (*(root / name for name in names), root):
@@ -28,10 +28,10 @@ def split_folder(root: Path, split: str) -> Path:
 
 
 def video_names(folder: Path) -> list[str]:
-    """Names of a split's videos, sorted.
+    """Return the sorted names of a split's videos.
 
     Raises:
-        InputError: JPEGImages or Annotations is missing, or there is no video.
+        InputError: JPEGImages or Annotations is missing, or there are no videos.
     """
     for kind in ("JPEGImages", "Annotations"):
         if not is_folder(folder / kind):
@@ -40,10 +40,10 @@ def video_names(folder: Path) -> list[str]:
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
-    """Return what a metadata file says of the objects of each video: a mapping by object id.
+    """Read the objects of each video from a metadata file, as mappings by object id.
 
     Raises:
-        InputError: missing, not such a file, or without videos.
+        InputError: missing, not a metadata file, or without videos.
     """
     text = read_text(path, "it comes with the data set and lists its videos and objects")
     try:
@@ -62,7 +62,7 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
 
 
 def read_names(path: Path) -> frozenset[str] | None:
-    """The lines of a list file; None where there is none."""
+    """Return the lines of a list file, or None if it is missing."""
     if not is_file(path):
         return None
     lines = read_text(path, "expected one name per line").splitlines()
@@ -72,7 +72,7 @@ def read_names(path: Path) -> frozenset[str] | None:
 def from_first_mask(
     name: str, frames: Sequence[Path], masks: Path
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """The frames from the first one with a mask on, and all masks.
+    """Return the frames from the first one with a mask on, and all masks.
 
     Raises:
         InputError: no frame has a mask.

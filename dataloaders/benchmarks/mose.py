@@ -18,16 +18,16 @@ log = logging.getLogger(__name__)
 
 
 def mose(root: Path, split: str = "val") -> list[Video]:
-    """The videos of a split, in the order of their names.
+    """Read the videos of a split, sorted by name.
 
-    Videos of one frame, which the first archive of train had, are passed over.
+    Videos with one frame, which occur in the first archive of train, are skipped.
 
     Args:
         root: the folder with train and valid.
         split: train, val (or valid).
 
     Raises:
-        InputError: a folder is missing or empty, or every video's first mask is.
+        InputError: a folder is missing or empty, or all first masks are missing.
     """
     folder = split_folder(root, split)
     names = video_names(folder)
@@ -41,7 +41,7 @@ def mose(root: Path, split: str = "val") -> list[Video]:
 
 
 def mosev2(root: Path, split: str = "val") -> list[Video]:
-    """The videos of a split of the second version; where there is a meta.json, the objects are those it lists.
+    """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists.
 
     Args:
         root: the folder with train and valid, each with its meta.json if it has one.
@@ -65,7 +65,7 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
 
 
 def _with_objects(video: Video, listed: Mapping[Any, Any], path: Path) -> Video:
-    """The video with its listed objects; all have their mask on the first frame."""
+    """Add the listed objects, all of which have a mask on the first frame."""
     stems = tuple(frame.stem for frame in video.frames)
     try:
         ids = sorted(map(int, listed))

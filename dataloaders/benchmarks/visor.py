@@ -1,4 +1,4 @@
-"""Reader of VISOR as its official script converts it to the layout of DAVIS (epic-kitchens.github.io/VISOR)."""
+"""Reader of VISOR as converted to the layout of DAVIS by its official script (epic-kitchens.github.io/VISOR)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aotlab.utils.files import is_file
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:
-    """The sequences of a split, in the order of their names; those of val_unseen are marked.
+    """Read the sequences of a split, sorted by name; those of val_unseen are marked.
 
     Args:
         root: the folder with JPEGImages, Annotations and ImageSets.

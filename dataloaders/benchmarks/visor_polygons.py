@@ -1,8 +1,8 @@
 """VISOR as distributed, polygons in JSON files and sparse frames, converted to the layout that `visor` reads.
 
 A JSON file holds ``video_annotations``, one entry a frame: ``image`` with ``name``, ``video`` and ``subsequence``, and
-``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on a picture of 1920×1080. What is
-made of them follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
+``annotations``, each an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 1920×1080.
+The conversion follows the official script: 854×480, ids by the alphabetical order of names, in val only the objects of
 a sequence's first frame, no sequence of fewer than two (val) or three (train) frames with masks.
 """
 
@@ -27,48 +27,48 @@ from aotlab.utils.ids import VOID
 
 Split = Literal["train", "val"]
 DRAWN = (1080, 1920)
-"""(height, width) of the pictures that polygons are drawn on"""
+"""(height, width) of the images on which polygons are defined"""
 SIZE = (480, 854)
-"""(height, width) of what is written"""
+"""(height, width) of written images and masks"""
 LEAST = {"train": 3, "val": 2}
-"""frames with masks that a sequence needs"""
+"""minimum number of frames with masks in a sequence"""
 UNSEEN = frozenset(
     ["P07_101", "P07_103", "P07_110", "P09_02", "P09_07", "P09_103", "P09_104", "P09_106", "P21_01", "P29_04"]
 )
-"""videos of kitchens that training does not show"""
+"""videos of kitchens unseen in training"""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One annotated picture."""
+    """One annotated image."""
 
     video: str
     name: str
-    """of its file"""
+    """file name"""
     outlines: tuple[tuple[str, tuple[np.ndarray, ...]], ...]
-    """names of objects with their polygons, n×2 int32 each, in the order of the file; later ones are on top"""
+    """object names with polygons, n×2 int32 each, in file order; later ones lie on top"""
 
 
 @dataclass
 class Conversion:
-    """What came of a folder of JSON files."""
+    """Results of a conversion."""
 
     frames: dict[str, int]
-    """masks written, by sequence"""
+    """number of written masks by sequence"""
     short: list[str]
     """sequences with too few frames"""
     failures: dict[str, str]
-    """file or sequence to what is wrong with it"""
+    """error message by file or sequence"""
 
 
 def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -> Conversion:
-    """Write the sequences of all ``*.json`` in a folder; what is broken is skipped and reported.
+    """Convert the sequences of all ``*.json`` in a folder; broken ones are skipped and reported.
 
     Args:
         annotations: the folder of a split's JSON files.
         images: holds ``<video>/<frame>.jpg``, or that in a folder for each kitchen.
-        output: gets JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``.
-        split: "val" keeps the objects of the first frame alone.
+        output: receives JPEGImages, Annotations, ImageSets and the names of objects, as ``VISOR_2022``.
+        split: "val" keeps only objects of the first frame.
 
     Raises:
         InputError: no JSON file, or nothing in them can be converted.
@@ -103,10 +103,10 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
 
 
 def read_polygons(path: Path) -> dict[str, list[Frame]]:
-    """The frames of each sequence of a JSON file, in time order.
+    """Read the frames of each sequence of a JSON file, in temporal order.
 
     Raises:
-        InputError: not such a file.
+        InputError: not a VISOR file.
     """
     tree = read_json(path)
     sequences: dict[str, list[tuple[str, Frame]]] = {}
@@ -133,10 +133,10 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
 
 
 def object_ids(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
-    """Ids of the objects with an outline on the frames, or on the first alone, by the order of their names.
+    """Number the objects with an outline on the frames, or only on the first, sorted by name.
 
     Raises:
-        InputError: none, or more than a mask has room for.
+        InputError: no objects, or too many for a mask.
     """
     wanted = frames[:1] if first_only else frames
     names = sorted({name for frame in wanted for name, polygons in frame.outlines if polygons})
@@ -146,7 +146,7 @@ def object_ids(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
 
 
 def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
-    """H×W uint8 ids of a frame, in `SIZE`; objects without an id are not drawn."""
+    """Draw the ids of a frame, H×W uint8 in `SIZE`; objects without an id are skipped."""
     mask = np.zeros(DRAWN, dtype=np.uint8)
     for name, polygons in frame.outlines:
         if name in ids and polygons:
@@ -171,7 +171,7 @@ def _text(name: Any) -> str:
 def _write_sequence(
     name: str, frames: Sequence[Frame], ids: Mapping[str, int], images: Path, output: Path, least: int
 ) -> int:
-    """Write pictures and masks; the number of masks, 0 if there are too few of them and nothing was written."""
+    """Write images and masks; return the number of masks, 0 if there are too few to write."""
     masks = [draw(frame, ids) for frame in frames]
     count = sum(bool(mask.any()) for mask in masks)
     if count < least:
@@ -188,7 +188,7 @@ def _write_sequence(
 
 
 def _find(images: Path, frame: Frame) -> Path:
-    """The picture of a frame; raises `InputError` if there is none."""
+    """Return the image of a frame; raise `InputError` if it is missing."""
     folders = (images / frame.video, images / frame.video.split("_")[0] / frame.video)
     for folder in folders:
         if is_file(folder / frame.name):
@@ -197,7 +197,7 @@ def _find(images: Path, frame: Frame) -> Path:
 
 
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:
-    """The lists of sequences, and the names of their objects."""
+    """Write the lists of sequences and the names of their objects."""
     lists: dict[str, list[str]] = {split: sorted(names)}
     if split == "val":
         lists["val_unseen"] = [name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN]

@@ -12,10 +12,9 @@ from aotlab.utils.files import is_file
 
 
 def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """The videos of a split, in the order of their names.
+    """Read the videos of a split, sorted by name.
 
-    The first labelled frame is given; its pixels of 255 are background. Some videos have ids in later labels that
-    their first one has not: these are no objects.
+    The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
 
     Args:
         root: the folder with JPEGImages, Annotations and ImageSets.

@@ -21,10 +21,10 @@ from aotlab.utils.ids import VOID
 
 
 def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """The videos of a split, in the order of their names.
+    """Read the videos of a split, sorted by name.
 
-    An object is given by its mask on the first frame that meta.json lists for it. Results are wanted for the
-    frames listed for any object, every fifth.
+    An object is given by its mask on the first frame listed for it in meta.json. Results are for the frames listed for
+    any object, every fifth.
 
     Args:
         root: the folder with valid, train, ...
@@ -33,7 +33,7 @@ def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> 
             last; else on the listed ones.
 
     Raises:
-        InputError: a folder or file is missing, or meta.json lists a frame or mask that is not there.
+        InputError: a folder, file, or listed frame or mask is missing.
     """
     folder = split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder
@@ -50,9 +50,9 @@ def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> 
 
 
 def seen_categories(root: Path) -> frozenset[str] | None:
-    """The categories of the training set: the lines of seen_categories.txt, else those of train/meta.json.
+    """Return the categories of the training set from seen_categories.txt, else train/meta.json, else None.
 
-    None where neither is there. The file serves to hold out a part of the training set.
+    The file allows holding out a part of the training set.
     """
     listed = read_names(root / "seen_categories.txt")
     if listed is not None or not is_file(root / "train" / "meta.json"):
@@ -64,7 +64,7 @@ def seen_categories(root: Path) -> frozenset[str] | None:
 def _objects(
     folder: Path, name: str, objects: Mapping[str, Any], seen: frozenset[str] | None
 ) -> tuple[ListedObject, ...]:
-    """The objects of a video in the order of their ids; those without frames are left out."""
+    """Read the objects of a video, sorted by id; objects without frames are skipped."""
     path = folder / "meta.json"
     try:
         listed = {
