@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from aotlab.annotation import editing, regrouping
+from aotlab.annotation.description import describe
 from aotlab.annotation.history import Step
 from aotlab.annotation.planning import Request
-from aotlab.annotation.session import Session, describe
+from aotlab.annotation.session import Session
 from aotlab.annotation.state import require_frame
 from aotlab.annotation.timeline import strips
 from aotlab.masks.painting import Point, checked_points
@@ -28,7 +29,13 @@ def act(session: Session, message: Message) -> Any:
     name = message.get("do")
     if not isinstance(name, str) or name not in ACTIONS:
         raise InputError(f"do {str(name)[:40]!r}: no such action; give one of {', '.join(ACTIONS)}")
-    return ACTIONS[name](session, message)
+    if name not in DRAWING:
+        return ACTIONS[name](session, message)
+    session.runner.yield_background()
+    result = ACTIONS[name](session, message)
+    if _value(message, "propagate", bool, False):
+        session.runner.propagate(_frame(session, message))
+    return result
 
 
 def _value(message: Message, key: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
@@ -249,3 +256,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "cancel_export": _cancel_export,
 }
 """The requests that a message may name"""
+DRAWING = (
+    "paint", "outline", "suggest", "fill_holes", "clear", "take_back", "split_object", "reassign",
+)  # fmt: skip
+"""Requests that change given masks of a frame, which may propagate"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aotlab.utils.errors import InputError
 
@@ -77,6 +77,15 @@ class History:
         self._nbytes += step.nbytes
         while self._nbytes > self._limit and len(self._done) > 1:
             self._nbytes -= self._done.pop(0).nbytes
+
+    def extend(self, serial: int, changes: Sequence[Change]) -> bool:
+        """Add changes to a step that was done, so that they are undone with it; returns whether it is still there."""
+        for place, step in enumerate(self._done):
+            if step.serial == serial:
+                self._done[place] = longer = replace(step, changes=(*step.changes, *changes))
+                self._nbytes += longer.nbytes - step.nbytes
+                return True
+        return False
 
     def undo(self) -> Step | None:
         """Restore what was before the last step; None if there is none. If that fails, the step stays undoable."""

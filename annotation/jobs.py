@@ -36,16 +36,23 @@ class Job:
         make_tracker: called in the job's thread.
         request: what to track.
         live: gives the results of a stream, of which nothing is undone; None: those of ``request``.
+        extends: the step of the history that this job belongs to, which makes it a background job; None: its own.
 
     Raises:
         InputError: as `plan`, or an object that there is not, or no object to write.
     """
 
     def __init__(
-        self, state: State, make_tracker: MakeTracker, request: Request, *, live: Results | None = None
+        self,
+        state: State,
+        make_tracker: MakeTracker,
+        request: Request,
+        *,
+        live: Results | None = None,
+        extends: int | None = None,
     ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
-        self._live = live
+        self._live, self.extends = live, extends
         self.spans = plan(state, request) if live is None else []
         self._numbers = None if request.objects is None else frozenset(request.objects)
         for number in self._numbers or ():
@@ -103,7 +110,8 @@ class Job:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
         remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
         return {
-            "status": self.status, "direction": self.request.direction, "frame": self.frame, "done": self.done,
+            "background": self.extends is not None, "status": self.status,
+            "direction": self.request.direction, "frame": self.frame, "done": self.done,
             "total": self.total, "speed": round(speed, 2),
             "remaining": remaining, "problem": self.problem,
         }  # fmt: skip
@@ -127,7 +135,9 @@ class Job:
             status, self.problem = "failed", f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
-            self._state.finish("tracking", list(self._changes.values()), self.request.start)
+            changes = list(self._changes.values())
+            if self.extends is None or not self._state.history.extend(self.extends, changes):
+                self._state.finish("tracking", changes, self.request.start)
         self._tell(status)
 
     def _track(self, tracker: Tracking) -> None:

@@ -120,6 +120,15 @@ def again(state: State, span: Span, position: int | None, corrected: Collection[
     return replace(span, before=index) if forward else replace(span, after=index)
 
 
+def propagation(state: State, index: int) -> Request | None:
+    """Results that a correction makes outdated, up to the next given mask; None: there are none."""
+    tracked, given = set(state.tracked_frames), set(state.given_frames)
+    last = index
+    while last + 1 in tracked and last + 1 not in given:
+        last += 1
+    return Request(index, last=last) if last > index else None
+
+
 def _spans(request: Request, given: Sequence[int], last: int) -> list[Span]:
     """Away from the nearest mask; in both directions, forward from the first and backward from the last."""
     if request.direction == "forward":

@@ -19,10 +19,11 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab.annotation.actions import act
+from aotlab.annotation.description import objects_of
 from aotlab.annotation.gate import Gate, gated
 from aotlab.annotation.guard import Guard
 from aotlab.annotation.runs import encode_runs
-from aotlab.annotation.session import Session, objects_of
+from aotlab.annotation.session import Session
 from aotlab.annotation.timeline import frame_codes
 from aotlab.annotation.uploads import load_upload
 from aotlab.utils.errors import InputError

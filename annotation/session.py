@@ -16,31 +16,12 @@ from aotlab.annotation.jobs import Job, MakeTracker
 from aotlab.annotation.live import LiveFrames, live_results
 from aotlab.annotation.planning import Request
 from aotlab.annotation.regrouping import delete_object, drop_results, merge_objects
+from aotlab.annotation.runner import Runner
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
 from aotlab.engine.video.review import Check, frames_to_check
 from aotlab.prompts.grabcut import Hints, segment
 from aotlab.utils.errors import InputError
-
-OUTPUTS = {
-    "masks": "masks: palette PNGs, one id per pixel",
-    "objects": "objects: one folder of black and white PNGs per object",
-    "report": "report.json: where objects are lost, and frames to check",
-    "mattes": "mattes: one folder of grey PNGs per object, 8 bits",
-    "mattes16": "mattes16: the same with 16 bits",
-    "alpha": "alpha: frames as PNGs, cut out",
-    "prores": "alpha.mov: ProRes 4444, cut out",
-    "vp9": "alpha.webm: VP9, cut out",
-    "overlay": "overlay.mp4: the video with masks and names drawn in",
-    "coco": "coco.json: COCO, with track ids and confidence",
-    "youtube_vis": "youtube_vis.json: YouTube-VIS",
-    "mots": "mots.txt: MOTS",
-    "cvat": "cvat.xml: CVAT for video, masks",
-    "cvat_polygons": "cvat_polygons.xml: CVAT for video, tracks of polygons",
-    "label_studio": "label_studio.json: Label Studio, predictions",
-    "yolo": "yolo: YOLO segmentation",
-}
-"""What the page says of each of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 Segment = Callable[[np.ndarray, Hints], np.ndarray]
 """From a frame H×W×3 uint8 and hints to the mask H×W bool of the object they mean."""
@@ -66,7 +47,7 @@ class Session:
         self.state = state
         self.make_tracker, self._segment = make_tracker, segment
         self.choice = choice or TrackerChoice({}, {})
-        self.job: Job | None = None
+        self.runner = Runner(state, lambda: self.make_tracker())
         self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
@@ -74,16 +55,19 @@ class Session:
             self.live.grown = lambda count: state.emit("frames", count=count)
 
     @property
+    def job(self) -> Job | None:
+        """The last tracking job."""
+        return self.runner.job
+
+    @property
     def busy(self) -> bool:
         """Whether a job runs or waits."""
-        return self.job is not None and self.job.alive
+        return self.runner.busy
 
     def close(self) -> None:
         """Stop what runs and let others open the project."""
         self._closed.set()
-        if self.job is not None and self.job.alive:
-            self.job.stop()
-            self.job.wait(10)
+        self.runner.close()
         if self.live is not None:
             # a project says how many frames it has, and that is known only now
             self.state.project.save_objects(self.state.objects.snapshot())
@@ -133,11 +117,7 @@ class Session:
         Raises:
             InputError: one is running, or as `Job`.
         """
-        if self.busy:
-            raise InputError("tracking: is running already; stop it first")
-        self.job = Job(self.state, self.make_tracker, request)
-        self.job.start()
-        return self.job
+        return self.runner.start(request)
 
     @property
     def live(self) -> LiveFrames | None:
@@ -155,13 +135,10 @@ class Session:
             InputError: no stream, a job is running, or no mask on that frame.
         """
         self._stream()
-        if self.busy:
-            raise InputError("tracking: is running already; stop it first")
+        self.runner.require_idle("go live")
         if not self.state.labels(start).any():
             raise InputError(f"frame {start}: no mask to track; paint an object on it first")
-        self.job = Job(self.state, self.make_tracker, Request(start), live=live_results)
-        self.job.start()
-        return self.job
+        return self.runner.start(Request(start), live_results)
 
     def _stream(self) -> LiveFrames:
         if self.live is None:
@@ -174,6 +151,7 @@ class Session:
         Raises:
             InputError: it changes tracked masks while a job runs, or it is not the step ``serial``.
         """
+        self.runner.yield_background(wait=True)
         last = self.state.history.last
         if serial is not None and (last is None or last.serial != serial):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
@@ -182,6 +160,7 @@ class Session:
 
     def redo(self) -> Step | None:
         """Repeat the step undone last; raises `InputError` as `undo`."""
+        self.runner.yield_background(wait=True)
         self._require_free(self.state.history.next)
         return self.state.redo()
 
@@ -249,8 +228,7 @@ class Session:
 
     def require_idle(self, action: str) -> None:
         """Raise `InputError` while a job runs."""
-        if self.busy:
-            raise InputError(f"{action}: not while tracking runs; stop it first")
+        self.runner.require_idle(action)
 
     def _require_free(self, step: Step | None) -> None:
         if step is not None and any(change.where == "tracked" for change in step.changes):
@@ -259,32 +237,3 @@ class Session:
     def _tell_export(self, done: int, total: int) -> bool:
         self.state.emit("export", done=done, total=total, ready=False)
         return not (self._closed.is_set() or self._export_cancelled.is_set())
-
-
-def describe(session: Session) -> dict[str, Any]:
-    """What a page needs to know at its start, as JSON can hold it."""
-    from aotlab.annotation.timeline import strips
-
-    state = session.state
-    with state.lock:
-        return {
-            "name": state.frames.name,
-            "frames": state.frames.count,
-            "size": list(state.frames.size),
-            "live": session.live is not None,
-            "rate": float(state.frames.rate),
-            "objects": objects_of(state),
-            "strips": {str(number): row for number, row in strips(state).items()},
-            "revision": state.revision,
-            "outputs": [{"name": name, "text": text} for name, text in OUTPUTS.items()],
-            "tracker": session.choice.describe(),
-            "history": list(state.history.titles),
-            "job": session.job.report() if session.job is not None and session.job.alive else None,
-        }
-
-
-def objects_of(state: State) -> list[dict[str, Any]]:
-    """All objects, as JSON can hold them."""
-    from dataclasses import asdict
-
-    return [asdict(item) for item in state.objects]

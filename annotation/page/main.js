@@ -130,7 +130,7 @@ export class App {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
     try {
-      const result = await this.connection.call(action, { frame, object: this.chosen, ...values });
+      const result = await this.connection.call(action, { frame, object: this.chosen, propagate: element('propagate').checked, ...values });
       await this.playback.refresh(this.connection.revision);
       if (element('status').className) this.say('');
       document.body.dataset.done = String(Number(document.body.dataset.done || 0) + 1);

@@ -33,6 +33,10 @@ export class Tracking {
 
   /** @param {any} job */
   setJob(job) {
+    if (job?.background) {
+      this.showBackground(job);
+      return;
+    }
     const alive = job && ['starting', 'running', 'paused'].includes(job.status);
     element('job').hidden = !alive;
     for (const id of BUTTONS) element(id).disabled = alive;
@@ -49,6 +53,14 @@ export class Tracking {
     this.job = alive ? job : null;
     document.body.dataset.job = alive ? job.status : 'none';
     document.body.dataset.ended = String(this.ended);
+  }
+
+  /** A correction that propagates: it disables and moves nothing. @param {any} job */
+  showBackground(job) {
+    const alive = ['starting', 'running'].includes(job.status);
+    element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
+    if (job.problem) this.app.say(job.problem, true);
+    if (!alive && job.done) this.app.review.refresh();
   }
 
   /** The person looks at another frame, and tracking shall not take it away. */

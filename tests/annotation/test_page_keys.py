@@ -209,3 +209,18 @@ def test_the_page_shows_minutes(page):
     assert page.tab.evaluate(
         "import('/page/tracking.js').then(({ duration }) => [duration(399.2), duration(40)])"
     ) == ["6 min 40 s", "40 s"]
+
+
+def test_a_correction_shows_its_effect_without_a_key(page, session):
+    draw(session, 0, 1)
+    with page.tracked():
+        session.track(Request(0))
+    page.seek(4)
+    page.key("x")
+    page.drag((37, 22), (53, 38))
+    page.seek(8)
+    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(2)")
+    assert (page.labels(8) == truth(8)).all()
+    assert page.tab.is_enabled("#forward")
+    page.key_done("Control+z")
+    assert not (page.labels(8) == 2).any()

@@ -1,10 +1,13 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo."""
 
+import time
+
 import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.planning import Request
+from aotlab.annotation.actions import act
+from aotlab.annotation.planning import Request, propagation
 from aotlab.annotation.timeline import strips
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
@@ -326,4 +329,58 @@ def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked
     assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
     assert session.state.scores(5)[1].fragment == 0
     assert session.state.scores(8)[2].contact > 0.1
+    session.close()
+
+
+def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
+    session = open_session(folder, Seer())
+    draw(session, 0, 1)
+    run(session, 0)
+    draw(session, 9, 1)
+    act(session, {"do": "suggest", "frame": 5, "object": None, "box": [38, 23, 14, 14], "propagate": True})
+    while session.job.extends is None or session.job.alive:
+        time.sleep(0.01)
+    assert shown(session, 2) == [5, 6, 7, 8]
+    assert session.state.history.titles == ("box and clicks", None)
+    session.undo()
+    assert shown(session, 2) == []
+    assert shown(session, 1) == list(range(LENGTH))
+    session.close()
+
+
+def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    run(session, 0)
+    tracker.pause = 0.2
+    stroke = {"do": "paint", "frame": 2, "object": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
+    act(session, stroke)
+    while session.job.extends is None or not session.job.done:
+        time.sleep(0.01)
+    first = session.job
+    act(session, {**stroke, "points": [[33, 20]]})
+    while session.job is first:
+        time.sleep(0.01)
+    assert first.status == "stopped"
+    assert first.done < first.total
+    tracker.pause = 0
+    job = run(session, 2)
+    assert job.status == "done"
+    assert job.extends is None
+    session.close()
+
+
+def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.01)
+    session = open_session(folder, Seer())
+    act(
+        session,
+        {"do": "paint", "frame": 2, "object": None, "points": [[30, 20]], "radius": 3, "propagate": True},
+    )
+    time.sleep(0.1)
+    assert session.job is None
+    assert propagation(session.state, 2) is None
     session.close()
