@@ -18,9 +18,10 @@ MOST_OBJECTS = 1000
 NAME_LENGTH = 60
 COLOUR = re.compile("#[0-9a-f]{6}")
 COLOURS = (
-    "#ff4b4b", "#3ddc5a", "#ffd23d", "#4d8dff", "#e45cff", "#2ee6d6", "#ff9a3d", "#a3e635", "#ff7ab8", "#9d8cff",
+    "#109898", "#ff9810", "#7010c0", "#981010", "#c0ffc0", "#c098ff", "#10ffff", "#c09870", "#404070", "#1010ff",
+    "#e04010", "#704040", "#ffe070", "#e0ff10", "#9840c0", "#1070ff", "#ff4098", "#707040", "#9870c0", "#70c0e0",
 )  # fmt: skip
-"""Given to new objects in turn; bright, and far from each other."""
+"""Given to new objects in turn; far from each other for colour-blind people too, the first ones most"""
 
 
 @dataclass(frozen=True)

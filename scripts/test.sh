@@ -16,6 +16,11 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 bash scripts/docs.sh
+if command -v npx >/dev/null; then
+    npx --yes --package typescript@5 tsc --project tests/annotation
+else
+    echo "no npx: the types of the annotation page are not checked (apt-get install npm)"
+fi
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
 # A process per core, each computing on one.

@@ -28,6 +28,8 @@ export class App {
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
     this.name = '';
+    /** The only object that is drawn; 0: all are. */
+    this.isolated = 0;
     /** @type {Item[]} */
     this.objects = [];
     this.frames = new Frames();
@@ -105,7 +107,8 @@ export class App {
     this.objects = objects;
     if (!objects.some((item) => item.number === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].number : 0;
     this.timeline.setObjects(objects);
-    this.viewer.setObjects(objects.filter((item) => !item.hidden));
+    if (!objects.some((item) => item.number === this.isolated)) this.isolated = 0;
+    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.number === this.isolated)));
     showObjects(element('objects'), objects, this);
     element('empty').hidden = objects.length > 0;
     for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !objects.length;
@@ -174,7 +177,7 @@ export class App {
   }
 
   colour() {
-    return this.objects.find((item) => item.number === this.chosen)?.colour || '#ff4b4b';
+    return this.objects.find((item) => item.number === this.chosen)?.colour || '#109898';
   }
 
   /** @param {string} text @param {boolean} [problem] */
@@ -188,6 +191,14 @@ export class App {
     if (number !== this.chosen) this.toolbox.cancel();
     this.chosen = number;
     this.setObjects(this.objects);
+  }
+
+  /** Draw only one object, or all again. @param {number} id 0: background */
+  isolate(id) {
+    this.isolated = id && id !== this.isolated ? id : 0;
+    if (this.isolated) this.choose(id);
+    else this.setObjects(this.objects);
+    this.say(this.isolated ? `Only ${this.nameOf(id)} is drawn; a double click shows all again.` : '');
   }
 
   /** @param {number} by */

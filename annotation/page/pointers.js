@@ -1,6 +1,8 @@
 // @ts-check
 /** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the picture. */
 
+import { idAt } from './labels.js';
+
 const PEN_ERASER = 5;
 
 /**
@@ -88,7 +90,10 @@ export function watchPointers(viewer, toolbox) {
     viewer.pointer = null;
     viewer.draw();
   });
-  canvas.addEventListener('dblclick', () => toolbox.close());
+  canvas.addEventListener('dblclick', (event) => {
+    if (toolbox.tool.prompts) toolbox.app.isolate(idAt(viewer.labels, viewer.pointOf(event)));
+    else toolbox.close();
+  });
   canvas.addEventListener('contextmenu', (event) => event.preventDefault());
   canvas.addEventListener('wheel', (event) => {
     event.preventDefault();

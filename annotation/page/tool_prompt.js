@@ -66,7 +66,7 @@ async function mark(toolbox, point) {
   const positive = !toolbox.minus;
   const present = Boolean(labels && areas(labels, app.chosen).all);
   const other = idAt(labels, point);
-  if (positive && other && other !== app.chosen) {
+  if (positive && other) {
     app.choose(other);
     app.say(`${app.nameOf(other)} is chosen.`);
     return;

@@ -8,8 +8,8 @@ import { drawCursor, drawSketch } from './sketches.js';
 /** @typedef {{point: Point, positive: boolean}} Mark */
 /** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string, marks: Mark[]}} Sketch */
 
-/** Black, 60 % opaque, as canvases store it. */
-const DARK = 0x99000000;
+/** Black and white, 60 % opaque, as canvases store them: the line around a light and around a dark object. */
+const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
   /** @param {HTMLCanvasElement} canvas */
@@ -173,12 +173,13 @@ export class Viewer {
     const context = /** @type {CanvasRenderingContext2D} */ (this.mask.getContext('2d'));
     const image = context.createImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    /** @type {Map<number, [number, number]>} */
+    /** Inside, outline, line around it. @type {Map<number, [number, number, number]>} */
     const shades = new Map();
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
     for (const [number, [red, green, blue]] of this.colours) {
       const colour = red | (green << 8) | (blue << 16);
-      shades.set(number, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0]);
+      const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
+      shades.set(number, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
     }
     let index = 0;
     for (let y = 0; y < height; y += 1) {
@@ -192,11 +193,12 @@ export class Viewer {
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
         pixels[index] = edge ? shade[1] : shade[0];
         if (!edge) continue;
-        // a dark line around the mask, so that the outline shows on a background of its colour
-        if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = DARK;
-        if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = DARK;
-        if (y > 0 && ids[index - width] === 0) pixels[index - width] = DARK;
-        if (y < height - 1 && ids[index + width] === 0) pixels[index + width] = DARK;
+        // so that the outline shows on a background of its colour
+        const around = shade[2];
+        if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = around;
+        if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = around;
+        if (y > 0 && ids[index - width] === 0) pixels[index - width] = around;
+        if (y < height - 1 && ids[index + width] === 0) pixels[index + width] = around;
       }
     }
     context.putImageData(image, 0, 0);

@@ -136,6 +136,20 @@ def test_a_click_away_is_a_new_object_and_one_on_another_mask_chooses_it(page):
     assert (page.labels(0) == before).all()
 
 
+def test_a_double_click_shows_one_object_alone_and_again_all(page, session):
+    draw(session, 0, 1, 2)
+    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(2)")
+    page.key("c")
+    before = page.labels(0)
+    for shown in ([2], [1, 2]):
+        page.tab.mouse.dblclick(*page.at(45, 30))
+        page.tab.wait_for_function(
+            "shown => String([...app.viewer.colours.keys()]) === String(shown)", arg=shown
+        )
+    assert page.tab.evaluate("app.chosen") == 2
+    assert (page.labels(0) == before).all()
+
+
 def test_backspace_removes_corners_and_clicks_in_hand_before_any_object(page):
     page.drag((10, 10), (14, 10))
     page.key("p")
