@@ -63,7 +63,7 @@ def read_list(path: Path) -> list[str]:
             )
         names.add(plain_name(parts[2], f"{path}: line {number}"))
     if not names:
-        raise InputError(f"{path}: the list is empty; expected one sequence name per line")
+        raise InputError(f"{path}: empty list; expected one sequence name per line")
     return sorted(names)
 
 

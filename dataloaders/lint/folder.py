@@ -154,7 +154,7 @@ def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Itera
         try:
             names = read_split(path)
         except InputError:
-            yield Finding("error", path, "the list is empty; write one name per line, or remove it")
+            yield Finding("error", path, "empty list; write one name per line, or remove it")
             continue
         for name in names:
             if name not in known:

@@ -36,7 +36,7 @@ def open_phases(config: Config) -> PhasesData:
     settings = config.train
     names = [phase.name for phase in settings.phases]
     if not names:
-        raise InputError("train.phases: no phases; use a recipe, for example --config finetune")
+        raise InputError("train.phases: no phases; use a recipe such as finetune")
     unknown = [name for name in settings.run if name not in names]
     if unknown:
         raise InputError(f"train.run: unknown phase {unknown[0]}; the phases are {', '.join(names)}")

@@ -123,7 +123,8 @@ def test_a_state_with_weights_that_are_not_finite_is_passed_over(recipe, caplog)
     torch.save(content, newest)
     with caplog.at_level(logging.WARNING):
         run(config, resume=True)
-    assert f"{newest}: holds weights that are not finite" in caplog.text
+    assert f"{newest}: not a usable" in caplog.text
+    assert "weights that are not finite" in caplog.text
     for path in (newest, before):
         content["step"] = 3
         torch.save(content, path)
