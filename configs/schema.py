@@ -34,9 +34,11 @@ class StageConfig:
     stride: int = 16
     """pixels per token: 16, 8 or 4"""
     block: str = "lstt"
-    """kind of block: lstt (AOT), lstt_recurrent (AOT+ of RMem), gpm (DeAOT) or pyramid (multi-scale AOT)"""
+    """kind of block: lstt (AOT), lstt_recurrent (RMem), gpm (DeAOT), aost (AOST) or pyramid (multi-scale AOT)"""
     depth: int = 1
     """number of blocks; 0: the stage only refines the output of the previous one"""
+    shared: bool = False
+    """apply one block `depth` times, each time with its own memory, instead of as many blocks"""
     heads: int = 8
     """attention heads (lstt, pyramid; gpm has one)"""
     window: int = 15
@@ -107,12 +109,35 @@ class ModelConfig:
     """input sizes are 16k+1 and resizing aligns corner pixels; false: sizes are 16k"""
     decode_all_blocks: bool = True
     """decode a stage's input and the outputs of all blocks; false: the output of the last block only"""
+    scalable: bool = False
+    """decode at every depth, each with an input layer of its own, so that fewer blocks may be used"""
+    depth: int | None = None
+    """blocks to use of a scalable model, from 1 to the trained depth; null: all"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
+
+    @property
+    def depths(self) -> list[int]:
+        """Blocks in use of every stage."""
+        return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
 
     def __post_init__(self) -> None:
         require_numbers(self, "model.", {"max_objects": WIDTH, "dim": WIDTH})
         _check_stages(self.stages, self.dim)
+        shared = any(stage.shared for stage in self.stages)
+        require(
+            not (self.scalable or shared) or (len(self.stages) == 1 and self.scalable),
+            "model.scalable needs a single stage, and model.stages.shared needs model.scalable",
+        )
+        require(
+            not shared or not self.decode_all_blocks,
+            "model.decode_all_blocks must be false with a shared block",
+        )
+        trained = self.stages[0].depth
+        require(
+            self.depth is None or (self.scalable and 1 <= self.depth <= trained),
+            f"model.depth must be null, or 1 to {trained} for a scalable model, got {self.depth}",
+        )
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy, deepcopy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.model import Model
 from aotlab.networks.preprocess import network_size, normalise
 from aotlab.networks.primitives import resize
-from aotlab.networks.vos_model import Features
+from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
@@ -105,6 +106,18 @@ class Tracker:
         other = copy(self)
         other.reset()
         return other
+
+    def set_depth(self, depth: int) -> None:
+        """Use the first ``depth`` blocks of a scalable model (AOST), and reset for the next video.
+
+        Raises:
+            InputError: beyond its trained depth, another kind of model, or exported graphs.
+        """
+        if not isinstance(self.model, VOSModel):
+            raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
+        self.model = self.model.at_depth(depth)
+        self.config = replace(self.config, model=self.model.config)
+        self.reset()
 
     @property
     def ids(self) -> tuple[int, ...]:

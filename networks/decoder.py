@@ -25,13 +25,22 @@ class FPNDecoder(nn.Module):
     """Refines embeddings at stride 16 with the encoder's maps down to stride 4."""
 
     def __init__(
-        self, inputs: int, shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
+        self, inputs: Sequence[int], shortcuts: Sequence[int], outputs: int, *, dim: int, align_corners: bool
     ) -> None:
-        """``shortcuts``: channels of the encoder's maps at strides 4, 8 and 16."""
+        """Make the convolutions of all depths.
+
+        Args:
+            inputs: channels of the embeddings; of a scalable model at each depth.
+            shortcuts: channels of the encoder's maps at strides 4, 8 and 16.
+            outputs: identities and background.
+            dim: channels of the refined embeddings.
+            align_corners: how maps are resized.
+        """
         super().__init__()
         quarter, eighth, sixteenth = shortcuts
         self.align_corners = align_corners
-        self.conv_in = ConvGN(inputs, dim, 1)
+        heads = [ConvGN(each, dim, 1) for each in inputs]
+        self.conv_in = heads[0] if len(heads) == 1 else nn.ModuleList(heads)
         self.conv_16x, self.conv_8x = ConvGN(dim, dim, 3), ConvGN(dim, dim // 2, 3)
         self.conv_4x = ConvGN(dim // 2, dim // 2, 3)
         self.adapter_16x, self.adapter_8x = nn.Conv2d(sixteenth, dim, 1), nn.Conv2d(eighth, dim, 1)
@@ -41,13 +50,16 @@ class FPNDecoder(nn.Module):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor) -> Tensor:
-        """Decode B×inputs×H/16×W/16; the encoder's maps have batch B, or 1 shared by all.
+    def forward(
+        self, x: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor, depth: int = 1
+    ) -> Tensor:
+        """Decode B×inputs×H/16×W/16 of a depth; the encoder's maps have batch B, or 1 shared by all.
 
         Returns:
             B×outputs×H/4×W/4 logits.
         """
-        x = F.relu(self.conv_in(x))
+        conv_in = self.conv_in[depth - 1] if isinstance(self.conv_in, nn.ModuleList) else self.conv_in
+        x = F.relu(conv_in(x))
         x = F.relu(self.conv_16x(self.adapter_16x(sixteenth) + x))
         x = F.interpolate(x, eighth.shape[2:], mode="bilinear", align_corners=self.align_corners)
         x = F.relu(self.conv_8x(self.adapter_8x(eighth) + x))
@@ -66,6 +78,6 @@ class ConvDecoder(nn.Module):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
 
-    def forward(self, x: Tensor, *shortcuts: Tensor) -> Tensor:
-        """B×inputs×h×w to B×outputs×h×w logits; the encoder's maps are for decoders that refine."""
+    def forward(self, x: Tensor, *unused: Tensor | int) -> Tensor:
+        """B×inputs×h×w to B×outputs×h×w logits; maps and depth are for decoders that refine."""
         return self.conv_out(F.relu(self.conv_out_hidden(x)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
+from aotlab.networks.aost import AOSTBlock
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
 from aotlab.networks.gpm import GPMBlock
 from aotlab.networks.lstt import LSTTBlock
@@ -23,6 +25,7 @@ BLOCKS: dict[str, type[Block]] = {
     "lstt": LSTTBlock,
     "lstt_recurrent": RecurrentLSTTBlock,
     "gpm": GPMBlock,
+    "aost": AOSTBlock,
     "pyramid": PyramidBlock,
 }
 
@@ -71,9 +74,11 @@ class Stage(nn.Module):
         self.transition = (
             None if before is None else before.transition_to(model, dim, channels[self.shortcut])
         )
-        blocks = nn.ModuleList(block(dim, config, first and index == 0) for index in range(config.depth))
+        self.depth, self.shared = model.depths[number], config.shared
+        count = min(config.depth, 1) if config.shared else config.depth
+        blocks = nn.ModuleList(block(dim, config, first and index == 0) for index in range(count))
         self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]
-        self.norms = nn.ModuleList(block.output_norms(dim, config.depth, last) or [nn.Identity()])
+        self.norms = nn.ModuleList(block.output_norms(dim, count, last) or [nn.Identity()])
         self.outputs_input = model.decode_all_blocks and config.depth > 0
         self.input_dim = dim if first else self.output_dim
         if block.has_mask_token:
@@ -103,13 +108,16 @@ class Stage(nn.Module):
         x = x if isinstance(x, Tensor) else self.transition(x, features[self.shortcut])  # type: ignore[misc]
         size = (x.shape[2], x.shape[3])
         outputs, current = [x.permute(0, 2, 3, 1).flatten(1, 2)], []  # B×L×C
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self.levels):
             read = None if memory is None else memory[index]
             output, unlabelled = block(outputs[-1], size, read, identity, self.temporal)
             outputs.append(output)
             current.append(unlabelled)
         embeddings = [x] if self.outputs_input else []
-        for norm, output in zip(self.norms, outputs[-len(self.norms) :], strict=True):
+        norms = [*self.norms][: max(self.depth, 1)]
+        if self.shared:  # as published: the last output is normed, those before it are not
+            norms = [nn.Identity()] * (self.depth - 1) + norms
+        for norm, output in zip(norms, outputs[-len(norms) :], strict=True):
             embeddings.append(norm(output).unflatten(1, size).permute(0, 3, 1, 2))  # B×C×H×W
         return StageOutput(embeddings, current)
 
@@ -133,13 +141,24 @@ class Stage(nn.Module):
         Short-term memory has all tokens, long-term memory one in ``memory_stride`` along each axis.
         """
         memories, stride = [], self.memory_stride
-        for block, unlabelled in zip(self.blocks, current, strict=True):
+        for block, unlabelled in zip(self.levels, current, strict=True):
             long, short = block.memorize(unlabelled, identity)
             if stride > 1:
                 maps = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
                 long = KeyValue(*(x.flatten(1, 2) for x in maps))
             memories.append(BlockMemory(long, short))
         return memories
+
+    @property
+    def levels(self) -> list[Block]:
+        """The blocks in use, in order: a shared one several times."""
+        return [self.blocks[0]] * self.depth if self.shared else [*self.blocks][: self.depth]
+
+    def at_depth(self, depth: int) -> Stage:
+        """This stage with only its first ``depth`` blocks in use; weights are shared."""
+        stage = copy(self)
+        stage.depth = depth
+        return stage
 
     @property
     def embeddings_dim(self) -> int:

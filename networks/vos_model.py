@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -13,6 +15,7 @@ from aotlab.networks.block import BlockMemory, Memory, Unlabelled
 from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.stage import Stage
+from aotlab.utils.errors import InputError
 
 
 class Features(NamedTuple):
@@ -49,7 +52,11 @@ class VOSModel(nn.Module):
         for number in range(len(config.stages)):
             stages.append(Stage(config, number, channels, stages[-1] if stages else None))
         self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
-        inputs = stages[-1].embeddings_dim if config.decode_all_blocks else stages[-1].output_dim
+        inputs = [stages[-1].embeddings_dim if config.decode_all_blocks else stages[-1].output_dim]
+        if config.scalable:
+            last, widths = stages[-1], range(config.stages[-1].depth)
+            grow = last.output_dim if config.decode_all_blocks else 0
+            inputs = [inputs[0] - grow * index for index in reversed(widths)]
         identities = config.max_objects + 1
         self.decoder: FPNDecoder | ConvDecoder
         if len(stages) == 1:
@@ -57,7 +64,7 @@ class VOSModel(nn.Module):
                 inputs, channels[:3], identities, dim=config.dim, align_corners=config.align_corners
             )
         else:
-            self.decoder = ConvDecoder(inputs, config.dim // 2, identities)
+            self.decoder = ConvDecoder(inputs[0], config.dim // 2, identities)
         # The fastest layout for convolutions; tokens are then views of maps, and maps of tokens.
         self.to(memory_format=torch.channels_last)
 
@@ -133,11 +140,35 @@ class VOSModel(nn.Module):
             memory.append(stage.memorize(propagated.current[number], size, identities[number]))
         return memory
 
-    def decode(self, propagated: Propagated, features: Features) -> Tensor:
-        """Logits B×(M+1)×h×w of background and identities, at stride 4 or that of the last of several stages."""
-        embeddings = propagated.embeddings[-1]
+    def at_depth(self, depth: int) -> VOSModel:
+        """This scalable model with only its first ``depth`` blocks in use; weights are shared.
+
+        Raises:
+            InputError: more than its trained depth, or a model that is not scalable.
+        """
+        model = copy(self)
+        try:
+            model.config = replace(self.config, depth=depth)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        stages = nn.ModuleList(stage.at_depth(depth) for stage in self.stages)
+        model._modules = {**self._modules, "stages": stages}
+        return model
+
+    def decode(self, propagated: Propagated, features: Features, depth: int | None = None) -> Tensor:
+        """Logits B×(M+1)×h×w of background and identities, at stride 4 or that of the last of several stages.
+
+        ``depth``: of a scalable model, to decode what fewer blocks gave than were computed; None: all of these.
+        """
+        embeddings, computed = propagated.embeddings[-1], self.config.depths[-1]
+        if depth is not None:
+            embeddings = embeddings[: len(embeddings) - computed + depth]
         if not self.config.decode_all_blocks:
             embeddings = embeddings[-1:]
         return self.decoder(
-            torch.cat(embeddings, dim=1), features.quarter, features.eighth, features.sixteenth
+            torch.cat(embeddings, dim=1),
+            features.quarter,
+            features.eighth,
+            features.sixteenth,
+            depth or computed,
         )

@@ -54,7 +54,9 @@ def current_of(config: ModelConfig, given: Tensors) -> list[list[Unlabelled]]:
     current: list[list[Unlabelled]] = []
     for number, stage in enumerate(config.stages):
         kind = BLOCKS[stage.block].unlabelled
-        names = [[f"{part}_{number}_{block}" for part in kind._fields] for block in range(stage.depth)]
+        names = [
+            [f"{part}_{number}_{block}" for part in kind._fields] for block in range(config.depths[number])
+        ]
         current.append([kind(*map(given.get, parts)) for parts in names])
     return current
 
@@ -77,7 +79,7 @@ def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
     return [
         [
             BlockMemory(*(pair(kind, number, block) for kind in BlockMemory._fields))
-            for block in range(stage.depth)
+            for block in range(config.depths[number])
         ]
         for number, stage in enumerate(config.stages)
     ]

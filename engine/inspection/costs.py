@@ -94,7 +94,7 @@ class _TrackedFrame(nn.Module):
 class _AttentionFlops:
     """FLOPs of the attention operations, which are no modules, by the part of the block that calls them.
 
-    The first call of a block is its long-term attention, the next its short-term one.
+    The first call of a block is its long-term attention, the next its short-term one; a shared block calls again.
     """
 
     def __init__(self, config: ModelConfig, counter: FlopCounterMode) -> None:
@@ -109,7 +109,7 @@ class _AttentionFlops:
             before = self._counter.get_total_flops()
             result = operation.kernels[operation.rule(*args)](*args)
             caller = max(self._counter.mod_tracker.parents, key=len).removeprefix("_TrackedFrame.model.")
-            part = _part(self._config, f"{caller}.{('long', 'short')[self._calls[caller]]}")
+            part = _part(self._config, f"{caller}.{('long', 'short')[self._calls[caller] % 2]}")
             self.flops[part] += self._counter.get_total_flops() - before
             self._calls[caller] += 1
             return result

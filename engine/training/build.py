@@ -52,7 +52,7 @@ def build_model(config: Config) -> VOSModel:
 def architecture(config: Config) -> ModelConfig:
     """Return the settings that determine the shapes of the weights."""
     stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
-    return replace(config.model, stages=stages)
+    return replace(config.model, stages=stages, depth=None)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:

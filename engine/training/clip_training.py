@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.recurrence import look, one_hot, refer, remember
-from aotlab.engine.training.losses import IGNORE, frame_loss
-from aotlab.networks.vos_model import Features, VOSModel
+from aotlab.engine.training.losses import IGNORE, frame_loss, weighted_by_depth
+from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,15 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     losses: list[Tensor] = []
     predictions: list[Tensor] = []
 
-    def add_loss(frame: int, logits: Tensor) -> None:
-        by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
-        kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
-        losses.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
+    def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
+        shallower = range(1, model.config.depths[0]) if model.config.scalable else []
+        decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]
+        by_depth = []
+        for logits in (*decoded, deepest):
+            by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
+            kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
+            by_depth.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
+        losses.append(weighted_by_depth(by_depth))
         predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
     def remembered(frame: int, labels: Tensor) -> Tensor:
@@ -85,10 +90,11 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     reference = refer(model, [bank], frames[0], [remembered(0, clip.labels[0])])
     remember(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        add_loss(0, model.decode(reference[0].propagated, frames[0]))
+        propagated = reference[0].propagated
+        add_loss(0, propagated, model.decode(propagated, frames[0]))
     for index in range(1, length):
         seen = look(model, [bank], frames[index])
-        add_loss(index, seen[0].logits)
+        add_loss(index, seen[0].propagated, seen[0].logits)
         if index < length - 1:
             fed = predictions[index] if plan.feed_predictions else clip.labels[index]
             remember(model, [bank], seen, [remembered(index, fed)])

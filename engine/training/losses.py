@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -49,3 +51,9 @@ def frame_loss(logits: Tensor, labels: Tensor, count: int, *, align_corners: boo
     size = (labels.shape[-2], labels.shape[-1])
     logits = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=align_corners)[0]
     return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)
+
+
+def weighted_by_depth(losses: Sequence[Tensor]) -> Tensor:
+    """Mean of losses at depths 1, 2, ..., each of which counts twice as much as the one before (AOST)."""
+    weighted = [2**index * loss for index, loss in enumerate(losses)]
+    return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)

@@ -71,8 +71,18 @@ def official_name(key: str) -> str:
 def official_names(keys: Iterable[str]) -> dict[str, str]:
     """The published name of every state-dict key of a model."""
     keys = list(keys)
-    rules = [*family_rules(keys), *RULES]
+    rules = [*family_rules(keys), *_shared_rules(keys), *RULES]
     return {key: _renamed(key, rules) for key in keys}
+
+
+def _shared_rules(keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Rules for a scalable model with one block that is applied several times; else none."""
+    keys = set(keys)
+    if "decoder.conv_in.1.conv.weight" not in keys or any(
+        key.startswith("stages.0.blocks.1.") for key in keys
+    ):
+        return []
+    return [(r"^stages\.0\.blocks\.0\.", "LSTT.layer."), (r"^stages\.0\.norms\.0\.", "LSTT.decoder_norm.")]
 
 
 def _renamed(key: str, rules: Iterable[tuple[str, str]]) -> str:

@@ -15,7 +15,7 @@ from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losse
 from aotlab.engine.training.losses import hardest_count
 from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
-from aotlab.networks.weights.published_keys import official_name
+from aotlab.networks.weights.published_keys import official_names
 from tests.golden import filler
 from tests.shared import golden, golden_model
 
@@ -60,8 +60,8 @@ class Reference:
         self.loss = weight * self.losses.reference.mean() + self.losses.tracked.mean()
         self.loss.backward()
         self.gradients = {
-            official_name(name): parameter.grad.clone()
-            for name, parameter in self.model.named_parameters()
+            name: parameter.grad.clone()
+            for name, parameter in self.parameters().items()
             if parameter.grad is not None
         }
         self.changes = self.optimise()
@@ -70,19 +70,25 @@ class Reference:
         """One AdamW step as the trainer does it; returns what changed, by published name."""
         meta = self.meta
         peak, final = meta["lr_config"]
-        before = {official_name(n): p.detach().clone() for n, p in self.model.named_parameters()}
+        before = {name: parameter.detach().clone() for name, parameter in self.parameters().items()}
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         groups = parameter_groups(self.model, meta["weight_decay"], 0.1)
         now = learning_rate(meta["opt_step"], meta["total_steps"], peak=peak, final=final)
         for group in groups:
             group["lr"] = final + (now - final) * group["lr_ratio"]
         torch.optim.AdamW(groups).step()
-        return {
-            official_name(n): p.detach() - before[official_name(n)] for n, p in self.model.named_parameters()
-        }
+        return {name: parameter.detach() - before[name] for name, parameter in self.parameters().items()}
+
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        """Parameters by published name."""
+        names = official_names(self.model.state_dict())
+        return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 
-@pytest.fixture(scope="module", params=["aott/a", "aott/b", "deaotl/a", "deaotl/b"])
+@pytest.fixture(
+    scope="module",
+    params=RUNS,
+)
 def step(request) -> Reference:
     return Reference(*request.param.split("/"))
 
@@ -126,10 +132,10 @@ def test_the_same_parameters_get_no_gradient(step):
     names = {
         name.removeprefix("AOT.").removeprefix("module.") for name in step.arrays["no_grad_params"].tolist()
     }
-    trainable = {official_name(n) for n, _ in step.model.named_parameters()} - {
-        official_name(n)
-        for n, p in step.model.encoder.named_parameters(prefix="encoder")
-        if not p.requires_grad
+    trainable = {
+        name
+        for name, parameter in step.parameters().items()
+        if parameter.requires_grad or not name.startswith("encoder.")
     }
     assert trainable - set(step.gradients) == names
 
