@@ -108,7 +108,8 @@ class Stage(nn.Module):
         x = x if isinstance(x, Tensor) else self.transition(x, features[self.shortcut])  # type: ignore[misc]
         size = (x.shape[2], x.shape[3])
         outputs, current = [x.permute(0, 2, 3, 1).flatten(1, 2)], []  # B×L×C
-        for index, block in enumerate(self.levels):
+        for index in range(self.depth):
+            block = self.blocks[index % len(self.blocks)]  # a shared one each time
             read = None if memory is None else memory[index]
             output, unlabelled = block(outputs[-1], size, read, identity, self.temporal)
             outputs.append(output)
@@ -141,18 +142,13 @@ class Stage(nn.Module):
         Short-term memory has all tokens, long-term memory one in ``memory_stride`` along each axis.
         """
         memories, stride = [], self.memory_stride
-        for block, unlabelled in zip(self.levels, current, strict=True):
-            long, short = block.memorize(unlabelled, identity)
+        for index, unlabelled in enumerate(current):
+            long, short = self.blocks[index % len(self.blocks)].memorize(unlabelled, identity)
             if stride > 1:
                 maps = (x.unflatten(1, size)[:, ::stride, ::stride] for x in long)
                 long = KeyValue(*(x.flatten(1, 2) for x in maps))
             memories.append(BlockMemory(long, short))
         return memories
-
-    @property
-    def levels(self) -> list[Block]:
-        """The blocks in use, in order: a shared one several times."""
-        return [self.blocks[0]] * self.depth if self.shared else [*self.blocks][: self.depth]
 
     def at_depth(self, depth: int) -> Stage:
         """This stage with only its first ``depth`` blocks in use; weights are shared."""

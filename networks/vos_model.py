@@ -52,11 +52,12 @@ class VOSModel(nn.Module):
         for number in range(len(config.stages)):
             stages.append(Stage(config, number, channels, stages[-1] if stages else None))
         self.stages: Sequence[Stage] = nn.ModuleList(stages)  # type: ignore[assignment]
-        inputs = [stages[-1].embeddings_dim if config.decode_all_blocks else stages[-1].output_dim]
+        self.depth = config.depths[-1]
+        last, every = stages[-1], config.decode_all_blocks
+        inputs = [last.embeddings_dim if every else last.output_dim]
         if config.scalable:
-            last, widths = stages[-1], range(config.stages[-1].depth)
-            grow = last.output_dim if config.decode_all_blocks else 0
-            inputs = [inputs[0] - grow * index for index in reversed(widths)]
+            unused = reversed(range(config.stages[-1].depth))
+            inputs = [inputs[0] - every * last.output_dim * count for count in unused]
         identities = config.max_objects + 1
         self.decoder: FPNDecoder | ConvDecoder
         if len(stages) == 1:
@@ -151,6 +152,7 @@ class VOSModel(nn.Module):
             model.config = replace(self.config, depth=depth)
         except ValueError as error:
             raise InputError(str(error)) from error
+        model.depth = depth
         stages = nn.ModuleList(stage.at_depth(depth) for stage in self.stages)
         model._modules = {**self._modules, "stages": stages}
         return model
@@ -160,7 +162,7 @@ class VOSModel(nn.Module):
 
         ``depth``: of a scalable model, to decode what fewer blocks gave than were computed; None: all of these.
         """
-        embeddings, computed = propagated.embeddings[-1], self.config.depths[-1]
+        embeddings, computed = propagated.embeddings[-1], self.depth
         if depth is not None:
             embeddings = embeddings[: len(embeddings) - computed + depth]
         if not self.config.decode_all_blocks:

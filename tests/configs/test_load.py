@@ -25,7 +25,8 @@ def test_every_published_variant_has_its_preset():
     deaot = ["deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl"]
     multiscale = ["msdeaott", "msdeaotl", "r50_msdeaotl", "swinb_msdeaotl", "msdeaotl_hq", "r50_paotl"]
     vost = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
-    assert preset_names() == sorted(aot + deaot + multiscale + vost)
+    scalable = ["aost", "aost_share", "r50_aost", "r50_aost_share", "swinb_aost"]
+    assert preset_names() == sorted(aot + deaot + multiscale + vost + scalable)
 
 
 def test_a_preset_inherits_from_its_base():

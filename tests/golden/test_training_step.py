@@ -85,10 +85,10 @@ class Reference:
         return {names[name]: parameter for name, parameter in self.model.named_parameters()}
 
 
-@pytest.fixture(
-    scope="module",
-    params=RUNS,
-)
+RUNS = [f"{name}/{run}" for name in ("aott", "deaotl", "aost", "aost_share") for run in "ab"]
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def step(request) -> Reference:
     return Reference(*request.param.split("/"))
 
