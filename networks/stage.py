@@ -65,8 +65,7 @@ class Stage(nn.Module):
         super().__init__()
         config = model.stages[number]
         if config.block not in BLOCKS:
-            known = ", ".join(BLOCKS)
-            raise InputError(f"model.stages.block must be one of {known}, got {config.block}")
+            raise InputError(f"model.stages.block must be one of {', '.join(BLOCKS)}, got {config.block}")
         block, dim = BLOCKS[config.block], model.dim if config.dim is None else config.dim
         first, last = before is None, number == len(model.stages) - 1
         self.memory_stride, self.shortcut = config.memory_stride, SHORTCUTS[config.stride]
@@ -75,7 +74,7 @@ class Stage(nn.Module):
             None if before is None else before.transition_to(model, dim, channels[self.shortcut])
         )
         self.depth, self.shared = model.depths[number], config.shared
-        count = min(config.depth, 1) if config.shared else config.depth
+        count = 1 if config.shared else config.depth
         blocks = nn.ModuleList(block(dim, config, first and index == 0) for index in range(count))
         self.blocks: Sequence[Block] = blocks  # type: ignore[assignment]
         self.norms = nn.ModuleList(block.output_norms(dim, count, last) or [nn.Identity()])

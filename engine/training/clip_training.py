@@ -90,8 +90,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     reference = refer(model, [bank], frames[0], [remembered(0, clip.labels[0])])
     remember(model, [bank], reference)
     with torch.set_grad_enabled(plan.reference_gradient and torch.is_grad_enabled()):
-        propagated = reference[0].propagated
-        add_loss(0, propagated, model.decode(propagated, frames[0]))
+        add_loss(0, reference[0].propagated, model.decode(reference[0].propagated, frames[0]))
     for index in range(1, length):
         seen = look(model, [bank], frames[index])
         add_loss(index, seen[0].propagated, seen[0].logits)
