@@ -10,6 +10,6 @@ set_up "[all]"
 
 output=${1:-results/quickstart}
 sample=datasets/sample
-.venv/bin/python tools/track.py "$sample/rabbit.mp4" --mask "$sample/rabbit.png" --output "$output" --overwrite
-.venv/bin/python tools/eval.py --dataset davis2017 --root "$sample" --output "$output/davis2017"
+.venv/bin/aotlab track "$sample/rabbit.mp4" --mask "$sample/rabbit.png" --output "$output" --force
+.venv/bin/aotlab eval --dataset davis2017 --root "$sample" --output "$output/davis2017"
 echo "watch $output/overlay.mp4"

@@ -33,8 +33,6 @@ else
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
-resume=(--resume)
-for option in "$@"; do [ "$option" != --dry-run ] || resume=(); done
 exec .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" tools/train.py \
-    --device "$device" --config configs/recipes/bundled.yaml "${resume[@]}" "${settings[@]}" \
+    --device "$device" --config configs/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"

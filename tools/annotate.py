@@ -17,16 +17,16 @@ from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
-    add_config_options,
+    add_device_options,
     add_levels_option,
     add_memory_options,
-    memory_overrides,
+    add_model_options,
+    option_overrides,
 )
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, memory_settings, tracker_choice
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import counted
 
@@ -53,25 +53,28 @@ def parse(argv: list[str] | None) -> Namespace:
         "a camera (/dev/video0), or an address (rtsp://...)",
     )
     parser.add_argument(
-        "--project", type=Path, metavar="DIR", help="folder of the masks (default: VIDEO.aotlab, next to it)"
+        "--project",
+        type=Path,
+        metavar="DIR",
+        help="folder of the project (default: VIDEO.aotlab, beside the video)",
     )
     parser.add_argument(
         "--same-video", action="store_true", help="open a project although its video's content has changed"
     )
     parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (%(default)s: this machine alone)"
+        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only"
     )
-    parser.add_argument("--port", type=PORT, default=0, help="port to listen on (any free one)")
-    parser.add_argument("--no-browser", action="store_true", help="only print the address")
+    parser.add_argument("--port", type=PORT, default=0, help="port to listen on (default: any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
     parser.add_argument(
-        "--cache", type=BYTES, default="512MB", metavar="SIZE", help="frames in memory (%(default)s)"
+        "--cache", type=BYTES, default="512MB", metavar="SIZE", help="memory for decoded frames"
     )
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
-    add_model_options(parser)
     add_levels_option(parser)
     add_segmenter_option(parser)
-    add_memory_options(parser, "restricted in place of every_nth, as videos may be long")
-    add_config_options(parser)
+    add_model_options(parser, several="the page offers all of them")
+    add_device_options(parser)
+    add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
@@ -79,18 +82,6 @@ def parse(argv: list[str] | None) -> Namespace:
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
     return args
-
-
-def add_model_options(parser: Parser) -> None:
-    """Add ``--checkpoint`` and ``--device``."""
-    parser.add_argument(
-        "--checkpoint",
-        action="append",
-        type=CHECKPOINT,
-        metavar="FILE|NAME",
-        help="weights (the bundled model); may be repeated, and the page offers all of them",
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
 
 
 def open_session(args: Namespace, leaving: ExitStack) -> Session:
@@ -158,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
         from aotlab.configs.load import to_yaml
 
         checkpoint = args.checkpoint[0] if args.checkpoint else bundled()
-        overrides = [*args.overrides, *memory_overrides(args)]
+        overrides = [*args.overrides, *option_overrides(args)]
         print(to_yaml(memory_settings(checkpoint, args.config, overrides)[0]), end="")
         return 0
     require_source(args.video)

@@ -53,24 +53,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("check_data", description="Check a folder of frames and masks before training.")
     parser.add_argument(
-        "root", type=Path, help="the folder with JPEGImages/ and Annotations/, or of the benchmark"
+        "root", type=Path, metavar="DIR", help="folder with JPEGImages/ and Annotations/, or of a benchmark"
     )
     parser.add_argument(
         "--kind",
         choices=("video", "static"),
         default="video",
-        help="video: a folder of frames for each video; static: single images (default: video)",
+        help="video: a folder of frames for each video; static: single images",
     )
     parser.add_argument(
-        "--dataset", metavar="NAME", help=f"check it as this benchmark: one of {', '.join(DATASETS)}"
+        "--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}"
     )
-    parser.add_argument("--split", default="val", help="with --dataset: train, val, ... (default: val)")
-    parser.add_argument("--quick", action="store_true", help="read sizes only: finds no broken files, no ids")
+    parser.add_argument(
+        "--split", default="val", metavar="NAME", help="with --dataset: train, val, test, ..."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="read sizes only, which finds no broken files and no ids"
+    )
     cores = min(os.cpu_count() or 1, 8)
-    parser.add_argument(
-        "--workers", type=AT_LEAST_ONE, default=cores, help=f"threads (default here: {cores})"
-    )
-    parser.add_argument("--no-progress", action="store_true", help="no bar")
+    parser.add_argument("--workers", type=AT_LEAST_ONE, default=cores, metavar="N", help="threads")
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     return parser.parse_args(argv)
 
 

@@ -18,17 +18,21 @@ from aotlab.utils.files import require_writable
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
-    parser = Parser(
-        "convert_visor", description="Turn VISOR's polygons and frames into a data set to run on."
+    parser = Parser("convert_visor", description="Convert VISOR's polygons and frames to a data set.")
+    parser.add_argument(
+        "--annotations", type=Path, required=True, metavar="DIR", help="folder of the split's JSON files"
     )
-    parser.add_argument("--annotations", type=Path, required=True, help="folder of the split's JSON files")
-    parser.add_argument("--images", type=Path, required=True, help="folder with <video>/<frame>.jpg")
-    parser.add_argument("--output", type=Path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="folder with <video>/<frame>.jpg"
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder of the data set to write"
+    )
     parser.add_argument(
         "--split",
         choices=("train", "val"),
         default="val",
-        help="val (default) keeps the objects of the first frame alone",
+        help="val keeps only the objects of the first frame",
     )
     args = parser.parse_args(argv)
     require_paths(args.annotations, args.images)

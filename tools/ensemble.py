@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("ensemble", description="Make one set of results of several by weighted voting.")
+    parser = Parser("ensemble", description="Combine several sets of results by weighted voting.")
     parser.add_argument(
         "results",
         type=Path,
@@ -57,7 +57,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folders with <sequence>/<frame>.png, the best first",
     )
-    parser.add_argument("--weights", nargs="+", metavar="W", help="one for each folder (default: all equal)")
+    parser.add_argument(
+        "--weights", nargs="+", metavar="W", help="weight of each folder (default: all equal)"
+    )
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the voted results"
     )

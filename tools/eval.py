@@ -23,10 +23,17 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
 from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
-from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides, require_bounded
+from aotlab.tools.cli.options import (
+    add_dataset_options,
+    add_device_options,
+    add_memory_options,
+    add_model_options,
+    add_output_options,
+    option_overrides,
+    require_bounded,
+)
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, after_printing, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, require_writable
@@ -118,6 +125,7 @@ def track(
         overlay=args.overlay,
         made_by=made_by,
         restart=args.restart,
+        force=args.force,
         warm_up=WARM_UP if args.fps_report else 0,
         stop=stop,
     )
@@ -165,36 +173,22 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("eval", description="Run a model on a benchmark and score it.")
-    parser.add_argument("--dataset", metavar="NAME", help=f"one of {', '.join(DATASETS)}")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+    data = add_dataset_options(parser, list(DATASETS), split="val", required=False)
+    data.add_argument(
+        "--sequence", action="append", metavar="NAME", help="run on this sequence only; may be repeated"
     )
-    parser.add_argument("--split", default="val", help="train, val or test (default: val)")
-    parser.add_argument(
-        "--sequence", action="append", metavar="NAME", help="run on this one only; may be repeated"
+    data.add_argument(
+        "--all-frames", action="store_true", help="run on all frames, not only the labelled ones"
     )
-    parser.add_argument(
-        "--all-frames", action="store_true", help="run on all frames, not the labelled ones only"
-    )
-    parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
-    parser.add_argument(
-        "--checkpoint",
-        type=CHECKPOINT,
-        action="append",
-        metavar="FILE|NAME",
-        help="a model (default: the bundled one); repeated: they answer together, each --config is for one of them",
-    )
-    parser.add_argument("--output", type=Path, help="folder for the results and scores.json")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
-    parser.add_argument("--overlay", action="store_true", help="also write pictures with the masks drawn in")
-    add_run_options(parser)
-    add_memory_options(parser, "the preset's, which is what was published")
-    add_config_options(parser, several=True)
+    data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
+    add_output_options(parser, "folder for the results and scores.json", restart=True)
+    add_view_options(parser)
+    add_model_options(parser, several="the models are averaged, each with its own --config")
+    add_device_options(parser)
+    add_memory_options(parser, bounded=False)
     # intermixed: overrides may stand before, between and after the options
     args = parser.parse_args(argv)
-    args.overrides = [*args.overrides, *memory_overrides(args)]
+    args.overrides = [*args.overrides, *option_overrides(args)]
     if args.max_long_edge is not None:
         args.overrides.append(f"input.max_long_edge={args.max_long_edge}")
     missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
@@ -203,35 +197,34 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how each frame is seen, and how the run goes."""
-    parser.add_argument("--flip", action="store_true", help="see every frame mirrored as well, and average")
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    """Add test-time augmentation, and what is written and measured besides."""
+    parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
     parser.add_argument(
-        "--scales", type=SCALE, nargs="+", default=[1.0], metavar="S", help="see every frame in these sizes"
+        "--fps-report",
+        action="store_true",
+        help=f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
     )
-    parser.add_argument(
+    group = parser.add_argument_group("test-time augmentation and ensembles")
+    group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
+    group.add_argument(
+        "--scales", type=SCALE, nargs="+", default=[1.0], metavar="S", help="average over test-time scales"
+    )
+    group.add_argument(
         "--weights",
         type=ABOVE_ZERO,
         nargs="+",
         metavar="W",
-        help="one for each --checkpoint (default: all equal)",
+        help="weight of each --checkpoint (default: all equal)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--feedback",
         choices=("own", "fused"),
         default="own",
-        help="with several views or models, each remembers its own answer (default) or all the common one",
+        help="what each branch stores in memory: its own prediction or the fused one",
     )
-    parser.add_argument(
-        "--max-long-edge", type=PIXELS, metavar="N", help="short for input.max_long_edge=N, in pixels"
-    )
-    parser.add_argument(
-        "--restart", action="store_true", help="run again what the same models have finished in --output"
-    )
-    parser.add_argument(
-        "--fps-report",
-        action="store_true",
-        help=f"frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
+    group.add_argument(
+        "--max-long-edge", type=PIXELS, metavar="N", help="sets input.max_long_edge, in pixels"
     )
 
 

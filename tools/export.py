@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.numbers import INTEGER
-from aotlab.tools.cli.options import SIZE, add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.options import (
+    SIZE,
+    add_memory_options,
+    add_model_options,
+    add_output_options,
+    option_overrides,
+)
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Export, and verify if asked to; returns the exit status."""
     args = parse(argv)
-    args.overrides += memory_overrides(args)
+    args.overrides += option_overrides(args)
     require_model(args.checkpoint, args.config)
     from aotlab.configs.load import to_yaml
     from aotlab.engine.export.description import exportable
@@ -39,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         print(to_yaml(settings), end="")
         return 0
     if args.output is None:
-        raise InputError("--output: missing; give the folder to write, which is new or empty")
+        raise InputError("--output: missing; give the folder to write")
     if min(*args.size, *([] if args.objects is None else [args.objects])) < 1 or args.verify_frames < 2:
         raise InputError(
             f"--size {args.size[0]}x{args.size[1]} --objects {args.objects} --verify-frames {args.verify_frames}: "
@@ -50,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     identities = config.model.max_objects
     description = export_model(
         model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
+        force=args.force,
     )  # fmt: skip
     print(
         f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
@@ -64,31 +69,26 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("export", description="Write a model as ONNX files.")
     parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME",
-        help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
-    )  # fmt: skip
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="folder to write, new or empty")
-    parser.add_argument("--format", choices=["onnx"], default="onnx", help="onnx, the only format")
-    parser.add_argument(
         "--size", type=SIZE, default=(854, 480), metavar="WIDTHxHEIGHT",
-        help="of the videos' frames (default 854x480)",
+        help="size of the frames (default: 854x480)",
     )  # fmt: skip
     parser.add_argument(
         "--objects", type=INTEGER, metavar="N",
-        help="tracked in one batch (default: as many as the model has identities); more run as further batches",
+        help="objects per batch; more objects run as further batches (default: the model's identities)",
     )  # fmt: skip
     parser.add_argument(
         "--verify", action="store_true",
-        help="track the drawn clip by both; exit status 1 where their logits differ",
+        help="track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
     )  # fmt: skip
+    parser.add_argument("--verify-frames", type=INTEGER, default=12, metavar="N", help="frames of that clip")
     parser.add_argument(
-        "--verify-frames", type=INTEGER, default=12, metavar="N", help="of that clip (default 12)"
+        "--provider",
+        metavar="NAME",
+        help="of onnxruntime, for --verify (default: CPUExecutionProvider)",
     )
-    parser.add_argument(
-        "--provider", metavar="NAME", help="of onnxruntime, for --verify (default: the CPU's)"
-    )
-    add_memory_options(parser, "the model's own, if it is bounded")
-    add_config_options(parser)
+    add_output_options(parser, "folder to write")
+    add_model_options(parser, untrained=True)
+    add_memory_options(parser, bounded=False)
     return parser.parse_args(argv)
 
 

@@ -17,10 +17,9 @@ from itertools import islice
 from pathlib import Path
 
 from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECT_ID, OBJECTS
-from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.options import add_device_option, add_model_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PICTURES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
@@ -55,29 +54,30 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("inspect_model", description="Look inside a model.", epilog=COUNTED)
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME",
-        help="weights; the bundled ones when neither this nor --config is given, random ones with --config alone",
-    )  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--card", action="store_true", help="how the weights were trained: data, phases, hours, commands"
+        "--card",
+        action="store_true",
+        help="print how the weights were trained: data, phases, hours, commands",
     )
-    what.add_argument("--parameters", action="store_true", help="parameters and FLOPs of every part")
+    what.add_argument("--parameters", action="store_true", help="print parameters and FLOPs of every part")
     what.add_argument(
-        "--identities", type=Path, metavar="FILE.png", help="draw how alike the identities of every stage are"
+        "--identities",
+        type=Path,
+        metavar="FILE.png",
+        help="plot the similarity of each stage's identities",
     )
     what.add_argument(
         "--attention", type=Path, metavar="VIDEO",
-        help="a video file or a folder of frames: draw the attention to long- and short-term memory in every block",
+        help="draw the attention to long- and short-term memory in every block, on a video or image folder",
     )  # fmt: skip
     parser.add_argument(
         "--output", type=Path, metavar="PATH",
-        help="for --parameters a JSON file to write as well, for --attention the folder of the picture",
+        help="with --parameters a JSON file to write, with --attention a folder",
     )  # fmt: skip
     add_cost_options(parser)
     add_attention_options(parser)
-    add_config_options(parser)
+    add_model_options(parser, untrained=True)
     args = parser.parse_args(argv)
     if args.attention is not None:
         needed = {"--mask": args.mask, "--frame": args.frame, "--output": args.output}
@@ -96,11 +96,11 @@ def add_cost_options(parser: Parser) -> None:
     group = parser.add_argument_group("with --parameters")
     group.add_argument(
         "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
-        help="of the frame, before it is resized for the network (default 854x480)",
+        help="size of the frame before it is resized for the network (default: 854x480)",
     )  # fmt: skip
-    group.add_argument("--objects", type=OBJECTS, default=1, metavar="N", help="tracked (default 1)")
+    group.add_argument("--objects", type=OBJECTS, default=1, metavar="N", help="tracked objects")
     group.add_argument(
-        "--memory-frames", type=MEMORY_FRAMES, default=1, metavar="N", help="in long-term memory (default 1)"
+        "--stored-frames", type=MEMORY_FRAMES, default=1, metavar="N", help="frames in long-term memory"
     )
 
 
@@ -108,13 +108,13 @@ def add_attention_options(parser: Parser) -> None:
     """Which frame's attention is drawn, and whose."""
     group = parser.add_argument_group("with --attention")
     group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
-    group.add_argument("--frame", type=NOT_NEGATIVE, metavar="N", help="the frame that looks, counted from 0")
-    whose = group.add_mutually_exclusive_group()
-    whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="of that frame, which looks")
-    whose.add_argument(
-        "--object", type=OBJECT_ID, metavar="ID", help="whose pixels look, as predicted on that frame"
+    group.add_argument(
+        "--frame", type=NOT_NEGATIVE, metavar="N", help="frame whose attention is drawn, counted from 0"
     )
-    group.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
+    whose = group.add_mutually_exclusive_group()
+    whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="pixel whose attention is drawn")
+    whose.add_argument("--object", type=OBJECT_ID, metavar="ID", help="object whose attention is drawn")
+    add_device_option(group)
 
 
 def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
@@ -191,11 +191,11 @@ def show_costs(args: Namespace) -> None:
         raise InputError(f"--size {width}x{height}: both must be at least 1")
     config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
     size = network_size((height, width), config.input, align_corners=config.model.align_corners)
-    parts = model_costs(config.model, size, objects=args.objects, frames=args.memory_frames)
+    parts = model_costs(config.model, size, objects=args.objects, frames=args.stored_frames)
     parts.append(PartCost("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
     print(
         f"{config.name}, {width}x{height} ({size[1]}x{size[0]} in the network), {args.objects} object(s), "
-        f"{args.memory_frames} frame(s) in long-term memory"
+        f"{args.stored_frames} frame(s) in long-term memory"
     )
     rows = [(part.name, f"{part.parameters:,}", f"{part.flops / 1e9:.2f}") for part in parts]
     for row in columns([("", "parameters", "GFLOP a frame"), *rows], right=1):
@@ -203,7 +203,7 @@ def show_costs(args: Namespace) -> None:
     if args.output is not None:
         report = {
             "config": config.name, "frame": [width, height], "network": [size[1], size[0]], "objects": args.objects,
-            "memory_frames": args.memory_frames, "parts": [asdict(part) for part in parts],
+            "memory_frames": args.stored_frames, "parts": [asdict(part) for part in parts],
         }  # fmt: skip
         with atomic_path(args.output) as temporary:
             temporary.write_text(json.dumps(report, indent=1))

@@ -7,8 +7,8 @@ import importlib
 import sys
 
 from aotlab import __version__
-from aotlab.tools.cli.commands import COMMANDS
-from aotlab.tools.cli.program import command
+from aotlab.tools.cli.commands import COMMANDS, COMMON, MORE
+from aotlab.tools.cli.program import EXIT_CODES, command
 from aotlab.utils.errors import InputError
 
 
@@ -20,11 +20,11 @@ def main(argv: list[str] | None = None) -> int:
     name = arguments[0].replace("-", "_")
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "see aotlab --help"
+        hint = f"did you mean {near[0].replace('_', '-')}?" if near else "see aotlab --help"
         print(f"error: aotlab {arguments[0]}: no such command; {hint}", file=sys.stderr)
         return 2
     tool = importlib.import_module(f"aotlab.tools.{name}")
-    sys.argv[0] = f"aotlab {name}"
+    sys.argv[0] = f"aotlab {arguments[0]}"
     status: int = tool.main(arguments[1:])
     return status
 
@@ -42,10 +42,14 @@ def answer(arguments: list[str]) -> int:
 
 
 def usage() -> str:
-    """All commands with one line each."""
+    """Return all commands with one line each, and the exit codes."""
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    return "usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)\n\n" + "\n".join(lines)
+    parts = ["usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)"]
+    for title, commands in (("commands", COMMON), ("more", MORE)):
+        lines = [f"  {name.replace('_', '-'):{width}}  {text}" for name, text in commands.items()]
+        parts.append("\n".join([f"{title}:", *lines]))
+    codes = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
+    return "\n\n".join([*parts, f"exit codes: {codes}"])
 
 
 if __name__ == "__main__":

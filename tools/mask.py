@@ -15,12 +15,10 @@ from aotlab.utils.files import real_path, require_output
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("mask", description="Make a mask of the objects that boxes and points mean.")
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="the picture")
+    parser = Parser("mask", description="Make a mask of one image from boxes and points.")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image to segment")
     add_hint_options(parser, frames=False)
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the PNG to write (IMAGE's name.mask.png)"
-    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="PNG to write (default: IMAGE.mask.png)")
     args = parser.parse_args(argv)
     if not (args.box or args.point):
         parser.error("a --box or --point must be given")

@@ -24,6 +24,7 @@ from aotlab.dataloaders.benchmarks.datasets import (
 )
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
+from aotlab.tools.cli.options import add_dataset_options
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, after_printing, command
 from aotlab.utils.errors import InputError
@@ -55,7 +56,7 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
 
     require_results(videos, args.results)
-    for path in (args.output, args.csv):
+    for path in (args.json, args.csv):
         if path is not None:
             require_output(path)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
@@ -66,10 +67,10 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     for name, message in report.failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
     with after_printing():
-        if args.output is not None:
+        if args.json is not None:
             # the same content as an evaluation run writes
             content = {**table, "fps": None, "failures": report.failures}
-            write_text(args.output, json.dumps(content, indent=2, allow_nan=False) + "\n")
+            write_text(args.json, json.dumps(content, indent=2, allow_nan=False) + "\n")
         if table:
             if args.csv is not None:
                 write_text(args.csv, csv_text(table, layout))
@@ -90,8 +91,8 @@ def run_hota(args: argparse.Namespace) -> int:
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_whole(videos)
     require_results(videos, args.results)
-    if args.output is not None:
-        require_output(args.output)
+    if args.json is not None:
+        require_output(args.json)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
@@ -100,40 +101,39 @@ def run_hota(args: argparse.Namespace) -> int:
         table = burst_hota(truth, found)
     for column, value in table.items():
         print(f"{column:<16}{'-' if value is None else f'{value:.1f}':>6}")
-    if args.output is not None:
+    if args.json is not None:
         with after_printing():
-            write_text(args.output, json.dumps(table, indent=2) + "\n")
+            write_text(args.json, json.dumps(table, indent=2) + "\n")
     return 0
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("score", description="Score result PNGs by a benchmark's rules.")
-    parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {', '.join(DATASETS)}")
-    parser.add_argument(
-        "--root",
-        type=Path,
-        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+    data = add_dataset_options(parser, list(DATASETS), split="val")
+    data.add_argument(
+        "--sequence", action="append", metavar="NAME", help="score this sequence only; may be repeated"
     )
-    parser.add_argument("--split", default="val", help="train, val, ... (default: val)")
+    data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
     parser.add_argument(
-        "--sequence", action="append", metavar="NAME", help="score this one only; may be repeated"
+        "--results", type=Path, required=True, metavar="DIR", help="folder with <sequence>/<frame>.png"
     )
-    parser.add_argument("--results", type=Path, required=True, help="folder with <sequence>/<frame>.png")
-    parser.add_argument("--output", type=Path, metavar="JSON", help="write scores.json here")
-    parser.add_argument("--csv", type=Path, help="write the table here as CSV")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument(
         "--workers",
         type=AT_LEAST_ONE,
         default=os.cpu_count() or 1,
-        help="processes (default: one for each core)",
+        metavar="N",
+        help="processes (default: one per core)",
     )
     parser.add_argument("--worst", type=NOT_NEGATIVE, default=0, metavar="N", help="list the N worst objects")
-    parser.add_argument("--overlay", type=Path, metavar="DIR", help="draw the worst objects into this folder")
-    parser.add_argument("--new-objects", action="store_true", help="folder: later masks bring new objects")
+    parser.add_argument(
+        "--draw-worst", type=Path, metavar="DIR", help="draw the worst objects into this folder"
+    )
     args = parser.parse_args(argv)
-    if args.overlay is not None and args.worst == 0:
-        parser.error("--overlay draws the worst objects: say how many with --worst N")
+    if args.draw_worst is not None and args.worst == 0:
+        parser.error("--draw-worst needs --worst N: how many objects to draw")
     return args
 
 
@@ -189,8 +189,8 @@ def show_worst(
         print(f"\nworst {column}:")
     for rank, (name, identity, value) in enumerate(worst, start=1):
         drawn = ""
-        if args.overlay is not None:
-            path = args.overlay / f"{rank:02d}_{name}_{identity}.jpg"
+        if args.draw_worst is not None:
+            path = args.draw_worst / f"{rank:02d}_{name}_{identity}.jpg"
             write_strip(path, by_name[name], args.results, scores=report.scores[name], identity=identity)
             drawn = f"  {path}"
         print(f"{rank:4}  {value:5.1f}  {name}  {identity}{drawn}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.tools.cli.options import add_dataset_options
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -117,23 +118,17 @@ def write_tree(name: str, args: argparse.Namespace) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("submit", description="Pack results for a benchmark's server, or check an archive.")
-    able = ", ".join(
+    able = [
         name
         for name, dataset in DATASETS.items()
         if dataset.archive is not None or dataset.hota or dataset.object_tree or dataset.polygons
-    )
-    parser.add_argument("--dataset", metavar="NAME", required=True, help=f"one of {able}")
+    ]
+    add_dataset_options(parser, able, split=None)
+    parser.add_argument("--results", type=Path, metavar="DIR", help="folder with <sequence>/<frame>.png")
     parser.add_argument(
-        "--root",
-        type=Path,
-        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+        "--output", type=Path, metavar="FILE", help="archive to write; burst: a JSON file, sav: a folder"
     )
-    parser.add_argument("--split", help="default: the one that the server scores")
-    parser.add_argument("--results", type=Path, help="folder with <sequence>/<frame>.png")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="the archive to write; burst: a JSON file, sav: a folder"
-    )
-    parser.add_argument("--check", type=Path, metavar="ZIP", help="check this archive; write nothing")
+    parser.add_argument("--check", type=Path, metavar="FILE", help="check this archive and write nothing")
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):
         parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")

@@ -26,6 +26,7 @@ from aotlab.engine.evaluation.paper_tables import (
     missing,
 )
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
+from aotlab.tools.cli.options import add_device_option
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import atomic_path, require_writable
@@ -61,12 +62,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("table", description="Run a table of a paper and compare.")
     parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1, ...")
+    add_device_option(parser)
     parser.add_argument(
-        "--ranks", type=AT_LEAST_ONE, default=1, help="processes that share the videos (default 1)"
+        "--ranks", type=AT_LEAST_ONE, default=1, metavar="N", help="processes that share the videos"
     )
-    parser.add_argument("--smoke", action="store_true", help="all of it, with the bundled model and clip")
-    parser.add_argument("--output", type=Path, default=Path("results/tables"), help="default: results/tables")
+    parser.add_argument("--smoke", action="store_true", help="run every row with the bundled model and clip")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", default=Path("results/tables"), help="folder for the results"
+    )
     return parser.parse_args(argv)
 
 
@@ -119,11 +122,11 @@ class Runner:
             self.call("ensemble", *parts, "--output", str(output), *weights)
             if benchmark.server is None:
                 scores = str(output / "scores.json")
-                self.call("score", *where(benchmark), "--results", str(output), "--output", scores)
+                self.call("score", *where(benchmark), "--results", str(output), "--json", scores)
             return output
         arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
         if arguments not in self.done:
-            more = ("--device", self.device, "--fps-report", "--output", str(output))
+            more = ("--device", self.device, "--fps-report", "--force", "--output", str(output))
             self.call("eval", *arguments, *more, ranks=self.ranks)
             self.done[arguments] = output
         return self.done[arguments]

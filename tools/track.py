@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.protocol import BOUNDED_POLICY, with_protocol
+from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
 from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
@@ -17,17 +17,19 @@ from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
     WITHOUT_NEWEST,
+    add_checkpoint_option,
     add_config_options,
+    add_device_option,
+    add_force_option,
     add_levels_option,
     add_memory_options,
+    add_precision_option,
     add_size_option,
-    memory_overrides,
+    option_overrides,
     require_bounded,
-    size_overrides,
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
@@ -54,31 +56,18 @@ def parse(argv: list[str] | None) -> Namespace:
         "video",
         nargs="*",
         metavar="VIDEO",
-        help="a video file, a folder of frames, a TIFF stack, rtsp:// or http://, a camera (/dev/video0), or - for "
-        "standard input; several are jobs whose masks lie beside them",
+        help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
+        "standard input; several videos are jobs, with their masks beside them",
     )
-    parser.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel, 0 is background, for a frame (0 without FRAME:); or annotations "
-        "of one frame or several: COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a PNG in colours with a legend, a "
-        "folder of masks (docs/formats.md); may be repeated, a later one adds objects",
-    )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
-    add_job_options(parser)
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
+    add_most_used_options(parser)
     add_hint_options(parser)
     add_tracking_options(parser)
-    add_size_option(parser)
-    add_levels_option(parser)
-    default = f"the preset's, but {BOUNDED_POLICY} in place of every_nth, as videos may be long"
-    add_memory_options(parser, default, budget=True)
-    add_config_options(parser)
+    add_job_options(parser)
+    model = parser.add_argument_group("model and precision")
+    add_config_options(parser, model)
+    add_precision_option(model)
+    add_size_option(model)
+    add_memory_options(parser, bounded=True, budget=True)
     args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
@@ -103,43 +92,62 @@ def require_given(parser: Parser, args: Namespace) -> None:
         parser.error(f"{', '.join(missing)} must be given")
 
 
-def add_tracking_options(parser: Parser) -> None:
-    """Add what is written, in which directions, and how to deal with streams."""
-    parser.add_argument(
+def add_most_used_options(parser: Parser) -> None:
+    """Add the options that nearly every call has; the help lists them first."""
+    group = parser.add_argument_group("most used")
+    group.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="[FRAME:]FILE",
+        help="PNG with one object id per pixel (0: background) for a frame, by default frame 0; or annotations from "
+        "COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a colour PNG with a legend, a folder of masks; "
+        "may be repeated",
+    )
+    group.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
+    add_checkpoint_option(group)
+    group.add_argument(
         "--write",
         default="masks,overlay",
         metavar="LIST",
-        help=f"what to write, of {','.join(WRITABLE)}: palette PNGs, one folder of PNGs per object, "
-        "probabilities of each object as grey PNGs of 8 or 16 bits (mattes), PNGs with alpha, "
-        "ProRes 4444 and VP9 with alpha, the video with masks drawn in, or files of other tools (docs/formats.md); "
-        "(%(default)s)",
+        help=f"outputs, comma-separated: {', '.join(WRITABLE)}",
     )
-    parser.add_argument(
-        "--report",
-        action="store_true",
-        help="also write report.json and say at the end where an object is lost, and which frames to check",
-    )
-    parser.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
-    parser.add_argument(
+    add_device_option(group)
+
+
+def add_tracking_options(parser: Parser) -> None:
+    """Add how masks are tracked, what is reported, and how the source is read."""
+    group = parser.add_argument_group("tracking")
+    group.add_argument(
         "--both-directions",
         action="store_true",
-        help="track from every --mask forward and backward and merge; masks show all objects of their frame",
+        help="track forward and backward from every --mask and merge; each mask must label every object in its frame",
     )
-    parser.add_argument(
+    group.add_argument(
         "--remove",
         action="append",
         type=argument_type(removal),
         default=[],
         metavar="FRAME:ID",
-        help="track this object no longer from this frame on; may be repeated",
+        help="stop tracking an object at this frame; may be repeated",
     )
-    parser.add_argument(
-        "--realtime", action="store_true", help="skip frames that there is no time for, rather than lag"
+    group.add_argument(
+        "--report",
+        action="store_true",
+        help="write report.json, and print which objects were lost and which frames to check",
     )
-    parser.add_argument(
-        "--timeout", type=ABOVE_ZERO, default=30.0, metavar="SECONDS",
-        help="end when no frame came for so long (%(default)g)",
-    )  # fmt: skip
+    group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
+    add_force_option(group)
+    source = parser.add_argument_group("source")
+    add_levels_option(source)
+    source.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
+    source.add_argument(
+        "--timeout",
+        type=ABOVE_ZERO,
+        default=30.0,
+        metavar="SECONDS",
+        help="stop after SECONDS without a frame (default: 30)",
+    )
 
 
 def track_options(args: Namespace) -> TrackOptions:
@@ -182,7 +190,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint = args.checkpoint or bundled()
-    overrides = [*args.overrides, *size_overrides(args), *memory_overrides(args)]
+    overrides = [*args.overrides, *option_overrides(args)]
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     settings = with_protocol(settings, "bounded", overrides)
     for option in ("memory_frames", "memory_budget"):
@@ -256,7 +264,7 @@ def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> T
     from aotlab.engine.video.given_masks import load_masks
     from aotlab.engine.video.outputs import refuse_results, remove_results
 
-    if not args.overwrite:
+    if not args.force:
         refuse_results(options.write, args.output)
     masks = load_masks([*args.mask, *save_hinted_masks(args, source)], source)
     from aotlab.engine.streaming import HELPERS

@@ -10,7 +10,12 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.options import (
+    add_config_options,
+    add_device_options,
+    add_restart_option,
+    option_overrides,
+)
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.extras import require_extra
@@ -19,19 +24,23 @@ if TYPE_CHECKING:
     from aotlab.engine.training.trainer import Trained
 
 
+RECIPE = "configs/recipes/mini.yaml"
+
+
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     parser = Parser("train", description="Train a model through the phases of a recipe.")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda; under torchrun each rank takes a GPU")
-    parser.add_argument("--resume", action="store_true", help="go on from the newest saved state")
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="run two steps of each phase, write nothing, and say what the whole run would take",
+        help="run two steps of each phase, write nothing, and estimate the time and memory of the whole run",
     )  # fmt: skip
-    add_config_options(parser)
+    add_restart_option(parser)
+    add_device_options(parser)
+    add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
-    recipe = args.config or "configs/recipes/mini.yaml"
+    args.overrides += option_overrides(args, precision="train.precision")
+    recipe = args.config or RECIPE
     require_model(None, recipe)
     from aotlab.configs.load import load_config, to_yaml
 
@@ -55,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
             print(report if world.lead else "", end="")
             return 0
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
-        trained = train(config, world, resume=args.resume, command=f"aotlab train {typed}")
+        trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
         return summarise(trained) if world.lead else 0
 
 

@@ -11,11 +11,14 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from aotlab.configs.protocol import BOUNDED_POLICY
-from aotlab.tools.cli.options import add_config_options, add_memory_options, memory_overrides
+from aotlab.tools.cli.options import (
+    add_device_options,
+    add_memory_options,
+    add_model_options,
+    option_overrides,
+)
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 
@@ -61,14 +64,11 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = Parser(
         "vot", description="Track for the VOT toolkit, which starts this program by its trackers.ini."
     )
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (%(default)s)")
-    add_memory_options(parser, f"the preset's, but {BOUNDED_POLICY} in place of every_nth")
-    add_config_options(parser)
+    add_model_options(parser)
+    add_device_options(parser)
+    add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
-    args.overrides = [*args.overrides, *memory_overrides(args)]
+    args.overrides = [*args.overrides, *option_overrides(args)]
     return args
 
 

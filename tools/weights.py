@@ -17,14 +17,16 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("weights", description="List, fetch and check the published AOT and DeAOT checkpoints.")
     parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of the list; verify checks all without one")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="name of the list; verify without a name checks all"
+    )
     parser.add_argument(
         "--from",
         dest="source",
         metavar="SOURCE",
-        help="get: in place of Google Drive, a URL, a file, or hf://owner/repository[/file]",
+        help="get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
     )
-    parser.add_argument("--overwrite", action="store_true", help="get: fetch what is there anew")
+    parser.add_argument("--force", action="store_true", help="get: download again and replace the file")
     args = parser.parse_args(argv)
     if args.action in ("get", "path") and not args.names:
         parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         from aotlab.networks.weights.zoo import get_weights
 
         for name in args.names:
-            print(get_weights(name, source=args.source, overwrite=args.overwrite))
+            print(get_weights(name, source=args.source, overwrite=args.force))
     elif args.action == "path":
         for name in args.names:
             print(require_fetched(name))

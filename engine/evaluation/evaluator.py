@@ -15,7 +15,7 @@ import torch
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import FOLDER as RECORDS
-from aotlab.engine.evaluation.finished import Finished, forget, load_finished, save_finished
+from aotlab.engine.evaluation.finished import Finished, forget, load_finished, refuse_others, save_finished
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -88,6 +88,8 @@ class RunOptions:
     or written"""
     restart: bool = False
     """run finished sequences again"""
+    force: bool = False
+    """replace the results of other models and settings"""
     warm_up: int = 0
     """number of warm-up frames of each process that are not timed, besides the first of each video"""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -114,7 +116,8 @@ def evaluate(
         The merged report of all ranks.
 
     Raises:
-        InputError: the output folder is not writable, is part of the data set, or is in use by another process.
+        InputError: the output folder is not writable, is part of the data set, is in use by another process, or
+            holds results of other models or settings.
     """
     options, world = options or RunOptions(), world or World(torch.device("cpu"))
     require_writable(output)
@@ -123,6 +126,9 @@ def evaluate(
         if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
             for folder in (output, output / RECORDS):
                 remove_leftovers(folder)
+        if options.made_by is not None and not options.force:
+            refuse_others(output, videos, options.made_by)
+        world.gather(None)  # no rank writes before the others have looked
         report = _run_share(tracker, videos, output, options, world)
         return _joined(world.gather(report, f"{GOES_ON}, in {output}"), videos)
 

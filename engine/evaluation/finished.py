@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Finished:
 
     made_by: str = ""
     """digest of everything the results depend on"""
+    settings: str = ""
+    """digest of the models and settings among that"""
     timed_frames: int = 0
     seconds: float = 0.0
     """seconds in the tracker on the timed frames"""
@@ -45,7 +48,23 @@ def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overla
 
 def save_finished(output: Path, video: Video, made_by: dict[str, Any], record: Finished) -> None:
     """Write the record of a sequence with complete results."""
-    save_record(_path(output, video), replace(record, made_by=fingerprint(video, made_by)))
+    made = replace(record, made_by=fingerprint(video, made_by), settings=_digest(made_by))
+    save_record(_path(output, video), made)
+
+
+def refuse_others(output: Path, videos: Sequence[Video], made_by: dict[str, Any]) -> None:
+    """Refuse to mix results with those of other models or settings.
+
+    Raises:
+        InputError: a sequence has results of others.
+    """
+    for video in videos:
+        record = load_record(_path(output, video), Finished)
+        if record is not None and record.settings not in ("", _digest(made_by)):
+            raise InputError(
+                f"output {output}: holds results of other models or settings ({video.name}); choose another folder, or "
+                "replace them with --force"
+            )
 
 
 def forget(output: Path, video: Video) -> None:
@@ -73,6 +92,10 @@ def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
         raise InputError(f"{error.filename}: no such image; expected a frame of {video.name}") from error
     wanted = (video.merge_ids, video.output_height, video.results, video.objects)
     return hashlib.sha256(repr((made_by, masks, frames, wanted)).encode()).hexdigest()
+
+
+def _digest(made_by: dict[str, Any]) -> str:
+    return hashlib.sha256(repr(made_by).encode()).hexdigest()
 
 
 def _digest_of(mask: Path | ObjectMasks) -> object:

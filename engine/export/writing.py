@@ -29,7 +29,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import is_file, remove, require_writable
 from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import LOCK, locked
 
@@ -51,15 +51,17 @@ def export_model(
     *,
     video: tuple[int, int],
     groups: int = 1,
+    force: bool = False,
 ) -> Description:
     """Write a model's graphs and ``export.yaml``.
 
     Args:
         model: stays as it is.
         config: its settings; ``memory.frames`` bounds the long-term memory that the graphs take.
-        folder: new or empty; it appears when all is written.
+        folder: appears when all is written.
         video: (height, width) of the frames in pixels.
         groups: of ``max_objects`` objects that run as one batch; more run as further batches.
+        force: replace an earlier export in ``folder``.
 
     Raises:
         InputError: settings that no bounded memory has, missing package, a folder that is not empty or cannot be
@@ -70,7 +72,10 @@ def export_model(
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     require_writable(folder.parent)
     # The folder appears when it is whole, so its lock is beside it.
-    with locked(folder.parent / f".{folder.name}{LOCK}", 0, subject=folder), _new_folder(folder) as temporary:
+    with (
+        locked(folder.parent / f".{folder.name}{LOCK}", 0, subject=folder),
+        _new_folder(folder, force=force) as temporary,
+    ):
         remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size, groups)
         for name, graph in graphs.items():
@@ -86,14 +91,20 @@ def export_model(
 
 
 @contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
+def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
     """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
-    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise InputError(f"output {folder}: exists already; choose another folder or empty this one")
+    taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
+    replaced = force and is_file(folder / FILE)
+    if taken and not replaced:
+        raise InputError(
+            f"output {folder}: exists; choose another folder, or replace an earlier export with --force"
+        )
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.part"
     try:
         temporary.mkdir()
         yield temporary
+        if replaced:
+            remove(folder)
         os.replace(temporary, folder)
     except OSError as error:
         raise InputError(

@@ -28,9 +28,7 @@ FOLDER = ".jobs"
 """folder of the records in the result folder"""
 RUN = ".run.json"
 """name of the run's record; no job's name starts with a dot"""
-RUN_KIND = Kind(
-    "record of a list of jobs", 1, "replace the results with --overwrite, or choose another folder"
-)
+RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
 REPORTS = ("summary.csv", "report.json", "report.html")
 """files of the whole run"""
 
@@ -87,14 +85,14 @@ def digest_of(job: Job, settings: dict[str, Any]) -> str:
     return hashlib.sha256(repr(everything).encode()).hexdigest()
 
 
-def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, overwrite: bool) -> None:
+def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *, force: bool) -> None:
     """Start or resume a run in a folder.
 
     Args:
         output: folder, created if missing.
         jobs: jobs of this run.
         settings: settings shared by all jobs, as JSON values, which identify the run.
-        overwrite: remove the results of another run first.
+        force: remove the results of another run first.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
@@ -110,19 +108,19 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
         if old["settings"] == settings and not strangers:
             write_own(run, RUN_KIND, new)
             return
-        if not overwrite:
+        if not force:
             difference = f"of other jobs ({strangers[0]}, …)" if strangers else "made with other settings"
             raise InputError(
                 f"output {output}: holds results {difference}; choose another folder, or replace them with "
-                "--overwrite"
+                "--force"
             )
         for name in {*old["jobs"], *REPORTS, FOLDER}:
             remove(output / name)
     elif any(path.name != LOCK for path in output.iterdir()):
-        if not overwrite:
+        if not force:
             raise InputError(
                 f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
-                "with --overwrite"
+                "with --force"
             )
         for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
             remove(output / name)

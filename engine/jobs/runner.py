@@ -19,7 +19,7 @@ from aotlab.media.streams import open_source
 from aotlab.utils.distributed import GOES_ON, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,8 @@ def run_jobs(
     tracker_of: TrackerOf,
     world: World,
     stop: threading.Event,
-    overwrite: bool = False,
+    force: bool = False,
+    restart: bool = False,
 ) -> list[JobRecord]:
     """Track all unfinished jobs; every rank must call it and gets all records in order.
 
@@ -52,14 +53,17 @@ def run_jobs(
         tracker_of: returns a new or cached tracker.
         world: ranks of the run.
         stop: flag that stops the run; the current job runs again next time.
-        overwrite: replace the results of another run.
+        force: replace the results of another run.
+        restart: run finished jobs again.
 
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
     with locked_output(require_writable(output), world):
         if world.lead:
-            claim_folder(output, jobs, settings, overwrite=overwrite)
+            claim_folder(output, jobs, settings, force=force)
+            for job in jobs if restart else ():
+                remove(record_path(output, job.name))
         world.gather(None)  # other ranks wait until the lead has locked the folder
         return _run_share(jobs, output, settings, options, tracker_of=tracker_of, world=world, stop=stop)
 

@@ -6,7 +6,6 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -20,12 +19,11 @@ from aotlab.engine.training.card import card_of, start_phases
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.journal.writing import open_journal
 from aotlab.engine.training.phase_loop import TrainingRun, run_steps, save, save_weights, validate_averaged
-from aotlab.engine.training.phase_state import PhaseState, load_state, restore, saved_states, states_folder
+from aotlab.engine.training.phase_state import PhaseState, load_state, restore, states_folder
 from aotlab.engine.training.schedule import parameter_groups
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import require_writable
+from aotlab.utils.files import remove, require_writable
 from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import locked_output
 from aotlab.utils.signals import stop_flag
@@ -41,17 +39,17 @@ class Trained:
     """unreadable items: one sentence each, with the number of draws"""
 
 
-def train(config: Config, world: World, *, resume: bool = False, command: str = "") -> Trained:
+def train(config: Config, world: World, *, restart: bool = False, command: str = "") -> Trained:
     """Train all phases of ``config``; every rank calls it.
 
     Args:
         config: the recipe.
         world: ranks of the run.
-        resume: continue from the newest usable state in the output folder, if any.
+        restart: start over; otherwise the newest usable state in the output folder is resumed, if any.
         command: command line, for the model card.
 
     Raises:
-        InputError: missing data or weights, or the output folder is not writable, holds another run or is in use by
+        InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
         RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, full disk. The message names
             the newest state.
@@ -62,13 +60,17 @@ def train(config: Config, world: World, *, resume: bool = False, command: str = 
         if world.lead:
             for folder in (output, states_folder(output), output / "pictures"):
                 remove_leftovers(folder)
-        return run_phases(config, world, output, resume=resume, command=command)
+            if restart:
+                for folder in (states_folder(output), output / "tensorboard", output / "log.jsonl"):
+                    remove(folder)
+        world.gather(None)  # the others look for states when the lead has removed them
+        return run_phases(config, world, output, command=command)
 
 
-def run_phases(config: Config, world: World, output: Path, *, resume: bool, command: str) -> Trained:
+def run_phases(config: Config, world: World, output: Path, *, command: str) -> Trained:
     """Run the phases of a recipe in a locked output folder; see `train`."""
     data = open_phases(config)
-    saved = find_state(config, output, resume)
+    saved = load_state(output, config)
     torch.manual_seed(config.train.seed)
     model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state: PhaseState | None = None
@@ -91,19 +93,6 @@ def run_phases(config: Config, world: World, output: Path, *, resume: bool, comm
             run_phase(run, state, mixture)
     assert state is not None
     return Trained(output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter()))
-
-
-def find_state(config: Config, output: Path, resume: bool) -> dict[str, Any] | None:
-    """Return the state to resume, or None.
-
-    Raises:
-        InputError: the state does not match, or the folder holds a run and ``resume`` is false.
-    """
-    if resume:
-        return load_state(output, config)
-    if saved_states(output):
-        raise InputError(f"{output}: holds a run already; resume it, or give another train.output")
-    return None
 
 
 def begin_phase(config: Config, world: World, index: int, phase: PhaseConfig, model: VOSModel) -> PhaseState:

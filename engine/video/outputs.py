@@ -229,7 +229,7 @@ def refuse_results(names: Iterable[str], folder: Path) -> None:
     for path in _results(names, folder):
         raise InputError(
             f"output {folder}: holds {path.name} of another run; choose another folder, or replace it with "
-            "overwrite"
+            "--force"
         )
 
 

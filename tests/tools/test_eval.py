@@ -120,7 +120,7 @@ def test_memory_is_the_presets_unless_told_otherwise(root, tmp_path, loaded):
 
 def test_a_number_of_frames_is_refused_where_all_are_kept(root, tmp_path, loaded, capsys):
     assert run(root, tmp_path / "out", "--config", "aotl", "--memory-frames", "4") == 2
-    assert "--memory-frames: has no meaning for memory.policy every_nth" in capsys.readouterr().err
+    assert "--memory-frames: no effect with memory.policy every_nth" in capsys.readouterr().err
     assert loaded == []
 
 

@@ -33,7 +33,7 @@ def test_results_are_scored_as_by_the_scoring_program(name: str, tmp_path: Path)
     options = make(name, tmp_path, SPLITS.get(name, "val"))
     results, again = tmp_path / "results", tmp_path / "again.json"
     assert tool.main([*options, "--output", str(results)]) == 0
-    assert score([*options, "--results", str(results), "--output", str(again)]) == 0
+    assert score([*options, "--results", str(results), "--json", str(again)]) == 0
     ours, theirs = (json.loads(path.read_text()) for path in (results / "scores.json", again))
     assert ours.pop("fps") > 0
     assert theirs.pop("fps") is None

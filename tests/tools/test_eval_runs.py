@@ -128,7 +128,11 @@ def test_a_second_run_finds_all_and_other_settings_run_again(
     assert main(arguments) == 0
     assert "finished before: 1 of 1" in capsys.readouterr().out
     assert results(tmp_path) == before
-    for more in (["--flip"], ["--restart"], ["memory.every=2"]):
+    for more in (["--flip"], ["memory.every=2"]):
+        assert main([*arguments, *more]) == 2
+        assert "holds results of other models or settings" in capsys.readouterr().err
+    assert results(tmp_path) == before
+    for more in (["--restart"], ["--flip", "--force"], ["memory.every=2", "--force"]):
         assert main([*arguments, *more]) == 0
         assert "finished before" not in capsys.readouterr().out
 
@@ -204,7 +208,7 @@ def test_every_data_set_goes_from_tracking_to_scores(name: str, tmp_path: Path) 
     where = ["--dataset", name, "--root", str(tmp_path / "root"), "--split", SCORED.get(name, "val")]
     assert main([*where, "--output", str(tmp_path / "out"), *SMALL]) == 0
     again = tmp_path / "again.json"
-    assert score([*where, "--results", str(tmp_path / "out"), "--output", str(again)]) == 0
+    assert score([*where, "--results", str(tmp_path / "out"), "--json", str(again)]) == 0
     ours, theirs = (json.loads(path.read_text()) for path in (tmp_path / "out" / "scores.json", again))
     assert ours["J"] == theirs["J"] > 20  # the drawn objects hardly move; a broken run has next to nothing
 

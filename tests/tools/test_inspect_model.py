@@ -43,7 +43,7 @@ def test_the_table_and_the_file_say_the_same(tmp_path: Path, capsys: pytest.Capt
         "97x65",
         "--objects",
         "3",
-        "--memory-frames",
+        "--stored-frames",
         "2",
         "--output",
         str(tmp_path / "costs.json"),

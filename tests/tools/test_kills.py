@@ -72,7 +72,7 @@ def test_a_tracked_video_is_the_same_after_kills(tmp_path):
     write_frames(tmp_path / "clip", clip)
     write_mask(tmp_path / "clip.png", clip.labels[0])
     arguments = [tmp_path / "clip", "--mask", tmp_path / "clip.png", "--write", "masks,overlay,objects,cvat"]
-    calm, again = killed("track", tmp_path, *arguments, "--overwrite")
+    calm, again = killed("track", tmp_path, *arguments, "--force")
     assert len(calm) >= 18
     assert again == calm
 

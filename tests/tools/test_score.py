@@ -60,8 +60,7 @@ def test_every_data_set_is_scored_by_its_own_rules(
 ) -> None:
     options = [*prepare(name, tmp_path), "--workers", "1"]
     assert (
-        main([*options, "--output", str(tmp_path / "scores.json"), "--csv", str(tmp_path / "scores.csv")])
-        == 0
+        main([*options, "--json", str(tmp_path / "scores.json"), "--csv", str(tmp_path / "scores.csv")]) == 0
     )
     scores = json.loads((tmp_path / "scores.json").read_text())
     sequences = scores.pop("sequences")
@@ -90,12 +89,12 @@ def test_the_truth_itself_scores_full_marks(name: str, tmp_path: Path) -> None:
     miniatures.write_perturbed(
         open_dataset(name, tmp_path / "root", SPLITS.get(name, "val")), tmp_path / "results", shift=0
     )
-    assert main([*options, "--output", str(tmp_path / "scores.json")]) == 0
+    assert main([*options, "--json", str(tmp_path / "scores.json")]) == 0
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert {value for key, value in scores.items() if key in ("J", "F", "J_tr", "overall", *GROUPS)} == {100}
 
 
-@pytest.mark.parametrize("option", ["--output", "--csv"])
+@pytest.mark.parametrize("option", ["--json", "--csv"])
 def test_a_full_disk_ends_a_scoring_with_its_table_printed(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
@@ -113,7 +112,7 @@ def test_the_number_of_workers_changes_no_byte(
 ) -> None:
     monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
     for workers in ("1", "2"):
-        assert main([*davis, "--workers", workers, "--output", str(tmp_path / f"{workers}.json")]) == 0
+        assert main([*davis, "--workers", workers, "--json", str(tmp_path / f"{workers}.json")]) == 0
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
 
 
@@ -123,7 +122,7 @@ def test_the_worst_objects_come_first_and_are_drawn(
     path = tmp_path / "results" / "bear" / "00002.png"
     labels = read_mask(path)
     write_mask(path, np.where(labels == 2, 0, labels))
-    assert main([*davis, "--worst", "2", "--overlay", str(tmp_path / "worst")]) == 0
+    assert main([*davis, "--worst", "2", "--draw-worst", str(tmp_path / "worst")]) == 0
     lines = capsys.readouterr().out.split("worst J&F:\n")[1].splitlines()
     assert [line.split()[0] for line in lines] == ["1", "2"]
     assert lines[0].split()[2:4] == ["bear", "2"]
@@ -171,7 +170,7 @@ def test_a_bad_prediction_fails_its_sequence_and_the_rest_is_scored(
     davis: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil, message: str
 ) -> None:
     spoil(tmp_path / "results" / "bear" / "00002.png")
-    assert main([*davis, "--output", str(tmp_path / "scores.json")]) == 1
+    assert main([*davis, "--json", str(tmp_path / "scores.json")]) == 1
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert list(scores["sequences"]) == ["camel"]
     assert message in scores["failures"]["bear"]
@@ -220,7 +219,7 @@ def test_a_split_of_a_server_is_refused_with_the_way_to_its_archive(
     assert f"aotlab submit --dataset {name} --root {tmp_path} --split {split}" in line
 
 
-@pytest.mark.parametrize("options", [["--workers", "0"], ["--overlay", "worst"]])
+@pytest.mark.parametrize("options", [["--workers", "0"], ["--draw-worst", "worst"]])
 def test_bad_options_are_refused(
     davis: list[str], capsys: pytest.CaptureFixture[str], options: list[str]
 ) -> None:
@@ -259,7 +258,7 @@ def test_one_object_has_no_mean():
 def test_objects_in_folders_of_their_own_are_drawn_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [*prepare("sav", tmp_path), "--worst", "2", "--overlay", str(tmp_path / "worst")]
+    options = [*prepare("sav", tmp_path), "--worst", "2", "--draw-worst", str(tmp_path / "worst")]
     assert main([*options, "--workers", "1"]) == 0
     assert len(list((tmp_path / "worst").iterdir())) == 2
     assert "worst J&F" in capsys.readouterr().out

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.tools.cli.options import add_restart_option
 from aotlab.tools.cli.program import Parser
 from aotlab.tools.cli.surroundings import BY_SIGNAL
 from aotlab.utils.signals import StopFlag
@@ -27,15 +28,16 @@ PATIENCE = timedelta(days=30)
 
 
 def add_job_options(parser: Parser) -> None:
-    """Add the list of jobs, and whether results may be replaced."""
-    parser.add_argument(
+    """Add the list of jobs, and whether to run them again."""
+    group = parser.add_argument_group("many videos")
+    group.add_argument(
         "--jobs",
         type=Path,
         metavar="LIST",
-        help="many videos: a CSV or JSON-lines file, or a folder of videos with their masks beside them "
-        "(docs/formats.md); torchrun shares them out, and the same command goes on where it was stopped",
+        help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
+        "distributes the jobs",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace results that are in --output")
+    add_restart_option(group)
 
 
 def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
@@ -83,7 +85,8 @@ def run_batch(
         trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
         records = run_jobs(
             jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop,
-            overwrite=args.overwrite,
+            force=args.force,
+            restart=args.restart,
         )  # fmt: skip
         return summarise(records, jobs, args.output, stop) if world.lead else 0
 

@@ -1,22 +1,25 @@
-"""The commands there are."""
+"""Commands of ``aotlab`` by module name, each with its line of help."""
 
 from __future__ import annotations
 
-COMMANDS = {
+COMMON = {
     "track": "track objects in a video",
-    "mask": "make a mask of one picture from boxes and points",
     "annotate": "draw, track and correct masks in the browser",
+    "mask": "make a mask of one image from boxes and points",
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",
-    "submit": "pack results for a benchmark's server",
-    "vot": "track for the VOT toolkit",
-    "ensemble": "combine several sets of results by voting",
     "train": "train a model",
-    "check_data": "look through a data set of your own before training",
-    "convert_visor": "make a data set of VISOR's polygons and frames",
-    "weights": "list, fetch and check the published checkpoints",
+    "check_data": "check your own training data",
+    "submit": "pack results for a benchmark's server",
     "export": "write a model as ONNX graphs",
-    "inspect_model": "parameters, FLOPs, identities and attention of a model",
-    "table": "run a table of a paper",
+    "weights": "list, download and check the published checkpoints",
 }
-"""tool in the folder above to what it does"""
+"""the commands that people use most"""
+MORE = {
+    "ensemble": "combine several sets of results by voting",
+    "inspect_model": "print or plot parameters, FLOPs, identities and attention of a model",
+    "table": "run a table of a paper",
+    "vot": "track for the VOT toolkit",
+    "convert_visor": "convert VISOR's polygons and frames to a data set",
+}
+COMMANDS = {**COMMON, **MORE}

@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 def add_hint_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
     """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name one."""
     where = "[FRAME/]ID" if frames else "ID"
+    group = parser.add_argument_group("prompts instead of masks")
     for option, values, text in (
-        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "a box around an object, in pixels; its mask is found by GrabCut"),
-        ("--point", "X,Y", "a point on an object; several refine it"),
-        ("--not-point", "X,Y", "a point that is not on the object"),
+        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object in pixels, segmented by GrabCut"),
+        ("--point", "X,Y", "point on an object; several refine it"),
+        ("--not-point", "X,Y", "point not on the object"),
     ):
-        parser.add_argument(option, action="append", default=[], metavar=f"{where}:{values}", help=text)
-    add_segmenter_option(parser)
+        group.add_argument(option, action="append", default=[], metavar=f"{where}:{values}", help=text)
+    add_segmenter_option(group)
 
 
-def add_segmenter_option(parser: argparse.ArgumentParser) -> None:
+def add_segmenter_option(parser: argparse._ActionsContainer) -> None:
     """Add ``--segmenter``."""
     parser.add_argument(
         "--segmenter",
         nargs=2,
         type=Path,
         metavar=("ENCODER", "DECODER"),
-        help="a segmenter of the SAM family as two ONNX files, in place of GrabCut",
+        help="use a segmenter of the SAM family, two ONNX files, instead of GrabCut",
     )
 
 

@@ -1,81 +1,208 @@
-"""Options that several tools have: settings, memory, sizes."""
+"""Options that several commands share: each has one name, one meaning and one help text."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
+from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.program import argument_type
+from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import byte_count, picture_size
 
 BYTES = argument_type(byte_count)
 SIZE = argument_type(picture_size)
+Options = argparse._ActionsContainer
+"""a parser, or a group of its options"""
 
 
-def add_config_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
-    """Add ``--config`` (``several``: a list), ``--print-config`` and the ``key=value`` overrides to a tool."""
-    parser.add_argument(
+def add_checkpoint_option(options: Options, *, several: str | None = None, untrained: bool = False) -> None:
+    """Add ``--checkpoint``.
+
+    Args:
+        options: where to add it.
+        several: what repeating the option means; None: it is given once.
+        untrained: whether ``--config`` without a checkpoint means random weights.
+    """
+    repeated = f"; may be repeated: {several}" if several else ""
+    random = "; random weights if only --config is given" if untrained else ""
+    options.add_argument(
+        "--checkpoint",
+        type=CHECKPOINT,
+        action="append" if several else "store",
+        metavar="FILE|NAME",
+        help=f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
+    )
+
+
+def add_config_options(
+    parser: argparse.ArgumentParser,
+    options: Options | None = None,
+    *,
+    several: bool = False,
+    unset: str = "the checkpoint's",
+) -> None:
+    """Add ``--config`` (``several``: a list), ``--print-config`` and the ``key=value`` overrides.
+
+    ``unset``: the settings of a command line without ``--config``, as the help states them.
+    """
+    options = parser if options is None else options
+    options.add_argument(
         "--config",
         metavar="NAME",
         action="append" if several else "store",
-        help="a preset (aott, aotl, r50_aotl, ...) or a YAML file",
+        help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )
-    parser.add_argument("--print-config", action="store_true", help="show the resolved settings and stop")
+    options.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
     parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="settings to change, for example memory.every=2"
     )
 
 
-def add_levels_option(parser: argparse.ArgumentParser) -> None:
+def add_model_options(
+    parser: argparse.ArgumentParser, *, several: str | None = None, untrained: bool = False
+) -> None:
+    """Add the group "model": ``--checkpoint``, ``--config``, ``--print-config`` and overrides.
+
+    Arguments as `add_checkpoint_option`; if checkpoints are a list, so are presets.
+    """
+    group = parser.add_argument_group("model")
+    add_checkpoint_option(group, several=several, untrained=untrained)
+    add_config_options(parser, group, several=several is not None)
+
+
+def add_device_option(options: Options) -> None:
+    """Add ``--device``."""
+    options.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps")
+
+
+def add_precision_option(options: Options) -> None:
+    """Add ``--precision``."""
+    options.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the settings)",
+    )
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add the group "device and precision"."""
+    group = parser.add_argument_group("device and precision")
+    add_device_option(group)
+    add_precision_option(group)
+
+
+def add_output_options(
+    parser: argparse.ArgumentParser, what: str, *, metavar: str = "DIR", default: Path | None = None,
+    restart: bool = False,
+) -> None:  # fmt: skip
+    """Add the group "output".
+
+    Args:
+        parser: of the command.
+        what: what ``--output`` is.
+        metavar: DIR or FILE.
+        default: of ``--output``.
+        restart: whether the command resumes, so that there is something to start over.
+    """
+    group = parser.add_argument_group("output")
+    group.add_argument("--output", type=Path, metavar=metavar, default=default, help=what)
+    add_force_option(group)
+    if restart:
+        add_restart_option(group)
+
+
+def add_force_option(options: Options) -> None:
+    """Add ``--force``."""
+    options.add_argument("--force", action="store_true", help="replace existing results of another run")
+
+
+def add_restart_option(options: Options) -> None:
+    """Add ``--restart``."""
+    options.add_argument("--restart", action="store_true", help="start over instead of resuming")
+
+
+def add_levels_option(options: Options) -> None:
     """Add ``--levels``."""
-    parser.add_argument(
+    options.add_argument(
         "--levels",
         metavar="auto|LOW,HIGH",
-        help="of folders of pictures and TIFF stacks: the values that become black and white, in all frames alike, or "
-        "auto, which finds them (default: 8-bit pictures stay as they are, others auto)",
+        help="values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
+        "video (default: 8-bit images unchanged, others auto)",
     )
 
 
-def add_memory_options(parser: argparse.ArgumentParser, default: str, *, budget: bool = False) -> None:
-    """Add ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget`` in its place.
+def add_dataset_options(
+    parser: argparse.ArgumentParser, names: Sequence[str], *, split: str | None, required: bool = True
+) -> argparse._ArgumentGroup:
+    """Add the group "benchmark": ``--dataset``, ``--root`` and ``--split``; return it for more.
 
-    ``default`` is what the help says of leaving ``--memory`` out.
+    Args:
+        parser: of the command.
+        names: of the benchmarks.
+        split: default; None: the split that the server scores.
+        required: whether ``--dataset`` must be given.
     """
-    parser.add_argument(
-        "--memory", metavar="POLICY", help=f"memory.policy: one of {', '.join(POLICIES)} (default: {default})"
+    group = parser.add_argument_group("benchmark")
+    group.add_argument("--dataset", metavar="NAME", required=required, help=f"one of {', '.join(names)}")
+    group.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
     )
-    size = parser.add_mutually_exclusive_group()
+    server = "" if split else " (default: the one the server scores)"
+    group.add_argument("--split", default=split, metavar="NAME", help=f"train, val, test, ...{server}")
+    return group
+
+
+def add_memory_options(parser: argparse.ArgumentParser, *, bounded: bool, budget: bool = False) -> None:
+    """Add the group "memory": ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget``.
+
+    ``bounded``: whether the command bounds memory by itself.
+    """
+    group = parser.add_argument_group("memory")
+    replaced = ", but restricted instead of every_nth" if bounded else ""
+    group.add_argument(
+        "--memory",
+        metavar="POLICY",
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
+    )
+    size = group.add_mutually_exclusive_group()
     size.add_argument(
         "--memory-frames",
         type=INTEGER,
         metavar="N",
-        help="memory.frames: frames in long-term memory at most, the reference frame included",
+        help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in the "
+        "settings)",
     )
     if budget:
         size.add_argument(
             "--memory-budget",
             type=BYTES,
             metavar="SIZE",
-            help="as many frames of long-term memory as fit into, for example, 2GB",
+            help="store as many frames as fit, for example 2GB",
         )
 
 
 WITHOUT_NEWEST = "memory.newest=null"
-"""the override by which `memory.frames` alone says how many frames there are"""
+"""the override by which `memory.frames` alone sets how many frames are kept"""
 
 
 SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 """names of ``--size`` to `input.scale`"""
 
 
-def add_size_option(parser: argparse.ArgumentParser) -> None:
+def add_size_option(options: Options) -> None:
     """Add ``--size``."""
-    parser.add_argument(
+    options.add_argument(
         "--size",
         choices=SIZES,
-        help="input.scale=0.6, 0.8 or 1; smaller is faster and less accurate (default: full)",
+        help="sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)",
     )
 
 
@@ -84,11 +211,18 @@ def size_overrides(args: argparse.Namespace) -> list[str]:
     return [] if args.size is None else [f"input.scale={SIZES[args.size]}"]
 
 
-def memory_overrides(args: argparse.Namespace) -> list[str]:
-    """What ``--memory`` and ``--memory-frames`` stand for; a number of frames replaces a model's `memory.newest`."""
-    given = {"memory.policy": args.memory, "memory.frames": args.memory_frames}
+def option_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
+    """Return the settings that ``--memory``, ``--memory-frames`` and ``--precision`` stand for.
+
+    A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
+    """
+    given = {
+        "memory.policy": getattr(args, "memory", None),
+        "memory.frames": getattr(args, "memory_frames", None),
+        precision: getattr(args, "precision", None),
+    }
     overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
-    return overrides if args.memory_frames is None else [*overrides, WITHOUT_NEWEST]
+    return overrides if given["memory.frames"] is None else [*overrides, WITHOUT_NEWEST]
 
 
 def require_bounded(config: Config, option: str) -> None:
@@ -99,6 +233,6 @@ def require_bounded(config: Config, option: str) -> None:
     """
     if config.memory.policy not in BOUNDED_POLICIES:
         raise InputError(
-            f"{option}: has no meaning for memory.policy {config.memory.policy}, which keeps all that it takes in; "
+            f"{option}: no effect with memory.policy {config.memory.policy}, which keeps all frames; "
             f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
         )

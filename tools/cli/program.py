@@ -26,10 +26,30 @@ INTERRUPTED = 130
 """exit status after Ctrl-C, as shells have it"""
 FAULT = 70
 """exit status of a fault of the program, ``EX_SOFTWARE`` of sysexits.h"""
+EXIT_CODES = {
+    "0": "done",
+    "1": "done, but something failed or fell short",
+    "2": "bad input",
+    "70": "internal error in aotlab",
+    "128 + n": "stopped by signal n",
+}
+"""what the exit status of every command means"""
 LONGEST = 1000
 """letters of a sentence that are shown"""
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL | re.IGNORECASE)
 """what a setting looks like: memory.every=2"""
+
+
+class Help(argparse.HelpFormatter):
+    """Help texts that end with the default in one notation: ``(default: 30)``."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shown = action.default not in (None, False, "", argparse.SUPPRESS) and action.default != []
+        if not shown or action.nargs == 0 or "(default" in (action.help or ""):
+            return action.help
+        value = action.default
+        text = " ".join(map(str, value)) if isinstance(value, list) else "%(default)s"
+        return f"{action.help} (default: {text})"
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,8 +60,9 @@ class Parser(argparse.ArgumentParser):
     """
 
     def __init__(self, tool: str, *, description: str, epilog: str | None = None) -> None:
-        """``tool`` is the name of the program behind ``aotlab``."""
-        super().__init__(prog=f"aotlab {tool}", description=description, epilog=epilog)
+        """``tool`` is the name of the program after ``aotlab``."""
+        name = tool.replace("_", "-")
+        super().__init__(prog=f"aotlab {name}", description=description, epilog=epilog, formatter_class=Help)
 
     def parse_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         """Parse options, positional arguments and settings in any order."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aotlab.configs.protocol import BOUNDED_POLICY
 from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.options import memory_overrides
+from aotlab.tools.cli.options import option_overrides
 from aotlab.tools.cli.paths import bundled
 from aotlab.utils.errors import InputError
 
@@ -117,4 +117,4 @@ class Loading:
         """What the command line set, and then what was chosen."""
         keys = {"policy": "memory.policy", "precision": "compute.precision"}
         picked = [f"{key}={chosen[name]}" for name, key in keys.items() if chosen[name] != OWN]
-        return [*self._args.overrides, *memory_overrides(self._args), *picked]
+        return [*self._args.overrides, *option_overrides(self._args), *picked]

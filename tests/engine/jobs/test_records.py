@@ -41,7 +41,7 @@ def jobs(tmp_path):
 def test_a_video_called_run_does_not_replace_the_record_of_the_run(tmp_path, jobs):
     output = tmp_path / "out"
     for _ in range(2):
-        claim_folder(output, jobs, SETTINGS, overwrite=False)
+        claim_folder(output, jobs, SETTINGS, force=False)
         save_record(record_path(output, "run"), JobRecord("run"))
     assert load_record(record_path(output, "run"), JobRecord) == JobRecord("run")
 
@@ -51,9 +51,9 @@ def test_a_damaged_record_of_the_run_is_no_run_and_can_be_replaced(tmp_path, job
     output = tmp_path / "out"
     write(output / FOLDER / RUN, content)
     with pytest.raises(InputError, match="not of such a run"):
-        claim_folder(output, jobs, SETTINGS, overwrite=False)
-    claim_folder(output, jobs, SETTINGS, overwrite=True)
-    claim_folder(output, jobs, SETTINGS, overwrite=False)
+        claim_folder(output, jobs, SETTINGS, force=False)
+    claim_folder(output, jobs, SETTINGS, force=True)
+    claim_folder(output, jobs, SETTINGS, force=False)
 
 
 @pytest.mark.parametrize("name", ["../mine", "..", ".", "", "/mine", "a/../../mine", 5, None])
@@ -63,7 +63,7 @@ def test_replacing_results_removes_nothing_outside_the_folder(tmp_path, jobs, na
     (tmp_path / "mine" / "work").write_text("x")
     write(output / FOLDER / RUN, json.dumps(sealed(RUN_KIND, {"settings": {}, "jobs": [name]})))
     write(output / "other", "kept")
-    claim_folder(output, jobs, SETTINGS, overwrite=True)
+    claim_folder(output, jobs, SETTINGS, force=True)
     assert (tmp_path / "mine" / "work").read_text() == "x"
     assert (output / "other").read_text() == "kept"
 
@@ -71,7 +71,7 @@ def test_replacing_results_removes_nothing_outside_the_folder(tmp_path, jobs, na
 @pytest.mark.parametrize("name", ["report.html", "Summary.csv", "report.json"])
 def test_a_job_with_the_name_of_a_report_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="report of the run"):
-        claim_folder(tmp_path / "out", [Job(name, "a.mp4", ("a.png",))], SETTINGS, overwrite=False)
+        claim_folder(tmp_path / "out", [Job(name, "a.mp4", ("a.png",))], SETTINGS, force=False)
 
 
 def test_links_that_lead_nowhere_and_masks_that_are_no_files_are_named(tmp_path):

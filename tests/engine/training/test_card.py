@@ -60,7 +60,7 @@ def test_a_resumed_run_counts_the_time_of_all_its_sittings(recipe, monkeypatch):
         run(config)
     state = torch.load(next((Path(config.train.output) / "states").glob("*2.pt")), weights_only=True)
     monkeypatch.setattr(phase_loop, "train_step", step)
-    (record,) = read_card(run(config, resume=True).checkpoint).phases
+    (record,) = read_card(run(config).checkpoint).phases
     assert state["seconds"] > 0
     assert record.steps == 3
     assert record.hours > state["seconds"] / 3600

@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(reci
     (state,) = saved_states(tmp_path / "run")
     step = int(state.stem.rsplit("_", 1)[-1])
     assert step >= 3
-    command = [sys.executable, TRAIN, "--config", str(file), "--resume", *EXACT,
+    command = [sys.executable, TRAIN, "--config", str(file), *EXACT,
                f"train.phases.0.steps={step + 1}"]  # fmt: skip
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

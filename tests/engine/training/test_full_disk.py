@@ -53,7 +53,7 @@ def test_the_newest_state_is_named_and_gone_on_from(recipe, fills_up):
     ]  # fmt: skip
     assert parts_in(config.train.output) == []
     disk.close()
-    run(config, resume=True)
+    run(config)
     assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
 
 
@@ -79,7 +79,7 @@ def test_weights_that_cannot_be_written_end_the_run_with_its_state_saved(recipe,
     assert len(saved_states(Path(config.train.output))) == 1
     assert parts_in(config.train.output) == []
     monkeypatch.undo()
-    assert run(config, resume=True).checkpoint.is_file()
+    assert run(config).checkpoint.is_file()
 
 
 def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills_up, caplog, capfd):
@@ -91,4 +91,4 @@ def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills
     assert "a line is missing" in caplog.text
     assert "tensorboard: no more is written" in caplog.text
     assert "Traceback" not in capfd.readouterr().err
-    assert run(config, resume=True).checkpoint.is_file()
+    assert run(config).checkpoint.is_file()

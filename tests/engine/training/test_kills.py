@@ -24,7 +24,7 @@ LONGEST = 600
 
 def train_again(config):
     torch.set_num_threads(1)
-    run(config, resume=True)
+    run(config)
 
 
 def export_again(folder):

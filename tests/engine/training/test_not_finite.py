@@ -59,7 +59,7 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_it_spoils_the_weights
     assert saved["step"] == 2
     assert all(torch.isfinite(tensor).all() for tensor in saved["model"].values())
     monkeypatch.undo()
-    resumed = load_file(run(config, resume=True).checkpoint)
+    resumed = load_file(run(config).checkpoint)
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
 
 
@@ -91,7 +91,7 @@ def test_a_run_goes_on_past_the_clip_it_stopped_at(recipe, spoil):
     with pytest.raises(RunStopped, match="step 2"):
         run(config)
     past = recipe("run", phase(steps=3), overrides=["train.skip_not_finite=1"])
-    assert run(past, resume=True).checkpoint.is_file()
+    assert run(past).checkpoint.is_file()
     assert [line["step"] for line in log_lines(config)] == [1, 3]
 
 
@@ -122,14 +122,14 @@ def test_a_state_with_weights_that_are_not_finite_is_passed_over(recipe, caplog)
     next(iter(content["ema"].values())).fill_(float("nan"))
     torch.save(content, newest)
     with caplog.at_level(logging.WARNING):
-        run(config, resume=True)
+        run(config)
     assert f"{newest}: not a usable" in caplog.text
     assert "weights that are not finite" in caplog.text
     for path in (newest, before):
         content["step"] = 3
         torch.save(content, path)
     with pytest.raises(InputError, match="none of the saved states"):
-        run(config, resume=True)
+        run(config)
 
 
 def test_float16_lowers_its_scale_instead_of_ending(recipe, spoil):

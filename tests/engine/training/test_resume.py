@@ -63,7 +63,7 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(recipe, monk
         end_before(stop, patch)
         with pytest.raises(KeyboardInterrupt):
             run(parts)
-    resumed = load_file(run(parts, resume=True).checkpoint)
+    resumed = load_file(run(parts).checkpoint)
     assert [key for key, tensor in expected.items() if not torch.equal(tensor, resumed[key])] == []
     assert [line["loss"] for line in log_lines(config)] == [line["loss"] for line in log_lines(parts)]
 
@@ -77,30 +77,32 @@ def test_resuming_from_an_older_state_repeats_the_lost_steps_exactly(recipe, mon
         end_before(3, patch)
         with pytest.raises(KeyboardInterrupt):
             run(parts)
-    resumed = load_file(run(parts, resume=True).checkpoint)
+    resumed = load_file(run(parts).checkpoint)
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
     assert [line["step"] for line in log_lines(parts)] == [1, 2, 3, 4]
 
 
 def test_resuming_without_a_saved_state_starts_at_the_beginning(recipe):
     config = recipe("run", phase(steps=1))
-    run(config, resume=True)
+    run(config)
     assert [line["step"] for line in log_lines(config)] == [1]
 
 
 def test_resuming_a_finished_run_trains_no_more_and_leaves_the_same_weights(recipe):
     config = recipe("run", phase(steps=2))
     first = load_file(run(config).checkpoint)
-    again = load_file(run(config, resume=True).checkpoint)
+    again = load_file(run(config).checkpoint)
     assert all(torch.equal(tensor, again[key]) for key, tensor in first.items())
     assert [line["step"] for line in log_lines(config)] == [1, 2]
 
 
-def test_a_folder_with_a_run_is_not_overwritten_unasked(recipe):
+def test_a_finished_run_is_resumed_unless_it_is_started_over(recipe):
     config = recipe("run", phase(steps=1))
     run(config)
-    with pytest.raises(InputError, match=r"holds a run already; resume it"):
-        run(config)
+    run(config)
+    assert [line["step"] for line in log_lines(config)] == [1]
+    run(config, restart=True)
+    assert [line["step"] for line in log_lines(config)] == [1]
 
 
 def test_the_newest_states_are_kept(recipe):
@@ -114,7 +116,7 @@ def test_a_truncated_newest_state_falls_back_to_the_one_before(recipe, caplog):
     expected = load_file(run(config).checkpoint)
     newest = states(config)[0]
     newest.write_bytes(newest.read_bytes()[:1000])
-    resumed = load_file(run(config, resume=True).checkpoint)
+    resumed = load_file(run(config).checkpoint)
     assert f"{newest}: not a usable training state" in caplog.text
     assert all(torch.equal(tensor, resumed[key]) for key, tensor in expected.items())
 
@@ -125,19 +127,19 @@ def test_states_that_cannot_be_read_at_all_are_an_error(recipe):
     for path in states(config):
         path.write_bytes(b"PK")
     with pytest.raises(InputError, match="none of the saved states"):
-        run(config, resume=True)
+        run(config)
 
 
 def test_another_architecture_cannot_go_on(recipe):
     run(recipe("run", phase(steps=1)))
     with pytest.raises(InputError, match="another architecture"):
-        run(recipe("run", phase(steps=1), overrides=["model.stages.0.depth=2"]), resume=True)
+        run(recipe("run", phase(steps=1), overrides=["model.stages.0.depth=2"]))
 
 
 def test_another_list_of_phases_cannot_go_on(recipe):
     run(recipe("run", phase(steps=1)))
     with pytest.raises(InputError, match="phase 0 of the recipe given is another one"):
-        run(recipe("run", phase("other", steps=1)), resume=True)
+        run(recipe("run", phase("other", steps=1)))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_another_list_of_phases_cannot_go_on(recipe):
 def test_settings_that_a_run_cannot_change_are_named(recipe, before, now):
     run(recipe("run", phase(steps=1)))
     with pytest.raises(InputError, match=f"was saved with {before}; resume with the same"):
-        run(recipe("run", phase(steps=2), overrides=[now]), resume=True)
+        run(recipe("run", phase(steps=2), overrides=[now]))
 
 
 def test_a_state_with_any_field_changed_is_refused_in_one_sentence(recipe):
@@ -163,13 +165,13 @@ def test_a_state_with_any_field_changed_is_refused_in_one_sentence(recipe):
     for _ in range(10):
         torch.save(altered(kept, random), newest)
         with suppress(InputError, RunStopped):
-            run(config, resume=True)
+            run(config)
             assert torch.load(states(config)[0], weights_only=True)["step"] == 1
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1  # in the middle of a tensor
     newest.write_bytes(content)
     with pytest.raises(InputError, match="none of the saved states"):
-        run(config, resume=True)
+        run(config)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_its_clips(

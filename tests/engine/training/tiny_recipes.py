@@ -64,8 +64,8 @@ def tiny_recipe(folder: Path, data: Path, output: str, *phases: dict, overrides=
     return load_config(str(write_recipe(folder, data, output, *phases)), overrides)
 
 
-def run(config: Config, *, resume: bool = False) -> Trained:
-    return train(config, ALONE, resume=resume)
+def run(config: Config, *, restart: bool = False) -> Trained:
+    return train(config, ALONE, restart=restart)
 
 
 def log_lines(config: Config) -> list[dict]:

@@ -128,8 +128,8 @@ def test_another_runs_results_are_refused_or_replaced(clips, capsys, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     assert run(clips, *more) == 2
-    assert "replace them with --overwrite" in capsys.readouterr().err
-    assert run(clips, *more, "--overwrite") == 0
+    assert "replace them with --force" in capsys.readouterr().err
+    assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
 
 
@@ -160,7 +160,7 @@ def test_a_signal_in_a_video_ends_the_batch_with_its_status(clips, capsys, monke
     assert run(clips) == 0
 
 
-@pytest.mark.parametrize("more", [[], ["--overwrite"]])
+@pytest.mark.parametrize("more", [[], ["--force"]])
 def test_videos_and_masks_are_not_replaced_by_their_results(clips, capsys, more):
     before = results(clips.parent)
     assert cli.main(["--jobs", str(clips), "--output", str(clips), *more]) == 2
@@ -172,7 +172,7 @@ def test_results_of_a_run_that_are_the_masks_of_the_next_are_not_removed(clips, 
     assert run(clips) == 0
     before, jobs = results(clips.parent), tmp_path / "jobs.csv"
     jobs.write_text("name,video,masks\nd,clips/a,out/a/masks/00001.png\n")
-    assert cli.main(["--jobs", str(jobs), "--output", str(tmp_path / "out"), "--overwrite"]) == 2
+    assert cli.main(["--jobs", str(jobs), "--output", str(tmp_path / "out"), "--force"]) == 2
     assert "of job d" in capsys.readouterr().err
     assert results(clips.parent) == before
 
@@ -182,7 +182,7 @@ def test_a_folder_of_other_files_is_refused(clips, capsys):
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
     assert run(clips) == 2
-    assert run(clips, "--overwrite") == 0
+    assert run(clips, "--force") == 0
     assert (out / "thesis.txt").read_text() == "mine"
 
 
@@ -208,7 +208,7 @@ def test_a_single_run_never_mixes_with_another(clips, tmp_path, capsys):
     (tmp_path / "one" / "masks" / "00009.png").write_bytes(b"old")
     assert cli.main(one) == 2
     assert "holds masks of another run" in capsys.readouterr().err
-    assert cli.main([*one, "--overwrite"]) == 0
+    assert cli.main([*one, "--force"]) == 0
     assert len(list((tmp_path / "one" / "masks").iterdir())) == 3
 
 

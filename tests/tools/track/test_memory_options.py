@@ -7,7 +7,7 @@ from tests.tools.track.runs import refused, run
 
 
 def test_a_model_that_remembers_all_is_bounded_unless_told_otherwise(video, mask, tmp_path, tracker):
-    options = ["--no-overlay", "--overwrite", "--config", "aotl"]
+    options = ["--no-overlay", "--force", "--config", "aotl"]
     for more, overrides in (
         ([], []),  # `Tracker.from_checkpoint` bounds memory by itself
         (["--memory", "every_nth"], ["memory.policy=every_nth"]),
@@ -37,7 +37,7 @@ def test_a_model_that_keeps_the_reference_alone_stays_as_it_is(video, mask, tmp_
 
 
 def test_a_budget_becomes_as_many_frames_as_fit(video, mask, tmp_path, tracker):
-    options = ["--no-overlay", "--overwrite", "--config", "aotl", "memory.every=1", "--memory-budget"]
+    options = ["--no-overlay", "--force", "--config", "aotl", "memory.every=1", "--memory-budget"]
     # 3×4 tokens of 256 keys and 256 values in three blocks
     each = 3 * 4 * 512 * 4 * 3
     assert run(video, tmp_path, mask, more=[*options, f"{3 * each + 5}B"]) == 0

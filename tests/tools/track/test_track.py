@@ -93,9 +93,9 @@ def test_results_are_replaced_only_where_all_else_is_right_and_may_give_the_mask
     assert run(video, tmp_path, mask) == 0
     masks, whole = tmp_path / "out" / "masks", ["00000.png", "00001.png", "00002.png", "00003.png"]
     for wrong in (["--remove", "99999:1"], ["--mask", "9:gone.png"], ["--mask", f"9:{mask}"]):
-        assert run(video, tmp_path, mask, more=["--overwrite", *wrong]) == 2
+        assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
         assert sorted(path.name for path in masks.iterdir()) == whole
-    assert run(video, tmp_path, masks / "00002.png", more=["--overwrite"]) == 0
+    assert run(video, tmp_path, masks / "00002.png", more=["--force"]) == 0
     assert sorted(path.name for path in masks.iterdir()) == whole
 
 
