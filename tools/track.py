@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from argparse import Namespace
 from dataclasses import replace
@@ -14,14 +13,9 @@ from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
 from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
 from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
-from aotlab.tools.cli.numbers import ABOVE_ZERO
 from aotlab.tools.cli.options import (
     WITHOUT_NEWEST,
-    add_checkpoint_option,
     add_config_options,
-    add_device_option,
-    add_force_option,
-    add_levels_option,
     add_memory_options,
     add_precision_option,
     add_size_option,
@@ -29,7 +23,8 @@ from aotlab.tools.cli.options import (
     require_bounded,
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
-from aotlab.tools.cli.program import INTERRUPTED, Parser, argument_type, command
+from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
@@ -41,12 +36,6 @@ if TYPE_CHECKING:
     from aotlab.engine.video.given_masks import GivenMasks
     from aotlab.engine.video.tracking import TrackOptions, TrackReport
     from aotlab.media.video import FrameSource
-
-WRITABLE = (
-    "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay",
-    "coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo",
-)  # fmt: skip
-"""names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -92,64 +81,6 @@ def require_given(parser: Parser, args: Namespace) -> None:
         parser.error(f"{', '.join(missing)} must be given")
 
 
-def add_most_used_options(parser: Parser) -> None:
-    """Add the options that nearly every call has; the help lists them first."""
-    group = parser.add_argument_group("most used")
-    group.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel (0: background) for a frame, by default frame 0; or annotations from "
-        "COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a colour PNG with a legend, a folder of masks; "
-        "may be repeated",
-    )
-    group.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
-    add_checkpoint_option(group)
-    group.add_argument(
-        "--write",
-        default="masks,overlay",
-        metavar="LIST",
-        help=f"outputs, comma-separated: {', '.join(WRITABLE)}",
-    )
-    add_device_option(group)
-
-
-def add_tracking_options(parser: Parser) -> None:
-    """Add how masks are tracked, what is reported, and how the source is read."""
-    group = parser.add_argument_group("tracking")
-    group.add_argument(
-        "--both-directions",
-        action="store_true",
-        help="track forward and backward from every --mask and merge; each mask must label every object in its frame",
-    )
-    group.add_argument(
-        "--remove",
-        action="append",
-        type=argument_type(removal),
-        default=[],
-        metavar="FRAME:ID",
-        help="stop tracking an object at this frame; may be repeated",
-    )
-    group.add_argument(
-        "--report",
-        action="store_true",
-        help="write report.json, and print which objects were lost and which frames to check",
-    )
-    group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
-    add_force_option(group)
-    source = parser.add_argument_group("source")
-    add_levels_option(source)
-    source.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
-    source.add_argument(
-        "--timeout",
-        type=ABOVE_ZERO,
-        default=30.0,
-        metavar="SECONDS",
-        help="stop after SECONDS without a frame (default: 30)",
-    )
-
-
 def track_options(args: Namespace) -> TrackOptions:
     """The options of `track`.
 
@@ -167,18 +98,6 @@ def track_options(args: Namespace) -> TrackOptions:
         timeout=args.timeout,
         removals=tuple(args.remove),
     )
-
-
-def removal(text: str) -> tuple[int, int]:
-    """(frame, object id) of "30:2".
-
-    Raises:
-        InputError: not two whole numbers.
-    """
-    frame, colon, number = text.partition(":")
-    if not (colon and re.fullmatch("[0-9]{1,9}", frame) and re.fullmatch("0*[1-9][0-9]{0,8}", number)):
-        raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")
-    return int(frame), int(number)
 
 
 def memory_settings(args: Namespace) -> tuple[Config, list[str]]:

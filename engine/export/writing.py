@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,10 @@ def export_model(
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     require_writable(folder.parent)
     # The folder appears when it is whole, so its lock is beside it.
-    with (
-        locked(folder.parent / f".{folder.name}{LOCK}", 0, subject=folder),
-        _new_folder(folder, force=force) as temporary,
-    ):
+    lock = folder.parent / f".{folder.name}{LOCK}"
+    with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
-        graphs = build_graphs(model, size, groups)
-        for name, graph in graphs.items():
-            with _quietly():
-                _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
+        graphs = _write_graphs(build_graphs(model, size, groups), temporary, config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,
@@ -88,6 +83,14 @@ def export_model(
         )  # fmt: skip
         (temporary / FILE).write_text(to_text(description), encoding="utf-8")
     return description
+
+
+def _write_graphs(graphs: Mapping[str, Graph], folder: Path, frames: int) -> Mapping[str, Graph]:
+    """Write all graphs for at most ``frames`` stored frames, and return them."""
+    for name, graph in graphs.items():
+        with _quietly():
+            _write_onnx(graph, folder / graph_file(name), frames)
+    return graphs
 
 
 @contextmanager

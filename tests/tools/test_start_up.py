@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from aotlab.engine.video.outputs import OUTPUTS
+from aotlab.tools.cli.tracking import WRITABLE
 from aotlab.tools.main import COMMANDS
-from aotlab.tools.track import WRITABLE
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = {
