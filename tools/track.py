@@ -21,6 +21,7 @@ from aotlab.tools.cli.options import (
     add_size_option,
     option_overrides,
     require_bounded,
+    size_overrides,
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
@@ -109,7 +110,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint = args.checkpoint or bundled()
-    overrides = [*args.overrides, *option_overrides(args)]
+    overrides = [*args.overrides, *size_overrides(args), *option_overrides(args)]
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     settings = with_protocol(settings, "bounded", overrides)
     for option in ("memory_frames", "memory_budget"):

@@ -61,7 +61,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
     def run(line: list[str], **_: object) -> SimpleNamespace:
         calls.append([line[2].removeprefix("aotlab.tools."), *line[3:]])
-        output = Path(line[line.index("--output") + 1])
+        output = Path(line[line.index("--output" if "--output" in line else "--json") + 1])
         scores = output if output.suffix == ".json" else output / "scores.json"
         if output.suffix != ".zip":
             scores.parent.mkdir(parents=True, exist_ok=True)
