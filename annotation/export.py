@@ -64,7 +64,6 @@ def export(
     folder: Path,
     names: Sequence[str],
     *,
-    frames: range | None = None,
     tell: Callable[[int, int], bool] = lambda done, total: True,
 ) -> dict[str, Path]:
     """Write the masks of all frames, with nothing where none were made.
@@ -73,7 +72,6 @@ def export(
         state: the masks.
         folder: made if it is missing.
         names: what to write, of `OUTPUTS`.
-        frames: which frames; None: all.
         tell: called with the number of frames done and in all; False ends it.
 
     Returns:
@@ -91,7 +89,7 @@ def export(
         outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
     complete = False
     try:
-        complete = _write(state, list(outputs.values()), frames or range(state.frames.count), tell)
+        complete = _write(state, list(outputs.values()), range(state.frames.count), tell)
     finally:
         for output in outputs.values():
             output.finish() if complete else output.drop()

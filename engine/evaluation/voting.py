@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,11 @@ from aotlab.dataloaders.benchmarks.sequences import list_masks
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
+
+WEIGHT = re.compile(r"[0-9]{1,9}|[0-9]{0,9}\.[0-9]{1,9}|[0-9]{1,9}/[0-9]{1,9}")
+"""a weight as it is typed"""
+LARGEST = 2**62
+"""sum of whole weights that 64 bits count exactly"""
 
 
 def vote(maps: Sequence[np.ndarray], weights: Sequence[int]) -> np.ndarray:
@@ -42,13 +48,14 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
     if weights and len(weights) != count:
         raise InputError(f"weights: {len(weights)} of them for {count} folders; give one for each")
     try:
-        exact = [Fraction(text) for text in weights] or [Fraction(1)] * count
-    except (ValueError, ZeroDivisionError):
+        exact = [Fraction(text if WEIGHT.fullmatch(text) else 0) for text in weights] or [Fraction(1)] * count
+    except ZeroDivisionError:
         exact = [Fraction(0)]
-    if min(exact) <= 0:
-        raise InputError(f"weights {' '.join(weights)}: give numbers above 0")
     common = math.lcm(*(weight.denominator for weight in exact))
-    return [int(weight * common) for weight in exact]
+    whole = [int(weight * common) for weight in exact]
+    if min(whole) <= 0 or sum(whole) > LARGEST:
+        raise InputError(f"weights {' '.join(weights)[:200]}: give numbers above 0, such as 2, 0.5 or 1/3")
+    return whole
 
 
 def sequences_of(results: Path) -> list[str]:

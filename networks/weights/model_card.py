@@ -10,7 +10,6 @@ from typing import Any
 from aotlab.utils.numbers import SEED, Range
 
 AVERAGED = "averaged"
-RAW = "raw"
 
 
 @dataclass(frozen=True)

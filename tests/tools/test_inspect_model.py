@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.networks.weights.model_card import RAW, ModelCard
+from aotlab.networks.weights.model_card import ModelCard
 from aotlab.tools.inspect_model import main
 
 QUICK = ["input.max_long_edge=64"]
@@ -151,7 +151,7 @@ def test_a_mask_of_another_size_is_refused(
 
 def test_the_card_of_a_checkpoint_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "carded.safetensors"
-    save_file({"x": torch.zeros(1)}, path, metadata={"card": ModelCard([], RAW).to_json()})
+    save_file({"x": torch.zeros(1)}, path, metadata={"card": ModelCard([], "raw").to_json()})
     assert main(["--checkpoint", str(path), "--card"]) == 0
     assert capsys.readouterr().out.startswith("raw weights after 0 steps in 0.00 hours\n")
 
