@@ -121,8 +121,8 @@ class MemoryBank:
         if torch.is_grad_enabled():
             self._room = count - 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a bank of the same settings needs to go on from here: numbers, lists, and views of the memory.
+    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
+        """All that a bank of the same settings needs to go on from here: numbers, lists, and memory or its ``views``.
 
         Raises:
             InputError: the bank is changing.
@@ -133,10 +133,12 @@ class MemoryBank:
         used = [
             [tuple(x[:, : x.shape[1] // room * count] for x in kv) for kv in stage] for stage in self._long
         ]
+        if not views:
+            used = [[tuple(x.clone() for x in kv) for kv in stage] for stage in used]
         short = [[[tuple(block.short) for block in stage] for stage in frame] for frame in self._short]
         numbers = {
-            "kept": self.kept,
-            "references": self.references,
+            "kept": [list(frames) for frames in self.kept],
+            "references": list(self.references),
             "newest": self.newest,
             "inserted": self._inserted,
         }

@@ -241,10 +241,11 @@ class Tracker:
         if empty is not None:
             del self.banks[empty]
 
-    def state_dict(self) -> dict[str, Any]:
-        """All that a tracker of the same model needs to go on with this video, as `torch.save` takes it.
+    def state_dict(self, *, views: bool = False) -> dict[str, Any]:
+        """Return all that a tracker of the same model needs to resume this video, as `torch.save` takes it.
 
-        Tensors are views of this tracker's memory, which its next step may overwrite: save before it.
+        Args:
+            views: return views of this tracker's memory, which its next step may overwrite, instead of copies.
 
         Raises:
             InputError: a step failed while it changed memory.
@@ -255,7 +256,7 @@ class Tracker:
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
             "frame_shape": self._frame_shape,
-            "banks": [bank.state_dict() for bank in self.banks],
+            "banks": [bank.state_dict(views=views) for bank in self.banks],
         }
         return sealed(STATES, content)
 

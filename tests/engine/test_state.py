@@ -61,6 +61,15 @@ def test_the_first_tracker_may_go_on_after_its_state_was_loaded(bounded):
     assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
 
 
+def test_a_state_stays_what_it_was_while_the_tracker_goes_on(bounded):
+    frames, tracker = clip(8), Tracker(*bounded["bounded_fifo"])
+    run(tracker, frames[:4], LATE)
+    state = tracker.state_dict()
+    expected = run(tracker, frames[4:], {})
+    found = run(resumed(*bounded["bounded_fifo"], state), frames[4:], {})
+    assert all(torch.equal(a.logits, b.logits) for a, b in zip(expected, found, strict=True))
+
+
 def test_a_state_before_the_first_mask_and_one_with_forgotten_objects_resume(bounded, tmp_path):
     frames = clip(5)
     first = Tracker(*bounded["every_nth"])
