@@ -3,11 +3,19 @@
 
 import { element, make } from './page.js';
 
+/** Outputs that are chosen together. @type {Record<string, string[]>} */
+const PRESETS = {
+  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'report'],
+};
+
 export class Exporter {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
     element('export-start').onclick = () => this.start();
+    element('presets').append(...Object.entries(PRESETS).map(([name, outputs]) => make('button', {
+      type: 'button', textContent: name, onclick: () => this.check(outputs),
+    })));
     element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
@@ -17,9 +25,16 @@ export class Exporter {
     const legend = fields.querySelector('legend');
     fields.replaceChildren(legend, ...outputs.map(({ name, text }) => {
       const label = make('label', {});
-      label.append(make('input', { type: 'checkbox', name, checked: ['masks', 'overlay'].includes(name) }), ` ${text}`);
+      label.append(make('input', { type: 'checkbox', name, checked: PRESETS.masks.includes(name) }), ` ${text}`);
       return label;
     }));
+  }
+
+  /** Choose these outputs. @param {string[]} names */
+  check(names) {
+    for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll('#outputs input'))) {
+      box.checked = names.includes(box.name);
+    }
   }
 
   open() {

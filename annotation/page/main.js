@@ -34,7 +34,7 @@ export class App {
     this.objects = [];
     this.frames = new Frames();
     this.viewer = new Viewer(element('view'));
-    this.timeline = new Timeline(element('strips'), element('preview'), (frame) => this.playback.seek(frame));
+    this.timeline = new Timeline(element('strips'), element('preview'), (frame) => this.playback.seek(frame), (id) => this.choose(id));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));

@@ -1,13 +1,10 @@
 // @ts-check
-/** The strips under the video: a row per object, a column per frame; also the slider that seeks. */
+/** Timeline under the video: a row per object, a column per frame; a click seeks and chooses the row's object. */
 
 import { onNextPicture } from './drawing.js';
 
 const ROW = 14;
 const TOP = 12;
-
-/** Rows that are drawn. */
-const MOST = 8;
 
 /** Rows that have room from the start, so that the frame does not move with each new object. */
 const LEAST = 4;
@@ -17,11 +14,13 @@ export class Timeline {
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLImageElement} preview
    * @param {(frame: number) => void} seek
+   * @param {(id: number) => void} choose called with the object whose row is clicked
    */
-  constructor(canvas, preview, seek) {
+  constructor(canvas, preview, seek, choose) {
     this.canvas = canvas;
     this.preview = preview;
     this.seek = seek;
+    this.choose = choose;
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
@@ -87,10 +86,17 @@ export class Timeline {
     return Math.min(this.count - 1, Math.max(0, Math.floor(share * this.count)));
   }
 
+  /** The object whose row is under the pointer. @param {PointerEvent} event */
+  objectAt(event) {
+    return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - TOP) / ROW)];
+  }
+
   /** @param {PointerEvent} event */
   press(event) {
     this.dragging = true;
     this.canvas.setPointerCapture(event.pointerId);
+    const object = this.objectAt(event);
+    if (object) this.choose(object.number);
     this.seek(this.frameOf(event));
   }
 
@@ -98,6 +104,7 @@ export class Timeline {
   hover(event) {
     const frame = this.frameOf(event);
     if (this.dragging) this.seek(frame);
+    this.canvas.title = this.objectAt(event)?.name || '';
     const source = `frame/${frame}?width=160`;
     if (this.preview.getAttribute('src') !== source) this.preview.src = source;
     const box = this.canvas.getBoundingClientRect();
@@ -113,7 +120,7 @@ export class Timeline {
 
   drawNow() {
     const ratio = window.devicePixelRatio || 1;
-    const height = TOP + Math.min(MOST, Math.max(LEAST, this.objects.length)) * ROW + 2;
+    const height = TOP + Math.max(LEAST, this.objects.length) * ROW + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
     const width = this.canvas.clientWidth;
     const ink = getComputedStyle(this.canvas).color;
@@ -147,7 +154,7 @@ export class Timeline {
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const column = width / this.count;
-    this.objects.slice(0, MOST).forEach((object, index) => {
+    this.objects.forEach((object, index) => {
       const row = this.rows.get(object.number);
       if (row) drawRow(context, runsOf(row), { y: TOP + index * ROW, column, colour: object.colour, ink });
     });

@@ -110,6 +110,6 @@ def test_results_of_what_there_is_not_cannot_be_dropped(served, message, words):
 
 def test_results_are_not_dropped_while_tracking_runs(session, monkeypatch):
     draw(session, 0, 1)
-    monkeypatch.setattr(type(session), "busy", True)
+    monkeypatch.setattr(type(session.runner), "busy", True)
     with pytest.raises(InputError, match="not while tracking runs"):
         session.drop_results(0, 3)

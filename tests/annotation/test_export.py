@@ -58,7 +58,7 @@ def test_frames_without_masks_are_exported_empty(session):
 
 
 def test_the_page_offers_all_that_tracking_writes():
-    from aotlab.annotation.session import OUTPUTS as OFFERED
+    from aotlab.annotation.description import OUTPUTS as OFFERED
     from aotlab.engine.video.outputs import OUTPUTS
 
     assert set(OFFERED) <= set(OUTPUTS)

@@ -224,3 +224,23 @@ def test_a_correction_shows_its_effect_without_a_key(page, session):
     assert page.tab.is_enabled("#forward")
     page.key_done("Control+z")
     assert not (page.labels(8) == 2).any()
+
+
+def test_a_click_on_a_row_of_the_timeline_chooses_its_object_however_many_there_are(page, session):
+    for _ in range(20):
+        editing.add_object(session.state)
+    page.tab.wait_for_function("() => app.objects.length === 20")
+    page.tab.wait_for_function("() => app.timeline.canvas.clientHeight >= 20 * 14")
+    box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
+    page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
+    page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
+    page.tab.wait_for_function("() => app.chosen === 20")
+    page.wait_frame(6)
+    assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
+
+
+def test_a_preset_chooses_what_is_exported(page):
+    page.key("Shift+E")
+    page.tab.click("text=COCO >> nth=0")
+    names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
+    assert page.tab.evaluate(names) == ["coco", "report"]
