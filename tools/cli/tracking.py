@@ -30,7 +30,7 @@ def add_most_used_options(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel (0: background) for a frame, by default frame 0; or annotations from "
+        help="PNG with one object id per pixel (0: background) for FRAME (default: 0); or annotations from "
         "COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a colour PNG with a legend, a folder of masks; "
         "may be repeated",
     )

@@ -1,0 +1,111 @@
+"""One contract of all command lines: shared options alike, one notation of defaults, exit codes as documented."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from aotlab.tools.cli.commands import COMMANDS, COMMON
+from aotlab.tools.cli.program import EXIT_CODES, command
+from aotlab.tools.main import main
+from aotlab.utils.errors import InputError, RunStopped
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(ROOT / "docs" / "_ext"))
+from parsers import parser_of  # noqa: E402
+
+OWN_HELP = {
+    "--output",
+    "--weights",
+    "--sequence",
+    "--dataset",
+    "--split",
+    "--mask",
+    "--objects",
+    "--size",
+    "--workers",
+}
+"""options whose help says what they are of a command"""
+VARIED = {
+    "--checkpoint": r"weights: a file, or a name of `aotlab weights`.*\(default: the bundled model.*\)",
+    "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
+    "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
+    "--force": r"replace existing results of another run|get: download again and replace the file",
+}
+"""options whose help has a part of the command's own"""
+
+
+def options() -> dict[str, dict[str, tuple[str, object]]]:
+    """Help and default of every option, by option and command."""
+    found: dict[str, dict[str, tuple[str, object]]] = defaultdict(dict)
+    for name in COMMANDS:
+        parser = parser_of(name)
+        for action in parser._actions:
+            for option in action.option_strings:
+                if option.startswith("--"):
+                    text = parser._get_formatter()._expand_help(action)
+                    found[option][name] = (text, action.default)
+    return found
+
+
+def test_an_option_has_one_help_and_default_in_all_commands():
+    for option, by_command in options().items():
+        if option in VARIED:
+            assert all(re.fullmatch(VARIED[option], text) for text, _ in by_command.values()), option
+        elif option not in OWN_HELP:
+            assert len({str(entry) for entry in by_command.values()}) == 1, (option, by_command)
+
+
+def test_defaults_are_noted_in_one_way_and_help_names_no_file_of_the_checkout():
+    for option, by_command in options().items():
+        for name, (text, _) in by_command.items():
+            assert not re.search(r"(?<!\()\bdefault\b|\(default(?!: )", text), (name, option, text)
+            assert not re.search(r"\b(tools|docs|scripts)/", text), (name, option, text)
+
+
+def test_the_list_of_commands_shows_ten_first(capsys):
+    assert main(["--help"]) == 0
+    first, more = capsys.readouterr().out.split("more:")
+    assert len(COMMON) == 10
+    assert all(f"  {name.replace('_', '-')} " in first for name in COMMON)
+    assert all(f"  {name.replace('_', '-')} " in more for name in set(COMMANDS) - set(COMMON))
+
+
+def test_help_of_track_shows_the_most_used_options_first():
+    groups = [group.title for group in parser_of("track")._action_groups if group._group_actions]
+    assert groups[:3] == ["positional arguments", "options", "most used"]
+    (most,) = (group for group in parser_of("track")._action_groups if group.title == "most used")
+    names = [action.option_strings[0] for action in most._group_actions]
+    assert names == ["--mask", "--output", "--checkpoint", "--write", "--device"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (None, 0),
+        (RunStopped("full"), 1),
+        (InputError("x: bad"), 2),
+        (RuntimeError("bug"), 70),
+        (KeyboardInterrupt(), 130),
+    ],
+    ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__,
+)
+def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    @command
+    def run(argv: list[str] | None = None) -> int:
+        if error is not None:
+            raise error
+        return 0
+
+    assert run([]) == status
+    code = str(status) if status < 128 else "128 + n"
+    page = (ROOT / "docs" / "reference" / "exit_codes.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d[^|]*) \| ([^|]+) \|$", page, re.MULTILINE)
+    assert [row[0] for row in rows] == list(EXIT_CODES)
+    assert dict(rows)[code].startswith(EXIT_CODES[code])
