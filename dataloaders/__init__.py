@@ -1,1 +1,1 @@
-"""Readers of data sets and videos, training clips, augmentation. Knows no model."""
+"""Readers of benchmarks, training clips and their augmentation, checks of a user's data. Independent of models."""

@@ -1,4 +1,4 @@
-"""Object masks as indexed PNG files: H×W arrays of object ids, 0 is background."""
+"""Object ids as indexed PNG files: H×W arrays, 0 is background."""
 
 from __future__ import annotations
 
@@ -73,6 +73,18 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
             "give a mask of the frame's size"
         )
     return mask
+
+
+def without_void(mask: np.ndarray) -> np.ndarray:
+    """Return the objects of an 8-bit mask that someone drew: a single value of 255 is object 1, else 255 is void.
+
+    Args:
+        mask: H×W ids; of more than 8 bits they are returned as they are.
+    """
+    if mask.dtype != np.uint8 or not (mask == VOID).any():
+        return mask
+    alone = not ((mask > 0) & (mask < VOID)).any()
+    return np.where(mask == VOID, np.uint8(alone), mask)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:

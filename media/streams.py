@@ -1,4 +1,4 @@
-"""Frames that come once, in order: from an address, a camera, a pipe or standard input."""
+"""Streams, which are read once and in order: addresses, cameras, pipes, standard input."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from aotlab.media.video import (
     FrameSource,
     open_container,
     open_frames,
+    reason_of,
     refuse_levels,
     require_decoder,
     upright,
@@ -35,25 +36,25 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 Shown = tuple[np.ndarray, Fraction | None]
-"""a picture and its seconds"""
+"""a frame and its time in seconds"""
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
 """An address: its protocol, and what comes after a name and password."""
 
 LIVE = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
-"""Protocols whose frames come as they happen."""
+"""protocols of live sources"""
 
 FASTEST = 250
-"""Frames per second above which a stated rate is the tick of a clock; the times of the frames count anyway."""
+"""highest stated frames per second that is taken as a rate; larger ones are ticks of a clock"""
 
 
 def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOption = None) -> FrameSource:
-    """Open whatever frames can come from; the first one is read to prove that they do.
+    """Open a source of frames and read the first one.
 
     Args:
-        address: a video file, a folder of pictures, an address (``rtsp://``, ``http://``, ...), a camera
+        address: a video file, a folder of images, an address (``rtsp://``, ``http://``, ...), a camera
             (``/dev/video0``), a named pipe, or ``-`` for standard input.
-        timeout: seconds to wait for the first frame of what is no file.
+        timeout: seconds to wait for the first frame of a stream.
         levels: as of `open_frames`.
 
     Raises:
@@ -66,12 +67,12 @@ def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOpt
         return open_frames(path, levels=levels)
     refuse_levels(levels, "a stream")
     if text == "-":
-        # without a buffer, whose lock a reader that hangs would keep from the end of the program
+        # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
         return _open(lambda: open_container(open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)),
                      "standard input", "stdin", timeout)  # fmt: skip
     if match and match[1] != "file":
         tcp = {"rtsp_transport": "tcp"} if match[1].startswith("rtsp") else {}
-        return _open(lambda: open_container(text, timeout=timeout, options=tcp),
+        return _open(lambda: open_container(text, playlists=True, timeout=timeout, options=tcp),
                      f"{match[1]}://{match[2]}", Path(match[2]).stem or match[1], timeout,
                      live=match[1].lower() in LIVE)  # fmt: skip
     if stat.S_ISCHR(mode):
@@ -105,7 +106,7 @@ class StreamFrames:
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
 
     def time(self, index: int) -> Fraction:
-        """As the source says."""
+        """Return seconds from the first frame, by the source's clock."""
         return self._times[index]
 
     def stem(self, index: int) -> str:
@@ -122,7 +123,7 @@ class StreamFrames:
             yield of_size(picture, self.size, f"{self.title}, frame {index}")
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
-        """Yield pictures and their seconds."""
+        """Yield frames and their times in seconds."""
         import av
 
         stream = container.streams.video[0]
@@ -142,14 +143,15 @@ class StreamFrames:
                         else:
                             yield upright(frame), seconds_of(frame)
             except (av.FFmpegError, OSError) as error:
-                reason = getattr(error, "strerror", None) or error
-                raise InputError(f"{self.title}: broke off ({reason}); check the source") from error
+                raise InputError(f"{self.title}: broke off ({reason_of(error)}); check the source") from error
 
 
 def _open_camera(path: str) -> av.container.InputContainer:
     """Open a camera of Linux."""
+    import av
+
     try:
-        return open_container(path, format="v4l2")
+        return av.open(path, format="v4l2", metadata_errors="replace")
     except ValueError as error:  # no such format
         raise InputError(
             f"{path}: this PyAV is built without cameras (v4l2); pipe it in: "
@@ -172,14 +174,13 @@ def _open(
         try:
             return StreamFrames(start(), title, name, live=live)
         except (av.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{title}: cannot be opened ({reason}); check the address") from error
+            raise InputError(f"{title}: cannot be opened ({reason_of(error)}); check the address") from error
 
     return _within(timeout, work, title)
 
 
 def _within(seconds: float, work: Callable[[], Result], title: str) -> Result:
-    """What ``work`` returns or raises; an `InputError` if it takes too long, and then it is left to itself."""
+    """Return the result of ``work`` in another thread; raise its error, or `InputError` after a timeout."""
     results: list[Result] = []
     errors: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""Frames from a video file or a folder of pictures."""
+"""Frames from a video file or a folder of images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     import av
 
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
-"""FFmpeg's readers of text files and single pictures, which it would take for videos."""
+"""FFmpeg's readers of text files and single images"""
+
+PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
+"""FFmpeg's readers of files that name other files"""
 
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
@@ -49,19 +52,19 @@ class FrameSource(Protocol):
     rate: Fraction
     """frames per second"""
     length: int | None
-    """number of frames, or None where only reading all of them would tell"""
+    """number of frames; None if unknown before all are read"""
     variable: bool
-    """whether frames come at times that are no multiples of 1 / rate"""
+    """whether frame times are not multiples of 1 / rate"""
     live: bool
-    """whether frames come as they happen, and are gone if nobody takes them"""
+    """whether frames are live and lost if not read in time"""
     damaged: list[int]
-    """numbers of the frames read until now that were damaged, and that the decoder filled in from their neighbours"""
+    """frames read so far that were damaged and filled in by the decoder from their neighbours"""
     lost: int
-    """pieces read until now that did not decode, and were passed over"""
+    """number of packets read so far that did not decode and were skipped"""
     levels: Levels | None
-    """what is black and white in pictures of more than 8 bits; None where frames are as they were stored"""
+    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
     sound: Sound | None
-    """where the sound that belongs to the frames is"""
+    """source of the sound; None without sound"""
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame to one that was read already."""
@@ -76,13 +79,13 @@ class FrameSource(Protocol):
 def open_frames(
     path: Path | str, *, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
 ) -> FrameSource:
-    """Open a video file, a folder of pictures or a TIFF stack; the first frame is read to prove that it can be.
+    """Open a video file, a folder of images or a TIFF stack; reads the first frame.
 
     Args:
-        path: a video file, a stack, or a folder, whose pictures are taken in the order of their names.
-        rate: frames per second given to pictures.
-        levels: of pictures: ``auto`` finds in the whole video what becomes black and white, ``LOW,HIGH`` states it.
-            Without, pictures of 8 bits stay as they are, and all others are ``auto``.
+        path: a video file, a stack, or a folder of images, in the order of their names.
+        rate: frames per second of images.
+        levels: black and white of images: ``LOW,HIGH``, or ``auto``, computed over the whole video (default: 8-bit
+            images as they are, others ``auto``).
 
     Raises:
         InputError: no such path, not a video, no frames, or the first frame cannot be read; ``levels`` are wrong, or
@@ -120,7 +123,7 @@ def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[in
 
 
 def refuse_levels(levels: LevelsOption, title: str) -> None:
-    """Raise `InputError` where levels are given for what is not made of pictures."""
+    """Raise `InputError` if levels are given for a source that is not made of images."""
     if levels is not None:
         raise InputError(
             f"levels {levels}: are for folders of pictures and TIFF stacks, and {title} is neither; leave levels out"
@@ -153,7 +156,7 @@ class VideoFrames:
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
-        """As the file says where its rate varies, else as the rate says."""
+        """Return seconds from the first frame, by the file if its rate varies, else by the rate."""
         return self._times[index]
 
     def stem(self, index: int) -> str:
@@ -172,11 +175,28 @@ class VideoFrames:
                 yield of_size(picture, self.size, f"{self.path}, frame {index}")
 
 
-def open_container(source: Any, **options: Any) -> av.container.InputContainer:
-    """Open a file, address or camera; tags that are not UTF-8, which some cameras write, do not matter."""
+def open_container(
+    source: Any,
+    *,
+    playlists: bool = False,
+    timeout: float | None = None,
+    options: dict[str, str] | None = None,
+) -> av.container.InputContainer:
+    """Open a file or address; tags that are not UTF-8, which some cameras write, do not matter.
+
+    Args:
+        source: path, address, or file object.
+        playlists: also open lists of other files, such as HLS; FFmpeg follows those of a server to servers only, but
+            those of a file to any local file.
+        timeout: seconds to wait for a server.
+        options: FFmpeg's, by name.
+    """
     import av
 
-    return av.open(source, metadata_errors="replace", **options)
+    allowed = {} if playlists else {"format_whitelist": ",".join(sorted(av.formats_available - PLAYLISTS))}
+    return av.open(
+        source, metadata_errors="replace", timeout=timeout, options=options or {}, container_options=allowed
+    )
 
 
 def _open_video(path: Path) -> av.container.InputContainer:
@@ -189,7 +209,7 @@ def _open_video(path: Path) -> av.container.InputContainer:
         raise InputError(f"{path}: {NO_FRAMES}") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: not a readable video ({_reason(error)}); give a video or a folder"
+            f"{path}: not a readable video ({reason_of(error)}); give a video or a folder"
         ) from error
     if not container.streams:
         container.close()
@@ -219,21 +239,19 @@ def _decode(
     import av
 
     index = 0
-    # with FFmpeg's other way, threads for the slices of a frame, frames that it filled in are not marked
+    # slice threads do not mark frames that the decoder filled in
     container.streams.video[0].thread_type = "FRAME"
     try:
         for frame in container.decode(video=0):
             yield upright(frame), seconds_of(frame), frame.is_corrupt
             index += 1
     except (av.FFmpegError, OSError) as error:
-        message = (
-            f"{path}: frame {index} does not decode ({_reason(error)}); repair the file or cut it before that"
-        )
+        message = f"{path}: frame {index} does not decode ({reason_of(error)}); repair the file or cut it before that"
         raise InputError(message) from error
 
 
 def upright(frame: av.VideoFrame) -> np.ndarray:
-    """The picture as its display matrix shows it: quarter turns and mirrorings of the decoded picture."""
+    """Return the frame as its display matrix shows it: turned by quarters, and mirrored."""
     picture = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:
@@ -245,6 +263,10 @@ def upright(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _reason(error: Exception) -> str:
-    """What FFmpeg says, without the number and the file name."""
+def reason_of(error: Exception) -> str:
+    """Return FFmpeg's message without the number and the file name."""
+    import av
+
+    if isinstance(error, av.ArgumentError):
+        return "damaged, or a playlist of other files"
     return getattr(error, "strerror", None) or str(error)

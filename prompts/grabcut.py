@@ -1,4 +1,4 @@
-"""A mask from a box or clicks by GrabCut, in a window around them, so that it takes the same time in any picture."""
+"""Masks of boxes and clicks by GrabCut, in a window around them, so that the time does not depend on the image."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from aotlab.masks.painting import Point
 from aotlab.utils.errors import InputError
 
 WORKING_EDGE = 160
-"""Longer edge in pixels of what GrabCut sees; larger windows are scaled down to it."""
+"""longer edge in pixels of GrabCut's input; larger windows are scaled down"""
 ROUNDS = 3
 MARGIN = 0.25
-"""Of the box, added around it on all sides."""
+"""margin of the window around a box, as a share of the box"""
 REACH = 0.3
-"""Half a side of the window around clicks without a box, as a share of the picture's shorter edge."""
+"""half a side of the window around clicks, as a share of the image's shorter edge"""
 COLOURS = 6
-"""Colours that an area is taken to have."""
+"""number of colours that model an area"""
 NEAR = 7
 """Side of the square by which what looks as a point that corrects a mask is grown; all else of the mask is certain."""
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What a person says of one object."""
+    """Prompts of one object."""
 
     box: tuple[float, float, float, float] | None = None
     """x, y, width, height in pixels"""
     positive: Sequence[Point] = ()
     """points on the object"""
     negative: Sequence[Point] = ()
-    """points that are not on it"""
+    """points beside the object"""
     known: np.ndarray | None = field(default=None, compare=False)
-    """H×W bool: the mask that it has, which the points correct; None: it has none"""
+    """H×W bool: the mask that the points correct; None if unset"""
 
     def __post_init__(self) -> None:
         if self.box is None and not self.positive and not (self.negative and self.known is not None):
@@ -45,7 +45,7 @@ class Hints:
 
 
 def segment(frame: np.ndarray, hints: Hints) -> np.ndarray:
-    """The object that the hints mean.
+    """Return the mask of one object.
 
     Args:
         frame: H×W×3 uint8 RGB.
@@ -55,7 +55,7 @@ def segment(frame: np.ndarray, hints: Hints) -> np.ndarray:
         H×W bool.
 
     Raises:
-        InputError: the hints lie outside the picture.
+        InputError: the hints lie outside the image.
     """
     import cv2
 
@@ -82,7 +82,7 @@ def segment(frame: np.ndarray, hints: Hints) -> np.ndarray:
 
 
 def _cut(small: np.ndarray, guess: Any) -> np.ndarray:
-    """What GrabCut makes of a first guess: H×W uint8, 1 on the object."""
+    """Run GrabCut on a first guess; return H×W uint8, 1 on the object."""
     import cv2
 
     if (guess & 1).any() and not (guess & 1).all():
@@ -94,7 +94,7 @@ def _cut(small: np.ndarray, guess: Any) -> np.ndarray:
 
 
 def _window(hints: Hints, size: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is looked at; at least a few pixels of background around a box."""
+    """Return left, top, right and bottom of the window, with at least a few pixels of background around a box."""
     height, width = size[:2]
     xs = [x for x, _ in (*hints.positive, *hints.negative)]
     ys = [y for _, y in (*hints.positive, *hints.negative)]
@@ -174,7 +174,7 @@ def _corrected_guess(
 
 
 def _corrected(known: np.ndarray, found: np.ndarray, hints: Hints, corner: np.ndarray) -> np.ndarray:
-    """What is known, with the parts under points on the object added and those under points beside it removed."""
+    """Return the known mask with the parts under positive points added and those under negative points removed."""
     import cv2
 
     after = known.copy()
@@ -257,7 +257,7 @@ def _joined(found: np.ndarray, hints: Hints, corner: np.ndarray, factors: np.nda
 def _scaled(
     points: Sequence[Point], corner: np.ndarray, factors: np.ndarray, size: tuple[int, ...]
 ) -> list[tuple[int, int]]:
-    """Points in the window's own pixels; raises `InputError` for one outside the picture."""
+    """Points in the window's own pixels; raises `InputError` for one outside the image."""
     found = []
     for point in points:
         x, y = (np.array(point) - corner) * factors

@@ -1,4 +1,4 @@
-"""A segmenter of the SAM family as two ONNX files: an encoder of the picture, a decoder of boxes and clicks.
+"""SAM-like segmenters as two ONNX files: an image encoder, and a decoder of boxes and clicks.
 
 Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
 """
@@ -15,7 +15,7 @@ from aotlab.prompts.grabcut import Hints
 from aotlab.utils.errors import InputError
 
 EDGE = 1024
-"""Pixels of the longer edge of what the encoder sees, if its input does not say."""
+"""longer edge of the encoder's input in pixels, unless the file fixes it"""
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
 DECODER_INPUTS = (
@@ -29,7 +29,7 @@ DECODER_INPUTS = (
 
 
 class OnnxSegmenter:
-    """Makes masks of hints; remembers the embedding of the last picture. Thread-safe.
+    """Segmenter of prompts; caches the embedding of the last image. Thread-safe.
 
     The encoder takes 1×3×E×E normalised pixels (padded right and below), or H×W×3 of 0 to 255, and gives
     ``image_embeddings``. The decoder takes `DECODER_INPUTS` and gives ``masks`` (1×K×H×W logits) and
@@ -64,7 +64,7 @@ class OnnxSegmenter:
         self._known: tuple[bytes, np.ndarray] | None = None
 
     def __call__(self, frame: np.ndarray, hints: Hints) -> np.ndarray:
-        """The mask H×W bool of the object that the hints mean, on a frame H×W×3 uint8 RGB.
+        """Return the mask, H×W bool, of one object's prompts on a frame, H×W×3 uint8 RGB.
 
         Raises:
             InputError: the files do not run together.
@@ -86,7 +86,7 @@ class OnnxSegmenter:
         return np.asarray(masks[best] > 0)
 
     def _feed(self, frame: np.ndarray, hints: Hints) -> dict[str, np.ndarray]:
-        """What the decoder takes; a box is two points of the labels 2 and 3, and without one there is a point of -1."""
+        """Return the decoder's inputs; a box is two points of labels 2 and 3, no box a point of label -1."""
         scale = self._edge / max(frame.shape[:2])
         points = [*hints.positive, *hints.negative]
         labels = [1.0] * len(hints.positive) + [0.0] * len(hints.negative)
@@ -107,7 +107,7 @@ class OnnxSegmenter:
         return {name: value for name, value in feed.items() if name in self._inputs}
 
     def _embed(self, frame: np.ndarray, scale: float) -> np.ndarray:
-        """The encoder's answer for a frame."""
+        """Return the embedding of a frame."""
         import cv2
 
         key = frame.tobytes()
@@ -128,7 +128,7 @@ class OnnxSegmenter:
 
 
 def _around(known: np.ndarray | None) -> tuple[float, float, float, float] | None:
-    """The box around a mask, H×W bool; None where there is none."""
+    """Return the box around a mask, H×W bool; None if it is empty or unset."""
     if known is None or not known.any():
         return None
     rows, columns = np.flatnonzero(known.any(axis=1)), np.flatnonzero(known.any(axis=0))
@@ -137,7 +137,7 @@ def _around(known: np.ndarray | None) -> tuple[float, float, float, float] | Non
 
 
 def _load(path: Path) -> Any:
-    """A session of an ONNX file; raises `InputError` where there can be none."""
+    """Return the session of an ONNX file; raise `InputError` if it cannot be loaded."""
     try:
         import onnxruntime
     except ImportError as error:

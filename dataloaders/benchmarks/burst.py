@@ -65,7 +65,7 @@ def annotation_file(root: Path, split: str) -> Path:
     """The file with all classes of a split.
 
     Raises:
-        InputError: there is none.
+        InputError: not found.
     """
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]

@@ -1,4 +1,4 @@
-"""What a video is to a benchmark, and the plainest data set: folders of frames and masks."""
+"""Videos of benchmarks, and the data set ``folder``: folders of frames and masks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Video:
 
     name: str
     frames: tuple[Path, ...]
-    """pictures in time order"""
+    """images in time order"""
     masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
     """masks given to the method, by index of their frame; `new_ids` tells which objects one brings"""
     annotations: tuple[Path, ...] = ()
@@ -87,7 +87,7 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
     Frame and mask have the same stem. The mask of the first frame is given to the method; all masks are
-    ground truth.
+    ground truth. If the first one holds 0 and 255 only, all ids of the video are one object.
 
     Args:
         root: the folder of both.
@@ -96,6 +96,9 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     Raises:
         InputError: a folder is missing or empty, or no first frame has a mask.
     """
+    from aotlab.masks.id_maps import read_mask
+    from aotlab.utils.ids import VOID
+
     images = root / "JPEGImages"
     if not is_folder(images):
         raise InputError(
@@ -106,7 +109,9 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     def read(name: str) -> Video:
         video = read_video(name, images / name, root / "Annotations" / name)
         masks = masks_of(video.frames, video.annotations) if new_objects else video.masks
-        return replace(video, masks=masks, rules="folder_late" if new_objects else "folder")
+        first = read_mask(images.parent / "Annotations" / name / f"{video.frames[0].stem}.png")
+        merge = bool((first == VOID).any()) and not ((first > 0) & (first != VOID)).any()
+        return replace(video, masks=masks, merge_ids=merge, rules="folder_late" if new_objects else "folder")
 
     return read_each(list_folders(images), read)
 
@@ -155,7 +160,7 @@ def list_folders(parent: Path) -> list[str]:
     """Names of the folders in ``parent``, sorted, hidden ones passed over.
 
     Raises:
-        InputError: there is none.
+        InputError: not found.
     """
     names = sorted(
         path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")
@@ -186,7 +191,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """The pictures of a folder, ordered by stem.
+    """The images of a folder, ordered by stem.
 
     Raises:
         InputError: the folder is missing or has none.
@@ -203,6 +208,6 @@ def list_frames(images: Path) -> tuple[Path, ...]:
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:
-    """The PNGs of a folder, ordered by stem; hidden files, which some archives leave, are passed over."""
+    """The PNGs of a folder, ordered by stem; hidden files, which some archives leave, are skipped."""
     found = (path for path in folder.glob("*.png") if not path.name.startswith("."))
     return tuple(sorted(found, key=lambda path: path.stem))

@@ -1,7 +1,7 @@
 """The file that VISOR's server takes: results as polygons (github.com/epic-kitchens/C6-SemiVOS).
 
 One JSON file in a zip without folders. ``video_annotations`` has an entry a frame: ``image`` and ``annotations``, each
-an object's ``name`` and its ``segments``, polygons of [x, y] on a picture of 854×480.
+an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 854×480.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def polygons_of(mask: np.ndarray) -> list[list[list[int]]]:
 def _entry(
     sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
 ) -> dict[str, Any]:
-    """What the file says of one frame."""
+    """Return the entry of one frame."""
     present = [int(identity) for identity in np.unique(labels) if identity]
     unknown = [identity for identity in present if identity not in names]
     if unknown:

@@ -1,1 +1,1 @@
-"""Checks of a folder of training data for what would go wrong."""
+"""Checks of data before training."""

@@ -1,4 +1,4 @@
-"""Checks a benchmark as distributed, through its own reader: what cannot be read, and masks that do not fit."""
+"""Checks of a benchmark through its reader: unreadable files, and masks that do not fit."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Fact
 
 
 def _objects(video: Video, masks: Mapping[Path, Facts]) -> int:
-    """How many objects the data set lists, or its masks show."""
+    """Return the number of objects that the data set lists, or that its masks show."""
     if video.objects:
         return len(video.objects)
     found = {identity for facts in masks.values() for identity in facts.ids or ()}

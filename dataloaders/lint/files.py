@@ -1,4 +1,4 @@
-"""What a single frame or mask file shows, and what is wrong with it."""
+"""Facts and faults of single frame and mask files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read from a file."""
+    """Facts read from a file."""
 
     size: tuple[int, int] | None = None
     """(height, width); None: unreadable"""

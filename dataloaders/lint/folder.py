@@ -1,4 +1,4 @@
-"""Checks a user's folder for what would stop training or make it go wrong."""
+"""Checks of a folder of training data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LEVELS = ("error", "warning", "info")
 
 @dataclass
 class LintReport:
-    """What was found, and how much data there is."""
+    """Findings, and the amount of data."""
 
     findings: list[Finding]
     units: int = 0
@@ -41,7 +41,7 @@ class LintReport:
 
     @property
     def errors(self) -> int:
-        """How many findings are errors."""
+        """Number of findings that are errors."""
         return sum(finding.level == "error" for finding in self.findings)
 
 

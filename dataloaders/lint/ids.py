@@ -1,4 +1,4 @@
-"""What is wrong with the ids in the masks of a video, or of single images."""
+"""Checks of the object ids in the masks of a video, or of single images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def count_objects(unit: Unit, facts: Mapping[Path, Facts], *, video: bool) -> in
 
 
 def check_images(unit: Unit, facts: Mapping[Path, Facts]) -> Iterator[Finding]:
-    """What single images teach."""
+    """Yield findings about the masks of single images."""
     if not unit.labelled:
         yield Finding(
             "warning", unit.images, f"no image here has a mask in {unit.masks}; add masks of one name"

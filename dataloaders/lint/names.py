@@ -1,4 +1,4 @@
-"""What is wrong with file names: partners that do not find each other, wrong order, endings that nothing reads."""
+"""Checks of file names: unmatched partners, wrong order, unsupported endings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def list_unit(name: str, images: Path, masks: Path) -> Unit:
 
 
 def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
-    """What is wrong with the names of a unit's files; ``ordered`` for the frames of a video."""
+    """Yield findings about the names of a unit's files; ``ordered`` for the frames of a video."""
     yield from _partners(unit)
     if unit.name != LOOSE:
         yield from _inner_folders(unit.images)

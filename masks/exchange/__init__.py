@@ -1,1 +1,1 @@
-"""Masks and tracks in other tools' formats, in and out: one file a format, pure functions."""
+"""Masks in formats of other tools: a parser and a writer for each, and one match with the video."""

@@ -39,16 +39,13 @@ def parse_coco(tree: Any, target: Target) -> list[Found]:
     names = [str(image.get("file_name", "")) for image in images]
     frames = _stated_frames(images) or numbers_of(names)
     ids = [id_of(image, "id") for image in images]
-    where = {key: place for key, *place in zip(ids, frames, names, strict=True) if key is not None}
+    places = dict(zip(ids, zip(frames, names, strict=True), strict=True))
     labels, found = _labels(tree), []
     for record in records(tree, "annotations"):
-        frame, name = where.get(id_of(record, "image_id"), (0, ""))
-        if id_of(record, "image_id") in where and record.get("segmentation"):
-            runs, label = (
-                _runs(record["segmentation"], target.size),
-                labels.get(id_of(record, "category_id"), ""),
-            )
-            found.append(Found(frame, runs, label, _key(record), stem_of(name)))
+        key, category = id_of(record, "image_id"), id_of(record, "category_id")
+        if key is not None and key in places and record.get("segmentation"):
+            (frame, name), runs = places[key], _runs(record["segmentation"], target.size)
+            found.append(Found(frame, runs, labels.get(category, ""), _key(record), stem_of(name)))
     return found
 
 

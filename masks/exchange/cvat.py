@@ -154,7 +154,7 @@ def _of_tracks(root: Element, size: Size) -> Iterator[Found]:
 def _of_images(root: Element, size: Size) -> Iterator[Found]:
     """Shapes of CVAT for images, lowest ``z_order`` first."""
     for image in root.iter("image"):
-        require_size(*(whole(image.get(side)) for side in ("height", "width")), size)
+        require_size(whole(image.get("height")), whole(image.get("width")), size)
         frame, stem = _frame(image.get("id")), stem_of(image.get("name", ""))
         shapes = [shape for shape in image if shape.tag in AREAS]
         for shape in sorted(shapes, key=lambda shape: whole(shape.get("z_order", "0"))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from aotlab.masks.exchange.labelme import is_labelme, parse_labelme_files
 from aotlab.masks.exchange.matching import numbers_of
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, read_json
-from aotlab.masks.id_maps import read_mask
+from aotlab.masks.exchange.yolo import parse_yolo
+from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 from aotlab.utils.image_files import open_picture
+
+log = logging.getLogger(__name__)
 
 MOST_OBJECTS = 1000
 """ids of a mask above which it is taken for an image that was given by mistake"""
@@ -26,9 +30,12 @@ def parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[F
     Raises:
         InputError: not a mask, another size, or more than `MOST_OBJECTS` ids.
     """
-    mask = read_mask(path, size=size)
-    ids = np.unique(mask)
-    ids = ids[ids > 0]
+    stored = read_mask(path, size=size)
+    mask = without_void(stored)
+    if mask is not stored:
+        meant = "object 1" if (mask == 1).any() and (stored != 1).all() else "void, not an object"
+        log.warning("%s: 255 is taken as %s", path, meant)
+    ids = np.unique(mask[mask > 0])
     if len(ids) > MOST_OBJECTS:
         raise InputError(
             f"{path}: holds {len(ids)} different ids, like a grey image; give a mask of at most {MOST_OBJECTS} objects"
@@ -37,11 +44,15 @@ def parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[F
 
 
 def parse_folder(folder: Path, size: Size) -> list[Found]:
-    """Return the objects of ``<object>/<frame>.png`` (not 0 is the object), ``<frame>.png`` (ids), or LabelMe's files.
+    """Return the objects of ``<object>/<frame>.png`` (not 0 is the object) or ``<frame>.png`` (ids).
+
+    Also of the files of LabelMe (``*.json``) and YOLO (``labels/*.txt``).
 
     Raises:
         InputError: none of these, not a mask, or another size.
     """
+    if is_folder(folder / "labels") and any((folder / "labels").glob("*.txt")):
+        return parse_yolo(folder, size)
     inner = sorted(path for path in folder.iterdir() if is_folder(path) and any(path.glob("*.png")))
     if inner:
         return _of_objects(inner, size)
@@ -59,7 +70,7 @@ def parse_folder(folder: Path, size: Size) -> list[Found]:
     if odd is not None or not files:
         raise ContentError(
             f"holds {odd or 'no mask'}; expected a folder OBJECT/FRAME.png of binary masks, FRAME.png of object ids, "
-            "or LabelMe's files"
+            "LabelMe's or YOLO's files"
         )
     return parse_labelme_files(trees, size)
 

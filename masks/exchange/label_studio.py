@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def parse_label_studio(tree: Any, target: Target) -> list[Found]:
 def write_label_studio(annotations: Annotations, video: Written) -> list[dict[str, Any]]:
     """Return Label Studio's predictions: a task for each frame, a brush mask for each object on it.
 
-    The labelling interface needs ``<Image name="image"/>`` and ``<BrushLabels name="tag" toName="image"/>``.
+    `labelling_config` is the labelling interface that they need.
     """
     tasks = []
     for frame in sorted(annotations.frames):
@@ -82,6 +83,17 @@ def write_label_studio(annotations: Annotations, video: Written) -> list[dict[st
         image = f"{FOLDER}{video.video}/{annotations.stem(frame)}.jpg"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
+
+
+def labelling_config(annotations: Annotations) -> str:
+    """Return the labelling interface that shows the predictions of `write_label_studio`."""
+    view = Element("View")
+    SubElement(view, "Image", name="image", value="$image")
+    labels = SubElement(view, "BrushLabels", name="tag", toName="image")
+    for name in annotations.classes() or ["object"]:
+        SubElement(labels, "Label", value=name)
+    indent(view)
+    return tostring(view, encoding="unicode") + "\n"
 
 
 def _result(region: Region, annotations: Annotations) -> dict[str, Any]:

@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
-from aotlab.masks.exchange.regions import Annotations, Written, compress
+from dataclasses import replace
+
+from aotlab.masks.exchange.regions import (
+    Annotations,
+    Found,
+    Size,
+    Written,
+    compress,
+    require_runs,
+    require_size,
+)
+from aotlab.masks.exchange.safe_files import ContentError, whole
 from aotlab.utils.errors import InputError
 
 INSTANCES = 1000
 """number of objects of one class that the format can tell apart"""
+
+
+def parse_mots(text: str, size: Size) -> list[Found]:
+    """Return the objects of MOTS text; the id within its class is the object id, unless several classes have it.
+
+    Raises:
+        ContentError: a line without the format's six fields, or another size.
+    """
+    fields = [line.split() for line in text.splitlines() if line.strip()]
+    if any(len(parts) != 6 for parts in fields):
+        raise ContentError(
+            "not MOTS text; expected lines of frame, object, class, height, width, run lengths"
+        )
+    found, kinds = [], dict[int, set[int]]()
+    for parts in fields:
+        frame, number, kind, height, width = map(whole, parts[:5])
+        require_size(height, width, size)
+        if frame < 0:
+            raise ContentError(f"frame {frame}; expected frames from 0")
+        kinds.setdefault(number % INSTANCES, set()).add(kind)
+        found.append(Found(frame, require_runs(parts[5], size), key=(kind, number % INSTANCES)))
+    return [
+        replace(one, key=one.key[1]) if isinstance(one.key, tuple) and len(kinds[one.key[1]]) == 1 else one
+        for one in found
+    ]
 
 
 def write_mots(annotations: Annotations, video: Written) -> str:

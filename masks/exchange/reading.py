@@ -13,8 +13,10 @@ from aotlab.masks.exchange.folders import parse_folder, parse_mask
 from aotlab.masks.exchange.label_studio import is_label_studio, parse_label_studio
 from aotlab.masks.exchange.labelme import is_labelme, parse_labelme
 from aotlab.masks.exchange.matching import Target, match
+from aotlab.masks.exchange.mots import parse_mots
 from aotlab.masks.exchange.regions import Annotations, Found
-from aotlab.masks.exchange.safe_files import ContentError, about, read_json, read_xml
+from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json, read_xml
+from aotlab.masks.exchange.sav import is_sav, parse_sav
 from aotlab.utils.files import is_folder
 
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], list[Found]]], ...] = (
@@ -26,6 +28,7 @@ JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], li
     ),
     ("Label Studio", is_label_studio, parse_label_studio),
     ("LabelMe", is_labelme, parse_labelme),
+    ("SA-V", is_sav, parse_sav),
 )
 """name, test of the content, parser; the first that fits parses"""
 
@@ -34,8 +37,8 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
     """Return the objects of a video on the frames that a file or folder has masks for.
 
     Args:
-        path: a PNG of object ids, or of colours with a legend beside it; JSON of COCO, YouTube-VIS, Label Studio or
-            LabelMe; XML of CVAT; a folder as for `parse_folder`.
+        path: a PNG of object ids, or of colours with a legend beside it; JSON of COCO, YouTube-VIS, Label Studio,
+            LabelMe or SA-V; XML of CVAT; MOTS text; a folder as for `parse_folder`.
         target: the video.
         frame: the wanted frame: of a file with several, this one alone; a single frame is taken for it.
 
@@ -52,6 +55,8 @@ def _parse(path: Path, target: Target) -> list[Found]:
     suffix = path.suffix.lower()
     if suffix == ".xml":
         return parse_cvat(read_xml(path), target.size)
+    if suffix == ".txt":
+        return parse_mots(read_bytes(path).decode("utf-8", "replace"), target.size)
     if suffix != ".json":
         return (parse_colours if is_coloured(path) else parse_mask)(path, target.size)
     tree = read_json(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aotlab.masks.exchange.coco import write_coco, write_youtube_vis
 from aotlab.masks.exchange.cvat import write_cvat, write_cvat_polygons
-from aotlab.masks.exchange.label_studio import write_label_studio
+from aotlab.masks.exchange.label_studio import labelling_config, write_label_studio
 from aotlab.masks.exchange.mots import write_mots
 from aotlab.masks.exchange.regions import Annotations, Written
 from aotlab.masks.exchange.yolo import write_yolo
@@ -28,7 +28,7 @@ FORMATS: dict[str, tuple[str, Callable[[Annotations, Written], Any]]] = {
 
 
 def write_annotations(name: str, path: Path, annotations: Annotations, video: Written) -> None:
-    """Write a video's objects in a format of `FORMATS`.
+    """Write a video's objects in a format of `FORMATS`; beside Label Studio's tasks, their labelling interface too.
 
     Raises:
         InputError: the file cannot be written, or the format cannot hold these objects.
@@ -37,11 +37,10 @@ def write_annotations(name: str, path: Path, annotations: Annotations, video: Wr
     content = make(annotations, video)
     if file.endswith(".json"):
         content = json.dumps(content, separators=(",", ":")) + "\n"
-    texts = (
-        {path / inner: text for inner, text in content.items()}
-        if isinstance(content, dict)
-        else {path: content}
-    )
+    folder = isinstance(content, dict)
+    texts = {path / inner: text for inner, text in content.items()} if folder else {path: content}
+    if name == "label_studio":
+        texts[path.with_name(f"{path.stem}_config.xml")] = labelling_config(annotations)
     for place, text in texts.items():
         with atomic_path(place) as temporary:
             temporary.write_bytes(text if isinstance(text, bytes) else text.encode())

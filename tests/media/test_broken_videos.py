@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from fractions import Fraction
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 
 from aotlab.media.frame_times import is_variable
 from aotlab.media.streams import open_source
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.video import VideoWriter, open_container, open_frames
 from aotlab.utils.errors import InputError
 
 CONTAINERS = {
@@ -166,3 +167,29 @@ def test_a_packet_too_large_to_read_ends_the_look_at_the_times():
     assert not is_variable(container, Fraction(10))
     del packets[1:3]
     assert is_variable(container, Fraction(10))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile {}\n"),
+    ],
+)
+def test_a_playlist_is_not_followed_to_other_files(tmp_path, name, text):
+    secret = tmp_path / "secret.ts"
+    with av.open(str(secret), "w") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.width, stream.height = 64, 48
+        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    assert open_frames(secret).size == (48, 64)
+    path = tmp_path / name
+    path.write_text(text.format(secret.name))
+    with pytest.raises(InputError, match="a playlist of other files"):
+        open_frames(path)
+    reader, writer = os.pipe()
+    os.write(writer, text.format(secret).encode())
+    os.close(writer)
+    with open(reader, "rb", buffering=0) as file, pytest.raises(av.FFmpegError):
+        open_container(file)

@@ -262,3 +262,24 @@ def test_objects_in_folders_of_their_own_are_drawn_too(
     assert main([*options, "--workers", "1"]) == 0
     assert len(list((tmp_path / "worst").iterdir())) == 2
     assert "worst J&F" in capsys.readouterr().out
+
+
+def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
+    mask = np.zeros((24, 32), np.uint8)
+    mask[4:12, 6:20] = 255
+    for index in range(2):
+        for kind, name in (("JPEGImages", "jpg"), ("Annotations", "png")):
+            path = tmp_path / "root" / kind / "clip" / f"{index:05d}.{name}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(path)
+        write_mask(tmp_path / "results" / "clip" / f"{index:05d}.png", mask // 255)
+    options = [
+        "--dataset",
+        "folder",
+        "--root",
+        str(tmp_path / "root"),
+        "--results",
+        str(tmp_path / "results"),
+    ]
+    assert main([*options, "--workers", "1"]) == 0
+    assert "100.0" in capsys.readouterr().out

@@ -6,6 +6,7 @@ COMMON = {
     "track": "track objects in a video",
     "annotate": "draw, track and correct masks in the browser",
     "mask": "make a mask of one image from boxes and points",
+    "convert": "convert masks from one format to another",
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",
     "train": "train a model",

@@ -90,3 +90,9 @@ def test_a_grey_picture_or_an_empty_folder_is_refused(tmp_path):
     Image.fromarray(grey).save(tmp_path / "1" / "00000.png")
     with pytest.raises(InputError, match="grey values"):
         read_annotations(tmp_path, TARGET)
+
+
+def test_a_black_and_white_mask_is_object_1_which_a_line_says(tmp_path, caplog):
+    Image.fromarray((labels(0) > 0).astype(np.uint8) * 255).save(tmp_path / "mask.png")
+    assert read_annotations(tmp_path / "mask.png", TARGET).objects() == [1]
+    assert "255 is taken as object 1" in caplog.text

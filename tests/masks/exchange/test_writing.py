@@ -5,7 +5,8 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.masks.exchange.mots import write_mots
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
+from aotlab.masks.exchange.outlines import runs_of_polygons
+from aotlab.masks.exchange.regions import Annotations, Region, pixels, runs_of
 from aotlab.masks.exchange.writing import FORMATS, write_annotations
 from aotlab.masks.exchange.yolo import write_yolo
 from aotlab.utils.errors import InputError
@@ -28,24 +29,32 @@ def test_mots_refuses_ids_that_it_cannot_tell_from_classes():
         write_mots(Annotations(SIZE, frames), VIDEO)
 
 
-def test_yolo_outlines_lie_around_the_objects():
+def test_a_yolo_line_is_one_object_with_its_parts_joined():
     texts = write_yolo(tracked(), VIDEO)
     assert sorted(texts) == ["data.yaml", *(f"labels/{frame:05d}.txt" for frame in range(LENGTH))]
     assert '0: "ball"\n  1: "person"' in texts["data.yaml"]
     lines = [line.split() for line in texts["labels/00003.txt"].splitlines()]
-    assert [line[0] for line in lines] == ["1", "0", "0"]
-    for line in lines:
-        points = np.array(line[1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
-        own = labels(3) == (7 if line[0] == "0" else 3)
-        rows, columns = points[:, 1].astype(int), points[:, 0].astype(int)
-        assert own[rows, columns].all()
+    assert [line[0] for line in lines] == ["1", "0"]
+    points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
+    drawn = pixels(runs_of_polygons([points.ravel().tolist()], SIZE), SIZE)
+    ball = labels(3) == 7
+    assert (drawn & ball).sum() > 0.95 * ball.sum()
+    assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
+
+
+def test_the_labelling_interface_lies_beside_label_studios_tasks(tmp_path):
+    write_annotations("label_studio", tmp_path / "tasks.json", tracked(), VIDEO)
+    config = (tmp_path / "tasks_config.xml").read_text()
+    assert '<BrushLabels name="tag" toName="image">' in config
+    assert '<Label value="ball" />' in config
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_written_to_its_file(name, tmp_path):
     path = tmp_path / FORMATS[name][0]
     write_annotations(name, path, tracked(), VIDEO)
-    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    beside = ["label_studio_config.xml"] if name == "label_studio" else []
+    assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, *beside]
     assert path.is_dir() or path.stat().st_size > 100
 
 

@@ -1,0 +1,49 @@
+"""Masks from every format that is written to every other, and back."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.masks.exchange.reading import read_annotations
+from aotlab.masks.exchange.writing import FORMATS, write_annotations
+from aotlab.tools.convert import main
+from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
+
+EXACT = ("coco", "youtube_vis", "mots", "cvat", "label_studio")
+
+
+@pytest.fixture
+def video(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for frame in range(LENGTH):
+        Image.new("RGB", SIZE[::-1]).save(folder / f"{frame:05d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_written_is_read_back(name, video, tmp_path, capsys):
+    write_annotations(name, tmp_path / FORMATS[name][0], tracked(), VIDEO)
+    out = tmp_path / "masks"
+    assert main([str(tmp_path / FORMATS[name][0]), str(out), "--to", "masks", "--video", str(video)]) == 0
+    for frame in range(LENGTH):
+        found = np.array(Image.open(out / f"{frame:05d}.png"))
+        filled = labels(frame)
+        if name in EXACT:
+            assert (found == filled).all()
+        else:  # outlines, whose holes are filled
+            filled[7:10, 6 + frame : 9 + frame] = 3
+            overlap = ((found > 0) & (filled > 0)).sum() / ((found > 0) | (filled > 0)).sum()
+            assert overlap > 0.9
+    assert "2 objects on 4 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_masks_become_any_format(name, video, tmp_path):
+    write_annotations("coco", tmp_path / "in.json", tracked(), VIDEO)
+    out = tmp_path / f"out_{FORMATS[name][0]}"
+    assert main([str(tmp_path / "in.json"), str(out), "--to", name, "--video", str(video)]) == 0
+    again = read_annotations(out, TARGET)
+    assert sorted(again.frames) == list(range(LENGTH))
+    assert len(again.objects()) == 2
+    assert main([str(tmp_path / "in.json"), str(out), "--to", name, "--video", str(video)]) == 2

@@ -1,0 +1,53 @@
+"""Convert masks from one format to another: ``aotlab convert masks.json cvat.xml --to cvat --video video.mp4``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
+from aotlab.utils.files import require_output
+
+FORMATS = ("coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo", "masks")
+"""names of `masks.exchange.writing.FORMATS`, known here without importing it, and PNGs of object ids"""
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Read, match the frames with the video's, and write."""
+    parser = Parser("convert", description="Convert masks of a video between the formats of docs/formats.md.")
+    parser.add_argument("masks", type=Path, metavar="IN", help="file or folder of masks, as for track --mask")
+    parser.add_argument("output", type=Path, metavar="OUT", help="file or folder to write")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("--video", type=Path, required=True, help="the video, or its folder of frames")
+    args = parser.parse_args(argv)
+    require_paths(args.masks, args.video)
+    require_extra("video")
+    if args.output.exists():
+        raise InputError(f"{args.output}: exists; give another name")
+    from aotlab.masks.exchange.matching import Target
+    from aotlab.masks.exchange.reading import read_annotations
+    from aotlab.masks.exchange.regions import Written
+    from aotlab.masks.exchange.writing import write_annotations
+    from aotlab.masks.id_maps import write_mask
+    from aotlab.media.video import open_frames
+
+    source = open_frames(args.video)
+    found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
+    found.stems = {frame: source.stem(frame) for frame in found.frames}
+    if args.to == "masks":
+        for frame in found.frames:
+            write_mask(args.output / f"{source.stem(frame)}.png", found.mask(frame))
+    else:
+        require_output(args.output)
+        length = source.length or max(found.frames) + 1
+        write_annotations(args.to, args.output, found, Written(source.name, str(source.rate), length))
+    print(f"{args.output}: {len(found.objects())} objects on {len(found.frames)} frames")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
