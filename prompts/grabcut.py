@@ -238,7 +238,7 @@ def _colour_at(lab: np.ndarray, point: tuple[int, int]) -> np.ndarray:
 
 
 def _joined(found: np.ndarray, hints: Hints, corner: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """The parts that hold a positive point; with a box alone, those that are not tiny. Holes of a few pixels close."""
+    """The parts that hold a positive point; with only a box, those that are not tiny. Holes of a few pixels close."""
     import cv2
 
     found = cv2.morphologyEx(found, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))

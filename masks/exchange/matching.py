@@ -39,7 +39,7 @@ def match(found: Sequence[Found], target: Target, frame: int | None = None) -> A
     Args:
         found: at least one.
         target: the video.
-        frame: the wanted frame: of several frames this one alone is returned; a single frame is taken for it.
+        frame: the wanted frame: of several frames only this one is returned; a single frame is taken for it.
 
     Raises:
         ContentError: no object, too many, another video's frames, or no telling which regions are one object.
@@ -104,7 +104,7 @@ def _keys(found: Sequence[Found]) -> list[Hashable]:
     (frame, label), most = Counter((one.frame, one.label) for one in unnamed).most_common(1)[0]
     if most > 1:
         raise ContentError(
-            f"frame {frame} has {most} regions {label!r}, and nothing says which of them is which on other "
+            f"frame {frame} has {most} regions {label!r}, without telling which of them is which on other "
             "frames; export with track ids or groups, or give each object its own label"
         )
     return [("label", one.label) if one.key is None else one.key for one in found]

@@ -40,7 +40,7 @@ def read_annotations(path: Path, target: Target, *, frame: int | None = None) ->
         path: a PNG of object ids, or of colours with a legend beside it; JSON of COCO, YouTube-VIS, Label Studio,
             LabelMe or SA-V; XML of CVAT; MOTS text; a folder as for `parse_folder`.
         target: the video.
-        frame: the wanted frame: of a file with several, this one alone; a single frame is taken for it.
+        frame: the wanted frame: of a file with several, only this one; a single frame is taken for it.
 
     Raises:
         InputError: missing, of no known format, damaged, for another size, without an object, or not for this frame.

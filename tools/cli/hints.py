@@ -41,7 +41,7 @@ def add_segmenter_option(parser: argparse._ActionsContainer) -> None:
 
 
 def segmenter_of(args: argparse.Namespace) -> Callable[[np.ndarray, Hints], np.ndarray]:
-    """What turns boxes and points into masks; raises `InputError` where the ONNX files cannot be used."""
+    """Return the function that turns boxes and points into masks; raise `InputError` for unusable ONNX files."""
     from aotlab.prompts.grabcut import segment
 
     if args.segmenter is None:
