@@ -267,7 +267,7 @@ def test_objects_in_folders_of_their_own_are_drawn_too(
 def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     mask = np.zeros((24, 32), np.uint8)
     mask[4:12, 6:20] = 255
-    for index in range(2):
+    for index in range(4):
         for kind, name in (("JPEGImages", "jpg"), ("Annotations", "png")):
             path = tmp_path / "root" / kind / "clip" / f"{index:05d}.{name}"
             path.parent.mkdir(parents=True, exist_ok=True)
