@@ -20,12 +20,8 @@ from aotlab.masks.exchange.sav import is_sav, parse_sav
 from aotlab.utils.files import is_folder
 
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], list[Found]]], ...] = (
-    ("COCO", lambda tree: isinstance(tree, dict) and {"images", "annotations"} <= tree.keys(), parse_coco),
-    (
-        "YouTube-VIS",
-        lambda tree: isinstance(tree, dict) and {"videos", "annotations"} <= tree.keys(),
-        parse_youtube_vis,
-    ),
+    ("COCO", lambda tree: _has(tree, "images"), parse_coco),
+    ("YouTube-VIS", lambda tree: _has(tree, "videos"), parse_youtube_vis),
     ("Label Studio", is_label_studio, parse_label_studio),
     ("LabelMe", is_labelme, parse_labelme),
     ("SA-V", is_sav, parse_sav),
