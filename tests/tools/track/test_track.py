@@ -180,7 +180,7 @@ def test_a_pipe_is_tracked_and_the_number_of_skipped_frames_is_said(mask, tmp_pa
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
     out = capsys.readouterr().out
     written = len(list((tmp_path / "out" / "masks").iterdir()))
-    assert f"{written} frames" in out
+    assert f"{written} frame" in out  # one, on a busy machine
     assert f"{4 - written} skipped" in out
 
 
