@@ -22,7 +22,7 @@ class KeyValue(NamedTuple):
 class BlockMemory(NamedTuple):
     """Memory that one block reads: long-term of all its frames, short-term of one or a few (L tokens each).
 
-    Of a single frame it is what `Block.memorize` makes for each of the two.
+    `Block.memorize` makes both of a single frame.
     """
 
     long: KeyValue
@@ -34,7 +34,7 @@ Memory = Sequence[Sequence[BlockMemory]]
 
 
 class Unlabelled(Protocol):
-    """What one block keeps of a frame until `Block.memorize` labels it: a NamedTuple of the kind of block.
+    """A frame in one block before `Block.memorize` labels it: a NamedTuple that the kind of block defines.
 
     Its fields are tensors, or None if the block has no such part.
     """
@@ -55,8 +55,8 @@ class Block(nn.Module):
     A kind of block is a module with a subclass, a line in `stage.BLOCKS`, and a YAML file that names it.
     """
 
-    unlabelled: type[Unlabelled]
-    """what `forward` returns for `memorize`"""
+    unlabelled: type[Any]
+    """type of the frame that `forward` returns for `memorize`"""
     branches = 1
     """embeddings of the stage's width that an output holds, concatenated"""
     heads = 1

@@ -22,14 +22,14 @@ from aotlab.utils.errors import InputError
 
 
 class FrozenNormConv2d(nn.Conv2d):
-    """A convolution and the frozen batch norm behind it, computed as one convolution.
+    """A convolution and the frozen batch norm after it, computed as one convolution.
 
     The norm is an affine map with constant coefficients, so scaling the kernel is exact and saves two passes
     over the activations, forward and backward.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: FrozenBatchNorm2d) -> None:
-        """Take over the kernel of ``conv`` (which has no bias) and ``norm``."""
+        """Use the kernel of ``conv`` (which has no bias) and ``norm``."""
         shape = (conv.in_channels, conv.out_channels, conv.kernel_size)
         super().__init__(*shape, conv.stride, conv.padding, conv.dilation, conv.groups, bias=False)  # type: ignore[arg-type]
         self.weight = conv.weight
@@ -69,7 +69,7 @@ class MobileNetV2(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.features = mobilenet_v2(weights=None, norm_layer=FrozenBatchNorm2d).features
-        # The first block of the 160 row loses its stride, the blocks behind it see with dilation 2.
+        # The first block of the 160 row loses its stride, the blocks after it get dilation 2.
         for index in range(14, 18):
             depthwise = self.features[index].conv[1][0]
             depthwise.stride = (1, 1)
@@ -144,14 +144,14 @@ def build_encoder(name: str) -> nn.Module:
 
 
 def freeze_stages(encoder: nn.Module, count: int) -> None:
-    """Stop training the first ``count`` stages of an encoder."""
+    """Freeze the first ``count`` stages of an encoder."""
     stages: list[nn.Module] = encoder.stages  # type: ignore[assignment]
     for stage in stages[:count]:
         stage.requires_grad_(False)
 
 
 def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
-    """The blocks that an encoder repeats and that are trained: where activations may be computed twice."""
+    """The trained blocks that an encoder repeats, whose activations may be computed twice."""
     from timm.models.swin_transformer import SwinTransformerBlock
 
     repeated = (InvertedResidual, Bottleneck, SwinTransformerBlock)
@@ -163,7 +163,7 @@ def torchvision_weights(name: str) -> dict[str, Tensor]:
     """ImageNet weights of MobileNetV2 or ResNet-50 from torchvision's own download, in its key names.
 
     Raises:
-        ValueError: torchvision has none for this encoder.
+        ValueError: torchvision has no weights for this encoder.
     """
     if name not in ("mobilenet_v2", "resnet50"):
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")

@@ -79,7 +79,7 @@ class Branches(NamedTuple):
     value: Tensor
     """B×L×2C, of the visual branch"""
     normed_label: Tensor | None
-    """B×L×C, the identity branch, which is None in the model's first block"""
+    """B×L×C, the identity branch; None in the model's first block"""
 
 
 class GPMBlock(Block):

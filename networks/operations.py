@@ -24,7 +24,7 @@ class Operation:
     """A function that is computed by the kernel chosen for its arguments; used as a decorator of the definition."""
 
     def __init__(self, definition: Kernel) -> None:
-        """Make an operation named as its definition, which takes positional arguments alone."""
+        """Make an operation named as its definition, which takes positional arguments only."""
         self.name, self.__doc__ = definition.__name__, definition.__doc__
         self.kernels: dict[str, Kernel] = {PLAIN: definition}
         self.rule: Callable[..., str] = lambda *args: PLAIN

@@ -41,7 +41,7 @@ def position_value(dim: int, heads: int, window: int) -> nn.Parameter:
 
 
 def relative_position(key: nn.Conv2d, value: Tensor | None = None) -> RelativePosition:
-    """What local attention reads of the two parameters."""
+    """The two parameters as local attention reads them."""
     heads = key.groups
     weight, bias = key.weight.view(heads, -1, key.in_channels // heads), key.bias
     assert bias is not None

@@ -25,9 +25,9 @@ class TemporalEmbedding(nn.Module):
 
 
 def embedding_indices(frames: int, count: int, device: torch.device | None = None) -> Tensor:
-    """Which of ``count`` embeddings each frame takes, oldest frame first.
+    """Indices of the embedding of each frame, below ``count``, oldest frame first.
 
-    One each while there are enough, then shared evenly, counted from the newest.
+    Each frame has its own while there are enough; then they are shared evenly, counted from the newest.
     """
     age = torch.arange(frames - 1, -1, -1, device=device)
     return count - 1 - age * count // frames if frames > count else frames - 1 - age

@@ -1,4 +1,4 @@
-"""Convolutions with constant kernels and what follows them: the sum with a residual, and the activation.
+"""Convolutions with constant kernels, with the sum and the activation that follow.
 
 oneDNN does all three in one pass over the result. Gradients and autocast need them apart.
 """
@@ -20,7 +20,7 @@ POST_OPS: dict[str | None, tuple[str, list[float]]] = {
     RELU: ("relu", []),
     RELU6: ("hardtanh", [0.0, 6.0]),
 }
-"""activations by name, and how oneDNN calls them"""
+"""activations by name, with their names and bounds in oneDNN"""
 
 
 class Geometry(NamedTuple):
@@ -33,7 +33,7 @@ class Geometry(NamedTuple):
 
 
 class Followers(NamedTuple):
-    """What follows a convolution: the sum with ``residual``, a map like its result, then ``activation``."""
+    """Operations after a convolution: the sum with ``residual``, a map like its result, then ``activation``."""
 
     activation: str | None = None
     """relu, relu6 or None"""
@@ -41,7 +41,7 @@ class Followers(NamedTuple):
 
 
 def follow(result: Tensor, followers: Followers) -> Tensor:
-    """Do what follows a convolution, in the memory of its result."""
+    """Apply the operations after a convolution in place."""
     if followers.residual is not None:
         result += followers.residual
     if followers.activation is None:
@@ -118,7 +118,7 @@ class FoldedConv2d(nn.Conv2d):
     """PyTorch's convolution with what follows it, computed by `convolution`; weights and their names are the same."""
 
     activation: str | None = None
-    """of `POST_OPS`"""
+    """key of `POST_OPS`"""
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W to B×C'×H'×W', with ``residual`` of that shape added before the activation."""

@@ -21,11 +21,11 @@ from aotlab.networks.kernels.conditions import (
 )
 
 WEIGHTS_AT_ONCE = 2**22
-"""weights that a CPU's attention holds at a time, about as many as stay in its cache"""
+"""weights that a CPU's attention holds at a time; about these fit into its cache"""
 LEAST_QUERIES = 768
-"""queries that it takes at a time at least: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
+"""minimum queries per chunk: PyTorch convolves with oneDNN from 20480 numbers on, so 641 of width 32"""
 ROOM = 28
-"""of the binary exponent, for sums of weights over all keys times values"""
+"""reserve of the binary exponent for sums of weights over all keys times values"""
 
 
 def _split_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

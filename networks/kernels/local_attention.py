@@ -197,7 +197,7 @@ def _sizes(
 
 
 def _fits(name: str, *args: Any) -> bool:
-    """What is less work is never slower."""
+    """Only the kernel with less work, which is never slower."""
     return name == _rule(*args)
 
 

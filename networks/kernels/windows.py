@@ -2,7 +2,7 @@
 
 Queries come in blocks of 8×8, each with a neighbourhood of side 8 + window - 1. One query further, its window lies one
 token further, so windows are strided views (AOT, section 4.3, without a copy per query). Views that overlap have no
-equal in ONNX; the padded versions find and write windows by padding and reshaping alone: rows are padded to where the
+equal in ONNX; the padded versions find and write windows only by padding and reshaping: rows are padded to where the
 next window begins.
 """
 
@@ -26,7 +26,7 @@ def _sizes(*_: object) -> tuple[int, ...]:
 
 
 def _fits(name: str, *_: object) -> bool:
-    """Padding and reshaping is for graphs alone."""
+    """Padding and reshaping is only for graphs."""
     return name == "plain"
 
 

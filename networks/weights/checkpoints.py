@@ -21,7 +21,7 @@ from aotlab.configs.yaml_text import read_mapping
 from aotlab.networks.kernels.folding import is_folded
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
-from aotlab.networks.weights.published_keys import from_official, grown, is_official, official_name
+from aotlab.networks.weights.published_keys import from_official, grown, is_official, official_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.text import counted
@@ -57,7 +57,7 @@ def load_checkpoint(
 
     Args:
         path: a safetensors file of ours or a published ``.pth`` file.
-        config: preset or YAML file; needed for ``.pth`` files, which do not say what they are. For ours it
+        config: preset or YAML file; required for ``.pth`` files, which hold no settings. For ours it
             replaces the settings inside.
         overrides: ``key=value`` settings, for example ``memory.every=2``.
 
@@ -119,7 +119,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
 
 
 def read_card(path: Path) -> ModelCard | None:
-    """The model card of a checkpoint; None where it has none, as published files. Raises as `load_checkpoint`."""
+    """The model card of a checkpoint; None if it has no card, as published files. Raises as `load_checkpoint`."""
     if path.suffix != ".safetensors":
         return None
     try:
@@ -230,7 +230,8 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
     """Load all keys or raise one sentence that lists what does not fit."""
     current = model.state_dict()
-    missing = [official_name(key) for key in current if key not in state]
+    names = official_names(current)
+    missing = [names[key] for key in current if key not in state]
     extra = [key for key in state if key not in current]
     shapes = [key for key in current if key in state and current[key].shape != state[key].shape]
     if not (missing or extra or shapes):
@@ -253,6 +254,6 @@ def _fits(preset: str, state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict, in our names or published ones, is of a preset's architecture."""
     with torch.device("meta"):
         expected = VOSModel(load_config(preset).model).state_dict()
-    shapes = {official_name(key): tensor.shape for key, tensor in expected.items()}
-    given = {official_name(key): tensor.shape for key, tensor in state.items()}
-    return shapes == given
+    ours, given = official_names(expected), official_names(state)
+    shapes = {ours[key]: tensor.shape for key, tensor in expected.items()}
+    return shapes == {given[key]: tensor.shape for key, tensor in state.items()}

@@ -49,12 +49,12 @@ class ModelCard:
     """averaged: the exponential moving average over steps; raw: the weights after the last step"""
 
     def to_json(self) -> str:
-        """What goes into the metadata."""
+        """The card as JSON for the metadata."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
 
 def card_from_json(text: str | None) -> ModelCard | None:
-    """The card in a file's metadata; None where there is none, or one that is not readable as such."""
+    """The card in a file's metadata; None if it is missing or damaged."""
     if text is None:
         return None
     try:
@@ -89,7 +89,7 @@ def _row(phase: PhaseRecord) -> str:
 
 
 def _phase(content: Mapping[str, Any]) -> PhaseRecord:
-    """A record from JSON; what a later version may have added is passed over.
+    """A record from JSON; unknown fields are ignored.
 
     Raises:
         ValueError, TypeError, AttributeError: something is missing, or not what it should be.

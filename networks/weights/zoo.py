@@ -37,7 +37,7 @@ PRETRAINED = ROOT / "pretrain_models"
 
 
 def weights_folder() -> Path:
-    """Where named weights are kept; raises `InputError` where the user has no home."""
+    """The folder of named weights; raises `InputError` if the user has no home."""
     home = os.environ.get("AOTLAB_HOME")
     return (expand_home(home) if home else user_cache()) / "weights"
 
@@ -72,7 +72,7 @@ def load_model(
 
 
 def weights_path(name: str) -> Path | None:
-    """The checked file of named weights, None where they were not fetched yet.
+    """The checked file of named weights, None if they were not fetched yet.
 
     Raises:
         InputError: no such name, or the file is not what was stored.
@@ -94,7 +94,7 @@ def get_weights(name: str, *, source: str | None = None, overwrite: bool = False
     Args:
         name: of `published_weights`.
         source: in place of Google Drive: a URL, file, or hf://owner/repository[/file].
-        overwrite: fetch them anew.
+        overwrite: fetch them again.
 
     Raises:
         InputError: they cannot be fetched, are no checkpoint, or of another variant.
@@ -138,7 +138,7 @@ def _require_as_stored(name: str, path: Path) -> None:
 
 
 def _fetched(entry: PublishedWeights) -> Path:
-    """Where the published file lies until it is converted."""
+    """The path of the published file until it is converted."""
     return weights_folder() / f".fetched.{entry.file}"
 
 
