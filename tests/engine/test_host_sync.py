@@ -10,8 +10,10 @@ from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 from tests.engine.small_model import clip, stripes
 
-WAITING = {"_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "equal", "masked_select", "bincount"}
-"""operations whose result, or its size, comes from the values of a tensor"""
+WAITING = {
+    "_local_scalar_dense", "nonzero", "_unique2", "unique_dim", "equal", "masked_select", "bincount", "lift_fresh",
+}  # fmt: skip
+"""operations whose result, or its size, comes from the values of a tensor; and lists that are copied to the device"""
 
 
 class Waits(TorchDispatchMode):
