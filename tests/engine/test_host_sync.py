@@ -39,7 +39,7 @@ def test_no_ordinary_frame_waits_for_values(preset, count):
     tracker.step(frames[0], stripes(range(1, count + 1)))
     with Waits() as waits:
         predictions = [tracker.step(frame) for frame in frames[1:]]
-    assert waits.found == []
+    assert waits.found == ["lift_fresh"] * 4  # the frames themselves
     assert predictions[-1].channels.shape == frames[0].shape[:2]
 
 
@@ -50,7 +50,7 @@ def test_asking_for_confidence_waits():
     tracker.step(frames[0], stripes([1]))
     with Waits() as waits:
         assert tracker.step(frames[1]).confidence
-    assert waits.found
+    assert set(waits.found) > {"lift_fresh"}
 
 
 def random_model(preset):
