@@ -43,6 +43,7 @@ def scores(page, frames, number=1):
 
 @pytest.mark.slow
 def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_exported(page, tmp_path):
+    page.tab.uncheck("#propagate")
     page.paint(true_mask(0, NUMBER))
     assert iou(page.labels(0) == 1, true_mask(0, NUMBER)) > 0.9
     page.track("t")
@@ -88,6 +89,7 @@ def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_export
 def test_after_a_reload_and_a_kill_in_the_middle_nothing_is_lost(context, clip):
     program = Program(clip)
     page = Page(context, program.url)
+    page.key("b")
     page.paint(true_mask(0, NUMBER))
     painted = page.labels(0)
     page.open(page.tab.url)
