@@ -110,7 +110,7 @@ def test_an_unknown_preset_names_the_nearest():
 
 
 def test_an_unlike_name_lists_the_presets():
-    with pytest.raises(InputError, match="presets are aotb, aotl"):
+    with pytest.raises(InputError, match="presets are aost, aost_share, aotb, aotl"):
         load_config("zzz")
 
 

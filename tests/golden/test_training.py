@@ -177,6 +177,12 @@ def test_the_logged_iou_is_the_references():
     "variant", [name for name in preset_names() if has_golden(f"keys/{name}.optim.json")]
 )
 def test_optimiser_groups_are_the_references(variant):
+    def first_name(name: str) -> str:
+        """The name of a shared parameter under which the reference registers it first."""
+        if not config.model.stages[0].shared:
+            return official_name(name)
+        return official_name(name).replace("layers.0.", "layer.").replace("decoder_norms.0.", "decoder_norm.")
+
     config = load_config(variant)
     with torch.device("meta"):
         model = VOSModel(config.model)
@@ -184,7 +190,7 @@ def test_optimiser_groups_are_the_references(variant):
     reference = golden_table(f"keys/{variant}.optim")
     ours = {}
     for group in parameter_groups(model, 0.07, config.train.encoder_lr_ratio):
-        ours[group["lr_ratio"], group["weight_decay"]] = {official_name(name) for name in group["names"]}
+        ours[group["lr_ratio"], group["weight_decay"]] = {first_name(name) for name in group["names"]}
     assert ours == {
         (group["lr_multiplier"], group["weight_decay"]): set(group["params"])
         for group in reference

@@ -229,7 +229,8 @@ def test_a_list_that_makes_no_sense_is_one_sentence_that_names_the_file(stages, 
 def test_an_unknown_kind_of_block_is_refused_with_those_there_are():
     config = from_tree({"model": {"stages": [{"block": "lsttt"}]}}, "mine.yaml")
     with pytest.raises(
-        InputError, match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, pyramid, got lsttt"
+        InputError,
+        match=r"model\.stages\.block must be one of lstt, lstt_recurrent, gpm, aost, pyramid, got lsttt",
     ):
         VOSModel(config.model)
 

@@ -97,7 +97,7 @@ def test_a_failed_export_leaves_nothing(monkeypatch, tmp_path):
 
 def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(InputError, match="exists; choose"):
         export_model(*build("aott"), tmp_path, video=VIDEO)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -86,7 +86,7 @@ def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
         ("a.jsonl", "[" * 100000, "not readable as JSON"),
         ("a.jsonl", "{", "line 1"),
-        ("a.jsonl", "[]", "no video"),
+        ("a.jsonl", "[]", "missing field 'video'"),
         ("a.jsonl", '{"video": "a.mp4", "masks": [3]}', "masks"),
     ],
 )
