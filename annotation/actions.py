@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from aotlab.annotation import editing, regrouping
 from aotlab.annotation.description import describe
 from aotlab.annotation.history import Step
@@ -13,8 +15,8 @@ from aotlab.annotation.planning import Request
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import require_frame
 from aotlab.annotation.timeline import strips
-from aotlab.masks.painting import Point, checked_points
-from aotlab.prompts.grabcut import Hints
+from aotlab.masks.painting import Point, checked_points, outlines
+from aotlab.masks.prompt import Box, Prompt
 from aotlab.utils.errors import InputError
 
 Message = dict[str, Any]
@@ -94,7 +96,7 @@ def _suggest(session: Session, message: Message) -> int:
     if bool(_value(message, "refine", bool, False)) and box is None:
         return _refine(session, frame, _object(message), positive, negative)
     extend = bool(_value(message, "extend", bool, False))
-    return session.suggest(frame, number, Hints(box, positive, negative), extend=extend)
+    return session.suggest(frame, number, prompt_of(positive, negative, box), extend=extend)
 
 
 def _refine(session: Session, frame: int, number: int, positive: list[Point], negative: list[Point]) -> int:
@@ -103,7 +105,20 @@ def _refine(session: Session, frame: int, number: int, positive: list[Point], ne
         raise InputError("refine: give either positive or negative points, the newest last")
     known = session.state.labels(frame) == number
     at = (positive or negative)[-1], bool(positive)
-    return session.suggest(frame, number, Hints(None, positive, negative, known), at=at)
+    return session.suggest(frame, number, prompt_of(positive, negative, known=known), at=at)
+
+
+def prompt_of(
+    positive: list[Point], negative: list[Point], box: Box | None = None, known: np.ndarray | None = None
+) -> Prompt:
+    """Return clicks on and beside an object, a box and a known mask H×W bool as one prompt."""
+    return Prompt([*positive, *negative], [1] * len(positive) + [0] * len(negative), box, mask=known)
+
+
+def _preview(session: Session, message: Message) -> list[list[list[int]]]:
+    """Outlines of what clicks on an object would find."""
+    prompt = Prompt(checked_points(message.get("positive")))
+    return outlines(session.preview(_frame(session, message), prompt))
 
 
 def _fill_holes(session: Session, message: Message) -> None:
@@ -231,6 +246,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "paint": _paint,
     "outline": _outline,
     "suggest": _suggest,
+    "preview": _preview,
     "fill_holes": _fill_holes,
     "clear": _clear,
     "take_back": _take_back,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,9 @@ from aotlab.annotation.runner import Runner
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
 from aotlab.engine.video.review import Check, frames_to_check
-from aotlab.prompts.grabcut import Hints, segment
+from aotlab.masks.prompt import Prompt
+from aotlab.prompts.segmenter import Segmenter
 from aotlab.utils.errors import InputError
-
-Segment = Callable[[np.ndarray, Hints], np.ndarray]
-"""From a frame H×W×3 uint8 and hints to the mask H×W bool of the object they mean."""
 
 
 class Session:
@@ -33,7 +31,7 @@ class Session:
     Args:
         state: the video and its masks.
         make_tracker: makes the tracker of a job; called in the job's thread.
-        segment: turns a box and clicks into a mask.
+        segmenter: turns a box and clicks into a mask; None: they are refused.
         choice: of what ``make_tracker`` makes; None: there is none.
     """
 
@@ -41,11 +39,11 @@ class Session:
         self,
         state: State,
         make_tracker: MakeTracker,
-        segment: Segment = segment,
+        segmenter: Segmenter | None = None,
         choice: TrackerChoice | None = None,
     ) -> None:
         self.state = state
-        self.make_tracker, self._segment = make_tracker, segment
+        self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
         self.runner = Runner(state, lambda: self.make_tracker())
         self._closed = threading.Event()
@@ -84,7 +82,7 @@ class Session:
         self,
         index: int,
         object_id: int | None,
-        hints: Hints,
+        prompt: Prompt,
         *,
         extend: bool = False,
         at: editing.Click | None = None,
@@ -94,7 +92,7 @@ class Session:
         Args:
             index: frame.
             object_id: the object; None: a new one.
-            hints: the prompts; their ``known`` mask is refined.
+            prompt: box and clicks; its mask is refined.
             extend: add what is found to the object's mask.
             at: the newest click, near which a known mask changes.
 
@@ -103,8 +101,18 @@ class Session:
         """
         if object_id is not None:
             editing.require_editable(self.state, object_id)
-        mask = self._segment(self.state.frames.read(index), hints)
+        mask = self.preview(index, prompt)
         return editing.suggested(self.state, index, object_id, mask, extend=extend, at=at)
+
+    def preview(self, index: int, prompt: Prompt) -> np.ndarray:
+        """Return the mask H×W bool that a prompt means on a frame, without storing it.
+
+        Raises:
+            InputError: a prompt outside the image, or this session has no segmenter.
+        """
+        if self.segmenter is None:
+            raise InputError("box and clicks: this session has no segmenter; draw the mask")
+        return self.segmenter(self.state.frames.read(index), {1: prompt}) == 1
 
     def choose(self, changes: dict[str, Any]) -> None:
         """Set model, policy or precision for the next job; raises `InputError` as `TrackerChoice.choose`."""

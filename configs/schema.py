@@ -113,6 +113,8 @@ class ModelConfig:
     """decode at every depth, each with an input layer of its own, so that fewer blocks may be used"""
     depth: int | None = None
     """blocks to use of a scalable model, from 1 to the trained depth; null: all"""
+    prompt_blocks: int = 0
+    """blocks of the network that turns clicks, boxes and rough masks into masks; 0: no prompts"""
     stages: list[StageConfig] = field(default_factory=lambda: [StageConfig()])
     """stacks of blocks, coarse to fine; a single stage is decoded by an FPN, several refine one another"""
 
@@ -122,7 +124,8 @@ class ModelConfig:
         return [stage.depth if self.depth is None else min(self.depth, stage.depth) for stage in self.stages]
 
     def __post_init__(self) -> None:
-        require_numbers(self, "model.", {"max_objects": WIDTH, "dim": WIDTH})
+        numbers = {"max_objects": WIDTH, "dim": WIDTH, "prompt_blocks": Range(0, 1000, whole=True)}
+        require_numbers(self, "model.", numbers)
         _check_stages(self.stages, self.dim)
         shared = any(stage.shared for stage in self.stages)
         require(

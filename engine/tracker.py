@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
@@ -17,12 +17,14 @@ from torch import Tensor
 from aotlab.configs.paths import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
-from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, given_mask, output_size
+from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ObjectTable, certain, overrule
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import STATES, made_by, read_state
+from aotlab.masks.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision
@@ -35,6 +37,8 @@ from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import sealed
 
+Prompts = Mapping[int, Prompt] | None
+"""prompts by object id, if any"""
 FEW_PLANES = 5
 """up to which maps are resized faster plane by plane than channels-last"""
 
@@ -130,24 +134,31 @@ class Tracker:
         return self.objects.groups
 
     @torch.inference_mode()
-    def step(self, frame: FrameLike, mask: MaskLike | None = None, *, size: Size | None = None) -> Prediction:
+    def step(
+        self,
+        frame: FrameLike,
+        mask: MaskLike | None = None,
+        *,
+        size: Size | None = None,
+        prompts: Prompts = None,
+    ) -> Prediction:
         """Track all objects to the next frame; returns its masks, all background before the first one is given.
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
             mask: H×W object ids (bool: object 1), 0 for "nothing said here"; later ones bring new objects or masks.
             size: (height, width) of the prediction; the frame's when not given.
+            prompts: by object id; their masks are given as if drawn, see `prompt`.
 
         Raises:
-            InputError: a frame of another size than the first, a mask of another size, a first mask without object,
-                or anything that is no such frame, mask or size. The tracker stays as it was, as it does when a step
-                fails before its memory changes; after a later failure it refuses all frames until a reset.
+            InputError: a frame, mask, prompt or size that cannot be used, or a first mask without object. The tracker
+                stays as it was, unless a step fails while its memory changes; then it refuses frames until a reset.
         """
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = frame_array(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
-        if mask is not None:
-            mask = given_mask(mask, frame, required=not self.objects.by_channel)
+        if mask is not None or prompts:
+            mask = given_ids(self, frame, mask, prompts)
         if mask is None and not self.banks:
             self._frame_shape = frame.shape
             return Prediction((), *self.label((), size))
@@ -161,9 +172,21 @@ class Tracker:
                 logits, channels = self.refer(features, channels, mask)
         self._frame_shape = frame.shape
         if 0 in self.objects.by_channel:
-            logits, channels = self.objects.without_forgotten(logits, channels)
-            return Prediction(self.ids, logits, channels)
+            return Prediction(self.ids, *self.objects.without_forgotten(logits, channels))
         return Prediction(tuple(self.objects.by_channel), logits, channels)
+
+    @torch.inference_mode()
+    def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
+        """Segment objects of one frame from prompts by object id, which exclude each other; nothing is remembered.
+
+        Raises InputError for no such frame, no object, a prompt outside the frame, or a model that takes no prompts.
+        """
+        if not prompts:
+            raise InputError("prompts: give at least one object")
+        prompted = PromptedFrame(self.model, frame_array(frame, self._frame_shape))
+        with self.autocast:
+            logits = exclusive(prompted.logits(list(prompts.values())))
+        return Prediction(tuple(prompts), logits, logits.max(0).indices)
 
     def encode(self, frame: np.ndarray) -> Features:
         """Encode a frame H×W×3 uint8, resized and normalised for the network."""

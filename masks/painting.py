@@ -122,3 +122,11 @@ def _ribbon(first: Point, second: Point, radius: float) -> np.ndarray:
     across = np.array([-along[1], along[0]]) * radius
     corners = [start + across, end + across, end - across, start - across]
     return np.array([_fine((float(x), float(y))) for x, y in corners], np.int32)
+
+
+def outlines(mask: np.ndarray) -> list[list[list[int]]]:
+    """Return the corners [x, y] of each outline of a mask H×W bool, holes included."""
+    import cv2
+
+    found = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
+    return [each[:, 0].tolist() for each in found]

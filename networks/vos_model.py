@@ -14,6 +14,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.networks.block import BlockMemory, Memory, Unlabelled
 from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.stage import Stage
 from aotlab.utils.errors import InputError
 
@@ -66,6 +67,7 @@ class VOSModel(nn.Module):
             )
         else:
             self.decoder = ConvDecoder(inputs[0], config.dim // 2, identities)
+        self.prompts = PromptNetwork(config) if config.prompt_blocks else None
         # The fastest layout for convolutions; tokens are then views of maps, and maps of tokens.
         self.to(memory_format=torch.channels_last)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from aotlab.prompts.grabcut import Hints, segment
+from aotlab.masks.prompt import Prompt
+from aotlab.prompts.segmenter import Segmenter
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ OUTSIDE = 0.1
 """share of a box's width or height outside the image above which it may have been meant as two corners"""
 
 
-def read_hints(
+def read_prompts(
     boxes: Sequence[str], points: Sequence[str], beside: Sequence[str] = ()
-) -> dict[int, dict[int, Hints]]:
+) -> dict[int, dict[int, Prompt]]:
     """Read prompts like ``1:X,Y,W,H``, ``1:X1:Y1-X2:Y2`` and ``40/2:X,Y``; return them by frame and object id.
 
     Args:
@@ -46,22 +47,18 @@ def read_hints(
                 raise InputError(f"box {text}: object {number} has a box on frame {frame} already; give one")
             given[kind].append(values)
     return {
-        frame: {number: _hints(frame, number, given) for number, given in sorted(found[frame].items())}
+        frame: {number: _prompt(frame, number, given) for number, given in sorted(found[frame].items())}
         for frame in sorted(found)
     }
 
 
-def masks_of_frame(
-    frame: np.ndarray,
-    hints: Mapping[int, Hints],
-    segment: Callable[[np.ndarray, Hints], np.ndarray] = segment,
-) -> np.ndarray:
-    """Segment the objects of one frame; where two overlap, the later one wins.
+def masks_of_frame(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter: Segmenter) -> np.ndarray:
+    """Segment the objects of one frame; boxes are cropped to the image.
 
     Args:
         frame: H×W×3 uint8 RGB.
-        hints: prompts by object id.
-        segment: returns the mask, H×W bool, of one object's prompts.
+        prompts: by object id.
+        segmenter: returns the object ids.
 
     Returns:
         H×W uint16 object ids.
@@ -69,12 +66,11 @@ def masks_of_frame(
     Raises:
         InputError: prompts outside the image, or no pixel is found for an object.
     """
-    labels = np.zeros(frame.shape[:2], np.uint16)
-    for number, given in hints.items():
-        found = segment(frame, _cropped(given, number, labels.shape))
-        if not found.any():
-            raise InputError(f"object {number}: nothing is found there; give another box or point")
-        labels[found] = number
+    size = frame.shape[:2]
+    labels = segmenter(frame, {number: _cropped(given, number, size) for number, given in prompts.items()})
+    for number in prompts:
+        if not (labels == number).any():
+            raise InputError(f"object {number}: no pixel found there; give another box or point")
     return labels
 
 
@@ -95,20 +91,21 @@ def _read(kind: str, text: str) -> tuple[int, int, tuple[float, ...]]:
     return int(match["frame"] or 0), int(match["object"]), values
 
 
-def _hints(frame: int, number: int, given: Mapping[str, Sequence[tuple[float, ...]]]) -> Hints:
+def _prompt(frame: int, number: int, given: Mapping[str, Sequence[tuple[float, ...]]]) -> Prompt:
     if not given.get("box") and not given.get("point"):
         raise InputError(f"not_point: object {number} has no box or point on frame {frame}; give one too")
     points, beside = ([(x, y) for x, y in given.get(kind, ())] for kind in ("point", "not_point"))
+    labels = [1] * len(points) + [0] * len(beside)
     for x, y, width, height in given.get("box", ()):
-        return Hints((x, y, width, height), points, beside)
-    return Hints(None, points, beside)
+        return Prompt([*points, *beside], labels, (x, y, width, height))
+    return Prompt([*points, *beside], labels)
 
 
-def _cropped(hints: Hints, number: int, size: tuple[int, ...]) -> Hints:
+def _cropped(prompt: Prompt, number: int, size: tuple[int, ...]) -> Prompt:
     """The prompts with their box cropped to the image; warn if much of it lies outside."""
-    if hints.box is None:
-        return hints
-    x, y, width, height = hints.box
+    if prompt.box is None:
+        return prompt
+    x, y, width, height = prompt.box
     left, top = max(0.0, x), max(0.0, y)
     right, bottom = min(float(size[1]), x + width), min(float(size[0]), y + height)
     text = f"{x:g},{y:g},{width:g},{height:g}"
@@ -121,4 +118,4 @@ def _cropped(hints: Hints, number: int, size: tuple[int, ...]) -> Hints:
             text, number, size[1], size[0], x, y, x + width, y + height,
             x, y, width, height, number, x, y, width, height,
         )  # fmt: skip
-    return replace(hints, box=(left, top, right - left, bottom - top))
+    return replace(prompt, box=(left, top, right - left, bottom - top))

@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.hints import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
@@ -26,6 +25,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
 from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, memory_settings, tracker_choice
 from aotlab.utils.errors import InputError
@@ -99,7 +99,7 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
     from aotlab.annotation.session import Session
     from aotlab.annotation.state import State
 
-    segment = segmenter_of(args)
+    segmenter = segmenter_of(args)
     if is_stream(args.video):
         state = open_stream(args, leaving)
     elif (job := job_of(Path(args.video))) is not None:
@@ -113,7 +113,7 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
             same_video=args.same_video,
         )
     choice = tracker_choice(args)
-    return Session(state, Loading(args, choice), segment, choice)
+    return Session(state, Loading(args, choice), segmenter, choice)
 
 
 def is_stream(video: str) -> bool:

@@ -6,9 +6,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from aotlab.tools.cli.hints import add_hint_options, segmenter_of
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.prompts import add_prompt_options, segmenter_of
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_output
 
@@ -17,7 +17,7 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("mask", description="Make a mask of one image from boxes and points.")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="image to segment")
-    add_hint_options(parser, frames=False)
+    add_prompt_options(parser, frames=False)
     parser.add_argument("--output", type=Path, metavar="FILE", help="PNG to write (default: IMAGE.mask.png)")
     args = parser.parse_args(argv)
     if not (args.box or args.point):
@@ -35,14 +35,14 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"--output {output}: is the picture itself; give another name")
     from aotlab.masks.id_maps import write_mask
     from aotlab.media.images import read_image
-    from aotlab.prompts.texts import masks_of_frame, read_hints
+    from aotlab.prompts.texts import masks_of_frame, read_prompts
 
-    hints = read_hints(args.box, args.point, args.not_point)
-    if set(hints) != {0}:
+    prompts = read_prompts(args.box, args.point, args.not_point)
+    if set(prompts) != {0}:
         raise InputError(f"{args.image}: is one picture; give boxes and points without a frame")
-    labels = masks_of_frame(read_image(args.image), hints[0], segmenter_of(args))
+    labels = masks_of_frame(read_image(args.image), prompts[0], segmenter_of(args))
     write_mask(output, labels)
-    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in hints[0])
+    counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")
     return 0
 

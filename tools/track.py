@@ -12,7 +12,6 @@ from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
 from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
-from aotlab.tools.cli.hints import add_hint_options, save_hinted_masks
 from aotlab.tools.cli.options import (
     WITHOUT_NEWEST,
     add_config_options,
@@ -25,6 +24,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
+from aotlab.tools.cli.prompts import add_prompt_options, save_prompted_masks
 from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
@@ -50,7 +50,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "standard input; several videos are jobs, with their masks beside them",
     )
     add_most_used_options(parser)
-    add_hint_options(parser)
+    add_prompt_options(parser)
     add_tracking_options(parser)
     add_job_options(parser)
     model = parser.add_argument_group("model and precision")
@@ -186,7 +186,7 @@ def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> T
 
     if not args.force:
         refuse_results(options.write, args.output)
-    masks = load_masks([*args.mask, *save_hinted_masks(args, source)], source)
+    masks = load_masks([*args.mask, *save_prompted_masks(args, source)], source)
     from aotlab.engine.streaming import HELPERS
     from aotlab.engine.video.tracking import removals_by_frame, track
 

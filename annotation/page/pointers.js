@@ -1,6 +1,7 @@
 // @ts-check
 /** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the picture. */
 
+import { Hover } from './hover.js';
 import { idAt } from './labels.js';
 
 const PEN_ERASER = 5;
@@ -11,6 +12,7 @@ const PEN_ERASER = 5;
  */
 export function watchPointers(viewer, toolbox) {
   const { canvas } = viewer;
+  const hover = new Hover(toolbox);
   /** @type {Map<number, {x: number, y: number}>} */
   const fingers = new Map();
   /** @type {{x: number, y: number} | null} */
@@ -43,6 +45,7 @@ export function watchPointers(viewer, toolbox) {
       return;
     }
     viewer.cursor = null;
+    hover.clear();
     const point = viewer.pointOf(event);
     const how = { shift: event.shiftKey, right: event.button === 2 || event.button === PEN_ERASER };
     if (event.pointerType === 'touch' && toolbox.tool.takesPoints) tap = () => toolbox.press(point, how);
@@ -67,6 +70,7 @@ export function watchPointers(viewer, toolbox) {
     }
     if (event.pointerType !== 'touch') {
       viewer.pointer = viewer.placeOf(viewer.pointOf(event));
+      hover.move(viewer.pointOf(event));
       viewer.cursor = toolbox.cursorRadius() ? { point: viewer.pointOf(event), radius: toolbox.cursorRadius() } : null;
       viewer.draw();
     }
@@ -87,6 +91,7 @@ export function watchPointers(viewer, toolbox) {
   canvas.addEventListener('pointercancel', end);
   canvas.addEventListener('pointerleave', () => {
     if (!toolbox.down) viewer.cursor = null;
+    hover.clear();
     viewer.pointer = null;
     viewer.draw();
   });

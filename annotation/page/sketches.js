@@ -55,6 +55,22 @@ function drawMark(context, { point: { x, y }, positive }, css) {
 
 /**
  * @param {Context} context
+ * @param {[number, number][][]} outlines
+ * @param {(pixels: number) => number} css
+ */
+export function drawPreview(context, outlines, css) {
+  context.beginPath();
+  for (const outline of outlines) {
+    outline.forEach(([x, y], index) => (index ? context.lineTo(x, y) : context.moveTo(x, y)));
+    context.closePath();
+  }
+  context.fillStyle = 'rgba(255, 255, 255, 0.25)';
+  context.fill('evenodd');
+  strokeTwice(context, css(1));
+}
+
+/**
+ * @param {Context} context
  * @param {{point: Point, radius: number}} cursor
  * @param {(pixels: number) => number} css
  */

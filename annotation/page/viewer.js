@@ -2,7 +2,7 @@
 /** The frame with its masks on a canvas: zoom, pan, and what a tool is drawing. */
 
 import { onNextPicture } from './drawing.js';
-import { drawCursor, drawSketch } from './sketches.js';
+import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 
 /** @typedef {{x: number, y: number}} Point */
 /** @typedef {{point: Point, positive: boolean}} Mark */
@@ -35,6 +35,8 @@ export class Viewer {
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
+    /** Outlines [x, y] of what a click would find. @type {[number, number][][]} */
+    this.preview = [];
     /** Where the pointer is, in CSS pixels of the canvas. @type {Point | null} */
     this.pointer = null;
     /** Draw with the next picture of the screen. */
@@ -218,6 +220,7 @@ export class Viewer {
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
     const css = (/** @type {number} */ pixels) => this.css(pixels);
+    drawPreview(context, this.preview, css);
     if (this.sketch) drawSketch(context, this.sketch, css);
     if (this.cursor) drawCursor(context, this.cursor, css);
   }

@@ -35,7 +35,7 @@ def build_model(config: Config) -> VOSModel:
     settings = config.train
     if settings.start_from is not None:
         path = resolve(setting_path(settings.start_from))
-        if path.suffix == ".safetensors" and architecture(read_settings(path)) != architecture(config):
+        if path.suffix == ".safetensors" and _tracking(read_settings(path)) != _tracking(config):
             raise InputError(
                 f"train.start_from={path}: holds another architecture than this recipe; see base="
             )
@@ -44,6 +44,8 @@ def build_model(config: Config) -> VOSModel:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
         warm_start(model, resolve(setting_path(settings.warm_start)))
+    if model.prompts is not None:  # trained by `aotlab train-prompts`
+        model.prompts.requires_grad_(False)
     freeze_stages(model.encoder, settings.freeze_encoder_stages)
     set_computation(model, settings)
     return model
@@ -53,6 +55,11 @@ def architecture(config: Config) -> ModelConfig:
     """Return the settings that determine the shapes of the weights."""
     stages = [replace(stage, drop_path=0.0) for stage in config.model.stages]
     return replace(config.model, stages=stages, depth=None)
+
+
+def _tracking(config: Config) -> ModelConfig:
+    """The architecture without the prompt network, which starts fresh where a checkpoint lacks it."""
+    return replace(architecture(config), prompt_blocks=0)
 
 
 def load_encoder(encoder: nn.Module, source: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import copy, deepcopy
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from torchvision.models.resnet import Bottleneck
 from aotlab.networks.encoders import FrozenNormConv2d, ResNet50
 from aotlab.networks.kernels.convolutions import RELU, RELU6, FoldedConv2d
 from aotlab.networks.model import Model
+from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.vos_model import VOSModel
 
 
@@ -23,8 +25,16 @@ def folded(model: Model) -> Model:
     """
     if not isinstance(model, VOSModel):
         return model
-    result = copy(model)
-    result._modules = {**model._modules, "encoder": fold_norms(model.encoder)}
+    result: VOSModel = _with_folded_encoder(model)
+    if model.prompts is not None:
+        result._modules["prompts"] = _with_folded_encoder(model.prompts)
+    return result
+
+
+def _with_folded_encoder(module: VOSModel | PromptNetwork) -> Any:
+    """A copy of a module that has an encoder; all other modules are shared."""
+    result = copy(module)
+    result._modules = {**module._modules, "encoder": fold_norms(module.encoder)}
     return result
 
 

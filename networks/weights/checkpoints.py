@@ -21,7 +21,7 @@ from aotlab.configs.yaml_text import read_mapping
 from aotlab.networks.kernels.folding import is_folded
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
-from aotlab.networks.weights.published_keys import from_official, grown, is_official, official_names
+from aotlab.networks.weights.published_keys import PROMPTS, from_official, grown, is_official, official_names
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.text import counted
@@ -91,7 +91,8 @@ def build_or_load(
 def load_weights(model: VOSModel, path: Path, name: str) -> None:
     """Load a checkpoint of either kind into a model that is there, strictly, to start training from.
 
-    A model of restricted memory may start from the AOT or DeAOT that it adds to; see `grown`.
+    A model of restricted memory may start from the AOT or DeAOT that it adds to; see `grown`. A prompt network that the
+    checkpoint lacks starts from the tracking weights.
 
     Args:
         model: changes in place.
@@ -104,7 +105,13 @@ def load_weights(model: VOSModel, path: Path, name: str) -> None:
     state = read_weights(path)
     if is_official(state):
         state = from_official(state, model)
-    _load_strictly(model, grown(state, model), path, name)
+    state = grown(state, model)
+    fresh = model.prompts is not None and not any(key.startswith(PROMPTS) for key in state)
+    if fresh:
+        state |= {key: tensor for key, tensor in model.state_dict().items() if key.startswith(PROMPTS)}
+    _load_strictly(model, state, path, name)
+    if fresh and model.prompts is not None:
+        model.prompts.start_from(model)
 
 
 def read_settings(path: Path | None, *, config: str | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -228,8 +235,10 @@ def require_finite(state: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, name: str) -> None:
-    """Load all keys or raise one sentence that lists what does not fit."""
+    """Load all keys or raise one sentence that lists what does not fit; prompts are optional on the model's side."""
     current = model.state_dict()
+    if model.prompts is None:
+        state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPTS)}
     names = official_names(current)
     missing = [names[key] for key in current if key not in state]
     extra = [key for key in state if key not in current]
@@ -254,6 +263,7 @@ def _fits(preset: str, state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict, in our names or published ones, is of a preset's architecture."""
     with torch.device("meta"):
         expected = VOSModel(load_config(preset).model).state_dict()
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPTS)}
     ours, given = official_names(expected), official_names(state)
     shapes = {ours[key]: tensor.shape for key, tensor in expected.items()}
     return shapes == {given[key]: tensor.shape for key, tensor in state.items()}

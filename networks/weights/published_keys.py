@@ -59,6 +59,8 @@ COMPUTED = "relative_position_index"
 
 ADDED = (".temporal.", ".short_key.", ".short_value.", ".short_norm.", ".idle_key.")
 """parts of the names of what models of restricted memory have beside those they start from"""
+PROMPTS = "prompts."
+"""prefix of the prompt network's keys, which have no published names"""
 LEFT_BEHIND = ("LSTT.mask_token", ".short_term_attn.relative_emb_")
 """parts of the published names of what AOT+ does without"""
 
@@ -136,9 +138,13 @@ def _left_behind(key: str, current: Mapping[str, Tensor]) -> bool:
 
 
 def to_official(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``model`` with published names, as the reference implementation loads it, all contiguous."""
-    names = official_names(model.state_dict())
-    state = {names[key]: tensor.contiguous() for key, tensor in model.state_dict().items()}
+    """The state dict of ``model`` with published names, as the reference implementation loads it, all contiguous.
+
+    The prompt network, which that implementation does not have, is left out.
+    """
+    own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPTS)}
+    names = official_names(own)
+    state = {names[key]: tensor.contiguous() for key, tensor in own.items()}
     buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
     computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
     return state | computed

@@ -13,6 +13,7 @@ from PIL import Image
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import Prediction
+from tests.prompts.colour import by_colour
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 
@@ -108,7 +109,7 @@ class Seer:
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or Seer()
-    return Session(State(path, **options), lambda: tracker)
+    return Session(State(path, **options), lambda: tracker, by_colour)
 
 
 def square(x, y, side):

@@ -7,44 +7,9 @@ import pytest
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
-from aotlab.prompts.grabcut import Hints, segment
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, truth
 from tests.annotation.test_editing import draw
-
-
-def patches():
-    """A picture of a red and a brown square on grey, and the masks of both."""
-    frame = np.full((120, 160, 3), 50, np.uint8)
-    frame[20:60, 20:60] = (200, 40, 40)
-    frame[20:60, 60:100] = (170, 120, 40)
-    return frame, frame[..., 0] == 200, frame[..., 0] == 170
-
-
-def test_a_click_beside_the_object_takes_that_part_from_the_mask_it_has():
-    frame, red, brown = patches()
-    mask = segment(frame, Hints(negative=[(80, 40)], known=red | brown))
-    assert (mask != red).sum() < 0.05 * red.sum()
-
-
-def test_a_click_on_a_part_that_the_mask_lacks_adds_it():
-    frame, red, brown = patches()
-    mask = segment(frame, Hints(positive=[(80, 40)], known=red))
-    assert (mask != (red | brown)).sum() < 0.05 * red.sum()
-
-
-def test_a_click_that_agrees_with_the_mask_changes_nothing_and_far_parts_stay():
-    frame, red, brown = patches()
-    known = red | brown
-    known[100:110, 140:150] = True
-    assert (segment(frame, Hints(positive=[(40, 40)], negative=[(10, 90)], known=known)) == known).all()
-    assert segment(frame, Hints(negative=[(80, 40)], known=known))[100:110, 140:150].all()
-
-
-def test_a_mask_of_everything_can_be_clicked_at():
-    frame, *_ = patches()
-    mask = segment(frame, Hints(negative=[(130, 100)], known=np.ones(frame.shape[:2], bool)))
-    assert not mask[100, 130]
 
 
 def test_a_page_says_that_clicks_change_the_mask_there_is(served):
@@ -113,3 +78,11 @@ def test_results_are_not_dropped_while_tracking_runs(session, monkeypatch):
     monkeypatch.setattr(type(session.runner), "busy", True)
     with pytest.raises(InputError, match="not while tracking runs"):
         session.drop_results(0, 3)
+
+
+def test_a_click_is_previewed_without_changing_a_mask(served):
+    answer = served.open().do("preview", frame=0, positive=[[10, 10]])
+    assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
+    assert not served.session.state.labels(0).any()
+    served.session.segmenter = None
+    assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]

@@ -6,7 +6,7 @@ import pytest
 from aotlab.annotation import editing, regrouping
 from aotlab.annotation.loading import load_masks
 from aotlab.annotation.planning import Request
-from aotlab.prompts.grabcut import Hints
+from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, open_session, square, truth
 
@@ -76,12 +76,12 @@ def test_a_hidden_object_is_not_painted_unseen(session):
 
 def test_a_box_that_finds_nothing_changes_nothing(folder):
     session = open_session(folder)
-    session._segment = lambda frame, hints: np.zeros(frame.shape[:2], bool)
+    session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     draw(session, 0, 1)
     before = session.state.history.titles
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
-            session.suggest(0, object_id, Hints((2, 2, 20, 20)))
+            session.suggest(0, object_id, Prompt(box=(2, 2, 20, 20)))
     assert (session.state.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert session.state.objects.numbers == (1,)
     assert session.state.history.titles == before
@@ -91,14 +91,14 @@ def test_a_box_that_finds_nothing_changes_nothing(folder):
 def test_a_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
-    session._segment = lambda frame, hints: everything
-    session.suggest(0, 1, Hints(positive=[(20, 10)], known=truth(0) == 1), at=((20, 10), True))
+    session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
+    session.suggest(0, 1, Prompt([(20, 10)], mask=truth(0) == 1), at=((20, 10), True))
     added = (session.state.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 20).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.suggest(0, 1, Hints(negative=[(50, 30)], known=truth(0) == 1), at=((50, 30), False))
+        session.suggest(0, 1, Prompt([(50, 30)], [0], mask=truth(0) == 1), at=((50, 30), False))
 
 
 def test_a_new_object_and_its_mask_are_one_step(session):

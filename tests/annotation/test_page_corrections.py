@@ -157,3 +157,14 @@ def test_all_keys_are_in_view_when_the_help_opens(page):
             .every((box) => box.height && box.top >= 0 && box.bottom <= innerHeight)"""
     )
     assert inside
+
+
+def test_the_pointer_shows_what_a_click_would_find(page):
+    page.key("c")
+    page.tab.mouse.move(*page.at(10, 10))
+    page.tab.wait_for_function("() => app.viewer.preview.length === 1")
+    assert page.tab.evaluate("app.viewer.preview[0][0]") == [5, 5]
+    page.tab.mouse.move(*page.at(10, 10), steps=2)
+    page.key("b")
+    page.tab.mouse.move(*page.at(12, 12))
+    page.tab.wait_for_function("() => app.viewer.preview.length === 0")

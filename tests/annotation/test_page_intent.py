@@ -88,7 +88,7 @@ def test_a_frame_that_cannot_be_loaded_leaves_the_one_before_and_drops_what_was_
 
 def test_a_box_in_which_nothing_is_found_keeps_the_mask_and_says_so(page, session):
     draw(session, 0, 1)
-    session._segment = lambda frame, hints: np.zeros(frame.shape[:2], bool)
+    session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
     page.tab.wait_for_function("() => app.viewer.labels.ids.includes(1)")
     page.key("x")
     page.tab.mouse.move(*page.at(3, 3))

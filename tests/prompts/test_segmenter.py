@@ -1,115 +1,34 @@
-"""Segmenters of the SAM family, with small graphs of the usual names and shapes."""
+"""The segmenter of a model with a prompt network."""
 
 import numpy as np
 import pytest
+import torch
 
-from aotlab.prompts.grabcut import Hints
-from aotlab.prompts.segmenter import OnnxSegmenter
-from aotlab.utils.errors import InputError
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-EDGE = 64
+from aotlab.configs.schema import ModelConfig
+from aotlab.masks.prompt import Prompt
+from aotlab.networks.vos_model import VOSModel
+from aotlab.prompts.network_segmenter import NetworkSegmenter
 
 
-def save(path, nodes, inputs, outputs, constants=()):
-    graph = onnx.helper.make_graph(
-        nodes,
-        "graph",
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in inputs],
-        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in outputs],
-        [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, path)
-    return path
+@pytest.fixture(scope="module")
+def segmenter():
+    torch.manual_seed(0)
+    return NetworkSegmenter(VOSModel(ModelConfig(prompt_blocks=1)))
 
 
-def encoder(path, shape=(1, 3, EDGE, EDGE)):
-    """The embedding is the picture's mean over its channels."""
-    axes = [1] if len(shape) == 4 else [2]
-    nodes = [onnx.helper.make_node("ReduceMean", ["image"], ["image_embeddings"], axes=axes, keepdims=1)]
-    return save(path, nodes, [("image", list(shape))], [("image_embeddings", [None] * len(shape))])
+def test_labels_are_ids_of_the_prompts_at_the_frames_size(segmenter):
+    frame = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    labels = segmenter(frame, {3: Prompt(points=[(10, 10)]), 300: Prompt(box=(30, 20, 20, 20))})
+    assert labels.shape == (48, 64)
+    assert labels.dtype == np.uint16
+    assert set(np.unique(labels)) <= {0, 3, 300}
 
 
-def decoder(path, *, masks="masks", extra=None):
-    """The mask is 1 everywhere but the sign of the sum of all labels of points decides which of two is better."""
-    node = onnx.helper.make_node
-    nodes = [
-        node("Cast", ["orig_im_size"], ["size"], to=onnx.TensorProto.INT64),
-        node("Concat", ["two", "size"], ["shape"], axis=0),
-        node("ReduceSum", ["point_labels"], ["sum"], keepdims=0),
-        node("ReduceMean", ["image_embeddings"], ["mean"], keepdims=0),
-        node("ReduceSum", ["point_coords"], ["place"], keepdims=0),
-        node("Mul", ["mean", "zero"], ["nothing"]),
-        node("Mul", ["place", "zero"], ["nowhere"]),
-        node("Add", ["nothing", "nowhere"], ["none"]),
-        node("Add", ["signs", "none"], ["values"]),
-        node("Expand", ["values", "shape"], [masks]),
-        node("Mul", ["sum", "order"], ["iou_predictions"]),
-    ]
-    inputs = [
-        ("image_embeddings", [None] * 4), ("point_coords", [1, None, 2]), ("point_labels", [1, None]),
-        ("mask_input", [1, 1, 256, 256]), ("has_mask_input", [1]), ("orig_im_size", [2]),
-    ]  # fmt: skip
-    inputs += [(extra, [1])] if extra else []
-    constants = [
-        ("two", np.array([1, 2], np.int64)),
-        ("zero", np.float32(0)),
-        ("signs", np.array([1.0, -1.0], np.float32).reshape(1, 2, 1, 1)),
-        ("order", np.array([[1.0, -1.0]], np.float32)),
-    ]
-    outputs = [(masks, [1, 2, None, None]), ("iou_predictions", [1, 2])]
-    return save(path, nodes, inputs, outputs, constants)
-
-
-FRAME = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("shape", [(1, 3, EDGE, EDGE)])
-def test_the_best_mask_of_the_decoder_is_taken_at_the_frames_size(tmp_path, shape):
-    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", shape), decoder(tmp_path / "d.onnx"))
-    inside = segmenter(FRAME, Hints((5.0, 5.0, 20.0, 20.0)))  # labels 2 and 3: the first mask is better
-    assert inside.shape == (40, 60)
-    assert inside.all()
-    outside = segmenter(
-        FRAME, Hints(positive=[(3, 3)], negative=[(9, 9)])
-    )  # labels 1, 0 and -1: even, the first
-    assert outside.all()
-
-
-def test_boxes_and_points_reach_the_decoder_as_sam_has_them(tmp_path):
-    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
-    feed = segmenter._feed(FRAME, Hints((6.0, 3.0, 30.0, 15.0), [(30, 20)], [(0, 0)]))
-    scale = EDGE / 60
-    assert feed["point_labels"].tolist() == [[1, 0, 2, 3]]
-    assert np.allclose(feed["point_coords"][0] / scale, [[30, 20], [0, 0], [6, 3], [36, 18]])
-    assert feed["orig_im_size"].tolist() == [40, 60]
-    feed = segmenter._feed(FRAME, Hints(positive=[(30, 20)]))
-    assert feed["point_labels"].tolist() == [[1, -1]]
-
-
-def test_the_embedding_of_a_frame_is_computed_once(tmp_path):
-    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx"))
-    first = segmenter._embed(FRAME, EDGE / 60)
-    assert segmenter._embed(FRAME.copy(), EDGE / 60) is first
-    assert segmenter._embed(FRAME[::-1].copy(), EDGE / 60) is not first
-
-
-def test_an_encoder_of_plain_pixels_gets_them_unpadded(tmp_path):
-    segmenter = OnnxSegmenter(encoder(tmp_path / "e.onnx", (None, None, 3)), decoder(tmp_path / "d.onnx"))
-    assert segmenter._embed(FRAME, EDGE / 60).shape == (43, 64, 1)
-
-
-@pytest.mark.parametrize("options", [{"masks": "result"}, {"extra": "text_prompt"}])
-def test_a_decoder_of_other_names_is_refused(tmp_path, options):
-    with pytest.raises(InputError, match="a decoder takes image_embeddings"):
-        OnnxSegmenter(encoder(tmp_path / "e.onnx"), decoder(tmp_path / "d.onnx", **options))
-
-
-def test_missing_and_broken_files_are_refused(tmp_path):
-    (tmp_path / "broken.onnx").write_bytes(b"broken")
-    for name in ("none.onnx", "broken.onnx"):
-        with pytest.raises(InputError, match=name):
-            OnnxSegmenter(tmp_path / name, decoder(tmp_path / "d.onnx"))
+def test_the_last_frame_is_encoded_once(segmenter):
+    frame = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    first = segmenter(frame, {1: Prompt(points=[(10, 10)])})
+    known = segmenter._known[1]
+    assert (segmenter(frame.copy(), {1: Prompt(points=[(10, 10)])}) == first).all()
+    assert segmenter._known[1] is known
+    segmenter(frame[::-1].copy(), {1: Prompt(points=[(10, 10)])})
+    assert segmenter._known[1] is not known

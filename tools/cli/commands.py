@@ -17,6 +17,8 @@ COMMON = {
 }
 """the commands that people use most"""
 MORE = {
+    "benchmark_prompts": "measure masks from boxes and simulated clicks",
+    "train_prompts": "train masks from clicks and boxes",
     "ensemble": "combine several sets of results by voting",
     "inspect_model": "print or plot parameters, FLOPs, identities and attention of a model",
     "table": "run a table of a paper",

@@ -8,11 +8,12 @@ from PIL import Image
 
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import frames_at, open_frames
-from aotlab.prompts.texts import masks_of_frame, read_hints
+from aotlab.prompts.texts import masks_of_frame, read_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
+from tests.prompts.colour import by_colour
 
 
 class Loaded(Seer):
@@ -31,6 +32,11 @@ class Losing(Loaded):
         if int(frame[0, 0, 2]) - 40 >= 4:
             prediction.channels[:] = 0
         return prediction
+
+
+@pytest.fixture(autouse=True)
+def segmenter(monkeypatch):
+    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
 
 
 @pytest.fixture
@@ -95,27 +101,27 @@ def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
         (["--box", "1:3,3,14,14", "--not-point", "2:3,3"], "object 2 has no box or point"),
     ],
 )
-def test_useless_hints_are_refused_in_one_line(run, capsys, options, words):
+def test_useless_prompts_are_refused_in_one_line(run, capsys, options, words):
     assert run(*options) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert words in lines[0]
 
 
-def test_hints_are_read_by_frame_and_object():
-    hints = read_hints(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
-    assert hints[40][3].box == (1, 2, 30, 40)
-    assert hints[0][1].positive == [(5, 6), (7.5, 8)]
-    assert hints[0][1].negative == [(9, 9)]
+def test_prompts_are_read_by_frame_and_object():
+    prompts = read_prompts(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
+    assert prompts[40][3].box == (1, 2, 30, 40)
+    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
+    assert prompts[0][1].negative == [(9, 9)]
     with pytest.raises(InputError):
-        read_hints([], ["1:5"])
+        read_prompts([], ["1:5"])
 
 
 def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readings(caplog):
-    assert read_hints(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
+    assert read_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
     frame = np.zeros((48, 64, 3), np.uint8)
-    hints = read_hints(["2:30,20,40,30"], [])[0]
-    masks_of_frame(frame, hints, lambda frame, hints: np.ones(frame.shape[:2], bool))
+    prompts = read_prompts(["2:30,20,40,30"], [])[0]
+    masks_of_frame(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
     assert "corners are 30,20 and 70,50" in caplog.text
     assert "write 2:30:20-40:30" in caplog.text
 

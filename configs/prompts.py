@@ -1,0 +1,87 @@
+"""Settings of the training of prompts, and their recipe file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from aotlab.configs.yaml_text import read_mapping
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import read_text
+
+RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
+"""the recipe of the bundled prompt network"""
+
+
+@dataclass(frozen=True)
+class PromptSource:
+    """A set of images with masks below the data folder."""
+
+    path: str
+    """folder that holds JPEGImages and Annotations"""
+    set: str = ""
+    """sub-folder with the set's images; empty: those of ``list``"""
+    list: str = ""
+    """file with the names of sub-folders, one a line (videos)"""
+    held_out: tuple[str, ...] = ()
+    """names of the list that are kept for validation"""
+    weight: float = 1.0
+    """frequency of the set, times the root of its number of images"""
+    parts: float = 0.0
+    """probability that all objects of an image count as one"""
+
+
+@dataclass(frozen=True)
+class PromptTraining:
+    """How the prompt network is trained."""
+
+    sources: tuple[PromptSource, ...] = field(default_factory=tuple)
+    """sets to draw images from"""
+    steps: int = 2000
+    """steps of the optimiser"""
+    batch: int = 8
+    """objects per step"""
+    size: int = 193
+    """side of a sample in pixels, 16k+1"""
+    blocks: int = 2
+    """blocks of the prompt network"""
+    lr: float = 4e-4
+    """learning rate of all but the encoder"""
+    encoder_lr: float = 1e-4
+    """learning rate of the encoder's second half; its first half stays as it is"""
+    encoder_from: int = 225
+    """step from which the encoder learns"""
+    decay: float = 0.4
+    """share of the steps, the last ones, in which the rate falls linearly to 2 %"""
+    weight_decay: float = 0.03
+    """AdamW's"""
+    third_round: float = 0.35
+    """probability that a step has a third round of prompts"""
+    ema: float = 0.9985
+    """decay of the averaged weights"""
+    seed: int = 0
+    """of all that is drawn"""
+
+
+def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
+    """Read a recipe file; ``changes`` replace its values.
+
+    Raises:
+        InputError: unreadable file, or unknown settings.
+    """
+    content = {**read_mapping(read_text(path, "give a recipe of settings"), str(path)), **changes}
+    known = {each.name for each in fields(PromptTraining)}
+    unknown = sorted(set(content) - known)
+    if unknown:
+        raise InputError(
+            f"{path}: unknown settings {', '.join(unknown)}; expected {', '.join(sorted(known))}"
+        )
+    try:
+        sources = [
+            PromptSource(**{**each, "held_out": tuple(each.get("held_out", ()))})
+            for each in content.pop("sources", [])
+        ]
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path}: sources: {error}") from error
+    return PromptTraining(sources=tuple(sources), **content)

@@ -1,0 +1,289 @@
+"""Training of the prompt network beside a tracking model that stays as it is."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from aotlab.configs.prompts import PromptTraining
+from aotlab.configs.schema import Config
+from aotlab.dataloaders.training.prompt_samples import Annotated, draw_sample, list_images
+from aotlab.masks.clicks import IGNORE
+from aotlab.masks.simulated_prompts import MASK, add_correction, first_prompt
+from aotlab.networks.preprocess import normalise
+from aotlab.networks.prompts import PromptNetwork
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path
+from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+
+log = logging.getLogger(__name__)
+
+STATE = Kind("state of the training of prompts", 1, "remove it to start again")
+SAVE_EVERY = 180.0
+"""seconds from one saved state to the next"""
+LOG_EVERY = 25
+"""steps from one line of the log to the next"""
+HARDEST, ALL_UNTIL = 0.2, 2500
+"""share of the pixels that cross-entropy averages at last, and the step from which it does"""
+LATER_WEIGHT = 0.7
+"""weight of the loss after corrections"""
+CLIP = 2.0
+"""largest norm of the gradient"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step."""
+
+    images: Tensor
+    """B×3×H×W, normalised"""
+    truth: Tensor
+    """B×H×W uint8: 1 on the object, 0 beside it, 255 where pixels do not count"""
+    planes: np.ndarray
+    """B×4×H×W float32, the first prompts"""
+
+
+def draw_batch(images: Sequence[Annotated], training: PromptTraining, step: int) -> Batch:
+    """Draw the samples of a step, which depend on the seed and the step only."""
+    rng = np.random.default_rng([training.seed, step])
+    weights = np.array([image.weight for image in images])
+    samples = [
+        draw_sample(images, weights / weights.sum(), training.size, rng) for _ in range(training.batch)
+    ]
+    pixels = torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2) / 255
+    truth = torch.from_numpy(np.stack([sample.truth for sample in samples]))
+    planes = np.stack([first_prompt(sample.truth, sample.others, rng) for sample in samples])
+    return Batch(normalise(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
+
+
+def prompt_loss(logits: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """Cross-entropy of the hardest pixels (weight 0.6) and soft Jaccard of the object.
+
+    Args:
+        logits: B×1×h×w.
+        truth: B×H×W of 0, 1 and 255.
+        step: of the training.
+
+    Returns:
+        The loss, a scalar, and the logits B×H×W.
+    """
+    size = (truth.shape[1], truth.shape[2])
+    full = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)[:, 0]
+    counted, target = (truth != IGNORE).float(), (truth == 1).float()
+    entropy = F.binary_cross_entropy_with_logits(full, target, reduction="none") * counted
+    share = max(HARDEST, 1 - step / ALL_UNTIL * (1 - HARDEST))
+    hardest = entropy.flatten(1).topk(int(entropy[0].numel() * share), 1, sorted=False).values.mean(1)
+    probability = full.sigmoid() * counted
+    shared = (probability * target).sum((1, 2))
+    union = probability.sum((1, 2)) + target.sum((1, 2)) - shared
+    return (0.6 * hardest + 1 - (shared + 1) / (union + 1)).mean(), full.detach()
+
+
+def rate(training: PromptTraining, step: int, *, start: int = 0, warmup: int = 100) -> float:
+    """Factor on the learning rate: a linear rise from ``start``, constant, then a linear fall to 2 %."""
+    left = (training.steps - step) / max(1, training.decay * training.steps)
+    return min(1.0, (step - start + 1) / warmup) * min(1.0, max(0.02, left))
+
+
+class PromptTrainer:
+    """Trains the prompt network of a checkpoint; all other weights of the file stay bit for bit.
+
+    Args:
+        checkpoint: tracking model to start from; a prompt network that it holds is trained on.
+        data: folder of the sources.
+        output: folder of state, log and weights; a state there is resumed.
+        training: settings.
+    """
+
+    def __init__(self, checkpoint: Path, data: Path, output: Path, training: PromptTraining) -> None:
+        tracking, config = load_checkpoint(checkpoint)
+        settings = replace(config.model, prompt_blocks=training.blocks)
+        self.config: Config = replace(config, model=settings)
+        torch.manual_seed(training.seed)
+        self.model = VOSModel(settings).eval()
+        self.model.load_state_dict(tracking.state_dict(), strict=False)
+        network = self.model.prompts
+        if network is None:
+            raise InputError("blocks must be at least 1 to train prompts, got 0")
+        if tracking.prompts is None:
+            network.start_from(tracking)
+        self.network: PromptNetwork = network
+        self.checkpoint, self.output, self.training = checkpoint, output, training
+        self.images = list_images(data, training.sources)
+        self.optimizer = torch.optim.AdamW(_groups(network, training), betas=(0.9, 0.99))
+        self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        self.step, self.seconds = 0, 0.0
+        self.stopped = threading.Event()
+        self._resume()
+
+    def run(self) -> Path:
+        """Train until the last step or Ctrl-C; return the file of the averaged weights."""
+        previous = signal.signal(signal.SIGINT, lambda *_: self.stopped.set())
+        saved = began = time.monotonic()
+        lines: list[tuple[float, ...]] = []
+        try:
+            with ThreadPoolExecutor(1, "samples") as ahead:
+                batch = ahead.submit(draw_batch, self.images, self.training, self.step)
+                while self.step < self.training.steps and not self.stopped.is_set():
+                    drawn = batch.result()
+                    batch = ahead.submit(draw_batch, self.images, self.training, self.step + 1)
+                    lines.append(self.train_step(drawn))
+                    if self.step % LOG_EVERY == 0:
+                        loss, first, last = np.mean(lines, axis=0)
+                        log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
+                        lines.clear()
+                    if time.monotonic() - saved > SAVE_EVERY:
+                        saved = time.monotonic()
+                        self.seconds, began = self.seconds + saved - began, saved
+                        self.save()
+        finally:
+            signal.signal(signal.SIGINT, previous)
+        self.seconds += time.monotonic() - began
+        self.save()
+        return self.write()
+
+    def train_step(self, batch: Batch) -> tuple[float, float, float]:
+        """Learn from two or three rounds of prompts; return loss, and J in percent of the first and last round."""
+        rng = np.random.default_rng([self.training.seed, self.step, 1])
+        rounds = 2 + (rng.random() < self.training.third_round)
+        learns = self.step >= self.training.encoder_from
+        for group in self.optimizer.param_groups:
+            encoder = group["encoder"]
+            start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
+            group["lr"] = group["peak"] * rate(self.training, self.step, start=start, warmup=warmup)
+            for parameter in group["params"]:
+                parameter.requires_grad_(learns or not encoder)
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.set_grad_enabled(learns):
+            features = self.network.encode(batch.images)
+        planes, scores, losses = batch.planes, [], []
+        for index in range(rounds):
+            loss, logits = prompt_loss(
+                self.network(features, torch.from_numpy(planes)), batch.truth, self.step
+            )
+            losses.append(loss * (LATER_WEIGHT if index else 1.0) / 2)
+            scores.append(100 * _mean_iou(logits > 0, batch.truth))
+            if index < rounds - 1:
+                planes = _corrected(planes, logits.sigmoid().numpy(), batch.truth.numpy(), rng)
+        total = torch.stack(losses).sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_([x for x in self.network.parameters() if x.grad is not None], CLIP)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self.step += 1
+        self._average_weights()
+        return float(total), scores[0], scores[-1]
+
+    @torch.no_grad()
+    def _average_weights(self) -> None:
+        decay = min(self.training.ema, (self.step + 1) / (self.step + 20))
+        for name, tensor in self.network.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+
+    def save(self) -> None:
+        """Write the state from which a later run goes on."""
+        content = {
+            "model": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+        }
+        with atomic_path(self.output / "state.pt") as path:
+            torch.save(sealed(STATE, {"step": self.step, "seconds": self.seconds}) | content, path)
+
+    def _resume(self) -> None:
+        path = self.output / "state.pt"
+        if not path.is_file():
+            return
+        with reading_own(path, STATE):
+            content = torch.load(path, weights_only=True)
+            tensors = {name: content.pop(name) for name in ("model", "average", "optimizer")}
+            numbers = unsealed(STATE, content)
+            self.network.load_state_dict(tensors["model"])
+            self.optimizer.load_state_dict(tensors["optimizer"])
+            self.average = tensors["average"]
+            self.step, self.seconds = int(numbers["step"]), float(numbers["seconds"])
+
+    def write(self) -> Path:
+        """Write the tracking model and the averaged prompt network as one checkpoint with its model card."""
+        trained = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        path = self.output / f"{self.config.name}.safetensors"
+        save_checkpoint(path, self.model, self.config, half=True, card=self._card())
+        self.network.load_state_dict(trained)
+        return path
+
+    def _card(self) -> ModelCard:
+        """The card of the tracking model and a phase ``prompts``."""
+        before, training = read_card(self.checkpoint), self.training
+        groups = sorted({image.group for image in self.images})
+        record = PhaseRecord(
+            name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
+            clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
+            seed=training.seed, precision="float32", device="1 × cpu", start=self.checkpoint.name,
+            command="aotlab train_prompts DATA",
+        )  # fmt: skip
+        return ModelCard([*(before.phases if before else []), record], AVERAGED)
+
+
+def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, Any]]:
+    """Optimiser groups: matrices, vectors, and the encoder's later half with its projection."""
+    layers: Any = getattr(network.encoder, "features", None) or network.encoder.stages
+    later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
+    encoder = [x for module in (*later, network.projector) for x in module.parameters()]
+    network.encoder.requires_grad_(False)
+    rest = [
+        x
+        for part in (network.stage, network.decoder, network.quarter, network.eighth)
+        for x in part.parameters()
+    ]
+    decay = training.weight_decay
+    return [
+        {
+            "params": [x for x in rest if x.dim() > 1],
+            "weight_decay": decay,
+            "peak": training.lr,
+            "encoder": False,
+        },
+        {
+            "params": [x for x in rest if x.dim() <= 1],
+            "weight_decay": 0.0,
+            "peak": training.lr,
+            "encoder": False,
+        },
+        {"params": encoder, "weight_decay": decay, "peak": training.encoder_lr, "encoder": True},
+    ]
+
+
+def _corrected(
+    planes: np.ndarray, answers: np.ndarray, truth: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Planes of the next round: the answer, three times in four as it is, and a click in its deepest error."""
+    planes = planes.copy()
+    for each, answer, target in zip(planes, answers, truth, strict=True):
+        kind = rng.random()
+        each[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
+        add_correction(each, answer, target, rng)
+    return planes
+
+
+def _mean_iou(answers: Tensor, truth: Tensor) -> float:
+    counted, target = truth != IGNORE, truth == 1
+    shared = (answers & target).sum((1, 2))
+    union = ((answers | target) & counted).sum((1, 2))
+    return float(((shared + 1e-6) / (union + 1e-6)).mean())

@@ -1,0 +1,55 @@
+"""Simulated clicks and boxes, as interactive segmentation is trained and measured with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from aotlab.masks.painting import Point
+from aotlab.masks.prompt import Box
+
+IGNORE = 255
+"""label of pixels that do not count"""
+
+
+def depths(mask: np.ndarray) -> np.ndarray:
+    """Return each pixel's distance in pixels to the nearest one outside a mask H×W bool; the border is outside."""
+    import cv2
+
+    padded = np.pad(mask.astype(np.uint8), 1)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
+
+
+def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | None:
+    """Return the click that a person would make next, in the middle of the largest error.
+
+    The largest error is the missing or surplus region with the deepest pixel (Xu et al., Deep Interactive Object
+    Selection, 2016; Sofiiuk et al., RITM, 2021).
+
+    Args:
+        answer: H×W bool, all False before the first click.
+        truth: H×W, 1 on the object, 0 beside it, 255 where pixels do not count.
+
+    Returns:
+        (x, y) and 1 on the object or 0 beside it; None if nothing is wrong.
+    """
+    missing, surplus = depths((truth == 1) & ~answer), depths((truth == 0) & answer)
+    if max(missing.max(), surplus.max()) <= 0:
+        return None
+    label = int(missing.max() >= surplus.max())
+    depth = missing if label else surplus
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return (float(column), float(row)), label
+
+
+def box_around(mask: np.ndarray) -> Box:
+    """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    width, height = columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]
+    return float(columns[0]), float(rows[0]), float(max(2, width)), float(max(2, height))
+
+
+def jaccard(answer: np.ndarray, truth: np.ndarray) -> float:
+    """Return the IoU of an answer H×W bool and a truth H×W of 0, 1 and 255; 1 if both are empty."""
+    counted, target = truth != IGNORE, truth == 1
+    union = ((answer | target) & counted).sum()
+    return float((answer & target).sum() / union) if union else 1.0

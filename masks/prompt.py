@@ -1,0 +1,84 @@
+"""Prompts: clicks, a box, a scribble and a rough mask of one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aotlab.masks.painting import Point
+from aotlab.utils.errors import InputError
+
+Box = tuple[float, float, float, float]
+"""left, top, width and height in pixels"""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a person gives for one object of a frame, in the frame's pixels.
+
+    >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
+    >>> Prompt(box=(100, 60, 50, 40))
+    """
+
+    points: Sequence[Point] = ()
+    """clicks (x, y)"""
+    labels: Sequence[int] | None = None
+    """1 for a click on the object, 0 for one beside it; None: all on it"""
+    box: Box | None = None
+    """box around the object: left, top, width, height"""
+    scribble: Sequence[Point] = ()
+    """points (x, y) of a stroke on the object"""
+    mask: np.ndarray | None = field(default=None, compare=False)
+    """rough mask or earlier answer to correct, H×W bool or probabilities in 0 to 1"""
+
+    def __post_init__(self) -> None:
+        labels = self.labels
+        if labels is not None and (len(labels) != len(self.points) or not set(labels) <= {0, 1}):
+            raise InputError(
+                f"prompt: expected a label of 0 or 1 for each of {len(self.points)} points, got {labels}"
+            )
+        points = [*self.points, *self.scribble]
+        if any(len(point) != 2 or not np.isfinite(point).all() for point in points):
+            raise InputError("prompt: points must be pairs (x, y) of finite numbers in pixels")
+        if self.box is not None:
+            numbers = len(self.box) == 4 and bool(np.isfinite(self.box).all())
+            if not numbers or self.box[2] < 2 or self.box[3] < 2:
+                raise InputError(
+                    f"box {self.box}: expected left, top, width and height, at least 2 pixels each"
+                )
+        if self.mask is not None and self.mask.ndim != 2:
+            raise InputError(f"prompt: expected a mask H×W, got shape {self.mask.shape}")
+        if not (self.positive or self.scribble or self.box is not None or self.mask is not None):
+            raise InputError("prompt: give a box, a mask, or a point on the object")
+
+    @property
+    def positive(self) -> list[Point]:
+        """Clicks on the object."""
+        return [point for point, label in self._labelled if label]
+
+    @property
+    def negative(self) -> list[Point]:
+        """Clicks beside the object."""
+        return [point for point, label in self._labelled if not label]
+
+    @property
+    def _labelled(self) -> list[tuple[Point, int]]:
+        labels = [1] * len(self.points) if self.labels is None else self.labels
+        return list(zip(self.points, labels, strict=True))
+
+    def check_inside(self, size: tuple[int, int]) -> None:
+        """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""
+        height, width = size
+        for x, y in (*self.points, *self.scribble):
+            if not (-1 <= x <= width and -1 <= y <= height):
+                raise InputError(f"point {x:g},{y:g}: lies outside the image of {width}×{height}")
+        if self.box is not None:
+            left, top, across, down = self.box
+            if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
+                raise InputError(
+                    f"box {left:g},{top:g},{across:g},{down:g}: lies outside the image of {width}×{height}"
+                )
+        if self.mask is not None and self.mask.shape != size:
+            raise InputError(f"prompt: mask of shape {self.mask.shape} does not match the frame's {size}")

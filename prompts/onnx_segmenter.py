@@ -1,0 +1,165 @@
+"""A segmenter of the SAM family as two ONNX files: an encoder of the picture, a decoder of boxes and clicks.
+
+Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from aotlab.masks.prompt import Prompt
+from aotlab.utils.errors import InputError
+
+EDGE = 1024
+"""Pixels of the longer edge of what the encoder sees, if its input does not say."""
+MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+DECODER_INPUTS = (
+    "image_embeddings",
+    "point_coords",
+    "point_labels",
+    "mask_input",
+    "has_mask_input",
+    "orig_im_size",
+)
+
+
+class OnnxSegmenter:
+    """Segments objects one by one; remembers the embedding of the last frame. Thread-safe.
+
+    The encoder takes 1×3×E×E normalised pixels (padded right and below), or H×W×3 of 0 to 255, and gives
+    ``image_embeddings``. The decoder takes `DECODER_INPUTS` and gives ``masks`` (1×K×H×W logits) and
+    ``iou_predictions``.
+
+    Args:
+        encoder: an ONNX file.
+        decoder: an ONNX file.
+
+    Raises:
+        InputError: onnxruntime is missing, a file cannot be loaded, or has other inputs or outputs.
+    """
+
+    def __init__(self, encoder: Path, decoder: Path) -> None:
+        self._encoder, self._decoder = _load(encoder), _load(decoder)
+        inputs = [item.name for item in self._decoder.get_inputs()]
+        unknown = [name for name in inputs if name not in DECODER_INPUTS]
+        outputs = [item.name for item in self._decoder.get_outputs()]
+        if unknown or "image_embeddings" not in inputs or "masks" not in outputs:
+            raise InputError(
+                f"{decoder}: has inputs {', '.join(inputs)} and outputs {', '.join(outputs)}; a decoder takes "
+                f"{', '.join(DECODER_INPUTS)} and gives masks"
+            )
+        self._inputs = set(inputs)
+        shape = self._encoder.get_inputs()[0].shape
+        self._planes = len(shape) == 4
+        if not self._planes and len(shape) != 3:
+            raise InputError(f"{encoder}: its input has shape {shape}; expected 1×3×E×E or H×W×3")
+        fixed = shape[-1] if self._planes and isinstance(shape[-1], int) else EDGE
+        self._edge = fixed
+        self._lock = threading.Lock()
+        self._known: tuple[bytes, np.ndarray] | None = None
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects; see `aotlab.prompts.segmenter.Segmenter`. Where two overlap, the later one wins.
+
+        Raises:
+            InputError: the files do not run together, or a prompt lies outside the frame.
+        """
+        labels = np.zeros(frame.shape[:2], np.uint16)
+        for number, prompt in prompts.items():
+            prompt.check_inside((frame.shape[0], frame.shape[1]))
+            labels[self.mask(frame, prompt)] = number
+        return labels
+
+    def mask(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
+        """Return the mask H×W bool of one object.
+
+        Raises:
+            InputError: the files do not run together.
+        """
+        with self._lock:
+            feed = self._feed(frame, prompt)
+            try:
+                found = self._decoder.run(None, feed)
+            except Exception as error:  # onnxruntime's errors have no common class
+                raise InputError(f"segmenter: the decoder fails ({error})") from error
+        results = dict(zip((item.name for item in self._decoder.get_outputs()), found, strict=True))
+        masks = np.asarray(results["masks"])[0]
+        scores = results.get("iou_predictions")
+        best = 0 if scores is None else int(np.argmax(np.asarray(scores).reshape(-1)[: len(masks)]))
+        if masks[best].shape != frame.shape[:2]:
+            raise InputError(
+                f"segmenter: the decoder gives masks of {masks[best].shape}, the frame is {frame.shape[:2]}"
+            )
+        return np.asarray(masks[best] > 0)
+
+    def _feed(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
+        """What the decoder takes; a box is two points of the labels 2 and 3, and without one there is a point of -1."""
+        scale = self._edge / max(frame.shape[:2])
+        points = [*prompt.positive, *prompt.negative]
+        labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
+        box = prompt.box or _around(prompt.mask)
+        if box is None:
+            points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
+        else:
+            x, y, width, height = box
+            points, labels = [*points, (x, y), (x + width, y + height)], [*labels, 2.0, 3.0]
+        feed = {
+            "image_embeddings": self._embed(frame, scale),
+            "point_coords": (np.array(points, np.float32) * scale)[None],
+            "point_labels": np.array(labels, np.float32)[None],
+            "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+            "orig_im_size": np.array(frame.shape[:2], np.float32),
+        }
+        return {name: value for name, value in feed.items() if name in self._inputs}
+
+    def _embed(self, frame: np.ndarray, scale: float) -> np.ndarray:
+        """The encoder's answer for a frame."""
+        import cv2
+
+        key = frame.tobytes()
+        if self._known is not None and self._known[0] == key:
+            return self._known[1]
+        size = (round(frame.shape[1] * scale), round(frame.shape[0] * scale))
+        pixels = cv2.resize(frame, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        if self._planes:
+            padded = np.zeros((self._edge, self._edge, 3), np.float32)
+            padded[: size[1], : size[0]] = (pixels - MEAN) / DEVIATION
+            pixels = np.ascontiguousarray(padded.transpose(2, 0, 1)[None])
+        try:
+            (embedding, *_) = self._encoder.run(None, {self._encoder.get_inputs()[0].name: pixels})
+        except Exception as error:  # onnxruntime's errors have no common class
+            raise InputError(f"segmenter: the encoder fails ({error})") from error
+        self._known = key, np.asarray(embedding)
+        return self._known[1]
+
+
+def _around(mask: np.ndarray | None) -> tuple[float, float, float, float] | None:
+    """Return the box around a mask H×W, or None if there is none or it is empty."""
+    if mask is None or not (mask > 0.5).any():
+        return None
+    rows, columns = np.nonzero(mask > 0.5)
+    left, top = float(columns.min()), float(rows.min())
+    return left, top, float(columns.max()) + 1 - left, float(rows.max()) + 1 - top
+
+
+def _load(path: Path) -> Any:
+    """A session of an ONNX file; raises `InputError` where there can be none."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise InputError(
+            "segmenter: needs onnxruntime; install it with pip install 'aotlab[export]'"
+        ) from error
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the encoder's and the decoder's ONNX files")
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error

@@ -1,0 +1,168 @@
+"""Training of prompts: samples, simulated prompts, steps, states, and weights that stay."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aotlab.configs.load import load_config
+from aotlab.configs.prompts import PromptSource, PromptTraining, load_prompt_training
+from aotlab.dataloaders.training.prompt_samples import draw_sample, is_held_out, list_images, pick_object
+from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss, rate
+from aotlab.masks.clicks import jaccard
+from aotlab.masks.id_maps import write_mask
+from aotlab.masks.simulated_prompts import add_correction, first_prompt, rough_mask
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.tools import train_prompts as cli
+from aotlab.utils.errors import InputError
+
+TRAINING = PromptTraining(
+    (PromptSource("static", set="squares"),), steps=3, batch=2, size=49, blocks=1, encoder_from=1
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for index in range(6):
+        labels = np.zeros((60, 80), np.uint8)
+        labels[10:40, 10 + index : 40 + index] = 1
+        labels[20:50, 50:75] = 2
+        image = rng.integers(0, 60, (60, 80, 3), dtype=np.uint8) + 80 * labels[..., None]
+        path = root / "static" / "JPEGImages" / "squares" / f"{index}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+        write_mask(root / "static" / "Annotations" / "squares" / f"{index}.png", labels)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    config = load_config("aott")
+    path = tmp_path_factory.mktemp("weights") / "aott.safetensors"
+    save_checkpoint(path, VOSModel(config.model), config, half=True)
+    return path
+
+
+def test_the_held_out_images_are_in_no_training_list(data):
+    kept, held_out = (list_images(data, TRAINING.sources, held_out=each) for each in (False, True))
+    assert len(kept) + len(held_out) == 6
+    assert not any(is_held_out(f"squares/{each.image.stem}") for each in kept)
+    with pytest.raises(InputError, match="no masks of circles"):
+        list_images(data, [PromptSource("static", set="circles")])
+
+
+def test_a_sample_shows_its_object_and_follows_from_the_seed(data):
+    images = list_images(data, TRAINING.sources)
+    chances = np.full(len(images), 1 / len(images))
+    first, second = (draw_sample(images, chances, 65, np.random.default_rng(3)) for _ in range(2))
+    assert first.image.shape == (65, 65, 3)
+    assert (first.truth == 1).sum() >= 40
+    assert not (first.others & (first.truth == 1)).any()
+    assert (first.image == second.image).all()
+    assert (draw_batch(images, TRAINING, 5).planes == draw_batch(images, TRAINING, 5).planes).all()
+
+
+def test_objects_are_drawn_one_by_one_or_together():
+    labels = np.zeros((40, 40), np.uint8)
+    labels[:20], labels[30:], labels[25] = 1, 2, 255
+    truth, others = pick_object(labels, np.random.default_rng(0), together=1.0)
+    assert (truth == 1).sum() == 1200
+    assert (truth == 255).sum() == 40
+    assert not others.any()
+    truth, others = pick_object(labels, np.random.default_rng(0), together=0.0)
+    assert (truth == 1).sum() + others.sum() == 1200
+    assert pick_object(np.zeros((9, 9), np.uint8), np.random.default_rng(0), together=0.0) is None
+
+
+def test_simulated_prompts_lie_where_they_belong():
+    truth = np.zeros((65, 65), np.uint8)
+    truth[10:40, 10:40] = 1
+    others = np.zeros(truth.shape, bool)
+    others[45:60, 45:60] = True
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        planes = first_prompt(truth, others, rng)
+        assert planes.min() >= 0
+        assert planes.max() == pytest.approx(1, abs=0.6)
+        assert planes.any()
+    answer = np.zeros(truth.shape, np.float32)
+    answer[10:40, 10:25] = 1
+    planes = np.zeros((4, *truth.shape), np.float32)
+    add_correction(planes, answer, truth, rng)
+    assert planes[0][10:40, 25:40].any()
+    assert not planes[1].any()
+
+
+def test_rough_masks_are_near_the_mask():
+    mask = np.zeros((65, 65), bool)
+    mask[10:50, 10:50] = True
+    scores = [
+        jaccard(rough_mask(mask, np.random.default_rng(seed)) > 0.5, mask.astype(np.uint8))
+        for seed in range(20)
+    ]
+    assert 0.6 < np.mean(scores) < 0.98
+
+
+def test_the_loss_ignores_pixels_and_falls_with_the_error():
+    truth = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    truth[:, :8], truth[:, 12:] = 1, 255
+    good = torch.where(truth == 1, 8.0, -8.0)[:, None]
+    assert prompt_loss(good, truth, 0)[0] < 0.01 < prompt_loss(-good, truth, 0)[0]
+    changed = good.clone()
+    changed[:, :, 12:] *= -1
+    assert torch.equal(prompt_loss(changed, truth, 0)[0], prompt_loss(good, truth, 0)[0])
+
+
+def test_the_rate_rises_stays_and_falls():
+    training = PromptTraining(steps=1000, decay=0.4)
+    assert [rate(training, step) for step in (0, 99, 600, 800)] == pytest.approx([0.01, 1, 1, 0.5])
+    assert rate(training, 999) == 0.02
+
+
+def test_a_resumed_run_goes_on_and_tracking_weights_stay_bit_for_bit(data, checkpoint, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    whole = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=1))
+    whole.run()
+    resumed = PromptTrainer(checkpoint, data, tmp_path, replace(TRAINING, steps=2))
+    assert resumed.step == 1
+    path = resumed.run()
+    assert resumed.step == 2
+    before, (after, config) = load_checkpoint(checkpoint)[0].state_dict(), load_checkpoint(path)
+    assert config.model.prompt_blocks == 1
+    assert all(torch.equal(tensor, after.state_dict()[name]) for name, tensor in before.items())
+    assert not torch.equal(
+        after.prompts.stage.identity_bank.weight, whole.model.stages[0].identity_bank.weight
+    )
+    (tmp_path / "state.pt").write_bytes(b"damaged")
+    with pytest.raises(InputError, match="not a usable state of the training of prompts"):
+        PromptTrainer(checkpoint, data, tmp_path, TRAINING)
+
+
+def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nsources:\n  - {path: static, set: squares}\n")
+    arguments = [
+        str(data),
+        "--output",
+        str(tmp_path / "out"),
+        "--checkpoint",
+        str(checkpoint),
+        "--recipe",
+        str(recipe),
+    ]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().out.strip().endswith("aott.safetensors")
+
+
+def test_recipes_with_unknown_settings_are_refused(tmp_path):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("step: 1\n")
+    with pytest.raises(InputError, match="unknown settings step"):
+        load_prompt_training(recipe)
+    assert len(load_prompt_training().sources) == 12

@@ -1,0 +1,75 @@
+"""The prompt network beside a tracking model: optional, in the same file, without effect on masks."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aotlab.configs.load import load_config
+from aotlab.networks.kernels.folding import folded
+from aotlab.networks.prompts import PLANES
+from aotlab.networks.vos_model import VOSModel
+from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
+from aotlab.networks.weights.published_keys import to_official
+from aotlab.utils.errors import InputError
+
+
+def settings(blocks):
+    config = load_config("aott")
+    return replace(config, model=replace(config.model, prompt_blocks=blocks))
+
+
+@pytest.fixture(scope="module")
+def prompted():
+    torch.manual_seed(0)
+    return VOSModel(settings(2).model).eval()
+
+
+def planes(count=2, size=(49, 65)):
+    return torch.rand(count, len(PLANES), *size, generator=torch.Generator().manual_seed(1))
+
+
+def test_objects_are_rows_of_the_batch_and_share_features(prompted):
+    features = prompted.prompts.encode(torch.rand(1, 3, 49, 65))
+    both = planes()
+    logits = prompted.prompts(features, both)
+    assert logits.shape == (2, 1, 13, 17)
+    assert torch.allclose(logits[1:], prompted.prompts(features, both[1:]), atol=1e-4)
+
+
+def test_a_folded_network_computes_the_same(prompted):
+    image = torch.rand(1, 3, 49, 65)
+    network, inference = prompted.prompts, folded(prompted).prompts
+    expected = network(network.encode(image), planes())
+    assert torch.allclose(inference(inference.encode(image), planes()), expected, atol=1e-3)
+
+
+def test_prompts_lie_in_the_same_file_and_settings_without_them_ignore_them(prompted, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, prompted, settings(2))
+    loaded, config = load_checkpoint(path)
+    assert config.model.prompt_blocks == 2
+    assert torch.equal(loaded.prompts.quarter.weight, prompted.prompts.quarter.weight)
+    bare = load_checkpoint(path, config="aott")[0]
+    assert bare.prompts is None
+    assert torch.equal(bare.decoder.conv_out.weight, prompted.decoder.conv_out.weight)
+    with pytest.raises(InputError, match="missing"):
+        load_checkpoint(path, overrides=["model.prompt_blocks=3"])
+
+
+def test_a_model_with_prompts_starts_from_a_file_without_them(tmp_path):
+    torch.manual_seed(1)
+    tracking = VOSModel(settings(0).model)
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, tracking, settings(0))
+    model = VOSModel(settings(2).model)
+    load_weights(model, path, "aott")
+    block = "value.weight"
+    assert torch.equal(model.prompts.projector.weight, tracking.projector.weight)
+    for own in model.prompts.stage.blocks:
+        assert torch.equal(own.state_dict()[block], tracking.stages[0].blocks[0].state_dict()[block])
+
+
+def test_published_names_have_no_prompts(prompted):
+    assert not any("prompts" in key for key in to_official(prompted))
+    assert to_official(prompted).keys() == to_official(VOSModel(settings(0).model)).keys()

@@ -1,0 +1,110 @@
+"""The benchmark of prompts: simulated clicks, scores, table, and the negative control."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.masks.clicks import box_around, jaccard, next_click
+from aotlab.masks.id_maps import write_mask
+from aotlab.masks.prompt import Prompt
+from aotlab.prompts.benchmark import BASELINES, Case, Result, measure, read_cases, rows_of
+from aotlab.tools import benchmark_prompts as cli
+from aotlab.utils.errors import InputError
+from tests.prompts.colour import by_colour
+
+
+def square(top, left, side=20, size=(60, 80)):
+    mask = np.zeros(size, np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def drawn(truth):
+    return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
+
+
+def test_the_first_click_is_in_the_middle_and_the_next_one_in_the_largest_error():
+    truth = square(10, 10, 21)
+    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
+    surplus = square(30, 40, 25) == 1
+    (x, y), label = next_click((truth == 1) | surplus, truth)
+    assert label == 0
+    assert (x, y) == (52, 42)
+    assert next_click(truth == 1, truth) is None
+
+
+def test_pixels_to_ignore_neither_draw_clicks_nor_count():
+    truth = square(10, 10)
+    truth[30:] = 255
+    answer = (truth == 1) | (truth == 255)
+    assert next_click(answer, truth) is None
+    assert jaccard(answer, truth) == 1
+
+
+def test_a_box_holds_all_pixels_of_an_object():
+    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
+
+
+def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():
+    truth = square(10, 10)
+    case = Case("first", drawn(truth), truth)
+    other = Case("second", drawn(truth), square(35, 50))
+    result = measure(by_colour, case, limit=20)
+    assert result.box == result.after(5) == 1
+    assert result.needed(0.9, 20) == 1
+    assert measure(by_colour, case, limit=3, other=other).box < 0.3
+
+
+def test_rows_are_means_by_size():
+    results = [Result("a", 0.01, 0.5, [0.2, 0.9], [0.1]), Result("b", 0.5, 0.7, [0.6], [0.3])]
+    rows = {row.size: row for row in rows_of(results, 20)}
+    assert list(rows) == ["all", "below 2 %", "above 10 %"]
+    assert rows["all"].clicks == pytest.approx({1: 0.4, 2: 0.75, 3: 0.75, 5: 0.75})
+    assert rows["all"].needed[0.85] == 11
+
+
+@pytest.mark.parametrize(("method", "least"), [("ellipse", 0.7), ("GrabCut", 0.95)])
+def test_baselines_find_a_square_in_its_box(method, least):
+    truth = square(20, 30)
+    labels = BASELINES[method](drawn(truth), {7: Prompt(box=(30, 20, 20, 20))})
+    assert jaccard(labels == 7, truth) > least
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, truth in (("a", square(10, 10)), ("b", square(35, 50))):
+        for index in range(2):
+            image = tmp_path / "JPEGImages" / name / f"{index:05d}.png"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(drawn(truth)).save(image)
+            write_mask(tmp_path / "Annotations" / name / f"{index:05d}.png", truth)
+    return tmp_path
+
+
+def test_objects_of_the_first_frame_of_each_folder_are_read(folder):
+    assert [case.name for case in read_cases(folder)] == ["a/00000/1", "b/00000/1"]
+    assert [case.name for case in read_cases(folder, ["b"], every_frame=True)] == ["b/00000/1", "b/00001/1"]
+    (folder / "JPEGImages" / "a" / "00000.png").unlink()
+    with pytest.raises(InputError, match="no such image"):
+        list(read_cases(folder))
+
+
+def test_the_command_prints_a_table_and_writes_every_object(folder, monkeypatch, capsys):
+    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+    output = folder / "results.json"
+    assert cli.main([str(folder), "--baselines", "--output", str(output)]) == 0
+    table = capsys.readouterr().out
+    assert "| model | all | 2 | 100.0 | 100.0 |" in table
+    assert "| ellipse | all | 2 |" in table
+    assert {name: len(found) for name, found in json.loads(output.read_text()).items()} == {
+        "model": 2, "GrabCut": 2, "ellipse": 2,
+    }  # fmt: skip
+    assert cli.main([str(folder), "--shuffle"]) == 0
+    assert "| model | all | 2 | 0.0 |" in capsys.readouterr().out
+
+
+def test_a_folder_without_annotations_is_refused(tmp_path, capsys):
+    assert cli.main([str(tmp_path)]) == 2
+    assert "no folder Annotations" in capsys.readouterr().err

@@ -1,0 +1,79 @@
+"""J after a box and after clicks: ``aotlab benchmark-prompts DATA``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
+from aotlab.tools.cli.paths import require_model, require_paths
+from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
+from aotlab.tools.cli.weights import CHECKPOINT
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import require_output
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser("benchmark-prompts", description="Measure masks from a box and from simulated clicks.")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder with JPEGImages and Annotations")
+    parser.add_argument(
+        "--list", type=Path, metavar="FILE", help="names of folders to read, one a line (default: all)"
+    )
+    parser.add_argument(
+        "--every-frame", action="store_true", help="all annotated frames (default: the first of each folder)"
+    )
+    parser.add_argument(
+        "--clicks", type=AT_LEAST_ONE, default=20, metavar="N", help="most clicks per object (default: 20)"
+    )
+    parser.add_argument(
+        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
+    )
+    parser.add_argument("--baselines", action="store_true", help="also measure GrabCut and an ellipse")
+    parser.add_argument(
+        "--shuffle", action="store_true", help="give each object the prompts of another (negative control)"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="JSON file with the results of every object"
+    )
+    add_segmenter_option(parser)
+    return parser.parse_args(argv)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Measure every method on every object and print one table."""
+    args = parse(argv)
+    require_paths(args.data, *([args.list] if args.list else []), *(args.segmenter or ()))
+    require_model(args.checkpoint, None)
+    if args.output is not None:
+        require_output(args.output, ".json")
+    from aotlab.prompts.benchmark import BASELINES, Result, measure, read_cases, rows_of, table_of
+    from aotlab.utils.progress import progress_bar
+
+    names = args.list.read_text().split() if args.list else []
+    cases = list(read_cases(args.data, names, every_frame=args.every_frame))
+    if len(cases) < 1 + args.shuffle:
+        raise InputError(f"{args.data}: {len(cases)} annotated objects; nothing to measure")
+    methods = {"ONNX" if args.segmenter else "model": segmenter_of(args, args.checkpoint)}
+    methods |= BASELINES if args.baselines else {}
+    others = [*cases[1:], cases[0]] if args.shuffle else [None] * len(cases)
+    results: dict[str, list[Result]] = {name: [] for name in methods}
+    with progress_bar(len(methods) * len(cases), unit="object") as bar:
+        for name, segmenter in methods.items():
+            for case, other in zip(cases, others, strict=True):
+                results[name].append(measure(segmenter, case, limit=args.clicks, other=other))
+                bar.update()
+    print(table_of({name: rows_of(found, args.clicks) for name, found in results.items()}))
+    if args.output is not None:
+        listed = {name: [asdict(result) for result in found] for name, found in results.items()}
+        args.output.write_text(json.dumps(listed, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Options that make masks from boxes and points."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aotlab.tools.cli.paths import bundled
+from aotlab.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from aotlab.masks.prompt import Prompt
+    from aotlab.media.video import FrameSource
+    from aotlab.prompts.segmenter import Segmenter
+
+
+def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
+    """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
+    where = "[FRAME/]ID" if frames else "ID"
+    group = parser.add_argument_group("prompts instead of masks")
+    for option, values, text in (
+        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
+        ("--point", "X,Y", "point on an object; several refine the mask"),
+        ("--not-point", "X,Y", "point that is not on the object"),
+    ):
+        group.add_argument(option, action="append", default=[], metavar=f"{where}:{values}", help=text)
+    add_segmenter_option(group)
+
+
+def add_segmenter_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--segmenter``."""
+    parser.add_argument(
+        "--segmenter",
+        nargs=2,
+        type=Path,
+        metavar=("ENCODER", "DECODER"),
+        help="SAM-like segmenter as two ONNX files (default: the model's own)",
+    )
+
+
+def segmenter_of(args: argparse.Namespace, checkpoint: Path | None = None) -> Segmenter:
+    """Return what turns prompts into masks: the ONNX files, or the prompt network of the checkpoint.
+
+    A checkpoint without one is replaced by the bundled model. Raises InputError if the ONNX files cannot be used.
+    """
+    if args.segmenter is not None:
+        from aotlab.prompts.onnx_segmenter import OnnxSegmenter
+
+        return OnnxSegmenter(*args.segmenter)
+    return OwnSegmenter(checkpoint)
+
+
+class OwnSegmenter:
+    """The prompt network of a checkpoint, or of the bundled model; PyTorch is imported when the first prompt comes."""
+
+    def __init__(self, checkpoint: Path | None) -> None:
+        self._checkpoint = checkpoint
+        self._lock = threading.Lock()
+        self._segmenter: Segmenter | None = None
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects; see `aotlab.prompts.segmenter.Segmenter`."""
+        with self._lock:
+            if self._segmenter is None:
+                self._segmenter = self._load()
+        return self._segmenter(frame, prompts)
+
+    def _load(self) -> Segmenter:
+        from aotlab.networks.weights.checkpoints import load_checkpoint
+        from aotlab.prompts.network_segmenter import NetworkSegmenter
+
+        if self._checkpoint is not None and self._checkpoint.suffix == ".safetensors":
+            model = load_checkpoint(self._checkpoint)[0]
+            if model.prompts is not None:
+                return NetworkSegmenter(model)
+        return NetworkSegmenter(load_checkpoint(bundled())[0])
+
+
+def save_prompted_masks(args: argparse.Namespace, source: FrameSource) -> list[str]:
+    """Write the masks of boxes and points below ``--output``; return them as values of ``--mask``.
+
+    Raises:
+        InputError: as `read_prompts`, `frames_at` and `masks_of_frame`; or the source is a stream, which is read once.
+    """
+    if not (args.box or args.point or args.not_point):
+        return []
+    from aotlab.masks.id_maps import write_mask
+    from aotlab.media.video import frames_at
+    from aotlab.prompts.texts import masks_of_frame, read_prompts
+
+    if not Path(args.video).is_file() and not Path(args.video).is_dir():
+        raise InputError(
+            f"{args.video}: --box and --point need a video file or a folder; give --mask for a stream"
+        )
+    prompts = read_prompts(args.box, args.point, args.not_point)
+    segmenter = segmenter_of(args, args.checkpoint)
+    values = []
+    for frame, image in frames_at(source, prompts):
+        path = args.output / "given" / f"{frame:05d}.png"
+        write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
+        values.append(f"{frame}:{path}")
+    return values
