@@ -145,7 +145,7 @@ class Ensemble:
         if mask is None:
             return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels)
         given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
-        channels = overrule(channels, given)
+        channels = overrule(channels, given, len(self.ids))
         return Prediction(self.ids, certain(channels, len(self.ids)), channels)
 
     def _fuse(self, views: Sequence[View]) -> Tensor:

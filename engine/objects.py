@@ -135,7 +135,7 @@ class ObjectTable:
         self.by_channel, self.batches = by_channel, batches
 
 
-def overrule(predicted: Tensor, given: Tensor) -> Tensor:
+def overrule(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
     """A frame's channels H×W where a mask corrects its prediction.
 
     The mask decides where it is not 0, and an object that it shows has no other pixel.
@@ -143,11 +143,12 @@ def overrule(predicted: Tensor, given: Tensor) -> Tensor:
     Args:
         predicted: H×W.
         given: of any size.
+        objects: largest channel.
     """
     size = (predicted.shape[0], predicted.shape[1])
     given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
-    corrected = torch.isin(predicted, given[given > 0].unique())
-    return torch.where(given > 0, given, torch.where(corrected, 0, predicted))
+    shown = torch.zeros(objects + 1, dtype=torch.bool, device=given.device).scatter_(0, given.flatten(), True)
+    return torch.where(given > 0, given, torch.where(shown[predicted], 0, predicted))
 
 
 def certain(channels: Tensor, objects: int) -> Tensor:

@@ -130,9 +130,10 @@ class _ByRelevance(MemoryPolicy):
         if relevance_of is None or not (full or self.early):
             return oldest(bank) if full else None
         found = relevance_of(bank.read()[0][0].long.key, len(bank))
+        measured = torch.stack([found.relevance.double(), self.redundancies(found).double()], 1)
         evicted = []
-        for group, shares in enumerate(found.relevance.double().cpu().tolist()):
-            scores = self._scores(group, bank.kept[group], bank.newest, shares, found.keys[group])
+        for group, (shares, redundancies) in enumerate(on_host(measured)):
+            scores = self._scores(group, bank.kept[group], bank.newest, shares.tolist(), redundancies)
             candidates = bank.tracked(group)
             lowest = int(np.argmin(scores[candidates])) if candidates and any(shares) else 0
             evicted.append(candidates[lowest] if candidates else len(bank))
@@ -153,7 +154,7 @@ class _ByRelevance(MemoryPolicy):
         )
 
     def _scores(
-        self, group: int, frames: Sequence[int], newest: int, shares: Sequence[float], keys: Tensor
+        self, group: int, frames: Sequence[int], newest: int, shares: list[float], redundancies: np.ndarray
     ) -> np.ndarray:
         """Update the running relevance of a group's frames, and score them: T."""
         if not any(shares):
@@ -165,10 +166,14 @@ class _ByRelevance(MemoryPolicy):
         }
         self.counts[group] = {frame: counts.get(frame, 0) + 1 for frame in (*frames, newest)}
         running = np.array(list(self.running[group].values()))
-        return self.score(running, [self.counts[group][frame] for frame in frames], keys)
+        return self.score(running, [self.counts[group][frame] for frame in frames], redundancies)
 
-    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
-        """Scores of T frames by running relevance T, counts T and keys T×L×C."""
+    def redundancies(self, found: FrameRelevance) -> Tensor:
+        """Redundancy of each group's frames, B×T; zeros if `score` does not need it."""
+        return torch.zeros_like(found.relevance)
+
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
+        """Scores of T frames by running relevance, counts and redundancy, T each."""
         raise NotImplementedError
 
 
@@ -180,7 +185,7 @@ class Restricted(_ByRelevance):
     prior: float = 8.0
     """updates that every frame is taken to have had before"""
 
-    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Upper confidence bound of relevance; the reference frame counts as updated once for each frame."""
         updates = np.array([len(counts), *counts[1:]], float)
         return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
@@ -194,10 +199,18 @@ class RelevanceRedundancy(_ByRelevance):
     slope: float = 10.0
     threshold: float = 0.4
 
-    def score(self, running: np.ndarray, counts: Sequence[float], keys: Tensor) -> np.ndarray:
+    def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
         """Weighted relevance and a sigmoid that falls with redundancy."""
-        excess = redundancy(keys).double().cpu().numpy() - self.threshold
-        return self.weight * running + 1 / (1 + np.exp(self.slope * excess))
+        return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
+
+    def redundancies(self, found: FrameRelevance) -> Tensor:
+        """Redundancy of each group's frames, B×T."""
+        return torch.stack([redundancy(keys) for keys in found.keys])
+
+
+def on_host(tensor: Tensor) -> np.ndarray:
+    """Copy to the host, which waits for the device: at most once per frame that a bank stores."""
+    return tensor.cpu().numpy()
 
 
 def redundancy(keys: Tensor) -> Tensor:

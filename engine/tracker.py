@@ -240,7 +240,7 @@ class Tracker:
         objects, banks = deepcopy(self.objects), list(self.banks)
         given = objects.channels_of(mask).to(self.device)
         if self.banks:
-            given = overrule(predicted, given)
+            given = overrule(predicted, given, len(objects.by_channel))
         for _ in range(objects.open_batches(one_by_one=self.one_group_at_a_time)):
             banks.append(build_bank(self.config.memory, length=self._length))
         remember(self.model, banks, refer(self.model, banks, features, self.masks(given, objects)))

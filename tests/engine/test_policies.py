@@ -122,7 +122,7 @@ def test_of_frames_that_are_alike_one_goes():
 def test_a_frame_that_was_judged_often_loses_its_bonus():
     policy = Restricted(4, 1)
     alike = np.full(4, 0.25)
-    scores = policy.score(alike, [9, 5, 2, 1], torch.empty(0))
+    scores = policy.score(alike, [9, 5, 2, 1], np.zeros(4))
     # ln(4 + 5 + 2 + 1) over the counts and 8; the reference counts as 4 frames
     np.testing.assert_allclose(scores, 0.25 + 1.5 * np.sqrt(np.log(12) / np.array([12, 13, 10, 9])))
 

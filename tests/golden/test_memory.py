@@ -115,7 +115,8 @@ def assert_judged_alike(chooser, kept: list[int], inputs: dict, step: dict) -> N
         expected = np.array(step["d"])
         bound = 1e-3 * max(1, np.abs(expected).max())
         np.testing.assert_allclose(redundancy(keys).numpy(), expected, atol=bound)
-    scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], keys)
+    redundancies = redundancy(keys).double().numpy() if len(keys) else np.zeros(len(kept))
+    scores = chooser.score(running, [chooser.counts[0][frame] for frame in kept], redundancies)
     np.testing.assert_allclose(scores, step["score"], atol=1e-3)
 
 

@@ -1,0 +1,77 @@
+"""Trackers and models on a CUDA device that no machine needs to have: shapes and devices without values.
+
+Every operation whose arguments lie on different devices fails, and so does one that needs a tensor's value on the host.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    unset_fake_temporarily,
+)
+
+from aotlab.configs.schema import Config
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
+
+CUDA = torch.device("cuda", 0)
+NEEDS_HOST = (DataDependentOutputException, DynamicOutputShapeException)
+"""what an operation raises that needs a value on the host"""
+
+
+@contextmanager
+def fake_cuda() -> Iterator[FakeTensorMode]:
+    """Tensors made inside have no values; constants that are cached per device are made again, inside and after."""
+    _forget_constants()
+    try:
+        with (
+            FakeTensorMode() as mode,
+            patch("aotlab.engine.tracker.pick_device", torch.device),
+            patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
+            patch("torch.cuda.is_bf16_supported", return_value=True),
+        ):
+            yield mode
+    finally:
+        _forget_constants()
+
+
+def _forget_constants() -> None:
+    for name, module in list(sys.modules.items()):
+        for value in vars(module).values() if name.startswith("aotlab.") else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+def on_cuda(config: Config) -> VOSModel:
+    """A model whose weights lie on the device; call it inside `fake_cuda`."""
+    with unset_fake_temporarily(), torch.device("meta"):
+        model = VOSModel(config.model)
+    for module in model.modules():
+        for name, weight in module._parameters.items():
+            if weight is not None:
+                module._parameters[name] = nn.Parameter(_like(weight), weight.requires_grad)
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = _like(buffer)
+    model.to = lambda device: model  # type: ignore[method-assign]  # PyTorch cannot swap fake weights
+    return model
+
+
+def _like(tensor: torch.Tensor) -> torch.Tensor:
+    layout = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device=CUDA, memory_format=layout)
+
+
+def tracker_on_cuda(config: Config, **options: Any) -> Tracker:
+    """A tracker of such a model."""
+    return Tracker(on_cuda(config), config, device=str(CUDA), **options)

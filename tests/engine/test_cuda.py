@@ -1,0 +1,160 @@
+"""Frames and training steps on a CUDA device: nothing mixes devices, and ordinary frames need no value on the host."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from aotlab.configs.load import load_config
+from aotlab.configs.paths import ROOT
+from aotlab.engine.ensemble import Ensemble, augmented
+from aotlab.engine.memory import MemoryBank, build_bank
+from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
+from aotlab.engine.training.ema import EMA
+from aotlab.utils.devices import autocast
+from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
+from tests.engine.small_model import clip, stripes
+
+PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
+QUICK = ("aott", "r50_deaotl")
+POLICIES = ("every_nth", "bounded_fifo", "restricted", "relevance_redundancy")
+
+
+def settings(preset, *overrides):
+    return load_config(
+        preset, ["model.max_objects=3", "memory.every=2", "compute.precision=float32", *overrides]
+    )
+
+
+def unless_quick(preset):
+    return preset if preset in QUICK else pytest.param(preset, marks=pytest.mark.slow)
+
+
+def watch_host(monkeypatch):
+    """Count what policies fetch from the device; they get numbers for it."""
+    fetched = []
+
+    def count(tensor):
+        fetched.append(tensor.device)
+        return np.full(tensor.shape, 0.5)
+
+    monkeypatch.setattr("aotlab.engine.policies.on_host", count)
+    return fetched
+
+
+@pytest.mark.parametrize("preset", map(unless_quick, PRESETS))
+def test_frames_of_every_preset_stay_on_the_device(preset, monkeypatch):
+    fetched = watch_host(monkeypatch)
+    frames = clip(7)
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings(preset))
+        given = {0: stripes([1, 2]), 4: stripes([0, 3, 4, 5])}  # the late ones fill a second group
+        for index, frame in enumerate(frames[:6]):
+            prediction = tracker.step(frame, given.get(index))
+            assert prediction.logits.device == prediction.channels.device == CUDA
+            assert prediction.probabilities.shape == (len(tracker.ids) + 1, *frame.shape[:2])
+        tracker.forget(1)
+        assert len(tracker.step(frames[6]).logits) == 5
+    # the published restricted memories judge frames before the bank is full: three frames are stored in memory
+    assert len(fetched) <= (3 if preset.endswith(("_rmem", "_ermu")) else 0)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_memory_of_a_lower_precision_is_of_that_type(precision):
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings("aotl", f"compute.precision={precision}", "model.max_objects=10"))
+        for index, frame in enumerate(clip(4)):
+            prediction = tracker.step(frame, stripes(range(1, 15)) if index == 0 else None)
+        key = tracker.banks[0].read()[0][0].long.key
+        assert (key.dtype, len(key)) == (getattr(torch, precision), 2)
+        assert prediction.logits.shape == (15, *frame.shape[:2])
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_policy_fetches_one_tensor_at_most_when_a_full_bank_takes_in_a_frame(policy, monkeypatch):
+    fetched = watch_host(monkeypatch)
+    overrides = [f"memory.policy={policy}", "memory.frames=2"]
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings("aotl", *overrides))
+        counts = []
+        for index, frame in enumerate(clip(7)):
+            before = len(fetched)
+            tracker.step(frame, stripes([1, 2, 3, 4]) if index == 0 else None)
+            counts.append(len(fetched) - before)
+    relevance = policy in ("restricted", "relevance_redundancy")
+    assert counts == ([0, 0, 0, 0, 1, 0, 1] if relevance else [0] * 7)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
+def test_ensembles_of_scales_and_mirrored_frames_stay_on_the_device(fused):
+    with fake_cuda():
+        config = settings("aott")
+        branches = augmented(on_cuda(config), config, scales=(1.0, 1.5), flip=True, device=str(CUDA))
+        together = Ensemble(branches, fused_feedback=fused)
+        for index, frame in enumerate(clip(4)):
+            prediction = together.step(frame, {0: stripes([1, 2]), 2: stripes([0, 3])}.get(index))
+            assert prediction.logits.device == prediction.channels.device == CUDA
+
+
+@pytest.mark.parametrize(
+    "preset",
+    ["aott", *(pytest.param(name, marks=pytest.mark.slow) for name in ("deaott", "msdeaott", "r50_paotl"))],
+)
+def test_a_training_step_stays_on_the_device(preset):
+    config = settings(preset)
+    with fake_cuda():
+        model = on_cuda(config).train()
+        learner, average = ClipLearner(model, config.memory), EMA(model, 100, 0.1)
+        optimiser = torch.optim.AdamW(model.parameters())
+        scaler = torch.amp.GradScaler("cuda")
+        images = torch.empty(3, 2, 3, 65, 65, device=CUDA)
+        labels = torch.zeros(3, 2, 65, 65, dtype=torch.long, device=CUDA)
+        plan = ClipPlan(torch.arange(4, device=CUDA).expand(2, 4), 65 * 65, feed_predictions=True)
+        with autocast(CUDA, "float16"):
+            loss, losses = learner(ClipBatch(images, labels, [3, 2]), plan, 0.5)
+        scaled = scaler.scale(loss)
+        assert scaled.requires_grad
+        assert scaled.device == CUDA
+        for weight in model.parameters():  # PyTorch's own backward needs a real device
+            weight.grad = torch.zeros_like(weight)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        average.update(model, 1)
+        with average.applied(model):
+            pass
+        assert {mask.device for mask in losses.predictions} == {CUDA}
+        assert {weight.device for weight in average.shadow.values()} == {CUDA}
+
+
+def test_memory_moves_to_the_device_and_back():
+    config = settings("aotl")
+    with fake_cuda():
+        tracker = tracker_on_cuda(config)
+        for index, frame in enumerate(clip(4)):
+            tracker.step(frame, stripes([1, 2]) if index == 0 else None)
+        there, back = build_bank(config.memory), build_bank(config.memory)
+        there.load_state_dict(tracker.banks[0].state_dict(), torch.device("cpu"))
+        back.load_state_dict(there.state_dict(), CUDA)
+        assert devices(there) == {torch.device("cpu")}
+        assert devices(back) == devices(tracker.banks[0]) == {CUDA}
+
+
+def devices(bank: MemoryBank):
+    return {x.device for stage in bank.read() for block in stage for kv in block for x in kv}
+
+
+def test_a_constant_left_on_the_cpu_is_caught(monkeypatch):
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings("aott"))
+        monkeypatch.setattr("aotlab.networks.preprocess._statistics", lambda *_: torch.ones(2, 3, 1, 1))
+        with pytest.raises(RuntimeError, match="device"):
+            tracker.step(clip(1)[0], stripes([1]))
+
+
+def test_a_value_on_the_host_is_caught():
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings("aott"))
+        prediction = tracker.step(clip(1)[0], stripes([1]))
+        with pytest.raises(NEEDS_HOST):
+            bool(prediction.logits.any())
