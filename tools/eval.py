@@ -183,7 +183,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
     add_output_options(parser, "folder for the results and scores.json", restart=True)
     add_view_options(parser)
-    add_model_options(parser, several="the models are averaged, each with its own --config")
+    add_model_options(
+        parser, several="the models are averaged, each with its own --config", several_configs=True
+    )
     add_device_options(parser)
     add_memory_options(parser, bounded=False)
     # intermixed: overrides may stand before, between and after the options

@@ -64,15 +64,19 @@ def add_config_options(
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, *, several: str | None = None, untrained: bool = False
+    parser: argparse.ArgumentParser,
+    *,
+    several: str | None = None,
+    several_configs: bool = False,
+    untrained: bool = False,
 ) -> None:
     """Add the group "model": ``--checkpoint``, ``--config``, ``--print-config`` and overrides.
 
-    Arguments as `add_checkpoint_option`; if checkpoints are a list, so are presets.
+    Arguments as `add_checkpoint_option`; ``several_configs``: ``--config`` may be repeated too.
     """
     group = parser.add_argument_group("model")
     add_checkpoint_option(group, several=several, untrained=untrained)
-    add_config_options(parser, group, several=several is not None)
+    add_config_options(parser, group, several=several_configs)
 
 
 def add_device_option(options: Options) -> None:
