@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
-    add_checkpoint_option,
-    add_config_options,
     add_device_options,
     add_levels_option,
     add_memory_options,
+    add_model_options,
     option_overrides,
 )
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
@@ -73,9 +72,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
     add_levels_option(parser)
     add_segmenter_option(parser)
-    model = parser.add_argument_group("model")
-    add_checkpoint_option(model, several="the page offers all of them")
-    add_config_options(parser, model)
+    add_model_options(parser, several="the page offers all of them")
     add_device_options(parser)
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
