@@ -49,7 +49,7 @@ def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() 
 
 
 def test_the_bundled_model_is_small_enough_to_ship() -> None:
-    assert BUNDLED_CHECKPOINT.stat().st_size < 15_000_000
+    assert BUNDLED_CHECKPOINT.stat().st_size < 26_000_000  # tracking 11.6 MB, prompts 13.2 MB
 
 
 @needs_data

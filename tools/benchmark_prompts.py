@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
+from aotlab.tools.cli.options import add_checkpoint_option
 from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_output
 
@@ -30,9 +30,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--clicks", type=AT_LEAST_ONE, default=20, metavar="N", help="most clicks per object (default: 20)"
     )
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument("--baselines", action="store_true", help="also measure GrabCut and an ellipse")
     parser.add_argument(
         "--shuffle", action="store_true", help="give each object the prompts of another (negative control)"

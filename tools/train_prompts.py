@@ -8,9 +8,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
+from aotlab.tools.cli.options import add_checkpoint_option
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.weights import CHECKPOINT
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -20,9 +20,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="state, log and weights; resumed"
     )
-    parser.add_argument(
-        "--checkpoint", type=CHECKPOINT, metavar="FILE|NAME", help="weights (default: the bundled model)"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="settings (default: configs/recipes/prompts.yaml)"
     )

@@ -6,7 +6,6 @@ COMMON = {
     "track": "track objects in a video",
     "annotate": "draw, track and correct masks in the browser",
     "mask": "make a mask of one image from boxes and points",
-    "convert": "convert masks from one format to another",
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",
     "train": "train a model",
@@ -17,6 +16,7 @@ COMMON = {
 }
 """the commands that people use most"""
 MORE = {
+    "convert": "convert masks from one format to another",
     "benchmark_prompts": "measure masks from boxes and simulated clicks",
     "train_prompts": "train masks from clicks and boxes",
     "ensemble": "combine several sets of results by voting",
