@@ -121,6 +121,7 @@ class Tracker:
             raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
+        self.__dict__.pop("_made_by", None)  # states depend on the depth
         self.reset()
 
     @property
@@ -245,8 +246,7 @@ class Tracker:
             banks.append(build_bank(self.config.memory, length=self._length))
         remember(self.model, banks, refer(self.model, banks, features, self.masks(given, objects)))
         self.objects, self.banks = objects, banks
-        size = (predicted.shape[0], predicted.shape[1])
-        channels = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
+        channels = F.interpolate(given[None, None].float(), predicted.shape, mode="nearest")[0, 0].long()
         return certain(channels, len(objects.by_channel)), channels
 
     def forget(self, number: int) -> None:

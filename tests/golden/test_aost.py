@@ -63,6 +63,11 @@ def test_a_tracker_changes_its_depth_between_videos() -> None:
         tracker.step(frame, mask)
         assert tracker.config.model.depth == depth
         assert len(tracker.banks[0].read()[0]) == depth
+        state = tracker.state_dict()
+        tracker.load_state_dict(state)
+    tracker.set_depth(3)
+    with pytest.raises(InputError, match="tracker state"):
+        tracker.load_state_dict(state)
     with pytest.raises(InputError, match=r"model\.depth must be null, or 1 to 3"):
         tracker.set_depth(4)
     with pytest.raises(InputError, match=r"model\.depth must be null"):
