@@ -99,8 +99,8 @@ def export(
 def _write(state: State, outputs: Sequence[Output], frames: range, tell: Callable[[int, int], bool]) -> bool:
     """Give all frames to the outputs; whether ``tell`` let it come to the end."""
     for done, index in enumerate(frames, start=1):
-        picture = state.frames.read(index, "export")
-        item = Tracked(index, picture, stored(state, index), state.frames.time(index))
+        image = state.frames.read(index, "export")
+        item = Tracked(index, image, stored(state, index), state.frames.time(index))
         for output in outputs:
             output.write(state.frames.stem(index), item)
         if not tell(done, len(frames)):
@@ -114,7 +114,7 @@ def pack(files: Sequence[Path], archive: Path) -> Path:
         for top in files:
             for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
                 if path.is_file():
-                    # pictures and videos are compressed already
+                    # images and videos are compressed already
                     packed = path.suffix in (".json", ".txt", ".csv", ".xml")
                     kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
                     target.write(path, path.relative_to(archive.parent), kind)

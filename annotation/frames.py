@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from aotlab.annotation.cache import RecentCache
-from aotlab.annotation.readers import Decoded, FrameReader, PictureReader, VideoIndex, VideoReader
-from aotlab.media.image_frames import LevelsOption, PictureFrames
+from aotlab.annotation.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
+from aotlab.media.image_frames import ImageFrames, LevelsOption
 from aotlab.media.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
@@ -56,7 +56,7 @@ class FrameStore:
     Viewing and tracking each have a reader of their own, so that neither makes the other seek.
 
     Args:
-        path: a video file, a folder of pictures or a TIFF stack.
+        path: a video file, a folder of images or a TIFF stack.
         cache_bytes: what decoded frames and JPEGs may take.
         levels: as of `open_frames`.
 
@@ -73,7 +73,7 @@ class FrameStore:
         self._make = _reader_maker(self._source)
         self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
         self._lock = threading.Lock()
-        self._pictures: RecentCache[Decoded] = RecentCache(cache_bytes // 2)
+        self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2)
         self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
         self.count = self._reader("view")[1].length
         self.length: int | None = self.count
@@ -84,7 +84,7 @@ class FrameStore:
     @property
     def nbytes(self) -> int:
         """What the caches hold."""
-        return self._pictures.nbytes + self._jpegs.nbytes
+        return self._images.nbytes + self._jpegs.nbytes
 
     def time(self, index: int) -> Fraction:
         """Seconds from the first frame."""
@@ -109,13 +109,13 @@ class FrameStore:
             InputError: there is no such frame, or it cannot be read.
         """
         self.check(index)
-        found = self._pictures.get(index)
+        found = self._images.get(index)
         if found is not None:
-            return found.picture()
+            return found.image()
         lock, video = self._reader(reader)
         with lock:
-            found = self._pictures.get(index)
-            return video.read(index, self._keep) if found is None else found.picture()
+            found = self._images.get(index)
+            return video.read(index, self._keep) if found is None else found.image()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """A frame as a JPEG, for the page; ``width`` pixels wide if that is less than its own.
@@ -139,7 +139,7 @@ class FrameStore:
         """
         self.check(index)
         for other in sorted(range(index - NEAR, index + NEAR + 1), key=lambda other: abs(other - index)):
-            if (other, None) in self._jpegs or other in self._pictures:
+            if (other, None) in self._jpegs or other in self._images:
                 return self.jpeg(other)
         key = self._reader("near")[1].key_before(index)
         return encode_jpeg(self.read(key, "near"), None)
@@ -157,8 +157,8 @@ class FrameStore:
             if stop.is_set() or self._jpegs.nbytes > 0.9 * self._jpegs.limit:
                 return
             if (index, None) not in self._jpegs:
-                picture = self.read(index, "warm")
-                content = encode_jpeg(picture, None)
+                image = self.read(index, "warm")
+                content = encode_jpeg(image, None)
                 self._jpegs.put((index, None), content, len(content))
 
     def check(self, index: int) -> None:
@@ -167,7 +167,7 @@ class FrameStore:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
     def _keep(self, index: int, decoded: Decoded) -> None:
-        self._pictures.put(index, decoded, decoded.nbytes)
+        self._images.put(index, decoded, decoded.nbytes)
 
     def _reader(self, name: str) -> tuple[threading.Lock, FrameReader]:
         with self._lock:
@@ -176,15 +176,15 @@ class FrameStore:
             return self._readers[name]
 
 
-def encode_jpeg(picture: np.ndarray, width: int | None) -> bytes:
+def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
     """H×W×3 uint8 RGB as a JPEG, scaled down to ``width`` where that is given."""
     import cv2
 
     if width is not None:
-        height = max(1, round(picture.shape[0] * width / picture.shape[1]))
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        height = max(1, round(image.shape[0] * width / image.shape[1]))
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     done, content = cv2.imencode(
-        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     )
     assert done
     return content.tobytes()
@@ -192,8 +192,8 @@ def encode_jpeg(picture: np.ndarray, width: int | None) -> bytes:
 
 def _reader_maker(source: FrameSource) -> Callable[[], FrameReader]:
     """What makes readers of a source's frames; a file is indexed once for all of them."""
-    if isinstance(source, PictureFrames):
-        return lambda: PictureReader(source)
+    if isinstance(source, ImageFrames):
+        return lambda: ImageReader(source)
     assert isinstance(source, VideoFrames)
     index = VideoIndex(source.path)
     return lambda: VideoReader(source, index)

@@ -28,7 +28,7 @@ KEPT = 250
 
 
 class LiveFrames:
-    """Frames of a stream by number, as `FrameStore` has them; a thread reads the stream and holds its newest picture.
+    """Frames of a stream by number, as `FrameStore` has them; a thread reads the stream and holds its newest image.
 
     Args:
         source: the stream.
@@ -56,7 +56,7 @@ class LiveFrames:
         """called with the new number of frames"""
         self._source = source
         self._newest: np.ndarray | None = None
-        self._number = -1  # of the newest picture in the stream
+        self._number = -1  # of the newest image in the stream
         self._ended = False
         self._changed = threading.Condition()
         self._keeping = threading.Lock()
@@ -66,7 +66,7 @@ class LiveFrames:
 
     @property
     def nbytes(self) -> int:
-        """What the newest picture takes."""
+        """What the newest image takes."""
         return 0 if self._newest is None else self._newest.nbytes
 
     def time(self, index: int) -> Fraction:
@@ -103,30 +103,30 @@ class LiveFrames:
         return self.jpeg(index)
 
     def newest(self, width: int) -> bytes:
-        """The newest picture of the stream as a JPEG."""
-        picture = self._newest
-        if picture is None:
-            raise InputError(f"{self.name}: has no picture yet")
-        return encode_jpeg(picture, min(width, self.size[1]))
+        """The newest image of the stream as a JPEG."""
+        image = self._newest
+        if image is None:
+            raise InputError(f"{self.name}: has no image yet")
+        return encode_jpeg(image, min(width, self.size[1]))
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
         """Nothing: kept frames are JPEGs."""
 
     def take(self) -> int:
-        """Keep the newest picture; returns its frame number.
+        """Keep the newest image; returns its frame number.
 
         Raises:
             InputError: the stream gave none, or it cannot be written.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
-            picture = self._newest
-        if picture is None:
-            raise InputError(self.problem or f"{self.name}: gives no picture; check the source")
-        return self._keep(picture)
+            image = self._newest
+        if image is None:
+            raise InputError(self.problem or f"{self.name}: gives no image; check the source")
+        return self._keep(image)
 
     def follow(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield every new picture and the number under which it is kept; those that come too fast are left out."""
+        """Yield every new image and the number under which it is kept; those that come too fast are left out."""
         seen = self._number
         while True:
             with self._changed:
@@ -134,15 +134,15 @@ class LiveFrames:
                     self._changed.wait(1)
                 if self._number <= seen:
                     return
-                seen, picture = self._number, self._newest
-            assert picture is not None
-            yield self._keep(picture), picture
+                seen, image = self._number, self._newest
+            assert image is not None
+            yield self._keep(image), image
 
-    def _keep(self, picture: np.ndarray) -> int:
+    def _keep(self, image: np.ndarray) -> int:
         with self._keeping:
             index = self.count
             with atomic_path(self._file(index)) as temporary:
-                temporary.write_bytes(encode_jpeg(picture, None))
+                temporary.write_bytes(encode_jpeg(image, None))
             self.count += 1
         if not self.record and index >= KEPT:
             self._file(index - KEPT).unlink(missing_ok=True)
@@ -154,9 +154,9 @@ class LiveFrames:
 
     def _read(self) -> None:
         try:
-            for number, picture in enumerate(self._source):
+            for number, image in enumerate(self._source):
                 with self._changed:
-                    self._newest, self._number = picture, number
+                    self._newest, self._number = image, number
                     self._changed.notify_all()
         except Exception as error:  # the page must hear of it, whatever it is
             self.problem = str(error)
@@ -166,7 +166,7 @@ class LiveFrames:
 
 
 def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]:
-    """Yield what is found on the stream's pictures from now on; frame ``start`` and its masks are the reference.
+    """Yield what is found on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
         InputError: the stream broke off.
@@ -177,8 +177,8 @@ def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]
     frames = state.frames
     assert isinstance(frames, LiveFrames)
     begin(tracker, state, start, backward=False)
-    for index, picture in frames.follow():
-        prediction = tracker.step(picture)
+    for index, image in frames.follow():
+        prediction = tracker.step(image)
         yield Found(index, np.asarray(prediction.labels), prediction.confidence)
         if not frames.record and index >= KEPT:
             state.change("tracked", index - KEPT, None)

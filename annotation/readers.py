@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from aotlab.media.image_frames import PictureFrames, of_size
+from aotlab.media.image_frames import ImageFrames, of_size
 from aotlab.media.video import VideoFrames, upright
 from aotlab.utils.errors import InputError
 
@@ -24,9 +24,9 @@ KEPT = 64
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame as its decoder left it; it becomes a picture, which takes twice the memory, when that is wanted."""
+    """A frame as its decoder left it; it becomes an image, which takes twice the memory, when that is wanted."""
 
-    picture: Callable[[], np.ndarray]
+    image: Callable[[], np.ndarray]
     """H×W×3 uint8 RGB"""
     nbytes: int
 
@@ -51,18 +51,18 @@ class FrameReader(Protocol):
         """Seconds from the first frame."""
 
 
-class PictureReader:
-    """Pictures of a folder or a stack, in their order."""
+class ImageReader:
+    """Images of a folder or a stack, in their order."""
 
-    def __init__(self, source: PictureFrames) -> None:
+    def __init__(self, source: ImageFrames) -> None:
         self._source = source
         self.length = source.length or 0
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """A frame; raises `InputError` for a broken file or one of another size."""
-        picture = self._source.read(index)
-        keep(index, Decoded(lambda: picture, picture.nbytes))
-        return picture
+        image = self._source.read(index)
+        keep(index, Decoded(lambda: image, image.nbytes))
+        return image
 
     def key_before(self, index: int) -> int:
         """The frame itself."""
@@ -130,7 +130,7 @@ class VideoReader:
                     decoded = self._decoded(frame, number)
                     keep(number, decoded)
                     if number >= index:
-                        return decoded.picture()
+                        return decoded.image()
         except (av.FFmpegError, OSError) as error:
             self.close()
             raise InputError(f"{self._path}: frame {index} does not decode ({error}); repair it") from error

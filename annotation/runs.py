@@ -1,4 +1,4 @@
-"""Label maps as run lengths, which a page unpacks faster than any picture format, with ids of 16 bits."""
+"""Label maps as run lengths, which a page unpacks faster than any image format, with ids of 16 bits."""
 
 from __future__ import annotations
 

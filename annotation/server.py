@@ -81,7 +81,7 @@ class Pages:
         return content if isinstance(content, Response) else _jpeg(content, "private, max-age=3600")
 
     async def newest(self, request: Request) -> Response:
-        """The newest picture of a stream."""
+        """The newest image of a stream."""
         live = self._session.live
         if live is None:
             return PlainTextResponse("no stream", 404)

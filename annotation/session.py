@@ -133,11 +133,11 @@ class Session:
         return self.state.frames if isinstance(self.state.frames, LiveFrames) else None
 
     def take_frame(self) -> int:
-        """Keep the stream's newest picture as a frame; returns its number. Raises `InputError` for other videos."""
+        """Keep the stream's newest image as a frame; returns its number. Raises `InputError` for other videos."""
         return self._stream().take()
 
     def go_live(self, start: int) -> Job:
-        """Track the stream's pictures from now on; the masks of frame ``start`` are the reference.
+        """Track the stream's images from now on; the masks of frame ``start`` are the reference.
 
         Raises:
             InputError: no stream, a job is running, or no mask on that frame.

@@ -72,12 +72,12 @@ def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> Non
         mask = np.where(np.isin(labels, list(present)), labels, 0)
         if mask.any():
             try:
-                picture = state.frames.read(index, "track")
+                image = state.frames.read(index, "track")
             except InputError:
                 if index == start:
                     raise
                 continue  # of a stream that is not recorded, older frames are gone
-            tracker.step(picture, mask)
+            tracker.step(image, mask)
 
 
 def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:

@@ -34,7 +34,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
 
     Args:
         state: is given them.
-        index: the frame in view, which a picture is for; other files say themselves which frames they are for.
+        index: the frame in view, which an image is for; other files say themselves which frames they are for.
         content: of a PNG, a JSON or XML file, or a ZIP of a folder of masks.
 
     Returns:
@@ -77,7 +77,7 @@ def _kind(content: bytes) -> str:
 
 
 def _of_file(content: bytes, kind: str, folder: Path, target: Target, index: int) -> Annotations:
-    """The objects of a file; a picture, and a single mask for a frame that the video lacks, is for ``index``."""
+    """The objects of a file; an image, and a single mask for a frame that the video lacks, is for ``index``."""
     path = folder / f"masks{kind}"
     path.write_bytes(content)
     if kind == ".png":
@@ -112,8 +112,8 @@ def _unpacked(content: bytes) -> Contents:
 
 
 def _of_archive(contents: Contents, folder: Path, target: Target, index: int) -> Annotations:
-    """The objects of an archive: of its one annotation file, of LabelMe's files, or of pictures in folders."""
-    pictures = {path: content for path, content in contents.items() if path.suffix.lower() == ".png"}
+    """The objects of an archive: of its one annotation file, of LabelMe's files, or of images in folders."""
+    images = {path: content for path, content in contents.items() if path.suffix.lower() == ".png"}
     texts = {
         path: content
         for path, content in contents.items()
@@ -122,31 +122,31 @@ def _of_archive(contents: Contents, folder: Path, target: Target, index: int) ->
     if len(texts) == 1:
         ((path, content),) = texts.items()
         return _of_file(content, path.suffix.lower(), folder, target, index)
-    if texts and not pictures:
+    if texts and not images:
         for number, path in enumerate(sorted(texts)):
             (folder / f"{number:05d}.json").write_bytes(texts[path])
         return read_annotations(folder, target)
-    if not pictures:
+    if not images:
         raise InputError("masks: the archive holds none; give PNGs, or a file of annotations")
-    frames = _frames(list(pictures), target) if len(pictures) > 1 else dict.fromkeys(pictures, index)
+    frames = _frames(list(images), target) if len(images) > 1 else dict.fromkeys(images, index)
     plain = replace(target, stem=None)  # frames are matched here, so the numbers of the files are theirs
     legend = next((name for path in contents for name in LEGENDS if path.name == name), None)
     if legend is not None:
         (folder / legend).write_bytes(next(contents[path] for path in contents if path.name == legend))
-        return _in_colours(pictures, frames, folder, plain)
-    return _of_folder(pictures, frames, folder, plain)
+        return _in_colours(images, frames, folder, plain)
+    return _of_folder(images, frames, folder, plain)
 
 
 def _of_folder(
-    pictures: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
+    images: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
 ) -> Annotations:
     """The objects of ``FRAME.png``, or of ``OBJECT/FRAME.png`` where there are several folders."""
-    names = sorted({path.parent.name for path in pictures})
+    names = sorted({path.parent.name for path in images})
     ids = {name: int(name) for name in names if name.isascii() and name.isdecimal() and 0 < len(name) < 6}
     free = (number for number in range(1, LARGEST_ID) if number not in ids.values())
     ids |= {name: next(free) for name in names if name not in ids}
     top = folder / "masks"
-    for path, content in pictures.items():
+    for path, content in images.items():
         subfolder = top / str(ids[path.parent.name]) if len(names) > 1 else top
         subfolder.mkdir(parents=True, exist_ok=True)
         (subfolder / f"{frames[path]:09d}.png").write_bytes(content)
@@ -157,11 +157,11 @@ def _of_folder(
 
 
 def _in_colours(
-    pictures: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
+    images: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
 ) -> Annotations:
-    """The objects of pictures in colours, whose legend lies in the folder."""
+    """The objects of images in colours, whose legend lies in the folder."""
     result = Annotations(target.size)
-    for path, content in pictures.items():
+    for path, content in images.items():
         kept = folder / "mask.png"
         kept.write_bytes(content)
         found = read_annotations(kept, target, frame=frames[path])
@@ -171,7 +171,7 @@ def _in_colours(
 
 
 def _frames(paths: Sequence[PurePosixPath], target: Target) -> dict[PurePosixPath, int]:
-    """The frames that pictures are for: by the names of the video's own pictures, else by number."""
+    """The frames that images are for: by the names of the video's own images, else by number."""
     stems = sorted({path.stem for path in paths})
     length, stem_of = target.length, target.stem
     own = {} if stem_of is None else {stem_of(index): index for index in range(length or 0)}

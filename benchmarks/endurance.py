@@ -35,7 +35,7 @@ from aotlab.tools.cli.paths import bundled, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import PICTURES, atomic_path, require_output
+from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
 from benchmarks.endurance_report import draw, format_table
 
@@ -90,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_paths(args.video, args.masks)
     if args.plot is not None:
-        require_output(args.plot, *PICTURES)
+        require_output(args.plot, *PLOT_SUFFIXES)
     if args.output is not None:
         require_output(args.output)
     resident_bytes()

@@ -142,7 +142,7 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
     def box(index: int) -> None:
         call("suggest", frame=index, object=number, box=[width / 3, height / 3, width / 4, height / 4])
 
-    rows = [_row("a picture near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
+    rows = [_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
     rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
     rows += [_row("stroke", stroke, frames), _row("box", box, frames[:10])]
     while session.undo() is not None:

@@ -102,9 +102,9 @@ def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]
         frame = video.frames[source]
         if frame.stem not in labels:
             raise InputError(f"{frame}: has no labels; give a split whose frames all have, such as val")
-        picture = f"480p/{video.name}/{index:05d}"
-        files[output / "JPEGImages" / f"{picture}{frame.suffix}"] = frame
-        files[output / "Annotations" / f"{picture}.png"] = labels[frame.stem]
+        image = f"480p/{video.name}/{index:05d}"
+        files[output / "JPEGImages" / f"{image}{frame.suffix}"] = frame
+        files[output / "Annotations" / f"{image}.png"] = labels[frame.stem]
     return files
 
 

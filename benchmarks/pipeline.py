@@ -65,8 +65,8 @@ def write_file(path: Path, clip: list[np.ndarray]) -> Path:
         stream.height, stream.width = clip[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for frame in clip:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(image))
         container.mux(stream.encode())
     return path
 

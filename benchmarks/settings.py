@@ -10,7 +10,7 @@ from typing import Any
 from aotlab.configs.training import PRECISIONS
 from aotlab.networks.kernels import SETS
 from aotlab.utils.errors import InputError
-from aotlab.utils.text import picture_size
+from aotlab.utils.text import size_text
 from benchmarks.baseline import PARTS
 
 CHECKPOINTS = (".safetensors", ".pth")
@@ -117,7 +117,7 @@ def _parts(text: str) -> tuple[str, ...]:
 
 
 READERS: dict[str, Any] = {
-    "checkpoint": Path, "config": str, "size": picture_size, "video": Path, "objects": _number, "frames": _number,
+    "checkpoint": Path, "config": str, "size": size_text, "video": Path, "objects": _number, "frames": _number,
     "at_frame": _number, "device": str, "precision": str, "compile": _switch, "baseline": _parts, "kernels": str,
     "clock": str,
 }  # fmt: skip

@@ -20,6 +20,8 @@ from aotlab.utils.errors import InputError
 
 BAD_KEY = (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError)
 """errors that OmegaConf raises for malformed keys"""
+RENAMED = {"train.picture_every": "train.image_every"}
+"""old keys, still read from checkpoints and files, and their present names"""
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
@@ -47,6 +49,7 @@ def from_tree(tree: Any, origin: str) -> Config:
         InputError: as `load_config`; ``origin`` names the file in the message.
     """
     plain = OmegaConf.to_container(tree) if OmegaConf.is_config(tree) else tree
+    _rename_old_keys(plain)
     _check_keys(plain, Config, "", origin)
     try:
         schema = OmegaConf.structured(Config)
@@ -148,6 +151,17 @@ def _unfreeze(node: Any) -> None:
         for key in node if isinstance(node, DictConfig) else range(len(node)):
             if not OmegaConf.is_missing(node, key):
                 _unfreeze(node._get_node(key))
+
+
+def _rename_old_keys(tree: Any) -> None:
+    """Give keys of `RENAMED` their present names, in place."""
+    for old, new in RENAMED.items():
+        *sections, key = old.split(".")
+        node = tree
+        for section in sections:
+            node = node.get(section) if isinstance(node, dict) else None
+        if isinstance(node, dict) and key in node:
+            node.setdefault(new.rpartition(".")[2], node.pop(key))
 
 
 def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:

@@ -27,7 +27,7 @@ TRAIN_NUMBERS = {
     "encoder_lr_ratio": NOT_NEGATIVE, "freeze_encoder_stages": COUNT_OR_NONE,
     "hardest_pixels": Range(0, 1, above_low=True), "hardest_pixels_at": Range(0, above_low=True),
     "clip_gradients": POSITIVE, "ema": PART, "seed": SEED, "save_every": COUNT, "keep": COUNT,
-    "validate_every": COUNT_OR_NONE, "log_every": COUNT, "picture_every": COUNT_OR_NONE,
+    "validate_every": COUNT_OR_NONE, "log_every": COUNT, "image_every": COUNT_OR_NONE,
     "skip_not_finite": COUNT_OR_NONE,
 }  # fmt: skip
 
@@ -187,7 +187,7 @@ class TrainConfig:
     """interval in steps between validations; 0: only at the end of each phase"""
     log_every: int = 20
     """interval in steps between log lines"""
-    picture_every: int = 500
+    image_every: int = 500
     """interval in steps between images of clips and predictions; 0: none"""
     phases: list[PhaseConfig] = field(default_factory=list)
     """training phases in order; each starts from the averaged weights of the previous one"""

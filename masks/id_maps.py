@@ -10,7 +10,7 @@ from PIL import Image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.ids import VOID as VOID
-from aotlab.utils.image_files import is_lossless, open_picture
+from aotlab.utils.image_files import is_lossless, open_image
 
 ADVICE = "give a palette PNG with one object id per pixel"
 """what a mask is"""
@@ -50,7 +50,7 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
     """
-    with open_picture(path, "mask", ADVICE) as image:
+    with open_image(path, "mask", ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
         mask = np.array(image) if lossless else np.empty((0, 0))
     if not lossless:

@@ -47,22 +47,22 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = No
         raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
     if opacity is not None and not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be between 0 and 1, got {opacity}")
-    picture = frame.copy()
+    image = frame.copy()
     if labels.any():
         window = _window(labels > 0)
         ids = palette_index(labels[window])
         many = np.count_nonzero(np.bincount(ids.ravel())) > MANY + 1
         fill = opacity if opacity is not None else MANY_OPACITY if many else OPACITY
         width, dark = (1, MANY_DARK) if many else (_line_width(labels), DARK)
-        picture[window] = _drawn(frame[window], ids, fill, width, dark)
-    return picture
+        image[window] = _drawn(frame[window], ids, fill, width, dark)
+    return image
 
 
-def with_ids(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def with_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw the id of each object in ``labels`` (H×W) at its widest place: H×W×3 uint8."""
     import cv2
 
-    picture = picture.copy()
+    image = image.copy()
     for number in np.unique(labels[labels > 0]).tolist():
         inside = labels == number
         rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
@@ -70,17 +70,17 @@ def with_ids(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
         depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
         _, radius, _, (x, y) = cv2.minMaxLoc(depth)
         height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
-        write_text(picture, str(number), (columns[0] + x - 1, rows[0] + y - 1), height, centred=True)
-    return picture
+        write_text(image, str(number), (columns[0] + x - 1, rows[0] + y - 1), height, centred=True)
+    return image
 
 
 def write_text(
-    picture: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
+    image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
 ) -> None:
     """Write white letters with a black edge into the image (H×W×3 uint8), in place.
 
     Args:
-        picture: image to draw on.
+        image: image to draw on.
         text: ASCII text.
         point: (x, y) of the text's lower left corner or centre.
         height: height of a letter in pixels.
@@ -95,14 +95,14 @@ def write_text(
         x, y = x - width // 2, y + tall // 2
     thick = max(1, round(height / 12))
     for colour, line in (((0, 0, 0), thick + 2), ((255, 255, 255), thick)):
-        cv2.putText(picture, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
+        cv2.putText(image, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
 
 
-def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
+def strip(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     """Join images of one height side by side with white gaps.
 
     Args:
-        pictures: images H×W×3 uint8; widths may differ.
+        images: images H×W×3 uint8; widths may differ.
         gap: width of a gap in pixels.
 
     Returns:
@@ -111,23 +111,23 @@ def strip(pictures: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     Raises:
         ValueError: no images, or different heights.
     """
-    heights = sorted({picture.shape[0] for picture in pictures})
+    heights = sorted({image.shape[0] for image in images})
     if len(heights) != 1:
-        raise ValueError(f"a strip needs pictures of one height, got {heights or 'no picture'}")
+        raise ValueError(f"a strip needs images of one height, got {heights or 'no image'}")
     space = np.full((heights[0], gap, 3), 255, dtype=np.uint8)
-    parts = [part for picture in pictures for part in (space, picture)][1:]
+    parts = [part for image in images for part in (space, image)][1:]
     return np.concatenate(parts, axis=1)
 
 
 def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
     """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
     inside = ids > 0
-    picture = frame.astype(np.float32, order="C")
-    _blend(picture, BRIGHT, ids, opacity * inside.astype(np.float32))
+    image = frame.astype(np.float32, order="C")
+    _blend(image, BRIGHT, ids, opacity * inside.astype(np.float32))
     edge = _edge(ids, width)
-    _blend(picture, np.zeros_like(VIVID), ids, dark * _soft(edge & ~inside))
-    _blend(picture, VIVID, ids, _soft(edge & inside))
-    return (picture + 0.5).clip(0, 255).astype(np.uint8)
+    _blend(image, np.zeros_like(VIVID), ids, dark * _soft(edge & ~inside))
+    _blend(image, VIVID, ids, _soft(edge & inside))
+    return (image + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _line_width(labels: np.ndarray) -> int:
@@ -158,9 +158,9 @@ def _soft(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0.6))
 
 
-def _blend(picture: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
+def _blend(image: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
     """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 float32, in place) by a share (H×W)."""
     touched = np.flatnonzero(share)
-    flat = picture.reshape(-1, 3)
+    flat = image.reshape(-1, 3)
     pixels = flat[touched]
     flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels)

@@ -28,7 +28,7 @@ def checked_points(points: Any, least: int = 1) -> list[Point]:
     except (ValueError, TypeError) as error:
         raise InputError(f"points: expected numbers [x, y] ({error})") from error
     if array.shape != (len(points), 2) or not np.isfinite(array).all() or np.abs(array).max() > 1e5:
-        raise InputError("points: expected pairs [x, y] of finite numbers near the picture")
+        raise InputError("points: expected pairs [x, y] of finite numbers near the image")
     return [(float(x), float(y)) for x, y in array]
 
 
@@ -42,22 +42,22 @@ def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.
 
     if not 0.5 <= radius <= LARGEST_RADIUS:
         raise InputError(f"radius {radius}: expected 0.5 to {LARGEST_RADIUS:g} pixels")
-    picture = np.zeros(size, np.uint8)
+    image = np.zeros(size, np.uint8)
     for point in points:
-        cv2.circle(picture, _fine(point), round(radius * 2**FINE), 1, -1, shift=FINE)
+        cv2.circle(image, _fine(point), round(radius * 2**FINE), 1, -1, shift=FINE)
     for first, second in pairwise(points):
-        cv2.fillConvexPoly(picture, _ribbon(first, second, radius), 1, shift=FINE)
-    return picture.astype(bool)
+        cv2.fillConvexPoly(image, _ribbon(first, second, radius), 1, shift=FINE)
+    return image.astype(bool)
 
 
 def polygon(size: tuple[int, int], points: Sequence[Point]) -> np.ndarray:
     """Return the mask inside a closed line, which may cross itself (even-odd rule)."""
     import cv2
 
-    picture = np.zeros(size, np.uint8)
+    image = np.zeros(size, np.uint8)
     corners = np.array([_fine(point) for point in points], np.int32)
-    cv2.fillPoly(picture, [corners], 1, shift=FINE)
-    return picture.astype(bool)
+    cv2.fillPoly(image, [corners], 1, shift=FINE)
+    return image.astype(bool)
 
 
 def filled(mask: np.ndarray) -> np.ndarray:

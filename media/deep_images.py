@@ -11,7 +11,7 @@ from aotlab.media.images import read_image
 from aotlab.media.tiff import STARTS, TiffStack
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import missing_extra
-from aotlab.utils.image_files import MOST_PIXELS, open_picture, reason_of
+from aotlab.utils.image_files import MOST_PIXELS, open_image, reason_of
 
 EXR = b"v/1\x01"
 """first bytes of an EXR file"""
@@ -49,7 +49,7 @@ def read_values(path: Path) -> np.ndarray:
         return read_image(path)
     stack = TiffStack(path)
     if stack.count > 1:
-        raise InputError(f"{path}: holds {stack.count} pictures; give a stack by itself, not in a folder")
+        raise InputError(f"{path}: holds {stack.count} images; give a stack by itself, not in a folder")
     return stack.read(0)
 
 
@@ -57,13 +57,13 @@ def _read_png(path: Path) -> np.ndarray:
     import cv2
 
     advice = "expected a whole PNG"
-    with open_picture(path, "picture", advice) as image:
+    with open_image(path, "image", advice) as image:
         image.load()  # OpenCV pads truncated files, Pillow raises
         grey = image.mode.startswith("I")
     flags = cv2.IMREAD_ANYDEPTH | (cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     values = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
     if values is None or values.dtype != np.uint16:
-        raise InputError(f"{path}: not a readable picture (its 16 bits do not decode); {advice}")
+        raise InputError(f"{path}: not a readable image (its 16 bits do not decode); {advice}")
     return values[..., None] if grey else np.ascontiguousarray(values[..., ::-1])
 
 

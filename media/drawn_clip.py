@@ -36,13 +36,13 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
     ground = _texture(GROUND, (round(1.2 * height) + 1, round(1.2 * width) + 1), rng)
     side = round(4 * SIZE * min(height, width)) + 2
     skins = [_texture(colour, (side, side), rng) for colour in COLOURS]
-    pictures = np.empty((frames, height, width, 3), np.uint8)
+    images = np.empty((frames, height, width, 3), np.uint8)
     masks = np.zeros((frames, height, width), np.uint8)
     rows, columns = np.mgrid[:height, :width].astype(np.float32) + 0.5
-    for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
+    for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
         time = index / max(frames - 1, 1)
         top, left = round(0.2 * height * time), round(0.2 * width * time)
-        picture[:] = ground[top : top + height, left : left + width]
+        image[:] = ground[top : top + height, left : left + width]
         for number, (curve, skin) in enumerate(zip(curves, skins, strict=True), start=1):
             weights = np.array([(1 - time) ** 2, 2 * time * (1 - time), time**2])
             x, y = weights @ curve * (width, height)
@@ -50,9 +50,9 @@ def draw_clip(frames: int, height: int, width: int, seed: int) -> tuple[np.ndarr
             away = np.hypot(rows - y, columns - x)
             inside = away < SIZE * min(height, width) * (1 + 0.2 * np.sin((number + 1) * angle))
             across, down = away[inside] * np.cos(angle[inside]), away[inside] * np.sin(angle[inside])
-            picture[inside] = skin[(down + side / 2).astype(int), (across + side / 2).astype(int)]
+            image[inside] = skin[(down + side / 2).astype(int), (across + side / 2).astype(int)]
             mask[inside] = number
-    return pictures, masks
+    return images, masks
 
 
 def _texture(colour: np.ndarray, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:

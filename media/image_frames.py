@@ -28,7 +28,7 @@ LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
 
 
-class Pictures(Protocol):
+class IndexedImages(Protocol):
     """Images by index, as stored."""
 
     name: str
@@ -46,7 +46,7 @@ class Pictures(Protocol):
         """Return the stem of output files of an image."""
 
 
-class FolderPictures:
+class FolderImages:
     """Images of a folder, sorted by name; raises `InputError` if there are none."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,7 +56,7 @@ class FolderPictures:
             raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(SUFFIXES)} files")
         stem, count = Counter(path.stem for path in names).most_common(1)[0]
         if count > 1:
-            raise InputError(f"{folder}: {count} pictures are named {stem}; give every frame its own name")
+            raise InputError(f"{folder}: {count} images are named {stem}; give every frame its own name")
         self.name, self.count = real_path(folder).name, len(self.paths)
         self.linear = kind_of(self.paths[0]) == "exr"
 
@@ -73,7 +73,7 @@ class FolderPictures:
         return self.paths[index].stem
 
 
-class StackPictures:
+class StackImages:
     """Images of a TIFF file; raises `InputError` as `TiffStack` does."""
 
     linear = False
@@ -88,18 +88,18 @@ class StackPictures:
 
     def title(self, index: int) -> str:
         """Return file and index."""
-        return f"{self._stack.path}, picture {index}"
+        return f"{self._stack.path}, image {index}"
 
     def stem(self, index: int) -> str:
         """Return the index with at least five digits."""
         return f"{index:05d}"
 
 
-class PictureFrames:
+class ImageFrames:
     """Images as a `FrameSource` with random access; outputs are named like the images.
 
     Args:
-        pictures: images of one size and type.
+        images: images of one size and type.
         rate: frames per second.
         levels: values shown as black and white.
 
@@ -111,17 +111,19 @@ class PictureFrames:
     lost = 0
     sound: Sound | None = None
 
-    def __init__(self, pictures: Pictures, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None) -> None:
-        self._pictures = pictures
-        first = pictures.read(0)
+    def __init__(
+        self, images: IndexedImages, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
+    ) -> None:
+        self._images = images
+        first = images.read(0)
         if first.dtype.kind not in "uif":
-            raise InputError(f"{pictures.title(0)}: holds values of {first.dtype}; give integers or floats")
+            raise InputError(f"{images.title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype = first.dtype
         self.damaged: list[int] = []
-        self.name = pictures.name
+        self.name = images.name
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         self.rate = Fraction(rate)
-        self.length: int | None = pictures.count
+        self.length: int | None = images.count
         self.levels = self._find(levels)
 
     def time(self, index: int) -> Fraction:
@@ -130,11 +132,11 @@ class PictureFrames:
 
     def stem(self, index: int) -> str:
         """Return the stem of the image."""
-        return self._pictures.stem(index)
+        return self._images.stem(index)
 
     def read(self, index: int) -> np.ndarray:
         """Read a frame, H×W×3 uint8 RGB; raise `InputError` if it is broken or of another size or type."""
-        values, title = self._pictures.read(index), self._pictures.title(index)
+        values, title = self._images.read(index), self._images.title(index)
         if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
             raise InputError(
                 f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
@@ -145,33 +147,33 @@ class PictureFrames:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames in order; raise `InputError` as `read` does."""
-        return (self.read(index) for index in range(self._pictures.count))
+        return (self.read(index) for index in range(self._images.count))
 
     def _find(self, option: LevelsOption) -> Levels | None:
         stated = read_levels(option)
         if stated is not None:
-            return Levels(*stated, linear=self._pictures.linear)
+            return Levels(*stated, linear=self._images.linear)
         if option is None and self._dtype == np.uint8:
             return None
-        low, high = find_levels(self._readable, self._pictures.count)
-        return Levels(low, high, linear=self._pictures.linear, found=True)
+        low, high = find_levels(self._readable, self._images.count)
+        return Levels(low, high, linear=self._images.linear, found=True)
 
     def _readable(self, index: int) -> np.ndarray:
         """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
         try:
-            return self._pictures.read(index)
+            return self._images.read(index)
         except InputError:
             return np.empty(0, self._dtype)
 
 
-def of_size(picture: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
+def of_size(image: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     """Return the image if it has the size of the first frame."""
-    height, width, _ = picture.shape
+    height, width, _ = image.shape
     if (height, width) != size:
         raise InputError(
             f"{name}: {width}×{height}, but the first frame is {size[1]}×{size[0]}; give frames of one size"
         )
-    return picture
+    return image
 
 
 def _natural(path: Path) -> list[str | int]:

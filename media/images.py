@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_picture
+from aotlab.utils.image_files import open_image
 
 DEEP = ("I", "F")
 """prefixes of Pillow modes with more than 8 bits, which it clips at 255"""
@@ -20,11 +20,11 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: missing, incomplete, or more than 8 bits per channel, which needs levels.
     """
-    with open_picture(path, "picture", "expected a whole JPEG or PNG") as image:
+    with open_image(path, "image", "expected a whole JPEG or PNG") as image:
         require_end(path, image)
         if image.mode.startswith(DEEP):
             raise InputError(
-                f"{path}: has more than 8 bits a channel; convert it with one range for all pictures"
+                f"{path}: has more than 8 bits a channel; convert it with one range for all images"
             )
         return np.array(image.convert("RGB"))
 

@@ -93,7 +93,7 @@ class StreamFrames:
         self.damaged: list[int] = []
         self.lost = 0
         if not container.streams.video:
-            raise InputError(f"{title}: holds no video; give a source with pictures")
+            raise InputError(f"{title}: holds no video; give a source with images")
         require_decoder(container, title)
         rate = rate_of(container.streams.video[0])
         self.rate = rate if rate <= FASTEST else Fraction(25)
@@ -118,9 +118,9 @@ class StreamFrames:
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; store it in a file first")
         first, self._first = self._first, None
-        for index, (picture, time) in enumerate(chain([first], self._frames)):
+        for index, (image, time) in enumerate(chain([first], self._frames)):
             self._times.add(time)
-            yield of_size(picture, self.size, f"{self.title}, frame {index}")
+            yield of_size(image, self.size, f"{self.title}, frame {index}")
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
         """Yield frames and their times in seconds."""

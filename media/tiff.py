@@ -38,7 +38,7 @@ class TiffStack:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not is_file(path):
-            raise InputError(f"{path}: no such picture file; {ADVICE}")
+            raise InputError(f"{path}: no such image file; {ADVICE}")
         self._file = _open(path)
         try:
             self._series: Any = self._file.series[0]
@@ -49,7 +49,7 @@ class TiffStack:
         except Exception as error:  # the library raises many kinds of errors on broken files
             raise _broken(path, error) from error
         if len(kinds) > 1:
-            raise InputError(f"{path}: holds {len(kinds)} series of pictures; store one in a file of its own")
+            raise InputError(f"{path}: holds {len(kinds)} series of images; store one in a file of its own")
         self._lock = threading.Lock()
         self.count = self._check()
         self._stored = self._map()
@@ -69,7 +69,7 @@ class TiffStack:
         """Return the number of frames."""
         sizes = dict(zip(self._axes, self._shape, strict=True))
         if len(sizes) != len(self._axes) or not {"Y", "X"} <= set(sizes):
-            raise InputError(f"{self.path}: has the axes {self._axes}; expected pictures, with Y and X")
+            raise InputError(f"{self.path}: has the axes {self._axes}; expected images, with Y and X")
         long = {axis: size for axis, size in sizes.items() if size > 1 and axis not in "YX"}
         channels = {axis: size for axis, size in long.items() if axis in "SC"}
         others = {axis: size for axis, size in long.items() if axis not in "SC"}
@@ -85,7 +85,7 @@ class TiffStack:
             )
         if sizes["Y"] * sizes["X"] > MOST_PIXELS:
             raise InputError(
-                f"{self.path}: {sizes['X']}×{sizes['Y']} pixels are too many; give smaller pictures"
+                f"{self.path}: {sizes['X']}×{sizes['Y']} pixels are too many; give smaller images"
             )
         self._frames = next(iter(others), "")
         return next(iter(others.values()), 1)

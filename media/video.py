@@ -15,10 +15,10 @@ from aotlab.media.deep_images import kind_of
 from aotlab.media.frame_times import Times, is_variable, rate_of, seconds_of
 from aotlab.media.image_frames import (
     FOLDER_RATE,
-    FolderPictures,
+    FolderImages,
+    ImageFrames,
     LevelsOption,
-    PictureFrames,
-    StackPictures,
+    StackImages,
     of_size,
 )
 from aotlab.media.levels import Levels
@@ -93,9 +93,9 @@ def open_frames(
     """
     path = Path(path)
     if is_folder(path):
-        return PictureFrames(FolderPictures(path), rate, levels)
+        return ImageFrames(FolderImages(path), rate, levels)
     if is_file(path) and kind_of(path) == "tiff":
-        return PictureFrames(StackPictures(path), rate, levels)
+        return ImageFrames(StackImages(path), rate, levels)
     if is_file(path):
         refuse_levels(levels, str(path))
         return VideoFrames(path)
@@ -108,7 +108,7 @@ def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[in
     Raises:
         InputError: the source ends before a wanted frame, or one cannot be read.
     """
-    if isinstance(source, PictureFrames):
+    if isinstance(source, ImageFrames):
         frames = ((index, source.read(index)) for index in sorted(wanted) if index < (source.length or 0))
     else:
         frames = (
@@ -126,7 +126,7 @@ def refuse_levels(levels: LevelsOption, title: str) -> None:
     """Raise `InputError` if levels are given for a source that is not made of images."""
     if levels is not None:
         raise InputError(
-            f"levels {levels}: are for folders of pictures and TIFF stacks, and {title} is neither; leave levels out"
+            f"levels {levels}: are for folders of images and TIFF stacks, and {title} is neither; leave levels out"
         )
 
 
@@ -168,11 +168,11 @@ class VideoFrames:
         self._times.clear()
         self.damaged = []
         with _open_video(self.path) as container:
-            for index, (picture, time, damaged) in enumerate(_decode(self.path, container)):
+            for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
                 self._times.add(time)
                 if damaged:
                     self.damaged.append(index)
-                yield of_size(picture, self.size, f"{self.path}, frame {index}")
+                yield of_size(image, self.size, f"{self.path}, frame {index}")
 
 
 def open_container(
@@ -252,15 +252,15 @@ def _decode(
 
 def upright(frame: av.VideoFrame) -> np.ndarray:
     """Return the frame as its display matrix shows it: turned by quarters, and mirrored."""
-    picture = frame.to_ndarray(format="rgb24")
+    image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:
-        return picture
+        return image
     # Pixel (x, y) is shown at (a x + c y, b x + d y), up to a shift.
     a, b, _, c, d = np.frombuffer(bytes(entry), dtype=np.int32)[:5].astype(int)
     if abs(b) > abs(a):
-        picture, a, d = picture.swapaxes(0, 1), c, b
-    return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        image, a, d = image.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def reason_of(error: Exception) -> str:

@@ -102,12 +102,12 @@ class VideoWriter:
                 self._begin = time or Fraction(0)
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
-            picture = av.VideoFrame.from_ndarray(self._fitting(frame), format=layout)
-            picture = picture.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
+            image = av.VideoFrame.from_ndarray(self._fitting(frame), format=layout)
+            image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
             base = self._stream.codec_context.time_base
             tick = self._tick(None if time is None else time - self._begin, base)
-            picture.pts, picture.time_base, self._last = tick, base, tick
-            self._container.mux(self._stream.encode(picture))
+            image.pts, image.time_base, self._last = tick, base, tick
+            self._container.mux(self._stream.encode(image))
             if self._copy is not None:
                 self._copy.until(tick * base)
         except (av.FFmpegError, OSError) as error:

@@ -1,4 +1,4 @@
-"""A segmenter of the SAM family as two ONNX files: an encoder of the picture, a decoder of boxes and clicks.
+"""A segmenter of the SAM family as two ONNX files: an encoder of the image, a decoder of boxes and clicks.
 
 Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
 """

@@ -1,9 +1,10 @@
-"""What tests of all packages share."""
+"""Fixtures and settings of all tests."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,10 @@ NOBODY = 65534
 
 # Products are computed by a fixed choice, so that tests see the same numbers everywhere and every time.
 os.environ["AOTLAB_TUNE"] = "off"
+
+# A suite started in the background of a shell inherits ignored signals, and so would the commands under test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ def stems_from(first: int, count: int, step: int = 1, form: str = "{:05d}") -> l
 
 
 def write_frames(folder: Path, clip: Clip, only: Iterable[str] | None = None) -> None:
-    """Write the pictures under ``.jpg`` names; PNG data, so without loss."""
+    """Write the images under ``.jpg`` names; PNG data, so without loss."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = set(clip.stems if only is None else only)
     for stem, frame in zip(clip.stems, clip.frames, strict=True):

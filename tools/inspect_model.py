@@ -21,7 +21,7 @@ from aotlab.tools.cli.options import add_device_option, add_model_options
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import PICTURES, atomic_path, require_output, require_writable
+from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
 from aotlab.utils.text import columns
 
@@ -148,10 +148,10 @@ def print_config(args: Namespace) -> None:
 def show_identities(args: Namespace) -> None:
     """Draw how alike the identities are."""
     from aotlab.engine.inspection.attention import identity_similarity
-    from aotlab.engine.inspection.pictures import draw_similarity
+    from aotlab.engine.inspection.images import draw_similarity
     from aotlab.networks.weights.checkpoints import build_or_load
 
-    require_output(args.identities, *PICTURES)
+    require_output(args.identities, *PLOT_SUFFIXES)
     model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
     draw_similarity(identity_similarity(model), config.name, args.identities)
     print(args.identities)
@@ -217,7 +217,7 @@ def show_attention(args: Namespace) -> None:
     """
     require_paths(args.attention, args.mask)
     from aotlab.engine.inspection.attention import inspect_attention
-    from aotlab.engine.inspection.pictures import draw_attention, shown_frames
+    from aotlab.engine.inspection.images import draw_attention, shown_frames
     from aotlab.engine.tracker import Tracker
     from aotlab.masks.id_maps import read_mask
     from aotlab.media.video import open_frames
@@ -233,9 +233,9 @@ def show_attention(args: Namespace) -> None:
     wanted = shown_frames(report)
     frames = {n: frame for n, frame in enumerate(islice(source, args.frame + 1)) if n in wanted}
     asked = f"object_{whose}" if args.pixel is None else f"pixel_{whose[0]}_{whose[1]}"
-    picture = args.output / f"{source.stem(args.frame)}_{asked}.png"
-    draw_attention(report, frames, picture, align_corners=config.model.align_corners)
-    print(picture)
+    image = args.output / f"{source.stem(args.frame)}_{asked}.png"
+    draw_attention(report, frames, image, align_corners=config.model.align_corners)
+    print(image)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A mask of one picture from boxes and points: ``aotlab mask picture.jpg --box 1:10,20,200,100``."""
+"""A mask of one image from boxes and points: ``aotlab mask image.jpg --box 1:10,20,200,100``."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     require_paths(args.image)
     output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
     if real_path(output) == real_path(args.image):
-        raise InputError(f"--output {output}: is the picture itself; give another name")
+        raise InputError(f"--output {output}: is the image itself; give another name")
     from aotlab.masks.id_maps import write_mask
     from aotlab.media.images import read_image
     from aotlab.prompts.texts import masks_of_frame, read_prompts
 
     prompts = read_prompts(args.box, args.point, args.not_point)
     if set(prompts) != {0}:
-        raise InputError(f"{args.image}: is one picture; give boxes and points without a frame")
+        raise InputError(f"{args.image}: is one image; give boxes and points without a frame")
     labels = masks_of_frame(read_image(args.image), prompts[0], segmenter_of(args))
     write_mask(output, labels)
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 255
 """largest length of a file name in bytes"""
-PICTURES = (".png", ".pdf", ".svg")
+PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
 NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
 """pattern of names that are not plain: leading dot, drive, slashes, control characters, surrounding spaces"""

@@ -19,7 +19,7 @@ LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp")
 
 
 @contextmanager
-def open_picture(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
+def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
     """Yield the opened image; its content determines the format, not its suffix.
 
     Only decode inside the block: every error of the block becomes an `InputError`, as decoders raise many kinds of
@@ -47,7 +47,7 @@ def open_picture(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
 def reason_of(error: BaseException) -> str:
     """Return the message of a decoder error in one line, without names of Python objects."""
     if isinstance(error, UnidentifiedImageError):
-        return "in no picture format that is known here"
+        return "in no image format that is known here"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(text.split())
 

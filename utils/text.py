@@ -10,7 +10,7 @@ from aotlab.utils.numbers import LONGEST_SIDE
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
-def picture_size(text: str) -> tuple[int, int]:
+def size_text(text: str) -> tuple[int, int]:
     """Parse (width, height) from text such as "854x480".
 
     Raises:

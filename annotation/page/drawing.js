@@ -2,10 +2,10 @@
 /** What the canvases share. */
 
 /**
- * A function that draws with the next picture of the screen, however often it is called before that.
+ * A function that draws with the next image of the screen, however often it is called before that.
  * @param {() => void} draw
  */
-export function onNextPicture(draw) {
+export function onNextPaint(draw) {
   let asked = false;
   return () => {
     if (asked) return;

@@ -1,10 +1,10 @@
 // @ts-check
-/** Pictures and masks of frames, fetched when they are needed; a few are kept. */
+/** Images and masks of frames, fetched when they are needed; a few are kept. */
 
-/** What decoded pictures may take. */
+/** What decoded images may take. */
 const BYTES = 192 * 2 ** 20;
 
-/** Pictures that are kept, however large they are. */
+/** Images that are kept, however large they are. */
 const LEAST = 8;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
@@ -31,43 +31,43 @@ export function decodeRuns(buffer) {
 export class Frames {
   constructor() {
     /** @type {Map<number, Promise<ImageBitmap>>} */
-    this.pictures = new Map();
+    this.images = new Map();
   }
 
   /**
    * @param {number} index
    * @returns {Promise<ImageBitmap>}
    */
-  picture(index) {
-    let found = this.pictures.get(index);
+  image(index) {
+    let found = this.images.get(index);
     if (!found) {
-      found = fetchPicture(`frame/${index}`);
-      found.catch(() => this.pictures.delete(index));
-      found.then((picture) => this.makeRoom(picture), () => {});
+      found = fetchImage(`frame/${index}`);
+      found.catch(() => this.images.delete(index));
+      found.then((image) => this.makeRoom(image), () => {});
     }
-    this.pictures.delete(index);
-    this.pictures.set(index, found);
+    this.images.delete(index);
+    this.images.set(index, found);
     return found;
   }
 
   /**
-   * Drop the pictures that were not asked for the longest.
-   * @param {ImageBitmap} picture one of them; all are of its size
+   * Drop the images that were not asked for the longest.
+   * @param {ImageBitmap} image one of them; all are of its size
    */
   makeRoom({ width, height }) {
     const most = Math.max(LEAST, Math.floor(BYTES / (4 * width * height)));
-    for (const index of [...this.pictures.keys()].slice(0, Math.max(0, this.pictures.size - most))) {
-      this.pictures.get(index)?.then((bitmap) => bitmap.close(), () => {});
-      this.pictures.delete(index);
+    for (const index of [...this.images.keys()].slice(0, Math.max(0, this.images.size - most))) {
+      this.images.get(index)?.then((bitmap) => bitmap.close(), () => {});
+      this.images.delete(index);
     }
   }
 
   /**
-   * A picture near a frame that takes long, at once.
+   * An image near a frame that takes long, at once.
    * @param {number} index
    */
-  nearPicture(index) {
-    return fetchPicture(`frame/${index}?near=1`);
+  nearImage(index) {
+    return fetchImage(`frame/${index}?near=1`);
   }
 
   /**
@@ -87,6 +87,6 @@ async function fetched(address) {
 }
 
 /** @param {string} address */
-async function fetchPicture(address) {
+async function fetchImage(address) {
   return createImageBitmap(await (await fetched(address)).blob());
 }

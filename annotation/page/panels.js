@@ -23,12 +23,12 @@ const ICONS = {
 function toggle(icon, label, pressed, run) {
   const button = make('button', { className: 'small', title: label, onclick: run });
   const space = 'http://www.w3.org/2000/svg';
-  const picture = document.createElementNS(space, 'svg');
-  picture.setAttribute('viewBox', '0 0 20 20');
+  const image = document.createElementNS(space, 'svg');
+  image.setAttribute('viewBox', '0 0 20 20');
   const path = document.createElementNS(space, 'path');
   path.setAttribute('d', ICONS[icon]);
-  picture.append(path);
-  button.append(picture);
+  image.append(path);
+  button.append(image);
   button.setAttribute('aria-label', label);
   button.setAttribute('aria-pressed', String(pressed));
   return button;

@@ -83,20 +83,20 @@ export class Playback {
   /** @param {number} frame */
   async show(frame) {
     const { frames, viewer } = this.app;
-    const wanted = Promise.all([frames.picture(frame), frames.labels(frame)]);
+    const wanted = Promise.all([frames.image(frame), frames.labels(frame)]);
     let arrived = false;
     wanted.then(() => { arrived = true; }, () => { arrived = true; });
     if (!this.playing) {
       setTimeout(() => {
-        if (!arrived) frames.nearPicture(frame).then((near) => {
+        if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived && near) viewer.showNear(near);
         }, () => {});
       }, PATIENCE);
     }
-    const [picture, labels] = await wanted;
+    const [image, labels] = await wanted;
     if (frame !== this.frame) this.revision = 0;
     this.frame = frame;
-    viewer.show(picture, labels);
+    viewer.show(image, labels);
     this.showNumber();
   }
 
@@ -154,7 +154,7 @@ export class Playback {
     let due = performance.now();
     while (this.playing && this.wanted < this.count - 1) {
       await this.goTo(this.wanted + 1);
-      for (let ahead = 1; ahead < AHEAD && this.wanted + ahead < this.count; ahead += 1) this.app.frames.picture(this.wanted + ahead).catch(() => {});
+      for (let ahead = 1; ahead < AHEAD && this.wanted + ahead < this.count; ahead += 1) this.app.frames.image(this.wanted + ahead).catch(() => {});
       due = Math.max(performance.now() - 500, due + 1000 / this.rate);
       await new Promise((resolve) => { setTimeout(resolve, Math.max(0, due - performance.now())); });
     }

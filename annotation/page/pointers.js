@@ -1,5 +1,5 @@
 // @ts-check
-/** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the picture. */
+/** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the image. */
 
 import { Hover } from './hover.js';
 import { idAt } from './labels.js';

@@ -1,7 +1,7 @@
 // @ts-check
 /** Timeline under the video: a row per object, a column per frame; a click seeks and chooses the row's object. */
 
-import { onNextPicture } from './drawing.js';
+import { onNextPaint } from './drawing.js';
 
 const ROW = 14;
 const TOP = 12;
@@ -33,7 +33,7 @@ export class Timeline {
     this.dragging = false;
     this.strips = document.createElement('canvas');
     this.stale = true;
-    this.draw = onNextPicture(() => this.drawNow());
+    this.draw = onNextPaint(() => this.drawNow());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.redraw());
     canvas.addEventListener('pointerdown', (event) => this.press(event));

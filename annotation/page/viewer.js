@@ -1,7 +1,7 @@
 // @ts-check
 /** The frame with its masks on a canvas: zoom, pan, and what a tool is drawing. */
 
-import { onNextPicture } from './drawing.js';
+import { onNextPaint } from './drawing.js';
 import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 
 /** @typedef {{x: number, y: number}} Point */
@@ -18,7 +18,7 @@ export class Viewer {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
-    this.picture = null;
+    this.image = null;
     /** A frame beside the one wanted, shown until that is decoded. @type {ImageBitmap | null} */
     this.near = null;
     /** @type {import('./frames.js').Labels | null} */
@@ -39,8 +39,8 @@ export class Viewer {
     this.preview = [];
     /** Where the pointer is, in CSS pixels of the canvas. @type {Point | null} */
     this.pointer = null;
-    /** Draw with the next picture of the screen. */
-    this.draw = onNextPicture(() => this.drawNow());
+    /** Draw with the next image of the screen. */
+    this.draw = onNextPaint(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
 
@@ -67,11 +67,11 @@ export class Viewer {
   }
 
   /**
-   * @param {ImageBitmap | null} picture null: the one that shows already
+   * @param {ImageBitmap | null} image null: the one that shows already
    * @param {import('./frames.js').Labels} labels
    */
-  show(picture, labels) {
-    this.picture = picture || this.picture;
+  show(image, labels) {
+    this.image = image || this.image;
     this.labels = labels;
     this.near = null;
     this.paintMask();
@@ -79,10 +79,10 @@ export class Viewer {
 
   /**
    * Show a frame beside the one that is still being decoded: dimmed, without masks.
-   * @param {ImageBitmap} picture
+   * @param {ImageBitmap} image
    */
-  showNear(picture) {
-    this.near = picture;
+  showNear(image) {
+    this.near = image;
     this.draw();
   }
 
@@ -211,12 +211,12 @@ export class Viewer {
     const { context, canvas } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
-    const picture = this.near || this.picture;
-    if (!picture) return;
+    const image = this.near || this.image;
+    if (!image) return;
     context.setTransform(this.zoom, 0, 0, this.zoom, this.left, this.top);
     context.imageSmoothingEnabled = this.zoom < 3;
     context.globalAlpha = this.near ? 0.5 : 1;
-    context.drawImage(picture, 0, 0, this.size.width, this.size.height);
+    context.drawImage(image, 0, 0, this.size.width, this.size.height);
     context.globalAlpha = 1;
     if (this.labels && !this.near) context.drawImage(this.mask, 0, 0);
     const css = (/** @type {number} */ pixels) => this.css(pixels);

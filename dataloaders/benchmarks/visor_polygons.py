@@ -193,7 +193,7 @@ def _find(images: Path, frame: Frame) -> Path:
     for folder in folders:
         if is_file(folder / frame.name):
             return folder / frame.name
-    raise InputError(f"{folders[0] / frame.name}: no such picture; unpack the frames of {frame.video} there")
+    raise InputError(f"{folders[0] / frame.name}: no such image; unpack the frames of {frame.video} there")
 
 
 def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, str]]) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from aotlab.masks.id_maps import VOID
 from aotlab.media.images import require_end
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_picture
+from aotlab.utils.image_files import open_image
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60
@@ -53,7 +53,7 @@ class Facts:
 def check_frame(path: Path, *, decode: bool) -> Facts:
     """Size of a frame, from the file's head; ``decode`` reads it to the end."""
     try:
-        with open_picture(path, "picture", AGAIN) as image:
+        with open_image(path, "image", AGAIN) as image:
             if decode:
                 require_end(path, image)
                 image.load()
@@ -65,7 +65,7 @@ def check_frame(path: Path, *, decode: bool) -> Facts:
 def check_mask(path: Path, *, decode: bool) -> Facts:
     """Size and ids of a mask; the ids only with ``decode``."""
     try:
-        with open_picture(path, "mask", AGAIN) as image:
+        with open_image(path, "mask", AGAIN) as image:
             size = image.height, image.width
             if image.format != "PNG" or image.mode not in MASK_MODES:
                 return Facts(size, None, (_wrong_form(path, image),))

@@ -14,7 +14,7 @@ from aotlab.utils.files import is_folder
 
 LOOSE = "."
 """the name of images that lie in no folder of a set"""
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[F
             continue
         if suffix not in suffixes:
             message = f"files ending in {path.suffix or 'nothing'} are not read here"
-            if suffix in PICTURE_SUFFIXES:
+            if suffix in IMAGE_SUFFIXES:
                 yield Finding("error", path, f"{message}; convert it to {wanted}")
             else:
                 yield Finding("warning", path, f"{message}; remove it")

@@ -147,6 +147,6 @@ def _mirrored(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
 
 
-def _resized(picture: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
+def _resized(image: np.ndarray, size: tuple[int, int], interpolation: int) -> np.ndarray:
     """Resize H×W or H×W×3 to (width, height)."""
-    return np.asarray(cv2.resize(picture, size, interpolation=interpolation))
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation))

@@ -123,11 +123,11 @@ def coco_images(images: Path, instances: Path) -> list[CocoImage]:
     Raises:
         InputError: not a readable COCO JSON file.
     """
-    pictures, table = _index(instances)
+    listed, table = _index(instances)
     present = set(os.listdir(images))
     table = table[np.argsort(table[:, 0], kind="stable")]
     found = []
-    for number, (file, height, width) in pictures.items():
+    for number, (file, height, width) in listed.items():
         first, last = np.searchsorted(table[:, 0], (number, number + 1))
         rows = table[first:last]
         if Path(file).name in present and rows[:, 3].any():
@@ -137,14 +137,14 @@ def coco_images(images: Path, instances: Path) -> list[CocoImage]:
 
 def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray]:
     """Return images by id as (file, height, width), and per annotation image id, offset, length, is an object."""
-    pictures: dict[int, tuple[str, int, int]] = {}
+    listed: dict[int, tuple[str, int, int]] = {}
     numbers = array("q")
     try:
         for key, value, offset, length in stream_arrays(instances, ("images", "annotations")):
             if key == "images":
                 with about(f"{instances}: image {str(value['id'])[:20]}"):
                     size = require_size(value["height"], value["width"])
-                pictures[value["id"]] = unscramble(value["file_name"]), *size
+                listed[value["id"]] = unscramble(value["file_name"]), *size
                 continue
             crowd = bool(value.get("iscrowd"))
             if crowd or value.get("area", SMALLEST_AREA) >= SMALLEST_AREA:
@@ -154,4 +154,4 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
             f"{instances}: not COCO JSON ({error!r}); expected 'images' with id, file_name, height, width "
             "and 'annotations' with image_id and segmentation"
         ) from error
-    return pictures, np.array(numbers, dtype=np.int64).reshape(-1, 4)
+    return listed, np.array(numbers, dtype=np.int64).reshape(-1, 4)

@@ -31,10 +31,10 @@ MILD = Jitter(0.1, 0.1, 0.1, 0.03)
 STRONG = Jitter(0.4, 0.4, 0.2, 0.1, probability=0.8)
 
 
-def jitter(picture: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
+def jitter(image: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
     """Change brightness, contrast, saturation and hue of H×W×3 uint8 in random order."""
     if rng.random() >= limits.probability:
-        return picture
+        return image
     changes = (
         (scale_brightness, rng.uniform(1 - limits.brightness, 1 + limits.brightness)),
         (scale_contrast, rng.uniform(1 - limits.contrast, 1 + limits.contrast)),
@@ -43,46 +43,46 @@ def jitter(picture: np.ndarray, limits: Jitter, rng: Generator) -> np.ndarray:
     )
     for number in rng.permutation(len(changes)):
         change, amount = changes[number]
-        picture = change(picture, amount)
-    return picture
+        image = change(image, amount)
+    return image
 
 
-def fade_and_blur(picture: np.ndarray, rng: Generator) -> np.ndarray:
+def fade_and_blur(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Turn H×W×3 uint8 grey, and blur it, each with some probability."""
     if rng.random() < GREY_PROBABILITY:
-        picture = scale_saturation(picture, 0.0)
+        image = scale_saturation(image, 0.0)
     if rng.random() < BLUR_PROBABILITY:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(*BLUR_SIGMA))
-    return picture
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR_SIGMA))
+    return image
 
 
-def scale_brightness(picture: np.ndarray, factor: float) -> np.ndarray:
+def scale_brightness(image: np.ndarray, factor: float) -> np.ndarray:
     """Multiply all colours; 0 gives black."""
-    return _mapped(picture, np.arange(256) * factor)
+    return _mapped(image, np.arange(256) * factor)
 
 
-def scale_contrast(picture: np.ndarray, factor: float) -> np.ndarray:
+def scale_contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Scale differences to the image's mean grey; 0 gives a uniform grey."""
-    mean = round(cv2.mean(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[0])
-    return _mapped(picture, mean + (np.arange(256) - mean) * factor)
+    mean = round(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0])
+    return _mapped(image, mean + (np.arange(256) - mean) * factor)
 
 
-def scale_saturation(picture: np.ndarray, factor: float) -> np.ndarray:
+def scale_saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Scale differences to each pixel's grey value; 0 gives a grey image."""
     mixing = factor * np.eye(3) + (1 - factor) * np.array([LUMA] * 3)
-    return np.asarray(cv2.transform(picture, mixing))
+    return np.asarray(cv2.transform(image, mixing))
 
 
-def shift_hue(picture: np.ndarray, turn: float) -> np.ndarray:
+def shift_hue(image: np.ndarray, turn: float) -> np.ndarray:
     """Rotate all hues by this fraction of the colour circle (0 to 1, either sign)."""
     steps = round(turn * 256) % 256
     if steps == 0:  # a round trip through HSV would lose precision
-        return picture
-    hue = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV_FULL)
+        return image
+    hue = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     hue[..., 0] += np.uint8(steps)  # hue wraps around
     return np.asarray(cv2.cvtColor(hue, cv2.COLOR_HSV2RGB_FULL))
 
 
-def _mapped(picture: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def _mapped(image: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Apply a lookup table of 256 levels of any range."""
-    return np.asarray(cv2.LUT(picture, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))
+    return np.asarray(cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8)))

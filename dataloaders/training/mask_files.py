@@ -11,7 +11,7 @@ import numpy as np
 from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_picture
+from aotlab.utils.image_files import open_image
 
 MaskReader = Callable[[Path], np.ndarray]
 """reader from file to H×W uint8: ids, 0 background, 255 ignored"""
@@ -85,5 +85,5 @@ def read_saliency(path: Path) -> np.ndarray:
     Raises:
         InputError: not readable.
     """
-    with open_picture(path, "mask", "give a grey PNG, white where the object is") as image:
+    with open_image(path, "mask", "give a grey PNG, white where the object is") as image:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)

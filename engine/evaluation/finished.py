@@ -114,8 +114,8 @@ def _whole(output: Path, video: Video, overlay: bool) -> bool:
                 read_mask(output / video.name / file)
     except InputError:
         return False
-    pictures = output / "overlay" / video.name
-    return not overlay or all(is_file(pictures / f"{path.stem}.jpg") for path in video.frames)
+    images = output / "overlay" / video.name
+    return not overlay or all(is_file(images / f"{path.stem}.jpg") for path in video.frames)
 
 
 def _path(output: Path, video: Video) -> Path:

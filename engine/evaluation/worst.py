@@ -35,18 +35,18 @@ def write_strip(
     Raises:
         InputError: a frame or mask cannot be read, or the image cannot be written.
     """
-    pictures = {file.stem: file for file in video.frames}
+    files = {file.stem: file for file in video.frames}
     columns = []
     for stem in pick_frames(scores, identity, frames):
         masks = [_only(file, identity, video) for file in _files(video, results, identity, stem)]
         height, width = masks[0].shape
-        frame = np.asarray(Image.fromarray(read_image(pictures[stem])).resize((width, height)))
+        frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
         columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
-    picture = strip(columns, gap=4)
-    write_text(picture, "ground truth", (8, 22), 14)
-    write_text(picture, "result", (8, HEIGHT + 22), 14)
+    image = strip(columns, gap=4)
+    write_text(image, "ground truth", (8, 22), 14)
+    write_text(image, "result", (8, HEIGHT + 22), 14)
     with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary, format="JPEG", quality=90)
+        Image.fromarray(image).save(temporary, format="JPEG", quality=90)
 
 
 def _files(video: Video, results: Path, identity: int, stem: str) -> tuple[Path, Path]:
@@ -82,7 +82,7 @@ def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
     return [scores.frames[index] for index in sorted({*spread, worst})]
 
 
-def _shrink(picture: np.ndarray, height: int) -> np.ndarray:
+def _shrink(image: np.ndarray, height: int) -> np.ndarray:
     """Resize H×W×3 to a height, keeping the aspect ratio."""
-    width = max(1, round(picture.shape[1] * height / picture.shape[0]))
-    return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

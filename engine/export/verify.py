@@ -52,15 +52,15 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
     exported = Tracker(graphs, description.config)
     plain = Tracker(model, exported.config)
     height, width = description.video_size
-    pictures, masks = draw_clip(frames, height, width, seed=0)
-    exported.step(pictures[0], masks[0])
-    plain.step(pictures[0], masks[0])
+    images, masks = draw_clip(frames, height, width, seed=0)
+    exported.step(images[0], masks[0])
+    plain.step(images[0], masks[0])
     differences, equal, times = [], [], []
-    for picture in pictures[1:]:
+    for image in images[1:]:
         seconds, both = [], []
         for tracker in (exported, plain):
             begin = time.perf_counter()
-            both.append(tracker.step(picture))
+            both.append(tracker.step(image))
             seconds.append(time.perf_counter() - begin)
         times.append(seconds)
         differences.append(difference(*both))

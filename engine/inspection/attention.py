@@ -82,15 +82,15 @@ def inspect_attention(
         raise InputError(f"frame {frame}: frame 0 is the reference frame; give a later one")
     tracker.reset()
     count = 0
-    for count, picture in enumerate(frames, start=1):
+    for count, image in enumerate(frames, start=1):
         if count > frame:
             break
-        tracker.step(picture, mask if count == 1 else None)
+        tracker.step(image, mask if count == 1 else None)
     if count <= frame:
         raise InputError(f"frame {frame}: the video holds {count} frames; give one from 1 to {count - 1}")
     kept = [list(numbers) for numbers in tracker.banks[0].kept]
     with recorded_inputs(model) as inputs:
-        labels = tracker.step(picture).labels
+        labels = tracker.step(image).labels
     pixels = chosen_pixels(labels, query, tracker.ids)
     number = int(labels[pixels][0])
     group = tracker.ids.index(number) // model.config.max_objects if number else 0

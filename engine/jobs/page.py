@@ -64,7 +64,7 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
     name = html.escape(real_path(output).name)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>\n'
-        f"<h1>{name}</h1><p>{len(entries)} videos: {summary}. Pictures: first frame, least confident one, last. "
+        f"<h1>{name}</h1><p>{len(entries)} videos: {summary}. Images: first frame, least confident one, last. "
         "The videos with the most to check come first. Run the command in a terminal to correct one; corrected masks "
         "are exported from there.</p>\n"
         f"<table><tr><th>video<th>status<th>frames<th>objects<th>what to check\n{rows}\n</table>"
@@ -74,16 +74,16 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
 
 def _row(entry: dict[str, Any], output: Path) -> str:
     folder, status = quote(entry["name"]), entry["status"]
-    picture, todo = "", html.escape(entry["error"])
+    image, todo = "", html.escape(entry["error"])
     if status in ("done", "check"):
-        picture = f'<a href="{folder}/"><img src="{folder}/thumbnail.jpg" alt="" loading="lazy"></a>'
+        image = f'<a href="{folder}/"><img src="{folder}/thumbnail.jpg" alt="" loading="lazy"></a>'
         listed = "".join(f"<li>{html.escape(one)}" for one in _sentences(entry))
         command = html.escape("aotlab annotate " + shlex.quote(str(real_path(output) / entry["name"])))
         todo += (
             f"<ul>{listed}</ul>" if listed else ""
         ) + f'<div class="open"><code>{command}</code><button class="copy">copy</button></div>'
     return (
-        f'<tr class="{status}"><td>{html.escape(entry["name"])}{picture}<td><span class="status">{status}</span>'
+        f'<tr class="{status}"><td>{html.escape(entry["name"])}{image}<td><span class="status">{status}</span>'
         f"<td>{entry['frames']}<td>{entry['objects']}<td>{todo}"
     )
 

@@ -225,9 +225,9 @@ def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: flo
         gradient_norm=result.gradient_norm, data_seconds=times[0], step_seconds=times[1],
     )  # fmt: skip
     run.journal.step(measures)
-    pictures = run.config.train.picture_every
-    if pictures and (state.step % pictures == 0 or state.step == state.phase.steps):
-        run.journal.pictures(state.step, result.clip, result.predictions)
+    images = run.config.train.image_every
+    if images and (state.step % images == 0 or state.step == state.phase.steps):
+        run.journal.images(state.step, result.clip, result.predictions)
 
 
 def validate_averaged(run: TrainingRun, state: PhaseState) -> None:

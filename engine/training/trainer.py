@@ -58,7 +58,7 @@ def train(config: Config, world: World, *, restart: bool = False, command: str =
     output = require_writable(Path(str(config.train.output)))
     with locked_output(output, world):
         if world.lead:
-            for folder in (output, states_folder(output), output / "pictures"):
+            for folder in (output, states_folder(output), output / "images"):
                 remove_leftovers(folder)
             if restart:
                 for folder in (states_folder(output), output / "tensorboard", output / "log.jsonl"):

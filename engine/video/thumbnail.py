@@ -21,26 +21,26 @@ class Thumbnail:
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
-        self._pictures: dict[str, np.ndarray] = {}
+        self._images: dict[str, np.ndarray] = {}
         self._lowest = float("inf")
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Add one frame."""
         confidence = min(tracked.prediction.confidence.values(), default=1.0)
-        picture = small_overlay(tracked.frame, np.asarray(tracked.prediction.labels))
-        if not self._pictures:
-            self._pictures["first"] = picture
+        image = small_overlay(tracked.frame, np.asarray(tracked.prediction.labels))
+        if not self._images:
+            self._images["first"] = image
             return
         if confidence < self._lowest:
-            self._lowest, self._pictures["worst"] = confidence, picture
-        self._pictures["last"] = picture
+            self._lowest, self._images["worst"] = confidence, image
+        self._images["last"] = image
 
     def finish(self) -> None:
         """Write the file, unless there were no frames."""
-        pictures = [self._pictures[key] for key in ("first", "worst", "last") if key in self._pictures]
-        if pictures:
+        images = [self._images[key] for key in ("first", "worst", "last") if key in self._images]
+        if images:
             with atomic_path(self.path) as temporary:
-                Image.fromarray(strip(pictures)).save(temporary, quality=85)
+                Image.fromarray(strip(images)).save(temporary, quality=85)
 
     def drop(self) -> None:
         """Do nothing, as nothing was written."""
@@ -50,6 +50,6 @@ def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `HEIGHT`."""
     height, width = labels.shape
     size = (max(1, round(width * HEIGHT / height)), HEIGHT)
-    picture = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
-    return overlay(picture, ids)
+    return overlay(image, ids)

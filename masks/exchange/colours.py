@@ -11,7 +11,7 @@ from aotlab.masks.exchange.matching import LARGEST_ID
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_picture
+from aotlab.utils.image_files import open_image
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
@@ -23,7 +23,7 @@ Colour = tuple[int, int, int]
 def is_coloured(path: Path) -> bool:
     """Return whether an image is in colours, not of a palette and not grey."""
     try:
-        with open_picture(path, "mask", "give a PNG") as image:
+        with open_image(path, "mask", "give a PNG") as image:
             return image.mode in ("RGB", "RGBA")
     except InputError:
         return False
@@ -43,7 +43,7 @@ def parse_colours(path: Path, size: Size) -> list[Found]:
         )
     with about(legend):
         objects, labels = read_legend(legend)
-    with open_picture(path, "mask", "give a PNG") as image:
+    with open_image(path, "mask", "give a PNG") as image:
         values = np.array(image.convert("RGB")).astype(np.uint32)
     if values.shape[:2] != size:
         height, width, _ = values.shape

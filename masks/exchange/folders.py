@@ -16,7 +16,7 @@ from aotlab.masks.exchange.yolo import parse_yolo
 from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
-from aotlab.utils.image_files import open_picture
+from aotlab.utils.image_files import open_image
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def binary_mask(path: Path, size: Size) -> np.ndarray:
     Raises:
         InputError: not readable, more values, or another size.
     """
-    with open_picture(path, "mask", "give a black and white PNG") as image:
+    with open_image(path, "mask", "give a black and white PNG") as image:
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     if mask.shape != size:
         raise InputError(

@@ -26,7 +26,7 @@ def truth(index):
     return labels
 
 
-def picture(index):
+def image(index):
     colours = np.array([[40, 40, 40 + index], [220, 60, 60], [60, 200, 80]], np.uint8)
     return colours[truth(index)]
 
@@ -34,17 +34,17 @@ def picture(index):
 def draw_folder(folder, length=LENGTH):
     folder.mkdir(parents=True)
     for index in range(length):
-        Image.fromarray(picture(index)).save(folder / f"{index:05d}.png")
+        Image.fromarray(image(index)).save(folder / f"{index:05d}.png")
     return folder
 
 
 def number_of(frame):
-    """Which frame a picture is."""
+    """Which frame an image is."""
     return int(frame[0, 0, 2]) - 40
 
 
 def write_long_video(path, rounds, *, size, group=250):
-    """``rounds`` times one group of pictures, which is encoded once: frame i is as bright as i % group says."""
+    """``rounds`` times one group of images, which is encoded once: frame i is as bright as i % group says."""
     import av
 
     height, width = size

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/annotate.md: ``python -m tests.annotation.record docs`` (needs Chromium)."""
+"""Makes the images of docs/annotate.md: ``python -m tests.annotation.record docs`` (needs Chromium)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from PIL import Image
 from tests.annotation.browser import CHROMIUM, FLAGS, FRAMES, Page, Program, true_mask
 
 SHOWN = 0.5
-"""Seconds that a picture of the recording stays."""
+"""Seconds that an image of the recording stays."""
 SIZE = (960, 540)
 
 
 class Recorder:
-    """Pictures of a tab, put together as an animated WebP."""
+    """Images of a tab, put together as an animated WebP."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
-        self.pictures: list[Image.Image] = []
+        self.images: list[Image.Image] = []
         self.seconds: list[float] = []
 
-    def picture(self) -> Image.Image:
+    def image(self) -> Image.Image:
         """The tab as it is."""
         return Image.open(io.BytesIO(self.page.tab.screenshot())).convert("RGB")
 
     def take(self, seconds: float = SHOWN) -> None:
-        """Add a picture that stays for so long."""
-        self.pictures.append(self.picture().resize(SIZE, Image.Resampling.LANCZOS))
+        """Add an image that stays for so long."""
+        self.images.append(self.image().resize(SIZE, Image.Resampling.LANCZOS))
         self.seconds.append(seconds)
 
     def drag(self, *points: tuple[float, float]) -> None:
-        """As `Page.drag`, with pictures on the way."""
+        """As `Page.drag`, with images on the way."""
         tab = self.page.tab
         with self.page.done():
             tab.mouse.move(*self.page.at(*points[0]))
@@ -50,7 +50,7 @@ class Recorder:
     def save(self, path: Path) -> None:
         """Write the recording."""
         durations = [round(1000 * seconds) for seconds in self.seconds]
-        first, *others = self.pictures
+        first, *others = self.images
         first.save(
             path, save_all=True, append_images=others, duration=durations, loop=0, quality=62, method=4
         )
@@ -98,12 +98,12 @@ def play(recorder: Recorder, docs: Path) -> None:
 
 
 def save(recorder: Recorder, path: Path) -> None:
-    """Write a picture of the tab, with as many colours as look the same."""
-    recorder.picture().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
+    """Write an image of the tab, with as many colours as look the same."""
+    recorder.image().quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main(docs: Path) -> None:
-    """Track three fish of the bundled clip, and write the pictures into a folder."""
+    """Track three fish of the bundled clip, and write the images into a folder."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as folder:

@@ -118,5 +118,5 @@ def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
     served.close()
     assert again.annotations.labels == {1: "cell", 2: "dish"}
     assert all((again[index] == truth(index)).all() for index in range(LENGTH))
-    with Image.open(batch / "b" / "thumbnail.jpg") as picture:
-        assert np.array(picture).any()
+    with Image.open(batch / "b" / "thumbnail.jpg") as image:
+        assert np.array(image).any()

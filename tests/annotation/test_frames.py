@@ -55,7 +55,7 @@ def test_shared_clips_are_read_at_their_frame_numbers(name):
         assert (store.read(index) == expected[index]).all()
 
 
-def test_a_frame_that_takes_long_has_a_picture_at_once_that_is_near_it(tmp_path):
+def test_a_frame_that_takes_long_has_an_image_at_once_that_is_near_it(tmp_path):
     path = tmp_path / "long.mp4"
     write_long_video(path, 2, size=(48, 64), group=120)
     store = FrameStore(path)
@@ -107,9 +107,9 @@ def test_readers_of_two_names_do_not_disturb_each_other(video):
 
 def test_a_jpeg_shows_the_frame_and_a_preview_is_small(video):
     store = FrameStore(video)
-    picture = cv2.imdecode(np.frombuffer(store.jpeg(30), np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (48, 64, 3)
-    assert abs(picture[30, 40].astype(int) - 120).max() < 6
+    image = cv2.imdecode(np.frombuffer(store.jpeg(30), np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (48, 64, 3)
+    assert abs(image[30, 40].astype(int) - 120).max() < 6
     assert cv2.imdecode(np.frombuffer(store.jpeg(30, 32), np.uint8), cv2.IMREAD_COLOR).shape == (24, 32, 3)
 
 

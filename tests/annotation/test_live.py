@@ -12,12 +12,12 @@ from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.tools import annotate as cli
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import HEIGHT, WIDTH, Seer, open_session, picture, truth
+from tests.annotation.clips import HEIGHT, WIDTH, Seer, image, open_session, truth
 from tests.annotation.test_editing import draw
 
 
 class Camera:
-    """Gives the drawn pictures one by one, each when the test says so."""
+    """Gives the drawn images one by one, each when the test says so."""
 
     name, size, rate, length, live, variable = "camera", (HEIGHT, WIDTH), Fraction(25), None, True, True
 
@@ -28,7 +28,7 @@ class Camera:
     def __iter__(self):
         for index in range(self.frames):
             self.go.acquire()
-            yield picture(index % 20)
+            yield image(index % 20)
         if self.fails:
             raise InputError("camera: broke off")
 
@@ -47,12 +47,12 @@ def until(condition):
 
 
 def is_object_1(labels):
-    """Whether a mask is object 1 of any of the drawn pictures."""
+    """Whether a mask is object 1 of any of the drawn images."""
     return any((labels == (truth(index) == 1)).all() for index in range(24))
 
 
 def show_until(camera, condition):
-    """Let the camera give pictures until a condition holds."""
+    """Let the camera give images until a condition holds."""
     end = time.monotonic() + 60
     while not condition():
         camera.go.release()

@@ -92,7 +92,7 @@ def test_a_mask_is_uploaded_for_the_frame_in_view(served):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no picture", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
+    [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
      png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
      b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
      packed({}), packed({"note.md": b"x"}), packed({"1/00000.png": b"x", "2/00000.png": b"x"})],

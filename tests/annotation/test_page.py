@@ -67,7 +67,7 @@ def touches(page, kind, *points):
     page.devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
-def test_one_finger_draws_and_two_move_and_zoom_the_picture_without_drawing(page):
+def test_one_finger_draws_and_two_move_and_zoom_the_image_without_drawing(page):
     with page.done():
         touches(page, "touchStart", (10, 10))
         touches(page, "touchMove", (16, 12))

@@ -23,11 +23,11 @@ class Slow:
         self.tab = page.tab
         self.tab.evaluate(
             """(slow) => {
-                const picture = app.frames.picture.bind(app.frames);
+                const image = app.frames.image.bind(app.frames);
                 const held = new Promise((resolve) => { window.release = resolve; });
-                app.frames.picture = async (index) => {
+                app.frames.image = async (index) => {
                     if (slow.includes(index)) await held;
-                    return picture(index);
+                    return image(index);
                 };
             }""",
             list(frames),
@@ -75,7 +75,7 @@ def test_nothing_is_drawn_on_a_frame_that_does_not_show_yet(page):
 def test_a_frame_that_cannot_be_loaded_leaves_the_one_before_and_drops_what_was_meant_for_it(page, session):
     draw(session, 0, 1)
     page.tab.evaluate(
-        "() => { app.frames.picture = () => new Promise((_, reject) => { window.fail = () => reject('broken'); }) }"
+        "() => { app.frames.image = () => new Promise((_, reject) => { window.fail = () => reject('broken'); }) }"
     )
     page.key("ArrowRight", "m")
     page.tab.evaluate("fail()")

@@ -126,7 +126,7 @@ def test_two_pages_see_each_others_changes_and_one_may_go(served):
     assert second.do("undo")["result"]["title"] == "brush"
 
 
-def test_a_picture_at_hand_stands_in_for_a_frame_that_takes_long(served):
+def test_an_image_at_hand_stands_in_for_a_frame_that_takes_long(served):
     with Image.open(io.BytesIO(served.get("/frame/7?near=1").content)) as image:
         assert image.size == (60, 40)
     assert served.get("/frame/7?near=1", cookie=False).status_code == 403

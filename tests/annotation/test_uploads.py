@@ -66,7 +66,7 @@ def test_a_file_of_several_frames_is_taken_in_as_one_step(session, kind):
     assert session.state.objects.numbers == ()
 
 
-def test_a_single_picture_is_for_the_frame_in_view(session):
+def test_a_single_image_is_for_the_frame_in_view(session):
     assert load_upload(session.state, 7, png(truth(7))) == [7]
     coloured = packed({"mask.png": png(COLOURED[truth(8)]), "legend.json": LEGEND})
     assert load_upload(session.state, 8, coloured) == [8]
@@ -85,7 +85,7 @@ def test_folders_named_after_objects_name_them(session):
     assert (session.state.labels(3) == truth(3)).all()
 
 
-def test_labelme_s_files_are_matched_by_the_names_of_their_pictures(session):
+def test_labelme_s_files_are_matched_by_the_names_of_their_images(session):
     assert load_upload(session.state, 0, labelme(4)) == [4]
     assert load_upload(session.state, 0, packed({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
     assert [item.name for item in session.state.objects] == ["box"]

@@ -47,7 +47,7 @@ def test_a_clip_of_one_frame_stays_on_it() -> None:
     assert looped_length(1, 5) == 1
 
 
-def test_every_frame_of_a_loop_has_picture_and_labels_of_the_one_it_repeats(
+def test_every_frame_of_a_loop_has_image_and_labels_of_the_one_it_repeats(
     root: Path, clips: dict[str, Clip], tmp_path: Path
 ) -> None:
     assert loop(root, tmp_path / "long") == {"bear": 10, "camel": 7}

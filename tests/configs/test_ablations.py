@@ -116,7 +116,7 @@ def test_every_row_trains_and_tracks(name, tmp_path, data):
         "train": {
             "output": str(tmp_path / "run"),
             "log_every": 1,
-            "picture_every": 0,
+            "image_every": 0,
             "phases": [phase(clip_length=4)],
         },
     }

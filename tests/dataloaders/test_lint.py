@@ -90,17 +90,17 @@ SPOILED = {
     ),
     "cut frame": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-20]),
-        r"error .*a/00001\.jpg: not a readable picture \(.*\); fetch or save it again",
+        r"error .*a/00001\.jpg: not a readable image \(.*\); fetch or save it again",
     ),
     "frame filled up with zeros": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not a readable picture \(the JPEG has no end; it was cut off\); fetch or save it again",
+        r"error .*a/00001\.jpg: not a readable image \(the JPEG has no end; it was cut off\); fetch or save it again",
     ),
     "cut mask": (
         lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),
         r"error .*a/00001\.png: not a readable mask \(.*\); fetch or save it again",
     ),
-    "no picture": (
+    "no image": (
         lambda root: mask(root).write_bytes(b"nonsense"),
         r"error .*a/00001\.png: not a readable mask \(.*\); fetch or save it again",
     ),
@@ -149,7 +149,7 @@ SPOILED = {
         lambda root: mask(root, 0).unlink(),
         r"info .*a/00000\.jpg: the first frame has no mask: fine in training",
     ),
-    "other picture": (
+    "other image": (
         lambda root: (root / "JPEGImages/a/x.bmp").touch(),
         r"error .*x\.bmp: files ending in \.bmp are not read here; convert it to JPEG or PNG",
     ),
@@ -291,8 +291,8 @@ def test_links_in_a_circle_and_pipes_end_no_check(tmp_path):
         os.mkfifo(tmp_path / kind / "a" / f"00001.{ending}")
     report = lint_folder(tmp_path, "video")
     assert report.errors
-    assert any("00000.jpg: no such picture file" in str(finding) for finding in report.findings)
-    assert any("00001.jpg: no such picture file" in str(finding) for finding in report.findings)
+    assert any("00000.jpg: no such image file" in str(finding) for finding in report.findings)
+    assert any("00001.jpg: no such image file" in str(finding) for finding in report.findings)
 
 
 def test_a_folder_one_may_not_enter_is_named(closed_folder):

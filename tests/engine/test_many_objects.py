@@ -20,8 +20,8 @@ def crowd(name: str) -> tuple[list[np.ndarray], np.ndarray]:
     """Frames, and the labels of the first with its ids renumbered from 1 on, at a quarter of their size."""
     frames: list[Path] = sorted((SHARED / "data" / "many" / "JPEGImages" / name).glob("*.jpg"))[:FRAMES]
     mask = read_mask(SHARED / "data" / "many" / "Annotations" / name / f"{frames[0].stem}.png")
-    pictures = [cv2.resize(read_image(path), (428, 240), interpolation=cv2.INTER_AREA) for path in frames]
-    return pictures, cv2.resize(mask, (428, 240), interpolation=cv2.INTER_NEAREST)
+    images = [cv2.resize(read_image(path), (428, 240), interpolation=cv2.INTER_AREA) for path in frames]
+    return images, cv2.resize(mask, (428, 240), interpolation=cv2.INTER_NEAREST)
 
 
 @needs_data

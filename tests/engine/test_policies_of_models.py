@@ -79,8 +79,8 @@ def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
     model, config = build("aott", f"memory.policy={policy}", "memory.every=1", "memory.frames=3")
     tracker = Tracker(model, config)
     addresses, sizes = set(), set()
-    for index, picture in enumerate(clip(7)):
-        tracker.step(picture, stripes([1, 2]) if index == 0 else None)
+    for index, image in enumerate(clip(7)):
+        tracker.step(image, stripes([1, 2]) if index == 0 else None)
         (bank,) = tracker.banks
         if index >= 1:
             addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))

@@ -58,7 +58,7 @@ def test_a_frame_of_another_size_is_refused_with_both_sizes(tracker):
 
 
 @pytest.mark.parametrize("kind", ["image", "tensor"])
-def test_a_picture_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
+def test_an_image_or_tensor_is_tracked_as_the_array_it_shows(models, kind):
     frames, mask = clip(2), stripes([1, 2]).astype(np.uint8)
     make = Image.fromarray if kind == "image" else torch.from_numpy
     plain, other = Tracker(*models["aott"]), Tracker(*models["aott"])
@@ -158,7 +158,7 @@ def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset)
 
 def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recwarn):
     frame = np.ascontiguousarray(clip(1)[0])
-    frame.setflags(write=False)  # as NumPy's view of a picture is
+    frame.setflags(write=False)  # as NumPy's view of an image is
     torch.set_warn_always(True)
     try:
         Tracker(*models["aott"]).step(frame, stripes([1]))

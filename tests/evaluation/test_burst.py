@@ -105,7 +105,7 @@ def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str
         open_dataset("burst", root)
 
 
-def test_run_lengths_that_do_not_fill_the_picture_are_refused(root: Path) -> None:
+def test_run_lengths_that_do_not_fill_the_image_are_refused(root: Path) -> None:
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
     tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(runs_of(np.ones((4, 4), dtype=bool)))

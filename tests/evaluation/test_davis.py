@@ -116,7 +116,7 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     paths = write_sequence(tmp_path / "truth", labels)
     write_sequence(tmp_path / "found", labels)
     for name in ("00000.png", "00003.png", "notes.png"):
-        (tmp_path / "found" / name).write_bytes(b"not a picture")
+        (tmp_path / "found" / name).write_bytes(b"not an image")
     assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 

@@ -107,16 +107,16 @@ def clip(
     shown, labels = [], np.zeros((frames, height, width), np.uint8)
     for time in range(frames):
         top, left = margin + pan * time
-        picture = ground[top : top + height, left : left + width].copy()
+        image = ground[top : top + height, left : left + width].copy()
         for thing in things:
             if time >= (start or {}).get(thing.number, 0):
-                thing.paint(time, picture, labels[time])
-        shown.append(picture.clip(0, 255).astype(np.uint8))
+                thing.paint(time, image, labels[time])
+        shown.append(image.clip(0, 255).astype(np.uint8))
     return np.stack(shown), labels
 
 
 class Thing:
-    """A textured ellipse or rectangle and its way through the picture."""
+    """A textured ellipse or rectangle and its way through the image."""
 
     def __init__(self, draws: RandomState, number: int, bounds: tuple[int, int], size: float) -> None:
         self.number, self.bounds = number, np.array(bounds)
@@ -143,8 +143,8 @@ class Thing:
         inside = rows**2 * right + columns**2 * down <= down * right
         self.shape = inside if number % 2 else np.ones_like(inside)
 
-    def paint(self, time: int, picture: np.ndarray, labels: np.ndarray) -> None:
-        """Draw it over an H×W×3 picture and its H×W ids."""
+    def paint(self, time: int, image: np.ndarray, labels: np.ndarray) -> None:
+        """Draw it over an H×W×3 image and its H×W ids."""
         middle = [
             bounced(int(at), int(radius), int(side - radius))
             for at, radius, side in zip(self.centre + self.speed * time, self.radii, self.bounds, strict=True)
@@ -152,7 +152,7 @@ class Thing:
         rows, columns = np.nonzero(self.shape)
         rows, columns = rows + middle[0] - self.radii[0], columns + middle[1] - self.radii[1]
         seen = (rows >= 0) & (rows < self.bounds[0]) & (columns >= 0) & (columns < self.bounds[1])
-        picture[rows[seen], columns[seen]] = self.colours[self.shape][seen]
+        image[rows[seen], columns[seen]] = self.colours[self.shape][seen]
         labels[rows[seen], columns[seen]] = self.number
 
 

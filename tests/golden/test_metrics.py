@@ -46,7 +46,7 @@ def golden() -> Golden:
 def clips(
     golden: Golden, benchmark: str, kind: str, stems: Callable[[str, int], Sequence[str]]
 ) -> dict[str, Clip]:
-    """The clips of a benchmark, with empty pictures."""
+    """The clips of a benchmark, with empty images."""
     return {
         name: Clip(tuple(stems(name, len(labels))), np.zeros((*labels.shape, 3), np.uint8), labels)
         for name, labels in golden[0][f"{benchmark}/{kind}"].items()

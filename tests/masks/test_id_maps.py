@@ -63,12 +63,12 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_a_file_that_is_no_image_is_named(tmp_path):
-    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "text.png").write_text("not an image")
     with pytest.raises(InputError, match=r"text\.png: not a readable mask"):
         read_mask(tmp_path / "text.png")
 
 
-def test_a_coloured_picture_is_no_mask(tmp_path):
+def test_a_coloured_image_is_no_mask(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match="mode RGB"):
         read_mask(tmp_path / "photo.png")

@@ -17,31 +17,31 @@ def square(label, dtype=np.uint8):
 
 
 def test_objects_take_the_hue_of_their_palette_colour():
-    picture = overlay(grey(), square(1))
-    red, green, blue = picture[30, 30].astype(int)
+    image = overlay(grey(), square(1))
+    red, green, blue = image[30, 30].astype(int)
     assert red > 100
     assert green == blue < 100
 
 
 def test_pixels_away_from_objects_stay_as_they_are():
-    picture = overlay(grey(), square(1))
-    assert (picture[:15] == 100).all()
-    assert (picture[:, 50:] == 100).all()
+    image = overlay(grey(), square(1))
+    assert (image[:15] == 100).all()
+    assert (image[:, 50:] == 100).all()
 
 
 def test_the_contour_is_brighter_inside_and_darker_outside():
-    picture = overlay(grey(), square(2)).astype(int)
-    assert picture[20, 30, 1] > picture[30, 30, 1]
-    assert picture[19, 30].max() < 100
+    image = overlay(grey(), square(2)).astype(int)
+    assert image[20, 30, 1] > image[30, 30, 1]
+    assert image[19, 30].max() < 100
 
 
 def test_the_frame_is_not_changed_and_no_object_means_no_change():
     frame = grey()
     overlay(frame, square(3))
     assert (frame == 100).all()
-    picture = overlay(frame, square(0))
-    assert (picture == frame).all()
-    assert picture is not frame
+    image = overlay(frame, square(0))
+    assert (image == frame).all()
+    assert image is not frame
 
 
 def test_ids_above_255_are_drawn():
@@ -59,17 +59,17 @@ def test_a_wrong_size_or_opacity_is_refused():
         overlay(grey(), square(1), opacity=1.5)
 
 
-def test_a_strip_puts_pictures_side_by_side_with_white_gaps():
-    picture = strip([grey(4, 3), grey(4, 5)], gap=2)
-    assert picture.shape == (4, 10, 3)
-    assert (picture[:, 3:5] == 255).all()
-    assert (np.delete(picture, [3, 4], axis=1) == 100).all()
+def test_a_strip_puts_images_side_by_side_with_white_gaps():
+    image = strip([grey(4, 3), grey(4, 5)], gap=2)
+    assert image.shape == (4, 10, 3)
+    assert (image[:, 3:5] == 255).all()
+    assert (np.delete(image, [3, 4], axis=1) == 100).all()
 
 
-@pytest.mark.parametrize("pictures", [[], [grey(4, 3), grey(5, 3)]])
-def test_a_strip_needs_pictures_of_one_height(pictures):
+@pytest.mark.parametrize("images", [[], [grey(4, 3), grey(5, 3)]])
+def test_a_strip_needs_images_of_one_height(images):
     with pytest.raises(ValueError, match="one height"):
-        strip(pictures)
+        strip(images)
 
 
 def test_each_object_carries_its_id_where_it_is_widest():
@@ -77,13 +77,13 @@ def test_each_object_carries_its_id_where_it_is_widest():
     labels[10:50, 10:50], labels[10:50, 70:110] = 7, 8
     frame = np.full((60, 120, 3), 90, np.uint8)
     plain = overlay(frame, labels)
-    picture = with_ids(plain, labels)
-    changed = np.argwhere((picture != plain).any(axis=-1))
+    image = with_ids(plain, labels)
+    changed = np.argwhere((image != plain).any(axis=-1))
     for left in (10, 70):
         own = changed[(changed[:, 1] >= left) & (changed[:, 1] < left + 40)]
         assert len(own) > 10
         assert np.abs(own.mean(axis=0) - (30, left + 20)).max() < 4
-    sevens, eights = picture[:, 10:50], picture[:, 70:110]
+    sevens, eights = image[:, 10:50], image[:, 70:110]
     assert (sevens != eights).any()
 
 

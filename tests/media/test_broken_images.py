@@ -1,4 +1,4 @@
-"""Broken pictures of every format, behind every name: one sentence that names the file, from every reader."""
+"""Broken images of every format, behind every name: one sentence that names the file, from every reader."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ READERS = (read_image, read_mask, read_ids, read_saliency)
 
 
 def encoded(kind, mode="RGB"):
-    """A picture of noise in a format."""
+    """An image of noise in a format."""
     noise = np.random.default_rng(0).integers(0, 256, (24, 32, 3), dtype=np.uint8)
     out = io.BytesIO()
     Image.fromarray(noise).convert(mode).save(out, format=kind)
@@ -65,7 +65,7 @@ def refusal(read, path):
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", ["00000.jpg", "00000.png"])
 @pytest.mark.filterwarnings("ignore")
-def test_a_broken_picture_is_read_or_named(tmp_path, kind, name):
+def test_a_broken_image_is_read_or_named(tmp_path, kind, name):
     path = tmp_path / name
     for content in broken(encoded(kind)):
         path.write_bytes(content)
@@ -79,9 +79,9 @@ def test_a_broken_picture_is_read_or_named(tmp_path, kind, name):
             assert facts.size is not None or facts.findings
 
 
-def test_an_empty_picture_is_named(tmp_path):
+def test_an_empty_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.png: not a readable picture \(in no picture format"):
+    with pytest.raises(InputError, match=r"a\.png: not a readable image \(in no image format"):
         read_image(tmp_path / "a.png")
 
 

@@ -38,8 +38,8 @@ def write(path, codec="libx264", count=40, tags=None):
         stream.width, stream.height = 160, 120
         stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
         for index in range(count):
-            picture = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
-            container.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
+            image = av.VideoFrame.from_ndarray(np.roll(TEXTURE, 3 * index, 1), format="rgb24")
+            container.mux(stream.encode(image.reformat(format=stream.pix_fmt)))
         container.mux(stream.encode(None))
     return path
 
@@ -93,10 +93,10 @@ def test_a_tag_that_is_not_utf8_does_not_matter(tmp_path, suffix):
 
 @pytest.fixture
 def hurt(tmp_path):
-    """An MP4 with a few bytes changed inside its pictures, which all decode, and its frames before that."""
+    """An MP4 with a few bytes changed inside its images, which all decode, and its frames before that."""
     path = write(tmp_path / "hurt.mp4")
     content, whole = path.read_bytes(), list(open_frames(path))
-    first = content.index(b"mdat") + 2500  # behind the first picture
+    first = content.index(b"mdat") + 2500  # behind the first image
     for seed in range(50):
         changed, rng = bytearray(content), random.Random(seed)
         at = rng.randrange(first, len(changed) - 2500)

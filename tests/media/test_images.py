@@ -1,4 +1,4 @@
-"""Frames of pictures of more than 8 bits: 16-bit PNG, TIFF, TIFF stacks and EXR, with one pair of levels a video."""
+"""Frames of images of more than 8 bits: 16-bit PNG, TIFF, TIFF stacks and EXR, with one pair of levels a video."""
 
 import numpy as np
 import pytest
@@ -32,8 +32,8 @@ def write_png(path, values):
 
 @pytest.fixture
 def pngs(tmp_path):
-    for index, picture in enumerate(DEEP):
-        write_png(tmp_path / "pngs" / f"{index}.png", picture)
+    for index, image in enumerate(DEEP):
+        write_png(tmp_path / "pngs" / f"{index}.png", image)
     return tmp_path / "pngs"
 
 
@@ -51,8 +51,8 @@ def test_a_clip_scaled_to_16_bits_is_the_8_bit_clip_under_its_whole_range(pngs, 
 def test_levels_are_found_once_for_all_frames_where_none_are_stated(tmp_path):
     folder = tmp_path / "cells"
     frames = [np.tile(np.linspace(100, top, 64, dtype=np.uint16), (8, 1)) for top in (300, 1100, 4100)]
-    for index, picture in enumerate(frames):
-        write_png(folder / f"{index}.png", picture)
+    for index, image in enumerate(frames):
+        write_png(folder / f"{index}.png", image)
     source = open_frames(folder)
     assert source.levels.found
     assert 100 <= source.levels.low < 110
@@ -64,9 +64,9 @@ def test_levels_are_found_once_for_all_frames_where_none_are_stated(tmp_path):
     assert {frame.shape for frame in source} == {(8, 64, 3)}
 
 
-def test_8_bit_pictures_stay_as_they_are_unless_levels_are_given(tmp_path):
-    for index, picture in enumerate(CLIP):
-        write_png(tmp_path / "plain" / f"{index}.png", picture)
+def test_8_bit_images_stay_as_they_are_unless_levels_are_given(tmp_path):
+    for index, image in enumerate(CLIP):
+        write_png(tmp_path / "plain" / f"{index}.png", image)
     source = open_frames(tmp_path / "plain")
     assert source.levels is None
     assert (np.stack(list(source)) == CLIP).all()
@@ -111,7 +111,7 @@ def test_a_folder_of_tiffs_of_palettes_inverted_and_float_is_read(tmp_path):
         (tmp_path / f"{name}.tif").rename(tmp_path / name / "0.tif")
         levels = "0,1" if name == "float" else None
         shown.append(frames_of(tmp_path / name, levels=levels)[0, ..., 1])
-    assert all((picture == grey).all() for picture in shown)
+    assert all((image == grey).all() for image in shown)
 
 
 def test_exr_is_shown_with_the_curve_of_screens_and_in_its_display_window(tmp_path):
@@ -123,8 +123,8 @@ def test_exr_is_shown_with_the_curve_of_screens_and_in_its_display_window(tmp_pa
         "displayWindow": (np.array([0, 0], np.int32), np.array([35, 27], np.int32)),
     }
     (tmp_path / "shot").mkdir()
-    for index, picture in enumerate(light):
-        exr.File(dict(boxes), {"RGB": picture}).write(str(tmp_path / "shot" / f"f.{index:04d}.exr"))
+    for index, image in enumerate(light):
+        exr.File(dict(boxes), {"RGB": image}).write(str(tmp_path / "shot" / f"f.{index:04d}.exr"))
     shown = frames_of(tmp_path / "shot", levels="0,1")
     assert shown.shape == (4, 28, 36, 3)
     assert np.abs(shown[:, 1:25, 2:34].astype(int) - CLIP).max() <= 1
@@ -144,13 +144,13 @@ def test_levels_that_are_none_are_refused(text):
 
 def test_levels_are_refused_for_video_files_and_streams(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"whatever")
-    with pytest.raises(InputError, match="levels auto: are for folders of pictures"):
+    with pytest.raises(InputError, match="levels auto: are for folders of images"):
         open_frames(tmp_path / "a.mp4", levels="auto")
-    with pytest.raises(InputError, match="levels 0,9: are for folders of pictures"):
+    with pytest.raises(InputError, match="levels 0,9: are for folders of images"):
         open_source("rtsp://127.0.0.1:9/x", levels="0,9")
 
 
-def test_deep_pictures_are_never_cut_off_where_no_levels_are_known(tmp_path):
+def test_deep_images_are_never_cut_off_where_no_levels_are_known(tmp_path):
     write_png(tmp_path / "0.png", DEEP[0, ..., 0])
     with pytest.raises(InputError, match="more than 8 bits a channel"):
         read_image(tmp_path / "0.png")
@@ -180,12 +180,12 @@ def test_stacks_that_are_no_video_are_refused_in_a_sentence(tmp_path, stack):
     assert "complex64" in refused("z.tif", np.zeros((8, 8), np.complex64))
     (tmp_path / "folder").mkdir()
     stack.rename(tmp_path / "folder" / "0.tif")
-    with pytest.raises(InputError, match="holds 4 pictures; give a stack by itself"):
+    with pytest.raises(InputError, match="holds 4 images; give a stack by itself"):
         open_frames(tmp_path / "folder")
 
 
 @pytest.mark.parametrize("ending", ["tif", "png", "exr"])
-def test_broken_pictures_are_one_sentence(tmp_path, ending):
+def test_broken_images_are_one_sentence(tmp_path, ending):
     good = tmp_path / f"good.{ending}"
     if ending == "exr":
         exr = pytest.importorskip("OpenEXR", reason="OpenEXR is not installed")

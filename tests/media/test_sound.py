@@ -1,4 +1,4 @@
-"""The sound of a source beside the pictures made of it, in time, and sizes that every player shows."""
+"""The sound of a source beside the images made of it, in time, and sizes that every player shows."""
 
 from fractions import Fraction
 
@@ -13,7 +13,7 @@ SECONDS = 3
 
 
 def film(path, codec="aac", delay=0.0, size=(32, 48)):
-    """Grey frames with a click of 0.1 s at 1 s and at 2 s; a ``delay`` moves pictures and sound."""
+    """Grey frames with a click of 0.1 s at 1 s and at 2 s; a ``delay`` moves images and sound."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=RATE)
         video.height, video.width = size
@@ -63,12 +63,12 @@ def seconds_since(found, frame, place):
 
 def copied(source, path, frames=None):
     """The frames written again, as overlays are, perhaps a range of them."""
-    pictures = list(source)
+    images = list(source)
     with VideoWriter(
         path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
     ) as writer:
-        for index in frames or range(len(pictures)):
-            writer.write(pictures[index], source.time(index))
+        for index in frames or range(len(images)):
+            writer.write(images[index], source.time(index))
     return path
 
 
@@ -106,7 +106,7 @@ def test_a_source_without_sound_gives_none(tmp_path):
     assert clicks(copied(source, tmp_path / "out.mp4")) is None
 
 
-def test_broken_sound_does_not_cost_the_pictures(tmp_path):
+def test_broken_sound_does_not_cost_the_images(tmp_path):
     path = film(tmp_path / "a.mov", "pcm_s16le")
     source = open_frames(path)
     frames = list(source)

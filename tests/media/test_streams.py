@@ -92,8 +92,8 @@ def test_damaged_pieces_are_left_out(tmp_path, served):
     with av.open(str(tmp_path / "hurt.mkv"), "w") as container:
         stream = container.add_stream("mjpeg", rate=12)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
-        for index, picture in enumerate(noise):
-            packets = stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        for index, image in enumerate(noise):
+            packets = stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24"))
             for packet in packets:
                 if index == 5:
                     broken = av.Packet(bytes(packet.size))

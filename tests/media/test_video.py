@@ -16,7 +16,7 @@ from aotlab.utils.errors import InputError
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
-"""Display matrix of a phone video: the stored picture is turned to the right to be shown."""
+"""Display matrix of a phone video: the stored image is turned to the right to be shown."""
 
 MIRROR = [-(1 << 16), 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30]
 
@@ -88,9 +88,9 @@ def test_uneven_times_are_read_and_written_as_they_are(tmp_path, suffix):
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)
         for frame, time in zip(frames, UNEVEN, strict=True):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.pts, picture.time_base = int(time * 1000), Fraction(1, 1000)
-            container.mux(stream.encode(picture))
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            image.pts, image.time_base = int(time * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(image))
         container.mux(stream.encode(None))
     source = open_frames(path)
     assert source.variable
@@ -185,7 +185,7 @@ def test_garbage_is_not_a_video(tmp_path, name, content):
         open_frames(tmp_path / name)
 
 
-def test_a_single_picture_is_not_a_video(tmp_path):
+def test_a_single_image_is_not_a_video(tmp_path):
     Image.new("RGB", (64, 48)).save(tmp_path / "photo.jpg")
     with pytest.raises(InputError, match="not a video"):
         open_frames(tmp_path / "photo.jpg")
@@ -248,7 +248,7 @@ def test_a_frame_of_another_size_in_a_folder_is_named(tmp_path):
 def test_two_frames_of_one_stem_are_refused(tmp_path):
     for name in ("0.png", "0.jpg"):
         Image.new("RGB", (6, 4)).save(tmp_path / name)
-    with pytest.raises(InputError, match="2 pictures are named 0"):
+    with pytest.raises(InputError, match="2 images are named 0"):
         open_frames(tmp_path)
 
 

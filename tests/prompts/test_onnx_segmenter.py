@@ -27,7 +27,7 @@ def save(path, nodes, inputs, outputs, constants=()):
 
 
 def encoder(path, shape=(1, 3, EDGE, EDGE)):
-    """The embedding is the picture's mean over its channels."""
+    """The embedding is the image's mean over its channels."""
     axes = [1] if len(shape) == 4 else [2]
     nodes = [onnx.helper.make_node("ReduceMean", ["image"], ["image_embeddings"], axes=axes, keepdims=1)]
     return save(path, nodes, [("image", list(shape))], [("image_embeddings", [None] * len(shape))])

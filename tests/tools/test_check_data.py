@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_benchmark_is_named(tmp_path: Path, capsys: pytest.
     folder = tmp_path / "sav_val"
     write_mask(folder / "Annotations_6fps/sav_000001/001/00008.png", np.ones((5, 7)))
     (folder / "Annotations_6fps/sav_000002/001").rename(folder / "Annotations_6fps/sav_000002/hand")
-    (folder / "JPEGImages_24fps/sav_000001/00003.jpg").write_bytes(b"no picture")
+    (folder / "JPEGImages_24fps/sav_000001/00003.jpg").write_bytes(b"no image")
     assert main([str(tmp_path), "--dataset", "sav", "--workers", "1", "--no-progress"]) == 1
     text = capsys.readouterr().out
     assert "00008.png: is 7×5, but its frame is 64×48" in text

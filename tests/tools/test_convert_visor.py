@@ -106,8 +106,8 @@ def test_the_data_set_is_read_with_the_objects_of_first_frames(
     assert masks[0][480 * 150 // 1080, 854 * 1550 // 1920] == 1
     names = json.loads((source.output / "val_data_mapping.json").read_text())
     assert names["P01_107_seq_00001"] == {"1": "left hand", "2": "plate"}
-    with Image.open(first.frames[0]) as picture:
-        assert picture.size == (854, 480)
+    with Image.open(first.frames[0]) as image:
+        assert image.size == (854, 480)
 
 
 def test_training_keeps_all_objects_of_sequences_of_three_frames(source: Source) -> None:
@@ -127,7 +127,7 @@ def test_what_is_broken_is_named_and_the_rest_converted(
     (source.annotations / "P99_01.json").write_text('{"video_annotations": [{"image": 3}]}')
     assert source.convert() == 1
     errors = capsys.readouterr().err
-    assert "P01_107_frame_0000000140.jpg: no such picture" in errors
+    assert "P01_107_frame_0000000140.jpg: no such image" in errors
     assert "P99_01.json: not readable as VISOR's polygons" in errors
     assert [video.name for video in open_dataset("visor", source.output)] == ["P07_110_seq_00009"]
 

@@ -74,22 +74,22 @@ def test_frames_are_resized_as_the_settings_say(capsys: pytest.CaptureFixture[st
     assert "640x480 (161x113 in the network)" in capsys.readouterr().out
 
 
-def test_identities_become_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_identities_become_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--identities", str(tmp_path / "identities.png")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "identities.png")
-    with Image.open(tmp_path / "identities.png") as picture:
-        assert len(np.unique(np.asarray(picture.convert("L")))) > 20
+    with Image.open(tmp_path / "identities.png") as image:
+        assert len(np.unique(np.asarray(image.convert("L")))) > 20
 
 
 @pytest.mark.parametrize("whose", [["--pixel", "30,20"], ["--object", "1"]])
-def test_attention_becomes_a_picture(
+def test_attention_becomes_an_image(
     tmp_path: Path, video: Path, whose: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(attention(video, tmp_path, "--frame", "2", *whose)) == 0
-    picture = Path(capsys.readouterr().out.strip())
-    assert picture.parent == tmp_path
-    assert picture.stem == "00002_" + whose[0].strip("-") + "_" + whose[1].replace(",", "_")
-    with Image.open(picture) as file:
+    image = Path(capsys.readouterr().out.strip())
+    assert image.parent == tmp_path
+    assert image.stem == "00002_" + whose[0].strip("-") + "_" + whose[1].replace(",", "_")
+    with Image.open(image) as file:
         assert file.width == 3 * 320  # the frame, the reference frame and the frame before
 
 

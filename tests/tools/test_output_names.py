@@ -30,8 +30,8 @@ def test_an_output_of_the_wrong_kind_is_refused_before_any_work(tmp_path, capsys
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "video.mp4"]
 
 
-def test_a_picture_is_not_replaced_by_its_mask(tmp_path, capsys):
-    (tmp_path / "x.png").write_bytes(b"no picture, which is not looked at")
+def test_an_image_is_not_replaced_by_its_mask(tmp_path, capsys):
+    (tmp_path / "x.png").write_bytes(b"no image, which is not looked at")
     path = str(tmp_path / "x.png")
     assert main(["mask", path, "--box", "1:0,0,5,5", "--output", path]) == 2
-    assert "is the picture itself" in capsys.readouterr().err
+    assert "is the image itself" in capsys.readouterr().err

@@ -141,12 +141,12 @@ def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_o
 
 
 def test_the_mask_command_writes_one_palette_png(video, tmp_path, capsys):
-    picture = video / "00003.png"
-    assert mask_cli.main([str(picture), "--box", "1:9,3,14,14", "--point", "7:45,30"]) == 0
+    source = video / "00003.png"
+    assert mask_cli.main([str(source), "--box", "1:9,3,14,14", "--point", "7:45,30"]) == 0
     labels = read_mask(video / "00003.mask.png")
     assert (labels == np.where(truth(3) == 2, 7, truth(3))).all()
     with Image.open(video / "00003.mask.png") as image:
         assert image.mode == "P"
     assert "object 7 100 pixels" in capsys.readouterr().out
-    assert mask_cli.main([str(picture), "--box", "4/1:9,3,14,14"]) == 2
+    assert mask_cli.main([str(source), "--box", "4/1:9,3,14,14"]) == 2
     assert mask_cli.main([str(tmp_path / "none.png"), "--box", "1:9,3,14,14"]) == 2

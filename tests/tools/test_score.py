@@ -128,10 +128,10 @@ def test_the_worst_objects_come_first_and_are_drawn(
     assert lines[0].split()[2:4] == ["bear", "2"]
     values = [float(line.split()[1]) for line in lines]
     assert values == sorted(values)
-    pictures = sorted((tmp_path / "worst").iterdir())
-    assert pictures[0].name == "01_bear_2.jpg"
-    assert len(pictures) == 2
-    with Image.open(pictures[0]) as image:
+    images = sorted((tmp_path / "worst").iterdir())
+    assert images[0].name == "01_bear_2.jpg"
+    assert len(images) == 2
+    with Image.open(images[0]) as image:
         # three scored frames of 640×480, truth above result, at 480 pixels, with two gaps of 4
         assert (image.format, image.size) == ("JPEG", (3 * 320 + 8, 480))
 

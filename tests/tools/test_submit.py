@@ -285,7 +285,7 @@ def test_an_entry_that_unpacks_to_more_than_a_mask_is_not_unpacked(
     assert "100000000 bytes; the limit is" in lines(capsys)[0]
 
 
-def test_a_picture_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
+def test_an_image_that_unpacks_to_more_pixels_than_a_mask_is_not_decoded(
     davis: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = davis.results / "deer" / "00001.png"

@@ -143,20 +143,20 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path: Path)
     trax = pytest.importorskip("trax", reason="TraX is not installed: pip install 'aotlab[vot]'")
     connect = pytest.importorskip("trax.client").Client
     Image.fromarray(frame()).save(tmp_path / "1.png")
-    picture = {"color": trax.FileImage.create(str(tmp_path / "1.png"))}
+    image = {"color": trax.FileImage.create(str(tmp_path / "1.png"))}
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", SERVER], **pipes) as process:
         stream = (process.stdin.fileno(), process.stdout.fileno())  # type: ignore[union-attr]
         client = connect(stream=stream, log=lambda text: None)
         assert client.get("multiobject")
-        found, _ = client.initialize(picture, [(trax.Rectangle.create(10, 20, 30, 15), {})], {})
+        found, _ = client.initialize(image, [(trax.Rectangle.create(10, 20, 30, 15), {})], {})
         box = found[0][0].array(normalize=True)
         assert (box[20:35, 10:40] == 1).all()
         assert box.sum() == 30 * 15
         late = disc(90, 120, 12).astype(np.uint8)
-        found, _ = client.frame(picture, {}, [(trax.Mask.create(late), {})])
+        found, _ = client.frame(image, {}, [(trax.Mask.create(late), {})])
         assert len(found) == 2
-        found, _ = client.frame(picture, {}, [])
+        found, _ = client.frame(image, {}, [])
         assert (fit(found[1][0].array(normalize=True), SIZE) == late).all()
         assert found[1][1] == {"confidence": "0.9000"}
         client.quit()
@@ -202,12 +202,12 @@ def make_workspace(folder: Path) -> None:
     ground = np.random.default_rng(0).integers(60, 120, (*SIZE, 1), dtype=np.uint8).repeat(3, axis=2)
     tracks: dict[str, list[np.ndarray]] = {"1": [], "2": []}
     for index in range(6):
-        picture = ground.copy()
+        image = ground.copy()
         discs = {"1": disc(40, 40 + 3 * index, 20), "2": disc(85, 110 - 3 * index, 16)}
         for number, colour in (("1", (220, 60, 60)), ("2", (60, 60, 220))):
-            picture[discs[number]] = colour
+            image[discs[number]] = colour
             tracks[number].append(discs[number].astype(np.uint8))
-        Image.fromarray(picture).save(place / "color" / f"{index + 1:08d}.jpg", quality=95)
+        Image.fromarray(image).save(place / "color" / f"{index + 1:08d}.jpg", quality=95)
     np.savez(folder / "tracks.npz", **{number: np.stack(track) for number, track in tracks.items()})
     assert VOT is not None
     python = Path(VOT).with_name("python")

@@ -12,10 +12,10 @@ from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.program import argument_type
 from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.text import byte_count, picture_size
+from aotlab.utils.text import byte_count, size_text
 
 BYTES = argument_type(byte_count)
-SIZE = argument_type(picture_size)
+SIZE = argument_type(size_text)
 Options = argparse._ActionsContainer
 """a parser, or a group of its options"""
 

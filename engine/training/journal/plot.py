@@ -27,12 +27,12 @@ SMOOTHED = 20
 FINITE = Range(-1e30, 1e30)
 
 
-def draw_curves(log: Path, picture: Path) -> None:
+def draw_curves(log: Path, image: Path) -> None:
     """Draw the curves of a run: 1200×800 pixels.
 
     Args:
         log: ``log.jsonl`` of a run; lines may lack any key.
-        picture: PNG file to write.
+        image: PNG file to write.
 
     Raises:
         InputError: no such log, or the plot cannot be written.
@@ -57,7 +57,7 @@ def draw_curves(log: Path, picture: Path) -> None:
             _draw(axes, lines, starts, key)
         if axes.lines[len(starts) :]:
             axes.legend(loc="best")
-    with atomic_path(picture) as temporary:
+    with atomic_path(image) as temporary:
         figure.savefig(temporary)
 
 

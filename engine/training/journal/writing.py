@@ -17,8 +17,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from aotlab.engine.training.clip_training import ClipBatch
+from aotlab.engine.training.journal.images import clip_image, save_image
 from aotlab.engine.training.journal.log_lines import append_line, drop_later_lines, phase_starts, read_lines
-from aotlab.engine.training.journal.pictures import clip_picture, save_picture
 from aotlab.engine.training.journal.plot import draw_curves
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PICTURES_KEPT = 8
+IMAGES_KEPT = 8
 """number of newest images kept in the output folder; TensorBoard keeps all"""
 
 
@@ -73,7 +73,7 @@ class Journal:
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
         """Record a validation: J&F, J and F in percent."""
 
-    def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
+    def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
         """Record clips with labels and ``predictions``, B×H×W per frame."""
 
     def note(self, line: dict[str, Any]) -> None:
@@ -107,7 +107,7 @@ class PhaseProgress:
 
 
 class WrittenJournal(Journal):
-    """Writes ``log.jsonl``, ``tensorboard/``, ``pictures/`` and ``curves.png`` into the run's folder."""
+    """Writes ``log.jsonl``, ``tensorboard/``, ``images/`` and ``curves.png`` into the run's folder."""
 
     def __init__(self, output: Path, log_every: int) -> None:
         self.output, self.log_every = output, log_every
@@ -155,19 +155,19 @@ class WrittenJournal(Journal):
         tqdm.write(f"{phase}, step {step}: validation {values}", file=sys.stderr)
         self._draw()
 
-    def pictures(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Write the image to ``pictures/PHASE_STEP.jpg`` and TensorBoard."""
+    def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
+        """Write the image to ``images/PHASE_STEP.jpg`` and TensorBoard."""
         if self.progress is None:
-            raise ValueError("pictures were given outside of Journal.phase")
-        phase, picture = self.progress.name, clip_picture(clip, predictions)
-        path = self.output / "pictures" / f"{phase}_{step:07d}.jpg"
+            raise ValueError("images were given outside of Journal.phase")
+        phase, image = self.progress.name, clip_image(clip, predictions)
+        path = self.output / "images" / f"{phase}_{step:07d}.jpg"
         try:
-            save_picture(picture, path, keep=PICTURES_KEPT)
+            save_image(image, path, keep=IMAGES_KEPT)
         except (InputError, OSError) as error:
             log.warning("%s", error)
         with self._tensorboard() as board:
             if board is not None:
-                board.add_image("clips", picture, self.starts[phase] + step, dataformats="HWC")
+                board.add_image("clips", image, self.starts[phase] + step, dataformats="HWC")
 
     def note(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``; a failure does not stop training."""
@@ -226,7 +226,7 @@ class WrittenJournal(Journal):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             self.board_missing = True
-            log.warning("TensorBoard is not installed: %s and pictures only", self.log.name)
+            log.warning("TensorBoard is not installed: %s and images only", self.log.name)
             return
         threading.excepthook = self._on_error_of_thread
         self.board = SummaryWriter(str(self.output / "tensorboard"), purge_step=first)

@@ -179,14 +179,14 @@ def test_a_folder_without_root_asks_for_one(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
-def test_the_content_of_a_picture_decides_not_its_name(tmp_path, mode):
+def test_the_content_of_an_image_decides_not_its_name(tmp_path, mode):
     path = tmp_path / "frame.jpg"
     Image.new(mode, (5, 4)).save(path, format="PNG")
     image = read_image(path)
     assert (image.shape, image.dtype) == ((4, 5, 3), np.uint8)
 
 
-def test_an_unreadable_picture_is_named(tmp_path):
+def test_an_unreadable_image_is_named(tmp_path):
     whole, cut, nonsense = (tmp_path / name for name in ("whole.jpg", "cut.jpg", "nonsense.jpg"))
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(whole)

@@ -31,9 +31,9 @@ class Source:
         for stem, labels in zip(STEMS, self.labels, strict=True):
             for kind in (self.root / "Annotations" / "480p", self.results):
                 write_mask(kind / NAME / f"{stem}.png", labels)
-            picture = self.root / "JPEGImages" / "480p" / NAME / f"{stem}.jpg"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(picture), np.zeros((480, 854, 3), np.uint8))
+            image = self.root / "JPEGImages" / "480p" / NAME / f"{stem}.jpg"
+            image.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(image), np.zeros((480, 854, 3), np.uint8))
         lists = self.root / "ImageSets" / "2022"
         lists.mkdir(parents=True)
         for split in ("val", "val_unseen"):

@@ -54,7 +54,7 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed, augmentation):
         assert all(brighter)
         return
     bright = frames.mean(-1) > 180
-    # Pictures are interpolated and masks are not: they may part along the outline.
+    # Images are interpolated and masks are not: they may part along the outline.
     assert (bright == (labels == 3)).mean() > 0.96
 
 
@@ -89,7 +89,7 @@ def test_both_directions_occur(kind):
 
 
 def test_a_crop_looks_for_an_object_on_the_reference_frame():
-    # One object at the end of a wide picture, which a single random crop shows about one time in six.
+    # One object at the end of a wide image, which a single random crop shows about one time in six.
     image, mask = np.zeros((65, 400, 3), np.uint8), np.zeros((65, 400), np.uint8)
     mask[:, :60] = 1
     shown = [

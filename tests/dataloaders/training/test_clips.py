@@ -22,7 +22,7 @@ from tests.dataloaders.training.made import CROP, Shown, blocks, phase, rng, vid
 
 
 def labelled(labels):
-    """A clip whose pictures show the label as grey."""
+    """A clip whose images show the label as grey."""
     labels = np.asarray(labels, np.uint8)
     return Clip(np.repeat(labels[..., None], 3, axis=-1), labels, len(set(np.unique(labels)) - {0, 255}))
 

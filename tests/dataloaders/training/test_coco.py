@@ -82,8 +82,8 @@ def test_images_with_an_object_of_size_are_found(root):
 def test_ids_follow_the_annotations_and_crowds_are_ignored(root, monkeypatch):
     monkeypatch.setattr(coco, "rasterise", draw_box)
     image = opened(root)[1]
-    picture, mask = pickle.loads(pickle.dumps(image)).read()
-    assert picture.shape == (HEIGHT, WIDTH, 3)
+    pixels, mask = pickle.loads(pickle.dumps(image)).read()
+    assert pixels.shape == (HEIGHT, WIDTH, 3)
     wanted = np.zeros((HEIGHT, WIDTH), np.uint8)
     wanted[20:40] = 255
     wanted[:30, :30] = 1
@@ -218,7 +218,7 @@ def drawn_one(root, segmentation):
 
 
 @pytest.mark.parametrize("size", [(10**12, 5), (0, 5), (-3, 5), (2.5, 5), ("a", 5), (None, 5)], ids=str)
-def test_a_size_that_no_picture_has_is_refused(tmp_path, size):
+def test_a_size_that_no_image_has_is_refused(tmp_path, size):
     make(tmp_path, "train2017", "annotations")
     path = tmp_path / "annotations" / "instances_train2017.json"
     tree = json.loads(path.read_text())

@@ -14,12 +14,12 @@ from tests.dataloaders.training.made import rng
 
 
 @pytest.fixture(scope="module")
-def picture():
+def image():
     """Smooth and colourful, with pure black, white and primary colours."""
     coarse = rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    picture = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_LINEAR)
-    picture[0, :6] = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]
-    return picture
+    image = cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_LINEAR)
+    image[0, :6] = [[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255], [128, 128, 128]]
+    return image
 
 
 @pytest.mark.parametrize(
@@ -33,21 +33,21 @@ def picture():
         (colours.shift_hue, functional.adjust_hue, (-0.1, 0.03, 0.1), 10),
     ],
 )
-def test_changes_are_torchvisions(picture, ours, theirs, amounts, off):
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)
+def test_changes_are_torchvisions(image, ours, theirs, amounts, off):
+    tensor = torch.from_numpy(image).permute(2, 0, 1)
     for amount in amounts:
         expected = theirs(tensor, amount).permute(1, 2, 0).numpy().astype(int)
-        difference = np.abs(ours(picture, amount) - expected)
+        difference = np.abs(ours(image, amount) - expected)
         assert difference.max() <= off
         assert difference.mean() <= 1
 
 
-def test_factors_of_one_and_no_turn_leave_a_picture_as_it_is(picture):
+def test_factors_of_one_and_no_turn_leave_an_image_as_it_is(image):
     for change, amount in (
         (colours.scale_brightness, 1.0), (colours.scale_contrast, 1.0),
         (colours.scale_saturation, 1.0), (colours.shift_hue, 0.0),
     ):  # fmt: skip
-        assert np.array_equal(change(picture, amount), picture)
+        assert np.array_equal(change(image, amount), image)
 
 
 def test_bright_and_dark_pixels_are_clipped_and_do_not_wrap_around():
@@ -62,7 +62,7 @@ def test_bright_and_dark_pixels_are_clipped_and_do_not_wrap_around():
     assert colours.scale_saturation(red, 1.5)[0, 0].tolist() == [255, 0, 0]
 
 
-def test_mild_changes_stay_near_and_strong_ones_go_further(picture):
+def test_mild_changes_stay_near_and_strong_ones_go_further(image):
     grey = np.full((16, 16, 3), 128, np.uint8)
     mild = [jitter(grey, MILD, rng(seed)) for seed in range(60)]
     strong = [jitter(grey, STRONG, rng(seed)) for seed in range(60)]
@@ -72,7 +72,7 @@ def test_mild_changes_stay_near_and_strong_ones_go_further(picture):
     assert 40 < spread[1] <= 52
 
 
-def test_the_four_changes_come_in_random_order(picture):
+def test_the_four_changes_come_in_random_order(image):
     only = {}
     for seed in range(40):
         generator = rng(seed)
@@ -88,7 +88,7 @@ def _order(generator):
     kept = {name: getattr(colours, name) for name in names}
     try:
         for name in names:
-            setattr(colours, name, lambda picture, amount, name=name: seen.append(name) or picture)
+            setattr(colours, name, lambda image, amount, name=name: seen.append(name) or image)
         jitter(np.zeros((2, 2, 3), np.uint8), MILD, generator)
     finally:
         for name, function in kept.items():
@@ -96,25 +96,25 @@ def _order(generator):
     return seen
 
 
-def test_jitter_has_its_probability(picture):
-    changed = [not np.array_equal(jitter(picture, STRONG, rng(seed)), picture) for seed in range(400)]
+def test_jitter_has_its_probability(image):
+    changed = [not np.array_equal(jitter(image, STRONG, rng(seed)), image) for seed in range(400)]
     # Five standard deviations of 400 draws.
     assert np.mean(changed) == pytest.approx(0.8, abs=0.1)
-    assert all(not np.array_equal(jitter(picture, MILD, rng(seed)), picture) for seed in range(50))
-    assert np.array_equal(jitter(picture, Jitter(1, 1, 1, 0.5, probability=0), rng()), picture)
+    assert all(not np.array_equal(jitter(image, MILD, rng(seed)), image) for seed in range(50))
+    assert np.array_equal(jitter(image, Jitter(1, 1, 1, 0.5, probability=0), rng()), image)
 
 
-def test_pictures_turn_grey_and_blurred_as_often_as_they_should(picture):
-    results = [fade_and_blur(picture, rng(seed)) for seed in range(600)]
+def test_images_turn_grey_and_blurred_as_often_as_they_should(image):
+    results = [fade_and_blur(image, rng(seed)) for seed in range(600)]
     grey = [np.ptp(result.astype(int), axis=-1).max() <= 1 for result in results]
     # A blur of less than about 0.3 pixels may change nothing.
-    changed = [not np.array_equal(result, picture) for result in results]
+    changed = [not np.array_equal(result, image) for result in results]
     assert np.mean(grey) == pytest.approx(0.2, abs=0.08)
     assert np.mean(changed) == pytest.approx(1 - 0.8 * 0.7, abs=0.12)
 
 
-def test_the_picture_that_is_given_stays_as_it_was(picture):
-    before = picture.copy()
+def test_the_image_that_is_given_stays_as_it_was(image):
+    before = image.copy()
     for seed in range(20):
-        fade_and_blur(jitter(picture, STRONG, rng(seed)), rng(seed))
-    assert np.array_equal(picture, before)
+        fade_and_blur(jitter(image, STRONG, rng(seed)), rng(seed))
+    assert np.array_equal(image, before)

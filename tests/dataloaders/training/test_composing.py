@@ -18,8 +18,8 @@ def square(grey, ground, left, top, side, frames=4):
     """A clip of a grey square that stands still."""
     labels = np.zeros((frames, SIDE, SIDE), np.uint8)
     labels[:, top : top + side, left : left + side] = 1
-    pictures = np.where(labels[..., None] > 0, np.uint8(grey), np.uint8(ground)).repeat(3, axis=-1)
-    return Clip(pictures, labels, 1, (f"grey {grey}",))
+    images = np.where(labels[..., None] > 0, np.uint8(grey), np.uint8(ground)).repeat(3, axis=-1)
+    return Clip(images, labels, 1, (f"grey {grey}",))
 
 
 def composed(seed, **options):

@@ -174,7 +174,7 @@ def test_a_corrupt_file_in_the_middle_of_a_video_is_named_by_the_loader(tmp_path
     batches = list(clip_loader(mixture(tmp_path, VIDEOS, merge=0.0, steps=10), 0))
     reasons = [reason for batch in batches for reason in batch.replaced]
     assert reasons
-    assert all(reason.startswith(f"{bad}: not a readable picture") for reason in reasons)
+    assert all(reason.startswith(f"{bad}: not a readable image") for reason in reasons)
     assert len(batches) == 10
 
 

@@ -104,7 +104,7 @@ def test_a_truncated_jpeg_is_never_read_as_grey(tmp_path, progressive, damage):
     half = len(whole) // 2
     cut = {"half": whole[:half], "last bytes": whole[:-2], "zeros": whole[:half].ljust(len(whole), b"\0")}
     path.write_bytes(cut[damage])
-    with pytest.raises(InputError, match=r"cut\.jpg: not a readable picture"):
+    with pytest.raises(InputError, match=r"cut\.jpg: not a readable image"):
         read_image(path)
 
 
@@ -112,7 +112,7 @@ def test_opening_decodes_nothing(tmp_path):
     for index in range(2):
         for name in (f"JPEGImages/a/{index}.jpg", f"Annotations/a/{index}.png"):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes(b"no picture")
+            (tmp_path / name).write_bytes(b"no image")
     assert len(opened(tmp_path, "video").videos) == 1
     assert len(opened(tmp_path, "static").images) == 2
 

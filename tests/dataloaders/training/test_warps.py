@@ -1,4 +1,4 @@
-"""Maps of pictures: what they may do, and masks that go along."""
+"""Maps of images: what they may do, and masks that go along."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_boxes_are_distributed_as_torchvisions(shape):
     assert (top + rows <= shape[0]).all()
 
 
-def test_a_box_in_a_very_wide_picture_is_its_middle():
+def test_a_box_in_a_very_wide_image_is_its_middle():
     assert random_box(90, 300, rng()) == (90, 0, 120, 90)
     assert random_box(300, 90, rng()) == (0, 90, 90, 120)
 
@@ -85,7 +85,7 @@ def test_a_box_is_enlarged_as_resizing_does():
 
 
 def agrees(frame, label):
-    """Whether colours are ten times the label, away from outlines, where pictures are interpolated."""
+    """Whether colours are ten times the label, away from outlines, where images are interpolated."""
     around = np.ones((7, 7))
     inner = (cv2.dilate(label, around) == cv2.erode(label, around)) & (label > 0)
     inner[[0, 1, 2, -1, -2, -3]] = inner[:, [0, 1, 2, -1, -2, -3]] = False

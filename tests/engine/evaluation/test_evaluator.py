@@ -165,9 +165,9 @@ def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
     assert [path.name for path in sorted((tmp_path / "out/a").iterdir())] == [
         f"{i:05d}.png" for i in range(4)
     ]
-    pictures = sorted((tmp_path / "out/overlay/a").iterdir())
-    assert [path.name for path in pictures] == [f"{i:05d}.jpg" for i in range(4)]
-    with Image.open(pictures[2]) as image:
+    images = sorted((tmp_path / "out/overlay/a").iterdir())
+    assert [path.name for path in images] == [f"{i:05d}.jpg" for i in range(4)]
+    with Image.open(images[2]) as image:
         assert (image.size, image.format) == ((48, 36), "JPEG")
 
 

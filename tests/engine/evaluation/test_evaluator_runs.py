@@ -72,7 +72,7 @@ def test_what_is_finished_is_not_run_again(videos, tmp_path):
 @pytest.mark.parametrize(
     "options",
     [{"restart": True}, {"made_by": {**MADE_BY, "flip": True}, "force": True}, {"overlay": True}],
-    ids=["--restart", "other settings", "pictures that are missing"],
+    ids=["--restart", "other settings", "images that are missing"],
 )
 def test_a_sequence_runs_again_when(videos, tmp_path, options):
     run(videos[:1], tmp_path / "out")

@@ -1,4 +1,4 @@
-"""What inspections say: the attention is the model's own, and pictures show it."""
+"""What inspections say: the attention is the model's own, and images show it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 
 from aotlab.configs.load import from_tree
 from aotlab.engine.inspection.attention import chosen_pixels, identity_similarity, inspect_attention
-from aotlab.engine.inspection.pictures import draw_attention, draw_similarity, shown_frames
+from aotlab.engine.inspection.images import draw_attention, draw_similarity, shown_frames
 from aotlab.engine.inspection.weights import attention_weights, channel_weights, recorded_inputs, token_shares
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
@@ -231,15 +231,15 @@ def test_similarity_is_the_cosine_of_what_whole_patches_are_embedded_as():
     assert identity_similarity(model)["stage 1 (stride 16)"][4, 5] == pytest.approx(cosine)
 
 
-def test_the_picture_of_similarities_is_written(tmp_path):
+def test_the_image_of_similarities_is_written(tmp_path):
     model, _ = build("gpm")
     draw_similarity(identity_similarity(model), "small", tmp_path / "deep" / "identities.png")
-    with Image.open(tmp_path / "deep" / "identities.png") as picture:
-        assert picture.width > 1.5 * picture.height  # two stages side by side
+    with Image.open(tmp_path / "deep" / "identities.png") as image:
+        assert image.width > 1.5 * image.height  # two stages side by side
 
 
 @pytest.mark.parametrize("query", [(20, 20), 1])
-def test_the_picture_of_attention_has_a_row_per_block_and_is_bright_where_attention_is(tmp_path, query):
+def test_the_image_of_attention_has_a_row_per_block_and_is_bright_where_attention_is(tmp_path, query):
     model, config = build("lstt")
     frames = clip(8)
     report = inspect_attention(Tracker(model, config), frames, stripes([1, 2]), frame=7, query=query)
@@ -249,9 +249,9 @@ def test_the_picture_of_attention_has_a_row_per_block_and_is_bright_where_attent
     assert shown_frames(report) == {0, 1, 2, 3, 6, 7}  # seven are remembered, four drawn
     draw_attention(report, dict(enumerate(frames)), tmp_path / "attention.png", align_corners=True)
     with Image.open(tmp_path / "attention.png") as file:
-        picture = np.asarray(file.convert("RGB")).astype(int)
-    assert picture.shape[1] == 6 * 320
-    colourful = np.ptp(picture, 2) > 60
+        image = np.asarray(file.convert("RGB")).astype(int)
+    assert image.shape[1] == 6 * 320
+    colourful = np.ptp(image, 2) > 60
     second, third = (colourful[:, 320 * column : 320 * (column + 1)] for column in (1, 2))
     assert second.sum() > 500
     assert second[:, 200:].sum() == third.sum() == 0  # all is in the first frame's corner

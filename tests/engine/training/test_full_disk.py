@@ -16,7 +16,7 @@ from tests.engine.training.tiny_recipes import log_lines, phase, run
 from tests.limits import files_up_to
 
 MEGABYTE = 10**6
-"""less than a state or weights take, more than logs and pictures"""
+"""less than a state or weights take, more than logs and images"""
 
 
 def parts_in(output):
@@ -82,8 +82,8 @@ def test_weights_that_cannot_be_written_end_the_run_with_its_state_saved(recipe,
     assert run(config).checkpoint.is_file()
 
 
-def test_no_room_for_log_tensorboard_and_pictures_ends_no_training(recipe, fills_up, caplog, capfd):
-    config = recipe("run", phase(steps=3), overrides=["train.picture_every=1", "train.save_every=9"])
+def test_no_room_for_log_tensorboard_and_images_ends_no_training(recipe, fills_up, caplog, capfd):
+    config = recipe("run", phase(steps=3), overrides=["train.image_every=1", "train.save_every=9"])
     disk = fills_up(1, size=600)
     with caplog.at_level(logging.WARNING), pytest.raises(RunStopped, match="File too large"):
         run(config)

@@ -224,11 +224,11 @@ def test_the_best_validation_keeps_its_weights(recipe, monkeypatch):
 
 def test_an_unreadable_item_is_replaced_counted_and_listed(recipe, tmp_path):
     root = draw_sets(tmp_path / "broken")
-    picture = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
-    picture.write_bytes(picture.read_bytes()[:200])
+    image = root / "drawn" / "JPEGImages" / "two" / "00001.jpg"
+    image.write_bytes(image.read_bytes()[:200])
     config = recipe("run", phase(steps=6), overrides=[f"data.root={root}"])
     trained = run(config)
     assert len(trained.replaced) == 1
     ((sentence, count),) = trained.replaced.items()
-    assert str(picture) in sentence
+    assert str(image) in sentence
     assert count >= 1

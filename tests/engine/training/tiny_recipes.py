@@ -25,11 +25,11 @@ ALONE = World(torch.device("cpu"))
 def draw_sets(root: Path, frames: int = 3) -> Path:
     """Two drawn videos in ``root/drawn``."""
     for seed, name in enumerate(("one", "two")):
-        pictures, masks = draw_clip(frames, 80, 96, seed)
+        images, masks = draw_clip(frames, 80, 96, seed)
         folder = root / "drawn" / "JPEGImages" / name
         folder.mkdir(parents=True)
-        for index, (picture, mask) in enumerate(zip(pictures, masks, strict=True)):
-            Image.fromarray(picture).save(folder / f"{index:05d}.jpg", quality=95)
+        for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            Image.fromarray(image).save(folder / f"{index:05d}.jpg", quality=95)
             write_mask(root / "drawn" / "Annotations" / name / f"{index:05d}.png", mask)
     (root / "drawn" / "ImageSets").mkdir()
     (root / "drawn" / "ImageSets" / "val.txt").write_text("one\n")
@@ -53,7 +53,7 @@ def write_recipe(folder: Path, data: Path, output: str, *phases: dict) -> Path:
         "name": "tiny",
         "model": {"stages": [{"window": 7, "drop_path": 0.5}]},
         "data": {"root": str(data), "workers": 0},
-        "train": {"output": str(folder / output), "log_every": 1, "picture_every": 0, "phases": list(phases)},
+        "train": {"output": str(folder / output), "log_every": 1, "image_every": 0, "phases": list(phases)},
     }
     file = folder / f"{output}.yaml"
     file.write_text(json.dumps(settings))  # JSON is YAML

@@ -35,7 +35,7 @@ def keyed(models, tmp_path_factory):
     return frames, masks, results
 
 
-def test_every_frame_comes_once_in_order_with_its_picture(keyed):
+def test_every_frame_comes_once_in_order_with_its_image(keyed):
     frames, _, results = keyed
     assert [index for index, _, _ in results] == list(range(9))
     assert all((frame == frames[index]).all() for index, frame, _ in results)

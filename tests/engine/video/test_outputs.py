@@ -65,7 +65,7 @@ def test_all_outputs_agree_with_each_other(report, tmp_path):
             assert not one["lost"]
 
 
-def test_an_object_has_no_picture_before_it_came(report, tmp_path):
+def test_an_object_has_no_image_before_it_came(report, tmp_path):
     names = sorted(path.name for path in (tmp_path / "out" / "objects" / "9").iterdir())
     assert names == ["f2.png", "f3.png"]
 
@@ -73,10 +73,10 @@ def test_an_object_has_no_picture_before_it_came(report, tmp_path):
 def test_alpha_is_the_frame_and_the_probability_of_any_object(report, source, tmp_path):
     frames = list(source)
     with Image.open(tmp_path / "out" / "alpha" / "f0.png") as image:
-        picture = np.array(image)
+        pixels = np.array(image)
     assert image.mode == "RGBA"
-    assert (picture[..., :3] == frames[0]).all()
-    assert (picture[..., 3] == np.where(stripes([4, 300]) > 0, 255, 0)).all()
+    assert (pixels[..., :3] == frames[0]).all()
+    assert (pixels[..., 3] == np.where(stripes([4, 300]) > 0, 255, 0)).all()
 
 
 def test_videos_have_the_sources_rate_size_and_length(report):
@@ -91,8 +91,8 @@ def test_soft_edges_have_soft_alpha():
     prediction = Prediction((1,), logits, logits.max(0).indices)
     from aotlab.engine.video.outputs import with_alpha
 
-    picture = with_alpha(Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
-    assert picture[0, :, 3].tolist() == [64, 128, 255]
+    image = with_alpha(Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
+    assert image[0, :, 3].tolist() == [64, 128, 255]
 
 
 def test_mattes_are_the_probability_of_each_object(tmp_path, source):

@@ -61,7 +61,7 @@ def test_youtube_vis_has_a_segmentation_or_null_for_every_frame():
     assert len(tree["videos"][0]["file_names"]) == LENGTH
 
 
-def test_pictures_are_matched_by_name_before_number(tree):
+def test_images_are_matched_by_name_before_number(tree):
     backwards = Target("clip", SIZE, LENGTH, lambda index: f"{LENGTH - 1 - index:05d}")
     found = match(parse_coco(tree, backwards), backwards)
     assert (found.mask(0) == labels(LENGTH - 1)).all()
@@ -82,7 +82,7 @@ def test_uncompressed_counts_and_polygons_are_read(tree):
     assert (match(parse_coco(tree, TARGET), TARGET).mask(0)[3:15, 2:16] == 3).all()
 
 
-def test_without_track_ids_a_label_that_is_once_on_each_picture_names_the_object(tree):
+def test_without_track_ids_a_label_that_is_once_on_each_image_names_the_object(tree):
     for annotation in tree["annotations"]:
         del annotation["track_id"], annotation["attributes"]
     found = match(parse_coco(tree, TARGET), TARGET)

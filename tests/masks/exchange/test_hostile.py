@@ -150,10 +150,10 @@ def test_a_file_that_is_cut_or_changed_is_read_or_refused(name, tmp_path):
 
 
 def coloured_png():
-    picture = np.zeros((*SIZE, 3), np.uint8)
-    picture[labels(2) == 3], picture[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
     file = BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
+    Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
 
 

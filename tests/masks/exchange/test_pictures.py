@@ -1,4 +1,4 @@
-"""Masks as pictures: in colours with a legend, and folders of PNGs."""
+"""Masks as images: in colours with a legend, and folders of PNGs."""
 
 import json
 
@@ -14,10 +14,10 @@ from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, labels
 
 @pytest.fixture
 def coloured(tmp_path):
-    picture = np.zeros((*SIZE, 3), np.uint8)
-    picture[labels(2) == 3] = (255, 0, 0)
-    picture[labels(2) == 7] = (0, 128, 255)
-    Image.fromarray(picture).save(tmp_path / "mask.png")
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[labels(2) == 3] = (255, 0, 0)
+    image[labels(2) == 7] = (0, 128, 255)
+    Image.fromarray(image).save(tmp_path / "mask.png")
     return tmp_path / "mask.png"
 
 
@@ -82,7 +82,7 @@ def test_a_folder_of_id_masks_is_read(tmp_path):
     assert (found.mask(3) == labels(3)).all()
 
 
-def test_a_grey_picture_or_an_empty_folder_is_refused(tmp_path):
+def test_a_grey_image_or_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="OBJECT/FRAME"):
         read_annotations(tmp_path, TARGET)
     grey = np.arange(SIZE[0] * SIZE[1], dtype=np.uint32).reshape(SIZE).astype(np.uint8)

@@ -28,7 +28,7 @@ def test_run_lengths_are_those_of_pycocotools(density):
 @pytest.mark.parametrize(
     "counts", ["", "zzzzzz", "PPPPPPPP0", "\xff", "o", [], [-1, 961], [960, 1], ["960"], 960, None, [10**30]]
 )
-def test_run_lengths_that_do_not_fill_the_picture_are_refused(counts):
+def test_run_lengths_that_do_not_fill_the_image_are_refused(counts):
     with pytest.raises(InputError, match="40×24"):
         require_runs(counts, (24, 40))
 

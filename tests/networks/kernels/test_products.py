@@ -52,7 +52,7 @@ def test_a_joined_convolution_keeps_gradients_and_precisions():
 
 @pytest.mark.parametrize("size", [(33, 49), (20, 30), (64, 17)])
 @pytest.mark.parametrize("kernel", resize.kernels)
-def test_pictures_are_resized_as_pytorch_does_it(kernel, size):
+def test_images_are_resized_as_pytorch_does_it(kernel, size):
     image = torch.rand(2, 3, 32, 48, generator=torch.Generator().manual_seed(0))
     with use({"resize": kernel}), torch.no_grad():
         found = resize(image, size)

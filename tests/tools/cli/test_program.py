@@ -11,7 +11,7 @@ from aotlab.tools.cli.options import add_config_options
 from aotlab.tools.cli.program import Parser, argument_type, command
 from aotlab.tools.track import main as track
 from aotlab.utils.errors import InputError, RankError, RunStopped
-from aotlab.utils.text import byte_count, counted, picture_size
+from aotlab.utils.text import byte_count, counted, size_text
 
 
 def parser() -> Parser:
@@ -82,13 +82,13 @@ def test_errors_that_a_user_should_know_give_their_exit_status(error, status, ca
 
 @pytest.mark.parametrize(("text", "size"), [("854x480", (854, 480)), ("1x1", (1, 1))])
 def test_sizes_are_width_by_height(text, size):
-    assert picture_size(text) == size
+    assert size_text(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "854", "854x", "0x480", "-1x2", "1.5x2", "axb"])
 def test_a_wrong_size_is_told_with_an_example(text):
     with pytest.raises(ValueError, match="854x480"):
-        picture_size(text)
+        size_text(text)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_an_amount_without_a_unit_or_number_is_refused(text):
 
 def test_an_argument_type_keeps_the_sentence(capsys):
     made = Parser("example", description="An example.")
-    made.add_argument("--size", type=argument_type(picture_size))
+    made.add_argument("--size", type=argument_type(size_text))
     with pytest.raises(SystemExit):
         made.parse_args(["--size", "big"])
     assert "big: expected WIDTHxHEIGHT" in capsys.readouterr().err

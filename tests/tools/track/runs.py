@@ -31,9 +31,9 @@ class Repeater:
 
 
 def save(path, value, size=(32, 48)):
-    picture = np.zeros(size, dtype=np.int64)
-    picture[8:24, 8:24] = value
-    write_mask(path, picture)
+    image = np.zeros(size, dtype=np.int64)
+    image[8:24, 8:24] = value
+    write_mask(path, image)
     return path
 
 

@@ -266,8 +266,8 @@ def draw_clips(folder, count):
     for number in range(count):
         (folder / f"{number:03d}").mkdir(parents=True)
         for index in range(4):
-            picture = np.full((32, 48, 3), (number % 256, 90, 40 + index), np.uint8)
-            Image.fromarray(picture).save(folder / f"{number:03d}" / f"{index:05d}.png")
+            image = np.full((32, 48, 3), (number % 256, 90, 40 + index), np.uint8)
+            Image.fromarray(image).save(folder / f"{number:03d}" / f"{index:05d}.png")
         save(folder / f"{number:03d}.png", 1 + number % 3)
 
 

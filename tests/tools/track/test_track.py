@@ -66,7 +66,7 @@ def test_a_coloured_mask_is_refused(video, tmp_path, capsys, tracker):
     assert "RGB" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "photo.png"))
 
 
-def test_a_16_bit_picture_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker):
+def test_a_16_bit_image_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker):
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
     assert "1535 different ids" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "depth.png"))
 

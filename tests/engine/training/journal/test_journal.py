@@ -1,4 +1,4 @@
-"""What a training run tells: its log, TensorBoard, pictures; and how a resumed run goes on telling."""
+"""What a training run tells: its log, TensorBoard, images; and how a resumed run goes on telling."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image
 
 from aotlab.engine.training.clip_training import ClipBatch
 from aotlab.engine.training.journal import writing as journal_module
+from aotlab.engine.training.journal.images import GAP, HEIGHT, clip_image
 from aotlab.engine.training.journal.log_lines import append_line, read_lines
-from aotlab.engine.training.journal.pictures import GAP, HEIGHT, clip_picture
 from aotlab.engine.training.journal.writing import StepMeasures, open_journal
 from aotlab.utils.errors import InputError
 
@@ -28,7 +28,7 @@ MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr",
 def drawings(monkeypatch):
     """The curves have tests of their own; here they are only counted."""
     drawn = []
-    monkeypatch.setattr(journal_module, "draw_curves", lambda log, picture: drawn.append(picture))
+    monkeypatch.setattr(journal_module, "draw_curves", lambda log, image: drawn.append(image))
     return drawn
 
 
@@ -190,15 +190,15 @@ def test_without_tensorboard_all_the_rest_is_written_after_one_warning(
         train(journal, "pre", 1)
         with journal.phase("main", 1, 0):
             journal.step(measures(1))
-            journal.pictures(1, clip(), predicted(clip()))
+            journal.images(1, clip(), predicted(clip()))
         journal.scores("main", 1, {"J&F": 50.0})
         journal.close()
     assert [record.message for record in caplog.records] == [
-        "TensorBoard is not installed: log.jsonl and pictures only"
+        "TensorBoard is not installed: log.jsonl and images only"
     ]
     assert len(read_lines(tmp_path / "log.jsonl")) == 3
     assert not (tmp_path / "tensorboard").exists()
-    assert (tmp_path / "pictures" / "main_0000001.jpg").is_file()
+    assert (tmp_path / "images" / "main_0000001.jpg").is_file()
     assert drawings[-1] == tmp_path / "curves.png"
 
 
@@ -224,7 +224,7 @@ def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
     journal = open_journal(tmp_path, lead=False)
     with journal.phase("video", 1, 0):
         journal.step(measures(1))
-        journal.pictures(1, clip(), predicted(clip()))
+        journal.images(1, clip(), predicted(clip()))
     journal.scores("video", 1, {"J&F": 50.0})
     journal.note({"event": "saved"})
     journal.close()
@@ -243,7 +243,7 @@ def test_a_log_that_cannot_be_written_does_not_end_training(tmp_path, no_tensorb
 
 
 def test_curves_that_cannot_be_drawn_do_not_end_training(tmp_path, no_tensorboard, caplog, monkeypatch):
-    def fail(log, picture):
+    def fail(log, image):
         raise InputError("curves.png: cannot be written")
 
     monkeypatch.setattr(journal_module, "draw_curves", fail)
@@ -251,44 +251,44 @@ def test_curves_that_cannot_be_drawn_do_not_end_training(tmp_path, no_tensorboar
     assert "curves.png: cannot be written" in caplog.text
 
 
-def test_a_picture_shows_two_clips_truth_above_prediction():
+def test_an_image_shows_two_clips_truth_above_prediction():
     batch = clip()
-    picture = clip_picture(batch, predicted(batch))
-    assert picture.shape == (4 * 65 + 4 * GAP, 3 * 65 + 2 * GAP, 3)
+    image = clip_image(batch, predicted(batch))
+    assert image.shape == (4 * 65 + 4 * GAP, 3 * 65 + 2 * GAP, 3)
     mean_grey = (124, 116, 104)
     truth = [65 + GAP + 30, 2 * 65 + 2 * GAP + 30]  # the object's middle in the second and third frame
     for top in (0, 2 * 65 + 3 * GAP):
         for left in truth:
-            assert tuple(picture[top + 30, left]) != mean_grey
-            assert tuple(picture[top + 65 + GAP + 30, left]) == mean_grey
+            assert tuple(image[top + 30, left]) != mean_grey
+            assert tuple(image[top + 65 + GAP + 30, left]) == mean_grey
 
 
 def test_long_and_large_clips_are_shown_in_part_and_smaller():
     batch = clip(frames=13, batch=1, side=512)
-    picture = clip_picture(batch, predicted(batch))
-    assert picture.shape == (2 * HEIGHT + GAP, 6 * HEIGHT + 5 * GAP, 3)
+    image = clip_image(batch, predicted(batch))
+    assert image.shape == (2 * HEIGHT + GAP, 6 * HEIGHT + 5 * GAP, 3)
 
 
-def test_only_the_newest_pictures_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal_module, "PICTURES_KEPT", 2)
+def test_only_the_newest_images_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_module, "IMAGES_KEPT", 2)
     journal = open_journal(tmp_path, lead=True)
     with journal.phase("video", 9, 0):
         for step in (1, 2, 3):
-            journal.pictures(step, clip(), predicted(clip()))
+            journal.images(step, clip(), predicted(clip()))
     journal.close()
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     assert sorted(path.name for path in folder.iterdir()) == ["video_0000002.jpg", "video_0000003.jpg"]
     with Image.open(folder / "video_0000003.jpg") as image:
         assert image.size == (3 * 65 + 2 * GAP, 4 * 65 + 4 * GAP)
 
 
-def test_tensorboard_has_the_pictures(tmp_path):
+def test_tensorboard_has_the_images(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     journal = open_journal(tmp_path, lead=True)
     train(journal, "pre", 2)
     with journal.phase("main", 9, 0):
-        journal.pictures(3, clip(), predicted(clip()))
+        journal.images(3, clip(), predicted(clip()))
     journal.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()

@@ -48,8 +48,8 @@ def test_any_log_can_be_drawn(tmp_path, name):
 
 
 def test_a_falling_loss_falls_in_the_plot(tmp_path):
-    picture = draw(tmp_path, [training("video", step, loss=10.0 - step) for step in range(1, 10)])
-    blue = (picture[:400, :600] == (0x1F, 0x77, 0xB4)).all(-1)
+    image = draw(tmp_path, [training("video", step, loss=10.0 - step) for step in range(1, 10)])
+    blue = (image[:400, :600] == (0x1F, 0x77, 0xB4)).all(-1)
     early, late = (np.nonzero(blue[:, part])[0].mean() for part in (slice(0, 200), slice(400, 600)))
     assert late > early + 100
 

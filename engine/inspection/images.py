@@ -24,11 +24,11 @@ PANEL, CAPTION = 3.2, 0.42
 """Width of a frame, and height of the line above it, in inches."""
 
 
-def draw_similarity(similar: Mapping[str, np.ndarray], title: str, picture: Path) -> None:
+def draw_similarity(similar: Mapping[str, np.ndarray], title: str, image: Path) -> None:
     """Draw `identity_similarity` of every stage side by side as a PNG.
 
     Raises:
-        InputError: the picture cannot be written.
+        InputError: the image cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -38,7 +38,7 @@ def draw_similarity(similar: Mapping[str, np.ndarray], title: str, picture: Path
     figure.suptitle(f"{title}: cosine similarity of identities", weight="bold")
     names = ["background", *map(str, range(1, planes))]
     for axes, (stage, matrix) in zip(_row(figure, len(similar)), similar.items(), strict=True):
-        image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
+        shown = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_title(stage, size=10)
         axes.set_xticks(range(planes), names, rotation=90, size=8)
         axes.set_yticks(range(planes), names, size=8)
@@ -47,24 +47,24 @@ def draw_similarity(similar: Mapping[str, np.ndarray], title: str, picture: Path
             value = round(float(matrix[row, column]), 2) + 0.0  # no "-0.00"
             ink = "white" if abs(value) > 0.6 else "#222222"
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", size=6.5, color=ink)
-        figure.colorbar(image, ax=axes, shrink=0.8)
-    with atomic_path(picture) as temporary:
+        figure.colorbar(shown, ax=axes, shrink=0.8)
+    with atomic_path(image) as temporary:
         figure.savefig(temporary)
 
 
 def draw_attention(
-    report: AttentionReport, frames: Mapping[int, np.ndarray], picture: Path, *, align_corners: bool
+    report: AttentionReport, frames: Mapping[int, np.ndarray], image: Path, *, align_corners: bool
 ) -> None:
     """Draw a report as a PNG: a row per block; the frame, then its attention over long- and short-term memory.
 
     Args:
         report: from `inspect_attention`.
         frames: H×W×3 uint8 by number, at least those that `shown_frames` names.
-        picture: the file.
+        image: the file.
         align_corners: as in the model, for maps to lie right.
 
     Raises:
-        InputError: the picture cannot be written.
+        InputError: the image cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -85,7 +85,7 @@ def draw_attention(
         f" {left} more frames are in long-term memory." if left else ""
     )
     figure.text(0.01, top - 0.24 / size[1], note, size=9, color="#555555", va="top")
-    with atomic_path(picture) as temporary:
+    with atomic_path(image) as temporary:
         figure.savefig(temporary)
 
 
@@ -160,9 +160,9 @@ def _heated(frame: np.ndarray, brightness: np.ndarray, align_corners: bool) -> n
     return (grey * (1 - cover) + heat * cover).round().astype(np.uint8)
 
 
-def _show(axes: Axes, picture: np.ndarray) -> None:
-    """A picture without ticks."""
-    axes.imshow(picture)
+def _show(axes: Axes, image: np.ndarray) -> None:
+    """An image without ticks."""
+    axes.imshow(image)
     axes.axis("off")
 
 

@@ -21,7 +21,7 @@ GAP = 6
 """width of the white gap between frames in pixels; twice that between clips"""
 
 
-def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
+def clip_image(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
     """Draw the first clips of a batch in two rows each: frames with labels, frames with predicted masks.
 
     Long clips are shown by evenly spaced frames, including the first and last.
@@ -52,14 +52,14 @@ def clip_picture(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
     return np.concatenate(parts[2:])
 
 
-def save_picture(picture: np.ndarray, path: Path, *, keep: int) -> None:
+def save_image(image: np.ndarray, path: Path, *, keep: int) -> None:
     """Write an H×W×3 uint8 image as JPEG, and keep the ``keep`` newest JPEGs of the folder.
 
     Raises:
         InputError: the folder cannot be written.
     """
     with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary, quality=90)
+        Image.fromarray(image).save(temporary, quality=90)
     others = [other for other in path.parent.glob("*.jpg") if other != path]
     others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
     for old in others[keep - 1 :]:
@@ -94,9 +94,9 @@ def _row(caption: str, frames: list[np.ndarray], labels: list[np.ndarray]) -> np
     """Draw frames with masks side by side, with the caption in the first one's corner."""
     import cv2
 
-    pictures = [overlay(frame, mask) for frame, mask in zip(frames, labels, strict=True)]
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, min(0.5, pictures[0].shape[1] / 400)
+    images = [overlay(frame, mask) for frame, mask in zip(frames, labels, strict=True)]
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, min(0.5, images[0].shape[1] / 400)
     (width, height), below = cv2.getTextSize(caption, font, scale, 1)
-    cv2.rectangle(pictures[0], (0, 0), (width + 8, height + below + 4), (0, 0, 0), cv2.FILLED)
-    cv2.putText(pictures[0], caption, (4, height + 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
-    return strip(pictures, gap=GAP)
+    cv2.rectangle(images[0], (0, 0), (width + 8, height + below + 4), (0, 0, 0), cv2.FILLED)
+    cv2.putText(images[0], caption, (4, height + 4), font, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return strip(images, gap=GAP)
