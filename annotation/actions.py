@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -55,14 +54,14 @@ def _frame(session: Session, message: Message, key: str = "frame") -> int:
     return require_frame(message.get(key), session.state.frames)
 
 
-def _object(message: Message, key: str = "object") -> int:
-    number: int = _value(message, key, int)
-    return number
+def _object(message: Message, key: str = "object_id") -> int:
+    object_id: int = _value(message, key, int)
+    return object_id
 
 
 def _object_or_new(message: Message) -> int | None:
     """The object of a message; None: a new one."""
-    return None if message.get("object", 0) is None else _object(message)
+    return None if message.get("object_id", 0) is None else _object(message)
 
 
 def _erase(message: Message) -> bool:
@@ -72,14 +71,14 @@ def _erase(message: Message) -> bool:
 def _paint(session: Session, message: Message) -> int:
     radius = float(_value(message, "radius", (int, float)))
     points = checked_points(message.get("points"))
-    frame, number = _frame(session, message), _object_or_new(message)
-    return editing.paint(session.state, frame, number, points, radius=radius, erase=_erase(message))
+    frame, object_id = _frame(session, message), _object_or_new(message)
+    return editing.paint(session.state, frame, object_id, points, radius=radius, erase=_erase(message))
 
 
 def _outline(session: Session, message: Message) -> int:
     points = checked_points(message.get("points"), least=3)
-    frame, number = _frame(session, message), _object_or_new(message)
-    return editing.outline(session.state, frame, number, points, erase=_erase(message))
+    frame, object_id = _frame(session, message), _object_or_new(message)
+    return editing.outline(session.state, frame, object_id, points, erase=_erase(message))
 
 
 def _suggest(session: Session, message: Message) -> int:
@@ -92,20 +91,22 @@ def _suggest(session: Session, message: Message) -> int:
     positive, negative = (
         checked_points(message[key]) if message.get(key) else [] for key in ("positive", "negative")
     )
-    frame, number = _frame(session, message), _object_or_new(message)
+    frame, object_id = _frame(session, message), _object_or_new(message)
     if bool(_value(message, "refine", bool, False)) and box is None:
         return _refine(session, frame, _object(message), positive, negative)
     extend = bool(_value(message, "extend", bool, False))
-    return session.suggest(frame, number, prompt_of(positive, negative, box), extend=extend)
+    return session.suggest(frame, object_id, prompt_of(positive, negative, box), extend=extend)
 
 
-def _refine(session: Session, frame: int, number: int, positive: list[Point], negative: list[Point]) -> int:
+def _refine(
+    session: Session, frame: int, object_id: int, positive: list[Point], negative: list[Point]
+) -> int:
     """Change the object's mask near a click, which is the last of either list."""
     if bool(positive) == bool(negative):
         raise InputError("refine: give either positive or negative points, the newest last")
-    known = session.state.labels(frame) == number
+    known = session.state.labels(frame) == object_id
     at = (positive or negative)[-1], bool(positive)
-    return session.suggest(frame, number, prompt_of(positive, negative, known=known), at=at)
+    return session.suggest(frame, object_id, prompt_of(positive, negative, known=known), at=at)
 
 
 def prompt_of(
@@ -129,12 +130,12 @@ def _clear(session: Session, message: Message) -> None:
     editing.clear(session.state, _frame(session, message), _object(message))
 
 
-def _take_back(session: Session, message: Message) -> None:
-    editing.take_back(session.state, _frame(session, message))
+def _remove_given(session: Session, message: Message) -> None:
+    editing.remove_given(session.state, _frame(session, message))
 
 
 def _add_object(session: Session, message: Message) -> int:
-    return editing.add_object(session.state, message.get("name")).number
+    return editing.add_object(session.state, message.get("name")).id
 
 
 def _change_object(session: Session, message: Message) -> None:
@@ -151,7 +152,7 @@ def _merge_objects(session: Session, message: Message) -> None:
 
 def _split_object(session: Session, message: Message) -> int:
     (point,) = checked_points([message.get("point")])
-    return regrouping.split_object(session.state, _frame(session, message), _object(message), point).number
+    return regrouping.split_object(session.state, _frame(session, message), _object(message), point).id
 
 
 def _reassign(session: Session, message: Message) -> int:
@@ -159,12 +160,12 @@ def _reassign(session: Session, message: Message) -> int:
     return regrouping.reassign(session.state, _frame(session, message), _object(message), point)
 
 
-def _numbers(message: Message) -> tuple[int, ...] | None:
+def _object_ids(message: Message) -> tuple[int, ...] | None:
     """The objects that a message lists; None: all."""
-    if message.get("objects") is None:
+    if message.get("object_ids") is None:
         return None
-    listed = _value(message, "objects", list)
-    return tuple(_value({"objects": number}, "objects", int) for number in listed)
+    listed = _value(message, "object_ids", list)
+    return tuple(_value({"object_ids": object_id}, "object_ids", int) for object_id in listed)
 
 
 def _track(session: Session, message: Message) -> Message:
@@ -173,7 +174,7 @@ def _track(session: Session, message: Message) -> Message:
         _value(message, "direction", str, "forward"),
         _frame(session, message, "first") if "first" in message else 0,
         _frame(session, message, "last") if "last" in message else None,
-        _numbers(message),
+        _object_ids(message),
     )
     return session.track(request).report()
 
@@ -181,7 +182,7 @@ def _track(session: Session, message: Message) -> Message:
 def _drop_results(session: Session, message: Message) -> int:
     first = _frame(session, message)
     last = _frame(session, message, "last") if "last" in message else session.state.frames.count - 1
-    return session.drop_results(first, last, _numbers(message))
+    return session.drop_results(first, last, _object_ids(message))
 
 
 def _set_tracker(session: Session, message: Message) -> None:
@@ -219,11 +220,14 @@ def _told(step: Step | None) -> Message | None:
 
 
 def _review(session: Session, message: Message) -> list[Message]:
-    return [{**asdict(check), "sentence": check.sentence} for check in session.review()[:500]]
+    return [
+        {"frame": check.frame, "object_id": check.number, "sentence": check.sentence}
+        for check in session.review()[:500]
+    ]
 
 
 def _strips(session: Session, message: Message) -> dict[str, str]:
-    return {str(number): row for number, row in strips(session.state).items()}
+    return {str(object_id): row for object_id, row in strips(session.state).items()}
 
 
 def _export(session: Session, message: Message) -> str:
@@ -249,7 +253,7 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
     "preview": _preview,
     "fill_holes": _fill_holes,
     "clear": _clear,
-    "take_back": _take_back,
+    "remove_given": _remove_given,
     "add_object": _add_object,
     "change_object": _change_object,
     "delete_object": _delete_object,
@@ -273,6 +277,6 @@ ACTIONS: dict[str, Callable[[Session, Message], Any]] = {
 }
 """The requests that a message may name"""
 DRAWING = (
-    "paint", "outline", "suggest", "fill_holes", "clear", "take_back", "split_object", "reassign",
+    "paint", "outline", "suggest", "fill_holes", "clear", "remove_given", "split_object", "reassign",
 )  # fmt: skip
 """Requests that change given masks of a frame, which may propagate"""

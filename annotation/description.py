@@ -41,7 +41,7 @@ def describe(session: Session) -> dict[str, Any]:
             "live": session.live is not None,
             "rate": float(state.frames.rate),
             "objects": objects_of(state),
-            "strips": {str(number): row for number, row in strips(state).items()},
+            "strips": {str(object_id): row for object_id, row in strips(state).items()},
             "revision": state.revision,
             "outputs": [{"name": name, "text": text} for name, text in OUTPUTS.items()],
             "tracker": session.choice.describe(),

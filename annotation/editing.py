@@ -54,7 +54,7 @@ def edit_mask(state: State, index: int, object_id: int | None, edit: Edit, title
             require_editable(state, object_id)
         shown = state.labels(index)
         before = shown == object_id if object_id is not None else np.zeros(shown.shape, bool)
-        after = edit(before) & ~np.isin(shown, [other.number for other in state.objects if other.locked])
+        after = edit(before) & ~np.isin(shown, [other.id for other in state.objects if other.locked])
         if object_id is None and not after.any():
             raise InputError(f"{title}: covers no free pixel of the image; nothing was changed")
         described = state.described(index)
@@ -63,7 +63,7 @@ def edit_mask(state: State, index: int, object_id: int | None, edit: Edit, title
         with state.step(title, index) as changes:
             if object_id is None:
                 changes.append(state.add_object(None))
-                object_id = state.objects.numbers[-1]
+                object_id = state.objects.ids[-1]
             taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
             labels = np.where(before, 0, shown)
             labels[after] = object_id
@@ -118,7 +118,7 @@ def suggested(
     Raises:
         InputError: nothing was found, or nothing changes; the mask stays as it was.
     """
-    locked = [other.number for other in state.objects if other.locked]
+    locked = [other.id for other in state.objects if other.locked]
     if at is None and not (found & ~np.isin(state.labels(index), locked)).any():
         raise InputError("nothing found there; nothing was changed. Try a tighter box, a click, or the brush")
 
@@ -139,11 +139,11 @@ def clear(state: State, index: int, object_id: int) -> None:
     edit_mask(state, index, object_id, np.zeros_like, "not here")
 
 
-def take_back(state: State, index: int) -> None:
+def remove_given(state: State, index: int) -> None:
     """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
     state.frames.check(index)
     with state.lock:
-        kept = {item.number for item in state.objects if item.locked} & state.described(index)
+        kept = {item.id for item in state.objects if item.locked} & state.described(index)
         with state.step("remove given mask", index) as changes:
             changes.append(state.give(index, state.given(index), kept))
 
@@ -152,7 +152,7 @@ def add_object(state: State, name: str | None = None) -> Item:
     """Add an object; raises `InputError` if there are too many or the name is unusable."""
     with state.step("new object") as changes:
         changes.append(state.add_object(name))
-    return state.objects.get(state.objects.numbers[-1])
+    return state.objects.get(state.objects.ids[-1])
 
 
 def change_object(state: State, object_id: int, changes: dict[str, Any]) -> None:

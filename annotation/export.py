@@ -35,7 +35,7 @@ class Stored:
     def probabilities(self) -> Tensor:
         """(1+n)×H×W, 1 where the mask is: probabilities are not kept in a project."""
         return torch.from_numpy(
-            np.stack([self.labels == number for number in (0, *self.ids)]).astype(np.float32)
+            np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
         )
 
 
@@ -43,20 +43,20 @@ def stored(state: State, index: int) -> Stored:
     """The masks of a frame as outputs take them."""
     with state.lock:
         labels = state.labels(index)
-        numbers = state.objects.numbers
+        object_ids = state.objects.ids
         scores, described = state.scores(index), state.described(index)
         confidence = {}
-        for number in numbers:
-            if number in described:
-                confidence[number] = 1.0 if state.is_given_present(index, number) else 0.0
+        for object_id in object_ids:
+            if object_id in described:
+                confidence[object_id] = 1.0 if state.is_given_present(index, object_id) else 0.0
             else:
-                confidence[number] = scores[number].confidence if number in scores else 0.0
+                confidence[object_id] = scores[object_id].confidence if object_id in scores else 0.0
         differ = {
-            number: score.disagreement
-            for number, score in scores.items()
-            if score.disagreement is not None and number not in described
+            object_id: score.disagreement
+            for object_id, score in scores.items()
+            if score.disagreement is not None and object_id not in described
         }
-    return Stored(labels, numbers, confidence, differ)
+    return Stored(labels, object_ids, confidence, differ)
 
 
 def export(
@@ -83,7 +83,7 @@ def export(
     unknown = [name for name in names if name not in OUTPUTS]
     if unknown or not names:
         raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
-    labels = {item.number: item.name for item in state.objects}
+    labels = {item.id: item.name for item in state.objects}
     outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames, labels))
     if "overlay" in names:
         outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
@@ -108,7 +108,7 @@ def _write(state: State, outputs: Sequence[Output], frames: range, tell: Callabl
     return True
 
 
-def pack(files: Sequence[Path], archive: Path) -> Path:
+def write_archive(files: Sequence[Path], archive: Path) -> Path:
     """Write files and folders into a ZIP archive, with their names relative to its folder; returns it."""
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for top in files:
@@ -124,7 +124,7 @@ def pack(files: Sequence[Path], archive: Path) -> Path:
 def _named_overlay(state: State, path: Path) -> Output:
     """The overlay video, with the name of each object on it."""
     source: FrameSource = state.frames
-    names = {item.number: item.name for item in state.objects}
+    names = {item.id: item.name for item in state.objects}
     return VideoFile(path, source, lambda tracked: with_names(tracked, names))
 
 
@@ -134,8 +134,8 @@ def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:
     image = Image.fromarray(overlay(tracked.frame, labels))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(12, labels.shape[0] // 30))
-    for number, name in names.items():
-        rows, columns = np.nonzero(labels == number)
+    for object_id, name in names.items():
+        rows, columns = np.nonzero(labels == object_id)
         if not len(rows):
             continue
         x, y = float(columns.mean()), float(rows.mean())

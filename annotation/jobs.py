@@ -20,15 +20,15 @@ from aotlab.masks.doubts import doubts
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from aotlab.annotation.merging import Found
+    from aotlab.annotation.merging import TrackedFrame
 
-Results = Callable[[Tracking, State, int], "Iterator[Found]"]
+Results = Callable[[Tracking, State, int], "Iterator[TrackedFrame]"]
 MakeTracker = Callable[[], Tracking]
 RECENT = 20
 """Frames over which the speed is measured."""
 
 
-class Job:
+class TrackingJob:
     """One run of the tracker.
 
     Args:
@@ -54,9 +54,9 @@ class Job:
         self._state, self._make_tracker, self.request = state, make_tracker, request
         self._live, self.extends = live, extends
         self.spans = plan(state, request) if live is None else []
-        self._numbers = None if request.objects is None else frozenset(request.objects)
-        for number in self._numbers or ():
-            state.objects.get(number)
+        self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
+        for object_id in self._object_ids or ():
+            state.objects.get(object_id)
         self.total = sum(span.work for span in self.spans)
         self._waiting, self._passed = deque(self.spans), list[Span]()
         self._span: Span | None = None
@@ -180,7 +180,7 @@ class Job:
         self.total = self.done + self._ahead + sum(span.work for span in self._waiting)
         return leave
 
-    def _follow(self, found: Iterator[Found]) -> bool:
+    def _follow(self, found: Iterator[TrackedFrame]) -> bool:
         """Store results; returns True at their end, False when someone stops or corrects a frame already passed."""
         while not self._stop.is_set():
             if not self._go.is_set():
@@ -201,25 +201,29 @@ class Job:
             self._tell("running")
         return False
 
-    def _store(self, found: Found) -> None:
+    def _store(self, found: TrackedFrame) -> None:
         """Write what was found of the chosen objects; all others keep their pixels."""
         state = self._state
         image = state.frames.read(found.index, "track")
         with state.lock:
-            free = {item.number for item in state.objects if not item.locked}
-            wanted = free if self._numbers is None else free & self._numbers
+            free = {item.id for item in state.objects if not item.locked}
+            wanted = free if self._object_ids is None else free & self._object_ids
             chosen, gone = wanted & set(found.confidence), wanted & found.gone
             old = state.tracked(found.index)
             old = np.where(np.isin(old, list(gone)), 0, old)
             new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
             new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
             kept = {n: score for n, score in state.scores(found.index).items() if n not in chosen | gone}
-            confidence = {number: score.confidence for number, score in kept.items()}
+            confidence = {object_id: score.confidence for object_id, score in kept.items()}
             differ = {
-                number: score.disagreement for number, score in kept.items() if score.disagreement is not None
+                object_id: score.disagreement
+                for object_id, score in kept.items()
+                if score.disagreement is not None
             }
-            confidence |= {number: found.confidence[number] for number in chosen}
-            differ |= {number: value for number, value in found.disagreement.items() if number in chosen}
+            confidence |= {object_id: found.confidence[object_id] for object_id in chosen}
+            differ |= {
+                object_id: value for object_id, value in found.disagreement.items() if object_id in chosen
+            }
             signs = doubts(new, image, confidence)
             note = {"scores": measured(new, sorted(confidence), confidence, differ, signs)}
             change = state.change("tracked", found.index, encode(Labels(new, note)))

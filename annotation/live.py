@@ -21,7 +21,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
-    from aotlab.annotation.merging import Found
+    from aotlab.annotation.merging import TrackedFrame
 
 KEPT = 250
 """Frames that can be looked at again when nothing is recorded."""
@@ -165,13 +165,13 @@ class LiveFrames:
             self._changed.notify_all()
 
 
-def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]:
+def live_results(tracker: Tracking, state: State, start: int) -> Iterator[TrackedFrame]:
     """Yield what is found on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
         InputError: the stream broke off.
     """
-    from aotlab.annotation.merging import Found
+    from aotlab.annotation.merging import TrackedFrame
     from aotlab.annotation.tracking import begin
 
     frames = state.frames
@@ -179,7 +179,7 @@ def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Found]
     begin(tracker, state, start, backward=False)
     for index, image in frames.follow():
         prediction = tracker.step(image)
-        yield Found(index, np.asarray(prediction.labels), prediction.confidence)
+        yield TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence)
         if not frames.record and index >= KEPT:
             state.change("tracked", index - KEPT, None)
     if frames.problem is not None:

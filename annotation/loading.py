@@ -12,7 +12,7 @@ from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
 
 
-def load_masks(
+def give_masks(
     state: State, masks: Mapping[int, np.ndarray], names: Mapping[int, str] | None = None
 ) -> list[int]:
     """Take the objects of label maps as given on their frames, in one step; unknown ids become new objects.
@@ -23,7 +23,7 @@ def load_masks(
         names: of new objects, by id.
 
     Returns:
-        the objects' numbers.
+        the object ids.
 
     Raises:
         InputError: no such frame, another size than the frame's, no object, or too many.
@@ -32,21 +32,23 @@ def load_masks(
     with state.step("load masks", min(masks)) as changes:
         before = state.objects.snapshot()
         try:
-            numbers = sorted({number for ids in found.values() for number in ids})
-            numbered = {number: _usable(state, number, (names or {}).get(number)) for number in numbers}
+            object_ids = sorted({object_id for ids in found.values() for object_id in ids})
+            numbered = {
+                object_id: _usable(state, object_id, (names or {}).get(object_id)) for object_id in object_ids
+            }
         except InputError:
             state.objects.restore(before)
             raise
         if state.objects.snapshot() != before:
             changes.append(state.save_objects(before))
         for index, labels in masks.items():
-            own = {number: numbered[number] for number in found[index]}
+            own = {object_id: numbered[object_id] for object_id in found[index]}
             changes.append(_give_map(state, index, labels, own))
     return list(numbered.values())
 
 
 def _ids_by_frame(state: State, masks: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
-    """The ids of each label map, if the maps can be this video's; raises `InputError` as `load_masks`."""
+    """The ids of each label map, if the maps can be this video's; raises `InputError` as `give_masks`."""
     height, width = state.frames.size
     found = {}
     for index, labels in masks.items():
@@ -55,28 +57,28 @@ def _ids_by_frame(state: State, masks: Mapping[int, np.ndarray]) -> dict[int, li
             raise InputError(
                 f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
             )
-        found[index] = [int(number) for number in np.unique(labels) if number]
+        found[index] = [int(object_id) for object_id in np.unique(labels) if object_id]
     if not any(found.values()):
         raise InputError("mask: holds no object; give ids above 0 where objects are")
     return found
 
 
 def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
-    """Give the objects of a label map on a frame, by the numbers that they have here; locked ones keep their pixels."""
+    """Give the objects of a label map on a frame, by their ids here; locked ones keep their pixels."""
     ids = np.zeros_like(labels, dtype=np.uint16)
-    for number, now in numbered.items():
-        ids[labels == number] = now
+    for object_id, now in numbered.items():
+        ids[labels == object_id] = now
     shown = state.labels(index)
-    locked = [item.number for item in state.objects if item.locked]
+    locked = [item.id for item in state.objects if item.locked]
     keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(numbered.values())))
     merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
     taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
     return state.give(index, merged, state.described(index) | taken | set(numbered.values()))
 
 
-def _usable(state: State, number: int, name: str | None) -> int:
-    """The object that a number in a file means: the one of this number, or a new one."""
-    if number in state.objects:
-        return number
-    free = state.objects.resolve(number) == number
-    return state.objects.add(usable_name(name), number if free else None).number
+def _usable(state: State, object_id: int, name: str | None) -> int:
+    """The object that an id in a file means: the one of this id, or a new one."""
+    if object_id in state.objects:
+        return object_id
+    free = state.objects.resolve(object_id) == object_id
+    return state.objects.add(usable_name(name), object_id if free else None).id

@@ -1,4 +1,4 @@
-"""The objects of a session: number, name, colour. Deleting and merging rename numbers where masks are read."""
+"""The objects of a session: id, name, colour. Deleting and merging rename ids where masks are read."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ COLOURS = (
 class Item:
     """One object."""
 
-    number: int
-    """its id in masks"""
+    id: int
+    """object id in masks"""
     name: str
     colour: str
     """#rrggbb"""
@@ -39,48 +39,48 @@ class Item:
     """its pixels are changed neither by painting nor by tracking"""
 
 
-class ObjectTable:
-    """All objects of a session in the order they were made; numbers are never used again."""
+class ObjectList:
+    """All objects of a session in the order they were made; ids are never used again."""
 
     def __init__(self) -> None:
         self._items: dict[int, Item] = {}
-        self._renamed: dict[int, int] = {}  # number in files to the number that it stands for; 0: deleted
+        self._renamed: dict[int, int] = {}  # id in files to the id that it stands for; 0: deleted
         self._last = 0
 
-    def __contains__(self, number: object) -> bool:
-        return number in self._items
+    def __contains__(self, object_id: object) -> bool:
+        return object_id in self._items
 
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(self._items.values())
 
     @property
-    def numbers(self) -> tuple[int, ...]:
+    def ids(self) -> tuple[int, ...]:
         """Ids of all objects."""
         return tuple(self._items)
 
-    def get(self, number: int) -> Item:
+    def get(self, object_id: int) -> Item:
         """The object of this id; raises `InputError` if there is none."""
-        if number not in self._items:
+        if object_id not in self._items:
             have = ", ".join(map(str, self._items)) or "none; add one first"
-            raise InputError(f"object {number}: there is no such object; there are {have}")
-        return self._items[number]
+            raise InputError(f"object {object_id}: there is no such object; there are {have}")
+        return self._items[object_id]
 
-    def add(self, name: str | None = None, number: int | None = None) -> Item:
-        """A new object; raises `InputError` where there are too many, or for an unusable name or number."""
-        number = self._last + 1 if number is None else number
-        if number in self._items or not 0 < number < 65536 or len(self._items) >= MOST_OBJECTS:
+    def add(self, name: str | None = None, object_id: int | None = None) -> Item:
+        """A new object; raises `InputError` where there are too many, or for an unusable name or id."""
+        object_id = self._last + 1 if object_id is None else object_id
+        if object_id in self._items or not 0 < object_id < 65536 or len(self._items) >= MOST_OBJECTS:
             raise InputError(
-                f"object {number}: cannot be added; at most {MOST_OBJECTS} of 1 to 65535, each once"
+                f"object {object_id}: cannot be added; at most {MOST_OBJECTS} of 1 to 65535, each once"
             )
-        self._last = max(self._last, number)
-        colour = COLOURS[(number - 1) % len(COLOURS)]
-        item = Item(number, checked_name(name or f"object {number}"), colour)
-        self._items[number] = item
+        self._last = max(self._last, object_id)
+        colour = COLOURS[(object_id - 1) % len(COLOURS)]
+        item = Item(object_id, checked_name(name or f"object {object_id}"), colour)
+        self._items[object_id] = item
         return item
 
-    def change(self, number: int, changes: Mapping[str, Any]) -> None:
+    def change(self, object_id: int, changes: Mapping[str, Any]) -> None:
         """Set name, colour, hidden or locked; raises `InputError` for anything else or unusable values."""
-        item = self.get(number)
+        item = self.get(object_id)
         for key, value in changes.items():
             if key == "name":
                 checked_name(value)
@@ -88,24 +88,24 @@ class ObjectTable:
                 if not (isinstance(value, str) and COLOUR.fullmatch(value)):
                     raise InputError(f"colour {value!r}: expected #rrggbb, for example #ff8800")
             elif key not in ("hidden", "locked") or not isinstance(value, bool):
-                raise InputError(f"object {number}: cannot set {key!r} to {value!r}")
-        self._items[number] = replace(item, **changes)
+                raise InputError(f"object {object_id}: cannot set {key!r} to {value!r}")
+        self._items[object_id] = replace(item, **changes)
 
-    def rename(self, number: int, to: int) -> None:
+    def rename(self, object_id: int, to: int) -> None:
         """Let an object's pixels count as those of another, or as background (0); it is gone from the list."""
-        self.get(number)
+        self.get(object_id)
         if to:
             self.get(to)
-        del self._items[number]
-        self._renamed = {old: to if new == number else new for old, new in self._renamed.items()}
-        self._renamed[number] = to
+        del self._items[object_id]
+        self._renamed = {old: to if new == object_id else new for old, new in self._renamed.items()}
+        self._renamed[object_id] = to
 
-    def resolve(self, number: int) -> int:
-        """What a number in a file stands for; 0 for background."""
-        return self._renamed.get(number, number)
+    def resolve(self, object_id: int) -> int:
+        """What an id in a file stands for; 0 for background."""
+        return self._renamed.get(object_id, object_id)
 
     def resolve_ids(self, ids: np.ndarray) -> np.ndarray:
-        """What the numbers H×W of a file stand for; the array itself where nothing was renamed."""
+        """What the ids H×W of a file stand for; the array itself where nothing was renamed."""
         if not self._renamed or not ids.size:
             return ids
         table = np.arange(max(int(ids.max()), *self._renamed) + 1, dtype=np.uint16)
@@ -131,24 +131,24 @@ class ObjectTable:
             renamed = {_number(int(old)): _number(new) for old, new in read["renamed"].items()}
             last = _number(read["last"])
         self._renamed, self._last = renamed, last
-        self._items = {item.number: item for item in items}
+        self._items = {item.id: item for item in items}
 
 
 def _checked(item: Item) -> Item:
     """An item that was read from a file; raises `ValueError` where a field of it cannot be."""
-    _number(item.number)
+    _number(item.id)
     checked_name(item.name)
     if not (isinstance(item.colour, str) and COLOUR.fullmatch(item.colour)):
         raise ValueError(f"colour {str(item.colour)[:40]!r}")
     if not isinstance(item.hidden, bool) or not isinstance(item.locked, bool):
-        raise ValueError(f"object {item.number} is hidden or locked in no known way")
+        raise ValueError(f"object {item.id} is hidden or locked in no known way")
     return item
 
 
 def _number(value: Any) -> int:
-    """A number of an object, or 0; raises `ValueError` for anything else."""
+    """An object id, or 0; raises `ValueError` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 65536:
-        raise ValueError(f"{str(value)[:40]} where the number of an object is expected")
+        raise ValueError(f"{str(value)[:40]} where an object id is expected")
     return value
 
 

@@ -24,7 +24,7 @@ class Tracking(Protocol):
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
         """As `Tracker.step`."""
 
-    def forget(self, number: int) -> None:
+    def forget(self, object_id: int) -> None:
         """As `Tracker.forget`."""
 
     def reset(self, length: int | None = None) -> None:
@@ -42,7 +42,7 @@ class Request:
     first: int = 0
     last: int | None = None
     """the last frame; None: the video's"""
-    objects: tuple[int, ...] | None = None
+    object_ids: tuple[int, ...] | None = None
     """whose masks are written; None: all that are not locked"""
 
 

@@ -19,7 +19,7 @@ from aotlab.utils.own_files import Kind, reading_own
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
-PROJECT = Kind("project", 1, "restore it from a copy, or delete it")
+PROJECT = Kind("project", 2, "restore it from a copy, or delete it")
 
 
 def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
@@ -63,15 +63,20 @@ class Head(NamedTuple):
     source: dict[str, Any] | None
     """content of the video, as `Source` has it; None in projects of earlier versions"""
     objects: bytes
-    """JSON of `ObjectTable.snapshot`"""
+    """JSON of `ObjectList.snapshot`"""
 
 
 def read_head(path: Path) -> Head:
     """Read ``project.json``; raises `InputError` if it is damaged, with the remedy."""
     with reading_own(path, PROJECT):
         tree = json.loads(read_text(path, PROJECT.remedy))
-        if tree["version"] != PROJECT.version:
-            raise ValueError(f"version {str(tree['version'])[:20]}; this program reads {PROJECT.version}")
+        if tree["version"] == 1:
+            for item in tree["objects"]["items"]:
+                item["id"] = item.pop("number")
+        elif tree["version"] != PROJECT.version:
+            raise ValueError(
+                f"version {str(tree['version'])[:20]}; this program reads 1 and {PROJECT.version}"
+            )
         video = tree["video"]
         height, width = video["size"]
         return Head(

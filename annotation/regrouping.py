@@ -44,9 +44,9 @@ def split_object(state: State, index: int, object_id: int, point: Point) -> Item
         piece = piece_at(shown == object_id, point)
         with state.step("split object", index) as changes:
             changes.append(state.add_object(None))
-            item = state.objects.get(state.objects.numbers[-1])
-            labels = np.where(piece, item.number, shown)
-            changes.append(state.give(index, labels, state.described(index) | {object_id, item.number}))
+            item = state.objects.get(state.objects.ids[-1])
+            labels = np.where(piece, item.id, shown)
+            changes.append(state.give(index, labels, state.described(index) | {object_id, item.id}))
     return item
 
 
@@ -96,9 +96,9 @@ def drop_results(state: State, first: int, last: int, object_ids: Sequence[int] 
     Raises:
         InputError: no such object.
     """
-    chosen = {state.objects.get(object_id).number for object_id in object_ids or ()}
+    chosen = {state.objects.get(object_id).id for object_id in object_ids or ()}
     with state.lock:
-        free = {item.number for item in state.objects if not item.locked}
+        free = {item.id for item in state.objects if not item.locked}
         gone = free if object_ids is None else free & chosen
         frames = [
             index

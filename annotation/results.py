@@ -72,12 +72,12 @@ def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -
     """Store objects and masks in an empty project; tracked frames of which a file says nothing show no object."""
     labels = {**tracked.annotations.labels, **given.annotations.labels}
     before = state.objects.snapshot()
-    for number in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
-        state.objects.add(labels.get(number), number)
+    for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
+        state.objects.add(labels.get(object_id), object_id)
     nothing = np.zeros(state.frames.size, np.uint16)
     for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
-        note = {"scores": measured(ids, state.objects.numbers, {}, {})}
+        note = {"scores": measured(ids, state.objects.ids, {}, {})}
         state.change("tracked", index, encode(Labels(ids.astype(np.uint16), note)))
     for index, ids in given.items():
-        state.give(index, ids, [int(number) for number in np.unique(ids) if number])
+        state.give(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
     state.save_objects(before)  # last: with it the project is there

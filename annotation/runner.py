@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from aotlab.annotation.jobs import Job, Results
+from aotlab.annotation.jobs import Results, TrackingJob
 from aotlab.annotation.planning import Request, Tracking, propagation
 from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
@@ -27,7 +27,7 @@ class Runner:
 
     def __init__(self, state: State, make_tracker: Callable[[], Tracking]) -> None:
         self._state, self._make_tracker = state, make_tracker
-        self.job: Job | None = None
+        self.job: TrackingJob | None = None
         """the last job"""
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
@@ -38,11 +38,11 @@ class Runner:
         """Whether a job runs or waits."""
         return self.job is not None and self.job.alive
 
-    def start(self, request: Request, live: Results | None = None) -> Job:
-        """Start a job; raises `InputError` if one is running, or as `Job`."""
+    def start(self, request: Request, live: Results | None = None) -> TrackingJob:
+        """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
         with self._lock:
             self.require_idle("tracking", "is running already")
-            self.job = Job(self._state, self._make_tracker, request, live=live)
+            self.job = TrackingJob(self._state, self._make_tracker, request, live=live)
             self.job.start()
             return self.job
 
@@ -94,5 +94,5 @@ class Runner:
                 return
             request, step = propagation(self._state, index), self._state.history.last
             if request is not None and step is not None:
-                self.job = Job(self._state, self._make_tracker, request, extends=step.serial)
+                self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)
                 self.job.start()

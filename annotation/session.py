@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab.annotation import editing
 from aotlab.annotation.history import Step
-from aotlab.annotation.jobs import Job, MakeTracker
+from aotlab.annotation.jobs import MakeTracker, TrackingJob
 from aotlab.annotation.live import LiveFrames, live_results
 from aotlab.annotation.planning import Request
 from aotlab.annotation.regrouping import delete_object, drop_results, merge_objects
@@ -53,7 +53,7 @@ class Session:
             self.live.grown = lambda count: state.emit("frames", count=count)
 
     @property
-    def job(self) -> Job | None:
+    def job(self) -> TrackingJob | None:
         """The last tracking job."""
         return self.runner.job
 
@@ -119,11 +119,11 @@ class Session:
         self.choice.choose(changes)
         self.state.emit("tracker", settings=self.choice.describe())
 
-    def track(self, request: Request) -> Job:
+    def track(self, request: Request) -> TrackingJob:
         """Start a job.
 
         Raises:
-            InputError: one is running, or as `Job`.
+            InputError: one is running, or as `TrackingJob`.
         """
         return self.runner.start(request)
 
@@ -133,10 +133,10 @@ class Session:
         return self.state.frames if isinstance(self.state.frames, LiveFrames) else None
 
     def take_frame(self) -> int:
-        """Keep the stream's newest image as a frame; returns its number. Raises `InputError` for other videos."""
+        """Keep the stream's newest image as a frame; returns its frame number. Raises `InputError` for other videos."""
         return self._stream().take()
 
-    def go_live(self, start: int) -> Job:
+    def go_live(self, start: int) -> TrackingJob:
         """Track the stream's images from now on; the masks of frame ``start`` are the reference.
 
         Raises:
@@ -172,24 +172,24 @@ class Session:
         self._require_free(self.state.history.next)
         return self.state.redo()
 
-    def delete_object(self, number: int) -> None:
+    def delete_object(self, object_id: int) -> None:
         """Remove an object from all frames; raises `InputError` while a job runs."""
         self.require_idle("delete")
-        delete_object(self.state, number)
+        delete_object(self.state, object_id)
 
-    def merge_objects(self, number: int, into: int) -> None:
+    def merge_objects(self, object_id: int, into: int) -> None:
         """Make one object's pixels another's; raises `InputError` while a job runs."""
         self.require_idle("merge")
-        merge_objects(self.state, number, into)
+        merge_objects(self.state, object_id, into)
 
-    def drop_results(self, first: int, last: int, numbers: Sequence[int] | None = None) -> int:
+    def drop_results(self, first: int, last: int, object_ids: Sequence[int] | None = None) -> int:
         """Remove what was tracked on a range of frames; returns on how many.
 
         Raises:
             InputError: a job runs, or there is no such object.
         """
         self.require_idle("drop results")
-        return drop_results(self.state, first, last, numbers)
+        return drop_results(self.state, first, last, object_ids)
 
     def review(self) -> list[Check]:
         """The frames most worth a correction, the worst first."""
@@ -211,7 +211,7 @@ class Session:
         Raises:
             InputError: as `export`, another export is running, or it was cancelled.
         """
-        from aotlab.annotation.export import export, pack
+        from aotlab.annotation.export import export, write_archive
 
         if not self._export.acquire(blocking=False):
             raise InputError("export: another one is running; wait for its end")
@@ -223,7 +223,9 @@ class Session:
             if not files:
                 raise InputError("export: cancelled; nothing was written")
             result = (
-                pack(list(files.values()), folder / f"{self.state.frames.name}.zip") if archive else folder
+                write_archive(list(files.values()), folder / f"{self.state.frames.name}.zip")
+                if archive
+                else folder
             )
         finally:
             self._export.release()

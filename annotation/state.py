@@ -12,7 +12,7 @@ import numpy as np
 
 from aotlab.annotation.frames import CACHE_BYTES, FrameAccess, FrameStore
 from aotlab.annotation.history import Change, History, Step
-from aotlab.annotation.objects import ObjectTable
+from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
@@ -56,7 +56,7 @@ class State:
             frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or levels_of(folder))
         self.frames: FrameAccess = frames
         self.project = Project(folder, self.frames, same_video=same_video)
-        self.objects = ObjectTable()
+        self.objects = ObjectList()
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.revision = 0
@@ -80,12 +80,12 @@ class State:
 
     def described(self, index: int) -> frozenset[int]:
         """The objects that the given mask of a frame says something of."""
-        numbers = (self.objects.resolve(number) for number in self._described.get(index, ()))
-        return frozenset(number for number in numbers if number)
+        object_ids = (self.objects.resolve(object_id) for object_id in self._described.get(index, ()))
+        return frozenset(object_id for object_id in object_ids if object_id)
 
-    def is_given_present(self, index: int, number: int) -> bool:
+    def is_given_present(self, index: int, object_id: int) -> bool:
         """Whether the given mask of a frame shows this object, rather than saying that it is not there."""
-        score = joined(self._given_scores.get(index, {}), self.objects.resolve).get(number)
+        score = joined(self._given_scores.get(index, {}), self.objects.resolve).get(object_id)
         return score is not None and score.area > 0
 
     @property
@@ -126,11 +126,13 @@ class State:
 
     def give(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
         """Store what is given on a frame: of ``labels`` (H×W ids) those of the described objects."""
-        numbers = sorted(described)
+        object_ids = sorted(described)
         content = None
-        if numbers:
-            ids = np.where(np.isin(labels, numbers), labels, 0).astype(np.uint16)
-            content = encode(Labels(ids, {"described": numbers, "scores": measured(ids, numbers, {}, {})}))
+        if object_ids:
+            ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
+            content = encode(
+                Labels(ids, {"described": object_ids, "scores": measured(ids, object_ids, {}, {})})
+            )
         return self.change("given", index, content)
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
@@ -151,7 +153,7 @@ class State:
         return Change("objects", 0, before, after)
 
     def add_object(self, name: str | None) -> Change:
-        """Add an object, the last of the table; raises `InputError` as `ObjectTable.add`."""
+        """Add an object, the last of the table; raises `InputError` as `ObjectList.add`."""
         before = self.objects.snapshot()
         self.objects.add(name)
         return self.save_objects(before)
@@ -230,9 +232,9 @@ class State:
                 self._given_scores[index] = read_scores(note.get("scores", {}))
                 described = note.get("described")
                 self._described[index] = frozenset(
-                    number
-                    for number in (described if isinstance(described, list) else [])
-                    if isinstance(number, int)
+                    object_id
+                    for object_id in (described if isinstance(described, list) else [])
+                    if isinstance(object_id, int)
                 )
         else:
             self._scores.pop(index, None)
@@ -246,6 +248,6 @@ class State:
 def require_frame(value: Any, frames: FrameAccess) -> int:
     """A frame number from a message; raises `InputError` for anything else."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"frame {value!r}: expected a number of 0 to {frames.count - 1}")
+        raise InputError(f"frame {value!r}: expected a number from 0 to {frames.count - 1}")
     frames.check(value)
     return value

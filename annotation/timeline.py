@@ -9,9 +9,9 @@ UNKNOWN, GIVEN, GIVEN_ABSENT, ABSENT, LOST = "-Ggal"
 """Characters of a strip; ``0`` to ``9`` is a tracked mask of this tenth of confidence."""
 
 
-def frame_code(number: int, described: frozenset[int], present: bool, score: Score | None) -> str:
+def frame_code(object_id: int, described: frozenset[int], present: bool, score: Score | None) -> str:
     """The character of one object on one frame, without what the frames before say."""
-    if number in described:
+    if object_id in described:
         return GIVEN if present else GIVEN_ABSENT
     if score is None:
         return UNKNOWN
@@ -22,25 +22,27 @@ def frame_codes(state: State, index: int) -> dict[int, str]:
     """The characters of all objects on one frame."""
     described, scores = state.described(index), state.scores(index)
     return {
-        number: frame_code(number, described, state.is_given_present(index, number), scores.get(number))
-        for number in state.objects.numbers
+        object_id: frame_code(
+            object_id, described, state.is_given_present(index, object_id), scores.get(object_id)
+        )
+        for object_id in state.objects.ids
     }
 
 
 def strips(state: State) -> dict[int, str]:
     """A character per frame for every object; an object that is unseen for long is lost."""
     with state.lock:
-        numbers = state.objects.numbers
-        rows = {number: [UNKNOWN] * state.frames.count for number in numbers}
-        unseen = dict.fromkeys(numbers, 0)
+        object_ids = state.objects.ids
+        rows = {object_id: [UNKNOWN] * state.frames.count for object_id in object_ids}
+        unseen = dict.fromkeys(object_ids, 0)
         for index in sorted({*state.given_frames, *state.tracked_frames}):
             described, scores = state.described(index), state.scores(index)
-            for number in numbers:
-                score = scores.get(number)
-                code = frame_code(number, described, state.is_given_present(index, number), score)
-                seen = number in described or (
+            for object_id in object_ids:
+                score = scores.get(object_id)
+                code = frame_code(object_id, described, state.is_given_present(index, object_id), score)
+                seen = object_id in described or (
                     score is not None and score.area and score.confidence >= MIN_CONFIDENCE
                 )
-                unseen[number] = 0 if seen or score is None else unseen[number] + 1
-                rows[number][index] = LOST if unseen[number] >= LOST_AFTER else code
-    return {number: "".join(row) for number, row in rows.items()}
+                unseen[object_id] = 0 if seen or score is None else unseen[object_id] + 1
+                rows[object_id][index] = LOST if unseen[object_id] >= LOST_AFTER else code
+    return {object_id: "".join(row) for object_id, row in rows.items()}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.annotation.merging import Found, Opinion, merge
+from aotlab.annotation.merging import Opinion, TrackedFrame, merge_directions
 from aotlab.annotation.planning import Span, Tracking
 from aotlab.annotation.state import State
 from aotlab.engine.video.directions import Spill, as_bytes
@@ -18,7 +18,7 @@ REFERENCES = 4
 """Given masks on the other side of the start that a run may look back on."""
 
 
-def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[Found]:
+def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[TrackedFrame]:
     """Yield what is found, frame by frame; frames between two references come twice, merged the second time.
 
     Whoever iterates stores it: frames are read and masks looked up as tracking comes to them.
@@ -33,14 +33,14 @@ def results(tracker: Tracking, state: State, spans: Iterable[Span]) -> Iterator[
             yield from _both_ways(tracker, state, span)
 
 
-def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[Found]:
+def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are taken in as further references."""
     for index, prediction, gone in _steps(tracker, state, start, frames):
         yield _found(index, prediction, gone)
 
 
-def _found(index: int, prediction: Any, gone: frozenset[int]) -> Found:
-    return Found(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
+def _found(index: int, prediction: Any, gone: frozenset[int]) -> TrackedFrame:
+    return TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence, gone=gone)
 
 
 def _steps(
@@ -52,8 +52,8 @@ def _steps(
     for index in frames:
         with state.lock:
             described, given = state.described(index), state.given(index)
-        for number in described & set(tracker.ids) - set(np.unique(given).tolist()):
-            tracker.forget(number)
+        for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
+            tracker.forget(object_id)
         prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
         gone = (gone | described) - set(tracker.ids)
         yield index, prediction, gone
@@ -80,7 +80,7 @@ def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> Non
             tracker.step(image, mask)
 
 
-def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:
+def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, keeping probabilities on disk; then forward from the first, merging."""
     assert span.before is not None
     assert span.after is not None
@@ -101,28 +101,32 @@ def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[Found]:
             share = torch.from_numpy(stored[span.after - 1 - index].astype(np.float32))
             ids, missing = known[index]
             backward = Opinion(ids, share / share.sum(0).clamp(min=1), missing)
-            yield merge(index, forward, backward, _weights({*forward.ids, *backward.ids}, index, described))
+            yield merge_directions(
+                index, forward, backward, _weights({*forward.ids, *backward.ids}, index, described)
+            )
 
 
-def _weights(numbers: Iterable[int], index: int, described: Mapping[int, frozenset[int]]) -> dict[int, float]:
+def _weights(
+    object_ids: Iterable[int], index: int, described: Mapping[int, frozenset[int]]
+) -> dict[int, float]:
     """How much the backward direction counts for each object: by how near the masks are that say something of it."""
     weights = {}
-    for number in numbers:
+    for object_id in object_ids:
         before = max(
-            (frame for frame in described if frame <= index and number in described[frame]), default=None
+            (frame for frame in described if frame <= index and object_id in described[frame]), default=None
         )
         after = min(
-            (frame for frame in described if frame > index and number in described[frame]), default=None
+            (frame for frame in described if frame > index and object_id in described[frame]), default=None
         )
         if before is None or after is None:
-            weights[number] = 1.0 if before is None else 0.0
+            weights[object_id] = 1.0 if before is None else 0.0
         else:
-            weights[number] = (index - before) / (after - before)
+            weights[object_id] = (index - before) / (after - before)
     return weights
 
 
 def _described(state: State, index: int) -> frozenset[int]:
     """Objects of which a reference says something: those given there; where none was, those that it shows."""
     return state.described(index) or frozenset(
-        int(number) for number in np.unique(state.labels(index)) if number
+        int(object_id) for object_id in np.unique(state.labels(index)) if object_id
     )

@@ -10,7 +10,7 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from aotlab.annotation.loading import load_masks
+from aotlab.annotation.loading import give_masks
 from aotlab.annotation.state import State
 from aotlab.engine.video.given_masks import GivenMasks
 from aotlab.masks.exchange.colours import LEGENDS
@@ -41,7 +41,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
         the frames that they are for.
 
     Raises:
-        InputError: as `read_upload` and `load_masks`.
+        InputError: as `read_upload` and `give_masks`.
     """
     frames = state.frames
     frames.check(index)
@@ -49,7 +49,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     for frame in found.frames:
         frames.check(frame)
     masks = GivenMasks(found)  # drawn one by one: a long video's would not fit into memory
-    load_masks(state, masks, found.labels)
+    give_masks(state, masks, found.labels)
     return list(masks)
 
 

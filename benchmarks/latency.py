@@ -134,13 +134,13 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
         call(
             "paint",
             frame=index,
-            object=number,
+            object_id=number,
             points=np.roll(points, index, 1).tolist(),
             radius=12 + index % 7,
         )
 
     def box(index: int) -> None:
-        call("suggest", frame=index, object=number, box=[width / 3, height / 3, width / 4, height / 4])
+        call("suggest", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
 
     rows = [_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
     rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
@@ -172,7 +172,7 @@ def add_first_mask(session: Session) -> None:
     """An object in the middle of the first frame, if it has none."""
     if not session.state.labels(0).any():
         height, width = session.state.frames.size
-        number = editing.add_object(session.state).number
+        number = editing.add_object(session.state).id
         editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 

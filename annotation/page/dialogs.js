@@ -68,17 +68,17 @@ export class Exporter {
 
 /** @param {import('./main.js').App} app */
 export function openMerge(app) {
-  const from = app.objects.find((/** @type {any} */ item) => item.number === app.chosen);
-  const others = app.objects.filter((/** @type {any} */ item) => item.number !== app.chosen);
+  const from = app.objects.find((/** @type {any} */ item) => item.id === app.chosen);
+  const others = app.objects.filter((/** @type {any} */ item) => item.id !== app.chosen);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map((/** @type {any} */ item) => make('option', { value: String(item.number), textContent: item.name })));
+  element('merge-into').replaceChildren(...others.map((/** @type {any} */ item) => make('option', { value: String(item.id), textContent: item.name })));
   const dialog = element('merge-dialog');
   dialog.returnValue = '';
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    if ((await app.send('merge_objects', { object: from.number, into })) !== undefined) app.offerUndo(`${from.name} is merged into ${app.nameOf(into)}`);
+    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.offerUndo(`${from.name} is merged into ${app.nameOf(into)}`);
   };
   dialog.showModal();
 }

@@ -20,7 +20,7 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./panels.js').Item} Item */
 
 /** After these, clicks begin anew. */
-const ENDING = ['fill_holes', 'clear', 'take_back', 'drop_results', 'merge_objects', 'track'];
+const ENDING = ['fill_holes', 'clear', 'remove_given', 'drop_results', 'merge_objects', 'track'];
 
 export class App {
   constructor() {
@@ -105,10 +105,10 @@ export class App {
   /** @param {Item[]} objects */
   setObjects(objects) {
     this.objects = objects;
-    if (!objects.some((item) => item.number === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].number : 0;
+    if (!objects.some((item) => item.id === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].id : 0;
     this.timeline.setObjects(objects);
-    if (!objects.some((item) => item.number === this.isolated)) this.isolated = 0;
-    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.number === this.isolated)));
+    if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
+    this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);
     element('empty').hidden = objects.length > 0;
     for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !objects.length;
@@ -133,7 +133,7 @@ export class App {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
     try {
-      const result = await this.connection.call(action, { frame, object: this.chosen, propagate: element('propagate').checked, ...values });
+      const result = await this.connection.call(action, { frame, object_id: this.chosen, propagate: element('propagate').checked, ...values });
       await this.playback.refresh(this.connection.revision);
       if (element('status').className) this.say('');
       document.body.dataset.done = String(Number(document.body.dataset.done || 0) + 1);
@@ -150,7 +150,7 @@ export class App {
    * @param {object} values
    */
   async draw(action, values) {
-    const id = await this.send(action, { object: this.chosen || null, ...values });
+    const id = await this.send(action, { object_id: this.chosen || null, ...values });
     if (id !== undefined && !this.chosen) this.choose(id);
     return id;
   }
@@ -173,11 +173,11 @@ export class App {
 
   /** @param {number} id */
   nameOf(id) {
-    return this.objects.find((item) => item.number === id)?.name || `object ${id}`;
+    return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
   }
 
   colour() {
-    return this.objects.find((item) => item.number === this.chosen)?.colour || '#109898';
+    return this.objects.find((item) => item.id === this.chosen)?.colour || '#109898';
   }
 
   /** @param {string} text @param {boolean} [problem] */
@@ -186,10 +186,10 @@ export class App {
     element('status').className = problem ? 'error' : '';
   }
 
-  /** @param {number} number */
-  choose(number) {
-    if (number !== this.chosen) this.toolbox.cancel();
-    this.chosen = number;
+  /** @param {number} id */
+  choose(id) {
+    if (id !== this.chosen) this.toolbox.cancel();
+    this.chosen = id;
     this.setObjects(this.objects);
   }
 
@@ -203,22 +203,22 @@ export class App {
 
   /** @param {number} by */
   chooseNext(by) {
-    const index = this.objects.findIndex((item) => item.number === this.chosen);
+    const index = this.objects.findIndex((item) => item.id === this.chosen);
     this.chooseIndex(Math.min(this.objects.length - 1, Math.max(0, index + by)));
   }
 
   /** @param {number} index */
   chooseIndex(index) {
-    if (this.objects[index]) this.choose(this.objects[index].number);
+    if (this.objects[index]) this.choose(this.objects[index].id);
   }
 
   async addObject() {
-    const number = await this.send('add_object');
-    if (number) this.choose(number);
+    const id = await this.send('add_object');
+    if (id) this.choose(id);
   }
 
   async deleteObject() {
-    const item = this.objects.find((one) => one.number === this.chosen);
+    const item = this.objects.find((one) => one.id === this.chosen);
     if (item && (await this.send('delete_object')) !== undefined) this.offerUndo(`${item.name} is deleted`);
   }
 
@@ -230,18 +230,18 @@ export class App {
 
   async resetFrame() {
     const { frame } = this.playback;
-    if ((await this.send('take_back')) !== undefined) this.offerUndo(`Given masks of frame ${frame} are removed`);
+    if ((await this.send('remove_given')) !== undefined) this.offerUndo(`Given masks of frame ${frame} are removed`);
   }
 
-  /** @param {number} number @param {object} changes */
-  change(number, changes) {
-    return this.send('change_object', { object: number, changes });
+  /** @param {number} id @param {object} changes */
+  change(id, changes) {
+    return this.send('change_object', { object_id: id, changes });
   }
 
   /** @param {'hidden' | 'locked'} key */
   toggle(key) {
-    const item = this.objects.find((one) => one.number === this.chosen);
-    if (item) this.change(item.number, { [key]: !item[key] });
+    const item = this.objects.find((one) => one.id === this.chosen);
+    if (item) this.change(item.id, { [key]: !item[key] });
   }
 
   /**

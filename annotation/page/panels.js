@@ -4,7 +4,7 @@
 import { make } from './page.js';
 import { summary } from './timeline.js';
 
-/** @typedef {{number: number, name: string, colour: string, hidden: boolean, locked: boolean}} Item */
+/** @typedef {{id: number, name: string, colour: string, hidden: boolean, locked: boolean}} Item */
 
 const ICONS = {
   eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',
@@ -51,23 +51,23 @@ export function showObjects(list, objects, app) {
  * @param {import('./main.js').App} app
  */
 function row(item, app) {
-  const { number, name, colour } = item;
-  const line = make('li', { className: number === app.chosen ? 'chosen' : '' });
-  const change = (/** @type {object} */ changes) => app.change(number, changes);
+  const { id, name, colour } = item;
+  const line = make('li', { className: id === app.chosen ? 'chosen' : '' });
+  const change = (/** @type {object} */ changes) => app.change(id, changes);
   const swatch = make('input', { type: 'color', value: colour, onchange: () => change({ colour: swatch.value }) });
   swatch.setAttribute('aria-label', `Colour of ${name}`);
   const choose = make('button', { className: 'choose', title: `${name}: choose; double click renames` });
   choose.append(make('span', { className: 'name', textContent: name }));
-  choose.setAttribute('aria-pressed', String(number === app.chosen));
-  choose.onclick = () => app.choose(number);
+  choose.setAttribute('aria-pressed', String(id === app.chosen));
+  choose.onclick = () => app.choose(id);
   choose.ondblclick = () => rename(choose, name, change);
   choose.onkeydown = (event) => { if (event.key === 'F2') rename(choose, name, change); };
-  choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(number))}` }));
+  choose.append(make('span', { className: 'unseen', textContent: `, ${summary(app.timeline.rows.get(id))}` }));
   const hide = toggle(item.hidden ? 'closed' : 'eye', `Hide ${name}`, item.hidden, () => change({ hidden: !item.hidden }));
   const lock = toggle(item.locked ? 'locked' : 'open', `Lock ${name}`, item.locked, () => change({ locked: !item.locked }));
-  choose.dataset.name = `choose${number}`;
-  hide.dataset.name = `hide${number}`;
-  lock.dataset.name = `lock${number}`;
+  choose.dataset.name = `choose${id}`;
+  hide.dataset.name = `hide${id}`;
+  lock.dataset.name = `lock${id}`;
   line.append(swatch, choose, toggle('pen', `Rename ${name}`, false, () => rename(choose, name, change)), hide, lock);
   return line;
 }
@@ -105,7 +105,7 @@ function rename(button, name, change) {
 export function showChecks(list, visits, app) {
   list.replaceChildren(...visits.map((visit) => {
     const { frame, done, checks } = visit;
-    const worst = app.objects.find((/** @type {Item} */ one) => one.number === checks[0].number);
+    const worst = app.objects.find((/** @type {Item} */ one) => one.id === checks[0].object_id);
     const button = make('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
     const dot = make('span', { className: 'dot', textContent: done ? '✓' : '' });
     dot.style.background = worst && !done ? worst.colour : 'none';

@@ -4,7 +4,7 @@
 import { element } from './page.js';
 import { showChecks } from './panels.js';
 
-/** @typedef {{frame: number, number: number, sentence: string, severity: number}} Check */
+/** @typedef {{frame: number, object_id: number, sentence: string}} Check */
 /** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
 
 const MARKED = 50;
@@ -80,7 +80,7 @@ export class Review {
   tick(frame, codes) {
     const visit = this.visits.find((one) => one.frame === frame);
     if (!visit) return;
-    const done = visit.checks.every((check) => 'Gg'.includes(codes[check.number] || '-'));
+    const done = visit.checks.every((check) => 'Gg'.includes(codes[check.object_id] || '-'));
     if (done === Boolean(visit.done)) return;
     visit.done = done;
     this.show();
@@ -100,7 +100,7 @@ export class Review {
   goTo(visit) {
     const { app } = this;
     this.index = this.visits.indexOf(visit);
-    app.choose(visit.checks[0].number);
+    app.choose(visit.checks[0].object_id);
     app.say(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it and track on, or go to the next.`);
     return app.playback.seek(visit.frame);
   }
@@ -110,10 +110,9 @@ export class Review {
    * @param {Visit} visit
    */
   sentence({ checks }) {
-    const nameOf = (/** @type {number} */ number) => this.app.objects.find((one) => one.number === number)?.name || `object ${number}`;
-    const numbers = [...new Set(checks.map((check) => check.number))];
-    const worst = checks.filter((check) => check.number === numbers[0]).map((check) => check.sentence);
-    const others = numbers.slice(1).map(nameOf);
-    return `${nameOf(numbers[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
+        const ids = [...new Set(checks.map((check) => check.object_id))];
+    const worst = checks.filter((check) => check.object_id === ids[0]).map((check) => check.sentence);
+    const others = ids.slice(1).map((id) => this.app.nameOf(id));
+    return `${this.app.nameOf(ids[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
   }
 }

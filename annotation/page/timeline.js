@@ -24,7 +24,7 @@ export class Timeline {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
-    /** @type {{number: number, name: string, colour: string}[]} */
+    /** @type {{id: number, name: string, colour: string}[]} */
     this.objects = [];
     /** @type {Map<number, string[]>} */
     this.rows = new Map();
@@ -44,11 +44,11 @@ export class Timeline {
 
   /** @param {Record<string, string>} strips */
   setStrips(strips) {
-    this.rows = new Map(Object.entries(strips).map(([number, row]) => [Number(number), [...row]]));
+    this.rows = new Map(Object.entries(strips).map(([id, row]) => [Number(id), [...row]]));
     this.redraw();
   }
 
-  /** @param {{number: number, name: string, colour: string}[]} objects */
+  /** @param {{id: number, name: string, colour: string}[]} objects */
   setObjects(objects) {
     this.objects = objects;
     this.redraw();
@@ -71,10 +71,10 @@ export class Timeline {
    * @param {Record<string, string>} codes
    */
   setCodes(frame, codes) {
-    for (const [number, code] of Object.entries(codes)) {
-      const row = this.rows.get(Number(number)) || Array(this.count).fill('-');
+    for (const [id, code] of Object.entries(codes)) {
+      const row = this.rows.get(Number(id)) || Array(this.count).fill('-');
       row[frame] = code;
-      this.rows.set(Number(number), row);
+      this.rows.set(Number(id), row);
     }
     this.redraw();
   }
@@ -96,7 +96,7 @@ export class Timeline {
     this.dragging = true;
     this.canvas.setPointerCapture(event.pointerId);
     const object = this.objectAt(event);
-    if (object) this.choose(object.number);
+    if (object) this.choose(object.id);
     this.seek(this.frameOf(event));
   }
 
@@ -155,7 +155,7 @@ export class Timeline {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const column = width / this.count;
     this.objects.forEach((object, index) => {
-      const row = this.rows.get(object.number);
+      const row = this.rows.get(object.id);
       if (row) drawRow(context, runsOf(row), { y: TOP + index * ROW, column, colour: object.colour, ink });
     });
     context.fillStyle = ink;

@@ -94,7 +94,7 @@ async function mark(toolbox, point) {
 async function suggest({ app }, prompts, away) {
   const before = app.chosen;
   const frame = app.playback.frame;
-  const id = await app.draw('suggest', { ...prompts, ...(away ? { object: null } : {}) });
+  const id = await app.draw('suggest', { ...prompts, ...(away ? { object_id: null } : {}) });
   if (!away || id === undefined) return id;
   app.choose(id);
   const { step } = app.connection;
@@ -102,7 +102,7 @@ async function suggest({ app }, prompts, away) {
     [`More of ${app.nameOf(before)}`]: async () => {
       if ((await app.send('undo', { step })) === undefined) return;
       app.choose(before);
-      await app.send('suggest', { ...prompts, frame, object: before, extend: true });
+      await app.send('suggest', { ...prompts, frame, object_id: before, extend: true });
     },
     Undo: () => app.undo(step),
   });

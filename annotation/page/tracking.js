@@ -85,7 +85,7 @@ export class Tracking {
     const values = { direction };
     if (element('first').value) values.first = Number(element('first').value);
     if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.objects = [this.app.chosen];
+    if (element('only').checked) values.object_ids = [this.app.chosen];
     if (this.app.playback.playing) this.app.playback.play();
     const report = await this.app.send('track', values);
     if (report) this.app.say('');
@@ -96,7 +96,7 @@ export class Tracking {
     /** @type {any} */
     const values = {};
     if (element('last').value) values.last = Number(element('last').value);
-    if (element('only').checked) values.objects = [this.app.chosen];
+    if (element('only').checked) values.object_ids = [this.app.chosen];
     const count = await this.app.send('drop_results', values);
     if (count === undefined) return;
     if (count) this.app.offerUndo(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);

@@ -51,11 +51,11 @@ export class Viewer {
     if (first) this.fit();
   }
 
-  /** @param {{number: number, colour: string}[]} objects those that are drawn */
+  /** @param {{id: number, colour: string}[]} objects those that are drawn */
   setObjects(objects) {
-    this.colours = new Map(objects.map(({ number, colour }) => {
+    this.colours = new Map(objects.map(({ id, colour }) => {
       const value = parseInt(colour.slice(1), 16);
-      return [number, [value >> 16, (value >> 8) & 255, value & 255]];
+      return [id, [value >> 16, (value >> 8) & 255, value & 255]];
     }));
     this.paintMask();
   }
@@ -178,10 +178,10 @@ export class Viewer {
     /** Inside, outline, line around it. @type {Map<number, [number, number, number]>} */
     const shades = new Map();
     const alpha = this.look.fill ? Math.round(this.look.opacity * 255) : 0;
-    for (const [number, [red, green, blue]] of this.colours) {
+    for (const [id, [red, green, blue]] of this.colours) {
       const colour = red | (green << 8) | (blue << 16);
       const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
-      shades.set(number, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
+      shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
     }
     let index = 0;
     for (let y = 0; y < height; y += 1) {

@@ -18,12 +18,12 @@ def test_a_page_says_that_clicks_change_the_mask_there_is(served):
     merged = truth(0) > 0
     editing.set_mask(session.state, 0, 1, merged, "drawn")
     talk = served.open()
-    answer = talk.do("suggest", frame=0, object=1, negative=[[45, 30]], refine=True)
+    answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
     assert "error" not in answer
     labels = session.state.labels(0)
     assert ((labels == 1) == (truth(0) == 1)).mean() > 0.99
-    assert "give a box" in talk.do("suggest", frame=0, object=1, negative=[[45, 30]])["error"]
-    assert "refine" in talk.do("suggest", frame=0, object=1, negative=[[45, 30]], refine="yes")["error"]
+    assert "give a box" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]])["error"]
+    assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
 
 
 def track(session):
@@ -60,8 +60,8 @@ def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(sessi
     [
         ({"frame": 99}, "no frame 99"),
         ({"frame": 0, "last": "x"}, "frame"),
-        ({"frame": 0, "objects": [9]}, "no such object"),
-        ({"frame": 0, "objects": "1"}, "objects"),
+        ({"frame": 0, "object_ids": [9]}, "no such object"),
+        ({"frame": 0, "object_ids": "1"}, "object_ids"),
     ],
 )
 def test_results_of_what_there_is_not_cannot_be_dropped(served, message, words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing, regrouping
-from aotlab.annotation.loading import load_masks
+from aotlab.annotation.loading import give_masks
 from aotlab.annotation.planning import Request
 from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
@@ -55,7 +55,7 @@ def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(sessi
 def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.state, 2, {"locked": True})
-    editing.take_back(session.state, 0)
+    editing.remove_given(session.state, 0)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
         lambda: session.delete_object(2),
@@ -64,7 +64,7 @@ def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
-    assert session.state.objects.numbers == (1, 2)
+    assert session.state.objects.ids == (1, 2)
 
 
 def test_a_hidden_object_is_not_painted_unseen(session):
@@ -83,7 +83,7 @@ def test_a_box_that_finds_nothing_changes_nothing(folder):
         with pytest.raises(InputError, match="nothing found there"):
             session.suggest(0, object_id, Prompt(box=(2, 2, 20, 20)))
     assert (session.state.labels(0) == truth(0) * (truth(0) == 1)).all()
-    assert session.state.objects.numbers == (1,)
+    assert session.state.objects.ids == (1,)
     assert session.state.history.titles == before
     session.close()
 
@@ -104,7 +104,7 @@ def test_a_click_changes_a_mask_only_near_it(session):
 def test_a_new_object_and_its_mask_are_one_step(session):
     assert editing.paint(session.state, 0, None, [(10, 10)], radius=3) == 1
     session.undo()
-    assert session.state.objects.numbers == ()
+    assert session.state.objects.ids == ()
     assert not session.state.labels(0).any()
     session.redo()
     assert (session.state.labels(0) == 1).any()
@@ -144,7 +144,7 @@ def test_when_nothing_can_be_written_masks_history_and_objects_stay(session, mon
         else:
             with pytest.raises(InputError, match="full"):
                 editing.add_object(session.state)
-    assert session.state.objects.numbers == (1,)
+    assert session.state.objects.ids == (1,)
     assert session.state.history.titles == titles
     assert (session.state.labels(0) == before).all()
     session.undo()
@@ -192,10 +192,10 @@ def test_undo_and_redo_go_through_everything(session):
     assert (session.state.labels(0) == shown[0]).all()
     while session.undo() is not None:
         pass
-    assert session.state.objects.numbers == ()
+    assert session.state.objects.ids == ()
     while session.redo() is not None:
         pass
-    assert session.state.objects.numbers == ()
+    assert session.state.objects.ids == ()
     session.undo()
     assert (session.state.labels(0) == shown[1]).all()
 
@@ -204,7 +204,7 @@ def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
     for index in (0, 5):
         draw(session, index, 1, 2)
     session.merge_objects(2, 1)
-    assert session.state.objects.numbers == (1,)
+    assert session.state.objects.ids == (1,)
     for index in (0, 5):
         assert (session.state.labels(index) == (truth(index) > 0)).all()
         assert session.state.described(index) == {1}
@@ -220,7 +220,7 @@ def test_splitting_makes_the_part_under_the_point_a_new_object(session):
     editing.outline(session.state, 1, 1, square(30, 20, 8))
     item = regrouping.split_object(session.state, 1, 1, (33, 23))
     labels = session.state.labels(1)
-    assert (labels[20:28, 30:38] == item.number).all()
+    assert (labels[20:28, 30:38] == item.id).all()
     assert (labels[5:13, 5:13] == 1).all()
     with pytest.raises(InputError, match="not on the object"):
         regrouping.split_object(session.state, 1, 1, (50, 5))
@@ -229,21 +229,21 @@ def test_splitting_makes_the_part_under_the_point_a_new_object(session):
 def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     draw(session, 0, 1, 2)
     session.delete_object(2)
-    assert editing.add_object(session.state).number == 3
+    assert editing.add_object(session.state).id == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
-    (number,) = load_masks(session.state, {4: labels})
-    assert number == 4
+    (object_id,) = give_masks(session.state, {4: labels})
+    assert object_id == 4
     assert (session.state.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.state.labels(0))) == {0, 1}
 
 
 def test_a_mask_file_brings_its_objects_in_one_step(session):
-    load_masks(session.state, {3: truth(3)})
-    assert session.state.objects.numbers == (1, 2)
+    give_masks(session.state, {3: truth(3)})
+    assert session.state.objects.ids == (1, 2)
     assert (session.state.labels(3) == truth(3)).all()
     session.undo()
-    assert session.state.objects.numbers == ()
+    assert session.state.objects.ids == ()
     assert not session.state.labels(3).any()
 
 
@@ -253,12 +253,12 @@ def test_a_mask_file_brings_its_objects_in_one_step(session):
 )
 def test_an_unusable_mask_is_refused(session, labels, words):
     with pytest.raises(InputError, match=words):
-        load_masks(session.state, {0: labels})
+        give_masks(session.state, {0: labels})
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"name": ""}, {"name": "x" * 61}, {"name": "a\nb"}, {"colour": "red"}, {"locked": 1}, {"number": 3}],
+    [{"name": ""}, {"name": "x" * 61}, {"name": "a\nb"}, {"colour": "red"}, {"locked": 1}, {"id": 3}],
 )
 def test_unusable_settings_of_an_object_are_refused(session, changes):
     editing.add_object(session.state)

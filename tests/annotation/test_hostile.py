@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.annotation.objects import ObjectTable
+from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import FILE, locate
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
@@ -139,13 +139,13 @@ def test_links_lead_nothing_out_of_the_project(video, project, tmp_path, name):
     "change",
     [
         {"last": 10**12}, {"renamed": {"1": 10**12}}, {"renamed": {"-1": 1}}, {"renamed": []},
-        {"items": [{"number": 1}]},
-        {"items": [{"number": 1, "name": "a", "colour": "red"}]},
-        {"items": [{"number": 70000, "name": "a", "colour": "#ffffff"}]},
+        {"items": [{"id": 1}]},
+        {"items": [{"id": 1, "name": "a", "colour": "red"}]},
+        {"items": [{"id": 70000, "name": "a", "colour": "#ffffff"}]},
     ],
 )  # fmt: skip
 def test_objects_that_cannot_be_are_refused_and_change_nothing(change):
-    table = ObjectTable()
+    table = ObjectList()
     table.add("fish")
     before = table.snapshot()
     with pytest.raises(InputError, match="not a usable list of objects"):

@@ -86,7 +86,7 @@ def test_objects_that_come_while_the_list_of_frames_to_check_is_asked_for_stay(p
         app.setObjects(objects);
         app.choose(1);
         await asked;
-        return [app.objects.map((item) => item.number), app.chosen];
+        return [app.objects.map((item) => item.id), app.chosen];
     }""")
     assert (objects, chosen) == ([1, 2], 1)
 

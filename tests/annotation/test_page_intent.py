@@ -192,7 +192,7 @@ def test_what_destroys_can_be_undone_from_its_message_but_only_as_the_last_step(
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
-    assert session.state.objects.numbers == (1,)
+    assert session.state.objects.ids == (1,)
     page.key_done("Delete")
     editing.add_object(session.state)
     page.tab.click(".toast >> text=Undo")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.annotation import editing
 from aotlab.annotation.project import FILE
 from aotlab.tools import annotate as cli
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import draw_folder, open_session, write_long_video
+from tests.annotation.clips import draw_folder, open_session, truth, write_long_video
 from tests.annotation.test_editing import draw
 
 
@@ -85,3 +86,23 @@ def test_the_command_refuses_a_changed_video_in_one_line(folder, capsys, monkeyp
     assert cli.main([str(folder), "--no-browser"]) == 2
     assert "same_video" in capsys.readouterr().err
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
+
+
+def test_a_project_of_version_1_is_read_and_written_as_version_2(folder):
+    first = open_session(folder)
+    draw(first, 0, 1, 2)
+    first.close()
+    file = folder.parent / "clip.aotlab" / FILE
+    stored = json.loads(file.read_text())
+    stored["version"] = 1
+    for item in stored["objects"]["items"]:
+        item["number"] = item.pop("id")
+    file.write_text(json.dumps(stored))
+    again = open_session(folder)
+    assert again.state.objects.ids == (1, 2)
+    assert (again.state.labels(0) == truth(0)).all()
+    editing.change_object(again.state, 2, {"name": "box"})
+    again.close()
+    stored = json.loads(file.read_text())
+    assert stored["version"] == 2
+    assert [item["id"] for item in stored["objects"]["items"]] == [1, 2]

@@ -66,7 +66,7 @@ def test_results_are_corrected_and_exported_with_their_classes(tmp_path, job, mo
     folder = store(tmp_path / "out", job, form)
     monkeypatch.chdir("/")
     state = open_results(folder, job_of(folder))
-    assert [(item.number, item.name) for item in state.objects] == [(1, "cell"), (7, "cell")]
+    assert [(item.id, item.name) for item in state.objects] == [(1, "cell"), (7, "cell")]
     assert all((state.labels(index) == truth(index)).all() for index in range(LENGTH))
     assert (state.given_frames, state.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)

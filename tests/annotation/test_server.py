@@ -103,7 +103,7 @@ def test_a_person_paints_tracks_and_undoes_over_the_socket(served):
     talk = served.open()
     assert talk.do("describe")["result"]["frames"] == LENGTH
     assert talk.do("add_object", name="ball")["result"] == 1
-    talk.do("outline", frame=0, object=1, points=square(5, 5, 10))
+    talk.do("outline", frame=0, object_id=1, points=square(5, 5, 10))
     assert talk.do("track", frame=0, direction="forward")["result"]["total"] == LENGTH - 1
     talk.until(lambda event: event["event"] == "job" and event["status"] == "done")
     frames = [event for event in talk.events if event["event"] == "frame"]
@@ -122,7 +122,7 @@ def test_two_pages_see_each_others_changes_and_one_may_go(served):
     second.until(lambda event: event["event"] == "objects")
     assert second.events[-1]["objects"][0]["name"] == "object 1"
     first.socket.close()
-    second.do("paint", frame=0, object=1, points=[[5, 5]], radius=3)
+    second.do("paint", frame=0, object_id=1, points=[[5, 5]], radius=3)
     assert second.do("undo")["result"]["title"] == "brush"
 
 
@@ -155,10 +155,10 @@ def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
     served = Served(open_session(folder, Seer(pause=0.05)))
     first, second = served.open(), served.open()
     draw(served.session, 0, 1, 2)
-    assert "result" in first.do("delete_object", object=2)
-    assert "no such object" in second.do("track", frame=0, objects=[2])["error"]
-    assert "result" in second.do("track", frame=0, objects=[1])
-    assert "stop it first" in first.do("delete_object", object=1)["error"]
+    assert "result" in first.do("delete_object", object_id=2)
+    assert "no such object" in second.do("track", frame=0, object_ids=[2])["error"]
+    assert "result" in second.do("track", frame=0, object_ids=[1])
+    assert "stop it first" in first.do("delete_object", object_id=1)["error"]
     assert "already" in first.do("track", frame=0)["error"]
     assert "result" in first.do("stop")
     served.close()

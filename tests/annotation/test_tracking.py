@@ -24,7 +24,7 @@ def run(session, *args, **options):
 
 def shown(session, number=None):
     """Frames that show an object, or any."""
-    wanted = [number] if number else session.state.objects.numbers
+    wanted = [number] if number else session.state.objects.ids
     labels = [session.state.labels(index) for index in range(LENGTH)]
     return [index for index in range(LENGTH) if np.isin(labels[index], wanted).any()]
 
@@ -120,7 +120,7 @@ def test_old_results_of_an_absent_object_stay_where_it_is_locked_or_not_chosen(s
     draw(session, 0, 1, 2)
     run(session, 0)
     editing.clear(session.state, 6, 2)
-    run(session, 6, objects=(1,))
+    run(session, 6, object_ids=(1,))
     editing.change_object(session.state, 2, {"locked": True})
     run(session, 6)
     assert shown(session, 2) == [index for index in range(LENGTH) if index != 6]
@@ -138,7 +138,7 @@ def test_a_later_start_looks_back_on_masks_given_before(folder):
 
 def test_only_chosen_objects_are_written_and_locked_ones_stay(session):
     draw(session, 0, 1, 2)
-    run(session, 0, objects=(2,))
+    run(session, 0, object_ids=(2,))
     assert shown(session, 1) == [0]
     assert shown(session, 2) == list(range(LENGTH))
     editing.change_object(session.state, 2, {"locked": True})
@@ -255,7 +255,7 @@ def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
         (Request(99), "has no frame 99"),
         (Request(0, "sideways"), "give one of forward, backward, both"),
         (Request(0, "both", 2, 6), "does not hold frame 0"),
-        (Request(0, objects=(7,)), "no such object"),
+        (Request(0, object_ids=(7,)), "no such object"),
         (Request(0, "backward"), "no further frame"),
     ],
 )
@@ -273,7 +273,7 @@ def test_a_job_for_a_deleted_object_is_refused(session):
     draw(session, 0, 1, 2)
     session.delete_object(2)
     with pytest.raises(InputError, match="object 2: there is no such object"):
-        session.track(Request(0, objects=(2,)))
+        session.track(Request(0, object_ids=(2,)))
 
 
 def test_a_tracker_that_fails_is_reported_and_what_was_found_stays(folder):
@@ -338,7 +338,7 @@ def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(fo
     draw(session, 0, 1)
     run(session, 0)
     draw(session, 9, 1)
-    act(session, {"do": "suggest", "frame": 5, "object": None, "box": [38, 23, 14, 14], "propagate": True})
+    act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
     while session.job.extends is None or session.job.alive:
         time.sleep(0.01)
     assert shown(session, 2) == [5, 6, 7, 8]
@@ -356,7 +356,7 @@ def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(fold
     draw(session, 0, 1)
     run(session, 0)
     tracker.pause = 0.2
-    stroke = {"do": "paint", "frame": 2, "object": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
+    stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
     act(session, stroke)
     while session.job.extends is None or not session.job.done:
         time.sleep(0.01)
@@ -378,7 +378,7 @@ def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
     session = open_session(folder, Seer())
     act(
         session,
-        {"do": "paint", "frame": 2, "object": None, "points": [[30, 20]], "radius": 3, "propagate": True},
+        {"do": "paint", "frame": 2, "object_id": None, "points": [[30, 20]], "radius": 3, "propagate": True},
     )
     time.sleep(0.1)
     assert session.job is None

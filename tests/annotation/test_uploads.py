@@ -43,7 +43,7 @@ WHOLE = {
     "archived coco": packed({"annotations/instances.json": coco(3, 5), "images/3.png": b"x"}),
     "frames": packed({f"clip/{index:05d}.png": png(truth(index)) for index in (3, 5)}),
     "frames by number": packed({f"mask_{index}.png": png(truth(index)) for index in (3, 5)}),
-    "objects": packed(
+    "object_ids": packed(
         {
             f"clip/{number}/{index:05d}.png": png(255 * (truth(index) == number))
             for index in (3, 5)
@@ -63,7 +63,7 @@ def test_a_file_of_several_frames_is_taken_in_as_one_step(session, kind):
     assert session.state.given_frames == [3, 5]
     session.undo()
     assert session.state.given_frames == []
-    assert session.state.objects.numbers == ()
+    assert session.state.objects.ids == ()
 
 
 def test_a_single_image_is_for_the_frame_in_view(session):
