@@ -1,7 +1,7 @@
 """Long videos made of short ones: a clip played forward and backward, and DAVIS made of such clips.
 
 python -m benchmarks.looped datasets/DAVIS results/davis_looped --times 3
-python tools/eval.py --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
+aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted --output results/restricted
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the project, tracks a rabbit and three stones through a bundled video with the bundled model,
-# scores the model on the drawn clip, whose every mask is known, and says where to look.
+# Installs the project, tracks a rabbit and three stones through a bundled video with the bundled model, scores the
+# model on a bundled clip with known masks, and prints the path of the overlay video.
 #
 #   bash scripts/quickstart.sh [OUTPUT]      (default: results/quickstart)
 set -euo pipefail

@@ -1,4 +1,4 @@
-# Makes .venv with the project and its libraries in it; sourced by the other scripts.
+# Creates .venv with the project and its libraries; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
 set_up() { # set_up EXTRAS: "[all]" or "[test]"
@@ -9,7 +9,7 @@ set_up() { # set_up EXTRAS: "[all]" or "[test]"
     fi
     wanted=$(cat pyproject.toml setup.py | cksum)
     if [ ! -x .venv/bin/python ]; then
-        echo "making .venv" >&2
+        echo "creating .venv" >&2
         "$python" -m venv .venv
     fi
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then

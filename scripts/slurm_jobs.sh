@@ -1,6 +1,6 @@
 #!/bin/bash
 # Track a list of videos on 2 machines of 4 GPUs each:  sbatch scripts/slurm_jobs.sh jobs.csv results/batch
-# Sent again after a time limit or a crash, it goes on where it stopped.
+# Submitted again after a time limit or a crash, it resumes.
 #SBATCH --job-name=aotlab
 #SBATCH --nodes=2
 #SBATCH --ntasks-per-node=1

@@ -23,5 +23,5 @@ else
 fi
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"
-# A process per core, each computing on one.
+# One process per core, one thread each.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile "${marks[@]}" "$@"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Trains the bundled model by configs/recipes/bundled.yaml, on a GPU at published batch sizes if there is one, else on
-# the CPU with a process per core. Started again, it goes on from the newest saved state.
+# Trains the bundled model by configs/recipes/bundled.yaml: on GPUs with the published batch sizes, else on the CPU with
+# two processes. Started again, it resumes from the newest saved state.
 #
 #   bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
-# --dry-run runs two steps of each phase and prints what the whole would take. DEVICE=cpu|cuda, RANKS=N and
-# PRECISION=float32|bfloat16 replace what is found.
+# --dry-run runs two steps of each phase and estimates time and memory of the whole run. DEVICE=cpu|cuda, RANKS=N and
+# PRECISION=float32|bfloat16 override the automatic choices.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if [ $# -lt 1 ] || [ ! -d "$1" ]; then
-    echo "error: usage: bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is no folder" >&2
+    echo "error: usage: bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]; ${1:-DATA} is not a folder" >&2
     exit 2
 fi
 data=$1 output=runs/bundled
@@ -29,10 +29,10 @@ if [ "$device" = cuda ]; then
         settings+=(train.phases.$phase.batch=16 train.phases.$phase.crop=465 train.phases.$phase.short_edge=480)
     done
 else
-    # Two processes that meet once a step lose less time beside other work than two threads that meet all the time.
+    # Two processes synchronise once per step, threads all the time, which costs more beside other work.
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
-exec .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" tools/train.py \
+exec .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
     --device "$device" --config configs/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"

@@ -24,6 +24,11 @@ PAGES = sorted(
 )
 BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(<?([^)\s>]+)")
+OWN_FILE = re.compile(
+    r"`((?:annotation|benchmarks|configs|dataloaders|docs|engine|evaluation|masks|media|networks|prompts|scripts|src|tests|tools"
+    r"|utils)/[\w./]*\w[/\w])(?::(\w+))?`"
+)
+"""a file or folder of the checkout between backticks, perhaps with a name in it"""
 ADDRESS = re.search(r'^Repository = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]  # type: ignore[index]
 RAW = ADDRESS.replace("https://github.com", "https://raw.githubusercontent.com") + "/main/"
 OTHERS = {
@@ -136,6 +141,13 @@ def test_links_lead_somewhere(page):
         assert path.exists(), f"{link}: no such file"
         if anchor and path.suffix == ".md":
             assert anchor in anchors(path), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_files_exist(page):
+    for name, inside in OWN_FILE.findall(page.read_text(encoding="utf-8")):
+        assert (ROOT / name).exists(), f"no file {name}"
+        assert not inside or re.search(rf"\b{inside}\b", (ROOT / name).read_text()), f"no {inside} in {name}"
 
 
 def anchors(page: Path) -> set[str]:

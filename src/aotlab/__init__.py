@@ -1,4 +1,4 @@
-"""Video object segmentation with AOT, DeAOT and MSDeAOT: ``from aotlab import Tracker``.
+"""Video object segmentation with AOT, DeAOT, MSDeAOT and AOST: ``from aotlab import Tracker``.
 
 The public names are resolved when they are first asked for, so that ``import aotlab`` loads no PyTorch, and neither
 does a program that only scores masks (`aotlab.evaluation`).
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
+    from aotlab.masks.prompt import Prompt
     from aotlab.networks.weights.zoo import load_model as load_model
 
 __version__ = "0.2.0"
-__all__ = ["Prediction", "Tracker", "__version__", "load_model", "to_detections"]
+__all__ = ["Prediction", "Prompt", "Tracker", "__version__", "load_model", "to_detections"]
 
 _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
+    "Prompt": ("aotlab.masks.prompt", "Prompt"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
 }
