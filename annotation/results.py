@@ -70,7 +70,7 @@ def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
 
 def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -> None:
     """Store objects and masks in an empty project; tracked frames of which a file says nothing show no object."""
-    labels = {**tracked.annotations.labels, **given.annotations.labels}
+    labels = {**tracked.annotations.class_names, **given.annotations.class_names}
     before = state.objects.snapshot()
     for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
         state.objects.add(labels.get(object_id), object_id)

@@ -49,7 +49,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     for frame in found.frames:
         frames.check(frame)
     masks = GivenMasks(found)  # drawn one by one: a long video's would not fit into memory
-    give_masks(state, masks, found.labels)
+    give_masks(state, masks, found.class_names)
     return list(masks)
 
 
@@ -152,7 +152,7 @@ def _of_folder(
         (subfolder / f"{frames[path]:09d}.png").write_bytes(content)
     found = read_annotations(top, target)
     if len(names) > 1:
-        found.labels |= {number: name for name, number in ids.items() if not name.isdecimal()}
+        found.class_names |= {number: name for name, number in ids.items() if not name.isdecimal()}
     return found
 
 
@@ -166,7 +166,7 @@ def _in_colours(
         kept.write_bytes(content)
         found = read_annotations(kept, target, frame=frames[path])
         result.frames |= found.frames
-        result.labels |= found.labels
+        result.class_names |= found.class_names
     return result
 
 

@@ -40,7 +40,7 @@ def plan_with_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
         return plan
     found = [_ids(read_mask(path)) for path in plan.frames]
     ids = tuple(sorted(set().union(*found)))
-    present = np.array([[identity in frame for frame in found] for identity in ids], dtype=bool)
+    present = np.array([[object_id in frame for frame in found] for object_id in ids], dtype=bool)
     return replace(plan, ids=ids, present=present.reshape(len(ids), len(found)), strict=False)
 
 

@@ -25,7 +25,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         InputError: a listed frame has no annotation.
     """
     annotations = {path.stem: path for path in sequence.annotations}
-    counting = {item.identity: _counting(item) for item in sequence.objects}
+    counting = {item.object_id: _counting(item) for item in sequence.objects}
     stems = sorted({stem for frames in counting.values() for stem in frames})
     for stem in stems:
         if stem not in annotations:
@@ -36,9 +36,11 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     return ScoringPlan(
         sequence.name,
         tuple(annotations[stem] for stem in stems),
-        ids=tuple(item.identity for item in items),
-        counted=np.array([[stem in counting[item.identity] for stem in stems] for item in items], dtype=bool),
-        zeros=tuple(item.length - 2 - len(counting[item.identity]) for item in items),
+        ids=tuple(item.object_id for item in items),
+        counted=np.array(
+            [[stem in counting[item.object_id] for stem in stems] for item in items], dtype=bool
+        ),
+        zeros=tuple(item.length - 2 - len(counting[item.object_id]) for item in items),
         seen=tuple(sequence.seen for _ in items),
         strict=False,
     )

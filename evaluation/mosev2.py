@@ -36,7 +36,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         InputError: fewer than three frames, no object.
     """
     plan = davis.plan_sequence(sequence)
-    ids = tuple(item.identity for item in sequence.objects)
+    ids = tuple(item.object_id for item in sequence.objects)
     if not ids:
         first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
         ids = tuple(sorted(set(np.unique(first).tolist()) - {0, VOID}))
@@ -55,8 +55,8 @@ def measure_frame(
         size: (height, width) of the whole frame.
     """
     values = np.empty((MEASURES, len(ids)))
-    for index, identity in enumerate(ids):
-        true, found = annotation == identity, prediction == identity
+    for index, object_id in enumerate(ids):
+        true, found = annotation == object_id, prediction == object_id
         box = object_box(true | found) if true.size else None
         if box is None:
             values[:, index] = 1

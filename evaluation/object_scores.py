@@ -26,12 +26,12 @@ def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tupl
     """
     ids = read_mask(results / name) if is_file(results / name) else None
     values = np.full((2, len(folders)), np.nan)
-    for index, (identity, folder) in enumerate(folders.items()):
+    for index, (object_id, folder) in enumerate(folders.items()):
         if not is_file(folder / name):
             continue
         annotation = read_mask(folder / name) > 0
         path = results / name if ids is not None else results / folder.name / name
-        prediction = read_mask(path) > 0 if ids is None else ids == identity
+        prediction = read_mask(path) > 0 if ids is None else ids == object_id
         if annotation.shape != prediction.shape:
             raise InputError(
                 f"{path}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
@@ -62,12 +62,12 @@ def write_object_results(output: Path, results: Path, folders: Mapping[int, Path
         InputError: a result is missing or not a mask, or a file cannot be written.
     """
     names = {
-        identity: {path.name for path in folder.glob("[!.]*.png")} for identity, folder in folders.items()
+        object_id: {path.name for path in folder.glob("[!.]*.png")} for object_id, folder in folders.items()
     }
     for name in sorted(set().union(*names.values())):
         ids = read_mask(results / name) if is_file(results / name) else None
-        for identity, folder in folders.items():
-            if name in names[identity]:
-                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == identity
+        for object_id, folder in folders.items():
+            if name in names[object_id]:
+                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
                 write_mask(output / folder.name / name, mask.astype(np.uint8))
     return sum(len(found) for found in names.values())

@@ -23,24 +23,25 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         InputError: no object has a scored frame, or an annotation cannot be read.
     """
     folders = sequence.object_folders
-    paths = {identity: sorted(folders[identity].glob("[!.]*.png"))[1:-1] for identity in sorted(folders)}
+    paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}
     found = {
-        identity: {path.stem: bool(read_mask(path).any()) for path in paths[identity]} for identity in paths
+        object_id: {path.stem: bool(read_mask(path).any()) for path in paths[object_id]}
+        for object_id in paths
     }
-    ids = tuple(identity for identity in found if any(found[identity].values()))
+    ids = tuple(object_id for object_id in found if any(found[object_id].values()))
     if not ids:
         raise InputError(
             f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
-    stems = sorted({stem for identity in ids for stem in found[identity]})
+    stems = sorted({stem for object_id in ids for stem in found[object_id]})
     return ScoringPlan(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
-        counted=np.array([[stem in found[identity] for stem in stems] for identity in ids], dtype=bool),
+        counted=np.array([[stem in found[object_id] for stem in stems] for object_id in ids], dtype=bool),
         present=np.array(
-            [[found[identity].get(stem, False) for stem in stems] for identity in ids], dtype=bool
+            [[found[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool
         ),
-        object_folders={identity: folders[identity] for identity in ids},
+        object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )

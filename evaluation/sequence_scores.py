@@ -33,7 +33,7 @@ class ListedObject(Protocol):
     """An object listed in a data set's metadata."""
 
     @property
-    def identity(self) -> int:
+    def object_id(self) -> int:
         """Object id."""
 
     @property
@@ -232,8 +232,8 @@ def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPla
     scores = np.ones((2, len(plan.ids)))
     if not plan.contour:
         scores[1] = np.nan
-    for index, identity in enumerate(plan.ids):
-        true, found = annotation == identity, prediction == identity
+    for index, object_id in enumerate(plan.ids):
+        true, found = annotation == object_id, prediction == object_id
         union = true | found
         # a second crop removes only empty pixels or the border of the frame
         box = object_box(union) if union.size else None

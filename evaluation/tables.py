@@ -102,7 +102,7 @@ def table_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, f
     """Return (sequence, object, row) of every object, and (sequence, "mean", row) of sequences with several objects."""
     lines: list[tuple[str, str, Mapping[str, float]]] = []
     for name, sequence in table["sequences"].items():
-        lines += [(name, identity, row) for identity, row in sequence["objects"].items()]
+        lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
         if len(sequence["objects"]) > 1:
             lines.append((name, "mean", sequence))
     return lines
@@ -114,13 +114,13 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
     The benchmark's summary follows if it differs from that mean.
     """
     lines = table_lines(table)
-    count = sum(identity != "mean" for _, identity, _ in lines)
-    objects = mean_row([dict(row) for name, identity, row in _object_lines(table)])
+    count = sum(object_id != "mean" for _, object_id, _ in lines)
+    objects = mean_row([dict(row) for name, object_id, row in _object_lines(table)])
     if count > 1:
         lines.append((f"mean of {count} objects", "", objects))
     rows = [["sequence", "object", *layout.columns]]
-    for name, identity, row in lines:
-        rows.append([name, identity, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
+    for name, object_id, row in lines:
+        rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
     text = ["  ".join(row) for row in columns(rows, right=1)]
     text.insert(1, "-" * len(text[0]))
     extra = {
@@ -139,15 +139,15 @@ def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["sequence", "object", *layout.columns, *summary])
     for name, sequence in table["sequences"].items():
-        for identity, row in (*sequence["objects"].items(), ("mean", sequence)):
-            writer.writerow([name, identity, *_cells(row, layout.columns), *[""] * len(summary)])
+        for object_id, row in (*sequence["objects"].items(), ("mean", sequence)):
+            writer.writerow([name, object_id, *_cells(row, layout.columns), *[""] * len(summary)])
     writer.writerow(["all", "mean", *_cells(table, (*layout.columns, *summary))])
     return out.getvalue()
 
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, int, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    every = [(name, int(identity), row[column]) for name, identity, row in _object_lines(table)]
+    every = [(name, int(object_id), row[column]) for name, object_id, row in _object_lines(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
 
 

@@ -32,7 +32,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     return ScoringPlan(
         sequence.name,
         tuple(path for path, used in zip(frames, columns, strict=True) if used),
-        ids=tuple(item.identity for item in kept),
+        ids=tuple(item.object_id for item in kept),
         counted=counted[rows][:, columns],
         seen=tuple(item.seen for item in kept),
         strict=False,

@@ -63,8 +63,8 @@ def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     import numpy as np
 
     labels = np.zeros(next(iter(masks.values())).shape, dtype=np.min_scalar_type(max(masks)))
-    for identity in sorted(masks, key=lambda identity: (-masks[identity].sum(), identity)):
-        labels[masks[identity]] = identity
+    for object_id in sorted(masks, key=lambda object_id: (-masks[object_id].sum(), object_id)):
+        labels[masks[object_id]] = object_id
     return labels
 
 
@@ -84,9 +84,9 @@ def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[i
             f"{mask}: the masks are {mask.size[1]}×{mask.size[0]}, but the frame is another size; "
             "give the frames that were annotated"
         )
-    for identity, text in mask.runs.items():
-        with about(f"{mask}, object {identity}"):
+    for object_id, text in mask.runs.items():
+        with about(f"{mask}, object {object_id}"):
             runs = require_runs(text, mask.size)
-        yield identity, pixels(runs, mask.size)
-    for identity, path in mask.files.items():
-        yield identity, read_mask(path, size=size) > 0
+        yield object_id, pixels(runs, mask.size)
+    for object_id, path in mask.files.items():
+        yield object_id, read_mask(path, size=size) > 0

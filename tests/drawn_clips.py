@@ -50,14 +50,14 @@ def draw_clip(
     frames = np.stack([ground] * len(stems))
     labels = np.zeros((len(stems), height, width), dtype=np.uint8)
     rows, columns = np.mgrid[:height, :width]
-    for place, (identity, start) in enumerate(sorted(ids.items())):
+    for place, (object_id, start) in enumerate(sorted(ids.items())):
         radius = height // (6 + place)
         row = height * (2 * place + 1) // (2 * len(ids))
         column = int(rng.integers(height // 6, width // 2))
         for index in range(start, len(stems)):
             inside = (rows - row) ** 2 + (columns - column - index * width // 64) ** 2 <= radius**2
-            labels[index][inside] = identity
-            frames[index][inside] = PALETTE[identity] // 2 + 120
+            labels[index][inside] = object_id
+            frames[index][inside] = PALETTE[object_id] // 2 + 120
     return Clip(tuple(stems), frames, labels)
 
 
@@ -113,12 +113,12 @@ def write_youtube_meta(folder: Path, clips: Mapping[str, Clip], *, categories: b
     videos = {}
     for name, clip in clips.items():
         objects = {}
-        for identity in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
-            first = int((clip.labels == identity).any(axis=(1, 2)).argmax())
+        for object_id in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
+            first = int((clip.labels == object_id).any(axis=(1, 2)).argmax())
             entry: dict[str, object] = {"frames": list(clip.stems[first:])}
             if categories:
-                entry["category"] = "fish" if identity % 2 else "kite"
-            objects[str(identity)] = entry
+                entry["category"] = "fish" if object_id % 2 else "kite"
+            objects[str(object_id)] = entry
         videos[name] = {"objects": objects}
     (folder / "meta.json").write_text(json.dumps({"videos": videos}))
 
@@ -128,13 +128,13 @@ def write_lvos_meta(folder: Path, clips: Mapping[str, Clip]) -> None:
     videos = {}
     for name, clip in clips.items():
         objects = {}
-        for identity in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
-            first = int((clip.labels == identity).any(axis=(1, 2)).argmax())
+        for object_id in sorted(set(np.unique(clip.labels).tolist()) - {0, 255}):
+            first = int((clip.labels == object_id).any(axis=(1, 2)).argmax())
             span = {
                 "start": int(clip.stems[first]),
                 "end": int(clip.stems[-1]) + 1,
                 "frame_nums": len(clip.stems) - first,
             }
-            objects[str(identity)] = {"frame_range": {key: str(value) for key, value in span.items()}}
+            objects[str(object_id)] = {"frame_range": {key: str(value) for key, value in span.items()}}
         videos[name] = {"objects": objects}
     (folder / f"{folder.name}_meta.json").write_text(json.dumps({"videos": videos}))

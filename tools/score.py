@@ -187,13 +187,13 @@ def show_worst(
     by_name = {video.name: video for video in videos}
     if worst:
         print(f"\nworst {column}:")
-    for rank, (name, identity, value) in enumerate(worst, start=1):
+    for rank, (name, object_id, value) in enumerate(worst, start=1):
         drawn = ""
         if args.draw_worst is not None:
-            path = args.draw_worst / f"{rank:02d}_{name}_{identity}.jpg"
-            write_strip(path, by_name[name], args.results, scores=report.scores[name], identity=identity)
+            path = args.draw_worst / f"{rank:02d}_{name}_{object_id}.jpg"
+            write_strip(path, by_name[name], args.results, scores=report.scores[name], object_id=object_id)
             drawn = f"  {path}"
-        print(f"{rank:4}  {value:5.1f}  {name}  {identity}{drawn}")
+        print(f"{rank:4}  {value:5.1f}  {name}  {object_id}{drawn}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -159,9 +159,9 @@ def expected_of(video: Video) -> Expected:
     from aotlab.masks.object_masks import read_given
 
     given = [read_given(mask) for mask in video.masks.values()]
-    ids = {item.identity for item in video.objects}
+    ids = {item.object_id for item in video.objects}
     if not ids:
-        ids = {int(identity) for labels in given for identity in np.unique(labels)} - {0, VOID}
+        ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
     # results of DAVIS have the size of its 480p annotations, whatever that of the frames
     size = read_mask(video.annotations[0]).shape if video.annotations else given[0].shape
     return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))

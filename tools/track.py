@@ -203,7 +203,9 @@ def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> T
     tracker.reset(source.length)
     # Not before all else is known to be right: masks may be among them.
     remove_results(options.write, args.output)
-    return track(tracker, source, masks, args.output, replace(options, labels=masks.annotations.labels))
+    return track(
+        tracker, source, masks, args.output, replace(options, class_names=masks.annotations.class_names)
+    )
 
 
 def summarise(report: TrackReport, args: Namespace) -> int:

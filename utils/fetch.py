@@ -41,7 +41,7 @@ def fetch(address: str, path: Path, *, hub_file: str) -> None:
         _copy(Path(address.removeprefix("file://")), path)
 
 
-def fetch_from_google_drive(identity: str, path: Path) -> None:
+def fetch_from_google_drive(file_id: str, path: Path) -> None:
     """Fetch a file from Google Drive with gdown, which resumes; errors as in `fetch`."""
     try:
         import gdown
@@ -50,16 +50,16 @@ def fetch_from_google_drive(identity: str, path: Path) -> None:
         from requests import RequestException, Timeout
     except ImportError as error:
         raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
-    part = _part(path, identity)
+    part = _part(path, file_id)
     try:
-        gdown.download(id=identity, output=str(part), resume=True, use_cookies=False, timeout=PATIENCE)
+        gdown.download(id=file_id, output=str(part), resume=True, use_cookies=False, timeout=PATIENCE)
     except (NoConnection, Timeout) as error:
         raise InputError(
-            f"Google Drive, file {identity}: broke off or cannot be reached; try again to go on"
+            f"Google Drive, file {file_id}: broke off or cannot be reached; try again to go on"
         ) from error
     except (DownloadError, RequestException, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"Google Drive, file {identity}: {lines[0][:200]}") from error
+        raise InputError(f"Google Drive, file {file_id}: {lines[0][:200]}") from error
     part.replace(path)
 
 

@@ -167,14 +167,14 @@ def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) 
         )
     order = sorted(range(len(entry.annotated)), key=lambda index: entry.annotated[index])
     objects, given = [], {}
-    for identity, track in enumerate(entry.tracks, start=1):
+    for object_id, track in enumerate(entry.tracks, start=1):
         stems = [Path(entry.annotated[index]).stem for index in order if track in entry.runs[index]]
         if stems:
-            objects.append(ListedObject(identity, tuple(stems), len(stems)))
+            objects.append(ListedObject(object_id, tuple(stems), len(stems)))
     for index in order:
         stem = Path(entry.annotated[index]).stem
         runs = {
-            item.identity: entry.runs[index][entry.tracks[item.identity - 1]]
+            item.object_id: entry.runs[index][entry.tracks[item.object_id - 1]]
             for item in objects
             if item.frames[0] == stem
         }

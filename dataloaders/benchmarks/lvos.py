@@ -84,18 +84,18 @@ def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: fro
 def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[ListedObject, ...]:
     """Read the objects of a video in the order of the metadata; objects without frames are skipped."""
     objects = []
-    for identity, entry in listed.items():
+    for object_id, entry in listed.items():
         try:
             span = {key: int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums")}
             if not (0 <= span["start"] <= span["end"] <= LAST and 0 <= span["frame_nums"] <= LAST):
                 raise ValueError(f"a range of 0 to {LAST} is expected")
-            if not 0 < int(identity) < VOID:
+            if not 0 < int(object_id) < VOID:
                 raise ValueError("an id of 1 to 254 is expected")
             stems = tuple(f"{number:08d}" for number in range(span["start"], span["end"], STEP))
-            objects.append(ListedObject(int(identity), stems, span["frame_nums"]))
+            objects.append(ListedObject(int(object_id), stems, span["frame_nums"]))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(
-                f"{folder}: the metadata's object {identity} of {name} is not readable ({error!r}); "
+                f"{folder}: the metadata's object {object_id} of {name} is not readable ({error!r}); "
                 "expected frame_range with start, end and frame_nums"
             ) from error
     return tuple(item for item in objects if item.frames)

@@ -75,4 +75,4 @@ def _with_objects(video: Video, listed: Mapping[Any, Any], path: Path) -> Video:
         ) from error
     if not ids or ids[0] < 1 or ids[-1] >= VOID:
         raise InputError(f"{path}: does not list the video {video.name} with objects 1 to 254; complete it")
-    return replace(video, objects=tuple(ListedObject(identity, stems, len(stems)) for identity in ids))
+    return replace(video, objects=tuple(ListedObject(object_id, stems, len(stems)) for object_id in ids))

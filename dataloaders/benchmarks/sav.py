@@ -51,14 +51,14 @@ def _read(folder: Path, name: str) -> Video:
             f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
         )
     folders = {
-        _identity(folder / MASKS / name / item): folder / MASKS / name / item
+        _object_id(folder / MASKS / name / item): folder / MASKS / name / item
         for item in list_folders(folder / MASKS / name)
     }
-    stems = {identity: _stems(masks) for identity, masks in folders.items()}
+    stems = {object_id: _stems(masks) for object_id, masks in folders.items()}
     objects = tuple(
-        ListedObject(identity, stems[identity], len(stems[identity]))
-        for identity in sorted(folders)
-        if stems[identity]
+        ListedObject(object_id, stems[object_id], len(stems[object_id]))
+        for object_id in sorted(folders)
+        if stems[object_id]
     )
     given = _given(folder / MASKS / name, frames, objects, folders)
     written = frozenset(path.stem for masks in folders.values() for path in list_masks(masks))
@@ -68,12 +68,12 @@ def _read(folder: Path, name: str) -> Video:
         masks=given,
         written=written,
         objects=objects,
-        object_folders={item.identity: folders[item.identity] for item in objects},
+        object_folders={item.object_id: folders[item.object_id] for item in objects},
         rules="sav",
     )
 
 
-def _identity(folder: Path) -> int:
+def _object_id(folder: Path) -> int:
     """The id of the object in a folder: one more than its number.
 
     Raises:
@@ -106,8 +106,8 @@ def _given(
     for stem in sorted({item.frames[0] for item in objects}):
         if stem not in indices:
             raise InputError(f"{source}: an object begins on frame {stem}, which is not there")
-        beginning = [item.identity for item in objects if item.frames[0] == stem]
-        files = {identity: folders[identity] / f"{stem}.png" for identity in beginning}
+        beginning = [item.object_id for item in objects if item.frames[0] == stem]
+        files = {object_id: folders[object_id] / f"{stem}.png" for object_id in beginning}
         given[indices[stem]] = ObjectMasks(source, stem, files)
     if not given:
         raise InputError(f"{source}: no mask with a pixel; expected the first one of each object at least")

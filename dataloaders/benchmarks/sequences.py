@@ -18,7 +18,7 @@ FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 class ListedObject:
     """An object that a data set's metadata lists."""
 
-    identity: int
+    object_id: int
     frames: tuple[str, ...]
     """stems of its frames in time order; the mask of the first is given to the method"""
     length: int
@@ -74,7 +74,7 @@ class Video:
         if not self.objects:
             return None
         stem = self.frames[index].stem
-        return frozenset(item.identity for item in self.objects if item.frames[0] == stem)
+        return frozenset(item.object_id for item in self.objects if item.frames[0] == stem)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the results for frames of ``height``×``width`` pixels."""

@@ -17,13 +17,13 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from aotlab.masks.exchange.regions import LONGEST_SIDE
 from aotlab.masks.exchange.safe_files import read_json
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
 from aotlab.utils.ids import VOID
+from aotlab.utils.numbers import LONGEST_SIDE
 
 Split = Literal["train", "val"]
 DRAWN = (1080, 1920)
@@ -95,7 +95,7 @@ def convert_visor(annotations: Path, images: Path, output: Path, split: Split) -
                 done.short.append(name)
                 continue
             done.frames[name] = count
-            names[name] = {str(identity): text for text, identity in ids.items()}
+            names[name] = {str(object_id): text for text, object_id in ids.items()}
     if not done.frames:
         raise InputError(next(iter(done.failures.values()), f"{annotations}: every sequence is too short"))
     _write_lists(output, split, names)
@@ -142,7 +142,7 @@ def object_ids(frames: Sequence[Frame], *, first_only: bool) -> dict[str, int]:
     names = sorted({name for frame in wanted for name, polygons in frame.outlines if polygons})
     if not 0 < len(names) < VOID:
         raise InputError(f"{frames[0].name}: {len(names)} objects; expected 1 to {VOID - 1} with an outline")
-    return {name: identity for identity, name in enumerate(names, start=1)}
+    return {name: object_id for object_id, name in enumerate(names, start=1)}
 
 
 def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:

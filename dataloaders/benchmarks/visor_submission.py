@@ -71,7 +71,7 @@ def read_names(path: Path) -> dict[str, dict[int, str]]:
     tree = read_json(path)
     try:
         return {
-            str(sequence): {int(identity): str(name) for identity, name in objects.items()}
+            str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
             for sequence, objects in tree.items()
         }
     except (AttributeError, ValueError) as error:
@@ -90,8 +90,8 @@ def _entry(
     sequence: str, stem: str, labels: np.ndarray, names: Mapping[int, str], path: Path
 ) -> dict[str, Any]:
     """Return the entry of one frame."""
-    present = [int(identity) for identity in np.unique(labels) if identity]
-    unknown = [identity for identity in present if identity not in names]
+    present = [int(object_id) for object_id in np.unique(labels) if object_id]
+    unknown = [object_id for object_id in present if object_id not in names]
     if unknown:
         raise InputError(
             f"{path}: id {unknown[0]} is no object of {sequence}; expected {', '.join(map(str, names))}"
@@ -104,6 +104,6 @@ def _entry(
         "video": video,
     }
     annotations = [
-        {"name": names[identity], "segments": polygons_of(labels == identity)} for identity in present
+        {"name": names[object_id], "segments": polygons_of(labels == object_id)} for object_id in present
     ]
     return {"image": image, "annotations": annotations}

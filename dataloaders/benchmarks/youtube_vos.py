@@ -68,13 +68,13 @@ def _objects(
     path = folder / "meta.json"
     try:
         listed = {
-            int(identity): (
-                sorted(plain_name(stem, str(path)) for stem in objects[identity]["frames"]),
-                dict(objects[identity]),
+            int(object_id): (
+                sorted(plain_name(stem, str(path)) for stem in objects[object_id]["frames"]),
+                dict(objects[object_id]),
             )
-            for identity in objects
+            for object_id in objects
         }
-        if not all(0 < identity < VOID for identity in listed):
+        if not all(0 < object_id < VOID for object_id in listed):
             raise ValueError("an id of 1 to 254 is expected")
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -82,12 +82,12 @@ def _objects(
         ) from error
     return tuple(
         ListedObject(
-            identity,
+            object_id,
             tuple(frames),
             len(frames),
             seen=None if seen is None or "category" not in entry else str(entry["category"]) in seen,
         )
-        for identity, (frames, entry) in sorted(listed.items())
+        for object_id, (frames, entry) in sorted(listed.items())
         if frames
     )
 

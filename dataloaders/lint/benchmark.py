@@ -84,7 +84,7 @@ def _objects(video: Video, masks: Mapping[Path, Facts]) -> int:
     """Return the number of objects that the data set lists, or that its masks show."""
     if video.objects:
         return len(video.objects)
-    found = {identity for facts in masks.values() for identity in facts.ids or ()}
+    found = {object_id for facts in masks.values() for object_id in facts.ids or ()}
     return len(found - {VOID}) if not video.merge_ids else int(bool(found))
 
 

@@ -102,7 +102,7 @@ def _digest_of(mask: Path | ObjectMasks) -> object:
     """Return a value that identifies a given mask."""
     if isinstance(mask, Path):
         return sha256(mask)
-    return [(identity, sha256(path)) for identity, path in sorted(mask.files.items())], sorted(
+    return [(object_id, sha256(path)) for object_id, path in sorted(mask.files.items())], sorted(
         mask.runs.items()
     )
 

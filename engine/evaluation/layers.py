@@ -60,16 +60,16 @@ class Layers:
             InputError: as `Tracker.step`.
         """
         shares: dict[int, dict[int, np.ndarray]] = {}
-        for identity, mask in sorted(given.items()):
+        for object_id, mask in sorted(given.items()):
             number = self._place(mask, shares)
-            shares.setdefault(number, {})[identity] = mask
-            self._layers[number].ids.add(identity)
+            shares.setdefault(number, {})[object_id] = mask
+            self._layers[number].ids.add(object_id)
         found: dict[int, np.ndarray] = {}
         for number, layer in enumerate(self._layers):
             begins = labels_of(shares[number]) if number in shares else None
             layer.labels = layer.tracker.step(frame, begins, size=size).labels
-            found |= {identity: layer.labels == identity for identity in layer.ids}
-        return found | {identity: resize_labels(mask, size) for identity, mask in given.items()}
+            found |= {object_id: layer.labels == object_id for object_id in layer.ids}
+        return found | {object_id: resize_labels(mask, size) for object_id, mask in given.items()}
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
@@ -77,7 +77,7 @@ class Layers:
             others = list(shares.get(number, {}).values())
             if layer.labels is not None:
                 before = resize_labels(layer.labels, (mask.shape[0], mask.shape[1]))
-                others += [before == identity for identity in layer.ids - set(shares.get(number, {}))]
+                others += [before == object_id for object_id in layer.ids - set(shares.get(number, {}))]
             if not any(_overlap(mask, other) for other in others):
                 return number
         other = self._layers[0].tracker.fresh()

@@ -74,7 +74,7 @@ def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     if not video.object_folders:
         return [result.labels]
     nothing = np.zeros(result.labels.shape, dtype=bool)
-    return [result.objects.get(identity, nothing).astype(np.uint8) for identity in video.object_folders]
+    return [result.objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
 
 
 def _results(

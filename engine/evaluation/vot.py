@@ -57,12 +57,12 @@ class VotSession:
         given = self._labels(masks, (frame.shape[0], frame.shape[1]))
         prediction = self._tracker.step(frame, given)
         labels, confidence = prediction.labels, prediction.confidence
-        found = [labels == identity for identity in range(1, self._count + 1)]
+        found = [labels == object_id for object_id in range(1, self._count + 1)]
         # given masks may overlap, which labels cannot represent
         start = self._count - len(masks)
         for index, mask in enumerate(masks):
             found[start + index] = np.asarray(mask, dtype=bool)
-        return found, [confidence.get(identity, 0.0) for identity in range(1, self._count + 1)]
+        return found, [confidence.get(object_id, 0.0) for object_id in range(1, self._count + 1)]
 
     def _labels(self, masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray | None:
         """Return H×W ids of new objects, smaller ones on top, or None if no object has a pixel."""

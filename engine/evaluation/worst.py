@@ -20,7 +20,7 @@ HEIGHT = 240
 
 
 def write_strip(
-    path: Path, video: Video, results: Path, *, scores: SequenceScores, identity: int, frames: int = 4
+    path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int, frames: int = 4
 ) -> None:
     """Write one object of a video as a JPEG.
 
@@ -29,7 +29,7 @@ def write_strip(
         video: video with frames and annotations.
         results: folder of all results.
         scores: scores of this video.
-        identity: object id.
+        object_id: object id.
         frames: number of frames, evenly spaced over those that count, including the worst.
 
     Raises:
@@ -37,8 +37,8 @@ def write_strip(
     """
     files = {file.stem: file for file in video.frames}
     columns = []
-    for stem in pick_frames(scores, identity, frames):
-        masks = [_only(file, identity, video) for file in _files(video, results, identity, stem)]
+    for stem in pick_frames(scores, object_id, frames):
+        masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
         columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
@@ -49,28 +49,28 @@ def write_strip(
         Image.fromarray(image).save(temporary, format="JPEG", quality=90)
 
 
-def _files(video: Video, results: Path, identity: int, stem: str) -> tuple[Path, Path]:
+def _files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
     """Draw the annotation and the result of an object on a frame."""
     found = results / video.name / f"{stem}.png"
     if video.object_folders:
-        folder = video.object_folders[identity]
+        folder = video.object_folders[object_id]
         inner = results / video.name / folder.name / f"{stem}.png"
         return folder / f"{stem}.png", found if is_file(found) else inner
     return next(file for file in video.annotations if file.stem == stem), found
 
 
-def _only(file: Path, identity: int, video: Video) -> np.ndarray:
+def _only(file: Path, object_id: int, video: Video) -> np.ndarray:
     """Return H×W ids of one object; files in object folders hold only that object."""
     mask = read_mask(file)
     if file.parent.name in {folder.name for folder in video.object_folders.values()}:
-        return np.where(mask > 0, identity, 0).astype(np.uint8)
+        return np.where(mask > 0, object_id, 0).astype(np.uint8)
     labels = annotation_labels(mask, merge_ids=video.merge_ids)
-    return np.where(labels == identity, labels, 0)
+    return np.where(labels == object_id, labels, 0)
 
 
-def pick_frames(scores: SequenceScores, identity: int, count: int) -> list[str]:
+def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]:
     """Return the stems of ``count`` evenly spaced frames of an object, in temporal order, including its worst in J."""
-    region = scores.region[scores.ids.index(identity)]
+    region = scores.region[scores.ids.index(object_id)]
     counted = [index for index, value in enumerate(region) if not np.isnan(value) and scores.frames[index]]
     if len(counted) <= count:
         return [scores.frames[index] for index in counted]

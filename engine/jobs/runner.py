@@ -122,7 +122,7 @@ def _run(
         masks = load_masks(job.masks, source)
         tracker = tracker_of(job.overrides)
         tracker.reset(source.length)
-        labelled = replace(options, labels=masks.annotations.labels)
+        labelled = replace(options, class_names=masks.annotations.class_names)
         report = track(tracker, source, masks, output / job.name, labelled)
     except InputError as error:
         record.error = str(error)

@@ -17,8 +17,8 @@ class AnnotationFile:
 
     def __init__(self, name: str, path: Path, source: FrameSource) -> None:
         self.path = path
-        self.labels: dict[int, str] = {}
-        """class name by object id, if known"""
+        self.class_names: dict[int, str] = {}
+        """class names by object id, if known"""
         self._format, self._source = name, source
         self._annotations = Annotations(source.size)
         self._flags = LostFlags()
@@ -32,7 +32,7 @@ class AnnotationFile:
         """Write the file, unless there were no frames."""
         frames = self._annotations.frames
         if frames:
-            self._annotations.labels = self.labels
+            self._annotations.class_names = self.class_names
             video = Written(self._source.name, str(self._source.rate), max(frames) + 1)
             write_annotations(self._format, self.path, self._annotations, video)
 

@@ -20,7 +20,7 @@ class GivenMasks(Mapping[int, np.ndarray]):
 
     def __init__(self, annotations: Annotations) -> None:
         frames = sorted(annotations.frames.items())
-        self.annotations = Annotations(annotations.size, dict(frames), annotations.labels)
+        self.annotations = Annotations(annotations.size, dict(frames), annotations.class_names)
 
     def __getitem__(self, frame: int) -> np.ndarray:
         if frame not in self.annotations.frames:
@@ -59,7 +59,7 @@ def load_masks(values: Sequence[str], source: FrameSource) -> GivenMasks:
             _require_frame(index, file, source)
             owner[index] = str(file)
         result.frames |= found.frames
-        result.labels |= found.labels
+        result.class_names |= found.class_names
     return GivenMasks(result)
 
 

@@ -192,16 +192,16 @@ class Outputs:
 
 
 def open_outputs(
-    names: Iterable[str], folder: Path, source: FrameSource, labels: Mapping[int, str] | None = None
+    names: Iterable[str], folder: Path, source: FrameSource, class_names: Mapping[int, str] | None = None
 ) -> dict[str, Output]:
     """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
-    ``labels``: class names by object id, if known.
+    ``class_names``: by object id, if known.
     """
     outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
     for output in outputs.values():
         if isinstance(output, AnnotationFile | ReportFile):
-            output.labels.update(labels or {})
+            output.class_names.update(class_names or {})
     return outputs
 
 

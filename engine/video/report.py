@@ -25,7 +25,7 @@ class ReportFile:
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
-        self.labels: dict[int, str] = {}
+        self.class_names: dict[int, str] = {}
         """classes of the objects, as far as they are known"""
         self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
@@ -42,7 +42,7 @@ class ReportFile:
         """Write the file."""
         report = report_of(self._name, self._scores)
         report["objects"] = [
-            item | {"label": self.labels[item["id"]]} if item["id"] in self.labels else item
+            item | {"label": self.class_names[item["id"]]} if item["id"] in self.class_names else item
             for item in report["objects"]
         ]
         if self._levels is not None:

@@ -45,7 +45,7 @@ class TrackOptions:
     """timeout in seconds without a frame"""
     removals: tuple[tuple[int, int], ...] = ()
     """(frame, object id) pairs: stop tracking the object at that frame"""
-    labels: Mapping[int, str] = field(default_factory=dict)
+    class_names: Mapping[int, str] = field(default_factory=dict)
     """class names by object id, for outputs that store them"""
     progress: bool = True
     """show a progress bar if stderr is a terminal"""
@@ -126,7 +126,9 @@ def track(
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    outputs = Outputs(open_outputs(options.write, require_writable(output), source, options.labels), source)
+    outputs = Outputs(
+        open_outputs(options.write, require_writable(output), source, options.class_names), source
+    )
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})

@@ -1,1 +1,1 @@
-"""Masks in formats of other tools: a parser and a writer for each, and one match with the video."""
+"""Masks in formats of other tools: parsers, writers, and matching to a video."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -16,8 +16,8 @@ SIZES = (3, 4, 8, 16)
 LONGEST_BLOCK = 2 ** SIZES[-1]
 
 
-def unpack(packed: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Return the H×W bool mask of a brush mask: its alpha is above 0.
+def unpack(packed: object, size: tuple[int, int]) -> np.ndarray:
+    """Return an H×W bool mask, True where the alpha of a brush mask is above 0.
 
     Raises:
         ContentError: not a brush mask of this size.
@@ -59,7 +59,7 @@ def pack(mask: np.ndarray) -> list[int]:
 
 
 def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
-    """Values and bit counts of the blocks of one run."""
+    """Yield values and bit counts of the blocks of one run."""
     while length > 0:
         part = min(length, LONGEST_BLOCK)
         choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)

@@ -1,4 +1,4 @@
-"""Masks in colours, with a legend of their objects beside them."""
+"""Coloured masks with a legend beside them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Colour = tuple[int, int, int]
 
 
 def is_coloured(path: Path) -> bool:
-    """Return whether an image is in colours, not of a palette and not grey."""
+    """Return whether an image is in colours, neither palette nor grey."""
     try:
         with open_image(path, "mask", "give a PNG") as image:
             return image.mode in ("RGB", "RGBA")
@@ -42,7 +42,7 @@ def parse_colours(path: Path, size: Size) -> list[Found]:
             'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
         )
     with about(legend):
-        objects, labels = read_legend(legend)
+        objects, class_names = read_legend(legend)
     with open_image(path, "mask", "give a PNG") as image:
         values = np.array(image.convert("RGB")).astype(np.uint32)
     if values.shape[:2] != size:
@@ -58,8 +58,8 @@ def parse_colours(path: Path, size: Size) -> list[Found]:
                 "add it, or save the mask without smoothing and JPEG compression"
             )
         if objects[colour]:
-            label = labels.get(objects[colour], "")
-            found.append(Found(0, runs_of(codes == code), label, objects[colour]))
+            object_id = objects[colour]
+            found.append(Found(0, runs_of(codes == code), class_names.get(object_id, ""), object_id))
     return found
 
 
@@ -70,33 +70,29 @@ def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
         ContentError: not a legend.
     """
     entries = _json_entries(path) if path.suffix == ".json" else _label_map_entries(path)
-    numbers = {value for _, value in entries if isinstance(value, int)}
-    free = (number for number in range(1, LARGEST_ID + 1) if number not in numbers)
+    taken = {value for _, value in entries if isinstance(value, int)}
+    free = (object_id for object_id in range(1, LARGEST_ID + 1) if object_id not in taken)
     objects: dict[Colour, int] = {(0, 0, 0): 0}
-    labels: dict[int, str] = {}
+    class_names: dict[int, str] = {}
     for colour, value in entries:
         if isinstance(value, int):
             objects[colour] = value
         elif value.lower() == BACKGROUND:
             objects[colour] = 0
         else:
-            number = next(free, None)
-            if number is None:
+            object_id = next(free, None)
+            if object_id is None:
                 raise ContentError(f"names more than {LARGEST_ID} objects; shorten it")
-            objects[colour], labels[number] = number, value
-    return objects, labels
+            objects[colour], class_names[object_id] = object_id, value
+    return objects, class_names
 
 
 def _json_entries(path: Path) -> list[tuple[Colour, int | str]]:
     tree = read_json(path)
     if not isinstance(tree, dict):
-        raise ContentError('expected colours and labels, like {"#ff0000": "person"}')
+        raise ContentError('expected colours and class names, like {"#ff0000": "person"}')
     for value in tree.values():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | str)
-            or (isinstance(value, int) and not 0 <= value <= LARGEST_ID)
-        ):
+        if not (isinstance(value, str) or (type(value) is int and 0 <= value <= LARGEST_ID)):
             raise ContentError(
                 f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {LARGEST_ID}"
             )
@@ -104,7 +100,7 @@ def _json_entries(path: Path) -> list[tuple[Colour, int | str]]:
 
 
 def _label_map_entries(path: Path) -> list[tuple[Colour, int | str]]:
-    """Lines ``label:r,g,b:parts:actions``; # begins a comment."""
+    """Read lines ``label:r,g,b:parts:actions``; # begins a comment."""
     lines = read_bytes(path).decode("utf-8", "replace").splitlines()
     fields = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
     if any(len(parts) < 2 for parts in fields):

@@ -20,31 +20,31 @@ from aotlab.masks.exchange.regions import (
     runs_of,
     runs_of_part,
 )
-from aotlab.masks.exchange.safe_files import ContentError, numbers, whole
+from aotlab.masks.exchange.safe_files import ContentError, numbers
 
 AREAS = ("polygon", "mask")
-"""shapes that state an object's pixels"""
+"""shapes with pixels"""
 OTHERS = ("box", "ellipse", "points", "polyline")
-"""shapes that do not"""
+"""shapes without pixels"""
 
 Shapes = dict[int, dict[str, object]]
 """attributes of one track's shape by frame"""
 
 
 def parse_cvat(root: Element, size: Size) -> list[Found]:
-    """Return the objects on annotated frames; of a track only its key frames, as CVAT interpolates the others.
+    """Return the objects on annotated frames; only key frames of tracks, as CVAT interpolates the others.
 
     Shapes and tracks of one group are one object. Without a group a track is one object, except for masks, which CVAT
     writes as tracks of one frame: masks of one label are one object.
 
     Raises:
-        ContentError: another size, a shape that cannot be drawn, or no shape that states pixels.
+        ContentError: another size, a shape that cannot be drawn, or neither a polygon nor a mask.
     """
     stated = root.find(".//original_size")
     if stated is not None:
-        height, width = (whole(stated.findtext(side)) for side in ("height", "width"))
+        height, width = (int(stated.findtext(side, "")) for side in ("height", "width"))
         require_size(height, width, size)
-    found = [*_of_tracks(root, size), *_of_images(root, size)]
+    found = [*_from_tracks(root, size), *_from_images(root, size)]
     if not found:
         others = [tag for tag in OTHERS if root.find(f".//{tag}") is not None]
         holds = f"only shapes of kind {', '.join(others)}" if others else "no shape"
@@ -71,8 +71,9 @@ def _document(
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
     _add_task(SubElement(root, "meta"), annotations, video, kind)
-    for count, (number, shapes) in enumerate(tracks):
-        attributes = {"id": count, "label": annotations.label(number), "source": "auto", "group_id": number}
+    for count, (object_id, shapes) in enumerate(tracks):
+        class_name = annotations.class_name(object_id)
+        attributes = {"id": count, "label": class_name, "source": "auto", "group_id": object_id}
         track = SubElement(root, "track", {key: str(value) for key, value in attributes.items()})
         for frame, shape in sorted(shapes.items()):
             _add_shape(track, frame, kind, shape, outside=False)
@@ -83,21 +84,21 @@ def _document(
 
 
 def _polygon_tracks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
-    for number in annotations.objects():
+    """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
+    for object_id in annotations.objects():
         parts: dict[int, Shapes] = {}
         for frame, regions in annotations.frames.items():
-            masks = [pixels(one.runs, annotations.size) for one in regions if one.object_id == number]
+            masks = [pixels(one.runs, annotations.size) for one in regions if one.object_id == object_id]
             outlines = [outline for mask in masks for outline in outlines_of(mask) if len(outline) > 4]
             for rank, outline in enumerate(outlines):
                 points = [f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2], strict=True)]
                 parts.setdefault(rank, {})[frame] = {"points": ";".join(points)}
         for rank in sorted(parts):
-            yield number, parts[rank]
+            yield object_id, parts[rank]
 
 
 def _mask_tracks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
-    """Object ids and the mask of one frame each."""
+    """Yield object ids and the mask of one frame each."""
     for frame in sorted(annotations.frames):
         for region in annotations.frames[frame]:
             if region.runs[1::2].any():
@@ -121,7 +122,7 @@ def _add_task(meta: Element, annotations: Annotations, video: Written, kind: str
     for tag, text in texts.items():
         SubElement(task, tag).text = str(text)
     names = SubElement(task, "labels")
-    for label in annotations.classes():
+    for label in annotations.class_ids():
         entry = SubElement(names, "label")
         SubElement(entry, "name").text = label
         SubElement(entry, "type").text = kind
@@ -132,42 +133,42 @@ def _add_task(meta: Element, annotations: Annotations, video: Written, kind: str
 
 
 def _add_shape(track: Element, frame: int, kind: str, shape: dict[str, object], *, outside: bool) -> None:
-    """Add a shape on a frame; an outside one says that the object is out of sight from there on."""
+    """Add a shape on a frame; ``outside`` ends the track there."""
     state = {"frame": frame, "keyframe": 1, "outside": int(outside), "occluded": 0, **shape, "z_order": 0}
     SubElement(track, kind, {key: str(value) for key, value in state.items()})
 
 
-def _of_tracks(root: Element, size: Size) -> Iterator[Found]:
+def _from_tracks(root: Element, size: Size) -> Iterator[Found]:
     for index, track in enumerate(root.iter("track")):
         shapes = [
             shape
             for shape in track
             if shape.tag in AREAS and shape.get("outside") != "1" and shape.get("keyframe", "1") == "1"
         ]
-        key: Hashable = whole(track.get("group_id", "0")) or None
+        key: Hashable = int(track.get("group_id", 0)) or None
         if key is None and not (len(shapes) == 1 and shapes[0].tag == "mask"):
-            key = ("track", whole(track.get("id", str(index))))
+            key = ("track", track.get("id", index))
         for shape in shapes:
-            yield Found(_frame(shape.get("frame")), _runs(shape, size), track.get("label", ""), key)
+            yield Found(int(shape.attrib["frame"]), _runs(shape, size), track.get("label", ""), key)
 
 
-def _of_images(root: Element, size: Size) -> Iterator[Found]:
-    """Shapes of CVAT for images, lowest ``z_order`` first."""
+def _from_images(root: Element, size: Size) -> Iterator[Found]:
+    """Yield the shapes of CVAT for images, lowest ``z_order`` first."""
     for image in root.iter("image"):
-        require_size(whole(image.get("height")), whole(image.get("width")), size)
-        frame, stem = _frame(image.get("id")), stem_of(image.get("name", ""))
+        require_size(int(image.attrib["height"]), int(image.attrib["width"]), size)
+        frame, stem = int(image.attrib["id"]), stem_of(image.get("name", ""))
         shapes = [shape for shape in image if shape.tag in AREAS]
-        for shape in sorted(shapes, key=lambda shape: whole(shape.get("z_order", "0"))):
-            key = whole(shape.get("group_id", "0")) or None
+        for shape in sorted(shapes, key=lambda shape: int(shape.get("z_order", 0))):
+            key = int(shape.get("group_id", 0)) or None
             yield Found(frame, _runs(shape, size), shape.get("label", ""), key, stem)
 
 
 def _runs(shape: Element, size: Size) -> np.ndarray:
-    """The pixels of a polygon or mask."""
+    """Return the pixels of a polygon or mask."""
     if shape.tag == "polygon":
-        return runs_of_polygons([numbers(shape.get("points"))], size)
-    left, top, width, height = (whole(shape.get(key)) for key in ("left", "top", "width", "height"))
-    counts = numbers(shape.get("rle"))
+        return runs_of_polygons([numbers(shape.attrib["points"])], size)
+    left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))
+    counts = numbers(shape.attrib["rle"])
     if (
         not (0 < width <= size[1] and 0 < height <= size[0])
         or any(count < 0 or count % 1 for count in counts)
@@ -176,10 +177,3 @@ def _runs(shape: Element, size: Size) -> np.ndarray:
         raise ContentError(f"the run lengths of a mask do not fill its {width}×{height} pixels")
     inside = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, dtype=np.int64))
     return runs_of_part(inside.reshape(height, width), left, top, size)
-
-
-def _frame(text: str | None) -> int:
-    number = whole(text)
-    if number < 0:
-        raise ContentError(f"a shape on frame {number}; expected frames from 0")
-    return number

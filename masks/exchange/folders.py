@@ -1,8 +1,9 @@
-"""Images of masks: one of object ids, and folders of them or of LabelMe's files."""
+"""Mask images, and folders of mask images or of files of LabelMe and YOLO."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from aotlab.utils.image_files import open_image
 log = logging.getLogger(__name__)
 
 MOST_OBJECTS = 1000
-"""ids of a mask above which it is taken for an image that was given by mistake"""
+"""largest number of ids in a mask; images given by mistake have more"""
 
 
 def parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[Found]:
@@ -40,22 +41,20 @@ def parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[F
         raise InputError(
             f"{path}: holds {len(ids)} different ids, like a grey image; give a mask of at most {MOST_OBJECTS} objects"
         )
-    return [Found(frame, runs_of(mask == number), key=int(number), stem=stem) for number in ids]
+    return [Found(frame, runs_of(mask == object_id), key=int(object_id), stem=stem) for object_id in ids]
 
 
 def parse_folder(folder: Path, size: Size) -> list[Found]:
-    """Return the objects of ``<object>/<frame>.png`` (not 0 is the object) or ``<frame>.png`` (ids).
-
-    Also of the files of LabelMe (``*.json``) and YOLO (``labels/*.txt``).
+    """Return the objects of ``<object>/<frame>.png`` (binary), ``<frame>.png`` (ids), or LabelMe's or YOLO's files.
 
     Raises:
-        InputError: none of these, not a mask, or another size.
+        InputError: unknown files, not a mask, or another size.
     """
     if is_folder(folder / "labels") and any((folder / "labels").glob("*.txt")):
         return parse_yolo(folder, size)
     inner = sorted(path for path in folder.iterdir() if is_folder(path) and any(path.glob("*.png")))
     if inner:
-        return _of_objects(inner, size)
+        return _from_objects(inner, size)
     images = _files(folder, ".png")
     if images:
         frames = numbers_of(path.stem for path in images)
@@ -76,7 +75,7 @@ def parse_folder(folder: Path, size: Size) -> list[Found]:
 
 
 def binary_mask(path: Path, size: Size) -> np.ndarray:
-    """Return the H×W bool mask of an image of two values, of which 0 is background.
+    """Return the H×W bool mask of an image of two values, one of them 0.
 
     Raises:
         InputError: not readable, more values, or another size.
@@ -93,18 +92,22 @@ def binary_mask(path: Path, size: Size) -> np.ndarray:
     return mask > 0
 
 
-def _of_objects(folders: Sequence[Path], size: Size) -> list[Found]:
-    """One object for each folder: its name is the object id, or else the class name."""
+def _from_objects(folders: Sequence[Path], size: Size) -> list[Found]:
+    """Return an object for each folder, named by its id or its class; if one is 0, as in SA-V, ids are one more."""
+    ids = {folder: int(folder.name) for folder in folders if re.fullmatch("[0-9]{1,5}", folder.name)}
+    first = 1 if 0 in ids.values() else 0
     files = [(folder, path) for folder in folders for path in _files(folder, ".png")]
     stems = sorted({path.stem for _, path in files})
     frames = dict(zip(stems, numbers_of(stems), strict=True))
     found = []
     for folder, path in files:
         mask = binary_mask(path, size)
-        number = int(folder.name) if folder.name.isdecimal() and len(folder.name) < 6 else None
-        label = "" if number is not None else folder.name
         if mask.any():
-            found.append(Found(frames[path.stem], runs_of(mask), label, label or number, path.stem))
+            frame, runs = frames[path.stem], runs_of(mask)
+            if folder in ids:
+                found.append(Found(frame, runs, key=ids[folder] + first, stem=path.stem))
+            else:
+                found.append(Found(frame, runs, folder.name, folder.name, path.stem))
     return found
 
 

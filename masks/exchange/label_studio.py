@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -23,29 +23,26 @@ from aotlab.masks.exchange.regions import (
     require_size,
     runs_of,
 )
-from aotlab.masks.exchange.safe_files import points_of, value_of
+from aotlab.masks.exchange.safe_files import has_fields
 
 KINDS = ("brushlabels", "polygonlabels")
-"""types of results that are masks; also the keys of their labels"""
+"""types of results that are masks; also the keys of their class names"""
 FOLDER = "/data/local-files/?d="
-"""address of images in Label Studio's local storage"""
+"""prefix of images in Label Studio's local storage"""
 
 
 def is_label_studio(tree: Any) -> bool:
     """Return whether JSON is a list of tasks, or one."""
     tasks = tree if isinstance(tree, list) else [tree]
     return bool(tasks) and all(
-        isinstance(task, dict)
-        and isinstance(task.get("data"), dict)
-        and ("annotations" in task or "predictions" in task)
-        for task in tasks
+        has_fields(task, "data", "annotations") or has_fields(task, "data", "predictions") for task in tasks
     )
 
 
 def parse_label_studio(tree: Any, target: Target) -> list[Found]:
-    """Return the objects of the tasks' first annotations, or of their predictions if nobody annotated them.
+    """Return the objects of the tasks' first annotations, else of their predictions.
 
-    Regions whose id is in several tasks are one object.
+    Regions whose id occurs in several tasks are one object.
 
     Raises:
         ContentError: another size, or a region that cannot be drawn.
@@ -57,7 +54,7 @@ def parse_label_studio(tree: Any, target: Target) -> list[Found]:
         Found(
             frame,
             _runs(result, target.size),
-            _label(result),
+            str(next(iter(result["value"].get(result["type"]) or ()), "")),
             _key(str(result.get("id")), uses),
             stem_of(name),
         )
@@ -67,9 +64,9 @@ def parse_label_studio(tree: Any, target: Target) -> list[Found]:
 
 
 def write_label_studio(annotations: Annotations, video: Written) -> list[dict[str, Any]]:
-    """Return Label Studio's predictions: a task for each frame, a brush mask for each object on it.
+    """Return Label Studio's predictions: a task for each frame with a brush mask for each object.
 
-    `labelling_config` is the labelling interface that they need.
+    They need the labelling interface of `labelling_config`.
     """
     tasks = []
     for frame in sorted(annotations.frames):
@@ -90,7 +87,7 @@ def labelling_config(annotations: Annotations) -> str:
     view = Element("View")
     SubElement(view, "Image", name="image", value="$image")
     labels = SubElement(view, "BrushLabels", name="tag", toName="image")
-    for name in annotations.classes() or ["object"]:
+    for name in annotations.class_ids() or ["object"]:
         SubElement(labels, "Label", value=name)
     indent(view)
     return tostring(view, encoding="unicode") + "\n"
@@ -110,40 +107,29 @@ def _result(region: Region, annotations: Annotations) -> dict[str, Any]:
         "value": {
             "format": "rle",
             "rle": pack(pixels(region.runs, annotations.size)),
-            "brushlabels": [annotations.label(region.object_id)],
+            "brushlabels": [annotations.class_name(region.object_id)],
         },
     }
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """The regions of a task that are masks."""
-    for version in (*_listed(task.get("annotations")), *_listed(task.get("predictions"))):
+    """Return the regions of a task that are masks."""
+    for version in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
         if not version.get("was_cancelled") and version.get("result"):
-            return [one for one in _listed(version["result"]) if one.get("type") in KINDS]
+            return [one for one in version["result"] if one.get("type") in KINDS]
     return []
 
 
-def _listed(value: Any) -> Iterator[dict[str, Any]]:
-    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))
-
-
-def _label(result: dict[str, Any]) -> str:
-    labels = value_of(result, "value", dict).get(result["type"])
-    return str(labels[0]) if isinstance(labels, list) and labels else ""
-
-
 def _runs(result: dict[str, Any], size: Size) -> np.ndarray:
-    require_size(result.get("original_height"), result.get("original_width"), size)
-    value = value_of(result, "value", dict)
+    require_size(result["original_height"], result["original_width"], size)
+    value = result["value"]
     if "rle" in value:
         return runs_of(unpack(value["rle"], size))
-    percent = points_of(value.get("points"))
-    return runs_of_polygons(
-        [[part for x, y in percent for part in (x / 100 * size[1], y / 100 * size[0])]], size
-    )
+    points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
+    return runs_of_polygons([points], size)
 
 
 def _key(name: str, uses: Counter[str]) -> Hashable:
-    """The name of a region's object: our object id, or the region's id if several tasks have it."""
+    """Return the object of a region: our object id, or the region's id if several tasks have it."""
     ours = re.fullmatch(r"object-(\d{1,5})", name)
     return int(ours[1]) if ours else name if uses[name] > 1 else None

@@ -13,13 +13,13 @@ from PIL import Image
 from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
 from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part
-from aotlab.masks.exchange.safe_files import ContentError, points_of, records
+from aotlab.masks.exchange.safe_files import ContentError, has_fields
 from aotlab.utils.image_files import reason_of
 
 
 def is_labelme(tree: Any) -> bool:
     """Return whether JSON is a file of LabelMe."""
-    return isinstance(tree, dict) and isinstance(tree.get("shapes"), list) and "imageHeight" in tree
+    return has_fields(tree, "shapes", "imageHeight")
 
 
 def parse_labelme(tree: Any, target: Target) -> list[Found]:
@@ -31,13 +31,13 @@ def parse_labelme_files(trees: Sequence[Any], size: Size) -> list[Found]:
     """Return the objects of several images of one video; shapes with the same label and group are one object.
 
     Raises:
-        ContentError: another size, a shape that cannot be drawn, or no shape that states pixels.
+        ContentError: another size, a shape that cannot be drawn, or neither a polygon nor a mask.
     """
     names = [str(tree.get("imagePath", "")) for tree in trees]
     found = []
     for tree, frame, name in zip(trees, numbers_of(names), names, strict=True):
-        require_size(tree.get("imageHeight"), tree.get("imageWidth"), size)
-        for shape in records(tree, "shapes"):
+        require_size(tree["imageHeight"], tree["imageWidth"], size)
+        for shape in tree["shapes"]:
             runs = _runs(shape, size)
             if runs is not None:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
@@ -49,14 +49,14 @@ def parse_labelme_files(trees: Sequence[Any], size: Size) -> list[Found]:
 
 
 def _runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
-    """The pixels of a polygon or mask; None for other shapes."""
-    kind, points = shape.get("shape_type", "polygon"), points_of(shape.get("points"))
+    """Return the pixels of a polygon or mask; None for other shapes."""
+    kind = shape.get("shape_type", "polygon")
     if kind == "polygon":
-        return runs_of_polygons([[side for point in points for side in point]], size)
+        return runs_of_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":
         return None
     try:  # the mask of the box between two points is an image as base64 text
-        left, top = (int(value) for value in points[0])
+        left, top = (int(value) for value in shape["points"][0])
         with Image.open(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
             if image.width > size[1] or image.height > size[0]:
                 raise ValueError("it is larger than its image")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import defaultdict
 
 from aotlab.masks.exchange.regions import (
     Annotations,
@@ -13,15 +13,15 @@ from aotlab.masks.exchange.regions import (
     require_runs,
     require_size,
 )
-from aotlab.masks.exchange.safe_files import ContentError, whole
+from aotlab.masks.exchange.safe_files import ContentError
 from aotlab.utils.errors import InputError
 
 INSTANCES = 1000
-"""number of objects of one class that the format can tell apart"""
+"""largest number of objects of one class, plus one"""
 
 
 def parse_mots(text: str, size: Size) -> list[Found]:
-    """Return the objects of MOTS text; the id within its class is the object id, unless several classes have it.
+    """Return the objects of MOTS text; the id within its class is the object id, unless several classes use it.
 
     Raises:
         ContentError: a line without the format's six fields, or another size.
@@ -31,17 +31,15 @@ def parse_mots(text: str, size: Size) -> list[Found]:
         raise ContentError(
             "not MOTS text; expected lines of frame, object, class, height, width, run lengths"
         )
-    found, kinds = [], dict[int, set[int]]()
-    for parts in fields:
-        frame, number, kind, height, width = map(whole, parts[:5])
+    found, classes = [], defaultdict[int, set[int]](set)
+    for *values, counts in fields:
+        frame, number, class_id, height, width = map(int, values)
         require_size(height, width, size)
-        if frame < 0:
-            raise ContentError(f"frame {frame}; expected frames from 0")
-        kinds.setdefault(number % INSTANCES, set()).add(kind)
-        found.append(Found(frame, require_runs(parts[5], size), key=(kind, number % INSTANCES)))
+        classes[number % INSTANCES].add(class_id)
+        found.append((frame, require_runs(counts, size), number % INSTANCES, class_id))
     return [
-        replace(one, key=one.key[1]) if isinstance(one.key, tuple) and len(kinds[one.key[1]]) == 1 else one
-        for one in found
+        Found(frame, runs, key=object_id if len(classes[object_id]) == 1 else (class_id, object_id))
+        for frame, runs, object_id, class_id in found
     ]
 
 
@@ -54,16 +52,16 @@ def write_mots(annotations: Annotations, video: Written) -> str:
         InputError: an object id of 1000 or more.
     """
     height, width = annotations.size
-    large = [number for number in annotations.objects() if number >= INSTANCES]
+    large = [object_id for object_id in annotations.objects() if object_id >= INSTANCES]
     if large:
         raise InputError(
             f"{video.video}: MOTS text cannot hold object {large[0]}; give ids below {INSTANCES}, or another format"
         )
-    lines = []
+    lines, classes = [], annotations.class_ids()
     for frame in sorted(annotations.frames):
         for region in annotations.frames[frame]:
             if region.runs[1::2].any():
-                kind = annotations.classes()[annotations.label(region.object_id)]
-                number = kind * INSTANCES + region.object_id
-                lines.append(f"{frame} {number} {kind} {height} {width} {compress(region.runs)}\n")
+                class_id = classes[annotations.class_name(region.object_id)]
+                number = class_id * INSTANCES + region.object_id
+                lines.append(f"{frame} {number} {class_id} {height} {width} {compress(region.runs)}\n")
     return "".join(lines)

@@ -11,14 +11,14 @@ from aotlab.masks.exchange.regions import Size, runs_of, short
 from aotlab.masks.exchange.safe_files import ContentError
 
 LONGEST_OUTLINE = 2_000_000
-"""largest length of one outline in pixels; drawing it takes memory in proportion"""
+"""largest length of one outline in pixels; drawing takes memory in proportion"""
 
 
 def runs_of_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:
     """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
 
     Raises:
-        ContentError: fewer than three points, a coordinate that is not a number or far outside, too long an outline.
+        ContentError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
     """
     from pycocotools import mask as coco
 
@@ -32,8 +32,8 @@ def runs_of_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndar
 def outlines_of(mask: np.ndarray) -> list[list[float]]:
     """Return polygons around the parts of an H×W bool mask, largest first: x1, y1, x2, y2, … in pixels.
 
-    Holes are filled. The lines run a quarter of a pixel inside the edge: filling them gives the mask again, except
-    where a staircase is smoothed.
+    Holes are filled. The lines run a quarter of a pixel inside the edge, so filling them restores the mask except for
+    smoothed staircases.
     """
     import cv2
 

@@ -15,31 +15,38 @@ from aotlab.masks.exchange.labelme import is_labelme, parse_labelme
 from aotlab.masks.exchange.matching import Target, match
 from aotlab.masks.exchange.mots import parse_mots
 from aotlab.masks.exchange.regions import Annotations, Found
-from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json, read_xml
-from aotlab.masks.exchange.sav import is_sav, parse_sav
+from aotlab.masks.exchange.safe_files import (
+    ContentError,
+    about,
+    has_fields,
+    read_bytes,
+    read_json,
+    read_xml,
+)
+from aotlab.masks.exchange.sav import parse_sav
 from aotlab.utils.files import is_folder
 
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], list[Found]]], ...] = (
-    ("COCO", lambda tree: _has(tree, "images"), parse_coco),
-    ("YouTube-VIS", lambda tree: _has(tree, "videos"), parse_youtube_vis),
+    ("COCO", lambda tree: has_fields(tree, "images", "annotations"), parse_coco),
+    ("YouTube-VIS", lambda tree: has_fields(tree, "videos", "annotations"), parse_youtube_vis),
     ("Label Studio", is_label_studio, parse_label_studio),
     ("LabelMe", is_labelme, parse_labelme),
-    ("SA-V", is_sav, parse_sav),
+    ("SA-V", lambda tree: has_fields(tree, "masklet", "masklet_id"), parse_sav),
 )
-"""name, test of the content, parser; the first that fits parses"""
+"""name, test of the content, and parser; the first match is used"""
 
 
 def read_annotations(path: Path, target: Target, *, frame: int | None = None) -> Annotations:
-    """Return the objects of a video on the frames that a file or folder has masks for.
+    """Return the objects of a video on the frames with masks in a file or folder.
 
     Args:
         path: a PNG of object ids, or of colours with a legend beside it; JSON of COCO, YouTube-VIS, Label Studio,
             LabelMe or SA-V; XML of CVAT; MOTS text; a folder as for `parse_folder`.
         target: the video.
-        frame: the wanted frame: of a file with several, only this one; a single frame is taken for it.
+        frame: return only this frame; if the file has a single frame, use it for this one.
 
     Raises:
-        InputError: missing, of no known format, damaged, for another size, without an object, or not for this frame.
+        InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
     with about(path):
         return match(_parse(path, target), target, frame)
@@ -62,7 +69,3 @@ def _parse(path: Path, target: Target) -> list[Found]:
     raise ContentError(
         f"JSON of no known kind; expected one of {', '.join(name for name, _, _ in JSON_FORMATS)}"
     )
-
-
-def _has(tree: Any, key: str) -> bool:
-    return isinstance(tree, dict) and key in tree and "annotations" in tree

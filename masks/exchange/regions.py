@@ -8,28 +8,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aotlab.masks.exchange.safe_files import ContentError
+from aotlab.utils.numbers import LONGEST_SIDE
 
 Size = tuple[int, int]
 """(height, width) in pixels"""
 
-LONGEST_SIDE = 32768
-"""largest side of an image that a file may state, in pixels"""
-
 
 @dataclass(frozen=True)
 class Found:
-    """One object on one frame, as a file states it."""
+    """One object on one frame, as listed in a file."""
 
     frame: int
-    """frame number by the file's own count"""
+    """frame number in the file"""
     runs: np.ndarray
     """run lengths, as in `Region`"""
-    label: str = ""
-    """class name; empty if unset"""
+    class_name: str = ""
+    """empty if unset"""
     key: Hashable = None
-    """name of the object within the file: an object id from 1, or anything else that is equal on all its frames"""
+    """object id from 1, or any other value shared by all regions of the object; None: unknown"""
     stem: str = ""
-    """name without suffix of the frame's image; empty if unset"""
+    """stem of the frame's image; empty if unset"""
 
 
 @dataclass(frozen=True)
@@ -50,31 +48,30 @@ class Annotations:
     size: Size
     frames: dict[int, list[Region]] = field(default_factory=dict)
     """regions by frame number"""
-    labels: dict[int, str] = field(default_factory=dict)
+    class_names: dict[int, str] = field(default_factory=dict)
     """class names by object id, if known"""
     stems: dict[int, str] = field(default_factory=dict)
-    """name without suffix of each frame's image, if known"""
+    """stem of each frame's image, if known"""
 
     def objects(self) -> list[int]:
-        """Ids of all objects, ascending."""
+        """Return the ids of all objects, ascending."""
         return sorted({region.object_id for regions in self.frames.values() for region in regions})
 
-    def label(self, object_id: int) -> str:
-        """The object's class name; "object" if unknown."""
-        return self.labels.get(object_id, "object")
+    def class_name(self, object_id: int) -> str:
+        """Return the object's class name; "object" if unknown."""
+        return self.class_names.get(object_id, "object")
 
-    def classes(self) -> dict[str, int]:
-        """Class ids from 1 by class name, in alphabetical order."""
-        return {
-            name: index for index, name in enumerate(sorted(set(map(self.label, self.objects()))), start=1)
-        }
+    def class_ids(self) -> dict[str, int]:
+        """Return class ids from 1 by class name, in alphabetical order."""
+        names = sorted({self.class_name(object_id) for object_id in self.objects()})
+        return {name: index for index, name in enumerate(names, start=1)}
 
     def stem(self, frame: int) -> str:
-        """Name without suffix of a frame's image; its number in five digits if unknown."""
+        """Return the stem of a frame's image; the frame number in five digits if unknown."""
         return self.stems.get(frame, f"{frame:05d}")
 
     def mask(self, frame: int) -> np.ndarray:
-        """H×W object ids on a frame, 0 is background; uint8, or uint16 if an id of the frame needs it."""
+        """Return H×W object ids on a frame, 0 is background; uint8, or uint16 if an id of the frame needs it."""
         largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
         mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
         for region in self.frames.get(frame, ()):
@@ -84,24 +81,23 @@ class Annotations:
 
 @dataclass(frozen=True)
 class Written:
-    """Facts of a video that go into its annotation file."""
+    """Video of an annotation file to write."""
 
     video: str
-    """the video's name"""
     rate: str
-    """frames per second, as text that may be a fraction"""
+    """frames per second; may be a fraction"""
     length: int
     """number of frames"""
 
 
 def require_size(height: object, width: object, expected: Size | None = None) -> Size:
-    """Return the size that a file states.
+    """Return the size stated in a file.
 
     Raises:
         ContentError: not whole numbers from 1 to `LONGEST_SIDE`, or not the expected size.
     """
-    sides = [side for side in (height, width) if isinstance(side, int) and not isinstance(side, bool)]
-    if len(sides) < 2 or not all(1 <= side <= LONGEST_SIDE for side in sides):
+    sides = [side for side in (height, width) if type(side) is int and 1 <= side <= LONGEST_SIDE]
+    if len(sides) < 2:
         raise ContentError(
             f"states a size of {short(width)}×{short(height)}; expected whole numbers from 1 to {LONGEST_SIDE}"
         )
@@ -134,8 +130,8 @@ def require_runs(counts: object, size: Size) -> np.ndarray:
 def decompress(text: str, *, most: int) -> list[int]:
     """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
 
-    Each count is a little-endian number of six bits a letter, of which one says whether more follow; from the third on
-    a count is the difference to that two before. pycocotools reads past the end of a damaged text: hence this check.
+    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
+    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged texts.
     """
     counts: list[int] = []
     value = shift = 0
@@ -207,11 +203,10 @@ def box_of(runs: np.ndarray, size: Size) -> list[float]:
         return [0.0, 0.0, 0.0, 0.0]
     height, last = size[0], starts + lengths - 1
     left, right = int(starts[0] // height), int(last[-1] // height)
-    over = (starts // height) != (
-        last // height
-    )  # a run that continues in the next column touches both edges
-    top = 0 if over.any() else int((starts % height).min())
-    bottom = height - 1 if over.any() else int((last % height).max())
+    # a run that continues in the next column touches both edges
+    over = bool((starts // height != last // height).any())
+    top = 0 if over else int((starts % height).min())
+    bottom = height - 1 if over else int((last % height).max())
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
 
 

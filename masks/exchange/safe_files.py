@@ -1,4 +1,4 @@
-"""Bounded reading of JSON and XML files of other tools, and checks of their fields."""
+"""Bounded reading of JSON and XML files of other tools, with errors as one sentence."""
 
 from __future__ import annotations
 
@@ -15,23 +15,30 @@ from aotlab.utils.files import is_file
 
 LARGEST_FILE = 2**30
 """largest file that is read, in bytes; a million polygons of 100 points take less"""
-LARGEST_NUMBER = 1e9
-"""largest coordinate, in whatever unit"""
 DEEPEST = 100
 """deepest nesting of XML elements"""
 
 
 class ContentError(InputError):
-    """A file's content is wrong; the sentence lacks the file, which `about` puts before it."""
+    """Wrong content of a file; `about` puts the file's name before the sentence."""
 
 
 @contextmanager
 def about(subject: object) -> Iterator[None]:
-    """Raise a `ContentError` of the block as an `InputError` that begins with the subject, usually a path."""
+    """Turn errors of the block, which parses a file, into an `InputError` about the subject, usually a path.
+
+    Parsers index fields without checks: a missing field or a value of another type ends here.
+    """
     try:
         yield
     except ContentError as error:
         raise InputError(f"{subject}: {error}") from error
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:100]
+        reason = f"missing {reason}" if isinstance(error, KeyError) else reason
+        raise InputError(f"{subject}: not readable ({reason}); export it again") from error
 
 
 def read_json(path: Path) -> Any:
@@ -101,55 +108,14 @@ def read_bytes(path: Path) -> bytes:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file of masks") from error
 
 
-def records(tree: Any, key: str) -> list[dict[str, Any]]:
-    """Return the list of objects under a key of a JSON object; raise `ContentError` for anything else."""
-    found = tree.get(key) if isinstance(tree, dict) else None
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
-        raise ContentError(f"expected a list of objects under {key!r}; export it again")
-    return found
+def has_fields(tree: Any, *names: str) -> bool:
+    """Return whether a JSON value is an object with these fields."""
+    return isinstance(tree, dict) and all(name in tree for name in names)
 
 
-def id_of(record: dict[str, Any], key: str) -> int | str | None:
-    """Return an id under a key, None if unset; raise `ContentError` for anything but a whole number or text."""
-    found = record.get(key)
-    if isinstance(found, float) and found.is_integer():
-        return int(found)
-    if found is None or isinstance(found, int | str):
-        return found
-    raise ContentError(f"{key!r} is {str(found)[:40]!r}, expected a whole number or text")
-
-
-def value_of(record: dict[str, Any], key: str, kind: type) -> Any:
-    """Return the value of one type under a key; raise `ContentError` for anything else."""
-    found = record.get(key)
-    if not isinstance(found, kind):
-        raise ContentError(f"{key!r} is {str(found)[:40]!r}, expected {kind.__name__}")
-    return found
-
-
-def points_of(value: Any) -> list[tuple[float, float]]:
-    """Return points of two numbers each; raise `ContentError` for anything else, and for huge numbers."""
-    if isinstance(value, list) and all(isinstance(point, list) and len(point) == 2 for point in value):
-        sides = [side for point in value for side in point]
-        if all(isinstance(side, int | float) and abs(side) <= LARGEST_NUMBER for side in sides):
-            return [(float(x), float(y)) for x, y in value]
-    raise ContentError("a shape without points of two numbers as coordinates; export it again")
-
-
-def numbers(text: str | None) -> list[float]:
-    """Return the numbers of a text like ``1,2;3,4``; raise `ContentError` for any other."""
-    try:
-        return [float(part) for part in (text or "").replace(";", " ").replace(",", " ").split()]
-    except ValueError as error:
-        raise ContentError(f"{error}; expected numbers") from error
-
-
-def whole(text: str | None) -> int:
-    """Return the whole number of an XML attribute; raise `ContentError` for any other."""
-    try:
-        return int(text or "")
-    except ValueError as error:
-        raise ContentError(f"{str(text)[:40]!r}, expected a whole number") from error
+def numbers(text: str) -> list[float]:
+    """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
+    return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]
 
 
 def _refuse_constant(name: str) -> float:

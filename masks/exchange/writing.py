@@ -1,4 +1,4 @@
-"""Files of other tools for the objects of a tracked video."""
+"""Writing of a video's objects in formats of other tools."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ FORMATS: dict[str, tuple[str, Callable[[Annotations, Written], Any]]] = {
     "label_studio": ("label_studio.json", write_label_studio),
     "yolo": ("yolo", write_yolo),
 }
-"""name of a format to its file or folder, and to its content: JSON, text, or a folder's texts by file name"""
+"""file or folder by format name, and function that makes its content: JSON, text, or texts by file name"""
 
 
 def write_annotations(name: str, path: Path, annotations: Annotations, video: Written) -> None:
-    """Write a video's objects in a format of `FORMATS`; beside Label Studio's tasks, their labelling interface too.
+    """Write a video's objects in a format of `FORMATS`; Label Studio's tasks with their labelling interface.
 
     Raises:
         InputError: the file cannot be written, or the format cannot hold these objects.

@@ -17,7 +17,7 @@ def score_sequence(truth: np.ndarray, prediction: np.ndarray, count: int) -> tup
         count: number of objects.
     """
     planes = [
-        np.stack([labels == identity for identity in range(1, count + 1)]).astype(float)
+        np.stack([labels == object_id for object_id in range(1, count + 1)]).astype(float)
         for labels in (truth, prediction)
     ]
     region = np.array([jaccard(true, found) for true, found in zip(*planes, strict=True)])

@@ -76,8 +76,8 @@ def test_davis_2017_table_equals_the_reference(golden):
     wanted = tables["davis2017_semi_supervised"]
     assert_row(table, wanted["global"])
     for key, row in wanted["per_object"].items():
-        name, _, identity = key.rpartition("_")
-        assert_row(table["sequences"][name]["objects"][identity], row)
+        name, _, object_id = key.rpartition("_")
+        assert_row(table["sequences"][name]["objects"][object_id], row)
     assert sum(len(sequence["objects"]) for sequence in table["sequences"].values()) == len(
         wanted["per_object"]
     )
@@ -182,13 +182,13 @@ def test_a_first_annotation_without_object_is_refused():
         score_labels(np.zeros((4, 8, 8), np.uint8), np.zeros((4, 8, 8), np.uint8))
 
 
-@pytest.mark.parametrize("identity", [2, 255])
-def test_an_id_above_the_number_of_objects_is_refused(identity, tmp_path):
+@pytest.mark.parametrize("object_id", [2, 255])
+def test_an_id_above_the_number_of_objects_is_refused(object_id, tmp_path):
     prediction = one_square()
-    prediction[2, 0, 0] = identity
+    prediction[2, 0, 0] = object_id
     paths = write_sequence(tmp_path / "truth", one_square())
     write_sequence(tmp_path / "found", prediction)
-    with pytest.raises(InputError, match=rf"00002\.png: id {identity}, .* first annotation are 1 to 1"):
+    with pytest.raises(InputError, match=rf"00002\.png: id {object_id}, .* first annotation are 1 to 1"):
         score_sequence(paths, tmp_path / "found")
 
 

@@ -75,14 +75,14 @@ def plain_measures(truth: np.ndarray, prediction: np.ndarray) -> list[float]:
 def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
     rng = np.random.default_rng(size[1])
     truth, prediction = (np.zeros(size, dtype=np.uint8) for _ in range(2))
-    for identity in range(1, 6):
+    for object_id in range(1, 6):
         row, column = rng.uniform(0, size[0]), rng.uniform(0, size[1])
-        radius = [0.5, 2.0, 5.0, size[0] / 5, size[0] / 3][identity - 1]
-        if identity != 2:
-            truth[disc(size, row, column, radius)] = identity
+        radius = [0.5, 2.0, 5.0, size[0] / 5, size[0] / 3][object_id - 1]
+        if object_id != 2:
+            truth[disc(size, row, column, radius)] = object_id
         shift = rng.integers(-3, 4, 2)
-        if identity != 4:
-            prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = identity
+        if object_id != 4:
+            prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
     found = measure_frame(truth, prediction, range(1, 8), size)
     for index in range(7):
         expected = plain_measures(truth == index + 1, prediction == index + 1)

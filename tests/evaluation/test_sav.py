@@ -67,7 +67,7 @@ def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> N
     for stem, ids in labels.items():
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
-    whole, small = (read_mask(videos[0].object_folders[identity] / "00004.png") > 0 for identity in (1, 2))
+    whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
     assert scores.region[:, 0].tolist() == [region_similarity(whole, whole & ~small), 1.0]
     assert scores.contour[0, 0] == contour_accuracy(whole, whole & ~small)
 

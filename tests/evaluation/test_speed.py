@@ -41,8 +41,8 @@ def perturbed(truth: np.ndarray) -> np.ndarray:
     prediction[:, 3:, 3:] = truth[:, :-3, :-3]
     for labels, found in zip(truth[1::2], prediction[1::2], strict=True):
         found[:] = 0
-        for identity in range(1, int(truth.max()) + 1):
-            found[binary_dilation(labels == identity, np.ones((3, 3)), iterations=2)] = identity
+        for object_id in range(1, int(truth.max()) + 1):
+            found[binary_dilation(labels == object_id, np.ones((3, 3)), iterations=2)] = object_id
     return prediction
 
 

@@ -132,8 +132,8 @@ def test_the_table_of_youtube_vos(golden: Golden, tmp_path: Path) -> None:
     names = ("overall", "J_seen", "F_seen", "J_unseen", "F_unseen")
     assert_row(table, wanted["global"]["exclusive"], {name: name for name in names})
     for key, row in wanted["per_object"].items():
-        name, identity = key.split("/")
-        assert_row(table["sequences"][name]["objects"][identity], row["exclusive"], {"J": "J", "F": "F"})
+        name, object_id = key.split("/")
+        assert_row(table["sequences"][name]["objects"][object_id], row["exclusive"], {"J": "J", "F": "F"})
 
 
 def test_the_table_of_lvos(golden: Golden, tmp_path: Path) -> None:

@@ -33,10 +33,10 @@ def dilate2(truth: np.ndarray) -> np.ndarray:
     """Every object grown by 2 px; later ids overwrite."""
     grown = np.zeros_like(truth)
     for labels, found in zip(truth, grown, strict=True):
-        for identity in range(1, int(truth[0].max()) + 1):
-            mask = labels == identity
+        for object_id in range(1, int(truth[0].max()) + 1):
+            mask = labels == object_id
             if mask.any():
-                found[binary_dilation(mask, structure=np.ones((3, 3)), iterations=2)] = identity
+                found[binary_dilation(mask, structure=np.ones((3, 3)), iterations=2)] = object_id
     return grown
 
 
@@ -85,7 +85,7 @@ def test_perturbed_annotations_score_as_in_the_reference(benchmark: str, method:
     table = scores_table(report.scores)
     rows = {"": table}
     for name, sequence in table["sequences"].items():
-        rows |= {f"{name}_{identity}": row for identity, row in sequence["objects"].items()}
+        rows |= {f"{name}_{object_id}": row for object_id, row in sequence["objects"].items()}
     for key, row in {"": wanted["global"], **wanted["per_object"]}.items():
         for statistic, value in row.items():
             column = statistic.replace("_", "-").replace("-Mean", "").replace("-mean", "")

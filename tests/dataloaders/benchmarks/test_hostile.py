@@ -227,5 +227,5 @@ def test_a_video_that_the_metadata_of_mosev2_leaves_out_is_a_problem_of_its_own(
     del meta["videos"]["1a1b1c1d"]
     path.write_text(json.dumps(meta))
     first, second = open_dataset("mosev2", root, "train")
-    assert [item.identity for item in first.objects] == [1, 2]
+    assert [item.object_id for item in first.objects] == [1, 2]
     assert "does not list the video 1a1b1c1d" in second.problem

@@ -44,7 +44,7 @@ def test_of_labels_on_every_frame_those_where_no_object_begins_are_not_given(roo
 
 
 def test_ids_are_kept_with_their_gaps(root: Path) -> None:
-    assert [item.identity for item in open_dataset("youtubevos2019", root)[0].objects] == [2, 3, 5]
+    assert [item.object_id for item in open_dataset("youtubevos2019", root)[0].objects] == [2, 3, 5]
 
 
 def test_all_frames_are_run_on_but_only_the_listed_ones_written(root: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_name_of_the_folder_is_valid_or_val(root: Path) -> None:
 
 def test_seen_means_a_category_of_the_training_set(root: Path) -> None:
     videos = open_dataset("youtubevos2019", root, "train")
-    assert {item.identity: item.seen for item in videos[0].objects} == {2: False, 3: True, 5: True}
+    assert {item.object_id: item.seen for item in videos[0].objects} == {2: False, 3: True, 5: True}
     (root / "seen_categories.txt").unlink()
     videos = open_dataset("youtubevos2019", root, "train")
     assert {item.seen for video in videos for item in video.objects} == {True}

@@ -37,7 +37,7 @@ def test_masks_of_several_files_are_at_their_frames(source, tmp_path):
     assert list(given) == [1, 3]
     assert all((given[frame] == labels(frame)).all() for frame in given)
     assert given.get(2) is None
-    assert given.annotations.labels == {3: "person", 7: "ball"}
+    assert given.annotations.class_names == {3: "person", 7: "ball"}
 
 
 def test_two_files_for_one_frame_are_refused(source, tmp_path):

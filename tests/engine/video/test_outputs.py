@@ -141,7 +141,7 @@ def test_lost_objects_are_flagged(source, tmp_path):
 
 
 def test_labels_of_given_objects_are_in_the_files(models, source, tmp_path):
-    options = TrackOptions(write=("coco", "cvat"), labels={4: "fish"}, progress=False)
+    options = TrackOptions(write=("coco", "cvat"), class_names={4: "fish"}, progress=False)
     track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options)
     assert 'label="fish"' in (tmp_path / "cvat.xml").read_text()
     categories = json.loads((tmp_path / "coco.json").read_text())["categories"]

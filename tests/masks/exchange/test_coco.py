@@ -50,7 +50,7 @@ def test_pycocotools_loads_and_evaluates_what_is_written(tree, tmp_path):
 def test_what_is_written_reads_as_it_was(write, parse):
     found = match(parse(json.loads(json.dumps(write(tracked(), VIDEO))), TARGET), TARGET)
     assert masks_equal(found)
-    assert found.labels == {3: "person", 7: "ball"}
+    assert found.class_names == {3: "person", 7: "ball"}
 
 
 def test_youtube_vis_has_a_segmentation_or_null_for_every_frame():
@@ -86,7 +86,7 @@ def test_without_track_ids_a_label_that_is_once_on_each_image_names_the_object(t
     for annotation in tree["annotations"]:
         del annotation["track_id"], annotation["attributes"]
     found = match(parse_coco(tree, TARGET), TARGET)
-    assert found.labels == {1: "person", 2: "ball"}
+    assert found.class_names == {1: "person", 2: "ball"}
     for annotation in tree["annotations"]:
         annotation["category_id"] = 1
     with pytest.raises(InputError, match="track ids"):
@@ -105,7 +105,8 @@ def test_of_several_videos_the_one_of_this_name_is_read(tree):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"images": 3}, "images"),
+        ({"images": 3}, "not readable"),
+        ({"annotations": [{"segmentation": 3}]}, "missing 'image_id'"),
         ({"images": [{"id": 1, "height": 9, "width": 40, "file_name": "0.jpg"}]}, "40×9"),
         ({"images": [{"id": 1, "height": 10**9, "width": 40, "file_name": "0.jpg"}]}, "1000000000"),
         (

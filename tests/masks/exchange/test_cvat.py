@@ -7,6 +7,7 @@ import pytest
 from aotlab.masks.exchange.cvat import parse_cvat, write_cvat, write_cvat_polygons
 from aotlab.masks.exchange.matching import match
 from aotlab.masks.exchange.reading import read_annotations
+from aotlab.masks.exchange.safe_files import about
 from aotlab.utils.errors import InputError
 from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
 
@@ -21,14 +22,15 @@ TRACK = """<annotations><version>1.1</version>
 
 
 def read(text):
-    return match(parse_cvat(ElementTree.fromstring(text), SIZE), TARGET)
+    with about("clip.xml"):
+        return match(parse_cvat(ElementTree.fromstring(text), SIZE), TARGET)
 
 
 def test_what_is_written_reads_as_it_was():
     found = read(write_cvat(tracked(), VIDEO))
     assert sorted(found.frames) == list(range(LENGTH))
     assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
-    assert found.labels == {3: "person", 7: "ball"}
+    assert found.class_names == {3: "person", 7: "ball"}
 
 
 def test_tracks_of_polygons_keep_the_objects_but_for_holes():
@@ -50,7 +52,7 @@ def test_of_a_track_the_key_frames_are_taken_on_which_it_is_in_sight():
     found = read(TRACK.format(more=""))
     assert sorted(found.frames) == [0, 2]
     assert (found.mask(2)[3:15, 4:18] == 1).all()
-    assert found.labels == {1: "person"}
+    assert found.class_names == {1: "person"}
 
 
 def test_tracks_are_objects_though_they_share_a_label():
@@ -65,18 +67,18 @@ def test_cvat_for_images_draws_in_z_order():
     <polygon label="top" points="2,2;12,2;12,12;2,12" z_order="1"/>
     <mask label="below" rle="0, 100" left="2" top="2" width="10" height="10" z_order="0"/></image></annotations>"""
     found = read(text)
-    top = next(number for number, label in found.labels.items() if label == "top")
+    top = next(number for number, label in found.class_names.items() if label == "top")
     assert (found.mask(1)[3:11, 3:11] == top).all()
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ('<track id="x"/>', "whole number"),
+        ('<track group_id="x"/>', "not readable"),
         ('<track id="1"><polygon frame="0" points="1,1;2,2"/></track>', "three points"),
         ('<track id="1"><polygon frame="-1" points="1,1;2,2;3,1"/></track>', "frame -1"),
         ('<track id="1"><polygon frame="0" points="1,1;2,2;1e99,1"/></track>', "coordinate"),
-        ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "numbers"),
+        ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "not readable"),
         (
             '<track id="1"><mask frame="0" rle="5" left="0" top="0" width="9" height="9"/></track>',
             "run lengths",

@@ -18,7 +18,7 @@ def test_what_is_written_reads_as_it_was(tmp_path):
     found = read_annotations(tmp_path / "tasks.json", TARGET)
     assert sorted(found.frames) == list(range(LENGTH))
     assert all((found.mask(frame) == labels(frame)).all() for frame in range(LENGTH))
-    assert found.labels == {3: "person", 7: "ball"}
+    assert found.class_names == {3: "person", 7: "ball"}
 
 
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
@@ -49,10 +49,10 @@ def test_a_brush_mask_of_four_billion_words_is_refused_before_room_is_made_for_i
         unpack([255] * 200, (9, 9))
 
 
-def polygon(identity, points, **more):
+def polygon(region_id, points, **more):
     value = {"points": points, "polygonlabels": ["person"]}
     size = {"original_width": 40, "original_height": 24}
-    return {"id": identity, "type": "polygonlabels", "value": value, **size, **more}
+    return {"id": region_id, "type": "polygonlabels", "value": value, **size, **more}
 
 
 def task(number, *results):
@@ -75,8 +75,8 @@ def test_polygons_in_percent_and_ids_that_come_again_are_read():
     [
         (polygon("a", SQUARE, original_width=41), "41×24"),
         (polygon("a", [[1e300, 1], [2, 2], [3, 3]]), "coordinate"),
-        (polygon("a", [[1, 1], "b"]), "two numbers"),
-        ({**polygon("a", SQUARE), "value": 3}, "value"),
+        (polygon("a", [[1, 1], "b"]), "not readable"),
+        ({**polygon("a", SQUARE), "value": 3}, "not readable"),
         (polygon("a", SQUARE, type="rectanglelabels"), "holds no object"),
     ],
 )

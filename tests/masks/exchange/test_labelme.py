@@ -39,7 +39,7 @@ def test_polygons_of_one_label_and_group_are_one_object(tmp_path):
     found = read_annotations(path, TARGET)
     assert list(found.frames) == [2]
     assert found.objects() == [1, 2]
-    assert found.labels == {1: "a", 2: "a"}
+    assert found.class_names == {1: "a", 2: "a"}
 
 
 def test_a_mask_lies_where_its_box_begins(tmp_path):
@@ -61,7 +61,7 @@ def test_a_folder_of_files_is_one_video(tmp_path):
     [
         ([shape("a", [[1, 1], [9, 9]], kind="rectangle")], "polygon or mask"),
         ([shape("a", [[1, 1], [2, 2]])], "three points"),
-        ([shape("a", [1, 2, 3])], "two numbers"),
+        ([shape("a", [1, 2, 3])], "not readable"),
         ([shape("a", [[5, 6]], kind="mask", mask="no base64!")], "cannot be read"),
         ([shape("a", [[5, 6]], kind="mask", mask=None)], "cannot be read"),
         ([shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))], "does not lie"),

@@ -25,13 +25,13 @@ def test_a_legend_names_the_objects_of_a_coloured_mask(coloured):
     (coloured.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
     found = read_annotations(coloured, TARGET, frame=2)
     assert (found.mask(2) == np.where(labels(2) == 3, 1, labels(2))).all()
-    assert found.labels == {1: "person"}
+    assert found.class_names == {1: "person"}
 
 
 def test_cvats_label_map_is_a_legend(coloured):
     text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
     (coloured.parent / "labelmap.txt").write_text(text)
-    assert read_annotations(coloured, TARGET).labels == {1: "ball", 2: "person"}
+    assert read_annotations(coloured, TARGET).class_names == {1: "ball", 2: "person"}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,13 @@ def test_folders_that_are_no_numbers_are_labels(tmp_path):
     binary(tmp_path / "4" / "00002.png", labels(2) == 3)
     found = read_annotations(tmp_path, TARGET)
     assert found.objects() == [1, 4]
-    assert found.labels == {1: "ball"}
+    assert found.class_names == {1: "ball"}
+
+
+def test_folders_that_count_from_000_are_objects_from_1_as_in_sav(tmp_path):
+    binary(tmp_path / "000" / "00002.png", labels(2) == 3)
+    binary(tmp_path / "001" / "00002.png", labels(2) == 7)
+    assert (read_annotations(tmp_path, TARGET).mask(2) == (labels(2) == 3) + 2 * (labels(2) == 7)).all()
 
 
 def test_a_folder_of_id_masks_is_read(tmp_path):
