@@ -126,9 +126,8 @@ def track(
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    outputs = Outputs(
-        open_outputs(options.write, require_writable(output), source, options.class_names), source
-    )
+    opened = open_outputs(options.write, require_writable(output), source, options.class_names)
+    outputs = Outputs(opened, source)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})
