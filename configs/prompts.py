@@ -56,10 +56,14 @@ class PromptTraining:
     """share of the steps, the last ones, in which the rate falls linearly to 2 %"""
     weight_decay: float = 0.03
     """AdamW's"""
+    hardest_from: int = 2500
+    """step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0"""
     third_round: float = 0.35
     """probability that a step has a third round of prompts"""
     ema: float = 0.9985
     """decay of the averaged weights"""
+    precision: str = "float32"
+    """float32 or bfloat16, of the products in forward passes"""
     seed: int = 0
     """of all that is drawn"""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from aotlab.configs.checks import require, require_numbers
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
-from aotlab.utils.numbers import COUNT, Range
+from aotlab.utils.numbers import COUNT, POSITIVE, Range
 
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
@@ -250,6 +250,8 @@ class Config:
 
     name: str = "aott"
     """name of the configuration"""
+    confidence_temperature: float = 1.0
+    """what logits are divided by for an object's confidence, fitted on validation clips; masks do not depend on it"""
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)
@@ -258,6 +260,7 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        require_numbers(self, "", {"confidence_temperature": POSITIVE})
         recurrent = any(stage.block == "lstt_recurrent" for stage in self.model.stages)
         require(
             not recurrent or self.memory.short_term_frames == 1,

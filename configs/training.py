@@ -18,8 +18,8 @@ EDGE = Range(32, 2**15, whole=True)
 """side of an image in pixels"""
 PHASE_NUMBERS = {
     "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "short_edge": EDGE, "crop": EDGE,
-    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "lr": POSITIVE, "final_lr": NOT_NEGATIVE,
-    "weight_decay": NOT_NEGATIVE,
+    "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "touching": PART,
+    "lr": POSITIVE, "final_lr": NOT_NEGATIVE, "weight_decay": NOT_NEGATIVE,
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,
 }  # fmt: skip
 TRAIN_NUMBERS = {
@@ -49,6 +49,8 @@ class SourceConfig:
     """largest number of frames between two frames of a clip (video)"""
     balance: float = 0.0
     """sampling of the sets in a static folder: 0 uniform over images, 1 uniform over sets, or between"""
+    hold_out: bool = False
+    """leave one image in 20 of a static folder, by the checksum of its name, out of training, for validation"""
 
     def __post_init__(self) -> None:
         kinds = IMAGE_SETS + VIDEO_SETS
@@ -60,8 +62,9 @@ class SourceConfig:
             self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": PART}
         )
         require(
-            not self.balance or self.kind == "static",
-            f"train.phases.sources.balance is for kind static, whose sets are folders; {self.path} is {self.kind}",
+            not (self.balance or self.hold_out) or self.kind == "static",
+            "train.phases.sources.balance and hold_out are for kind static, whose sets are folders; "
+            f"{self.path} is {self.kind}",
         )
 
 
@@ -108,6 +111,8 @@ class PhaseConfig:
     """fraction of merged clips whose pasted objects are scaled and move, over or under the first's objects"""
     entering: float = 0.0
     """fraction of those whose pasted objects enter over a border, partly visible in the reference frame"""
+    touching: float = 0.0
+    """fraction of clips with two or three objects of like class and colour that touch, cross and hide one another"""
     lr: float = 2e-4
     """learning rate after warm-up"""
     final_lr: float | None = None

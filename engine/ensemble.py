@@ -143,7 +143,8 @@ class Ensemble:
         for branch, view in zip(self.branches, views, strict=True):
             branch.remember(view, channels if self.fused_feedback else view.channels, mask)
         if mask is None:
-            return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels)
+            temperature = self.branches[0].tracker.config.confidence_temperature
+            return Prediction(self.ids, fused.clamp(min=1e-30).log(), channels, temperature=temperature)
         given = self.branches[0].tracker.objects.channels_of(mask).to(channels.device)
         channels = overrule(channels, given, len(self.ids))
         return Prediction(self.ids, certain(channels, len(self.ids)), channels)

@@ -23,6 +23,8 @@ class Prediction:
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
     """1 minus the IoU of what both directions say of an object, where both were tracked from masks that show it"""
+    temperature: float = field(default=1.0, kw_only=True)
+    """what logits are divided by for `confidence`"""
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -37,9 +39,11 @@ class Prediction:
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean probability of each object over its pixels, in [0, 1]; 0 where it has none."""
-        chosen = self.channels.flatten()
-        probability = self.probabilities.gather(0, self.channels[None]).flatten()
+        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 where it has none."""
+        chosen, probabilities = self.channels.flatten(), self.probabilities
+        if self.temperature != 1:
+            probabilities = (self.logits / self.temperature).softmax(0)
+        probability = probabilities.gather(0, self.channels[None]).flatten()
         sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, probability)
         counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
         return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))

@@ -50,7 +50,7 @@ def first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator
         negatives = int(rng.random() < 0.3)
     for _ in range(negatives):
         add_disc(planes[NEGATIVE], _beside(truth, others, rng))
-    if rng.random() < 0.12:
+    if rng.random() < 0.25:  # as in a closer look
         planes[MASK] = rough_mask(mask, rng)
     return planes
 

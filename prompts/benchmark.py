@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.configs.prompts import PromptSource
+from aotlab.dataloaders.training.prompt_samples import list_images, pick_object
 from aotlab.masks.clicks import IGNORE, box_around, jaccard, next_click
 from aotlab.masks.id_maps import read_mask
 from aotlab.masks.painting import Point
@@ -94,6 +97,33 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
                     truth[labels == IGNORE] = IGNORE
                 name = path.relative_to(annotations).with_suffix("").as_posix()
                 yield Case(f"{name}/{number}", frame, truth)
+
+
+def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> Iterator[Case]:
+    """Yield objects that the training of prompts does not see, evenly chosen: one of an image, of videos the first.
+
+    Args:
+        root: folder of the training sets.
+        sources: of the recipe.
+        limit: largest number of objects.
+
+    Raises:
+        InputError: no image is held out.
+    """
+    found = {}
+    for image in list_images(root, sources, held_out=True):
+        found.setdefault(image.mask.parent if image.video else image.mask, image)
+    if not found:
+        raise InputError(f"{root}: the recipe holds no image out of training")
+    chosen = list(found.values())
+    chosen = (
+        [chosen[index * len(chosen) // limit] for index in range(limit)] if len(chosen) > limit else chosen
+    )
+    for image in chosen:
+        rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))
+        picked = pick_object(read_mask(image.mask), rng, together=float(image.parts > 0))
+        if picked is not None:
+            yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), picked[0])
 
 
 def _image_of(root: Path, annotation: Path) -> Path:

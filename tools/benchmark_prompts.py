@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_checkpoint_option
@@ -16,16 +17,27 @@ from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_output
 
+if TYPE_CHECKING:
+    from aotlab.prompts.benchmark import Case
+
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("benchmark-prompts", description="Measure masks from a box and from simulated clicks.")
-    parser.add_argument("data", type=Path, metavar="DATA", help="folder with JPEGImages and Annotations")
+    parser.add_argument(
+        "data", type=Path, metavar="DATA", help="folder with JPEGImages and Annotations, or of training sets"
+    )
     parser.add_argument(
         "--list", type=Path, metavar="FILE", help="names of folders to read, one a line (default: all)"
     )
     parser.add_argument(
         "--every-frame", action="store_true", help="all annotated frames (default: the first of each folder)"
+    )
+    parser.add_argument(
+        "--held-out",
+        type=AT_LEAST_ONE,
+        metavar="N",
+        help="N objects of training sets that configs/recipes/prompts.yaml holds out of training",
     )
     parser.add_argument(
         "--clicks", type=AT_LEAST_ONE, default=20, metavar="N", help="most clicks per object (default: 20)"
@@ -50,11 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     require_model(args.checkpoint, None)
     if args.output is not None:
         require_output(args.output, ".json")
-    from aotlab.prompts.benchmark import BASELINES, Result, measure, read_cases, rows_of, table_of
+    from aotlab.prompts.benchmark import BASELINES, Result, measure, rows_of, table_of
     from aotlab.utils.progress import progress_bar
 
-    names = args.list.read_text().split() if args.list else []
-    cases = list(read_cases(args.data, names, every_frame=args.every_frame))
+    cases = _cases(args)
     if len(cases) < 1 + args.shuffle:
         raise InputError(f"{args.data}: {len(cases)} annotated objects; nothing to measure")
     methods = {"ONNX" if args.segmenter else "model": segmenter_of(args, args.checkpoint)}
@@ -71,6 +82,16 @@ def main(argv: list[str] | None = None) -> int:
         listed = {name: [asdict(result) for result in found] for name, found in results.items()}
         args.output.write_text(json.dumps(listed, indent=1) + "\n")
     return 0
+
+
+def _cases(args: Namespace) -> list[Case]:
+    from aotlab.configs.prompts import load_prompt_training
+    from aotlab.prompts.benchmark import held_out_cases, read_cases
+
+    if args.held_out:
+        return list(held_out_cases(args.data, load_prompt_training().sources, args.held_out))
+    names = args.list.read_text().split() if args.list else []
+    return list(read_cases(args.data, names, every_frame=args.every_frame))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from zlib import crc32
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.coco import coco_images
@@ -40,10 +41,17 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
         require_known(names, sets.keys() | {pair.image.stem for pair in loose}, images)
         loose = [pair for pair in loose if pair.image.stem in names]
         sets = {name: pairs for name, pairs in sets.items() if name in names}
+    if source.hold_out:
+        sets = {name: [pair for pair in pairs if not is_held_out(pair.image)] for name, pairs in sets.items()}
     found = _image_set(source, loose + [pair for pairs in sets.values() for pair in pairs], images, masks)
     counts = {"": len(loose), **{name: len(pairs) for name, pairs in sets.items()}}
     subsets = balanced(counts, source.balance) if source.balance else ()
     return replace(found, subsets=subsets, parts=tuple(name for name in sets if sets[name]))
+
+
+def is_held_out(image: Path) -> bool:
+    """Whether an image, one in 20, is left out of training where a source or recipe says so."""
+    return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
 
 
 def balanced(counts: Mapping[str, int], balance: float) -> tuple[Subset, ...]:

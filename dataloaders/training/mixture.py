@@ -21,6 +21,7 @@ from aotlab.dataloaders.training.clips import Clip, merge, sample_image, sample_
 from aotlab.dataloaders.training.composing import compose
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.dataloaders.training.touching import draw_cutouts, touch
 from aotlab.utils.errors import InputError, RunStopped
 
 ATTEMPTS = 10
@@ -82,6 +83,10 @@ class Mixture:
     def _clip(self, rng: Generator) -> Clip:
         item = self._draw(rng)
         clip = self._sample(item, rng)
+        if self.phase.touching and rng.random() < self.phase.touching:
+            cutouts = draw_cutouts(self.sources[item[0]], item[1], rng)
+            if cutouts:
+                return touch(clip, cutouts, rng, max_objects=self.max_objects)
         if clip.objects == 0 or rng.random() < self.phase.merge:
             other = self._draw(rng)
             for _ in range(ATTEMPTS):  # another item, if the source has others

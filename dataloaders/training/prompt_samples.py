@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.prompts import PromptSource
+from aotlab.dataloaders.training.image_sets import is_held_out
 from aotlab.masks.clicks import IGNORE
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
@@ -36,6 +36,8 @@ class Annotated:
     """relative frequency"""
     parts: float
     """probability that all objects count as one (images whose objects are parts of a person)"""
+    video: bool = False
+    """whether its set is one of videos"""
 
 
 @dataclass(frozen=True)
@@ -63,19 +65,16 @@ def list_images(root: Path, sources: Sequence[PromptSource], *, held_out: bool =
         kept = [name for name in names if held_out == (name in source.held_out)] if source.list else names
         paths = [path for name in kept for path in sorted((folder / name).glob("*.png"))]
         if not source.list:
-            paths = [path for path in paths if held_out == is_held_out(f"{path.parent.name}/{path.stem}")]
+            paths = [path for path in paths if held_out == is_held_out(path)]
         if not paths and not held_out:
             raise InputError(f"{folder}: no masks of {source.set or source.list}; see datasets/README.md")
         for path in paths:
             image = (root / source.path / "JPEGImages" / path.relative_to(folder)).with_suffix(".jpg")
             weight = source.weight / len(paths) ** 0.5
-            found.append(Annotated(image, path, source.set or source.path, weight, source.parts))
+            found.append(
+                Annotated(image, path, source.set or source.path, weight, source.parts, bool(source.list))
+            )
     return found
-
-
-def is_held_out(name: str) -> bool:
-    """Whether an image (``SET/STEM``) is kept for validation."""
-    return zlib.crc32(name.encode()) % 20 == 0
 
 
 def draw_sample(
@@ -105,7 +104,7 @@ def pick_object(
     ``together``: probability that all objects of the image count as one.
     """
     ids, areas = np.unique(labels[(labels > 0) & (labels != IGNORE)], return_counts=True)
-    chances = np.where(areas >= SMALLEST, areas.astype(float) ** 0.35, 0)
+    chances = np.where(areas >= SMALLEST, areas.astype(float) ** 0.2, 0)
     if not chances.sum():
         return None
     void = labels == IGNORE

@@ -27,6 +27,7 @@ from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
+from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
@@ -38,8 +39,10 @@ SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
 LOG_EVERY = 25
 """steps from one line of the log to the next"""
-HARDEST, ALL_UNTIL = 0.2, 2500
-"""share of the pixels that cross-entropy averages at last, and the step from which it does"""
+HARDEST = 0.2
+"""share of the pixels that cross-entropy averages at last"""
+CLICKED = 0.75
+"""probability of a click in a later round; without one the network looks again at its answer, as a closer look does"""
 LATER_WEIGHT = 0.7
 """weight of the loss after corrections"""
 CLIP = 2.0
@@ -71,13 +74,13 @@ def draw_batch(images: Sequence[Annotated], training: PromptTraining, step: int)
     return Batch(normalise(pixels.contiguous(memory_format=torch.channels_last)), truth, planes)
 
 
-def prompt_loss(logits: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tensor]:
+def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the hardest pixels (weight 0.6) and soft Jaccard of the object.
 
     Args:
         logits: B×1×h×w.
         truth: B×H×W of 0, 1 and 255.
-        step: of the training.
+        share: of the pixels, the hardest ones, that cross-entropy averages; 0 to 1.
 
     Returns:
         The loss, a scalar, and the logits B×H×W.
@@ -86,7 +89,6 @@ def prompt_loss(logits: Tensor, truth: Tensor, step: int) -> tuple[Tensor, Tenso
     full = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)[:, 0]
     counted, target = (truth != IGNORE).float(), (truth == 1).float()
     entropy = F.binary_cross_entropy_with_logits(full, target, reduction="none") * counted
-    share = max(HARDEST, 1 - step / ALL_UNTIL * (1 - HARDEST))
     hardest = entropy.flatten(1).topk(int(entropy[0].numel() * share), 1, sorted=False).values.mean(1)
     probability = full.sigmoid() * counted
     shared = (probability * target).sum((1, 2))
@@ -169,13 +171,15 @@ class PromptTrainer:
             for parameter in group["params"]:
                 parameter.requires_grad_(learns or not encoder)
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.set_grad_enabled(learns):
+        precision = autocast(torch.device("cpu"), self.training.precision)
+        with torch.set_grad_enabled(learns), precision:
             features = self.network.encode(batch.images)
+        share = 1 - (1 - HARDEST) * min(1.0, self.step / max(1, self.training.hardest_from))
         planes, scores, losses = batch.planes, [], []
         for index in range(rounds):
-            loss, logits = prompt_loss(
-                self.network(features, torch.from_numpy(planes)), batch.truth, self.step
-            )
+            with precision:
+                output = self.network(features, torch.from_numpy(planes))
+            loss, logits = prompt_loss(output, batch.truth, share)
             losses.append(loss * (LATER_WEIGHT if index else 1.0) / 2)
             scores.append(100 * _mean_iou(logits > 0, batch.truth))
             if index < rounds - 1:
@@ -187,7 +191,7 @@ class PromptTrainer:
             self.optimizer.step()
         self.step += 1
         self._average_weights()
-        return float(total), scores[0], scores[-1]
+        return float(total.detach()), scores[0], scores[-1]
 
     @torch.no_grad()
     def _average_weights(self) -> None:
@@ -235,7 +239,7 @@ class PromptTrainer:
         record = PhaseRecord(
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
             clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
-            seed=training.seed, precision="float32", device="1 × cpu", start=self.checkpoint.name,
+            seed=training.seed, precision=training.precision, device="1 × cpu", start=self.checkpoint.name,
             command="aotlab train_prompts DATA",
         )  # fmt: skip
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
@@ -273,12 +277,13 @@ def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, 
 def _corrected(
     planes: np.ndarray, answers: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Planes of the next round: the answer, three times in four as it is, and a click in its deepest error."""
+    """Planes of the next round: the answer, three times in four as it is, and mostly a click in its deepest error."""
     planes = planes.copy()
     for each, answer, target in zip(planes, answers, truth, strict=True):
         kind = rng.random()
         each[MASK] = answer if kind < 0.75 else (answer > 0.5) if kind < 0.9 else 0
-        add_correction(each, answer, target, rng)
+        if rng.random() < CLICKED:
+            add_correction(each, answer, target, rng)
     return planes
 
 

@@ -194,7 +194,8 @@ def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, 
     both = [number for number in forward.ids if number in ids]
     behind_labels = np.array([0, *ids])[back.max(0).indices.numpy()]
     differ = disagreement(both, np.asarray(forward.labels), behind_labels)
-    return Prediction(names, total.clamp(min=1e-30).log(), total.max(0).indices, disagreement=differ)
+    logits, temperature = total.clamp(min=1e-30).log(), forward.temperature
+    return Prediction(names, logits, total.max(0).indices, disagreement=differ, temperature=temperature)
 
 
 def as_bytes(prediction: Prediction) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -110,6 +112,19 @@ def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
     prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
+
+
+def test_a_temperature_changes_the_confidence_only(models):
+    model, config = models["aott"]
+    plain, calibrated = (
+        run(Tracker(model, replace(config, confidence_temperature=each)), clip(2), {0: stripes([1])})[1]
+        for each in (1.0, 2.0)
+    )
+    assert torch.equal(plain.logits, calibrated.logits)
+    assert torch.equal(plain.probabilities, calibrated.probabilities)
+    own = (plain.logits / 2).softmax(0)[1][plain.channels == 1].mean()
+    assert calibrated.confidence[1] == pytest.approx(float(own), abs=1e-4)
+    assert calibrated.confidence[1] != pytest.approx(plain.confidence[1], abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["aott", "aotl"])

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.configs.prompts import PromptSource
 from aotlab.masks.clicks import box_around, jaccard, next_click
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.prompt import Prompt
-from aotlab.prompts.benchmark import BASELINES, Case, Result, measure, read_cases, rows_of
+from aotlab.prompts.benchmark import BASELINES, Case, Result, held_out_cases, measure, read_cases, rows_of
 from aotlab.tools import benchmark_prompts as cli
 from aotlab.utils.errors import InputError
 from tests.prompts.colour import by_colour
@@ -55,6 +56,30 @@ def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():
     assert result.box == result.after(5) == 1
     assert result.needed(0.9, 20) == 1
     assert measure(by_colour, case, limit=3, other=other).box < 0.3
+
+
+def test_held_out_objects_are_one_of_each_image_and_of_each_video_the_first(tmp_path):
+    labels = square(10, 10) + 2 * square(35, 50)
+    names = [f"static/set/{number:03}" for number in range(60)] + [
+        "clips/kept/0",
+        "clips/kept/1",
+        "clips/used/0",
+    ]
+    for name in names:
+        folder, *rest = name.split("/")
+        image = tmp_path.joinpath(folder, "JPEGImages", *rest).with_suffix(".jpg")
+        image.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn(labels)).save(image)
+        write_mask(tmp_path.joinpath(folder, "Annotations", *rest).with_suffix(".png"), labels)
+    (tmp_path / "clips" / "list.txt").write_text("kept used")
+    sources = [PromptSource("static", set="set"), PromptSource("clips", list="list.txt", held_out=("kept",))]
+    cases = list(held_out_cases(tmp_path, sources, 100))
+    assert [case.name for case in cases if case.name.startswith("clips")] == ["clips/0"]
+    assert 2 < len(cases) < 15
+    assert all((case.truth == 1).sum() == 400 for case in cases)
+    assert len(list(held_out_cases(tmp_path, sources, 2))) == 2
+    with pytest.raises(InputError, match="holds no image out"):
+        list(held_out_cases(tmp_path, [PromptSource("clips", list="list.txt")], 1))
 
 
 def test_rows_are_means_by_size():

@@ -102,6 +102,14 @@ def test_the_shares_of_composed_clips_and_of_those_that_enter_are_the_phases(mon
     assert 8 < sum(composed) < 52  # 30 expected
 
 
+def test_the_share_of_clips_with_touching_objects_is_the_phases():
+    clips = in_memory(
+        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), touching=0.3, clip_length=2
+    )
+    touching = sum(clips[index].objects > 1 for index in range(200))
+    assert 34 < touching < 86  # 60 expected, four standard deviations
+
+
 def test_composed_clips_are_numbered_like_merged_ones(root):
     clips = mixture(root, VIDEOS, STATIC, merge=1.0, compose=1.0)
     for index in range(6):
@@ -132,7 +140,7 @@ def test_sets_of_images_are_drawn_as_evenly_as_their_source_says(tmp_path, balan
 
 
 def test_sets_that_cannot_be_balanced_are_refused():
-    with pytest.raises(ValueError, match="balance is for kind static"):
+    with pytest.raises(ValueError, match="hold_out are for kind static"):
         SourceConfig("videos", balance=0.5)
     with pytest.raises(ValueError, match="balance must be at least 0 and at most 1, got 2"):
         SourceConfig("static", kind="static", balance=2)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.image_sets import is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.sets import READERS, open_set
 from aotlab.masks.id_maps import write_mask
@@ -22,6 +25,7 @@ from tests.dataloaders.training.drawn_sets import (
     opened,
     values,
 )
+from tests.dataloaders.training.made import write_videos
 from tests.shared import SHARED, needs_data
 
 
@@ -43,6 +47,16 @@ def test_static_sets_lie_side_by_side_or_loose(tmp_path):
     assert isinstance(found, ImageSet)
     assert sorted(image.name.rsplit("/", 1)[1] for image in found.images) == ["1.jpg", "2.JPG", "3.png"]
     assert all(values(image) == {0, 1, 3, 255} for image in found.images)
+
+
+def test_one_image_in_20_of_a_static_set_may_stay_out_of_training(tmp_path):
+    write_videos(tmp_path / "data", "a", frames=60, size=(8, 8))
+    source = SourceConfig("data", kind="static")
+    whole = open_set(tmp_path, source).images
+    kept = open_set(tmp_path, replace(source, hold_out=True)).images
+    left_out = {image.name for image in whole} - {image.name for image in kept}
+    assert 0 < len(left_out) < 12
+    assert all(is_held_out(Path(name)) for name in left_out)
 
 
 def test_a_static_mask_of_255_alone_is_one_object(tmp_path):

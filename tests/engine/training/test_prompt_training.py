@@ -10,7 +10,8 @@ from PIL import Image
 
 from aotlab.configs.load import load_config
 from aotlab.configs.prompts import PromptSource, PromptTraining, load_prompt_training
-from aotlab.dataloaders.training.prompt_samples import draw_sample, is_held_out, list_images, pick_object
+from aotlab.dataloaders.training.image_sets import is_held_out
+from aotlab.dataloaders.training.prompt_samples import draw_sample, list_images, pick_object
 from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss, rate
 from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import write_mask
@@ -52,7 +53,7 @@ def checkpoint(tmp_path_factory):
 def test_the_held_out_images_are_in_no_training_list(data):
     kept, held_out = (list_images(data, TRAINING.sources, held_out=each) for each in (False, True))
     assert len(kept) + len(held_out) == 6
-    assert not any(is_held_out(f"squares/{each.image.stem}") for each in kept)
+    assert not any(is_held_out(each.image) for each in kept)
     with pytest.raises(InputError, match="no masks of circles"):
         list_images(data, [PromptSource("static", set="circles")])
 
@@ -113,10 +114,10 @@ def test_the_loss_ignores_pixels_and_falls_with_the_error():
     truth = torch.zeros(1, 16, 16, dtype=torch.uint8)
     truth[:, :8], truth[:, 12:] = 1, 255
     good = torch.where(truth == 1, 8.0, -8.0)[:, None]
-    assert prompt_loss(good, truth, 0)[0] < 0.01 < prompt_loss(-good, truth, 0)[0]
+    assert prompt_loss(good, truth, 1.0)[0] < 0.01 < prompt_loss(-good, truth, 1.0)[0]
     changed = good.clone()
     changed[:, :, 12:] *= -1
-    assert torch.equal(prompt_loss(changed, truth, 0)[0], prompt_loss(good, truth, 0)[0])
+    assert torch.equal(prompt_loss(changed, truth, 1.0)[0], prompt_loss(good, truth, 1.0)[0])
 
 
 def test_the_rate_rises_stays_and_falls():

@@ -1,0 +1,191 @@
+"""Identity switches and calibration on clips in which like objects touch, composed of images held out of training.
+
+``python -m benchmarks.touching DATA [--checkpoint FILE]``; the clips depend on ``--seed`` only. ``--calibrate FILE``
+writes the checkpoint with the fitted temperature of its confidence.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.clips import Clip, relabel
+from aotlab.dataloaders.training.image_sets import balanced, is_held_out
+from aotlab.dataloaders.training.labelled import ImageSet
+from aotlab.dataloaders.training.sets import open_set
+from aotlab.dataloaders.training.touching import draw_cutouts, touch
+from aotlab.engine.tracker import Tracker
+from aotlab.evaluation.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from aotlab.evaluation.davis import score_labels
+from aotlab.evaluation.switches import Switches, count_switches
+from aotlab.evaluation.tables import scores_table
+from aotlab.masks.id_maps import VOID
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
+from aotlab.tools.cli.paths import bundled, require_paths
+from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.progress import progress_bar
+
+SAMPLED = 400
+"""pixels of each frame that calibration is measured on"""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Pixels that were labelled as an object."""
+
+    logits: np.ndarray
+    """N×C float32, -inf where a clip has fewer objects"""
+    truth: np.ndarray
+    """N channels"""
+
+    def error(self, temperature: float) -> float:
+        """Return the expected calibration error at a temperature."""
+        chosen = self.logits.argmax(1)
+        own = probabilities_at(self.logits, temperature)[np.arange(len(chosen)), chosen]
+        return expected_calibration_error(own, chosen == self.truth)
+
+
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
+    parser = Parser("touching", description="Count identity switches on composed clips of touching objects.")
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds static/")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"
+    )
+    for option, default, text in (
+        ("--clips", 24, "number of clips"),
+        ("--frames", 12, "frames of a clip"),
+        ("--size", 321, "side of a frame in pixels"),
+        ("--seed", 1, "of all that is drawn"),
+    ):
+        parser.add_argument(option, type=AT_LEAST_ONE, default=default, metavar="N", help=text)
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
+    )
+    return parser.parse_args(argv)
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Track all clips; print scores, switches and calibration."""
+    args = parse(argv)
+    path = args.checkpoint or bundled()
+    require_paths(args.data, path)
+    model, config = load_checkpoint(path)
+    tracker = Tracker(model, config)
+    images = held_out_images(args.data)
+    scores, counted, sampled = {}, [], []
+    with progress_bar(args.clips, unit="clip") as bar:
+        for number in range(args.clips):
+            clip = touching_clip(images, np.random.default_rng([args.seed, number]), args.frames, args.size)
+            found, pixels = track(tracker, clip)
+            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
+            counted.append(count_switches(clip.labels[1:], found[1:]))
+            sampled.append(pixels)
+            bar.update()
+    table = scores_table(scores)
+    print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
+    total = Switches(
+        *(sum(getattr(one, name) for one in counted) for name in ("frames", "pixels", "switched"))
+    )
+    print(
+        f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
+    )
+    temperature = report_calibration(sampled, config.confidence_temperature)
+    if args.calibrate is not None:
+        calibrated = replace(config, confidence_temperature=round(temperature, 3))
+        save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
+    return 0
+
+
+def report_calibration(sampled: list[Sampled], stored: float) -> float:
+    """Print the calibration error on clips of even numbers, with a temperature fitted on the others; return that."""
+    fitted, tested = joined(sampled[1::2]), joined(sampled[::2])
+    temperature = fit_temperature(fitted.logits, fitted.truth)
+    print(
+        f"calibration error {tested.error(1.0):.2%}, with the stored temperature {stored:g} "
+        f"{tested.error(stored):.2%}, with the fitted {temperature:.3f} {tested.error(temperature):.2%}"
+    )
+    return temperature
+
+
+def held_out_images(data: Path) -> ImageSet:
+    """The images of ``static`` that training leaves out where its recipe says so."""
+    source = SourceConfig("static", kind="static", balance=0.5)
+    found = open_set(data, source)
+    assert isinstance(found, ImageSet)
+    kept = [image for image in found.images if is_held_out(Path(image.name))]
+    counts: dict[str, int] = {}
+    for image in kept:
+        counts[Path(image.name).parent.name] = counts.get(Path(image.name).parent.name, 0) + 1
+    return ImageSet(found.name, tuple(kept), balanced(counts, source.balance))
+
+
+def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
+    cutouts: list[object] = []
+    while not cutouts:
+        subset = images.subsets[rng.choice(len(images.subsets), p=[each.share for each in images.subsets])]
+        index = subset.first + int(rng.integers(subset.count))
+        cutouts = draw_cutouts(images, index, rng)
+    ground = panned(*images.images[rng.integers(len(images.images))].read(), rng, frames, side)
+    clip = touch(ground, cutouts, rng, max_objects=10)
+    return replace(clip, names=(Path(images.images[index].name).stem,))
+
+
+def panned(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:
+    """Move a square window across an image H×W×3 with ids H×W."""
+    factor = 1.2 * side / min(mask.shape)
+    size = round(mask.shape[1] * factor), round(mask.shape[0] * factor)
+    image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+    mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST_EXACT))
+    room = np.array(mask.shape) - side
+    start, end = room * rng.uniform(0, 1, 2), room * rng.uniform(0, 1, 2)
+    views, labels = [], []
+    for time in np.linspace(0, 1, frames):
+        top, left = np.rint(start + time * (end - start)).astype(int)
+        views.append(image[top : top + side, left : left + side])
+        labels.append(mask[top : top + side, left : left + side])
+    return relabel(np.stack(views), np.stack(labels), rng, minimum=100, max_objects=3)
+
+
+def track(tracker: Tracker, clip: Clip) -> tuple[list[np.ndarray], Sampled]:
+    """Return the labels of each frame, and pixels of the frames after the first."""
+    tracker.reset(len(clip.frames))
+    found, rng = [], np.random.default_rng(0)
+    logits, truth = [], []
+    for index, (frame, labels) in enumerate(zip(clip.frames, clip.labels, strict=True)):
+        given = np.where(labels < VOID, labels, 0) if index == 0 else None
+        prediction = tracker.step(np.ascontiguousarray(frame), given)
+        found.append(prediction.labels)
+        if index:
+            rows, columns = np.nonzero((prediction.labels > 0) & (labels < VOID))
+            drawn = rng.integers(len(rows), size=SAMPLED) if len(rows) else np.zeros(0, int)
+            rows, columns = rows[drawn], columns[drawn]
+            logits.append(prediction.logits.float().numpy()[:, rows, columns].T)
+            channel_of = np.zeros(256, int)
+            channel_of[list(prediction.ids)] = 1 + np.arange(len(prediction.ids))
+            truth.append(channel_of[labels[rows, columns]])
+    return found, Sampled(np.concatenate(logits), np.concatenate(truth))
+
+
+def joined(parts: list[Sampled]) -> Sampled:
+    """Pixels of several clips."""
+    most = max(part.logits.shape[1] for part in parts)
+    wide = [
+        np.pad(part.logits, ((0, 0), (0, most - part.logits.shape[1])), constant_values=-np.inf)
+        for part in parts
+    ]
+    return Sampled(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
