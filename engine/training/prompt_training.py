@@ -163,14 +163,7 @@ class PromptTrainer:
         """Learn from two or three rounds of prompts; return loss, and J in percent of the first and last round."""
         rng = np.random.default_rng([self.training.seed, self.step, 1])
         rounds = 2 + (rng.random() < self.training.third_round)
-        learns = self.step >= self.training.encoder_from
-        for group in self.optimizer.param_groups:
-            encoder = group["encoder"]
-            start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
-            group["lr"] = group["peak"] * rate(self.training, self.step, start=start, warmup=warmup)
-            for parameter in group["params"]:
-                parameter.requires_grad_(learns or not encoder)
-        self.optimizer.zero_grad(set_to_none=True)
+        learns = self._set_rates()
         precision = autocast(torch.device("cpu"), self.training.precision)
         with torch.set_grad_enabled(learns), precision:
             features = self.network.encode(batch.images)
@@ -192,6 +185,18 @@ class PromptTrainer:
         self.step += 1
         self._average_weights()
         return float(total.detach()), scores[0], scores[-1]
+
+    def _set_rates(self) -> bool:
+        """Set the learning rates of a step; return whether the encoder learns."""
+        learns = self.step >= self.training.encoder_from
+        for group in self.optimizer.param_groups:
+            encoder = group["encoder"]
+            start, warmup = (self.training.encoder_from, 200) if encoder else (0, 100)
+            group["lr"] = group["peak"] * rate(self.training, self.step, start=start, warmup=warmup)
+            for parameter in group["params"]:
+                parameter.requires_grad_(learns or not encoder)
+        self.optimizer.zero_grad(set_to_none=True)
+        return learns
 
     @torch.no_grad()
     def _average_weights(self) -> None:
