@@ -16,7 +16,7 @@ from aotlab.annotation.planning import Request, Span, Tracking, again, plan
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
-from aotlab.masks.doubts import doubts
+from aotlab.masks.doubts import Doubts
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ class TrackingJob:
         self.frame = request.start
         self.started = self.ended = 0.0
         self._times: deque[float] = deque(maxlen=RECENT + 1)
+        self._doubts = Doubts()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._changes: dict[int, Change] = {}
@@ -224,7 +225,7 @@ class TrackingJob:
             differ |= {
                 object_id: value for object_id, value in found.disagreement.items() if object_id in chosen
             }
-            signs = doubts(new, image, confidence)
+            signs = self._doubts.of(found.index, new, image, confidence)
             note = {"scores": measured(new, sorted(confidence), confidence, differ, signs)}
             change = state.change("tracked", found.index, encode(Labels(new, note)))
             if self._live is not None:

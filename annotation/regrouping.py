@@ -122,7 +122,7 @@ def _without(state: State, index: int, gone: set[int]) -> Change:
     differ = {
         object_id: score.disagreement for object_id, score in kept.items() if score.disagreement is not None
     }
-    signs = {object_id: (score.fragment, score.contact) for object_id, score in kept.items()}
+    signs = {object_id: (score.fragment, score.contact, score.flip) for object_id, score in kept.items()}
     note = {"scores": measured(labels, sorted(kept), confidence, differ, signs)}
     return state.change("tracked", index, encode(Labels(labels, note)))
 

@@ -1,4 +1,4 @@
-"""Signs of a wrong mask in one frame: parts away from the object, and contact with an object of like colour."""
+"""Signs of a wrong mask: parts away from the object, contact with one of like colour, parts that change identity."""
 
 from __future__ import annotations
 
@@ -14,21 +14,51 @@ EDGE = 480
 """shorter edge of what is looked at; larger frames are thinned out to it"""
 
 
-def doubts(ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]) -> dict[int, tuple[float, float]]:
-    """Fragment and contact of objects, as `Score` has them.
+class Doubts:
+    """Doubts of the frames of one video, which are told in order, forwards or backwards."""
 
-    Args:
-        ids: H×W object ids.
-        image: H×W×3 uint8.
-        object_ids: the objects.
-    """
-    step = max(1, min(ids.shape) // EDGE)
-    ids, image = ids[::step, ::step], image[::step, ::step]
-    touching, outline = _sides(ids, image)
-    return {
-        each: (fragment(ids == each), touching.get(each, 0) / max(1, outline.get(each, 0)))
-        for each in object_ids
-    }
+    def __init__(self) -> None:
+        self._last: tuple[int, np.ndarray, np.ndarray] | None = None
+
+    def of(
+        self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
+    ) -> dict[int, tuple[float, float, float]]:
+        """Fragment, contact and flip of each object, as `Score` has them; no flips without a neighbouring frame.
+
+        Args:
+            index: of the frame.
+            ids: H×W object ids.
+            image: H×W×3 uint8.
+            object_ids: the objects.
+        """
+        step = max(1, min(ids.shape) // EDGE)
+        ids, image = ids[::step, ::step], image[::step, ::step]
+        touching, outline = _sides(ids, image)
+        changed = np.zeros(ids.shape, bool)
+        if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
+            before, seen = self._last[1:]
+            changed = (ids > 0) & (before > 0) & (ids != before) & (_apart(image, seen) <= LIKE)
+        self._last = index, ids.copy(), image.copy()
+        return {
+            each: (
+                fragment(ids == each),
+                touching.get(each, 0) / max(1, outline.get(each, 0)),
+                flip(ids == each, changed),
+            )
+            for each in object_ids
+        }
+
+
+def flip(mask: np.ndarray, changed: np.ndarray) -> float:
+    """Share of a mask (H×W bool) in the largest connected part of ``changed``, thicker than 2 pixels; 0 to 1."""
+    import cv2
+
+    part = mask & changed
+    if not part.any():
+        return 0.0
+    opened = cv2.morphologyEx(part.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    _, _, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
+    return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0) / mask.sum())
 
 
 def fragment(mask: np.ndarray) -> float:
@@ -55,10 +85,15 @@ def _sides(ids: np.ndarray, image: np.ndarray) -> tuple[dict[int, int], dict[int
         rows, columns = np.nonzero(ids[tuple(here)] != ids[tuple(there)])
         far = (rows + APART, columns) if axis == 0 else (rows, columns + APART)
         one, other = ids[rows, columns], ids[far]
-        apart = np.abs(image[rows, columns].astype(np.int16) - image[far]).max(-1, initial=0)
+        apart = _apart(image[rows, columns], image[far])
         like = (one > 0) & (other > 0) & (apart <= LIKE)
         for side in (one, other):
             for count, chosen in ((outline, side), (touching, side[like])):
                 for each, number in zip(*np.unique(chosen, return_counts=True), strict=True):
                     count[int(each)] = count.get(int(each), 0) + int(number)
     return touching, outline
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Largest difference of a channel."""
+    return np.asarray(np.abs(one.astype(np.int16) - other).max(-1, initial=0))

@@ -12,6 +12,7 @@ import numpy as np
 from aotlab.engine.video.review import frames_to_check
 from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
 from aotlab.engine.video.tracked import Tracked
+from aotlab.masks.doubts import Doubts
 from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
 from aotlab.utils.text import columns
@@ -29,13 +30,15 @@ class ReportFile:
         """classes of the objects, as far as they are known"""
         self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
+        self._doubts = Doubts()
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Take in one frame."""
         prediction = tracked.prediction
         ids, confidence = np.asarray(prediction.labels), prediction.confidence
+        signs = self._doubts.of(tracked.index, ids, tracked.frame, prediction.ids)
         self._scores[tracked.index] = read_scores(
-            measured(ids, prediction.ids, confidence, prediction.disagreement)
+            measured(ids, prediction.ids, confidence, prediction.disagreement, signs)
         )
 
     def finish(self) -> None:

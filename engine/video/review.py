@@ -1,4 +1,4 @@
-"""Frames to review, ranked: fragments, contact, confidence, jumps, disagreement of directions."""
+"""Frames to review, ranked: fragments, flips, contact, confidence, jumps, disagreement of directions."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ LEAST = 0.25
 MIN_CONTACT_DISTANCE = 25
 """as `MIN_DISTANCE`, for contact, which lasts"""
 
-FRAGMENT = 0.08
-"""share of an object's pixels in one part away from its main part from which the part is doubtful"""
+DOUBTFUL_PART = 0.08
+"""share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
 
 SENTENCES = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
+    "flip": "has a part that was another object's a frame before",
     "contact": "touches an object of like colour",
     "unsure": "is unsure",
     "area": "changes its size at once",
@@ -76,7 +77,11 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
         if index in skip:
             continue
         severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}
-        severities |= {"fragment": _fragment(score), "contact": 0.8 * score.contact}
+        severities |= {
+            "fragment": _part(score.fragment),
+            "flip": _part(score.flip),
+            "contact": 0.8 * score.contact,
+        }
         if score.disagreement is not None:
             severities["disagreement"] = score.disagreement
         if order and frames[order - 1] == index - 1:
@@ -98,9 +103,9 @@ def _add(checks: list[Check], check: Check, distance: int) -> None:
     checks.append(check)
 
 
-def _fragment(score: Score) -> float:
-    """0 below `FRAGMENT`, then 0.6, and 1 where a quarter of the object is in another part."""
-    return min(1.0, 0.6 + 0.4 * (score.fragment - FRAGMENT) / 0.17) if score.fragment >= FRAGMENT else 0.0
+def _part(share: float) -> float:
+    """0 below `DOUBTFUL_PART`, then 0.6, and 1 where a quarter of the object is in the part."""
+    return min(1.0, 0.6 + 0.4 * (share - DOUBTFUL_PART) / 0.17) if share >= DOUBTFUL_PART else 0.0
 
 
 def _unsure(score: Score) -> float:

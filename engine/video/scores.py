@@ -32,6 +32,8 @@ class Score:
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
     """share of its outline along which it touches another object of like colour, 0 to 1"""
+    flip: float = 0.0
+    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
 
 
 def measured(
@@ -39,9 +41,9 @@ def measured(
     numbers: Iterable[int],
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
-    doubts: Mapping[int, tuple[float, float]] | None = None,
+    doubts: Mapping[int, tuple[float, float, float]] | None = None,
 ) -> dict[str, list[float | None]]:
-    """Scores of the objects of a label map (H×W ids), as JSON has them; ``doubts``: fragment and contact of each."""
+    """Scores of the objects of a label map (H×W ids), as JSON has them; ``doubts``: fragment, contact and flip."""
     scores: dict[str, list[float | None]] = {}
     rows = np.arange(ids.shape[0], dtype=np.float64)
     columns = np.arange(ids.shape[1], dtype=np.float64)
@@ -57,7 +59,7 @@ def measured(
             round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
         ]  # fmt: skip
         if doubts is not None:
-            scores[str(number)] += [round(value, 4) for value in doubts.get(number, (0.0, 0.0))]
+            scores[str(number)] += [round(value, 4) for value in doubts.get(number, (0.0, 0.0, 0.0))]
     return scores
 
 
@@ -77,10 +79,10 @@ def read_scores(stored: Any) -> dict[int, Score]:
     for number, values in stored.items() if isinstance(stored, dict) else ():
         try:
             confidence, area, x, y, differ, *doubts = values
-            fragment, contact = map(float, doubts or (0.0, 0.0))
+            fragment, contact, flip = map(float, [*doubts, 0.0, 0.0, 0.0][:3])
             differ = None if differ is None else float(differ)
-            score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact)
-            if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact))):
+            score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact, flip)
+            if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact, flip))):
                 scores[int(number)] = score
         except (TypeError, ValueError, OverflowError):
             continue
@@ -115,6 +117,7 @@ def _sum(first: Score, second: Score) -> Score:
         max(differ) if differ else None,
         max(first.fragment, second.fragment),
         max(first.contact, second.contact),
+        max(first.flip, second.flip),
     )
 
 
