@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "mathml",
     "references",
 ]
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
@@ -34,6 +35,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 linkcheck_anchors = False
 
 html_theme = "furo"
+html_math_renderer = "mathml"
 html_title = f"aotlab {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
