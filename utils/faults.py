@@ -18,7 +18,7 @@ def fault_sentence(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error))
     reason = (str(error).splitlines() or [""])[0][:200]
     kind = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    sentence = f"this is a fault of aotlab, not of what it was given ({kind}); "
+    sentence = f"internal error in aotlab ({kind}); "
     if os.environ.get(DEBUG) == "1":
         sys.stderr.write(text)
         return f"{sentence}please report the traceback above"

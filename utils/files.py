@@ -58,7 +58,7 @@ def require_replaceable(path: Path) -> None:
     """
     stands_for_stream = os.path.islink(path) and os.readlink(path).startswith("/proc/")
     if stands_for_stream or (file_mode(path) and not is_file(path)):
-        raise InputError(f"{_shown(path)}: is no file, and is not replaced by one; give another name")
+        raise InputError(f"{_shown(path)}: exists and is not a regular file; give another name")
 
 
 def temporary_name(path: Path) -> str:

@@ -31,7 +31,7 @@ def test_a_fault_is_one_sentence_with_status_70_and_its_traceback_is_saved(broke
     assert broken([]) == 70
     message = capsys.readouterr().err
     assert message.count("\n") == 1
-    assert "a fault of aotlab, not of what it was given (KeyError: " in message
+    assert "internal error in aotlab (KeyError: " in message
     path = Path(re.search(r"traceback in (\S+) ", message)[1])
     assert path.parent == tmp_path
     assert "KeyError" in path.read_text()
@@ -43,7 +43,7 @@ def test_a_fault_shows_its_traceback_on_request(broken, capsys, monkeypatch, tmp
     assert broken([]) == 70
     message = capsys.readouterr().err
     assert message.startswith("Traceback (most recent call last)")
-    assert "fault of aotlab" in message.splitlines()[-1]
+    assert "internal error in aotlab" in message.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -26,7 +26,7 @@ def test_an_output_of_the_wrong_kind_is_refused_before_any_work(tmp_path, capsys
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert line[-1] in message
-    assert "is no file" in message or "ends in ." in message
+    assert "is not a regular file" in message or "ends in ." in message
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "video.mp4"]
 
 
