@@ -108,7 +108,7 @@ def test_what_a_killed_program_left_is_removed_and_nothing_else(tmp_path):
 def test_what_is_no_file_is_not_replaced_by_one(tmp_path, make):
     make(tmp_path / "output")
     before = os.stat(tmp_path / "output").st_mode
-    with pytest.raises(InputError, match="is not a regular file"), atomic_path(tmp_path / "output") as temporary:
+    with pytest.raises(InputError, match="not a regular file"), atomic_path(tmp_path / "output") as temporary:
         temporary.write_text("new")
     assert os.stat(tmp_path / "output").st_mode == before
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
