@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     identities = config.model.max_objects
     description = export_model(
         model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
-        force=args.force,
+        prompts=args.prompts, force=args.force,
     )  # fmt: skip
     print(
         f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
@@ -75,6 +75,10 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--objects", type=INTEGER, metavar="N",
         help="objects per batch; more objects run as further batches (default: the model's identities)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--prompts", action="store_true",
+        help="also write the prompt network: prompt_encode.onnx and prompt_masks.onnx",
     )  # fmt: skip
     parser.add_argument(
         "--verify", action="store_true",

@@ -25,6 +25,8 @@ from aotlab.engine.export.description import (
     to_text,
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
+from aotlab.engine.export.prompt_graphs import build_prompt_graphs
+from aotlab.engine.prompting import SETTINGS, look_size
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.digests import sha256
@@ -51,6 +53,7 @@ def export_model(
     *,
     video: tuple[int, int],
     groups: int = 1,
+    prompts: bool = False,
     force: bool = False,
 ) -> Description:
     """Write a model's graphs and ``export.yaml``.
@@ -61,10 +64,11 @@ def export_model(
         folder: appears when all is written.
         video: (height, width) of the frames in pixels.
         groups: of ``max_objects`` objects that run as one batch; more run as further batches.
+        prompts: also write the prompt network, see `build_prompt_graphs`.
         force: replace an earlier export in ``folder``.
 
     Raises:
-        InputError: settings that no bounded memory has, missing package, a folder that is not empty or cannot be
+        InputError: no prompt network, settings that no bounded memory has, missing package, a folder that is not empty or cannot be
             written.
     """
     require_packages(*NEEDED)
@@ -76,6 +80,9 @@ def export_model(
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
         graphs = _write_graphs(build_graphs(model, size, groups), temporary, config.memory.frames)
+        if prompts:
+            edge = look_size(video, SETTINGS.whole_edge, align_corners=config.model.align_corners)
+            _write_graphs(build_prompt_graphs(model, edge), temporary, config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+import torch
 import yaml
 
+from aotlab.engine.export.prompt_graphs import MAPS, NAMES
 from aotlab.engine.export.runtime import exported_tracker
+from aotlab.engine.export.writing import export_model
+from aotlab.networks.prompts import PLANES
 from aotlab.utils.errors import InputError
 from tests.engine.export.exports import FIFO, MASKS, Export, assert_alike, make
-from tests.engine.small_model import clip, stripes
+from tests.engine.small_model import build, clip, stripes
 
 
 @pytest.fixture(scope="module")
 def aott(tmp_path_factory) -> Export:
-    return make(tmp_path_factory.mktemp("exports") / "aott", "aott", *FIFO)
+    return make(tmp_path_factory.mktemp("exports") / "aott", "aott", "model.prompt_blocks=1", *FIFO)
 
 
 def test_aot_tracks_as_by_pytorch(aott):
@@ -40,6 +45,31 @@ def test_files_are_whole_and_described(aott):
             assert shapes == graph[kind]
     free = [shape for graph in description["graphs"].values() for shape in graph["inputs"].values()]
     assert {side for shape in free for side in shape if isinstance(side, str)} == {"12*frames"}
+
+
+def test_the_prompt_network_gives_the_same_masks_by_onnxruntime(aott):
+    encode, segment = (
+        onnxruntime.InferenceSession(aott.folder / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        for name in NAMES
+    )
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(encode.get_inputs()[0].shape, generator=generator)
+    planes = (torch.rand(1, len(PLANES), *image.shape[2:], generator=generator) > 0.8).float()
+    network = aott.model.prompts
+    with torch.no_grad():
+        expected = network(network.encode(image), planes).numpy()
+    maps = dict(zip(MAPS, encode.run(None, {"image": image.numpy()}), strict=True))
+    (logits,) = segment.run(None, {**maps, "planes": planes.numpy()})
+    assert np.abs(logits - expected).max() < 1e-3 * expected.std()
+    (others,) = segment.run(None, {**maps, "planes": 1 - planes.numpy()})
+    assert np.abs(logits - others).max() > 0.1 * expected.std()
+
+
+def test_a_model_without_prompts_exports_none(tmp_path):
+    model, config = build("aott", *FIFO)
+    with pytest.raises(InputError, match="takes no prompts"):
+        export_model(model, config, tmp_path / "out", video=(33, 49), prompts=True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_frame_of_another_size_is_refused(aott):
