@@ -46,7 +46,9 @@ def build_prompt_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Gra
     encode, segment = NAMES
     return {
         encode: Graph(GraphModule(network, _encode, ("image",), MAPS), image, maps, {}),
-        segment: Graph(GraphModule(network, _segment, (*MAPS, "planes"), ("logits",)), maps | planes, masks, {}),
+        segment: Graph(
+            GraphModule(network, _segment, (*MAPS, "planes"), ("logits",)), maps | planes, masks, {}
+        ),
     }
 
 

@@ -68,8 +68,8 @@ def export_model(
         force: replace an earlier export in ``folder``.
 
     Raises:
-        InputError: no prompt network, settings that no bounded memory has, missing package, a folder that is not empty or cannot be
-            written.
+        InputError: no prompt network, settings that no bounded memory has, missing package, a folder that is not
+            empty or cannot be written.
     """
     require_packages(*NEEDED)
     config = exportable(config)

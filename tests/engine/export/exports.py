@@ -32,7 +32,9 @@ def make(folder, preset, *overrides, groups=1):
     for name, parameter in model.named_parameters():
         if name.endswith("position_value"):
             parameter.data *= 0.1  # untrained ones amplify rounding to 1.6e-3 of the logits' deviation
-    export_model(model, config, folder, video=(HEIGHT, WIDTH), groups=groups, prompts=model.prompts is not None)
+    export_model(
+        model, config, folder, video=(HEIGHT, WIDTH), groups=groups, prompts=model.prompts is not None
+    )
     return Export(folder, model, config)
 
 
