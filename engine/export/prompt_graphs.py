@@ -10,6 +10,7 @@ from torch import Tensor
 
 from aotlab.engine.export.graphs import Graph, GraphModule
 from aotlab.engine.export.names import Tensors
+from aotlab.engine.prompting import SETTINGS, look_size
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
@@ -20,7 +21,7 @@ NAMES = ("prompt_encode", "prompt_masks")
 """the graphs' names"""
 
 
-def build_prompt_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Graph]:
+def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
     """The two graphs of a model's prompt network.
 
     ``prompt_encode`` takes ``image`` 1×3×H×W, normalised, and gives the maps; ``prompt_masks`` takes the maps and
@@ -29,14 +30,15 @@ def build_prompt_graphs(model: VOSModel, size: tuple[int, int]) -> dict[str, Gra
 
     Args:
         model: stays as it is.
-        size: (height, width) of the image in pixels.
+        video: (height, width) of the frames, which the network sees with a longer edge of `SETTINGS.whole_edge`.
 
     Raises:
         InputError: the model takes no prompts.
     """
     if model.prompts is None:
-        raise InputError("this model takes no prompts; export the bundled one, or leave out --prompts")
+        raise InputError("this model takes no prompts; export the bundled one, or without prompts")
     network: Any = deepcopy(model.prompts).cpu().float().eval().requires_grad_(False)
+    size = look_size(video, SETTINGS.whole_edge, align_corners=model.config.align_corners)
     drawn = torch.Generator().manual_seed(0)
     image = {"image": torch.rand(1, 3, *size, generator=drawn)}
     with torch.no_grad():

@@ -26,7 +26,6 @@ from aotlab.engine.export.description import (
 )
 from aotlab.engine.export.graphs import Graph, build_graphs
 from aotlab.engine.export.prompt_graphs import build_prompt_graphs
-from aotlab.engine.prompting import SETTINGS, look_size
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.digests import sha256
@@ -60,7 +59,7 @@ def export_model(
 
     Args:
         model: stays as it is.
-        config: its settings; ``memory.frames`` bounds the long-term memory that the graphs take.
+        config: ``memory.frames`` bounds the long-term memory that the graphs take.
         folder: appears when all is written.
         video: (height, width) of the frames in pixels.
         groups: of ``max_objects`` objects that run as one batch; more run as further batches.
@@ -68,8 +67,7 @@ def export_model(
         force: replace an earlier export in ``folder``.
 
     Raises:
-        InputError: no prompt network, settings that no bounded memory has, missing package, a folder that is not
-            empty or cannot be written.
+        InputError: no prompt network, unbounded memory, missing package, or a folder that cannot be written.
     """
     require_packages(*NEEDED)
     config = exportable(config)
@@ -80,9 +78,7 @@ def export_model(
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
         graphs = _write_graphs(build_graphs(model, size, groups), temporary, config.memory.frames)
-        if prompts:
-            edge = look_size(video, SETTINGS.whole_edge, align_corners=config.model.align_corners)
-            _write_graphs(build_prompt_graphs(model, edge), temporary, config.memory.frames)
+        _write_graphs(build_prompt_graphs(model, video) if prompts else {}, temporary, config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,
