@@ -60,7 +60,7 @@ def export_model(
     Args:
         model: stays as it is.
         config: ``memory.frames`` bounds the long-term memory that the graphs take.
-        folder: appears when all is written.
+        folder: appears when all is written; its lock lies beside it.
         video: (height, width) of the frames in pixels.
         groups: of ``max_objects`` objects that run as one batch; more run as further batches.
         prompts: also write the prompt network, see `build_prompt_graphs`.
@@ -73,7 +73,6 @@ def export_model(
     config = exportable(config)
     size = network_size(video, config.input, align_corners=config.model.align_corners)
     require_writable(folder.parent)
-    # The folder appears when it is whole, so its lock is beside it.
     lock = folder.parent / f".{folder.name}{LOCK}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
