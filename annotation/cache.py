@@ -1,4 +1,4 @@
-"""A cache that holds the most recently used items, up to a number of bytes."""
+"""Cache of recently used items, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -7,27 +7,24 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-Item = TypeVar("Item")
+Cached = TypeVar("Cached")
 
 
-class RecentCache(Generic[Item]):
-    """The most recently used items; those that were not used for the longest time make room. Thread-safe."""
+class RecentCache(Generic[Cached]):
+    """Cache that evicts the least recently used items. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """bytes at most"""
+        """maximum size in bytes"""
         self.nbytes = 0
-        self._items: OrderedDict[Hashable, tuple[Item, int]] = OrderedDict()
+        self._items: OrderedDict[Hashable, tuple[Cached, int]] = OrderedDict()
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._items
 
-    def get(self, key: Hashable) -> Item | None:
-        """The item of this key, or None."""
+    def get(self, key: Hashable) -> Cached | None:
+        """Return an item; None if it is not cached."""
         with self._lock:
             found = self._items.get(key)
             if found is None:
@@ -35,8 +32,8 @@ class RecentCache(Generic[Item]):
             self._items.move_to_end(key)
             return found[0]
 
-    def put(self, key: Hashable, item: Item, nbytes: int) -> None:
-        """Keep an item of ``nbytes``; one that is larger than the limit is not kept."""
+    def put(self, key: Hashable, item: Cached, nbytes: int) -> None:
+        """Store an item of ``nbytes``, unless it is larger than the limit."""
         self.drop(key)
         with self._lock:
             if nbytes > self.limit:
@@ -47,7 +44,7 @@ class RecentCache(Generic[Item]):
                 self.nbytes -= self._items.popitem(last=False)[1][1]
 
     def drop(self, key: Hashable) -> None:
-        """Keep this key's item no longer."""
+        """Remove an item, if it is cached."""
         with self._lock:
             if key in self._items:
                 self.nbytes -= self._items.pop(key)[1]

@@ -1,12 +1,9 @@
-"""Description of a session for a page that opens, as JSON can hold it."""
+"""Description of a session for a page that opens."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
+from aotlab.annotation.protocol import Choice, Description
 from aotlab.annotation.session import Session
-from aotlab.annotation.state import State
 from aotlab.annotation.timeline import strips
 
 OUTPUTS = {
@@ -27,29 +24,24 @@ OUTPUTS = {
     "label_studio": "label_studio.json: Label Studio, predictions",
     "yolo": "yolo: YOLO segmentation",
 }
-"""What the page says of each of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
+"""labels of `engine.video.outputs.OUTPUTS`, whose import would take seconds"""
 
 
-def describe(session: Session) -> dict[str, Any]:
-    """What a page needs to know at its start, as JSON can hold it."""
+def describe(session: Session) -> Description:
+    """Return all that a page needs when it opens."""
     state = session.state
     with state.lock:
-        return {
-            "name": state.frames.name,
-            "frames": state.frames.count,
-            "size": list(state.frames.size),
-            "live": session.live is not None,
-            "rate": float(state.frames.rate),
-            "objects": objects_of(state),
-            "strips": {str(object_id): row for object_id, row in strips(state).items()},
-            "revision": state.revision,
-            "outputs": [{"name": name, "text": text} for name, text in OUTPUTS.items()],
-            "tracker": session.choice.describe(),
-            "history": list(state.history.titles),
-            "job": session.job.report() if session.job is not None and session.job.alive else None,
-        }
-
-
-def objects_of(state: State) -> list[dict[str, Any]]:
-    """All objects, as JSON can hold them."""
-    return [asdict(item) for item in state.objects]
+        return Description(
+            name=state.frames.name,
+            frames=state.frames.count,
+            size=state.frames.size,
+            rate=float(state.frames.rate),
+            live=session.live is not None,
+            objects=list(state.objects),
+            strips=strips(state),
+            revision=state.revision,
+            outputs=[Choice(name, text) for name, text in OUTPUTS.items()],
+            tracker=session.choice.describe(),
+            history=state.history.titles,
+            job=session.job.report() if session.job is not None and session.job.alive else None,
+        )

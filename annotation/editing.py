@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from aotlab.annotation.objects import Item
+from aotlab.annotation.objects import Item, ItemChanges
 from aotlab.annotation.state import State
 from aotlab.masks.painting import Point, filled, near_click, polygon, stroke
 from aotlab.utils.errors import InputError
@@ -155,7 +154,7 @@ def add_object(state: State, name: str | None = None) -> Item:
     return state.objects.get(state.objects.ids[-1])
 
 
-def change_object(state: State, object_id: int, changes: dict[str, Any]) -> None:
+def change_object(state: State, object_id: int, changes: ItemChanges) -> None:
     """Set name, colour, hidden or locked; raises `InputError` for anything else."""
     with state.step("change object") as done:
         before = state.objects.snapshot()

@@ -1,4 +1,4 @@
-"""The masks of a session in all forms that tracking can write, and as a ZIP archive."""
+"""Export of masks in all formats of `track`, and as a ZIP archive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from aotlab.utils.files import atomic_path
 
 @dataclass(frozen=True)
 class Stored:
-    """Masks of one frame, with what `Prediction` offers."""
+    """Masks of one frame with the interface of `Prediction`."""
 
     labels: np.ndarray
     """H×W uint16 ids"""
@@ -33,14 +33,14 @@ class Stored:
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """(1+n)×H×W, 1 where the mask is: probabilities are not kept in a project."""
+        """(1+n)×H×W, 0 or 1: a project stores no probabilities."""
         return torch.from_numpy(
             np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
         )
 
 
 def stored(state: State, index: int) -> Stored:
-    """The masks of a frame as outputs take them."""
+    """Return the masks of a frame for outputs."""
     with state.lock:
         labels = state.labels(index)
         object_ids = state.objects.ids
@@ -64,18 +64,18 @@ def export(
     folder: Path,
     names: Sequence[str],
     *,
-    tell: Callable[[int, int], bool] = lambda done, total: True,
+    on_frame: Callable[[int, int], bool] = lambda done, total: True,
 ) -> dict[str, Path]:
-    """Write the masks of all frames, with nothing where none were made.
+    """Write the masks of all frames; frames without masks are empty.
 
     Args:
         state: the masks.
-        folder: made if it is missing.
-        names: what to write, of `OUTPUTS`.
-        tell: called with the number of frames done and in all; False ends it.
+        folder: created if missing.
+        names: outputs, of `OUTPUTS`.
+        on_frame: called with the number of frames done and in total; False cancels.
 
     Returns:
-        what was written by its name in `OUTPUTS`; nothing where ``tell`` ended it.
+        written files and folders by name in `OUTPUTS`; empty if cancelled.
 
     Raises:
         InputError: an unknown name, or the folder cannot be written.
@@ -89,27 +89,27 @@ def export(
         outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
     complete = False
     try:
-        complete = _write(state, list(outputs.values()), range(state.frames.count), tell)
+        complete = _write(state, list(outputs.values()), on_frame)
     finally:
         for output in outputs.values():
             output.finish() if complete else output.drop()
     return {name: output.path for name, output in outputs.items()} if complete else {}
 
 
-def _write(state: State, outputs: Sequence[Output], frames: range, tell: Callable[[int, int], bool]) -> bool:
-    """Give all frames to the outputs; whether ``tell`` let it come to the end."""
-    for done, index in enumerate(frames, start=1):
+def _write(state: State, outputs: Sequence[Output], on_frame: Callable[[int, int], bool]) -> bool:
+    """Write all frames to the outputs; return whether it was not cancelled."""
+    for index in range(state.frames.count):
         image = state.frames.read(index, "export")
         item = Tracked(index, image, stored(state, index), state.frames.time(index))
         for output in outputs:
             output.write(state.frames.stem(index), item)
-        if not tell(done, len(frames)):
+        if not on_frame(index + 1, state.frames.count):
             return False
     return True
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> Path:
-    """Write files and folders into a ZIP archive, with their names relative to its folder; returns it."""
+    """Write files and folders into a ZIP archive, with names relative to its folder; return its path."""
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for top in files:
             for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
@@ -122,14 +122,14 @@ def write_archive(files: Sequence[Path], archive: Path) -> Path:
 
 
 def _named_overlay(state: State, path: Path) -> Output:
-    """The overlay video, with the name of each object on it."""
+    """Return the writer of an overlay video with the names of objects."""
     source: FrameSource = state.frames
     names = {item.id: item.name for item in state.objects}
     return VideoFile(path, source, lambda tracked: with_names(tracked, names))
 
 
 def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:
-    """The frame with its objects drawn over it, each with its name: H×W×3 uint8."""
+    """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = np.asarray(tracked.prediction.labels)
     image = Image.fromarray(overlay(tracked.frame, labels))
     draw = ImageDraw.Draw(image)

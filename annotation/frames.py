@@ -1,4 +1,4 @@
-"""The frames of a video in any order, at bounded memory, as arrays and as JPEGs for the page."""
+"""Random access to the frames of a video, as arrays and as JPEGs, with bounded memory."""
 
 from __future__ import annotations
 
@@ -17,47 +17,40 @@ from aotlab.media.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
-"""What decoded frames and JPEGs may take together."""
+"""memory for decoded frames and JPEGs"""
 
 NEAR = 12
-"""Frames on either side that may stand in for one that is still being decoded."""
+"""largest distance of a frame shown until the wanted one is decoded"""
 
 QUALITY = 90
-"""Of the JPEGs that the page shows, 0 to 100."""
+"""JPEG quality, 0 to 100"""
 
 
 class FrameAccess(FrameSource, Protocol):
-    """Frames by number, in any order; also a `FrameSource`, so that outputs can be written for it."""
+    """Random access to frames; also a `FrameSource`, for outputs. Methods are those of `FrameStore`."""
 
     path: Path
-    """the video"""
+    """video"""
     count: int
-    """frames that there are now"""
+    """current number of frames"""
 
-    def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """As `FrameStore.read`."""
+    def read(self, index: int, reader: str = "view") -> np.ndarray: ...
 
-    def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """As `FrameStore.jpeg`."""
+    def jpeg(self, index: int, width: int | None = None) -> bytes: ...
 
-    def near_jpeg(self, index: int) -> bytes:
-        """As `FrameStore.near_jpeg`."""
+    def near_jpeg(self, index: int) -> bytes: ...
 
-    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
-        """As `FrameStore.warm`."""
+    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None: ...
 
-    def check(self, index: int) -> None:
-        """As `FrameStore.check`."""
+    def check(self, index: int) -> None: ...
 
 
 class FrameStore:
-    """A video with random access; also a `FrameSource`, so that outputs can be written for it.
-
-    Viewing and tracking each have a reader of their own, so that neither makes the other seek.
+    """A video with random access. Viewing and tracking use separate readers, so that neither makes the other seek.
 
     Args:
         path: a video file, a folder of images or a TIFF stack.
-        cache_bytes: what decoded frames and JPEGs may take.
+        cache_bytes: memory for decoded frames and JPEGs.
         levels: as of `open_frames`.
 
     Raises:
@@ -83,15 +76,15 @@ class FrameStore:
 
     @property
     def nbytes(self) -> int:
-        """What the caches hold."""
+        """Size of the caches in bytes."""
         return self._images.nbytes + self._jpegs.nbytes
 
     def time(self, index: int) -> Fraction:
-        """Seconds from the first frame."""
+        """Return seconds from the first frame."""
         return self._reader("view")[1].time(index) if self.variable else index / self.rate
 
     def stem(self, index: int) -> str:
-        """File name without suffix for what belongs to a frame."""
+        """Return the file name of a frame, without suffix."""
         return self._source.stem(index)
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -99,14 +92,14 @@ class FrameStore:
         return (self.read(index, "iterate") for index in range(self.count))
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """A frame, H×W×3 uint8 RGB; not to be changed.
+        """Return a frame, H×W×3 uint8 RGB; do not change it.
 
         Args:
-            index: its number.
-            reader: name of who reads; each name has a position of its own in the file.
+            index: frame number.
+            reader: name of the reader; each has its own position in the file.
 
         Raises:
-            InputError: there is no such frame, or it cannot be read.
+            InputError: no such frame, or it cannot be read.
         """
         self.check(index)
         found = self._images.get(index)
@@ -118,7 +111,7 @@ class FrameStore:
             return video.read(index, self._keep) if found is None else found.image()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """A frame as a JPEG, for the page; ``width`` pixels wide if that is less than its own.
+        """Return a frame as JPEG, ``width`` pixels wide if that is smaller.
 
         Raises:
             InputError: as `read`.
@@ -132,7 +125,7 @@ class FrameStore:
         return found
 
     def near_jpeg(self, index: int) -> bytes:
-        """A frame's JPEG where that is at hand; else that of one near it, or of the key frame before it.
+        """Return the JPEG of the nearest available frame, or of the key frame before it.
 
         Raises:
             InputError: as `read`.
@@ -145,11 +138,11 @@ class FrameStore:
         return encode_jpeg(self.read(key, "near"), None)
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
-        """Fill the cache of JPEGs with the first frames of the video, until it is full; for a thread.
+        """Fill the cache with JPEGs of the first frames; run in a thread.
 
         Args:
-            stop: ends it.
-            busy: whether something else needs the processor; it waits as long.
+            stop: stops it.
+            busy: whether to wait, because something else needs the processor.
         """
         for index in range(self.count):
             while busy() and not stop.is_set():
@@ -162,7 +155,7 @@ class FrameStore:
                 self._jpegs.put((index, None), content, len(content))
 
     def check(self, index: int) -> None:
-        """Raise `InputError` where there is no frame of this number."""
+        """Raise `InputError` for a frame that does not exist."""
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
@@ -177,7 +170,7 @@ class FrameStore:
 
 
 def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
-    """H×W×3 uint8 RGB as a JPEG, scaled down to ``width`` where that is given."""
+    """Return H×W×3 uint8 RGB as JPEG, scaled down to ``width`` if given."""
     import cv2
 
     if width is not None:
@@ -191,7 +184,7 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
 
 
 def _reader_maker(source: FrameSource) -> Callable[[], FrameReader]:
-    """What makes readers of a source's frames; a file is indexed once for all of them."""
+    """Return a function that makes readers of a source, which share the file's index."""
     if isinstance(source, ImageFrames):
         return lambda: ImageReader(source)
     assert isinstance(source, VideoFrames)

@@ -1,4 +1,4 @@
-"""Limits for connections that have not shown the token: few, and for seconds only."""
+"""Limits on number and time of connections without the token."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 TIMEOUT = 5.0
 """seconds before a connection without the token is closed"""
-MOST_PER_ADDRESS = 16
-MOST = 64
+MAX_PER_ADDRESS = 16
+MAX_IN_TOTAL = 64
 
 Peer = tuple[str, int]
 
 
 class Gate:
-    """The connections that have not shown the token, oldest first; beyond the limits the oldest is closed.
+    """Connections without the token, oldest first; beyond the limits the oldest is closed.
 
-    A newcomer is never refused, as it may be the person's browser on the address of a stranger. A connection that has
-    shown the token is not counted, so there is always room for it.
+    A new connection is never refused, as it may be the user's browser. Connections with the token are not counted.
 
     Args:
         is_known: whether the peer at (address, port) has shown the token.
@@ -32,16 +31,16 @@ class Gate:
         self._strangers: dict[asyncio.Transport, Peer] = {}
 
     def opened(self, transport: asyncio.Transport) -> None:
-        """Count a new connection, and close it in time."""
+        """Count a new connection and schedule its end."""
         name = transport.get_extra_info("peername")
         if not name:
             return
         self._forget_known()
         peer = name[0], name[1]
         same = [one for one, (address, _) in self._strangers.items() if address == peer[0]]
-        if len(same) >= MOST_PER_ADDRESS:
+        if len(same) >= MAX_PER_ADDRESS:
             self._close(same[0])
-        elif len(self._strangers) >= MOST:
+        elif len(self._strangers) >= MAX_IN_TOTAL:
             self._close(next(iter(self._strangers)))
         self._strangers[transport] = peer
         asyncio.get_running_loop().call_later(self._timeout, self._expire, transport)

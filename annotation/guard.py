@@ -1,4 +1,4 @@
-"""Who may talk to the server: only the page that it served itself, to the person who started it."""
+"""Access control: only pages of this server, opened by the person who started it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy: the page loads nothing from elsewhere, and no other page embeds it."""
+"""content security policy: the page loads nothing from elsewhere and cannot be embedded"""
 
 HEADERS = {
     "content-security-policy": POLICY,
@@ -33,31 +33,31 @@ HEADERS = {
 
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
-"""hosts that only this machine reaches"""
+"""hosts reachable from this machine only"""
 
 
 def own_names() -> set[str]:
-    """Return the names by which other machines may know this one, lower case."""
+    """Return the names of this machine in a network, lower case."""
     short = socket.gethostname().lower()
     return {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
 
 
 class Guard:
-    """Lets a request through to ``app`` if its host, origin and cookie are right; else 400 or 403.
+    """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
     The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
 
     Args:
-        app: what is guarded.
-        port: of the server, which browsers name in Host and Origin.
-        host: the address that the server is bound to.
-        token: the secret; a random one when not given.
+        app: the application.
+        port: port of the server, part of Host and Origin.
+        host: address of the server.
+        token: secret; None: random.
     """
 
     def __init__(self, app: App, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
         self._app, self._port, self._host = app, port, host
         self.token = token or secrets.token_urlsafe(24)
-        self.cookie = f"aotlab_{port}"  # cookies do not know ports
+        self.cookie = f"aotlab_{port}"  # cookies are shared by all ports of a host
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
         if host not in LOCAL:
             self._names |= own_names()
@@ -92,21 +92,21 @@ class Guard:
         await self._app(scope, receive, with_headers)
 
     def _refusal(self, scope: Scope, headers: dict[str, str], *, first: bool) -> tuple[int, str] | None:
-        """Status and sentence of a request that must not be served."""
+        """Return status and message for a request to refuse; None to serve it."""
         if not self._is_ours(headers.get("host", "")):
             return 400, "wrong Host: open the address that the program printed"
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
-            return 403, "wrong Origin: only this program's own page may do that"
+            return 403, "wrong Origin: open the address that the program printed"
         if headers.get("sec-fetch-site") == "cross-site" and not first:
-            return 403, "cross-site request: only this program's own page may do that"
+            return 403, "cross-site request: open the address that the program printed"
         if not first and not self._knows(headers.get("cookie", "")):
             return 403, "no access: open the address with the token that the program printed"
         return None
 
     def _asks_for_cookie(self, scope: Scope) -> bool:
-        """Whether this is the first page, with the right token."""
+        """Whether this is the first request of a page, with the right token."""
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             return False
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
@@ -120,7 +120,7 @@ class Guard:
         return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
 
     def _is_ours(self, host: str) -> bool:
-        """Whether a Host header names this server by an address or a name of its own; other names may be rebound."""
+        """Whether a Host header is an address or name of this machine; other names may be rebound."""
         name, _, port = host.lower().rpartition(":")
         if port != str(self._port):
             return False

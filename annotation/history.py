@@ -1,4 +1,4 @@
-"""Undo and redo: every change is a file's content before and after it."""
+"""Undo and redo of file contents."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from aotlab.utils.errors import InputError
 
 LIMIT_BYTES = 256 * 2**20
-"""What the contents of all steps may take; beyond it the oldest steps cannot be undone any more."""
+"""maximum size of all steps; beyond it the oldest are dropped"""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One content that was replaced; None: there was, or is, none."""
+    """One replaced content; None: no file."""
 
     where: str
     """``given``, ``tracked`` or ``objects``"""
@@ -25,23 +25,23 @@ class Change:
 
 @dataclass(frozen=True)
 class Step:
-    """What is undone at once."""
+    """Changes that are undone together."""
 
     title: str
     changes: tuple[Change, ...]
     frame: int | None = None
-    """the frame to look at; None: no single one"""
+    """frame to show; None: several"""
     serial: int = 0
-    """from 1, in the order in which steps were first done"""
+    """number of the step, from 1"""
 
     @property
     def nbytes(self) -> int:
-        """What its contents take."""
+        """Size of its contents in bytes."""
         return sum(len(change.before or b"") + len(change.after or b"") for change in self.changes)
 
 
 class History:
-    """Steps that were done, and those that were undone and can be done again."""
+    """Done and undone steps."""
 
     def __init__(self, put: Callable[[str, int, bytes | None], None], limit: int = LIMIT_BYTES) -> None:
         self._put = put
@@ -53,21 +53,21 @@ class History:
 
     @property
     def last(self) -> Step | None:
-        """The step that would be undone next."""
+        """Next step to undo."""
         return self._done[-1] if self._done else None
 
     @property
     def next(self) -> Step | None:
-        """The step that would be redone next."""
+        """Next step to redo."""
         return self._undone[-1] if self._undone else None
 
     @property
     def titles(self) -> tuple[str | None, str | None]:
-        """What would be undone and redone next."""
+        """Titles of the next steps to undo and to redo."""
         return self.last.title if self.last else None, self.next.title if self.next else None
 
     def add(self, title: str, changes: Sequence[Change], frame: int | None = None) -> None:
-        """Take in a step that was done; what was undone before cannot be redone any more."""
+        """Add a step; undone steps are dropped."""
         if not changes:
             return
         self._serial += 1
@@ -79,7 +79,7 @@ class History:
             self._nbytes -= self._done.pop(0).nbytes
 
     def extend(self, serial: int, changes: Sequence[Change]) -> bool:
-        """Add changes to a step that was done, so that they are undone with it; returns whether it is still there."""
+        """Add changes to an earlier step; return False if it was undone or dropped."""
         for place, step in enumerate(self._done):
             if step.serial == serial:
                 self._done[place] = longer = replace(step, changes=(*step.changes, *changes))
@@ -88,7 +88,7 @@ class History:
         return False
 
     def undo(self) -> Step | None:
-        """Restore what was before the last step; None if there is none. If that fails, the step stays undoable."""
+        """Undo the last step and return it; None without one. If it fails, the step can still be undone."""
         if not self._done:
             return None
         step = self._done[-1]
@@ -100,7 +100,7 @@ class History:
         return step
 
     def redo(self) -> Step | None:
-        """Do the last undone step again; None if there is none. If that fails, the step stays redoable."""
+        """Repeat the last undone step and return it; None without one. If it fails, it can still be redone."""
         if not self._undone:
             return None
         step = self._undone[-1]
@@ -110,12 +110,12 @@ class History:
         return step
 
     def _apply(self, contents: Sequence[tuple[str, int, bytes | None, bytes | None]]) -> None:
-        """Put contents (where, index, new, old) in place; if one fails, those before it are put back."""
+        """Store contents (where, index, new, old); if one fails, revert those before it."""
         for count, (where, index, new, _) in enumerate(contents):
             try:
                 self._put(where, index, new)
             except InputError:
-                for place, number, _, old in reversed(contents[:count]):
+                for place, other, _, old in reversed(contents[:count]):
                     with suppress(InputError):  # the first error says more
-                        self._put(place, number, old)
+                        self._put(place, other, old)
                 raise

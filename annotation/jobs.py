@@ -1,4 +1,4 @@
-"""A tracking job: runs in a thread, stores each frame as it is found, and can be paused and stopped at any."""
+"""Tracking jobs: run in a thread, store every frame at once, can be paused and stopped."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aotlab.annotation.history import Change
 from aotlab.annotation.planning import Request, Span, Tracking, again, plan
+from aotlab.annotation.protocol import JobEvent, JobReport, JobStatus
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
 Results = Callable[[Tracking, State, int], "Iterator[TrackedFrame]"]
 MakeTracker = Callable[[], Tracking]
 RECENT = 20
-"""Frames over which the speed is measured."""
+"""number of frames over which the speed is measured"""
 
 
 class TrackingJob:
     """One run of the tracker.
 
     Args:
-        state: where masks come from and go to.
+        state: masks to read and write.
         make_tracker: called in the job's thread.
         request: what to track.
-        live: gives the results of a stream, of which nothing is undone; None: those of ``request``.
-        extends: the step of the history that this job belongs to, which makes it a background job; None: its own.
+        live: yields the results of a stream, which cannot be undone; None: results of ``request``.
+        extends: step of the history to extend, for a background job; None: a step of its own.
 
     Raises:
-        InputError: as `plan`, or an object that there is not, or no object to write.
+        InputError: as `plan`, or an unknown object.
     """
 
     def __init__(
@@ -53,23 +54,23 @@ class TrackingJob:
     ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
         self._live, self.extends = live, extends
-        self.spans = plan(state, request) if live is None else []
+        spans = plan(state, request) if live is None else []
         self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
         for object_id in self._object_ids or ():
             state.objects.get(object_id)
-        self.total = sum(span.work for span in self.spans)
-        self._waiting, self._passed = deque(self.spans), list[Span]()
+        self.total = sum(span.work for span in spans)
+        self._waiting, self._passed = deque(spans), list[Span]()
         self._span: Span | None = None
         self._position: int | None = None
-        self._ahead = 0  # frames that the span in hand still needs
-        self._seen = 0  # revision up to which corrections are known to the tracker
+        self._ahead = 0  # frames left in the current span
+        self._seen = 0  # revision of the last correction known to the tracker
         self.done = 0
-        self.status = "starting"
-        """starting, running, paused, done, stopped or failed"""
+        self.status: JobStatus = "starting"
         self.problem: str | None = None
-        """the sentence that says why it failed"""
+        """error message, if it failed"""
         self.frame = request.start
         self.started = self.ended = 0.0
+        """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=RECENT + 1)
         self._doubts = Doubts()
         self._stop, self._go = threading.Event(), threading.Event()
@@ -83,41 +84,40 @@ class TrackingJob:
         return self.status in ("starting", "running", "paused")
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def pause(self) -> None:
-        """Wait after the frame in hand."""
+        """Pause after the current frame."""
         self._go.clear()
 
     def resume(self) -> None:
-        """Go on."""
+        """Continue."""
         self._times.clear()
         self._go.set()
 
     def stop(self) -> None:
-        """End after the frame in hand; what was found stays."""
+        """Stop after the current frame; results are kept."""
         self._stop.set()
         self._go.set()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait for its end."""
+        """Wait for the end."""
         self._thread.join(seconds)
 
-    def report(self) -> dict[str, Any]:
-        """How far it is, for people."""
+    def report(self) -> JobReport:
+        """Return the progress."""
         speed = 0.0
         if len(self._times) > 1 and self._times[-1] > self._times[0]:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
         remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
-        return {
-            "background": self.extends is not None, "status": self.status,
-            "direction": self.request.direction, "frame": self.frame, "done": self.done,
-            "total": self.total, "speed": round(speed, 2),
-            "remaining": remaining, "problem": self.problem,
-        }  # fmt: skip
+        return JobReport(
+            self.extends is not None, self.status, self.request.direction, self.frame, self.done, self.total,
+            round(speed, 2), remaining, self.problem,
+        )  # fmt: skip
 
     def _run(self) -> None:
+        status: JobStatus = "failed"
         try:
             self._tell("starting")
             tracker = self._make_tracker()
@@ -130,10 +130,10 @@ class TrackingJob:
                 self._follow(self._live(tracker, self._state, self.request.start))
             status = "stopped" if self._stop.is_set() else "done"
         except InputError as error:
-            status, self.problem = "failed", str(error)
-        except Exception as error:  # the page must hear of it, whatever it is
+            self.problem = str(error)
+        except Exception as error:  # any error must reach the page
             logging.getLogger(__name__).exception("tracking failed")
-            status, self.problem = "failed", f"tracking failed: {error}"
+            self.problem = f"tracking failed: {error}"
         self.ended = time.perf_counter()
         with self._state.lock:
             changes = list(self._changes.values())
@@ -142,7 +142,7 @@ class TrackingJob:
         self._tell(status)
 
     def _track(self, tracker: Tracking) -> None:
-        """Track all spans, and again from every correction of a frame that was passed."""
+        """Track all spans, and again from every correction of a frame already tracked."""
         from aotlab.annotation.tracking import results
 
         with self._state.lock:
@@ -151,13 +151,13 @@ class TrackingJob:
             self._span = span = self._waiting.popleft()
             self._position = span.after if span.before is None else span.before
             self._ahead = span.work
-            if self._follow(results(tracker, self._state, [self._span])):
-                self._passed.append(self._span)
+            if self._follow(results(tracker, self._state, span)):
+                self._passed.append(span)
                 self._span = None
                 self._take_corrections()
 
     def _take_corrections(self) -> bool:
-        """Queue what corrections make outdated; returns whether the span in hand is to be left for that."""
+        """Queue spans that corrections make outdated; return whether to leave the current span for them."""
         state, request = self._state, self.request
         with state.lock:
             seen, self._seen = self._seen, state.revision
@@ -182,7 +182,7 @@ class TrackingJob:
         return leave
 
     def _follow(self, found: Iterator[TrackedFrame]) -> bool:
-        """Store results; returns True at their end, False when someone stops or corrects a frame already passed."""
+        """Store results; return True at their end, False if stopped or if a tracked frame was corrected."""
         while not self._stop.is_set():
             if not self._go.is_set():
                 self._tell("paused")
@@ -203,7 +203,7 @@ class TrackingJob:
         return False
 
     def _store(self, found: TrackedFrame) -> None:
-        """Write what was found of the chosen objects; all others keep their pixels."""
+        """Store the chosen objects of a result; all others keep their pixels."""
         state = self._state
         image = state.frames.read(found.index, "track")
         with state.lock:
@@ -215,16 +215,10 @@ class TrackingJob:
             new = np.where(np.isin(found.labels, list(chosen)), found.labels, 0)
             new = np.where((old > 0) & ~np.isin(old, list(chosen)), old, new).astype(np.uint16)
             kept = {n: score for n, score in state.scores(found.index).items() if n not in chosen | gone}
-            confidence = {object_id: score.confidence for object_id, score in kept.items()}
-            differ = {
-                object_id: score.disagreement
-                for object_id, score in kept.items()
-                if score.disagreement is not None
-            }
-            confidence |= {object_id: found.confidence[object_id] for object_id in chosen}
-            differ |= {
-                object_id: value for object_id, value in found.disagreement.items() if object_id in chosen
-            }
+            confidence = {n: score.confidence for n, score in kept.items()}
+            differ = {n: score.disagreement for n, score in kept.items() if score.disagreement is not None}
+            confidence |= {n: found.confidence[n] for n in chosen}
+            differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
             signs = self._doubts.of(found.index, new, image, confidence)
             note = {"scores": measured(new, sorted(confidence), confidence, differ, signs)}
             change = state.change("tracked", found.index, encode(Labels(new, note)))
@@ -233,6 +227,6 @@ class TrackingJob:
             first = self._changes.get(found.index, change)
             self._changes[found.index] = Change("tracked", found.index, first.before, change.after)
 
-    def _tell(self, status: str) -> None:
+    def _tell(self, status: JobStatus) -> None:
         self.status = status
-        self._state.emit("job", **self.report())
+        self._state.emit(JobEvent(self.report()))

@@ -1,7 +1,8 @@
-"""A camera or stream as a video that grows: frames that were taken or tracked are kept, all others pass by."""
+"""Cameras and streams as growing videos: taken and tracked frames are kept."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
     from aotlab.annotation.merging import TrackedFrame
 
 KEPT = 250
-"""Frames that can be looked at again when nothing is recorded."""
+"""number of frames kept if the stream is not recorded"""
 
 
 class LiveFrames:
-    """Frames of a stream by number, as `FrameStore` has them; a thread reads the stream and holds its newest image.
+    """Frames of a stream with the interface of `FrameStore`; a thread reads the stream and holds its newest image.
 
     Args:
         source: the stream.
-        folder: where kept frames lie, as JPEGs.
-        record: keep all of them; else the last `KEPT`.
+        folder: folder of kept frames (JPEG).
+        record: keep all frames; otherwise the last `KEPT`.
     """
 
     live = True
@@ -48,10 +49,10 @@ class LiveFrames:
         self.rate = Fraction(source.rate)
         self.record = record
         self.count = 0
-        """frames that were kept so far"""
+        """number of frames kept so far"""
         self.damaged: list[int] = []
         self.problem: str | None = None
-        """why the stream ended, if it ended with an error"""
+        """error message, if the stream ended with an error"""
         self.grown: Callable[[int], None] = lambda count: None
         """called with the new number of frames"""
         self._source = source
@@ -64,17 +65,12 @@ class LiveFrames:
         self._thread.start()
         self.take()
 
-    @property
-    def nbytes(self) -> int:
-        """What the newest image takes."""
-        return 0 if self._newest is None else self._newest.nbytes
-
     def time(self, index: int) -> Fraction:
-        """As the stream's rate says."""
+        """Return the time in seconds by the stream's rate."""
         return index / self.rate
 
     def stem(self, index: int) -> str:
-        """File name without suffix for what belongs to a frame."""
+        """Return the file name of a frame, without suffix."""
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
@@ -82,41 +78,41 @@ class LiveFrames:
         return (self.read(index) for index in range(self.count))
 
     def check(self, index: int) -> None:
-        """Raise `InputError` where a frame was never kept, or is not any more."""
+        """Raise `InputError` if a frame is not kept."""
         first = 0 if self.record else max(0, self.count - KEPT)
         if not first <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of {first} to {self.count - 1}")
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
-        """A kept frame, H×W×3 uint8 RGB; raises `InputError` where there is none."""
+        """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
         self.check(index)
         return read_image(self._file(index))
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """A kept frame as a JPEG; raises `InputError` where there is none."""
+        """Return a kept frame as JPEG; raise `InputError` if it is not kept."""
         self.check(index)
         small = width is not None and width < self.size[1]
         return encode_jpeg(self.read(index), width) if small else self._file(index).read_bytes()
 
     def near_jpeg(self, index: int) -> bytes:
-        """The frame itself."""
+        """Return the frame itself."""
         return self.jpeg(index)
 
     def newest(self, width: int) -> bytes:
-        """The newest image of the stream as a JPEG."""
+        """Return the newest image of the stream as JPEG."""
         image = self._newest
         if image is None:
             raise InputError(f"{self.name}: has no image yet")
         return encode_jpeg(image, min(width, self.size[1]))
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
-        """Nothing: kept frames are JPEGs."""
+        """Do nothing: kept frames are JPEGs."""
 
     def take(self) -> int:
-        """Keep the newest image; returns its frame number.
+        """Keep the newest image; return its frame number.
 
         Raises:
-            InputError: the stream gave none, or it cannot be written.
+            InputError: the stream gave no image, or it cannot be written.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
@@ -126,7 +122,7 @@ class LiveFrames:
         return self._keep(image)
 
     def follow(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield every new image and the number under which it is kept; those that come too fast are left out."""
+        """Yield frame number and image of each new image, which is kept; drop images to keep up with the stream."""
         seen = self._number
         while True:
             with self._changed:
@@ -158,18 +154,21 @@ class LiveFrames:
                 with self._changed:
                     self._newest, self._number = image, number
                     self._changed.notify_all()
-        except Exception as error:  # the page must hear of it, whatever it is
+        except InputError as error:
             self.problem = str(error)
+        except Exception as error:  # any error must reach the page
+            logging.getLogger(__name__).exception("reading the stream failed")
+            self.problem = f"{self.name}: reading failed ({error}); open it again"
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
 
 def live_results(tracker: Tracking, state: State, start: int) -> Iterator[TrackedFrame]:
-    """Yield what is found on the stream's images from now on; frame ``start`` and its masks are the reference.
+    """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
-        InputError: the stream broke off.
+        InputError: the stream ended with an error.
     """
     from aotlab.annotation.merging import TrackedFrame
     from aotlab.annotation.tracking import begin

@@ -1,4 +1,4 @@
-"""Masks of files as given masks of a video."""
+"""Label maps of files as given masks of a video."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from aotlab.utils.errors import InputError
 def give_masks(
     state: State, masks: Mapping[int, np.ndarray], names: Mapping[int, str] | None = None
 ) -> list[int]:
-    """Take the objects of label maps as given on their frames, in one step; unknown ids become new objects.
+    """Store label maps as given masks, in one step; unknown ids become new objects.
 
     Args:
-        state: is given them.
+        state: is changed.
         masks: H×W ids by frame.
         names: of new objects, by id.
 
@@ -26,7 +26,7 @@ def give_masks(
         the object ids.
 
     Raises:
-        InputError: no such frame, another size than the frame's, no object, or too many.
+        InputError: no such frame, a map of another size, no object, or too many objects.
     """
     found = _ids_by_frame(state, masks)
     with state.step("load masks", min(masks)) as changes:
@@ -48,23 +48,23 @@ def give_masks(
 
 
 def _ids_by_frame(state: State, masks: Mapping[int, np.ndarray]) -> dict[int, list[int]]:
-    """The ids of each label map, if the maps can be this video's; raises `InputError` as `give_masks`."""
+    """Return the ids of each label map; raise `InputError` as `give_masks`."""
     height, width = state.frames.size
     found = {}
     for index, labels in masks.items():
         state.frames.check(index)
         if labels.shape != (height, width):
             raise InputError(
-                f"mask: {labels.shape[1]}×{labels.shape[0]}, but the frame is {width}×{height}; give one of its size"
+                f"mask: size {labels.shape[1]}×{labels.shape[0]} does not match the video ({width}×{height}); resize it"
             )
         found[index] = [int(object_id) for object_id in np.unique(labels) if object_id]
     if not any(found.values()):
-        raise InputError("mask: holds no object; give ids above 0 where objects are")
+        raise InputError("mask: contains no object; give ids above 0")
     return found
 
 
 def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
-    """Give the objects of a label map on a frame, by their ids here; locked ones keep their pixels."""
+    """Store a label map with its ids renamed; locked objects keep their pixels."""
     ids = np.zeros_like(labels, dtype=np.uint16)
     for object_id, now in numbered.items():
         ids[labels == object_id] = now
@@ -77,7 +77,7 @@ def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[in
 
 
 def _usable(state: State, object_id: int, name: str | None) -> int:
-    """The object that an id in a file means: the one of this id, or a new one."""
+    """Return the object of an id in a file: the one of this id, or a new one."""
     if object_id in state.objects:
         return object_id
     free = state.objects.resolve(object_id) == object_id

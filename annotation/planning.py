@@ -1,4 +1,4 @@
-"""What shall be tracked, and in which order; known without loading a model, or what models are made of."""
+"""Spans of frames to track, in order; independent of models."""
 
 from __future__ import annotations
 
@@ -8,105 +8,95 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from aotlab.annotation.protocol import Direction
 from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
 
-DIRECTIONS = ("forward", "backward", "both")
-
 
 class Tracking(Protocol):
-    """What is needed of a tracker; `aotlab.Tracker` has it."""
+    """Interface of a tracker, a part of `aotlab.Tracker`."""
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Objects tracked so far."""
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
-        """As `Tracker.step`."""
+        """See `Tracker.step`."""
 
     def forget(self, object_id: int) -> None:
-        """As `Tracker.forget`."""
+        """See `Tracker.forget`."""
 
     def reset(self, length: int | None = None) -> None:
-        """As `Tracker.reset`."""
+        """See `Tracker.reset`."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What shall be tracked."""
+    """Frames and objects to track."""
 
     start: int
-    """the frame whose masks are the reference"""
-    direction: str = "forward"
+    """frame whose masks are the reference"""
+    direction: Direction = "forward"
     """``forward`` to ``last``, ``backward`` to ``first``, or ``both``: the whole range, merged between given masks"""
     first: int = 0
     last: int | None = None
-    """the last frame; None: the video's"""
-    object_ids: tuple[int, ...] | None = None
-    """whose masks are written; None: all that are not locked"""
+    """last frame; None: the video's"""
+    object_ids: Sequence[int] | None = None
+    """objects to write; None: all that are not locked"""
 
 
 @dataclass(frozen=True)
 class Span:
-    """Frames that are tracked from one reference, or from two and merged."""
+    """Frames tracked from one reference, or from two and merged."""
 
     before: int | None
-    """frame of the first reference, from which is tracked forward to ``last``"""
+    """first reference frame, tracked forward to ``last``"""
     after: int | None
-    """frame of the last reference, from which is tracked backward to ``first``"""
+    """last reference frame, tracked backward to ``first``"""
     first: int
     last: int
     given: tuple[int, ...] = ()
-    """frames whose masks are references; with both directions, they say how each object is merged"""
+    """reference frames; with both directions, they weight the merge of each object"""
 
     @property
     def work(self) -> int:
-        """Frames that go through the tracker."""
+        """Number of frames to pass through the tracker."""
         forward = 0 if self.before is None else self.last - self.before
         return forward + (0 if self.after is None else self.after - self.first)
 
 
 def plan(state: State, request: Request) -> list[Span]:
-    """The spans of a request, in the order in which they are tracked.
+    """Return the spans of a request in the order of tracking.
 
     Raises:
-        InputError: unknown direction, empty range, a start outside it, or no mask to begin with.
+        InputError: an empty range, a start outside it, or no mask to start from.
     """
     last = state.frames.count - 1 if request.last is None else request.last
     for index in (request.start, request.first, last):
         state.frames.check(index)
-    if request.direction not in DIRECTIONS:
-        raise InputError(f"direction {request.direction!r}: give one of {', '.join(DIRECTIONS)}")
     if not request.first <= request.start <= last:
         raise InputError(
             f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
         )
     given = [index for index in state.given_frames if request.first <= index <= last]
-    if state.labels(request.start).any():
-        given = sorted({*given, request.start})
-    given = [index for index in given if state.labels(index).any()]
+    given = [index for index in sorted({*given, request.start}) if state.labels(index).any()]
     spans = _spans(request, given, last)
     if not spans:
         raise InputError(f"frame {request.start}: no mask to track; paint an object on it first")
     spans = [span for span in spans if span.work]
     if not spans:
-        raise InputError(
-            f"frame {request.start}: there is no further frame in this direction; go to another frame"
-        )
+        raise InputError(f"frame {request.start}: no further frame in this direction; go to another frame")
     return spans
 
 
 def again(state: State, span: Span, position: int | None, corrected: Collection[int]) -> Span | None:
-    """The rest of a span from the first correction that tracking has passed; None: there is none.
+    """Return the rest of a span from the first correction that tracking has passed; None if it has passed none.
 
     Args:
         state: holds the corrections.
-        span: of one direction, that is being tracked, or was.
-        position: the frame tracked last; None: the span is done.
+        span: a span of one direction, being tracked or finished.
+        position: frame tracked last; None: the span is finished.
         corrected: frames whose given masks changed since they were read.
-
-    Returns:
-        a span from the correction on.
     """
     forward = span.before is not None
     start = span.before if span.before is not None else span.after
@@ -121,7 +111,7 @@ def again(state: State, span: Span, position: int | None, corrected: Collection[
 
 
 def propagation(state: State, index: int) -> Request | None:
-    """Results that a correction makes outdated, up to the next given mask; None: there are none."""
+    """Return the request to replace results that a correction outdates, up to the next given mask; None if none."""
     tracked, given = set(state.tracked_frames), set(state.given_frames)
     last = index
     while last + 1 in tracked and last + 1 not in given:
@@ -130,7 +120,7 @@ def propagation(state: State, index: int) -> Request | None:
 
 
 def _spans(request: Request, given: Sequence[int], last: int) -> list[Span]:
-    """Away from the nearest mask; in both directions, forward from the first and backward from the last."""
+    """Return the spans from the nearest mask; for both directions, from the first and the last mask."""
     if request.direction == "forward":
         starts = [index for index in given if index >= request.start]
         return [Span(starts[0], None, starts[0], last)] if starts else []

@@ -1,10 +1,11 @@
-"""A project is a folder next to its video: what was given, what was tracked, and the objects' names."""
+"""Project folder of a video: given and tracked masks, and the list of objects."""
 
 from __future__ import annotations
 
 import json
 import os
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ PROJECT = Kind("project", 2, "restore it from a copy, or delete it")
 
 
 def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
-    """The video and the project folder for a path that a user gives: a video, a folder of frames, or a project.
+    """Return the video and the project folder for a path: a video, a folder of frames, or a project.
 
     A project is named after the whole file name, so that ``take.mp4`` and ``take.mov`` have one each.
 
@@ -33,7 +34,7 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
     if not (path / FILE).is_file():
         whole = real_path(path)
         folder = whole.parent / (whole.name + SUFFIX)
-        early = whole.parent / (whole.stem + SUFFIX)  # as projects were named at first
+        early = whole.parent / (whole.stem + SUFFIX)  # name in earlier versions
         if (
             not (folder / FILE).is_file()
             and (early / FILE).is_file()
@@ -46,22 +47,22 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
         if file_mode(video_path):
             return real_path(video_path), path
     raise InputError(
-        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or open it with project {path}"
+        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or give --project {path}"
     )
 
 
 class Head(NamedTuple):
-    """What a project says of its video, and its objects."""
+    """Contents of ``project.json``."""
 
     path: str
-    """of the video, relative to the project"""
+    """path of the video, relative to the project"""
     frames: int
     size: tuple[int, int]
     """height and width"""
     levels: tuple[float, float] | None
-    """values of black and white, if they were stated"""
+    """values of black and white, if given"""
     source: dict[str, Any] | None
-    """content of the video, as `Source` has it; None in projects of earlier versions"""
+    """`Source` of the video; None in projects of earlier versions"""
     objects: bytes
     """JSON of `ObjectList.snapshot`"""
 
@@ -86,7 +87,7 @@ def read_head(path: Path) -> Head:
 
 
 def levels_of(folder: Path) -> tuple[float, float] | None:
-    """Return the levels that a project states; None if it states none."""
+    """Return the levels of a project; None if unset."""
     return read_head(folder / FILE).levels if (folder / FILE).is_file() else None
 
 
@@ -94,9 +95,9 @@ class Project:
     """Files of a project; each is replaced as a whole the moment it changes.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         frames: the video.
-        same_video: open it although the video's content is not the one the project was made for.
+        same_video: open the project although the video's content has changed.
 
     Raises:
         InputError: the folder cannot be written, is in use by another process, or belongs to another video.
@@ -109,9 +110,9 @@ class Project:
         self._held.enter_context(locked_output(folder))
         self._frames = frames
         self.objects: bytes | None = None
-        """the objects as they were stored; None in a new project"""
+        """stored objects; None in a new project"""
         try:
-            self._source = None if frames.live else source_of(frames.path).as_json()
+            self._source = None if frames.live else asdict(source_of(frames.path))
             if (folder / FILE).is_file():
                 self._check(read_head(folder / FILE), same_video=same_video)
             for name in ("given", "tracked"):
@@ -123,18 +124,18 @@ class Project:
         self.tracked = LabelStore(folder / "tracked", frames.size)
 
     def save_objects(self, objects: bytes) -> None:
-        """Store the objects; raises `InputError` where the file cannot be written."""
+        """Store the objects; raise `InputError` if the file cannot be written."""
         content = json.dumps({**self._head(), "objects": json.loads(objects)}, indent=1)
         with atomic_path(self.folder / FILE) as temporary:
             temporary.write_text(content + "\n", encoding="utf-8")
         self.objects = objects
 
     def close(self) -> None:
-        """Let others open it."""
+        """Release the lock."""
         self._held.close()
 
     def _head(self) -> dict[str, Any]:
-        """What the file says of the video."""
+        """Return version and video of ``project.json``."""
         frames = self._frames
         path = os.path.relpath(real_path(frames.path), real_path(self.folder)).replace(os.sep, "/")
         video: dict[str, Any] = {"path": path, "frames": frames.count, "size": list(frames.size)}
@@ -145,24 +146,24 @@ class Project:
         return {"version": PROJECT.version, "video": video}
 
     def _check(self, head: Head, *, same_video: bool) -> None:
-        """Load the objects of a project of this video."""
+        """Load the objects of this video's project."""
         for key, here in (("frames", self._frames.count), ("size", self._frames.size)):
             if getattr(head, key) != here:
                 raise InputError(
                     f"{self.folder}: made for a video with {key} {str(getattr(head, key))[:40]}, this one has {here}; "
-                    "choose another folder as project"
+                    "choose another --project"
                 )
         self.objects = head.objects
         if not self._is_of_this(head):
             if not same_video:
                 raise InputError(
                     f"{self.folder}: made for another video ({head.path[:200]}), whose content differs from this "
-                    "one's; choose another folder as project, or state same_video if the masks fit"
+                    "one's; choose another --project, or give --same-video if the masks fit"
                 )
             self.save_objects(self.objects)
 
     def _is_of_this(self, head: Head) -> bool:
-        """Whether the stored content is this video's; projects that stored none are known by the video's name."""
+        """Whether the project was made for this video: by its content, in early projects by its name."""
         if self._source is None:
             return True
         if head.source is not None:
@@ -171,7 +172,7 @@ class Project:
 
 
 def _refuse_links(folder: Path) -> None:
-    """Refuse links in the project of somebody else, which would lead writing elsewhere."""
-    for name in (LOCK, "given", "tracked"):
+    """Raise `InputError` for links, through which files outside the project would be written."""
+    for name in (LOCK, FILE, "given", "tracked", "export"):
         if (folder / name).is_symlink():
-            raise InputError(f"{folder / name}: a link, which a project does not have; remove it")
+            raise InputError(f"{folder / name}: is a link; replace it by a file or folder")

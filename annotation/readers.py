@@ -1,4 +1,4 @@
-"""Any frame of a video on demand: files are indexed once, and decoded from the key frame before the one wanted."""
+"""Readers of single frames: files are indexed once and decoded from the key frame before the requested one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import av
 
 KEPT = 64
-"""Frames before the one wanted that are handed to the cache, for steps back."""
+"""number of frames before the requested one that are cached, for steps back"""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A frame as its decoder left it; it becomes an image, which takes twice the memory, when that is wanted."""
+    """A frame in its decoder's format, half the size of the image."""
 
     image: Callable[[], np.ndarray]
     """H×W×3 uint8 RGB"""
@@ -32,49 +32,49 @@ class Decoded:
 
 
 Keep = Callable[[int, Decoded], None]
-"""Called with the number of every frame that was decoded on the way."""
+"""called with each frame decoded on the way"""
 
 
 class FrameReader(Protocol):
-    """Reads frames in any order; for one thread at a time."""
+    """Random access to frames, for one thread at a time."""
 
     length: int
     """number of frames"""
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
-        """A frame, H×W×3 uint8 RGB; raises `InputError` where it cannot be read."""
+        """Return a frame, H×W×3 uint8 RGB; raise `InputError` if it cannot be read."""
 
     def key_before(self, index: int) -> int:
-        """The last frame, not behind this one, that is read without reading others first."""
+        """Return the last frame up to this one that decodes without others."""
 
     def time(self, index: int) -> Fraction:
-        """Seconds from the first frame."""
+        """Return seconds from the first frame."""
 
 
 class ImageReader:
-    """Images of a folder or a stack, in their order."""
+    """Images of a folder or a stack."""
 
     def __init__(self, source: ImageFrames) -> None:
         self._source = source
         self.length = source.length or 0
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
-        """A frame; raises `InputError` for a broken file or one of another size."""
+        """Return a frame; raise `InputError` for a broken file or one of another size."""
         image = self._source.read(index)
         keep(index, Decoded(lambda: image, image.nbytes))
         return image
 
     def key_before(self, index: int) -> int:
-        """The frame itself."""
+        """Return the frame itself."""
         return index
 
     def time(self, index: int) -> Fraction:
-        """As the rate says."""
+        """Return the time by the frame rate."""
         return self._source.time(index)
 
 
 class VideoIndex:
-    """Times of all frames of a video file, and which of them are key frames; made without decoding."""
+    """Times and key frames of a video file, read without decoding."""
 
     def __init__(self, path: Path) -> None:
         import av
@@ -90,7 +90,7 @@ class VideoIndex:
             raise InputError(f"{path}: cannot be indexed ({error}); repair the file") from error
         times = [time for time, _ in entries if time is not None]
         self.seekable = len(times) == len(set(times)) == len(entries)
-        """whether every frame has a time of its own; without, the file can only be read from its beginning"""
+        """whether frame times are distinct; otherwise the file can only be read from its beginning"""
         self.times = sorted(times) if self.seekable else []
         self.numbers = {time: number for number, time in enumerate(self.times)}
         keys = {self.numbers[time] for time, key in entries if key and time is not None and self.seekable}
@@ -98,12 +98,12 @@ class VideoIndex:
         self.length = len(entries)
 
     def key_before(self, index: int) -> int:
-        """The last key frame that is not behind this one."""
+        """Return the last key frame up to this one."""
         return self.keys[bisect_right(self.keys, index) - 1]
 
 
 class VideoReader:
-    """Frames of a video file. Goes on from where it is if that is nearer than the key frame."""
+    """Frames of a video file. Continues at its position if that is nearer than the key frame."""
 
     def __init__(self, source: VideoFrames, index: VideoIndex) -> None:
         self._path, self._size, self._index = source.path, source.size, index
@@ -111,11 +111,11 @@ class VideoReader:
         self.length = index.length
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[Any] = iter(())
-        self._next = 0  # number of the frame that is decoded next
-        self._wanted = 0  # frames before this one are decoded only where others need them
+        self._next = 0  # next frame to decode
+        self._wanted = 0  # earlier frames are decoded only if others refer to them
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
-        """A frame; raises `InputError` where the file does not decode."""
+        """Return a frame; raise `InputError` if the file does not decode."""
         import av
 
         key = self._index.key_before(index)
@@ -138,11 +138,11 @@ class VideoReader:
         raise InputError(f"{self._path}: ends before frame {index}; repair the file")
 
     def key_before(self, index: int) -> int:
-        """The key frame that decoding begins with."""
+        """Return the key frame before it."""
         return self._index.key_before(index)
 
     def time(self, index: int) -> Fraction:
-        """As the file says."""
+        """Return the time stored in the file."""
         if not self._index.seekable:
             return index / self._rate
         return (self._index.times[index] - self._index.times[0]) * self._index.time_base
@@ -170,7 +170,7 @@ class VideoReader:
         self._frames = self._decode(self._container)
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Any]:
-        """All frames from here on; those before the wanted ones that no other frame refers to are left out."""
+        """Yield all frames from here on, without unreferenced ones before the requested frame."""
         stream = container.streams.video[0]
         for packet in container.demux(stream):
             time = packet.pts if self._index.seekable else None

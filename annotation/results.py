@@ -1,4 +1,4 @@
-"""The results of a job as a project, in which a person corrects them."""
+"""Results of a job of `aotlab track --jobs`, opened as a project for corrections."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, real_path, remove
 
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
-"""results that the masks of all frames can be read from, the best ones first"""
+"""results with the masks of all frames, the best first"""
 
 
 def job_of(folder: Path) -> JobRecord | None:
-    """The record of the job whose results lie in a folder; None for any other path."""
+    """Return the record of the job whose results are in a folder; None for any other path."""
     whole = real_path(folder)
     return load_record(record_path(whole.parent, whole.name), JobRecord) if is_folder(folder) else None
 
@@ -30,20 +30,20 @@ def job_of(folder: Path) -> JobRecord | None:
 def open_results(
     folder: Path, job: JobRecord, *, project: Path | None = None, cache_bytes: int = CACHE_BYTES
 ) -> State:
-    """The project of a job's results: what was tracked, and the masks that it was given. Made when it is first opened.
+    """Open the project of a job's results, with its tracked and given masks; create it on first use.
 
     Args:
-        folder: of the results.
+        folder: folder of the results.
         job: its record.
-        project: folder of the project; ``folder`` with the ending of projects when not given.
+        project: project folder; None: ``folder`` with the suffix of projects.
         cache_bytes: as of `State`.
 
     Raises:
-        InputError: as `State`; the video is gone, or none of the results holds masks that can be read.
+        InputError: as `State`; the video is missing, or none of the results holds readable masks.
     """
     project_folder = project or real_path(folder).with_name(real_path(folder).name + SUFFIX)
     if not Path(job.video).exists():
-        raise InputError(f"{folder}: was tracked in {job.video}, which is not there; put it back")
+        raise InputError(f"{folder}: its video {job.video} is missing; restore it")
     fresh = not (project_folder / FILE).is_file()
     state = State(Path(job.video), project=project_folder, cache_bytes=cache_bytes, levels=job.levels)
     if not fresh:
@@ -51,7 +51,7 @@ def open_results(
     try:
         frames = range(min(job.frames, state.frames.count))
         _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames), frames)
-    except BaseException:  # half a project would be opened next time as if it were whole
+    except BaseException:  # an incomplete project would be opened as complete next time
         state.close()
         remove(project_folder)
         raise
@@ -59,25 +59,23 @@ def open_results(
 
 
 def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
-    """The masks of all frames."""
+    """Return the masks of all frames."""
     for name in READABLE:
         if name in job.written:
             return load_masks([str(folder / name)], state.frames)
-    raise InputError(
-        f"{folder}: holds no masks that can be opened; track it again and write masks, coco or cvat"
-    )
+    raise InputError(f"{folder}: contains no readable masks; track it again and write masks, coco or cvat")
 
 
 def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -> None:
-    """Store objects and masks in an empty project; tracked frames of which a file says nothing show no object."""
-    labels = {**tracked.annotations.class_names, **given.annotations.class_names}
+    """Store objects and masks in an empty project; tracked frames without masks show no object."""
+    class_names = {**tracked.annotations.class_names, **given.annotations.class_names}
     before = state.objects.snapshot()
     for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
-        state.objects.add(labels.get(object_id), object_id)
+        state.objects.add(class_names.get(object_id), object_id)
     nothing = np.zeros(state.frames.size, np.uint16)
     for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
         note = {"scores": measured(ids, state.objects.ids, {}, {})}
         state.change("tracked", index, encode(Labels(ids.astype(np.uint16), note)))
     for index, ids in given.items():
         state.give(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
-    state.save_objects(before)  # last: with it the project is there
+    state.save_objects(before)  # last: it completes the project

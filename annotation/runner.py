@@ -18,7 +18,7 @@ TIMEOUT = 20.0
 
 
 class Runner:
-    """Starts jobs. A background job gives way to everything else.
+    """Starts jobs. A background job yields to everything else.
 
     Args:
         state: the masks.
@@ -28,7 +28,7 @@ class Runner:
     def __init__(self, state: State, make_tracker: Callable[[], Tracking]) -> None:
         self._state, self._make_tracker = state, make_tracker
         self.job: TrackingJob | None = None
-        """the last job"""
+        """last job"""
         self._timer: threading.Timer | None = None
         self._lock = threading.RLock()
         self._closed = False
@@ -53,7 +53,7 @@ class Runner:
             raise InputError(f"{action}: {problem}; stop it first")
 
     def yield_background(self, *, wait: bool = False) -> None:
-        """Let no correction propagate now; with ``wait``, return when the last result is stored."""
+        """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
@@ -64,9 +64,9 @@ class Runner:
                 job.wait(TIMEOUT)
 
     def propagate(self, index: int) -> None:
-        """Track from a corrected frame to the next given one, once no stroke came for `PAUSE` seconds.
+        """Track from a corrected frame to the next given one, after `PAUSE` seconds without a stroke.
 
-        Nothing happens before a first job ended, as a model takes long to load, and where no old results follow.
+        Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
         """
         with self._lock:
             if self._timer is not None:
@@ -78,7 +78,7 @@ class Runner:
             self._timer.start()
 
     def close(self) -> None:
-        """Stop what runs."""
+        """Stop all jobs."""
         self._closed = True
         self.yield_background(wait=True)
         if self.job is not None and self.job.alive:

@@ -1,4 +1,4 @@
-"""Label maps as run lengths, which a page unpacks faster than any image format, with ids of 16 bits."""
+"""Label maps as run lengths, which a page decodes faster than any image format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def encode_runs(labels: np.ndarray) -> bytes:
-    """H×W ids row by row as little-endian numbers: height, width and n (uint32), n lengths (uint32), n ids (uint16)."""
+    """Return H×W ids in rows, little-endian: height, width and n (uint32), n lengths (uint32), n ids (uint16)."""
     flat = labels.astype(np.uint16).ravel()
     starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
     lengths = np.diff(np.append(starts, flat.size))

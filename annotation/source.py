@@ -1,36 +1,31 @@
-"""Identity of a video: size and digest of its first and last bytes, so that a project is never opened for another."""
+"""Fingerprint of a video: size and digest of its first and last bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from aotlab.media.image_frames import SUFFIXES
 from aotlab.utils.errors import InputError
 
 EDGE_BYTES = 64 * 2**10
-"""read from the beginning and from the end of a file"""
+"""number of bytes read at the start and at the end of a file"""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a project stores of its video's content."""
+    """Fingerprint stored in a project."""
 
     bytes: int
-    """of the file, or of all images of a folder"""
+    """size of the file, or of all images of a folder"""
     digest: str
-    """of the size and of the first and last bytes; of a folder, of the names and sizes of its images, too"""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return both fields."""
-        return asdict(self)
+    """digest of the size and of the first and last bytes; for a folder also of names and sizes of its images"""
 
 
 def source_of(path: Path) -> Source:
-    """Read the identity of a video file, an image stack or a folder of images.
+    """Return the fingerprint of a video file, an image stack or a folder of images.
 
     Raises:
         InputError: it cannot be read.

@@ -1,4 +1,4 @@
-"""What a session knows: objects, given and tracked masks. Every change is stored at once and can be undone."""
+"""State of a session: objects, given and tracked masks. Every change is stored at once and can be undone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,27 +13,28 @@ from aotlab.annotation.frames import CACHE_BYTES, FrameAccess, FrameStore
 from aotlab.annotation.history import Change, History, Step
 from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import Project, levels_of, locate
-from aotlab.annotation.store import Labels, encode
+from aotlab.annotation.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab.annotation.store import Labels, LabelStore, encode
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
 from aotlab.media.image_frames import LevelsOption
 from aotlab.utils.errors import InputError
 
-Listener = Callable[[dict[str, Any]], None]
-"""Is told what changed, as messages that JSON can hold; called from any thread, and must not wait."""
+Listener = Callable[[Event], None]
+"""called on every change, from any thread; must not block"""
 
 
 class State:
-    """The masks of one video. Thread-safe: whoever reads and then writes holds ``lock``.
+    """Masks of one video. Thread-safe; hold ``lock`` to read and then write.
 
-    A given mask says something of some objects (`described`), perhaps that one of them is not there; where it says
-    nothing of an object, what was tracked shows.
+    A given mask describes some objects (`described`) and may state that one of them is absent. For all other objects,
+    the tracked mask is shown.
 
     Args:
         path: a video file, a folder of frames, or a project.
-        project: folder of the project; next to the video when not given.
-        cache_bytes: what frames in memory may take.
-        frames: the frames themselves, where they do not come from ``path``.
-        levels: as of `open_frames`; a project's own when not given.
+        project: project folder; None: beside the video.
+        cache_bytes: memory for decoded frames.
+        frames: frames that do not come from ``path``.
+        levels: as of `open_frames`; None: the project's.
         same_video: as of `Project`.
 
     Raises:
@@ -60,60 +60,57 @@ class State:
         self.lock = threading.RLock()
         self.listeners: list[Listener] = []
         self.revision = 0
-        """grows with every change"""
+        """number of changes so far"""
         self.history = History(self._put)
         self.given_revisions: dict[int, int] = {}
-        """revision of the last change of a frame's given mask, in this session"""
+        """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._given_scores: dict[int, dict[int, Score]] = {}
         self._scores: dict[int, dict[int, Score]] = {}
         if self.project.objects is not None:
             self.objects.restore(self.project.objects)
-        for where, store in (("given", self.project.given), ("tracked", self.project.tracked)):
-            for index in store:
+        for where in ("given", "tracked"):
+            for index in self._store(where):
                 if index < self.frames.count:
-                    self._note(where, index)
+                    self._load_note(where, index)
 
     def close(self) -> None:
-        """Let others open the project."""
+        """Release the project."""
         self.project.close()
 
     def described(self, index: int) -> frozenset[int]:
-        """The objects that the given mask of a frame says something of."""
-        object_ids = (self.objects.resolve(object_id) for object_id in self._described.get(index, ()))
-        return frozenset(object_id for object_id in object_ids if object_id)
+        """Return the objects that the given mask of a frame describes."""
+        return frozenset(map(self.objects.resolve, self._described.get(index, ()))) - {0}
 
     def is_given_present(self, index: int, object_id: int) -> bool:
-        """Whether the given mask of a frame shows this object, rather than saying that it is not there."""
+        """Whether the given mask of a frame has pixels of this object."""
         score = joined(self._given_scores.get(index, {}), self.objects.resolve).get(object_id)
         return score is not None and score.area > 0
 
     @property
     def given_frames(self) -> list[int]:
-        """Frames whose given mask says something of an object that there is."""
+        """Frames whose given mask describes an object."""
         return [index for index in sorted(self._described) if self.described(index)]
 
     def scores(self, index: int) -> dict[int, Score]:
-        """What tracking said of the objects of a frame."""
+        """Return the tracking scores of the objects of a frame."""
         return joined(self._scores.get(index, {}), self.objects.resolve)
 
     @property
     def tracked_frames(self) -> list[int]:
-        """Frames that were tracked."""
+        """Frames with tracked masks."""
         return sorted(self._scores)
 
     def given(self, index: int) -> np.ndarray:
-        """What was given on a frame: H×W ids of the objects that it describes."""
-        labels = self.project.given.read(index)
-        return self._empty() if labels is None else self.objects.resolve_ids(labels.ids)
+        """Return the given mask of a frame: H×W ids of the objects it describes."""
+        return self._ids("given", index)
 
     def tracked(self, index: int) -> np.ndarray:
-        """What was tracked on a frame: H×W ids."""
-        labels = self.project.tracked.read(index)
-        return self._empty() if labels is None else self.objects.resolve_ids(labels.ids)
+        """Return the tracked mask of a frame: H×W ids."""
+        return self._ids("tracked", index)
 
     def labels(self, index: int) -> np.ndarray:
-        """What is shown on a frame: what was given, and what was tracked of all other objects. H×W uint16 ids."""
+        """Return the mask shown on a frame, H×W uint16 ids: given, and tracked for all other objects."""
         self.frames.check(index)
         with self.lock:
             described = self.described(index)
@@ -125,19 +122,18 @@ class State:
             return np.where(given > 0, given, shown).astype(np.uint16)
 
     def give(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
-        """Store what is given on a frame: of ``labels`` (H×W ids) those of the described objects."""
+        """Store the given mask of a frame: the pixels of the described objects in ``labels``, H×W ids."""
         object_ids = sorted(described)
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            content = encode(
-                Labels(ids, {"described": object_ids, "scores": measured(ids, object_ids, {}, {})})
-            )
+            note = {"described": object_ids, "scores": measured(ids, object_ids, {}, {})}
+            content = encode(Labels(ids, note))
         return self.change("given", index, content)
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
-        """Replace one content and return what that was, for the history."""
-        change = Change(where, index, self._content(where, index), after)
+        """Replace one content and return the change for the history."""
+        change = Change(where, index, self._store(where).content(index), after)
         if change.before != after:
             self._put(where, index, after)
         return change
@@ -153,7 +149,7 @@ class State:
         return Change("objects", 0, before, after)
 
     def add_object(self, name: str | None) -> Change:
-        """Add an object, the last of the table; raises `InputError` as `ObjectList.add`."""
+        """Add an object to the end of the list; raise `InputError` as `ObjectList.add`."""
         before = self.objects.snapshot()
         self.objects.add(name)
         return self.save_objects(before)
@@ -173,81 +169,67 @@ class State:
             self.finish(title, changes, frame)
 
     def finish(self, title: str, changes: Iterable[Change], frame: int | None = None) -> None:
-        """Add a step to the history and tell the listeners."""
+        """Add a step to the history and notify the listeners."""
         self.history.add(title, [change for change in changes if change.before != change.after], frame)
-        self.emit("history", titles=self.history.titles)
+        self.emit(HistoryEvent(self.history.titles))
 
     def undo(self) -> Step | None:
-        """Take back the last step."""
-        with self.lock:
-            return self._moved(self.history.undo())
+        """Undo the last step."""
+        return self._move(self.history.undo)
 
     def redo(self) -> Step | None:
-        """Do again what was taken back last."""
-        with self.lock:
-            return self._moved(self.history.redo())
+        """Repeat the step undone last."""
+        return self._move(self.history.redo)
 
-    def emit(self, event: str, **values: Any) -> None:
-        """Tell all listeners."""
+    def emit(self, event: Event) -> None:
+        """Notify all listeners."""
         for listener in list(self.listeners):
-            listener({"event": event, **values})
+            listener(event)
 
-    def frame_event(self, index: int) -> None:
-        """Tell that the masks of a frame are others now."""
-        self.revision += 1
-        self.emit("frame", frame=index, revision=self.revision)
+    def _move(self, move: Callable[[], Step | None]) -> Step | None:
+        with self.lock:
+            step = move()
+            if step is not None:
+                self.emit(HistoryEvent(self.history.titles))
+            return step
 
-    def _moved(self, step: Step | None) -> Step | None:
-        if step is not None:
-            self.emit("history", titles=self.history.titles)
-        return step
+    def _store(self, where: str) -> LabelStore:
+        return self.project.given if where == "given" else self.project.tracked
 
-    def _content(self, where: str, index: int) -> bytes | None:
-        store = self.project.given if where == "given" else self.project.tracked
-        return store.content(index)
+    def _ids(self, where: str, index: int) -> np.ndarray:
+        labels = self._store(where).read(index)
+        return (
+            np.zeros(self.frames.size, np.uint16) if labels is None else self.objects.resolve_ids(labels.ids)
+        )
 
     def _put(self, where: str, index: int, content: bytes | None) -> None:
-        """Make a content the current one, on disk and in memory."""
+        """Replace a content on disk and in memory."""
         if where == "objects":
             assert content is not None
             self.objects.restore(content)
             self.project.save_objects(content)
             self.revision += 1
-            self.emit("objects", revision=self.revision)
+            self.emit(ObjectsEvent(self.revision, list(self.objects)))
             return
-        (self.project.given if where == "given" else self.project.tracked).put(index, content)
-        self._note(where, index)
-        self.frame_event(index)
+        self._store(where).put(index, content)
+        self._load_note(where, index)
+        self.revision += 1
         if where == "given":
             self.given_revisions[index] = self.revision
+        self.emit(FrameEvent(index, self.revision))
 
-    def _note(self, where: str, index: int) -> None:
-        """Read again what is known of a frame beside its labels."""
-        store = self.project.given if where == "given" else self.project.tracked
-        note = store.note(index) if index in store else None
+    def _load_note(self, where: str, index: int) -> None:
+        """Load the scores of a frame and the objects it describes."""
+        store = self._store(where)
+        scores = self._given_scores if where == "given" else self._scores
+        scores.pop(index, None)
         if where == "given":
             self._described.pop(index, None)
-            self._given_scores.pop(index, None)
-            if note is not None:
-                self._given_scores[index] = read_scores(note.get("scores", {}))
-                described = note.get("described")
-                self._described[index] = frozenset(
-                    object_id
-                    for object_id in (described if isinstance(described, list) else [])
-                    if isinstance(object_id, int)
-                )
-        else:
-            self._scores.pop(index, None)
-            if note is not None:
-                self._scores[index] = read_scores(note.get("scores", {}))
-
-    def _empty(self) -> np.ndarray:
-        return np.zeros(self.frames.size, np.uint16)
-
-
-def require_frame(value: Any, frames: FrameAccess) -> int:
-    """A frame number from a message; raises `InputError` for anything else."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"frame {value!r}: expected a number from 0 to {frames.count - 1}")
-    frames.check(value)
-    return value
+        if index not in store:
+            return
+        note = store.note(index)
+        scores[index] = read_scores(note.get("scores", {}))
+        if where == "given":
+            listed = note.get("described")
+            listed = listed if isinstance(listed, list) else []
+            self._described[index] = frozenset(each for each in listed if isinstance(each, int))

@@ -1,4 +1,4 @@
-"""A folder of label maps, one PNG a frame. What else is known of a frame lies in the same file."""
+"""Folder of label maps, one PNG per frame, which also holds a note on the frame."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 NOTE = "aotlab"
-"""Name of the PNG text that holds what is known beside the labels."""
+"""key of the PNG text that holds the note"""
 
 FRAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
-"""how the file of a frame is called"""
+"""stem of a frame's file"""
 END = b"\0\0\0\0IEND\xaeB`\x82"
-"""the end of a whole PNG"""
+"""last bytes of a complete PNG"""
 HEADER_BYTES = 64 * 2**10
-"""Enough of a file to hold the text, which is written before the pixels."""
+"""size of the start of a file that holds the note"""
 log = logging.getLogger(__name__)
 
 
@@ -40,11 +40,11 @@ class Labels:
     ids: np.ndarray
     """H×W uint16 object ids, 0 is background"""
     note: dict[str, Any] = field(default_factory=dict)
-    """what else is known of the frame, as JSON has it"""
+    """JSON values: scores, and the described objects of a given mask"""
 
 
 def encode(labels: Labels) -> bytes:
-    """A palette PNG (16-bit grey where an id is above 255) with the note as text."""
+    """Return a palette PNG (16-bit grey if an id is above 255) with the note as text."""
     text = PngInfo()
     text.add_text(NOTE, json.dumps(labels.note, separators=(",", ":")))
     if labels.ids.max(initial=0) > 255:
@@ -59,7 +59,7 @@ def encode(labels: Labels) -> bytes:
 
 
 def decode(content: bytes) -> Labels:
-    """What `encode` wrote; anything else raises what a decoder does, which may be any error."""
+    """Read a PNG of `encode`; other content raises any error of a decoder."""
     with Image.open(BytesIO(content), formats=["PNG"]) as image:
         note = image.info.get(NOTE, "{}")
         ids = np.array(image).astype(np.uint16)
@@ -67,7 +67,7 @@ def decode(content: bytes) -> Labels:
 
 
 def set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
-    """Rename files of frames that are cut off or of another size, so that nothing is written over them; name them.
+    """Rename files that are cut off or of another size, so that they are not overwritten, and log a warning.
 
     Args:
         folder: of a `LabelStore`.
@@ -91,12 +91,12 @@ def set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
 
 
 class LabelStore:
-    """Label maps by frame number, each a file that is replaced as a whole.
+    """Label maps by frame number; each file is replaced as a whole.
 
     Args:
-        folder: where they lie; made when the first is written.
+        folder: created with the first file.
         size: (height, width) of every map.
-        cache_bytes: what decoded maps may take.
+        cache_bytes: memory for decoded maps.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int], *, cache_bytes: int = 32 * 2**20) -> None:
@@ -110,14 +110,11 @@ class LabelStore:
         return index in self._present
 
     def __iter__(self) -> Iterator[int]:
-        """The frames that have a map, in order."""
+        """Iterate over the frames with a map, in order."""
         return iter(sorted(self._present))
 
-    def __len__(self) -> int:
-        return len(self._present)
-
     def read(self, index: int) -> Labels | None:
-        """The map of a frame, not to be changed; None where there is none.
+        """Return the map of a frame, which must not be changed; None without a file.
 
         Raises:
             InputError: the file is broken or of another size.
@@ -137,22 +134,22 @@ class LabelStore:
         return labels
 
     def note(self, index: int) -> dict[str, Any]:
-        """What is known of a frame beside its labels; read without decoding the pixels."""
+        """Return the note of a frame, without decoding the pixels."""
         with self._path(index).open("rb") as file:
             head = file.read(HEADER_BYTES)
         try:
             with Image.open(BytesIO(head), formats=["PNG"]) as image:
                 note = json.loads(image.info.get(NOTE, "{}"))
-        except Exception:  # decoders raise all kinds of errors; a mask may do without a note
+        except Exception:  # decoders raise all kinds of errors; a note is optional
             return {}
         return note if isinstance(note, dict) else {}
 
     def content(self, index: int) -> bytes | None:
-        """The file of a frame; None where there is none."""
+        """Return the file of a frame; None without a file."""
         return self._path(index).read_bytes() if index in self._present else None
 
     def put(self, index: int, content: bytes | None) -> None:
-        """Write the file of a frame at once, or remove it.
+        """Replace the file of a frame, or remove it (None).
 
         Raises:
             InputError: it cannot be written.

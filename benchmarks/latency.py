@@ -111,8 +111,12 @@ def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
             with suppress(TimeoutError):
                 while True:
                     event = json.loads(socket.recv(timeout=None if frame is None else 0))
-                    if event.get("event") == "job" and event["done"] and event["status"] == "running":
-                        frame = event["frame"]
+                    if (
+                        event.get("event") == "job"
+                        and event["job"]["status"] == "running"
+                        and event["job"]["done"]
+                    ):
+                        frame = event["job"]["frame"]
             get(f"/frame/{frame}")
             get(f"/labels/{frame}")
     except ConnectionClosed:

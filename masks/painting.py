@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from aotlab.utils.errors import InputError
 
 Point = tuple[float, float]
-MOST_POINTS = 20_000
 LARGEST_RADIUS = 500.0
 REACH = 0.25
 """largest distance from a click at which a mask changes, relative to the image's shorter edge"""
 FINE = 4
 """fractional bits of OpenCV's drawing coordinates"""
-
-
-def checked_points(points: Any, least: int = 1) -> list[Point]:
-    """Parse points of a message; raise `InputError` if they are malformed, too few, too many or not finite."""
-    if not isinstance(points, Sequence) or not least <= len(points) <= MOST_POINTS:
-        raise InputError(f"points: expected a list of {least} to {MOST_POINTS} points [x, y]")
-    try:
-        array = np.array(points, dtype=float)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"points: expected numbers [x, y] ({error})") from error
-    if array.shape != (len(points), 2) or not np.isfinite(array).all() or np.abs(array).max() > 1e5:
-        raise InputError("points: expected pairs [x, y] of finite numbers near the image")
-    return [(float(x), float(y)) for x, y in array]
 
 
 def stroke(size: tuple[int, int], points: Sequence[Point], radius: float) -> np.ndarray:
@@ -124,9 +109,9 @@ def _ribbon(first: Point, second: Point, radius: float) -> np.ndarray:
     return np.array([_fine((float(x), float(y))) for x, y in corners], np.int32)
 
 
-def outlines(mask: np.ndarray) -> list[list[list[int]]]:
-    """Return the corners [x, y] of each outline of a mask H×W bool, holes included."""
+def outlines(mask: np.ndarray) -> list[list[tuple[int, int]]]:
+    """Return the corners (x, y) of each outline of a mask H×W bool, holes included."""
     import cv2
 
     found = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]
-    return [each[:, 0].tolist() for each in found]
+    return [[(x, y) for x, y in each[:, 0].tolist()] for each in found]

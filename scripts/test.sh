@@ -16,6 +16,7 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 bash scripts/docs.sh
+.venv/bin/python scripts/page_types.py annotation/page/protocol.d.ts
 if command -v npx >/dev/null; then
     npx --yes --package typescript@5 tsc --project tests/annotation
 else

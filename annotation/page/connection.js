@@ -1,9 +1,11 @@
 // @ts-check
 /** The WebSocket to the server: calls with answers, and events. Connects again when it is lost. */
 
+/** @typedef {import('./protocol.js').Actions} Actions */
+
 export class Connection {
   /**
-   * @param {(event: any) => void} onEvent
+   * @param {(event: import('./protocol.js').Event) => void} onEvent
    * @param {(connected: boolean) => void} onChange
    */
   constructor(onEvent, onChange) {
@@ -64,11 +66,12 @@ export class Connection {
   }
 
   /**
-   * @param {string} action
-   * @param {object} [values]
-   * @returns {Promise<any>}
+   * @template {keyof Actions} A
+   * @param {A} action
+   * @param {Actions[A]['message']} values
+   * @returns {Promise<Actions[A]['result']>}
    */
-  call(action, values = {}) {
+  call(action, values) {
     return new Promise((resolve, reject) => {
       if (!this.socket || this.socket.readyState !== WebSocket.OPEN) {
         reject(new Error('not connected; is the program still running?'));
@@ -81,5 +84,9 @@ export class Connection {
   }
 }
 
-/** Points as messages have them. @param {import('./viewer.js').Point[]} points */
+/**
+ * Points as messages have them.
+ * @param {import('./viewer.js').Point[]} points
+ * @returns {[number, number][]}
+ */
 export const pairs = (points) => points.map(({ x, y }) => [Math.round(x * 100) / 100, Math.round(y * 100) / 100]);

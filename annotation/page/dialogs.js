@@ -19,13 +19,13 @@ export class Exporter {
     element('export-cancel').onclick = () => this.app.send('cancel_export');
   }
 
-  /** @param {{name: string, text: string}[]} outputs */
+  /** @param {import('./protocol.js').Choice[]} outputs */
   setNames(outputs) {
     const fields = element('outputs');
     const legend = fields.querySelector('legend');
-    fields.replaceChildren(legend, ...outputs.map(({ name, text }) => {
+    fields.replaceChildren(legend, ...outputs.map(({ value, text }) => {
       const label = make('label', {});
-      label.append(make('input', { type: 'checkbox', name, checked: PRESETS.masks.includes(name) }), ` ${text}`);
+      label.append(make('input', { type: 'checkbox', name: value, checked: PRESETS.masks.includes(value) }), ` ${text}`);
       return label;
     }));
   }

@@ -17,7 +17,8 @@ import { Toolbox } from './toolbox.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
 
-/** @typedef {import('./panels.js').Item} Item */
+/** @typedef {import('./protocol.js').Item} Item */
+/** @typedef {import('./protocol.js').Actions} Actions */
 
 /** After these, clicks begin anew. */
 const ENDING = ['fill_holes', 'clear', 'remove_given', 'drop_results', 'merge_objects', 'track'];
@@ -53,13 +54,13 @@ export class App {
       return;
     }
     try {
-      this.begin(await this.connection.call('describe'));
+      this.begin(await this.connection.call('describe', {}));
     } catch (error) {
       this.fail(error);
     }
   }
 
-  /** Show what the server describes. @param {any} state */
+  /** Show what the server describes. @param {import('./protocol.js').Description} state */
   async begin(state) {
     this.playback.rate = state.rate;
     this.playback.revision = 0;
@@ -80,7 +81,7 @@ export class App {
     document.body.dataset.ready = 'yes';
   }
 
-  /** @param {any} event */
+  /** @param {import('./protocol.js').Event} event */
   take(event) {
     if (event.event === 'frame') {
       this.timeline.setCodes(event.frame, event.codes);
@@ -89,12 +90,12 @@ export class App {
     } else if (event.event === 'objects') {
       this.setObjects(event.objects);
       this.playback.refresh(event.revision);
-    } else if (event.event === 'frames') {
+    } else if (event.event === 'count') {
       this.playback.setCount(event.count);
     } else if (event.event === 'history') {
       this.setHistory(event.titles);
     } else if (event.event === 'job') {
-      this.tracking.setJob(event);
+      this.tracking.setJob(event.job);
     } else if (event.event === 'tracker') {
       this.tracking.setSettings(event.settings);
     } else if (event.event === 'export') {
@@ -125,15 +126,18 @@ export class App {
 
   /**
    * Do something on the frame that shows, with the chosen object unless another one is given.
-   * @param {string} action
-   * @param {object} [values]
-   * @returns {Promise<any>} undefined if it failed, which the status line says
+   * @template {keyof Actions} A
+   * @param {A} action
+   * @param {Partial<Actions[A]['message']>} [values]
+   * @returns {Promise<Actions[A]['result'] | undefined>} undefined if it failed, which the status line says
    */
   async send(action, values = {}) {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
     try {
-      const result = await this.connection.call(action, { frame, object_id: this.chosen, propagate: element('propagate').checked, ...values });
+      const common = { frame, object_id: this.chosen, propagate: element('propagate').checked };
+      const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
+      const result = await this.connection.call(action, message);
       await this.playback.refresh(this.connection.revision);
       if (element('status').className) this.say('');
       document.body.dataset.done = String(Number(document.body.dataset.done || 0) + 1);
@@ -146,8 +150,9 @@ export class App {
 
   /**
    * Draw on the chosen object; without one, on a new object.
-   * @param {string} action
-   * @param {object} values
+   * @template {'paint' | 'outline' | 'suggest'} A
+   * @param {A} action
+   * @param {Partial<Actions[A]['message']>} values
    */
   async draw(action, values) {
     const id = await this.send(action, { object_id: this.chosen || null, ...values });

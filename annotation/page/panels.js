@@ -4,7 +4,7 @@
 import { make } from './page.js';
 import { summary } from './timeline.js';
 
-/** @typedef {{id: number, name: string, colour: string, hidden: boolean, locked: boolean}} Item */
+/** @typedef {import('./protocol.js').Item} Item */
 
 const ICONS = {
   eye: 'M2 10c3-5 13-5 16 0-3 5-13 5-16 0z M10 7.5a2.5 2.5 0 1 0 .01 0z',

@@ -4,7 +4,7 @@
 import { element } from './page.js';
 import { showChecks } from './panels.js';
 
-/** @typedef {{frame: number, object_id: number, sentence: string}} Check */
+/** @typedef {import('./protocol.js').ReviewEntry} Check */
 /** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
 
 const MARKED = 50;
@@ -49,8 +49,8 @@ export class Review {
     let strips;
     let visits;
     try {
-      strips = await connection.call('strips');
-      visits = visitsOf(await connection.call('review'));
+      strips = await connection.call('strips', {});
+      visits = visitsOf(await connection.call('review', {}));
     } catch (error) {
       this.app.fail(error);
       return;

@@ -5,6 +5,7 @@ import { TOOLS } from './tools.js';
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Mark} Mark */
+/** @typedef {import('./protocol.js').Actions} Actions */
 
 /**
  * A tool is a module that exports one of these, and a line in tools.js.
@@ -152,8 +153,9 @@ export class Toolbox {
 
   /**
    * Send what was drawn, and show it until the answer comes.
-   * @param {string} action
-   * @param {object} values
+   * @template {'paint' | 'outline' | 'suggest'} A
+   * @param {A} action
+   * @param {Partial<Actions[A]['message']>} values
    */
   async finish(action, values) {
     const mine = this.points;

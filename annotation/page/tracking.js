@@ -3,7 +3,7 @@
 
 import { element, make } from './page.js';
 
-/** @typedef {{chosen: string, offered: {value: string, text: string}[]}} Setting */
+/** @typedef {import('./protocol.js').Setting} Setting */
 
 const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
 

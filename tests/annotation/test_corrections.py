@@ -59,7 +59,7 @@ def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(sessi
     ("message", "words"),
     [
         ({"frame": 99}, "no frame 99"),
-        ({"frame": 0, "last": "x"}, "frame"),
+        ({"frame": 0, "last": "x"}, "last"),
         ({"frame": 0, "object_ids": [9]}, "no such object"),
         ({"frame": 0, "object_ids": "1"}, "object_ids"),
     ],

@@ -64,7 +64,7 @@ def test_a_taken_frame_is_masked_and_the_stream_is_tracked_and_recorded(tmp_path
     camera = Camera()
     session = open_live(tmp_path, camera)
     counts = []
-    session.state.listeners.append(lambda event: counts.append(event.get("count")))
+    session.state.listeners.append(lambda event: counts.append(getattr(event, "count", None)))
     assert session.state.frames.count == 1
     draw(session, 0, 1)
     job = session.go_live(0)
@@ -72,7 +72,7 @@ def test_a_taken_frame_is_masked_and_the_stream_is_tracked_and_recorded(tmp_path
     assert session.state.frames.count >= 6
     assert 6 in counts
     assert all(is_object_1(session.state.labels(index)) for index in range(1, 6))
-    assert job.report()["remaining"] is None
+    assert job.report().remaining is None
     job.stop()
     show_until(camera, lambda: not job.alive)
     assert job.status == "stopped"
@@ -124,9 +124,9 @@ def test_the_end_of_a_stream_ends_the_job_and_an_error_is_told(tmp_path, fails):
 
 
 def test_only_streams_go_live_and_only_with_a_mask(tmp_path, session):
-    with pytest.raises(InputError, match="is no stream"):
+    with pytest.raises(InputError, match="not a stream"):
         session.take_frame()
-    with pytest.raises(InputError, match="is no stream"):
+    with pytest.raises(InputError, match="not a stream"):
         session.go_live(0)
     live = open_live(tmp_path, Camera())
     with pytest.raises(InputError, match="no mask to track"):

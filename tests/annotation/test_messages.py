@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,9 +31,9 @@ from tests.annotation.test_editing import draw
         ({"do": "paint", "frame": -1, "object_id": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
         ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
         ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
-        ({"do": "outline", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "3 to"),
+        ({"do": "outline", "frame": 0, "object_id": 1, "points": [[1, 1]]}, "length >= 3"),
         ({"do": "suggest", "frame": 0, "object_id": 1}, "give a box"),
-        ({"do": "suggest", "frame": 0, "object_id": 1, "box": [1, 2]}, "points"),
+        ({"do": "suggest", "frame": 0, "object_id": 1, "box": [1, 2]}, "box"),
         ({"do": "track", "frame": 0, "object_ids": [1, "2"]}, "object_ids"),
         ({"do": "track", "frame": 3}, "no mask to track"),
         ({"do": "track", "frame": 0, "direction": "../up"}, "direction"),
@@ -39,10 +41,10 @@ from tests.annotation.test_editing import draw
         ({"do": "stop"}, "nothing is being tracked"),
         ({"do": "export", "names": ["../../etc/passwd"]}, "give some of"),
         ({"do": "export", "names": [1]}, "names"),
-        ({"do": "change_object", "object_id": 1, "changes": {"__class__": "x"}}, "cannot set"),
+        ({"do": "change_object", "object_id": 1, "changes": {"locked": 1}}, "locked"),
         ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
         ({"do": "add_object", "name": ["x"]}, "name"),
-        ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "points"),
+        ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
     ],
 )  # fmt: skip
 def test_a_hostile_message_is_answered_by_one_sentence_and_changes_nothing(served, message, words):
@@ -126,3 +128,14 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
 def test_a_huge_upload_is_refused(served, monkeypatch):
     monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
+
+
+def test_the_types_of_the_page_are_those_of_the_server():
+    root = Path(web.__file__).resolve().parents[1]
+    spec = spec_from_file_location("page_types", root / "scripts" / "page_types.py")
+    page_types = module_from_spec(spec)
+    spec.loader.exec_module(page_types)
+    written = (root / "annotation" / "page" / "protocol.d.ts").read_text()
+    assert written == page_types.declarations(), (
+        "run: python scripts/page_types.py annotation/page/protocol.d.ts"
+    )

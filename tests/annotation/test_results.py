@@ -90,7 +90,7 @@ def test_results_without_masks_are_refused_and_leave_no_project(tmp_path, job):
         open_results(folder, job)
     assert not (tmp_path / "out" / "clip.aotlab").exists()
     job.video = str(tmp_path / "gone")
-    with pytest.raises(InputError, match="which is not there"):
+    with pytest.raises(InputError, match="is missing; restore it"):
         open_results(folder, job)
 
 
