@@ -12,9 +12,9 @@ from aotlab.masks.painting import Point, filled, near_click, polygon, stroke
 from aotlab.utils.errors import InputError
 
 Edit = Callable[[np.ndarray], np.ndarray]
-"""From the mask of an object, H×W bool, to its new mask."""
+"""from the mask of an object, H×W bool, to its new mask"""
 Click = tuple[Point, bool]
-"""A point, and whether it is on the object."""
+"""point, and whether it is on the object"""
 
 
 def require_editable(state: State, object_id: int, *, seen: bool = True) -> Item:
@@ -39,7 +39,7 @@ def edit_mask(state: State, index: int, object_id: int | None, edit: Edit, title
         index: frame.
         object_id: the object; None: a new object, added in the same step.
         edit: returns the new mask.
-        title: of the step.
+        title: title of the step.
 
     Returns:
         the object id.
@@ -104,7 +104,7 @@ def set_mask(state: State, index: int, object_id: int | None, mask: np.ndarray, 
 def suggested(
     state: State, index: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
 ) -> int:
-    """Store what was found for prompts, in one step; as `edit_mask`.
+    """Store the mask found for prompts, in one step; as `edit_mask`.
 
     Args:
         state: is changed.

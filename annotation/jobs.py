@@ -37,7 +37,7 @@ class TrackingJob:
         make_tracker: called in the job's thread.
         request: what to track.
         live: yields the results of a stream, which cannot be undone; None: results of ``request``.
-        extends: step of the history to extend, for a background job; None: a step of its own.
+        extends: step of the history to extend, for a background job; None: add a step.
 
     Raises:
         InputError: as `plan`, or an unknown object.

@@ -47,9 +47,9 @@ def build(session: Session) -> Starlette:
         routes=[
             Route("/", pages.file),
             Route("/page/{name}", pages.file),
-            Route("/frame/{index:int}", pages.frame),
-            Route("/labels/{index:int}", pages.labels),
-            Route("/masks/{index:int}", pages.masks, methods=["POST"]),
+            Route("/frame/{index}", pages.frame),
+            Route("/labels/{index}", pages.labels),
+            Route("/masks/{index}", pages.masks, methods=["POST"]),
             Route("/newest", pages.newest),
             Route("/export.zip", pages.archive),
             WebSocketRoute("/socket", pages.talk),
@@ -75,7 +75,7 @@ class Pages:
 
     async def frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby."""
-        index, frames = request.path_params["index"], self._session.state.frames
+        index, frames = _index(request), self._session.state.frames
         if request.query_params.get("near"):
             return _jpeg(await run_in_threadpool(frames.near_jpeg, index), FRESH)
         text = request.query_params.get("width", "")
@@ -91,13 +91,13 @@ class Pages:
 
     async def labels(self, request: Request) -> Response:
         """Return the masks of a frame as run lengths."""
-        state, index = self._session.state, request.path_params["index"]
+        state, index = self._session.state, _index(request)
         content = await run_in_threadpool(lambda: encode_runs(state.labels(index)))
         return Response(content, media_type="application/octet-stream", headers=FRESH)
 
     async def masks(self, request: Request) -> Response:
         """Load the masks of an uploaded file."""
-        state, index = self._session.state, request.path_params["index"]
+        state, index = self._session.state, _index(request)
         state.frames.check(index)
         body = await _body(request)
         if body is None:
@@ -251,6 +251,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise InputError(
             f"host {host}, port {port}: cannot listen there ({error}); choose another port"
         ) from error
+
+
+def _index(request: Request) -> int:
+    """Return the frame number of an address; raise `InputError` for other text."""
+    text = request.path_params["index"]
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"frame {text[:40]!r}: not a frame number")
+    return int(text)
 
 
 def _jpeg(content: bytes, headers: dict[str, str]) -> Response:

@@ -1,10 +1,9 @@
-"""Masks from a file that a page sends, in the formats of docs/formats.md. No name in it becomes a path."""
+"""Masks from an uploaded file in the formats of docs/formats.md. No name in it becomes a path."""
 
 from __future__ import annotations
 
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
@@ -20,25 +19,25 @@ from aotlab.masks.exchange.regions import Annotations
 from aotlab.utils.errors import InputError
 
 UNPACKED_BYTES = 512 * 2**20
-"""What the files of an archive may take together."""
-MOST_FILES = 20_000
+"""maximum size of an unpacked archive"""
+MAX_FILES = 20_000
 KINDS = (".png", ".json", ".xml", ".txt")
-"""Files of an archive that are looked at."""
+"""suffixes of the files of an archive that are read"""
 
 Contents = Mapping[PurePosixPath, bytes]
-"""The files of an archive by the names that they have in it, which are looked at and never opened"""
+"""contents of the files of an archive by their names in it, which are never opened as paths"""
 
 
 def load_upload(state: State, index: int, content: bytes) -> list[int]:
-    """Take the masks of a file as given, in one step.
+    """Store the masks of a file as given masks, in one step.
 
     Args:
-        state: is given them.
-        index: the frame in view, which an image is for; other files say themselves which frames they are for.
-        content: of a PNG, a JSON or XML file, or a ZIP of a folder of masks.
+        state: is changed.
+        index: the frame of an image; other files name their frames.
+        content: PNG, JSON or XML, or a ZIP of a folder of masks.
 
     Returns:
-        the frames that they are for.
+        the frames of the masks.
 
     Raises:
         InputError: as `read_upload` and `give_masks`.
@@ -48,16 +47,16 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     found = read_upload(content, Target(frames.name, frames.size, frames.count, frames.stem), index)
     for frame in found.frames:
         frames.check(frame)
-    masks = GivenMasks(found)  # drawn one by one: a long video's would not fit into memory
+    masks = GivenMasks(found)  # decoded one by one, to save memory
     give_masks(state, masks, found.class_names)
     return list(masks)
 
 
 def read_upload(content: bytes, target: Target, index: int) -> Annotations:
-    """The objects of a file that was sent, for a video of known length.
+    """Return the objects of an uploaded file.
 
     Raises:
-        InputError: as `read_annotations`, without a path; or an archive that cannot be read, or is without masks.
+        InputError: as `read_annotations`, without a path; or an archive that is damaged or has no masks.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -71,13 +70,13 @@ def read_upload(content: bytes, target: Target, index: int) -> Annotations:
 
 
 def _kind(content: bytes) -> str:
-    """The suffix of what a file holds."""
+    """Return the suffix for a content."""
     start = content[:200].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     return {b"<": ".xml", b"{": ".json", b"[": ".json"}.get(start, ".png")
 
 
 def _of_file(content: bytes, kind: str, folder: Path, target: Target, index: int) -> Annotations:
-    """The objects of a file; an image, and a single mask for a frame that the video lacks, is for ``index``."""
+    """Return the objects of a file; an image, or a single mask of a frame beyond the video, belongs to ``index``."""
     path = folder / f"masks{kind}"
     path.write_bytes(content)
     if kind == ".png":
@@ -89,12 +88,12 @@ def _of_file(content: bytes, kind: str, folder: Path, target: Target, index: int
 
 
 def _unpacked(content: bytes) -> Contents:
-    """The files of an archive that can be masks; raises `InputError` where it is broken or too large."""
+    """Return the files of an archive that can be masks; raise `InputError` if it is damaged or too large."""
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > UNPACKED_BYTES:
-                limits = f"{MOST_FILES} files of {UNPACKED_BYTES >> 20} MiB"
+            if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > UNPACKED_BYTES:
+                limits = f"{MAX_FILES} files of {UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")
             files = {PurePosixPath(entry.filename): entry for entry in entries}
             return {
@@ -106,13 +105,12 @@ def _unpacked(content: bytes) -> Contents:
             }
     except InputError:
         raise
-    # what `zipfile` raises for archives that are broken, encrypted, or packed in a way it does not know
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
-        raise InputError(f"masks: no readable ZIP archive ({error}); pack it again") from error
+    except Exception as error:  # each compression method has its own errors
+        raise InputError(f"masks: not a readable ZIP archive ({error}); pack it again") from error
 
 
 def _of_archive(contents: Contents, folder: Path, target: Target, index: int) -> Annotations:
-    """The objects of an archive: of its one annotation file, of LabelMe's files, or of images in folders."""
+    """Return the objects of an archive: one annotation file, files of LabelMe, or images in folders."""
     images = {path: content for path, content in contents.items() if path.suffix.lower() == ".png"}
     texts = {
         path: content
@@ -127,9 +125,9 @@ def _of_archive(contents: Contents, folder: Path, target: Target, index: int) ->
             (folder / f"{number:05d}.json").write_bytes(texts[path])
         return read_annotations(folder, target)
     if not images:
-        raise InputError("masks: the archive holds none; give PNGs, or a file of annotations")
+        raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     frames = _frames(list(images), target) if len(images) > 1 else dict.fromkeys(images, index)
-    plain = replace(target, stem=None)  # frames are matched here, so the numbers of the files are theirs
+    plain = replace(target, stem=None)  # files are named after frame numbers here
     legend = next((name for path in contents for name in LEGENDS if path.name == name), None)
     if legend is not None:
         (folder / legend).write_bytes(next(contents[path] for path in contents if path.name == legend))
@@ -140,7 +138,7 @@ def _of_archive(contents: Contents, folder: Path, target: Target, index: int) ->
 def _of_folder(
     images: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
 ) -> Annotations:
-    """The objects of ``FRAME.png``, or of ``OBJECT/FRAME.png`` where there are several folders."""
+    """Return the objects of ``FRAME.png``, or of ``OBJECT/FRAME.png`` if there are several folders."""
     names = sorted({path.parent.name for path in images})
     ids = {name: int(name) for name in names if name.isascii() and name.isdecimal() and 0 < len(name) < 6}
     free = (number for number in range(1, LARGEST_ID) if number not in ids.values())
@@ -159,7 +157,7 @@ def _of_folder(
 def _in_colours(
     images: Contents, frames: Mapping[PurePosixPath, int], folder: Path, target: Target
 ) -> Annotations:
-    """The objects of images in colours, whose legend lies in the folder."""
+    """Return the objects of coloured images, whose legend is in the folder."""
     result = Annotations(target.size)
     for path, content in images.items():
         kept = folder / "mask.png"
@@ -171,7 +169,7 @@ def _in_colours(
 
 
 def _frames(paths: Sequence[PurePosixPath], target: Target) -> dict[PurePosixPath, int]:
-    """The frames that images are for: by the names of the video's own images, else by number."""
+    """Return the frames of images: by the names of the video's images, otherwise by number."""
     stems = sorted({path.stem for path in paths})
     length, stem_of = target.length, target.stem
     own = {} if stem_of is None else {stem_of(index): index for index in range(length or 0)}

@@ -38,8 +38,8 @@ ELSEWHERE = (
     "warning: --host {host}: whoever reaches this address and knows the token can see and change everything, and "
     "nothing is encrypted; rather use ssh -L"
 )
-PATIENCE = 1.0
-"""seconds that a program which ends waits for the model that it is loading"""
+EXIT_TIMEOUT = 1.0
+"""seconds to wait at exit for a model that is being loaded"""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
     if args.print_config:
-        # no video is needed here, so what stands in its place is the first override
+        # no video is needed; its argument is the first override
         args.overrides = [*filter(None, [args.video]), *args.overrides]
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
@@ -85,9 +85,9 @@ def parse(argv: list[str] | None) -> Namespace:
 
 
 def open_session(args: Namespace, leaving: ExitStack) -> Session:
-    """The session of the video, project or stream that the command line names; the first job loads the model.
+    """Return the session of a video, project or stream; the first job loads the model.
 
-    What is to be removed in the end is told ``leaving``.
+    ``leaving`` removes temporary files.
 
     Raises:
         InputError: as `State`, a stream that does not answer, or a segmenter that cannot be used.
@@ -114,15 +114,15 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
 
 
 def is_stream(video: str) -> bool:
-    """Whether frames come as they happen: an address or a camera."""
+    """Whether the video is an address or a camera."""
     return bool(ADDRESS.fullmatch(video)) or Path(video).is_char_device() or Path(video).is_fifo()
 
 
 def open_stream(args: Namespace, leaving: ExitStack) -> State:
-    """The state of a camera or an address; recorded, its frames lie in the project, else in a folder that is removed.
+    """Return the state of a camera or an address; without recording, its folder is temporary.
 
     Raises:
-        InputError: nothing answers there.
+        InputError: the source does not answer.
     """
     from aotlab.annotation.live import LiveFrames
     from aotlab.annotation.state import State
@@ -132,7 +132,7 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
     folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
     if (folder / "project.json").exists():
-        raise InputError(f"--project {folder}: is a project already; choose another folder for this stream")
+        raise InputError(f"--project {folder}: already a project; choose another folder for this stream")
     if temporary is not None:
         leaving.callback(shutil.rmtree, temporary, ignore_errors=True)
     frames = LiveFrames(source, folder / "frames", record=args.record)
@@ -141,7 +141,7 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Open the video, say where the page is, and serve it until Ctrl-C."""
+    """Open the video, print the address of the page, and serve it until Ctrl-C."""
     args = parse(argv)
     for checkpoint in args.checkpoint or [None]:
         require_model(checkpoint, args.config)
@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
-    """Say where the page is, and serve it until Ctrl-C."""
+    """Print the address of the page, and serve it until Ctrl-C."""
     from aotlab.annotation.guard import LOCAL
     from aotlab.annotation.server import bind, serve
 
@@ -190,12 +190,11 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
 
 
 def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
-    """End at once while a model is being loaded, with the exit status that an error stands for.
+    """Exit at once while a model is being loaded, with the status of the error.
 
-    Loading takes a minute on a busy machine and cannot be stopped, and Python's own end would wait for it or be aborted
-    by PyTorch. Everything is saved by then.
+    Loading cannot be stopped; Python would wait for it, or PyTorch would abort the process. Everything is saved.
     """
-    loading.join(PATIENCE)
+    loading.join(EXIT_TIMEOUT)
     if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
         leaving.close()
         with suppress(OSError, OutputLost):
@@ -208,9 +207,9 @@ def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException |
 
 
 def _open_browser(url: str, leaving: ExitStack) -> None:
-    """Open the page in the person's browser, if there is one.
+    """Open the page in the default browser, if any.
 
-    A file that only this user may read leads to the URL, as every user of the machine can read command lines.
+    The browser opens a private file that redirects to the URL, as other users can read command lines.
     """
     import webbrowser
 
