@@ -47,7 +47,7 @@ def locate(path: Path, project: Path | None = None) -> tuple[Path, Path]:
         if file_mode(video_path):
             return real_path(video_path), path
     raise InputError(
-        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or give --project {path}"
+        f"{path}: its video {Path(stored).name} is missing; put it beside the project, or open it with project {path}"
     )
 
 
@@ -151,14 +151,14 @@ class Project:
             if getattr(head, key) != here:
                 raise InputError(
                     f"{self.folder}: made for a video with {key} {str(getattr(head, key))[:40]}, this one has {here}; "
-                    "choose another --project"
+                    "choose another folder as project"
                 )
         self.objects = head.objects
         if not self._is_of_this(head):
             if not same_video:
                 raise InputError(
                     f"{self.folder}: made for another video ({head.path[:200]}), whose content differs from this "
-                    "one's; choose another --project, or give --same-video if the masks fit"
+                    "one's; choose another folder as project, or set same_video if the masks fit"
                 )
             self.save_objects(self.objects)
 

@@ -116,7 +116,7 @@ def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
         archive.extract("cvat.xml", tmp_path)
     again = load_masks([str(tmp_path / "cvat.xml")], session.state.frames)
     served.close()
-    assert again.annotations.labels == {1: "cell", 2: "dish"}
+    assert again.annotations.class_names == {1: "cell", 2: "dish"}
     assert all((again[index] == truth(index)).all() for index in range(LENGTH))
     with Image.open(batch / "b" / "thumbnail.jpg") as image:
         assert np.array(image).any()

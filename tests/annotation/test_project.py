@@ -38,7 +38,7 @@ def test_a_project_of_a_video_whose_content_changed_is_asked_about(folder):
     first.close()
     image = folder / "00011.png"
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(image)
-    with pytest.raises(InputError, match=r"content differs.*--project.*--same-video"):
+    with pytest.raises(InputError, match=r"content differs.*as project.*same_video"):
         open_session(folder)
     again = open_session(folder, same_video=True)
     assert again.state.labels(0).any()
@@ -84,7 +84,7 @@ def test_the_command_refuses_a_changed_video_in_one_line(folder, capsys, monkeyp
     monkeypatch.setattr(cli.Loading, "ahead", lambda self: None)
     monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: None)
     assert cli.main([str(folder), "--no-browser"]) == 2
-    assert "--same-video" in capsys.readouterr().err
+    assert "same_video" in capsys.readouterr().err
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 

@@ -74,7 +74,7 @@ def test_results_are_corrected_and_exported_with_their_classes(tmp_path, job, mo
     editing.set_mask(state, 2, 7, fixed, "correct")
     export(state, tmp_path / "export", ["cvat"])
     again = load_masks([str(tmp_path / "export" / "cvat.xml")], state.frames)
-    assert again.annotations.labels == {1: "cell", 7: "cell"}
+    assert again.annotations.class_names == {1: "cell", 7: "cell"}
     assert ((again[2] == 7) == fixed).all()
     assert (again[1] == truth(1)).all()
     state.close()
