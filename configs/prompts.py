@@ -34,7 +34,7 @@ class PromptSource:
 
 @dataclass(frozen=True)
 class PromptTraining:
-    """How the prompt network is trained."""
+    """Training of the prompt network."""
 
     sources: tuple[PromptSource, ...] = field(default_factory=tuple)
     """sets to draw images from"""
@@ -47,7 +47,7 @@ class PromptTraining:
     blocks: int = 2
     """blocks of the prompt network"""
     lr: float = 4e-4
-    """learning rate of all but the encoder"""
+    """learning rate of everything except the encoder"""
     encoder_lr: float = 1e-4
     """learning rate of the encoder's second half; its first half stays as it is"""
     encoder_from: int = 225
@@ -55,7 +55,7 @@ class PromptTraining:
     decay: float = 0.4
     """share of the steps, the last ones, in which the rate falls linearly to 2 %"""
     weight_decay: float = 0.03
-    """AdamW's"""
+    """weight decay of AdamW"""
     hardest_from: int = 2500
     """step from which cross-entropy averages the hardest fifth of the pixels; the share falls from all at step 0"""
     third_round: float = 0.35
@@ -65,7 +65,7 @@ class PromptTraining:
     precision: str = "float32"
     """float32 or bfloat16, of the products in forward passes"""
     seed: int = 0
-    """of all that is drawn"""
+    """random seed"""
 
 
 def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:

@@ -16,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a person gives for one object of a frame, in the frame's pixels.
+    """Prompts for one object of a frame, in pixels of the frame.
 
     >>> Prompt(points=[(120, 80), (40, 80)], labels=[1, 0])
     >>> Prompt(box=(100, 60, 50, 40))

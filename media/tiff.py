@@ -49,7 +49,9 @@ class TiffStack:
         except Exception as error:  # the library raises many kinds of errors on broken files
             raise _broken(path, error) from error
         if len(kinds) > 1:
-            raise InputError(f"{path}: holds {len(kinds)} series of images; store one in a file of its own")
+            raise InputError(
+                f"{path}: holds {len(kinds)} series of images; store each series in a separate file"
+            )
         self._lock = threading.Lock()
         self.count = self._check()
         self._stored = self._map()

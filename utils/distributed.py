@@ -16,7 +16,7 @@ import torch.distributed as dist
 from aotlab.utils.devices import pick_device
 from aotlab.utils.errors import InputError, RankError, RunStopped
 
-GOES_ON = "the same command goes on with what is not finished"
+RESUME = "run the same command again to resume"
 """advice of a run that lost a rank and keeps finished results"""
 
 
@@ -116,7 +116,7 @@ def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[Wo
 
 @contextmanager
 def _joined(device: str, patience: timedelta | None) -> Iterator[World]:
-    """As `open_world`."""
+    """Yield the world, as `open_world` does."""
     ranks = _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
     if ranks == 1:
         yield World(pick_device(device))

@@ -13,7 +13,7 @@ from pathlib import Path
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 """timeout in seconds without data"""
 BLOCK = 2**20
 HUB = "hf://"
@@ -52,10 +52,10 @@ def fetch_from_google_drive(file_id: str, path: Path) -> None:
         raise InputError("gdown is not installed, or too old; pip install 'gdown>=6.3'") from error
     part = _part(path, file_id)
     try:
-        gdown.download(id=file_id, output=str(part), resume=True, use_cookies=False, timeout=PATIENCE)
+        gdown.download(id=file_id, output=str(part), resume=True, use_cookies=False, timeout=TIMEOUT)
     except (NoConnection, Timeout) as error:
         raise InputError(
-            f"Google Drive, file {file_id}: broke off or cannot be reached; try again to go on"
+            f"Google Drive, file {file_id}: broke off or cannot be reached; run the command again to resume"
         ) from error
     except (DownloadError, RequestException, OSError) as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -68,7 +68,7 @@ def _from_url(address: str, path: Path) -> None:
     have = part.stat().st_size if part.is_file() else 0
     try:
         request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             resumed = answer.status == 206
             length = answer.headers.get("Content-Length")
             whole = int(length) + (have if resumed else 0) if length and length.isdecimal() else None
@@ -78,16 +78,16 @@ def _from_url(address: str, path: Path) -> None:
         if error.code == 416:  # the partial file does not match the server's file
             part.unlink(missing_ok=True)
         raise InputError(
-            f"{address}: the server says {error.code} {error.reason}; check the address"
+            f"{address}: the server answered {error.code} {error.reason}; check the address"
         ) from error
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         raise InputError(
-            f"{address}: broke off or cannot be reached ({reason}); try again to go on"
+            f"{address}: broke off or cannot be reached ({reason}); run the command again to resume"
         ) from error
     got = part.stat().st_size
     if whole is not None and got != whole:
-        raise InputError(f"{address}: {got} of {whole} bytes came; try again to go on")
+        raise InputError(f"{address}: received {got} of {whole} bytes; run the command again to resume")
     part.replace(path)
 
 

@@ -20,7 +20,7 @@ from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.masks.object_masks import files_of
-from aotlab.utils.distributed import GOES_ON, World
+from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.leftovers import remove_leftovers
@@ -130,7 +130,7 @@ def evaluate(
             refuse_others(output, videos, options.made_by)
         world.gather(None)  # no rank writes before the others have looked
         report = _run_share(tracker, videos, output, options, world)
-        return _joined(world.gather(report, f"{GOES_ON}, in {output}"), videos)
+        return _joined(world.gather(report, f"{RESUME} {output}"), videos)
 
 
 def _run_share(

@@ -16,7 +16,7 @@ from aotlab.engine.records import load_record, save_record
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.media.streams import open_source
-from aotlab.utils.distributed import GOES_ON, World
+from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
 from aotlab.utils.files import remove, require_writable
@@ -86,7 +86,7 @@ def _run_share(
         log.info("%s", row(record, output, names))
         if world.ranks == 1 and done % OFTEN == 0:
             write_reports(output, [record.name for record in records], records)
-    gathered = {one.name: one for part in world.gather(records, f"{GOES_ON}, in {output}") for one in part}
+    gathered = {one.name: one for part in world.gather(records, f"{RESUME} {output}") for one in part}
     found = [gathered[job.name] for job in jobs if job.name in gathered]
     if world.lead:
         write_reports(output, [job.name for job in jobs], found)

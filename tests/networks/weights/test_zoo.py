@@ -85,7 +85,7 @@ def test_every_preset_of_the_table_exists_and_names_are_unique():
 
 def test_a_file_that_broke_off_is_gone_on_with(server, tmp_path):
     server.fault = True
-    with pytest.raises(InputError, match=f"of {len(CONTENT)} bytes came"):
+    with pytest.raises(InputError, match=f"of {len(CONTENT)} bytes; run the command again"):
         fetch(server.url, tmp_path / "x", hub_file="")
     assert not (tmp_path / "x").exists()
     fetch(server.url, tmp_path / "x", hub_file="")
@@ -139,7 +139,9 @@ def test_google_drive_without_a_network_is_not_the_text_of_a_library(home, monke
         raise requests.ConnectionError("HTTPSConnectionPool(host='drive')")
 
     monkeypatch.setattr(gdown, "download", fail)
-    with pytest.raises(InputError, match="cannot be reached; try again to go on; or get") as refusal:
+    with pytest.raises(
+        InputError, match="cannot be reached; run the command again to resume; or get"
+    ) as refusal:
         get_weights("aott")
     assert "Pool" not in str(refusal.value)
 
