@@ -1,4 +1,4 @@
-"""Latency of the annotator: seconds for frames, strokes and boxes, and tracking beside the tracker alone.
+"""Latency of the annotator: frames, strokes, boxes, previews of clicks, and tracking beside the tracker alone.
 
 ``python -m benchmarks.latency VIDEO``, with the options of ``aotlab annotate``.
 """
@@ -146,9 +146,15 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
     def box(index: int) -> None:
         call("suggest", frame=index, object_id=number, box=[width / 3, height / 3, width / 4, height / 4])
 
+    def preview(index: int) -> None:
+        point = [width * (0.3 + 0.02 * index), height * 0.5]
+        call("preview", frame=frames[0], positive=[point])
+
     rows = [_row("an image near a frame", lambda index: get(f"/frame/{index}?near=1"), frames[: TIMES // 4])]
     rows += [_row("seek, first time", seek, frames), _row("seek again", seek, frames)]
     rows += [_row("stroke", stroke, frames), _row("box", box, frames[:10])]
+    preview(0)  # encodes the image
+    rows.append(_row("preview of a click, image encoded", preview, list(range(TIMES // 2))))
     while session.undo() is not None:
         pass
     return rows

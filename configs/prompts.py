@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from aotlab.configs.checks import require
 from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
@@ -63,9 +64,13 @@ class PromptTraining:
     ema: float = 0.9985
     """decay of the averaged weights"""
     precision: str = "float32"
-    """float32 or bfloat16, of the products in forward passes"""
+    """float32, bfloat16, or auto: bfloat16 if it is faster on this machine"""
     seed: int = 0
     """random seed"""
+
+    def __post_init__(self) -> None:
+        known = ("float32", "bfloat16", "auto")
+        require(self.precision in known, f"precision must be one of {', '.join(known)}, got {self.precision}")
 
 
 def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
@@ -88,4 +93,7 @@ def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
         ]
     except (TypeError, AttributeError) as error:
         raise InputError(f"{path}: sources: {error}") from error
-    return PromptTraining(sources=tuple(sources), **content)
+    try:
+        return PromptTraining(sources=tuple(sources), **content)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the bundled model by configs/recipes/bundled.yaml: on GPUs with the published batch sizes, else on the CPU with
-# two processes. Started again, it resumes from the newest saved state.
+# Trains the bundled model: tracking by configs/recipes/bundled.yaml, on GPUs with the published batch sizes, else on the
+# CPU with two processes; then prompts by configs/recipes/prompts.yaml, on the CPU. Started again, it resumes from the newest saved state.
 #
 #   bash scripts/train_bundled.sh DATA [OUTPUT] [--dry-run] [key=value ...]      (default OUTPUT: runs/bundled)
 #
@@ -33,6 +33,8 @@ else
     ranks=${RANKS:-$(($(nproc) < 2 ? 1 : 2))}
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((($(nproc) + ranks - 1) / ranks))} OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-PASSIVE}
 fi
-exec .venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
+.venv/bin/python -m torch.distributed.run --standalone --nproc-per-node "$ranks" -m aotlab.tools.train \
     --device "$device" --config configs/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
+case " $* " in *" --dry-run "*) exit ;; esac
+exec .venv/bin/aotlab train_prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"

@@ -22,6 +22,7 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.prompt_samples import Annotated, draw_sample, list_images
 from aotlab.masks.clicks import IGNORE
 from aotlab.masks.simulated_prompts import MASK, add_correction, first_prompt
+from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.vos_model import VOSModel
@@ -35,6 +36,7 @@ from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 log = logging.getLogger(__name__)
 
 STATE = Kind("state of the training of prompts", 1, "remove it to start again")
+CPU = torch.device("cpu")
 SAVE_EVERY = 180.0
 """seconds from one saved state to the next"""
 LOG_EVERY = 25
@@ -130,6 +132,7 @@ class PromptTrainer:
         self.optimizer = torch.optim.AdamW(_groups(network, training), betas=(0.9, 0.99))
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step, self.seconds = 0, 0.0
+        self.precision = fastest_precision(training.precision, CPU)
         self.stopped = threading.Event()
         self._resume()
 
@@ -164,7 +167,7 @@ class PromptTrainer:
         rng = np.random.default_rng([self.training.seed, self.step, 1])
         rounds = 2 + (rng.random() < self.training.third_round)
         learns = self._set_rates()
-        precision = autocast(torch.device("cpu"), self.training.precision)
+        precision = autocast(CPU, self.precision)
         with torch.set_grad_enabled(learns), precision:
             features = self.network.encode(batch.images)
         share = 1 - (1 - HARDEST) * min(1.0, self.step / max(1, self.training.hardest_from))
@@ -244,7 +247,7 @@ class PromptTrainer:
         record = PhaseRecord(
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
             clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
-            seed=training.seed, precision=training.precision, device="1 × cpu", start=self.checkpoint.name,
+            seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
             command="aotlab train_prompts DATA",
         )  # fmt: skip
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
@@ -261,22 +264,14 @@ def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, 
         for part in (network.stage, network.decoder, network.quarter, network.eighth)
         for x in part.parameters()
     ]
-    decay = training.weight_decay
-    return [
-        {
-            "params": [x for x in rest if x.dim() > 1],
-            "weight_decay": decay,
-            "peak": training.lr,
-            "encoder": False,
-        },
-        {
-            "params": [x for x in rest if x.dim() <= 1],
-            "weight_decay": 0.0,
-            "peak": training.lr,
-            "encoder": False,
-        },
-        {"params": encoder, "weight_decay": decay, "peak": training.encoder_lr, "encoder": True},
+    decay, lr = training.weight_decay, training.lr
+    groups: list[tuple[list[Any], float, float, bool]] = [
+        ([x for x in rest if x.dim() > 1], decay, lr, False),
+        ([x for x in rest if x.dim() <= 1], 0.0, lr, False),
+        (encoder, decay, training.encoder_lr, True),
     ]
+    names = ("params", "weight_decay", "peak", "encoder")
+    return [dict(zip(names, group, strict=True)) for group in groups]
 
 
 def _corrected(

@@ -15,7 +15,7 @@ def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(tm
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("  ")[0] for row in rows] == [
         "an image near a frame", "seek, first time", "seek again",
-        "stroke", "box", "tracking, share of the tracker's own speed",
+        "stroke", "box", "preview of a click, image encoded", "tracking, share of the tracker's own speed",
     ]  # fmt: skip
     assert json.loads((video.parent / "clip.aotlab" / "project.json").read_text())["objects"]["items"] == []
     assert list((video.parent / "clip.aotlab" / "given").iterdir()) == []

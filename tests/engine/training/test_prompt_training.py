@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.simulated_prompts import add_correction, first_prompt, rough_mask
 from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools import train_prompts as cli
 from aotlab.utils.errors import InputError
 
@@ -147,7 +148,8 @@ def test_a_resumed_run_goes_on_and_tracking_weights_stay_bit_for_bit(data, check
 
 def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nsources:\n  - {path: static, set: squares}\n")
+    settings = "steps: 1\nbatch: 1\nsize: 49\nblocks: 1\nencoder_from: 0\nprecision: bfloat16\n"
+    recipe.write_text(settings + "sources:\n  - {path: static, set: squares}\n")
     arguments = [
         str(data),
         "--output",
@@ -158,12 +160,17 @@ def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
         str(recipe),
     ]
     assert cli.main(arguments) == 0
-    assert capsys.readouterr().out.strip().endswith("aott.safetensors")
+    path = capsys.readouterr().out.strip()
+    assert path.endswith("aott.safetensors")
+    assert read_card(Path(path)).phases[-1].precision == "bfloat16"
 
 
 def test_recipes_with_unknown_settings_are_refused(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("step: 1\n")
     with pytest.raises(InputError, match="unknown settings step"):
+        load_prompt_training(recipe)
+    recipe.write_text("precision: float8\n")
+    with pytest.raises(InputError, match="precision must be one of float32"):
         load_prompt_training(recipe)
     assert len(load_prompt_training().sources) == 12
