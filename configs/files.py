@@ -10,6 +10,7 @@ from aotlab.utils.files import is_file
 
 HERE = Path(__file__).parent
 PRESETS = HERE / "presets"
+RECIPES = HERE / "recipes"
 
 
 def preset_names() -> list[str]:
@@ -18,7 +19,7 @@ def preset_names() -> list[str]:
 
 
 def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
-    """Return the file of a preset, or a YAML file in the working directory or below ``relative_to``.
+    """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
 
     Raises:
         InputError: no such file or preset.
@@ -26,10 +27,11 @@ def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
     for path in (Path(name), relative_to / name):
         if path.suffix in (".yaml", ".yml") and is_file(path):
             return path.resolve()
-    preset = PRESETS / f"{name}.yaml"
-    if is_file(preset):
-        return preset
-    known = preset_names()
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"presets are {', '.join(known)}"
+    for folder in (PRESETS, RECIPES):
+        if is_file(folder / f"{name}.yaml"):
+            return folder / f"{name}.yaml"
+    known, recipes = preset_names(), sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    near = difflib.get_close_matches(name, [*known, *recipes], n=1)
+    listed = f"presets are {', '.join(known)}; recipes of aotlab train are {', '.join(recipes)}"
+    hint = f"did you mean {near[0]}?" if near else listed
     raise InputError(f"config {name}: no such file or preset; {hint}")

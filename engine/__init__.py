@@ -1,1 +1,1 @@
-"""Where time lives: memory, the tracker, evaluation runs, training."""
+"""Tracking over time: memory, tracker, evaluation and training runs, exports."""

@@ -23,38 +23,38 @@ from aotlab.networks.vos_model import Features
 from aotlab.utils.errors import InputError
 
 SHORT_OF_LONG = 480 / 800
-"""longest short edge in proportion to the longest long one, at several scales: the published evaluation's"""
+"""limit of the short edge relative to that of the long edge at several scales, as in the published evaluation"""
 
 
 class View(NamedTuple):
     """A frame as one branch sees it."""
 
     features: Features
-    """of the mirrored frame, if the branch mirrors"""
+    """features of the frame, mirrored if the branch mirrors"""
     seen: list[Seen]
-    """with each of the tracker's banks"""
+    """the frame seen with each of the tracker's banks"""
     logits: Tensor
-    """(1+n)×H×W of all objects, as `channels` not mirrored"""
+    """(1+n)×H×W, not mirrored"""
     channels: Tensor
-    """H×W int64, the most likely one of each pixel"""
+    """H×W int64, not mirrored"""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One tracker of an ensemble and how it sees the frames."""
+    """One tracker of an ensemble, with its view of the frames."""
 
     tracker: Tracker
     flip: bool = False
-    """frames and masks are mirrored left to right"""
+    """mirror frames and masks left to right"""
     weight: float = 1.0
-    """of its probabilities in the mean"""
+    """weight of its probabilities in the mean"""
 
     def mirror(self, maps: Tensor) -> Tensor:
-        """Maps ...×W of the frame as the branch sees it, or back."""
+        """Mirror maps ...×W if the branch mirrors."""
         return maps.flip(-1) if self.flip else maps
 
     def look(self, frame: np.ndarray, size: Size) -> View:
-        """Look at a frame H×W×3 uint8 with this branch's memory, which does not change."""
+        """Look at a frame H×W×3 uint8 with this branch's memory; nothing changes."""
         tracker = self.tracker
         with tracker.autocast:
             features = tracker.encode(frame[:, ::-1] if self.flip else frame)
@@ -63,7 +63,7 @@ class Branch:
         return View(features, seen, self.mirror(logits), self.mirror(channels))
 
     def remember(self, view: View, channels: Tensor, mask: np.ndarray | None) -> None:
-        """Store a frame with the channels H×W, and where a mask of ids H×W is given, with that."""
+        """Store a frame with its channels H×W, corrected by a mask of ids H×W if given."""
         tracker = self.tracker
         channels = self.mirror(channels.to(tracker.device))
         with tracker.autocast:
@@ -74,18 +74,15 @@ class Branch:
 
 
 class Ensemble:
-    """Trackers of any models, scales and mirrorings as one, with the interface of `Tracker`.
+    """Several trackers as one, with the interface of `Tracker`; predicts the mean of their probabilities.
 
-    Every branch has a memory of its own; the prediction is the mean of their probabilities. A branch remembers its own
-    masks, as in the published evaluation of AOT, or with ``fused_feedback`` those of the mean, as in MSDeAOT's.
-
-    Branches run one after another, not as one batch: a batch of a bank is groups of objects that share the features
-    of one frame, and policies of bounded memory judge by what that bank shows. So each branch is exactly what its
-    tracker alone would be.
+    Every branch has its own memory. It stores its own masks, as in the published evaluation of AOT, or with
+    ``fused_feedback`` those of the mean, as in MSDeAOT's. Branches run one after another, each exactly as its tracker
+    does without the others.
     """
 
     def __init__(self, branches: Sequence[Branch], *, fused_feedback: bool = False) -> None:
-        """Raises InputError without branches, or for a weight that is not a finite number above 0."""
+        """Raise InputError without branches, or for a weight that is not a finite number above 0."""
         if not branches or not all(0 < branch.weight < math.inf for branch in branches):
             weights = [branch.weight for branch in branches]
             raise InputError(f"ensemble: needs branches with finite weights above 0, got {weights}")
@@ -99,29 +96,29 @@ class Ensemble:
             branch.tracker.reset(length)
 
     def fresh(self) -> Ensemble:
-        """Another ensemble of the same models and settings, without objects or frames."""
+        """Return another ensemble of the same models and settings, without objects or frames."""
         other = copy(self)
         other.branches = [replace(branch, tracker=branch.tracker.fresh()) for branch in self.branches]
         return other
 
     @property
     def device(self) -> torch.device:
-        """Where predictions are."""
+        """Device of the predictions."""
         return self.branches[0].tracker.device
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far, in the order they were given."""
+        """Ids of the tracked objects in the order they were given."""
         return self.branches[0].tracker.ids
 
     @property
     def groups(self) -> int:
-        """The most groups that a branch has."""
+        """Largest number of groups of a branch."""
         return max(branch.tracker.groups for branch in self.branches)
 
     @property
     def one_group_at_a_time(self) -> bool:
-        """As `Tracker.one_group_at_a_time`, for all branches."""
+        """`Tracker.one_group_at_a_time` of all branches."""
         return self.branches[0].tracker.one_group_at_a_time
 
     @one_group_at_a_time.setter
@@ -150,7 +147,7 @@ class Ensemble:
         return Prediction(self.ids, certain(channels, len(self.ids)), channels)
 
     def _fuse(self, views: Sequence[View]) -> Tensor:
-        """Mean probabilities of all branches, (1+n)×H×W."""
+        """Return the mean probabilities of all branches, (1+n)×H×W."""
         fused = torch.zeros((), device=self.device)
         for branch, view in zip(self.branches, views, strict=True):
             fused = fused + (view.logits.softmax(0) * branch.weight).to(fused.device)
@@ -166,13 +163,13 @@ def augmented(
     weight: float = 1.0,
     device: str | torch.device = "cpu",
 ) -> list[Branch]:
-    """Branches of one model: each scale, and with ``flip`` each mirrored as well.
+    """Return branches of one model: one per scale, and with ``flip`` also a mirrored one.
 
-    Scales come on top of ``input.scale``, after the limits of the long and short edge. With several scales the short
-    edge is limited too where the settings leave it open, as in the published evaluation.
+    Scales multiply ``input.scale``, after the limits of the long and short edge. With several scales an unset limit of
+    the short edge is set as in the published evaluation.
 
     Raises:
-        InputError: a scale that is not positive, or the same one twice.
+        InputError: a scale that is not above 0, or a repeated one.
     """
     if not scales or not all(0 < scale < math.inf for scale in scales) or len(set(scales)) < len(scales):
         raise InputError(f"scales {' '.join(map(str, scales))}: give different numbers above 0")

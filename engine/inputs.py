@@ -1,4 +1,4 @@
-"""What a caller hands to a tracker, checked before anything is done with it: frames, masks and sizes."""
+"""Checks of frames, masks and sizes given to a tracker."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MaskLike = np.ndarray | Image.Image | Tensor | Sequence[Sequence[int]]
 
 
 def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarray:
-    """A frame as H×W×3 uint8, from an array, an RGB PIL image or a tensor.
+    """Convert a frame to H×W×3 uint8.
 
     Args:
-        frame: what was given.
-        expected: (H, W, 3) of the frames before; None for the first.
+        frame: array, RGB PIL image or tensor.
+        expected: (H, W, 3) of earlier frames; None for the first.
 
     Raises:
-        InputError: no such frame, or of another size than those before.
+        InputError: not a frame, or of another size than earlier ones.
     """
     if isinstance(frame, Image.Image) and frame.mode != "RGB":
         raise InputError(f'frame: expected H×W×3 uint8 RGB, got a {frame.mode} image; convert("RGB") it')
@@ -42,23 +42,20 @@ def frame_array(frame: FrameLike, expected: tuple[int, ...] | None) -> np.ndarra
 
 
 def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarray | None:
-    """A mask as H×W integers of 0 and above, from an array, a palette image, a tensor or lists; True is object 1.
+    """Convert a mask to H×W object ids; return None if it has no object.
 
     Args:
-        mask: what was given.
+        mask: array, palette image, tensor or lists; True is object 1.
         frame: H×W×3, its frame.
-        required: whether it must show an object.
-
-    Returns:
-        The mask; None where it shows no object.
+        required: refuse a mask without objects.
 
     Raises:
-        InputError: no such mask.
+        InputError: not a mask of this frame.
     """
     array, size = _array("mask", mask, "H×W object ids"), frame.shape[:2]
     array = array.astype(np.uint8) if array.dtype == bool else array
     if array.shape != size:
-        raise InputError(f"mask: of shape {array.shape}, but its frame is {size}; give one of its size")
+        raise InputError(f"mask: shape {array.shape} does not match the frame {size}; resize it")
     if array.dtype.kind not in "iu" or array.min() < 0:
         lowest = f" from {array.min()}" if array.dtype.kind in "iufc" else ""
         raise InputError(f"mask: expected object ids of 0 and above, got {array.dtype}{lowest}")
@@ -68,10 +65,10 @@ def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarr
 
 
 def output_size(size: Sequence[int]) -> Size:
-    """(height, width) of a prediction as two whole numbers.
+    """Convert (height, width) of a prediction to integers.
 
     Raises:
-        InputError: it is not that.
+        InputError: not two whole numbers in range.
     """
     try:
         height, width = size
@@ -85,11 +82,7 @@ def output_size(size: Sequence[int]) -> Size:
 
 
 def _array(name: str, value: Any, expected: str) -> np.ndarray:
-    """Whatever NumPy can make an array of.
-
-    Raises:
-        InputError: it cannot.
-    """
+    """Convert to an array; raise InputError if NumPy cannot."""
     try:
         return np.asarray(value)
     except (

@@ -1,4 +1,4 @@
-"""What those who run a tracker need of it: a `Tracker`, an `Ensemble`, one with a clock, or a twin in a test."""
+"""Interfaces of trackers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aotlab.engine.prediction import Prediction
 
 
 class FrameTracker(Protocol):
-    """Tracks the objects of one video, frame by frame; all as in `Tracker`."""
+    """Tracks the objects of one video; see `Tracker`."""
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames."""
@@ -20,22 +20,22 @@ class FrameTracker(Protocol):
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
         """Track all objects to the next frame."""
 
-    def forget(self, number: int) -> None:
-        """Track an object no longer."""
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object."""
 
 
 class BenchmarkTracker(Protocol):
-    """Tracks many videos with results of any size, and can run with less memory; all as in `Tracker`."""
+    """Tracks many videos, with results of any size and less memory on request; see `Tracker`."""
 
     one_group_at_a_time: bool
 
     @property
     def device(self) -> torch.device:
-        """Where predictions are."""
+        """Device of the predictions."""
 
     @property
     def groups(self) -> int:
-        """How many groups the objects fill."""
+        """Number of groups that the objects fill."""
 
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames."""
@@ -46,4 +46,4 @@ class BenchmarkTracker(Protocol):
         """Track all objects to the next frame."""
 
     def fresh(self) -> BenchmarkTracker:
-        """Another tracker of the same model and settings, without objects."""
+        """Return another tracker of the same model and settings, without objects."""

@@ -1,4 +1,4 @@
-"""What is remembered of a video: the bank that stores it. What the bank keeps is a policy's decision."""
+"""Memory bank: long-term and short-term memory of a video."""
 
 from __future__ import annotations
 
@@ -24,30 +24,29 @@ class MemoryBank:
     """Long-term and short-term memory of groups of objects that were first seen on the same frame.
 
     The groups (in training: the clips of a batch) are the batch axis of every tensor. They hold equally many frames,
-    but not the same ones where a policy decides for each group. Without gradients long-term memory is stored in
-    tensors with room for more frames, under a bounded policy for all it will ever keep; later frames then overwrite
-    what `read` returned.
+    but a policy may keep different ones for each group. Without gradients long-term memory is stored in tensors with
+    room for more frames (under a bounded policy for all), so later frames overwrite what `read` returned.
     """
 
     def __init__(self, policy: MemoryPolicy, short_term_skip: int = 1, short_term_frames: int = 1) -> None:
         self.policy = policy
         self._skip = short_term_skip
         self.kept: list[list[int]] = []
-        """per group the numbers of the frames in long-term memory, oldest first, counted from the bank's first frame"""
+        """indices of the frames in long-term memory by group, oldest first, counted from the bank's first frame"""
         self.references: list[int] = []
-        """numbers of the reference frames in long-term memory"""
+        """indices of the reference frames in long-term memory"""
         self.newest = -1
-        """number of the newest frame taken in"""
+        """index of the newest frame"""
         self.changing = False
-        """whether `remember` is changing this bank, or failed in between"""
+        """whether `remember` is changing this bank, or failed while changing it"""
         self._inserted = 0
         self._long: list[list[KeyValue]] = []
-        self._room = 0  # frames that the tensors of long-term memory are made for
+        self._room = 0  # number of frames that fit the tensors of long-term memory
         self._short: deque[Memory] = deque(maxlen=short_term_skip + short_term_frames - 1)
 
     @property
     def frames(self) -> list[int]:
-        """Numbers of the frames in long-term memory, the first group's."""
+        """Indices of the first group's frames in long-term memory."""
         return self.kept[0] if self.kept else []
 
     def __len__(self) -> int:
@@ -55,18 +54,18 @@ class MemoryBank:
 
     @property
     def nbytes(self) -> int:
-        """Bytes held by long-term memory, with the room for frames to come."""
+        """Bytes of long-term memory, including room for further frames."""
         return sum(x.numel() * x.element_size() for stage in self._long for kv in stage for x in kv)
 
     def tracked(self, group: int) -> list[int]:
-        """Indices in `kept` of a group's frames that are no reference frames, oldest first: what may be dropped."""
+        """Return the positions in `kept` of a group's tracked frames, oldest first; only these are evicted."""
         return [index for index, frame in enumerate(self.kept[group]) if frame not in self.references]
 
     def read(self) -> list[list[BlockMemory]]:
-        """What each block of each stage reads on the next frame."""
+        """Return the memory that each block of each stage reads on the next frame."""
         reading = []
         several = len(self._short) - self._skip  # frames of short-term memory beyond the oldest
-        recent = _joined(list(self._short)[: several + 1]) if several > 0 else self._short[0]
+        recent = _concatenated(list(self._short)[: several + 1]) if several > 0 else self._short[0]
         for long, short in zip(self._long, recent, strict=True):
             blocks = []
             for (key, value), newest in zip(long, short, strict=True):
@@ -76,9 +75,9 @@ class MemoryBank:
         return reading
 
     def add_reference(self, memory: Memory) -> None:
-        """Take in a reference frame: always into long-term memory, and short-term memory restarts with it.
+        """Store a reference frame in long-term memory, and restart short-term memory with it.
 
-        In a full bank the oldest tracked frame makes room, and where there is none, the oldest reference but the first.
+        A full bank evicts its oldest tracked frame, or else the oldest reference frame after the first.
         """
         self.newest += 1
         self._short.clear()
@@ -90,9 +89,9 @@ class MemoryBank:
         self._extend(memory)
 
     def add(self, memory: Memory, relevance_of: RelevanceOf | None = None) -> None:
-        """Take in a tracked frame: short-term memory always, long-term memory when the policy wants it.
+        """Store a tracked frame in short-term memory, and in long-term memory if the policy wants it.
 
-        ``relevance_of``: gives the relevance of long-term memory to this frame, for policies that need it.
+        ``relevance_of``: returns the relevance of long-term memory to this frame, for policies that need it.
         """
         self.newest += 1
         self._short.append(memory)
@@ -107,10 +106,7 @@ class MemoryBank:
         self._extend(memory)
 
     def drop(self, frames: int | Sequence[int]) -> None:
-        """Forget a frame in all blocks: its index in `kept`, one for every group or the same for all.
-
-        A frame has its own number of tokens per stage.
-        """
+        """Drop a frame from all blocks by its position in `kept`, one per group or the same for all."""
         indices = [frames] * len(self.kept) if isinstance(frames, int) else frames
         count, room = len(self), self._room
         for kept, index in zip(self.kept, indices, strict=True):
@@ -122,7 +118,7 @@ class MemoryBank:
             self._room = count - 1
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
-        """All that a bank of the same settings needs to go on from here: numbers, lists, and memory or its ``views``.
+        """Return the state with which a bank of the same settings continues, with copies or ``views`` of its memory.
 
         Raises:
             InputError: the bank is changing.
@@ -145,7 +141,7 @@ class MemoryBank:
         return {**numbers, "room": room, "long": used, "short": short, "policy": self.policy.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from where the bank was that gave this state, which may go on too."""
+        """Continue from a state; later frames do not change it."""
         self.kept = [list(frames) for frames in state["kept"]]
         self.references, self.newest = list(state["references"]), state["newest"]
         self._inserted, self._room = state["inserted"], state["room"]
@@ -158,11 +154,11 @@ class MemoryBank:
         self._short.clear()
         for frame in state["short"]:
             pairs = [[KeyValue(*(x.to(device) for x in kv)) for kv in stage] for stage in frame]
-            # the part for long-term memory was stored there when the frame was taken in
+            # the long-term part is in long-term memory already
             self._short.append([[BlockMemory(kv, kv) for kv in stage] for stage in pairs])
 
     def _drop_for_reference(self) -> None:
-        """Drop a frame for a new reference frame, unless the first reference is all there is."""
+        """Evict a frame for a new reference frame, but never the first one."""
         tracked = [self.tracked(group) for group in range(len(self.kept))]
         if tracked[0]:
             self.drop([indices[0] for indices in tracked])
@@ -194,7 +190,7 @@ class MemoryBank:
 
 
 def _appended(store: Tensor, new: Tensor, frames: int, room: int) -> Tensor:
-    """Tokens of one more frame behind those of ``frames`` in a store, which is moved to one for ``room`` if need be."""
+    """Append the tokens of a frame to those of ``frames`` in a store, enlarged for ``room`` frames if needed."""
     tokens = new.shape[1]
     start, stop = frames * tokens, (frames + 1) * tokens
     if torch.is_grad_enabled():  # autograd may need what is stored as it is
@@ -208,14 +204,14 @@ def _appended(store: Tensor, new: Tensor, frames: int, room: int) -> Tensor:
 
 
 def _roomy(used: Tensor, frames: int, room: int) -> Tensor:
-    """A copy of the tokens of ``frames``, in a store with ``room`` for more."""
+    """Copy the tokens of ``frames`` to a store with room for ``room`` frames."""
     store = used.new_empty(len(used), used.shape[1] // frames * room, used.shape[2])
     store[:, : used.shape[1]] = used
     return store
 
 
 def _without(store: Tensor, indices: Sequence[int], tokens: int, frames: int) -> Tensor:
-    """A store B×(T·L)×C of T frames with L tokens each, without the frame at the index of each row."""
+    """Remove one frame per row from a store B×(T·L)×C of T frames with L tokens each."""
     if torch.is_grad_enabled():
         rows = []
         for row, index in zip(store, indices, strict=True):
@@ -227,8 +223,8 @@ def _without(store: Tensor, indices: Sequence[int], tokens: int, frames: int) ->
     return store
 
 
-def _joined(frames: Sequence[Memory]) -> Memory:
-    """Memories of several frames with the short-term part of all of them in each block, oldest first."""
+def _concatenated(frames: Sequence[Memory]) -> Memory:
+    """Concatenate the short-term memory of several frames, oldest first; the rest is the newest frame's."""
     stages = []
     for same_stage in zip(*frames, strict=True):
         blocks = []
@@ -241,6 +237,6 @@ def _joined(frames: Sequence[Memory]) -> Memory:
 
 
 def build_bank(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryBank:
-    """An empty bank with the policy that ``config`` names; arguments as `build_policy`."""
+    """Return an empty bank; arguments as `build_policy`."""
     policy = build_policy(config, training=training, length=length)
     return MemoryBank(policy, config.short_term_skip, config.short_term_frames)

@@ -1,4 +1,4 @@
-"""The objects of a video: ids, channels and groups; masks of ids in, logits of all objects out."""
+"""Objects of a video: ids, channels and groups."""
 
 from __future__ import annotations
 
@@ -12,44 +12,47 @@ from torch import Tensor
 from aotlab.engine.recurrence import one_hot
 
 ABSENT = -1e10
-"""logit of identities that no object has"""
+"""logit of identities without an object"""
 
 
 class ObjectTable:
-    """Which channel and which group each object of a video has.
+    """Maps the object ids of a video to channels and groups.
 
-    Objects take channels from 1 on, in the order they are given. The identity bank has M identities, so every M
-    channels in a row are a group. Groups that come on the same frame share a memory bank and run as one batch. A
-    forgotten object keeps its channel, as frames in memory still show it, until its whole batch is forgotten.
+    Channels count from 1 in the order objects are given; every M channels in a row, M identities of the bank, are a
+    group. Groups that first appear on the same frame share a memory bank and run as one batch. A forgotten object keeps
+    its channel until its whole batch is forgotten, as frames in memory show it.
     """
 
     def __init__(self, identities: int) -> None:
         self.identities = identities
         self.by_channel: list[int] = []
-        """id of the object of each channel from 1 on; 0 where it was forgotten"""
+        """object id of each channel from 1 on; 0: forgotten"""
         self.batches: list[range] = []
         """groups of each batch, in order"""
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Objects in the order they were given, without forgotten ones."""
-        return tuple(number for number in self.by_channel if number)
+        """Ids of the objects in the order they were given, without forgotten ones."""
+        return tuple(object_id for object_id in self.by_channel if object_id)
 
     @property
     def groups(self) -> int:
-        """How many groups have a batch."""
+        """Number of groups that have a batch."""
         return self.batches[-1].stop if self.batches else 0
 
     def channels_of(self, mask: np.ndarray) -> Tensor:
-        """Channels H×W int64 of a mask of ids; ids that are new join the table in ascending order."""
+        """Convert a mask of object ids to channels H×W int64; new ids join the table in ascending order."""
         present, inverse = np.unique(mask, return_inverse=True)
         self.by_channel += [int(n) for n in present if n and int(n) not in self.by_channel]
-        channels = {**{number: channel for channel, number in enumerate(self.by_channel, start=1)}, 0: 0}
-        table = np.array([channels[int(number)] for number in present])
+        channels = {
+            **{object_id: channel for channel, object_id in enumerate(self.by_channel, start=1)},
+            0: 0,
+        }
+        table = np.array([channels[int(object_id)] for object_id in present])
         return torch.from_numpy(table[inverse.reshape(mask.shape)])
 
     def open_batches(self, *, one_by_one: bool) -> int:
-        """Put groups that have no batch into one, or each into its own; how many batches that makes."""
+        """Put new groups into one batch, or each into its own; return the number of new batches."""
         first, needed = self.groups, -(-len(self.by_channel) // self.identities)
         if needed == first:
             return 0
@@ -58,13 +61,13 @@ class ObjectTable:
         self.batches += opened
         return len(opened)
 
-    def forget(self, number: int) -> int | None:
-        """Forget an object; the index of its batch if that is now empty and gone, and later groups moved up.
+    def forget(self, object_id: int) -> int | None:
+        """Forget an object; return the index of its batch if that became empty and was removed.
 
         Raises:
             ValueError: no such object.
         """
-        channel = self.by_channel.index(number)
+        channel = self.by_channel.index(object_id)
         self.by_channel[channel] = 0
         index = next(i for i, groups in enumerate(self.batches) if channel // self.identities in groups)
         groups = self.batches[index]
@@ -77,7 +80,7 @@ class ObjectTable:
         return index
 
     def split(self, channels: Tensor) -> list[Tensor]:
-        """Masks G×(M+1)×H×W of every batch from channels H×W; other groups' objects are background."""
+        """Convert channels H×W to masks G×(M+1)×H×W of every batch; objects of other groups are background."""
         masks = []
         for groups in self.batches:
             first = torch.arange(groups.start, groups.stop, device=channels.device) * self.identities
@@ -95,10 +98,9 @@ class ObjectTable:
                 logits[group, identity + 1] = ABSENT
 
     def fuse(self, logits: Tensor) -> Tensor:
-        """Logits of all groups' objects on one scale: G×(M+1)×H×W to (1+n)×H×W.
+        """Merge the logits of all groups, G×(M+1)×H×W to (1+n)×H×W, as the published evaluation does.
 
-        Background is what every group calls background. A pixel's probabilities need not add up to 1 before the
-        softmax that follows (the rule of the published evaluation).
+        A pixel is background as far as all groups agree; its probabilities need not sum to 1 before the next softmax.
         """
         probabilities = logits.softmax(1)
         background = probabilities[:, 0].prod(0, keepdim=True)
@@ -106,28 +108,28 @@ class ObjectTable:
         return torch.logit(joined)[: len(self.by_channel) + 1]
 
     def without_forgotten(self, logits: Tensor, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (1+n)×H×W and channels H×W of all objects to those of the objects that are left."""
+        """Remove forgotten objects from logits (1+n)×H×W and channels H×W."""
         if all(self.by_channel):
             return logits, channels
-        kept = torch.tensor([0, *(c for c, number in enumerate(self.by_channel, start=1) if number)])
+        kept = torch.tensor([0, *(c for c, object_id in enumerate(self.by_channel, start=1) if object_id)])
         renumbered = torch.zeros(len(self.by_channel) + 1, dtype=torch.long)
         renumbered[kept] = torch.arange(len(kept))
         return logits[kept.to(logits.device)], renumbered.to(channels.device)[channels]
 
     def state_dict(self) -> dict[str, Any]:
-        """The table as lists of numbers."""
+        """Return the table as lists of numbers."""
         return {
             "by_channel": list(self.by_channel),
             "batches": [(groups.start, groups.stop) for groups in self.batches],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the table that gave this state.
+        """Restore the table from a state.
 
         Raises:
-            ValueError: its batches are not those of its objects.
+            ValueError: batches and objects do not match.
         """
-        by_channel = [int(number) for number in state["by_channel"]]
+        by_channel = [int(object_id) for object_id in state["by_channel"]]
         batches = [range(*pair) for pair in state["batches"]]
         groups = [group for batch in batches for group in batch]
         if groups != list(range(-(-len(by_channel) // self.identities))):
@@ -136,14 +138,9 @@ class ObjectTable:
 
 
 def overrule(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
-    """A frame's channels H×W where a mask corrects its prediction.
+    """Correct the predicted channels H×W of a frame by a mask of any size.
 
-    The mask decides where it is not 0, and an object that it shows has no other pixel.
-
-    Args:
-        predicted: H×W.
-        given: of any size.
-        objects: largest channel.
+    The mask decides where it is not 0; its objects have no other pixels. ``objects``: largest channel.
     """
     size = (predicted.shape[0], predicted.shape[1])
     given = F.interpolate(given[None, None].float(), size, mode="nearest")[0, 0].long()
@@ -152,5 +149,5 @@ def overrule(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
 
 
 def certain(channels: Tensor, objects: int) -> Tensor:
-    """Logits (1+n)×H×W of n objects that leave no doubt of the channels H×W."""
-    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT)
+    """Return logits (1+n)×H×W of n objects: 0 for the channels H×W, `ABSENT` for all others."""
+    return torch.where(one_hot(channels, objects + 1) > 0, 0.0, ABSENT).float()

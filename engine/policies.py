@@ -1,4 +1,4 @@
-"""Memory policies: which frames become long-term memory, and which of them goes when there is no room."""
+"""Memory policies: the frames to store in long-term memory and to evict from it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from aotlab.engine.relevance import FrameRelevance
 from aotlab.networks.block import BlockMemory
 
 RelevanceOf = Callable[[Tensor, int], FrameRelevance]
-"""from the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
+"""maps the first block's keys B×(T·L)×C of T frames to their relevance to the newest frame"""
 MOMENTUM = 0.8
 """weight of the newest relevance in its running mean (RMem)"""
 
 
 class Bank(Protocol):
-    """What a policy sees of a `MemoryBank`."""
+    """Interface of `MemoryBank` for policies."""
 
     kept: list[list[int]]
     newest: int
@@ -39,30 +39,30 @@ class Bank(Protocol):
 class MemoryPolicy:
     """Decides which frames long-term memory keeps.
 
-    A policy that learns of its frames has ``state_dict`` and ``load_state_dict``, which tracker states store.
+    A policy with state overrides ``state_dict`` and ``load_state_dict``; tracker states store it.
     """
 
     capacity: int | None
     """largest number of frames in long-term memory; None: unbounded"""
     every: float
-    """frames from one that is stored to the next"""
+    """interval in frames between stored ones"""
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
-        """Per group the index of the frame that makes room for the newest one; ``len(bank)`` is the newest itself.
+        """Return the position of the frame to evict for each group; ``len(bank)``: the newest; None: there is room.
 
-        None if there is room. Policies that need ``relevance_of`` drop the oldest without it.
+        Policies that need ``relevance_of`` evict the oldest frame without it.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what the policy has learnt of its frames: dictionaries, lists and numbers."""
+        """Return the state of the policy: dictionaries, lists and numbers."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state, of which nothing is shared afterwards.
+        """Continue from a copy of a state.
 
         Raises:
-            ValueError: a state of another policy, or damaged; what reading a damaged one raises may be another error.
+            ValueError: a state of another policy; damaged states may raise other errors.
         """
         if state:
             raise ValueError(f"policy: {sorted(state)}")
@@ -78,7 +78,7 @@ class FirstFrame(MemoryPolicy):
 
 @dataclass(frozen=True)
 class EveryNthFrame(MemoryPolicy):
-    """One frame in ``every`` is remembered besides the reference frames, and all are kept (AOT-L)."""
+    """Reference frames and one frame in ``every`` are stored, and all are kept (AOT-L)."""
 
     every: int
     capacity = None
@@ -86,9 +86,9 @@ class EveryNthFrame(MemoryPolicy):
 
 @dataclass(frozen=True)
 class BoundedFIFO(MemoryPolicy):
-    """One frame in ``every`` is remembered, and the oldest that is no reference frame makes room for it.
+    """Reference frames and one frame in ``every`` are stored; the oldest tracked frame is evicted.
 
-    ``newest``: so many frames are kept besides the reference frames at most.
+    ``newest``: largest number of tracked frames.
     """
 
     capacity: int
@@ -96,7 +96,7 @@ class BoundedFIFO(MemoryPolicy):
     newest: int | None = None
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
-        """The oldest tracked frame."""
+        """Evict the oldest tracked frame."""
         full = len(bank) >= self.capacity
         if self.newest is not None:
             full = full or len(bank.tracked(0)) >= self.newest
@@ -104,28 +104,28 @@ class BoundedFIFO(MemoryPolicy):
 
 
 def oldest(bank: Bank) -> list[int]:
-    """Index of every group's oldest tracked frame; ``len(bank)``, the newest frame's, where there is none."""
+    """Return the position of every group's oldest tracked frame; ``len(bank)`` without one."""
     return [next(iter(bank.tracked(group)), len(bank)) for group in range(len(bank.kept))]
 
 
 @dataclass
 class _ByRelevance(MemoryPolicy):
-    """One frame in ``every`` is remembered, and the tracked frame of the lowest score makes room for it.
+    """Reference frames and one frame in ``every`` are stored; the tracked frame with the lowest score is evicted.
 
-    The newest frame, which no frame has read yet, has no score and stays. Every group of objects decides for itself.
-    ``early``: relevance is also updated while there is room, as in the published DeAOT models.
+    Each group decides separately. The newest frame has no score yet and stays. ``early``: update relevance while there
+    is room, as the published DeAOT models do.
     """
 
     capacity: int
     every: int
     early: bool = False
     running: dict[int, dict[int, float]] = field(default_factory=dict)
-    """running relevance by group and frame number"""
+    """running relevance by group and frame"""
     counts: dict[int, dict[int, float]] = field(default_factory=dict)
-    """how many updates a frame was part of, that of its own insertion included, by group and frame number"""
+    """number of updates with a frame, including its own insertion, by group and frame"""
 
     def evict(self, bank: Bank, relevance_of: RelevanceOf | None) -> list[int] | None:
-        """The tracked frame of the lowest score, the oldest of several, or of all if there was no foreground."""
+        """Evict the tracked frame with the lowest score, the oldest on ties or without foreground."""
         full = len(bank) >= self.capacity
         if relevance_of is None or not (full or self.early):
             return oldest(bank) if full else None
@@ -140,11 +140,11 @@ class _ByRelevance(MemoryPolicy):
         return evicted if full else None
 
     def state_dict(self) -> dict[str, Any]:
-        """Running relevance and numbers of updates."""
+        """Return running relevance and numbers of updates."""
         return deepcopy({"running": self.running, "counts": self.counts})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from these."""
+        """Continue from a copy of a state."""
         self.running, self.counts = (
             {
                 group: {frame: float(value) for frame, value in frames.items()}
@@ -156,7 +156,7 @@ class _ByRelevance(MemoryPolicy):
     def _scores(
         self, group: int, frames: Sequence[int], newest: int, shares: list[float], redundancies: np.ndarray
     ) -> np.ndarray:
-        """Update the running relevance of a group's frames, and score them: T."""
+        """Update the running relevance of a group's frames; return their scores, T."""
         if not any(shares):
             shares = [1 / len(shares)] * len(shares)
         before, counts = self.running.get(group, {}), self.counts.get(group, {})
@@ -169,67 +169,67 @@ class _ByRelevance(MemoryPolicy):
         return self.score(running, [self.counts[group][frame] for frame in frames], redundancies)
 
     def redundancies(self, found: FrameRelevance) -> Tensor:
-        """Redundancy of each group's frames, B×T; zeros if `score` does not need it."""
+        """Return the redundancy of each group's frames, B×T; zeros if `score` does not need it."""
         return torch.zeros_like(found.relevance)
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Scores of T frames by running relevance, counts and redundancy, T each."""
+        """Score T frames by running relevance, counts and redundancy, T each."""
         raise NotImplementedError
 
 
 @dataclass
 class Restricted(_ByRelevance):
-    """Relevance, and a bonus for frames that were part of few updates (RMem, section 3.2)."""
+    """Scores by relevance with a bonus for frames with few updates (RMem, section 3.2)."""
 
     bonus: float = 1.5
     prior: float = 8.0
-    """updates that every frame is taken to have had before"""
+    """number of updates added to every frame's"""
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Upper confidence bound of relevance; the reference frame counts as updated once for each frame."""
+        """Return the upper confidence bound of relevance; the reference frame counts one update per frame."""
         updates = np.array([len(counts), *counts[1:]], float)
         return running + self.bonus * np.sqrt(math.log(updates.sum()) / (updates + self.prior))
 
 
 @dataclass
 class RelevanceRedundancy(_ByRelevance):
-    """Relevance, and a penalty for frames that are like the others (ERMU)."""
+    """Scores by relevance with a penalty for frames that resemble others (ERMU)."""
 
     weight: float = 4.0
     slope: float = 10.0
     threshold: float = 0.4
 
     def score(self, running: np.ndarray, counts: Sequence[float], redundancies: np.ndarray) -> np.ndarray:
-        """Weighted relevance and a sigmoid that falls with redundancy."""
+        """Add weighted relevance and a sigmoid that falls with redundancy."""
         return self.weight * running + 1 / (1 + np.exp(self.slope * (redundancies - self.threshold)))
 
     def redundancies(self, found: FrameRelevance) -> Tensor:
-        """Redundancy of each group's frames, B×T."""
+        """Return the redundancy of each group's frames, B×T."""
         return torch.stack([redundancy(keys) for keys in found.keys])
 
 
 def on_host(tensor: Tensor) -> np.ndarray:
-    """Copy to the host, which waits for the device: at most once per frame that a bank stores."""
+    """Copy to the host and wait for the device; at most once per stored frame."""
     return tensor.cpu().numpy()
 
 
 def redundancy(keys: Tensor) -> Tensor:
-    """Each frame's share in the similarity of T×L×C keys: T, adds up to 1 but for rounding to 4 decimals.
+    """Return each frame's share of the similarity of keys T×L×C: T, sums to 1 but for rounding to 4 decimals.
 
-    Zeros where nothing is similar. Shares may be negative.
+    Shares may be negative; all are 0 if nothing is similar.
     """
     flat = F.normalize(keys.float(), dim=1).flatten(1)  # T×(L·C)
     similarity = (flat @ flat.T).fill_diagonal_(0)  # T×T
     total = similarity.sum()
     shares = similarity.sum(1) / torch.where(total == 0, 1, total)
-    # The published code rounds, in float32: frames that are as good as equal tie, and of these the oldest goes.
+    # Rounded in float32 as published: nearly equal frames tie, and the oldest is evicted.
     return (shares * 1e4).round() / 1e4
 
 
 def build_policy(config: MemoryConfig, *, training: bool = False, length: int | None = None) -> MemoryPolicy:
-    """The policy that ``config`` names, with a memory of its own for one bank.
+    """Return a policy with its own state for one bank.
 
-    In training every bounded policy drops the oldest. ``length``: frames of the video, if known.
+    In training every bounded policy evicts the oldest frame. ``length``: number of frames of the video, if known.
     """
     every = config.every_in_training if training else config.every
     if not training and length is not None and config.insertions is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,39 +11,66 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """Masks of one frame, as logits, probabilities or object ids."""
 
     ids: tuple[int, ...]
-    """all objects tracked so far, in the order they were given, without forgotten ones"""
+    """ids of the tracked objects in the order they were given"""
     logits: Tensor
-    """(1+n)×H×W, background and then the objects in the order of ``ids``"""
+    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
     channels: Tensor
     """H×W int64, the most likely channel of ``logits`` in every pixel"""
     disagreement: Mapping[int, float] = field(default_factory=dict, kw_only=True)
-    """1 minus the IoU of what both directions say of an object, where both were tracked from masks that show it"""
+    """1 minus the IoU of both directions by object id, if both were tracked from masks with the object"""
     temperature: float = field(default=1.0, kw_only=True)
-    """what logits are divided by for `confidence`"""
+    """divisor of the logits for `confidence`"""
+
+    def __post_init__(self) -> None:
+        """Start the copy of the channels to the host."""
+        object.__setattr__(self, "_received", _receiving(self.channels))
 
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
+        received: Callable[[], Tensor] = self._received  # type: ignore[attr-defined]
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        return table[self.channels.cpu().numpy()]
+        return table[received().numpy()]
+
+    def __repr__(self) -> str:
+        """Name ids and size in one line."""
+        height, width = self.channels.shape
+        return (
+            f"Prediction(ids={list(self.ids)}, height={height}, width={width}, device={self.channels.device})"
+        )
 
     @cached_property
     def probabilities(self) -> Tensor:
-        """(1+n)×H×W floats that add up to 1 in every pixel, in the order of `logits`."""
+        """(1+n)×H×W floats that sum to 1 in every pixel, in the order of `logits`."""
         return self.logits.softmax(0)
 
     @cached_property
     def confidence(self) -> dict[int, float]:
-        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 where it has none."""
+        """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
         chosen, probabilities = self.channels.flatten(), self.probabilities
         if self.temperature != 1:
             probabilities = (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.channels[None]).flatten()
-        sums = torch.zeros(len(self.logits), device=chosen.device).scatter_add_(0, chosen, probability)
+        sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
         return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
+
+
+def _receiving(channels: Tensor) -> Callable[[], Tensor]:
+    """Start a copy to the host, which a GPU makes in its own time; return what waits for it and returns it."""
+    if channels.device.type != "cuda":
+        return channels.cpu
+    host = channels.to(torch.int16).to("cpu", non_blocking=True)  # in pinned memory
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(channels.device))
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return wait

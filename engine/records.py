@@ -1,4 +1,4 @@
-"""Records of the finished parts of a run, by which the same command resumes."""
+"""Records of the finished parts of a run, with which it resumes."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def save_record(path: Path, record: Any) -> None:
 
 
 def load_record(path: Path, kind: type[Record]) -> Record | None:
-    """Return the record of a part that was finished; None if there is none, or a damaged one, which the log names."""
+    """Return the record of a finished part; None for a missing one, and for a damaged one with a log message."""
     return read_usable(path, RECORD, lambda content: kind(**content))

@@ -18,35 +18,35 @@ from aotlab.utils.errors import InputError
 
 
 class Seen(NamedTuple):
-    """A frame seen with one bank's memory."""
+    """View of a frame with one bank's memory."""
 
     newest: int
-    """the bank's newest frame at that time"""
+    """index of the bank's newest frame when seen"""
     propagated: Propagated
     logits: Tensor
     """B×(M+1)×h×w"""
 
 
 class Reference(NamedTuple):
-    """A reference frame seen with its own masks, for one bank."""
+    """View of a reference frame with its own masks, for one bank."""
 
     newest: int
-    """the bank's newest frame at that time"""
+    """index of the bank's newest frame when seen"""
     propagated: Propagated
     identities: Sequence[Tensor]
-    """of the masks, from `assign_identities`"""
+    """result of `assign_identities` for the masks"""
 
 
 def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[Seen]:
-    """Read every bank, propagate its memory to a frame and decode; nothing is changed.
+    """Read every bank, propagate its memory to a frame and decode; nothing changes.
 
     Args:
         model: the network.
-        banks: one per set of groups that share a first frame; each runs as one batch.
-        features: of the frame, shared by all banks.
+        banks: one per set of groups with the same first frame; each runs as one batch.
+        features: features of the frame, shared by all banks.
 
     Raises:
-        InputError: a step failed while it changed the banks, or another thread is changing them.
+        InputError: a step failed while changing the banks, or another thread is changing them.
     """
     seen = []
     for bank in banks:
@@ -60,13 +60,13 @@ def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[
 def refer(
     model: Model, banks: Sequence[MemoryBank], features: Features, masks: Sequence[Tensor]
 ) -> list[Reference]:
-    """Propagate a reference frame, which reads itself with its own identities; nothing is changed.
+    """Propagate a reference frame, which reads itself with its own identities; nothing changes.
 
     Args:
         model: the network.
-        banks: may be empty (the first frame) or not (a later reference frame is added to them).
-        features: of the frame.
-        masks: of each bank, B×(m+1)×H×W, background first, m at most the model's number of identities.
+        banks: empty banks for the first frame, or those that a later reference frame is added to.
+        features: features of the frame.
+        masks: masks of each bank, B×(m+1)×H×W, background first, m at most the model's number of identities.
     """
     seen = []
     for bank, mask in zip(banks, masks, strict=True):
@@ -88,9 +88,9 @@ def remember(
 
     Args:
         model: the network.
-        banks: those that the frame was seen with.
-        seen: from `look` or `refer`.
-        masks: of each bank, B×(m+1)×H×W; none on a reference frame, whose masks `refer` has.
+        banks: the banks given to `look` or `refer`.
+        seen: their result.
+        masks: masks of each bank, B×(m+1)×H×W; empty after `refer`.
 
     Raises:
         InputError: the banks have changed since.
@@ -114,9 +114,11 @@ def remember(
 
 
 def one_hot(labels: Tensor, planes: int) -> Tensor:
-    """Masks of labels 0 to planes-1: (...)×H×W integers to (...)×planes×H×W floats, channels last in memory.
+    """Convert labels 0 to planes-1, (...)×H×W integers, to masks (...)×planes×H×W floats, channels last in memory.
 
-    A larger label, such as 255, is in no plane, not even the background's.
+    Larger labels, such as 255, are in no plane.
     """
-    table = torch.eye(planes + 1, planes, device=labels.device)  # its last row is that of larger labels
+    table = torch.eye(
+        planes + 1, planes, dtype=torch.float32, device=labels.device
+    )  # last row: larger labels
     return F.embedding(labels.long().clamp(max=planes), table).movedim(-1, -3)

@@ -1,4 +1,4 @@
-"""How much attention the foreground of a frame pays to each frame of long-term memory."""
+"""Attention of a frame's foreground to each frame of long-term memory."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from aotlab.networks.model import Model
 from aotlab.networks.vos_model import Propagated
 
 AT_ONCE = 2**22
-"""attention weights that are held at a time"""
+"""largest number of attention weights in memory at once"""
 
 
 class FrameRelevance(NamedTuple):
-    """How relevant the frames of long-term memory are to the newest one, in the first block of the first stage."""
+    """Relevance of the frames in long-term memory to the newest one, in the first block of the first stage."""
 
     relevance: Tensor
-    """B×T, each frame's share of the foreground's attention; adds up to 1, or is all 0 where there is no foreground"""
+    """B×T, each frame's share of the foreground's attention; sums to 1, or all 0 without foreground"""
     keys: Tensor
-    """B×T×L×C, the keys as they were compared with queries"""
+    """B×T×L×C, keys as compared with queries"""
 
 
 def frame_relevance(
     model: Model, propagated: Propagated, logits: Tensor, key: Tensor, frames: int
 ) -> FrameRelevance:
-    """The attention of a frame's foreground to long-term memory, computed once more.
+    """Compute the attention of a frame's foreground to long-term memory.
 
     Args:
-        model: the network that propagated.
+        model: the network.
         propagated: the frame.
-        logits: B×(M+1)×h×w that were decoded from it.
-        key: B×(T·L)×C of the first block's long-term memory that it read.
+        logits: its decoded logits B×(M+1)×h×w.
+        key: B×(T·L)×C, keys of the first block's long-term memory.
         frames: T.
     """
     size = propagated.embeddings[0][0].shape[2:]
@@ -46,11 +46,10 @@ def frame_relevance(
 
 
 def relevance(query: Tensor, key: Tensor, weight: Tensor, *, heads: int, frames: int) -> Tensor:
-    """Attention to each frame, averaged over heads, summed over the frame's tokens and the weighted queries.
+    """Return the attention to each frame, averaged over heads, summed over its tokens and the weighted queries.
 
-    Queries are taken a few at a time, so the whole matrix of attention weights is never in memory.
-
-    query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that adds up to 1, or zeros for no weight.
+    query: B×L×C; key: B×(T·L)×C; weight: B×L, of the queries. Returns B×T that sums to 1, or zeros without weight.
+    Queries run in chunks, so the full attention matrix is never in memory.
     """
     query = query.unflatten(2, (heads, -1)).transpose(1, 2).float()
     key = key.unflatten(2, (heads, -1)).permute(0, 2, 3, 1).float() * query.shape[3] ** -0.5

@@ -1,4 +1,4 @@
-"""States of trackers in the middle of a video: their origin, and reading them before anything is changed."""
+"""States of trackers in mid-video: origin and restoring."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATES = Kind("tracker state", 1, "save it again")
 
 
 class TrackerState(NamedTuple):
-    """What `Tracker.load_state_dict` takes over."""
+    """Content of a tracker's state."""
 
     length: int | None
     objects: ObjectTable
@@ -32,7 +32,7 @@ class TrackerState(NamedTuple):
 
 
 def made_by(model: Model, config: Config) -> dict[str, Any]:
-    """What must be the same for a state to mean the same."""
+    """Return the weights' checksum and the settings that a state depends on."""
     checksum = 0
     for name, weight in model.state_dict().items():
         content = weight.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy()
@@ -42,16 +42,16 @@ def made_by(model: Model, config: Config) -> dict[str, Any]:
 
 
 def read_state(state: object, expected: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
-    """Read what `Tracker.state_dict` gave.
+    """Read a `Tracker.state_dict`.
 
     Args:
-        state: what was given.
+        state: the state.
         expected: `made_by` of the tracker that reads it.
-        config: of that tracker.
-        device: for its memory.
+        config: settings of that tracker.
+        device: device of its memory.
 
     Raises:
-        InputError: the state is of other weights or settings, or damaged.
+        InputError: a state of other weights or settings, or damaged.
     """
     with reading_own("tracker state", STATES):
         content = unsealed(STATES, state)
@@ -62,11 +62,11 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
             "config and memory settings that it was saved with"
         )
     with reading_own("tracker state", STATES):
-        return _read(content, config, device)
+        return _restored(content, config, device)
 
 
-def _read(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
-    """Return what a whole state holds."""
+def _restored(state: dict[str, Any], config: Config, device: torch.device) -> TrackerState:
+    """Build objects and banks from a checked state."""
     objects, length = ObjectTable(config.model.max_objects), state["length"]
     objects.load_state_dict(state["objects"])
     banks = [build_bank(config.memory, length=length) for _ in objects.batches]

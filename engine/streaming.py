@@ -1,8 +1,4 @@
-"""Read ahead, track, write behind: three stages in three threads, joined by bounded queues.
-
-Nothing here knows where items come from or where results go: a video file, the folders of a benchmark and a
-validation clip are each an iterable to read and a function that writes.
-"""
+"""Pipeline of three threads with bounded queues: read ahead, track, write behind."""
 
 from __future__ import annotations
 
@@ -18,15 +14,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD, BEHIND = 4, 2
-"""items that wait to be tracked, and results that wait to be written, at most"""
+"""largest number of items waiting to be tracked, and of results waiting to be written"""
 HELPERS = 2
-"""threads beside the one that tracks: one reads, one writes"""
+"""number of threads beside the one that tracks: one reads, one writes"""
 TICK = 0.1
-"""seconds after which a waiting thread checks whether it should stop"""
+"""interval in seconds at which a waiting thread checks whether to stop"""
 
 
 class Stalled(Exception):  # noqa: N818
-    """No item came for as long as the reader was to wait."""
+    """No item came within the timeout."""
 
 
 def stream(
@@ -34,19 +30,19 @@ def stream(
     track: Callable[[Iterator[Item]], Generator[Result, None, None]],
     write: Callable[[Result], None],
 ) -> Generator[Result, None, None]:
-    """Yield every result of ``track`` while a thread writes it and another reads the next items.
+    """Yield every result of ``track`` while one thread writes it and another reads the next items.
 
-    An error of any stage is raised here once all results before it are written. Closing the generator, or an
-    interrupt, drops the results that still wait.
+    An error of any stage is raised after all earlier results are written. Closing the generator, or an interrupt, drops
+    waiting results.
 
     Args:
-        reader: where items come from.
-        track: turns the items into results, in the calling thread.
-        write: takes each result, in order.
+        reader: source of items.
+        track: turns items into results, in the calling thread.
+        write: writes each result, in order.
 
     Raises:
-        Stalled: the reader waited too long.
-        Exception: whatever reading, tracking or writing raised.
+        Stalled: no item came within the timeout.
+        Exception: an error of reading, tracking or writing.
     """
     with (
         WriteBehind(write) as writer,
@@ -59,13 +55,13 @@ def stream(
 
 
 class ReadAhead(Generic[Item]):
-    """Items of an iterable, which a thread reads while the caller works on earlier ones; can be iterated once.
+    """Items of an iterable, read by a thread ahead of use; can be iterated once.
 
     Args:
-        items: read in the thread.
-        stop: ends the iteration when set.
-        patience: seconds without an item after which `Stalled` is raised; None: wait forever.
-        keep: drop items that there is no time for, except those for which this is true; None: keep all.
+        items: items to read.
+        stop: flag that ends the iteration.
+        timeout: seconds without an item before `Stalled` is raised; None: no limit.
+        keep: drop late items except those for which this is true; None: keep all.
     """
 
     def __init__(
@@ -73,25 +69,25 @@ class ReadAhead(Generic[Item]):
         items: Iterable[Item],
         *,
         stop: threading.Event | None = None,
-        patience: float | None = None,
+        timeout: float | None = None,
         keep: Callable[[Item], bool] | None = None,
     ) -> None:
         self.stop = stop
-        self._items, self._patience, self._keep = items, patience, keep
+        self._items, self._timeout, self._keep = items, timeout, keep
         self._channel: Channel[Item] = Channel(AHEAD if keep is None else 1)
-        # a reader that hangs in a system call must not keep the program alive
+        # a daemon, as a reader stuck in a system call must not keep the program alive
         self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
 
     @property
     def dropped(self) -> int:
-        """Number of items that there was no time for."""
+        """Number of late items that were dropped."""
         return self._channel.dropped
 
     def __iter__(self) -> Generator[Item, None, None]:
-        """Yield the items in order; an error of reading is raised where its item would be."""
+        """Yield the items in order; raise an error of reading in place of its item."""
         self._thread.start()
         try:
-            while (item := self._channel.take(self._patience, self.stop)) is not None:
+            while (item := self._channel.take(self._timeout, self.stop)) is not None:
                 yield item
         finally:
             self._channel.close()
@@ -115,8 +111,7 @@ class ReadAhead(Generic[Item]):
 class WriteBehind(Generic[Result]):
     """Writes results in a thread, in order; a context manager that waits for them.
 
-    Where the block fails, results that wait are still written and the block's error is the one raised; where it is
-    interrupted, they are dropped.
+    If the block fails, waiting results are written and its error is raised; if it is interrupted, they are dropped.
     """
 
     def __init__(self, write: Callable[[Result], None]) -> None:
@@ -145,7 +140,7 @@ class WriteBehind(Generic[Result]):
             raise self._error
 
     def put(self, result: Result) -> None:
-        """Hand over a result; raises the error of an earlier one that could not be written."""
+        """Queue a result; raise the error of an earlier one that could not be written."""
         if not self._channel.put(result) and self._error is not None:
             raise self._error
 
@@ -159,11 +154,11 @@ class WriteBehind(Generic[Result]):
 
 
 class Channel(Generic[Item]):
-    """A bounded queue between two threads, which also carries the end and the error of the one that fills it."""
+    """Bounded queue between two threads, with the end and the error of its producer."""
 
     def __init__(self, room: int) -> None:
         self.dropped = 0
-        """items that `put_newest` threw away"""
+        """number of items dropped by `put_newest`"""
         self._room = room
         self._items: deque[Item] = deque()
         self._changed = threading.Condition()
@@ -171,14 +166,14 @@ class Channel(Generic[Item]):
         self._error: BaseException | None = None
 
     def put(self, item: Item) -> bool:
-        """Add an item, waiting for room; False if the other side wants no more."""
+        """Add an item, waiting for room; return False if the queue is closed."""
         with self._changed:
             while len(self._items) >= self._room and not self._closed:
                 self._changed.wait(TICK)
             return self._add(item)
 
     def put_newest(self, item: Item, keep: Callable[[Item], bool]) -> bool:
-        """Add an item at once; a full queue drops its oldest item that need not be kept, or else this one."""
+        """Add an item at once; a full queue drops its oldest item that may be dropped, or else this one."""
         with self._changed:
             if len(self._items) >= self._room:
                 dropped = next((i for i, waiting in enumerate(self._items) if not keep(waiting)), None)
@@ -197,30 +192,30 @@ class Channel(Generic[Item]):
         return not self._closed
 
     def end(self, error: BaseException | None = None) -> None:
-        """Nothing more comes; ``error`` is raised on the other side once it has taken what waits."""
+        """End the queue; the consumer gets the waiting items, then ``error``."""
         with self._changed:
             self._ended, self._error = True, error
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Nothing more is wanted."""
+        """Drop all items and refuse further ones."""
         with self._changed:
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
 
-    def take(self, patience: float | None = None, stop: threading.Event | None = None) -> Item | None:
-        """The oldest item; None after the last one, or when ``stop`` is set.
+    def take(self, timeout: float | None = None, stop: threading.Event | None = None) -> Item | None:
+        """Return the oldest item; None after the last one, or if ``stop`` is set.
 
         Raises:
-            Stalled: none came for ``patience`` seconds.
+            Stalled: no item came for ``timeout`` seconds.
         """
         start = time.monotonic()
         with self._changed:
             while not self._items and not self._ended:
                 if stop is not None and stop.is_set():
                     return None
-                if patience is not None and time.monotonic() - start > patience:
+                if timeout is not None and time.monotonic() - start > timeout:
                     raise Stalled
                 self._changed.wait(TICK)
             if stop is not None and stop.is_set():

@@ -1,4 +1,4 @@
-"""`Tracker`: frames and masks in, masks out. The public face of the framework."""
+"""`Tracker`: frames and masks in, masks out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import STATES, made_by, read_state
+from aotlab.engine.transfers import on_device
 from aotlab.masks.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
@@ -40,7 +42,7 @@ from aotlab.utils.own_files import sealed
 Prompts = Mapping[int, Prompt] | None
 """prompts by object id, if any"""
 FEW_PLANES = 5
-"""up to which maps are resized faster plane by plane than channels-last"""
+"""largest number of maps that are resized faster plane by plane than channels-last"""
 
 
 class Tracker:
@@ -60,7 +62,7 @@ class Tracker:
         self.autocast = autocast(self.device, fastest_precision(config.compute.precision, self.device))
         self.config = config
         self.one_group_at_a_time = False
-        """groups that come on one frame run one after another, which takes less memory; set it after a reset"""
+        """run the groups of a frame one after another, to save memory; set it after a reset"""
         self.reset()
 
     @classmethod
@@ -73,15 +75,15 @@ class Tracker:
         device: str = "cpu",
         protocol: Protocol = "bounded",
     ) -> Tracker:
-        """Load a model and make a tracker of it; arguments and errors as `load_model`.
+        """Load a model and return its tracker; arguments and errors as `load_model`.
 
         Args:
-            path: of the weights, or the name of published ones.
+            path: checkpoint or folder of `save_pretrained`, or a name: ``bundled``, published weights, hf://OWNER/NAME.
             config: preset or file of settings.
             overrides: settings as ``key=value``.
-            device: to compute on.
-            protocol: ``bounded`` for videos of any length: long-term memory that keeps ever more frames is replaced by
-                RMem's, unless ``overrides`` name a memory policy. ``published``: the memory of the paper's benchmarks.
+            device: device to compute on.
+            protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
+                set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
         model, settings = load_model(path, config=config, overrides=overrides)
         return cls(model, with_protocol(settings, protocol, overrides), device=device)
@@ -90,14 +92,13 @@ class Tracker:
     def from_pretrained(
         cls, name: str | Path | None = None, *, overrides: Sequence[str] = (), device: str = "cpu"
     ) -> Tracker:
-        """A tracker of weights by name (``aotlab weights list``), fetched on first use, or of hf://owner/repository.
-
-        Without a name: of the bundled model. Errors as `load_model`.
-        """
+        """Return a tracker of the bundled model, or of the weights that `from_checkpoint` takes as ``path``."""
         return cls.from_checkpoint(name or BUNDLED_CHECKPOINT, overrides=overrides, device=device)
 
     def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames, for the next video, which has ``length`` frames if that is known."""
+        """Forget all objects and frames before the next video; ``length``: its number of frames, if known."""
+        if length is not None and not (isinstance(length, Integral) and length > 0):
+            raise InputError(f"reset: length {length!r}: give a number of frames from 1 on, or None")
         self._length = length
         self.objects = ObjectTable(self.model.config.max_objects)
         self.banks: list[MemoryBank] = []
@@ -106,32 +107,32 @@ class Tracker:
         self._network_size: Size = (0, 0)
 
     def fresh(self) -> Tracker:
-        """Another tracker of the same model and settings, without objects or frames."""
+        """Return another tracker of the same model and settings, without objects or frames."""
         other = copy(self)
         other.reset()
         return other
 
     def set_depth(self, depth: int) -> None:
-        """Use the first ``depth`` blocks of a scalable model (AOST), and reset for the next video.
+        """Use the first ``depth`` blocks of a scalable model (AOST), and reset.
 
         Raises:
-            InputError: beyond its trained depth, another kind of model, or exported graphs.
+            InputError: deeper than trained, another kind of model, or exported graphs.
         """
         if not isinstance(self.model, VOSModel):
             raise InputError("tracker: exported graphs have a fixed depth; export with model.depth")
         self.model = self.model.at_depth(depth)
         self.config = replace(self.config, model=self.model.config)
         self.__dict__.pop("_made_by", None)  # states depend on the depth
-        self.reset()
+        self.reset(self._length)
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far, in the order they were given, without forgotten ones."""
+        """Ids of the tracked objects in the order they were given."""
         return self.objects.ids
 
     @property
     def groups(self) -> int:
-        """How many groups of `max_objects` these objects fill."""
+        """Number of groups of `max_objects` that the objects fill."""
         return self.objects.groups
 
     @torch.inference_mode()
@@ -143,17 +144,17 @@ class Tracker:
         size: Size | None = None,
         prompts: Prompts = None,
     ) -> Prediction:
-        """Track all objects to the next frame; returns its masks, all background before the first one is given.
+        """Track all objects to the next frame and return its masks; all background before the first mask.
 
         Args:
             frame: H×W×3 uint8 RGB, as an array, PIL image or tensor.
-            mask: H×W object ids (bool: object 1), 0 for "nothing said here"; later ones bring new objects or masks.
-            size: (height, width) of the prediction; the frame's when not given.
-            prompts: by object id; their masks are given as if drawn, see `prompt`.
+            mask: H×W object ids (bool: object 1); 0: keep the prediction. Later masks may add objects.
+            size: (height, width) of the prediction; None: the frame's.
+            prompts: prompts by object id; their masks count as given masks, see `prompt`.
 
         Raises:
-            InputError: a frame, mask, prompt or size that cannot be used, or a first mask without object. The tracker
-                stays as it was, unless a step fails while its memory changes; then it refuses frames until a reset.
+            InputError: unusable frame, mask, prompt or size, or a first mask without objects. The tracker is unchanged,
+                unless the step fails while its memory changes; it then refuses frames until a reset.
         """
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = frame_array(frame, self._frame_shape)
@@ -178,9 +179,9 @@ class Tracker:
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:
-        """Segment objects of one frame from prompts by object id, which exclude each other; nothing is remembered.
+        """Segment objects of one frame from prompts by object id, without overlap; memory is unchanged.
 
-        Raises InputError for no such frame, no object, a prompt outside the frame, or a model that takes no prompts.
+        Raises InputError for an unusable frame, no prompts, a prompt outside the frame, or a model without prompts.
         """
         if not prompts:
             raise InputError("prompts: give at least one object")
@@ -194,18 +195,18 @@ class Tracker:
         if not self.banks:
             size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
             self._network_size = network_size(size, self.config.input, align_corners=align)
-        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(self.device)
-        image = resize(pixels.permute(2, 0, 1)[None] / 255, self._network_size)
+        pixels = on_device(frame, self.device).permute(2, 0, 1)[None]
+        image = resize(pixels.float() / 255, self._network_size)
         return self.model.encode(normalise(image))
 
     def label(self, seen: Sequence[Seen], size: Size) -> tuple[Tensor, Tensor]:
-        """Join what all banks have seen of a frame.
+        """Merge what all banks have seen of a frame.
 
         Returns:
-            Logits (1+n)×H×W of all objects at the output size, and each pixel's most likely channel, H×W int64.
+            Logits (1+n)×H×W of all objects at the output size, and the most likely channel per pixel, H×W int64.
         """
         if not seen:
-            nothing = torch.zeros(1, *size, device=self.device)
+            nothing = torch.zeros(1, *size, dtype=torch.float32, device=self.device)
             return nothing, nothing[0].long()
         ids = self.objects.by_channel
         _, _, by_bank = zip(*seen, strict=True)
@@ -222,21 +223,21 @@ class Tracker:
         return logits, logits.max(0).indices  # many times faster than argmax on CPUs
 
     def masks(self, channels: Tensor, objects: ObjectTable) -> list[Tensor]:
-        """Masks that each batch of ``objects`` remembers: from channels H×W to B×(m+1)×h×w at the network's size."""
+        """Convert channels H×W to the masks of each batch of ``objects``, B×(m+1)×h×w at the network's size."""
         small = F.interpolate(channels[None, None].float(), self._network_size, mode="nearest")[0, 0]
         count = len(objects.by_channel)
         return [one_hot(small, count + 1)[None]] if count <= objects.identities else objects.split(small)
 
     def refer(self, features: Features, predicted: Tensor, mask: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Store a reference frame: its prediction where the mask says nothing, and the mask.
+        """Store a reference frame: the mask, and the prediction where the mask is 0.
 
         Args:
-            features: of the frame.
+            features: features of the frame.
             predicted: channels at the output size, H×W, from `label`.
             mask: object ids at the frame's size.
 
         Returns:
-            As `label`, with logits that leave no doubt.
+            As `label`, with logits of 0 and `ABSENT`.
         """
         objects, banks = deepcopy(self.objects), list(self.banks)
         given = objects.channels_of(mask).to(self.device)
@@ -249,23 +250,22 @@ class Tracker:
         channels = F.interpolate(given[None, None].float(), predicted.shape, mode="nearest")[0, 0].long()
         return certain(channels, len(objects.by_channel)), channels
 
-    def forget(self, number: int) -> None:
-        """Track an object no longer: from the next frame on it has no pixel, and its id may be given anew.
+    def forget(self, object_id: int) -> None:
+        """Stop tracking an object: it has no pixel from the next frame on, and its id may be given again.
 
-        Frames in memory still show it, so its identity goes to no other object; once all objects of a bank are
-        forgotten, the bank goes with its memory, and its identities are free.
+        Its identity stays taken, as frames in memory show it, until all objects of its bank are forgotten.
 
         Raises:
             InputError: no such object is tracked.
         """
-        if not np.isscalar(number) or number not in self.ids:
-            raise InputError(f"forget: object {number!r} is not tracked; give one of {list(self.ids)}")
-        empty = self.objects.forget(number)
+        if not np.isscalar(object_id) or object_id not in self.ids:
+            raise InputError(f"forget: object {object_id!r} is not tracked; give one of {list(self.ids)}")
+        empty = self.objects.forget(object_id)
         if empty is not None:
             del self.banks[empty]
 
     def state_dict(self, *, views: bool = False) -> dict[str, Any]:
-        """Return all that a tracker of the same model needs to resume this video, as `torch.save` takes it.
+        """Return the state with which a tracker of the same model resumes this video, for `torch.save`.
 
         Args:
             views: return views of this tracker's memory, which its next step may overwrite, instead of copies.
@@ -284,10 +284,10 @@ class Tracker:
         return sealed(STATES, content)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the video of the tracker that gave this state (`torch.load` with ``weights_only`` reads it).
+        """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).
 
         Raises:
-            InputError: the state is of other weights or settings, or damaged; the tracker stays as it was.
+            InputError: a state of other weights or settings, or damaged; the tracker is unchanged.
         """
         loaded = read_state(state, self._made_by, self.config, self.device)
         self.reset(loaded.length)

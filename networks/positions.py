@@ -59,10 +59,12 @@ def sine_position(size: Size, dim: int, device: torch.device) -> Tensor:
     """Sine embedding of a token's position, 1×L×dim: first half for y, second for x (AOT, section 5.1)."""
     half = dim // 2
     channel = torch.arange(half, device=device)
-    period = 10000 ** (2 * (channel // 2) / half)
+    period = 10000 ** ((2 * (channel // 2)).float() / half)
     axes = []
     for length in size:
-        position = torch.arange(length, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
+        position = (
+            torch.arange(length, dtype=torch.float32, device=device) / (length - 1 + 1e-6) * (2 * math.pi)
+        )
         angle = position[:, None] / period
         axes.append(torch.where(channel % 2 == 0, angle.sin(), angle.cos()))
     height, width = size

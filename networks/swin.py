@@ -24,13 +24,13 @@ DROP_PATH = torch.linspace(
 @lru_cache(maxsize=32)
 def _shift_mask(height: int, width: int, shift: int, device: torch.device) -> Tensor:
     """0 where two tokens of a shifted window were neighbours, -100 where not: windows×49×49."""
-    regions = torch.zeros(1, height, width, 1, device=device)
+    regions = torch.zeros(1, height, width, 1, dtype=torch.float32, device=device)
     edges = (slice(0, -WINDOW), slice(-WINDOW, -shift), slice(-shift, None))
     for index, (rows, columns) in enumerate((r, c) for r in edges for c in edges):
         regions[:, rows, columns] = index
     windows = window_partition(regions, (WINDOW, WINDOW)).flatten(1)
     different = windows[:, None, :] != windows[:, :, None]
-    return different * -100.0
+    return different.float() * -100.0
 
 
 class PaddedBlock(SwinTransformerBlock):

@@ -16,6 +16,7 @@ from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.stage import Stage
+from aotlab.utils.compilation import announce_compilation
 from aotlab.utils.errors import InputError
 
 
@@ -86,6 +87,7 @@ class VOSModel(nn.Module):
 
         ``dynamic``: whether sizes may change without compiling again; None: as torch.compile sees fit.
         """
+        announce_compilation()
         blocks = [block for stage in self.stages for block in stage.blocks]
         for part in (self.encoder, *blocks, self.decoder):
             part.compile(dynamic=dynamic)

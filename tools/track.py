@@ -15,6 +15,7 @@ from aotlab.tools.cli.findings import show_levels, show_report, warn_of_damage
 from aotlab.tools.cli.options import (
     WITHOUT_NEWEST,
     add_config_options,
+    add_dry_run_options,
     add_memory_options,
     add_precision_option,
     add_size_option,
@@ -58,6 +59,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_precision_option(model)
     add_size_option(model)
     add_memory_options(parser, bounded=True, budget=True)
+    add_dry_run_options(parser)
     args = parser.parse_args(argv)
     if args.print_config:
         # no video is needed here, so what stands in its place is the first override
@@ -75,7 +77,8 @@ def require_given(parser: Parser, args: Namespace) -> None:
         refuse_with_jobs(parser, args)
         masks = [True]  # each job has its own
     given = {
-        "VIDEO": args.video or args.jobs, "--mask, --box or --point": masks, "--output": args.output
+        "VIDEO": args.video or args.jobs, "--mask, --box or --point": masks,
+        "--output": args.output or args.dry_run,
     }  # fmt: skip
     missing = [name for name, value in given.items() if not value]
     if missing:
@@ -111,6 +114,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
 
     checkpoint = args.checkpoint or bundled()
     overrides = [*args.overrides, *size_overrides(args), *option_overrides(args)]
+    overrides += [f"model.depth={args.depth}"] if isinstance(args.depth, int) else []
     settings = read_settings(checkpoint, config=args.config, overrides=overrides)
     settings = with_protocol(settings, "bounded", overrides)
     for option in ("memory_frames", "memory_budget"):
@@ -159,7 +163,29 @@ def main(argv: list[str] | None = None) -> int:
     require_source(args.video)
     require_masks(args.mask)
     require_extra("video")
-    return summarise(run(args), args)
+    return forecast(args) if args.dry_run else summarise(run(args), args)
+
+
+def forecast(args: Namespace) -> int:
+    """Check the inputs and print the memory of a frame; nothing is written.
+
+    Raises:
+        InputError: a source, mask, prompt or setting is wrong.
+    """
+    from aotlab.engine.memory_forecast import tracking_report
+    from aotlab.engine.video.given_masks import load_masks
+    from aotlab.media.streams import open_source
+    from aotlab.prompts.texts import read_prompts
+
+    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    prompts = read_prompts(args.box, args.point, args.not_point)
+    objects = {
+        *load_masks(args.mask, source).annotations.objects(),
+        *(n for given in prompts.values() for n in given),
+    }
+    settings = memory_settings(args)[0]
+    print(tracking_report(settings, source.size, len(objects), args.gpu_memory), end="")
+    return 0
 
 
 def run(args: Namespace) -> TrackReport:
@@ -191,6 +217,7 @@ def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> T
     from aotlab.engine.video.tracking import removals_by_frame, track
 
     removals_by_frame(options.removals, masks, source)
+    from aotlab.engine.pacing import PacedTracker
     from aotlab.engine.tracker import Tracker
     from aotlab.utils.devices import leave_cores
 
@@ -201,10 +228,11 @@ def run_locked(args: Namespace, source: FrameSource, options: TrackOptions) -> T
     checkpoint = args.checkpoint or bundled()
     tracker = Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
     tracker.reset(source.length)
+    followed = PacedTracker(tracker, args.depth) if isinstance(args.depth, float) else tracker
     # Not before all else is known to be right: masks may be among them.
     remove_results(options.write, args.output)
     return track(
-        tracker, source, masks, args.output, replace(options, class_names=masks.annotations.class_names)
+        followed, source, masks, args.output, replace(options, class_names=masks.annotations.class_names)
     )
 
 

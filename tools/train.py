@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import (
     add_config_options,
     add_device_options,
+    add_dry_run_options,
     add_restart_option,
     option_overrides,
 )
@@ -31,10 +32,7 @@ RECIPE = "configs/recipes/mini.yaml"
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit status."""
     parser = Parser("train", description="Train a model through the phases of a recipe.")
-    parser.add_argument(
-        "--dry-run", action="store_true",
-        help="run two steps of each phase, write nothing, and estimate the time and memory of the whole run",
-    )  # fmt: skip
+    add_dry_run_options(parser)
     add_restart_option(parser)
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
@@ -51,9 +49,15 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import leave_cores
+    from aotlab.utils.devices import leave_cores, without_gpu
     from aotlab.utils.distributed import open_world
 
+    if args.dry_run and (args.gpu_memory or without_gpu(args.device)):
+        from aotlab.configs.published import resolve_training
+        from aotlab.engine.memory_forecast import training_report
+
+        print(training_report(resolve_training(config), args.gpu_memory), end="")
+        return 0
     leave_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:

@@ -88,7 +88,11 @@ def hold_back(mixtures: dict[int, Mixture], part: float) -> PhasesData:
             "data.validation names no videos: held back from training for it (data.hold_back): %s", names
         )
     else:
-        log.info("no validation: data.validation names no videos, and fewer than %d are here", ENOUGH_VIDEOS)
+        log.info(
+            "no validation, and no best.safetensors: fewer than %d videos; give some with "
+            "data.validation='[{path: FOLDER}]'",
+            ENOUGH_VIDEOS,
+        )
     return PhasesData(kept, list(held.values()))
 
 

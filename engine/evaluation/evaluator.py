@@ -15,7 +15,7 @@ import torch
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.engine.evaluation.finished import FOLDER as RECORDS
-from aotlab.engine.evaluation.finished import Finished, forget, load_finished, refuse_others, save_finished
+from aotlab.engine.evaluation.finished import Finished, RunRecords, forget
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.evaluation.sequence_scores import SequenceScores
@@ -126,106 +126,107 @@ def evaluate(
         if world.ranks == 1:  # another machine's ranks may be writing, and their processes are not known here
             for folder in (output, output / RECORDS):
                 remove_leftovers(folder)
-        if options.made_by is not None and not options.force:
-            refuse_others(output, videos, options.made_by)
+        records = RunRecords(output, videos, options.made_by, force=options.force)
         world.gather(None)  # no rank writes before the others have looked
-        report = _run_share(tracker, videos, output, options, world)
-        return _joined(world.gather(report, f"{RESUME} {output}"), videos)
+        report = _run_share(tracker, videos, records, options, EvaluationReport(output), world)
+        return _merged(world.gather(report, f"{RESUME} {output}"), videos)
 
 
 def _run_share(
-    tracker: BenchmarkTracker, videos: Sequence[Video], output: Path, options: RunOptions, world: World
-) -> EvaluationReport:
+    tracker: BenchmarkTracker, videos: Sequence[Video], records: RunRecords, options: RunOptions,
+    report: EvaluationReport, world: World,
+) -> EvaluationReport:  # fmt: skip
     """Track this rank's videos."""
-    shares = world.share([len(video.frames) for video in videos])
-    share_videos, report = [videos[number] for number in shares], EvaluationReport(output)
-    share = f" (share 1 of {world.ranks})" if world.ranks > 1 else ""
-    total = sum(len(video.frames) for video in share_videos)
+    share_videos = [videos[index] for index in world.share([len(video.frames) for video in videos])]
+    total, share = sum(len(video.frames) for video in share_videos), f" (share 1 of {world.ranks})"
     with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
+        share_run = _Share(tracker, records, options, report, bar)
         for video in share_videos:
             before = bar.n
-            bar.set_description(f"{video.name}{share}", refresh=False)
-            _run(tracker, video, report, options, bar)
+            bar.set_description(f"{video.name}{share if world.ranks > 1 else ''}", refresh=False)
+            share_run.run(video)
             if report.stopped:
                 break
             bar.update(before + len(video.frames) - bar.n)
     return report
 
 
-def _run(
-    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
-) -> None:
-    """Run one video and report it as finished before, tracked or failed."""
-    try:
-        require_whole([video])
-        if options.made_by is not None and not options.restart:
-            record = load_finished(report.output, video, options.made_by, overlay=options.overlay)
+@dataclass(frozen=True)
+class _Share:
+    """Videos of one rank, run one after another."""
+
+    tracker: BenchmarkTracker
+    records: RunRecords
+    options: RunOptions
+    report: EvaluationReport
+    bar: tqdm
+
+    def run(self, video: Video) -> None:
+        """Run one video and report it as finished before, tracked or failed."""
+        report, overlay = self.report, self.options.overlay
+        try:
+            require_whole([video])
+            record = None if self.options.restart else self.records.finished(video, overlay=overlay)
             if record is not None:
                 report.found.append(video.name)
-                report.count(video.name, record)
-                return
-        forget(report.output, video)
-        record = _track_within_memory(tracker, video, report, options, bar)
-        if record is None:
-            report.stopped = True
-            return
-        if options.made_by is not None:
-            save_finished(report.output, video, options.made_by, record)
-        report.count(video.name, record)
-    except InputError as error:
-        log.error("%s: skipped: %s", video.name, error)
-        report.failures[video.name] = str(error)
+            else:
+                forget(report.output, video)
+                record = self._track_within_memory(video)
+                if record is None:
+                    report.stopped = True
+                    return
+                self.records.save(video, record)
+            report.count(video.name, record)
+        except InputError as error:
+            log.error("%s: skipped: %s", video.name, error)
+            report.failures[video.name] = str(error)
+
+    def _track_within_memory(self, video: Video) -> Finished | None:
+        """Call `_track`, one group at a time if all groups do not fit into memory.
+
+        Raises:
+            InputError: as `track_video`, or out of memory even then.
+        """
+        tracker = self.tracker
+        for one_at_a_time in (False, True):
+            tracker.one_group_at_a_time = one_at_a_time
+            try:
+                return self._track(video)
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                # no groups: the first mask failed
+                reason, several = str(error).splitlines()[0], tracker.groups != 1
+            finally:
+                tracker.one_group_at_a_time = False
+            tracker.reset()
+            torch.cuda.empty_cache()
+            if one_at_a_time or not several:
+                break
+            log.warning("%s: out of memory; retrying with one group of objects at a time", video.name)
+        raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
+
+    def _track(self, video: Video) -> Finished | None:
+        """Track and time one video; return None if stopped."""
+        report, options = self.report, self.options
+        skip = max(1, options.warm_up - report.warmed)
+        spent: list[float] = []
+        start = time.perf_counter()
+        with closing(track_video(self.tracker, video, report.output, overlay=options.overlay)) as results:
+            for result in results:
+                spent.append(result.seconds)
+                self.bar.update()
+                if len(spent) == skip:
+                    start = time.perf_counter()
+                if options.stop.is_set() and len(spent) < len(video.frames):
+                    return None
+        report.warmed += len(spent)
+        timed = spent[skip:]
+        total = time.perf_counter() - start if timed else 0.0
+        return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
 
 
-def _track_within_memory(
-    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
-) -> Finished | None:
-    """Call `_track`, one group at a time if all groups do not fit into memory.
-
-    Raises:
-        InputError: as `track_video`, or out of memory even then.
-    """
-    for one_at_a_time in (False, True):
-        tracker.one_group_at_a_time = one_at_a_time
-        try:
-            return _track(tracker, video, report, options, bar)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            # no groups: the first mask failed
-            reason, several = str(error).splitlines()[0], tracker.groups != 1
-        finally:
-            tracker.one_group_at_a_time = False
-        tracker.reset()
-        torch.cuda.empty_cache()
-        if one_at_a_time or not several:
-            break
-        log.warning("%s: out of memory; again, with its groups of objects one after another", video.name)
-    raise InputError(f"{video.name}: out of memory ({reason}); {MEMORY_ADVICE}")
-
-
-def _track(
-    tracker: BenchmarkTracker, video: Video, report: EvaluationReport, options: RunOptions, bar: tqdm
-) -> Finished | None:
-    """Track and time one video; return None if stopped."""
-    skip = max(1, options.warm_up - report.warmed)
-    spent: list[float] = []
-    start = time.perf_counter()
-    with closing(track_video(tracker, video, report.output, overlay=options.overlay)) as results:
-        for result in results:
-            spent.append(result.seconds)
-            bar.update()
-            if len(spent) == skip:
-                start = time.perf_counter()
-            if options.stop.is_set() and len(spent) < len(video.frames):
-                return None
-    report.warmed += len(spent)
-    timed = spent[skip:]
-    total = time.perf_counter() - start if timed else 0.0
-    return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
-
-
-def _joined(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:
+def _merged(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:
     """Merge the reports of all ranks, with sequences in the order of the data set."""
     report = EvaluationReport(parts[0].output)
     finished = {name for part in parts for name in part.finished}
@@ -256,4 +257,4 @@ def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
             real_path(folder.parent) for folder in video.object_folders.values()
         }
         if real_path(output / video.name) in sources:
-            raise InputError(f"{output}: this is a folder of the data set itself; choose another folder")
+            raise InputError(f"{output}: is part of the data set; choose another folder")

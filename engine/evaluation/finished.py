@@ -35,36 +35,47 @@ class Finished:
     """seconds on the timed frames with reading and writing"""
 
 
-def load_finished(output: Path, video: Video, made_by: dict[str, Any], *, overlay: bool) -> Finished | None:
-    """Return the record of a finished sequence, or None if it must run.
+class RunRecords:
+    """Records of the sequences in a result folder, read once."""
 
-    It is finished if models, settings and files are the same and its results are complete and readable.
-    """
-    record = load_record(_path(output, video), Finished)
-    if record is None or record.made_by != fingerprint(video, made_by):
-        return None
-    return record if _whole(output, video, overlay) else None
+    def __init__(
+        self, output: Path, videos: Sequence[Video], made_by: dict[str, Any] | None, *, force: bool = False
+    ) -> None:
+        """Read the records of a run.
 
+        Args:
+            output: result folder.
+            videos: sequences of the run.
+            made_by: models and settings as JSON values; None: no records are read or written.
+            force: ignore records of other models or settings.
 
-def save_finished(output: Path, video: Video, made_by: dict[str, Any], record: Finished) -> None:
-    """Write the record of a sequence with complete results."""
-    made = replace(record, made_by=fingerprint(video, made_by), settings=_digest(made_by))
-    save_record(_path(output, video), made)
+        Raises:
+            InputError: a sequence has results of other models or settings.
+        """
+        self._output, self._made_by = output, made_by
+        self._found: dict[str, Finished] = {}
+        for video in videos if made_by is not None else ():
+            record = load_record(_path(output, video), Finished)
+            if record is not None and record.settings not in ("", _digest(made_by)) and not force:
+                raise InputError(
+                    f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
+                    "or replace them with --force"
+                )
+            if record is not None:
+                self._found[video.name] = record
 
+    def finished(self, video: Video, *, overlay: bool) -> Finished | None:
+        """Return the record of a sequence with the same models, settings and files and whole results, else None."""
+        record = self._found.get(video.name)
+        if record is None or record.made_by != fingerprint(video, self._made_by):
+            return None
+        return record if _whole(self._output, video, overlay) else None
 
-def refuse_others(output: Path, videos: Sequence[Video], made_by: dict[str, Any]) -> None:
-    """Refuse to mix results with those of other models or settings.
-
-    Raises:
-        InputError: a sequence has results of others.
-    """
-    for video in videos:
-        record = load_record(_path(output, video), Finished)
-        if record is not None and record.settings not in ("", _digest(made_by)):
-            raise InputError(
-                f"output {output}: holds results of other models or settings ({video.name}); choose another folder, or "
-                "replace them with --force"
-            )
+    def save(self, video: Video, record: Finished) -> None:
+        """Write the record of a sequence with complete results."""
+        if self._made_by is not None:
+            made_by, settings = fingerprint(video, self._made_by), _digest(self._made_by)
+            save_record(_path(self._output, video), replace(record, made_by=made_by, settings=settings))
 
 
 def forget(output: Path, video: Video) -> None:
@@ -79,7 +90,7 @@ def forget(output: Path, video: Video) -> None:
             remove(output / video.name / f"{stem}.png")
 
 
-def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
+def fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
     """Return a digest of the inputs of a video: models, given masks, frames by name and size, options.
 
     Raises:
@@ -94,7 +105,7 @@ def fingerprint(video: Video, made_by: dict[str, Any]) -> str:
     return hashlib.sha256(repr((made_by, masks, frames, wanted)).encode()).hexdigest()
 
 
-def _digest(made_by: dict[str, Any]) -> str:
+def _digest(made_by: dict[str, Any] | None) -> str:
     return hashlib.sha256(repr(made_by).encode()).hexdigest()
 
 

@@ -110,7 +110,15 @@ def load_table(table: str | Path) -> PaperTable:
         )
         built: PaperTable = _build(PaperTable, tree)
         _check(built)
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError,
+        yaml.YAMLError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
         raise InputError(f"{path}: not a table ({error}); the tables are {names}") from error
     return built

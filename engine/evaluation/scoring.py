@@ -84,7 +84,7 @@ def score_videos(
                 report.failures.setdefault(plans[number].name, str(part))
     for number, plan in enumerate(plans):
         if plan.name not in report.failures:
-            report.scores[plan.name] = _joined(plan, [parts[number, first] for first in _starts(plan)])
+            report.scores[plan.name] = _scores(plan, [parts[number, first] for first in _starts(plan)])
     for name, message in report.failures.items():
         log.error("%s: not scored: %s", name, message)
     return report
@@ -105,11 +105,11 @@ def _plan(video: Video, results: Path, report: ScoringReport) -> ScoringPlan | N
         return None
 
 
-def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
+def _scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     scores = join(plan, parts)
     if scores.unknown_ids:
         found = ", ".join(map(str, sorted(scores.unknown_ids)))
-        log.warning("%s: predicted ids that are no objects count as background: %s", plan.name, found)
+        log.warning("%s: unknown ids in predictions count as background: %s", plan.name, found)
     return scores
 
 

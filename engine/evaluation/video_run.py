@@ -15,7 +15,9 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.evaluation.resizing import resize_labels
+from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, stream
+from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.object_masks import labels_of, read_given, read_objects
@@ -37,12 +39,17 @@ class FrameResult:
     """stem of the frame"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
-    labels: np.ndarray
-    """H×W ids in the size of the results; smaller objects lie on top of larger ones"""
+    source: Prediction | np.ndarray
+    """the prediction, or H×W ids, in the size of the results; smaller objects lie on top of larger ones"""
     seconds: float
     """seconds spent in the tracker"""
     objects: Mapping[int, np.ndarray] = field(default_factory=dict)
     """H×W bool masks by id, if results are written per object"""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """H×W ids; waits until the device has computed them."""
+        return self.source if isinstance(self.source, np.ndarray) else self.source.labels
 
 
 def track_video(
@@ -82,20 +89,21 @@ def _results(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame."""
     known: set[int] = set()
+    labels = OneBehind()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         height, width = frame.shape[:2]
         size = video.output_size(height, width)
         mask = _reference(video, index, (height, width), known)
         start = time.perf_counter()
-        labels = tracker.step(frame, mask, size=size).labels
-        settle(tracker.device)
+        prediction = tracker.step(frame, mask, size=size)
+        labels.wait(prediction)
         seconds = time.perf_counter() - start
+        found: Prediction | np.ndarray = prediction
         if mask is not None:
-            if not known:
-                # benchmarks expect the given mask itself in the first frame
-                labels = resize_labels(mask, size)
+            if not known:  # benchmarks expect the given mask itself in the first frame
+                found = resize_labels(mask, size)
             known.update(np.unique(mask).tolist())
-        yield FrameResult(path, frame, labels, seconds)
+        yield FrameResult(path, frame, found, seconds)
 
 
 def _results_of_objects(
@@ -106,7 +114,7 @@ def _results_of_objects(
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         height, width = frame.shape[:2]
         mask = video.masks.get(index)
-        assert not isinstance(mask, Path), "where objects have folders, their masks are given each by itself"
+        assert not isinstance(mask, Path), "object folders come with a mask per object"
         given = read_objects(mask, size=(height, width)) if mask is not None else {}
         start = time.perf_counter()
         objects = layers.step(frame, given, size=video.output_size(height, width))

@@ -40,7 +40,7 @@ class VotSession:
         self._tracker.reset()
         self._count = 0
         if not any(mask.any() for mask in masks):
-            raise InputError("initialize: no object has a pixel in the frame; give at least one that has")
+            raise InputError("initialize: no object has a pixel in the frame; give at least one")
         return self._step(frame, masks)
 
     def advance(self, frame: np.ndarray, masks: Sequence[np.ndarray] = ()) -> Answer:

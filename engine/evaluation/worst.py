@@ -50,7 +50,7 @@ def write_strip(
 
 
 def _files(video: Video, results: Path, object_id: int, stem: str) -> tuple[Path, Path]:
-    """Draw the annotation and the result of an object on a frame."""
+    """Return the files of the annotation and the result of an object on a frame."""
     found = results / video.name / f"{stem}.png"
     if video.object_folders:
         folder = video.object_folders[object_id]

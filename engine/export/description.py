@@ -1,4 +1,4 @@
-"""``export.yaml``: the contents of a folder of graphs, for `ExportedModel` and for other programs."""
+"""``export.yaml``: description of a folder of graphs, for `ExportedModel` and other programs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 FILE = "export.yaml"
 EXPORT = Kind("export", 1, "export again")
 NEVER = 2**31 - 1
-"""frames from one long-term memory to the next where only reference frames are remembered"""
+"""interval in frames between additions to long-term memory if only reference frames are stored"""
 
 
 @dataclass(frozen=True)
 class GraphDescription:
-    """One graph; its file has its name."""
+    """One graph, stored in a file of its name."""
 
     inputs: dict[str, list[Any]]
-    """shapes by name, in order; ``12*frames`` is an axis that grows with the frames in long-term memory"""
+    """shapes by name, in order; ``12*frames``: an axis that grows with the frames in long-term memory"""
     outputs: dict[str, list[Any]]
     same: dict[str, str]
-    """further results, and the input or output of the graph that each equals"""
+    """further results by name, with the input or output of the graph that each equals"""
     sha256: str
     """digest of its file"""
 
@@ -40,42 +40,40 @@ class Description:
     """A folder of graphs."""
 
     video_size: list[int]
-    """height and width of the video's frames"""
+    """[height, width] of the video's frames"""
     network_size: list[int]
-    """height and width that these are resized to"""
+    """[height, width] of the resized frames"""
     groups: int
-    """of objects in a batch"""
+    """number of groups of objects in a batch"""
     heads: int
-    """of long-term attention in the first block, for memory policies that judge by relevance"""
+    """heads of long-term attention in the first block, for memory policies that need relevance"""
     graphs: dict[str, GraphDescription]
     config: Config
-    """of the model and its memory"""
+    """settings of the model and its memory"""
 
     @property
     def frames(self) -> int:
-        """Frames in long-term memory at most."""
+        """Largest number of frames in long-term memory."""
         return self.config.memory.frames
 
 
 def graph_file(graph: str) -> str:
-    """Name of a graph's file."""
+    """Return the file name of a graph."""
     return f"{graph}.onnx"
 
 
 def exportable(config: Config) -> Config:
-    """The settings with a memory that never outgrows ``memory.frames``, and in float32, as graphs compute.
+    """Return the settings of graphs: float32, and a memory of at most ``memory.frames``.
 
-    ``first_frame`` becomes the ``bounded_fifo`` that never remembers a frame by itself: with up to that many given
-    masks it is the same, and of more the oldest but the first goes.
+    ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
 
     Raises:
-        InputError: the policy keeps all frames, or there is no room for a later mask, or short-term memory is several
-            frames.
+        InputError: a policy without a bound, no room for a later mask, or several frames of short-term memory.
     """
     memory = config.memory
     if memory.policy not in (*BOUNDED_POLICIES, "first_frame"):
         raise InputError(
-            f"memory.policy {memory.policy}: keeps all that it takes in, but the memory of exported graphs is bounded; "
+            f"memory.policy {memory.policy}: keeps all frames, but the memory of exported graphs is bounded; "
             "add memory.policy=bounded_fifo memory.frames=4"
         )
     if memory.frames < 2:
@@ -93,20 +91,20 @@ def exportable(config: Config) -> Config:
 
 
 def to_text(description: Description) -> str:
-    """Return the text that `read_description` reads."""
+    """Return the content of ``export.yaml``."""
     content = sealed(EXPORT, asdict(description))
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_description(folder: Path) -> Description:
-    """Read the description of a folder of graphs, and check that they are those that were exported.
+    """Read the description of a folder of graphs, and check the graphs' digests.
 
     Raises:
-        InputError: it is not an export, or an incomplete or changed one.
+        InputError: not an export, or an incomplete or changed one.
     """
     path = folder / FILE
     if not is_file(path):
-        raise InputError(f"{folder}: is not an export, as it has no {FILE}; make one with aotlab export")
+        raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
     with reading_own(path, EXPORT):
         tree = unsealed(EXPORT, read_mapping(read_text(path, "export again"), str(path)))
         graphs = {plain_name(name, FILE): GraphDescription(**of) for name, of in tree.pop("graphs").items()}

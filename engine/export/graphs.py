@@ -1,8 +1,7 @@
-"""The five verbs of a model as graphs: modules that take and give tensors alone, with inputs to trace them by.
+"""The five methods of a model as graphs: modules that take and return tensors, with example inputs.
 
-encode, assign_identities, propagate, memorize and decode; propagate on a reference frame, which reads no memory, is a
-graph by itself. All shapes are fixed but one axis: long-term memory holds from 1 to so many frames, L tokens each.
-Attention reads these alone, so it needs no mask, is exact, and costs nothing for frames that are not there yet.
+propagate on a reference frame, which reads no memory, is a separate graph. All shapes are fixed but one axis: long-term
+memory holds a varying number of frames, so attention needs no mask and is exact.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from aotlab.networks.operations import use
 from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
-Verb = Callable[[VOSModel, Tensors], dict[str, Tensor]]
+Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
 EXAMPLE_FRAMES = 2
-"""frames in the long-term memory that propagate is traced with; 1 would be taken for a constant"""
+"""number of long-term frames that propagate is traced with; 1 would become a constant"""
 
 
 class IndexedTemporalEmbedding(nn.Module):
-    """A `TemporalEmbedding` whose indices are an input, as they depend on how many frames there are."""
+    """A `TemporalEmbedding` with its indices as an input, as they depend on the number of frames."""
 
     def __init__(self, embedding: TemporalEmbedding) -> None:
         super().__init__()
@@ -47,25 +46,25 @@ class IndexedTemporalEmbedding(nn.Module):
         self.indices: Tensor | None = None
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TemporalEmbedding.forward`, with `indices` T int64; without, for one frame."""
+        """As `TemporalEmbedding.forward`, with `indices` T int64; None: one frame."""
         added = self.memory[:1] if self.indices is None else self.memory[self.indices]  # T×C
         key = key.unflatten(1, (-1, query.shape[1])) + added[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
 
 
 class GraphModule(nn.Module):
-    """A verb with its inputs and outputs in a fixed order."""
+    """A method with its inputs and outputs in a fixed order."""
 
     def __init__(
-        self, model: VOSModel, verb: Verb, inputs: tuple[str, ...], outputs: tuple[str, ...] = ()
+        self, model: VOSModel, method: Method, inputs: tuple[str, ...], outputs: tuple[str, ...] = ()
     ) -> None:
         super().__init__()
-        self.model, self.verb, self.inputs, self.outputs = model, verb, inputs, outputs
+        self.model, self.method, self.inputs, self.outputs = model, method, inputs, outputs
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Inputs in the order of `inputs`, outputs in that of `outputs`."""
+        """Take inputs in the order of `inputs`; return outputs in the order of `outputs`."""
         with use(SETS["exportable"]):
-            results = self.verb(self.model, dict(zip(self.inputs, tensors, strict=True)))
+            results = self.method(self.model, dict(zip(self.inputs, tensors, strict=True)))
         return tuple(results[name] for name in self.outputs)
 
 
@@ -75,24 +74,24 @@ class Graph:
 
     module: GraphModule
     examples: dict[str, Tensor]
-    """inputs to trace it with, in order"""
+    """example inputs, in order"""
     results: dict[str, Tensor]
-    """its results for them, also those that the graph does not output"""
+    """results for the examples, including those that the graph does not output"""
     same: dict[str, str]
-    """results that equal an input or another result, and the name of that; the graph outputs the others"""
+    """names of results that equal an input or another result, with its name; the graph outputs the others"""
     growing: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """inputs that grow with the frames in long-term memory: the axis, and its length of one frame"""
+    """axis, and its length per frame, of inputs that grow with long-term memory"""
 
 
 def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[str, Graph]:
-    """The graphs of a model, by name.
+    """Build the graphs of a model, by name.
 
-    Everything runs once: that makes the examples, and fills the caches that blocks hold per map size with real numbers.
+    Every method runs once, to make the examples and to fill caches with real values.
 
     Args:
-        model: stays as it is.
+        model: the model, unchanged.
         size: (height, width) of the network's input in pixels.
-        groups: of objects in a batch.
+        groups: number of groups of objects in a batch.
     """
     model, images = _exportable(model), torch.Generator().manual_seed(0)
     planes = model.config.max_objects + 1
@@ -127,7 +126,7 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
 
 
 def _exportable(model: VOSModel) -> VOSModel:
-    """A copy for inference, whose temporal embeddings take their indices as an input."""
+    """Copy a model for inference, with the indices of temporal embeddings as an input."""
     model = deepcopy(model).cpu().float().eval().requires_grad_(False)
     for stage in model.stages:
         if stage.temporal is not None:
@@ -137,26 +136,26 @@ def _exportable(model: VOSModel) -> VOSModel:
 
 def _graph(
     model: VOSModel,
-    verb: Verb,
+    method: Method,
     examples: dict[str, Tensor],
     growing: dict[str, tuple[int, int]] | None = None,
 ) -> Graph:
-    """Run a verb, and find out which of its results are its inputs."""
-    results, same = verb(model, examples), {}
+    """Run a method, and find the results that equal its inputs."""
+    results, same = method(model, examples), {}
     known = {id(tensor): name for name, tensor in examples.items()}
     for name, tensor in results.items():
         if id(tensor) in known:
             same[name] = known[id(tensor)]
         known.setdefault(id(tensor), name)
     outputs = tuple(name for name in results if name not in same)
-    module = GraphModule(_part(model, verb), verb, tuple(examples), outputs)
+    module = GraphModule(_part(model, method), method, tuple(examples), outputs)
     return Graph(module, examples, results, same, growing or {})
 
 
-def _part(model: VOSModel, verb: Verb) -> VOSModel:
-    """The model without the weights that a verb does not read."""
-    members: dict[Verb, tuple[str, ...]] = {_encode: ("encoder", "projector"), _decode: ("decoder",)}
-    read = members.get(verb, ("stages",))
+def _part(model: VOSModel, method: Method) -> VOSModel:
+    """Copy the model without the weights that a method does not read."""
+    members: dict[Method, tuple[str, ...]] = {_encode: ("encoder", "projector"), _decode: ("decoder",)}
+    read = members.get(method, ("stages",))
     part = copy(model)
     part._modules = {
         name: module if name in read else nn.Identity() for name, module in model._modules.items()
@@ -167,7 +166,7 @@ def _part(model: VOSModel, verb: Verb) -> VOSModel:
 def _grown(
     model: VOSModel, memory: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, tuple[int, int]]]:
-    """Memory of a few frames from that of one, with their temporal indices; and its growing axes."""
+    """Repeat the memory of one frame for `EXAMPLE_FRAMES`; return it with temporal indices, and its growing axes."""
     growing = {name: (1, x.shape[1]) for name, x in memory.items() if name.startswith("long_")}
     memory = {name: x.repeat(1, EXAMPLE_FRAMES if name in growing else 1, 1) for name, x in memory.items()}
     for number, stage in enumerate(model.stages):
@@ -188,7 +187,7 @@ def _identify(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
 
 
 def _propagate(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    """On a reference frame where identities are given, else from memory."""
+    """Propagate a reference frame if identities are given, else from memory."""
     config = model.config
     for number, stage in enumerate(model.stages):
         if isinstance(stage.temporal, IndexedTemporalEmbedding):
@@ -202,7 +201,7 @@ def _propagate(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
 
 
 def _memorize(model: VOSModel, given: Tensors, *, size: tuple[int, int]) -> dict[str, Tensor]:
-    """Memorize reads nothing of a frame's embeddings but their sizes."""
+    """Memorize a frame; only the sizes of its embeddings are read."""
     sizes = map_sizes(model.config, size)
     embeddings = [[given["identities_0"].new_empty(1, 1, *side)] for side in sizes]
     propagated = Propagated(embeddings, current_of(model.config, given))
@@ -214,7 +213,7 @@ def _decode(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
 
 
 def _add_temporal(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
-    """The first stage's temporal embedding alone, for memory policies that compare queries with keys."""
+    """Apply the first stage's temporal embedding, for memory policies that compare queries with keys."""
     temporal = model.stages[0].temporal
     assert isinstance(temporal, IndexedTemporalEmbedding)
     temporal.indices = given["temporal_indices_0"]

@@ -1,6 +1,6 @@
-"""Names of the inputs and outputs of graphs: the nested results of a model as flat tables, and back.
+"""Names of the inputs and outputs of graphs: conversion between nested results and tables by name.
 
-A graph takes and gives tensors by name. ``long_key_0_1`` is the key of long-term memory of stage 0, block 1.
+``long_key_0_1`` is the key of long-term memory of stage 0, block 1.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ Tensors = Mapping[str, Tensor]
 
 
 def map_sizes(config: ModelConfig, size: Sequence[int]) -> list[tuple[int, int]]:
-    """(height, width) in tokens of each stage's map, for the network's input (height, width) in pixels."""
+    """Return (height, width) in tokens of each stage's map for an input of (height, width) pixels."""
     return [(-(-size[0] // stage.stride), -(-size[1] // stage.stride)) for stage in config.stages]
 
 
 def features_of(given: Tensors) -> Features:
-    """The maps that a verb reads; None for all others."""
+    """Return the maps that a graph reads; None for the others."""
     return Features(*(given.get(name) for name in Features._fields))  # type: ignore[arg-type]
 
 
 def named_identities(identities: Sequence[Tensor]) -> dict[str, Tensor]:
-    """Identity embeddings of the stages that have blocks: ``identities_0``."""
+    """Name the identity embeddings of stages with blocks: ``identities_0``."""
     return {f"identities_{stage}": x for stage, x in enumerate(identities) if x.numel()}
 
 
 def identities_of(config: ModelConfig, given: Tensors) -> list[Tensor]:
-    """One embedding per stage; an empty one, B×0×0, for a stage without blocks."""
+    """Return one embedding per stage; B×0×0 for a stage without blocks."""
     empty = given["identities_0"][:, :0, :0]
     return [given.get(f"identities_{stage}", empty) for stage in range(len(config.stages))]
 
 
 def named_current(current: Sequence[Sequence[Unlabelled]]) -> dict[str, Tensor]:
-    """A frame's unlabelled memory, for every stage and block: ``key_0_0`` and the other fields of the kind of block."""
+    """Name a frame's unlabelled memory by stage and block: ``key_0_0`` and the block's other fields."""
     return {
         f"{part}_{stage}_{block}": tensor
         for stage, blocks in enumerate(current)
@@ -50,7 +50,7 @@ def named_current(current: Sequence[Sequence[Unlabelled]]) -> dict[str, Tensor]:
 
 
 def current_of(config: ModelConfig, given: Tensors) -> list[list[Unlabelled]]:
-    """The inverse of `named_current`."""
+    """Invert `named_current`."""
     current: list[list[Unlabelled]] = []
     for number, stage in enumerate(config.stages):
         kind = BLOCKS[stage.block].unlabelled
@@ -62,7 +62,7 @@ def current_of(config: ModelConfig, given: Tensors) -> list[list[Unlabelled]]:
 
 
 def named_memory(memory: Memory) -> dict[str, Tensor]:
-    """What blocks read: ``long_key_0_0``, ``long_value_0_0``, ``short_key_0_0``, ``short_value_0_0``."""
+    """Name the memory of blocks: ``long_key_0_0``, ``long_value_0_0``, ``short_key_0_0``, ``short_value_0_0``."""
     tensors = {}
     for kind in BlockMemory._fields:
         pairs = [[getattr(block, kind) for block in blocks] for blocks in memory]
@@ -71,7 +71,7 @@ def named_memory(memory: Memory) -> dict[str, Tensor]:
 
 
 def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
-    """The inverse of `named_memory`."""
+    """Invert `named_memory`."""
 
     def pair(kind: str, stage: int, block: int) -> KeyValue:
         return KeyValue(*(given[f"{kind}_{part}_{stage}_{block}"] for part in KeyValue._fields))
@@ -86,11 +86,11 @@ def memory_of(config: ModelConfig, given: Tensors) -> list[list[BlockMemory]]:
 
 
 def named_embeddings(embeddings: Sequence[Tensor]) -> dict[str, Tensor]:
-    """The maps to decode, oldest first: ``embedding_0``."""
+    """Name the maps to decode in order: ``embedding_0``."""
     return {f"embedding_{index}": tensor for index, tensor in enumerate(embeddings)}
 
 
 def embeddings_of(given: Tensors) -> list[Tensor]:
-    """The inverse of `named_embeddings`."""
+    """Invert `named_embeddings`."""
     count = sum(name.startswith("embedding_") for name in given)
     return [given[f"embedding_{index}"] for index in range(count)]

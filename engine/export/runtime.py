@@ -1,4 +1,4 @@
-"""Running a folder of graphs: `ExportedModel` is a `Model`, so trackers and memory policies take it."""
+"""Running a folder of graphs: `ExportedModel` is a `Model`, for trackers and memory policies."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError
 
 RunGraph = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-"""a graph: its inputs by name (others are ignored) to its outputs by name"""
+"""maps a graph's inputs by name to its outputs by name; other inputs are ignored"""
 SHARED = ("image", "temporal_indices_", *Features._fields)
-"""how the names of inputs begin that all groups of objects share"""
+"""prefixes of inputs shared by all groups of objects"""
 CPU = "CPUExecutionProvider"
 
 
 def exported_tracker(folder: str | Path, *, provider: str = CPU) -> Tracker:
-    """A `Tracker` that runs exported graphs.
+    """Return a `Tracker` that runs exported graphs.
 
     Args:
-        folder: that `export_model` or ``aotlab export`` wrote.
-        provider: of onnxruntime, which copies what it needs to its device and back.
+        folder: output of `export_model` or ``aotlab export``.
+        provider: execution provider of onnxruntime.
 
     Raises:
-        InputError: no export, broken files, a missing package, an unknown provider.
+        InputError: not an export, damaged files, a missing package, or an unknown provider.
     """
     model = ExportedModel(Path(folder), provider=provider)
     return Tracker(model, model.description.config)
 
 
 class ExportedModel(nn.Module):
-    """The verbs of `VOSModel` by graphs, on the CPU, for inference; arguments and results as there.
+    """`VOSModel` as graphs, on the CPU, for inference; arguments and results are the same.
 
-    Objects run in batches of as many groups as were exported, the last one filled up with nothing.
+    Groups of objects run in batches of the exported size; the last one is padded.
     """
 
     def __init__(self, folder: Path, *, provider: str = CPU) -> None:
-        """Load all graphs; raises as `exported_tracker`."""
+        """Load all graphs; raise as `exported_tracker` does."""
         super().__init__()
         self.description = read_description(folder)
         self.config = self.description.config.model
@@ -72,25 +72,24 @@ class ExportedModel(nn.Module):
         return self.description.heads
 
     def compile_parts(self, *, dynamic: bool | None = None) -> None:
-        """Nothing: graphs are compiled already."""
+        """Do nothing: graphs are compiled already."""
 
     def encode(self, image: Tensor) -> Features:
-        """Maps of an image 1×3×H×W.
+        """Encode an image 1×3×H×W.
 
         Raises:
-            InputError: it is of another size than the export.
+            InputError: another size than the export's.
         """
         inside, video = self.description.network_size, self.description.video_size
         if list(image.shape[2:]) != inside:
             raise InputError(
-                f"frame: becomes {image.shape[3]}×{image.shape[2]} in the network, but this export is for frames "
-                f"of {video[1]}×{video[0]}, which become {inside[1]}×{inside[0]}; "
-                "resize the video, or export for its size"
+                f"frame: {image.shape[3]}×{image.shape[2]} in the network, but this export is for "
+                f"{inside[1]}×{inside[0]} (videos of {video[1]}×{video[0]}); resize the video, or export for its size"
             )
         return Features(**self._results("encode", {"image": image}))
 
     def assign_identities(self, masks: Tensor) -> list[Tensor]:
-        """Identity embeddings of masks B×(m+1)×H×W, m ≤ M."""
+        """Embed masks B×(m+1)×H×W, m ≤ M."""
         absent = self.config.max_objects + 1 - masks.shape[1]
         masks = F.pad(masks, (0, 0, 0, 0, 0, absent))
         return identities_of(self.config, self._results("assign_identities", {"masks": masks}))
@@ -101,12 +100,12 @@ class ExportedModel(nn.Module):
         memory: Memory | None = None,
         identities: Sequence[Tensor] | None = None,
     ) -> Propagated:
-        """Carry identities from memory to a frame, or on a reference frame from its own.
+        """Propagate identities from memory to a frame, or on a reference frame from its own.
 
-        The last stage's embeddings are those to decode; of all others there are maps of their size without channels.
+        Only the last stage's embeddings have channels.
 
         Raises:
-            InputError: long-term memory holds more frames than the export has room for.
+            InputError: long-term memory has more frames than the export allows.
         """
         if memory is None:
             assert identities is not None
@@ -119,17 +118,17 @@ class ExportedModel(nn.Module):
         return Propagated([*empty, decoded], current_of(self.config, results))
 
     def memorize(self, propagated: Propagated, identities: Sequence[Tensor]) -> list[list[BlockMemory]]:
-        """A frame's memory per stage and block."""
+        """Return a frame's memory per stage and block."""
         given = {**named_current(propagated.current), **named_identities(identities)}
         return memory_of(self.config, self._results("memorize", given))
 
     def decode(self, propagated: Propagated, features: Features) -> Tensor:
-        """Logits of background and identities."""
+        """Return logits of background and identities."""
         given = {**named_embeddings(propagated.embeddings[-1]), **features._asdict()}
         return self._results("decode", given)["logits"]
 
     def add_temporal(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and keys of the first stage as long-term attention compares them."""
+        """Return queries and keys of the first stage as long-term attention compares them."""
         count = self.config.stages[0].temporal_slots
         if not count:
             return query, key
@@ -139,7 +138,7 @@ class ExportedModel(nn.Module):
         return results["query"], results["key"]
 
     def _results(self, name: str, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run a graph for all groups of objects: its outputs, and the results that equal an input or output."""
+        """Run a graph for all groups of objects; return its outputs, and results that equal an input or output."""
         graph = self.description.graphs[name]
         batched = [tensor for tensor in graph.inputs if not tensor.startswith(SHARED)]
         count, size = len(given[batched[0]]) if batched else 1, self.description.groups
@@ -157,11 +156,11 @@ class ExportedModel(nn.Module):
         return {**results, **{tensor: known[source] for tensor, source in graph.same.items()}}
 
     def _temporal_indices(self, memory: Memory) -> dict[str, Tensor]:
-        """Which temporal embeddings the frames in memory take."""
+        """Return the indices of the temporal embeddings of the frames in memory."""
         frames = self._frames(memory[0][0].long.key)
         if frames > self.description.frames:
             raise InputError(
-                f"memory: holds {frames} frames, but this export has room for {self.description.frames}; "
+                f"memory: {frames} frames, but this export has room for {self.description.frames}; "
                 f"export again with memory.frames={frames}"
             )
         counts = {number: stage.temporal_slots for number, stage in enumerate(self.config.stages)}
@@ -172,13 +171,13 @@ class ExportedModel(nn.Module):
         }
 
     def _frames(self, key: Tensor) -> int:
-        """How many frames these keys of the first stage's long-term memory are of."""
+        """Return the number of frames of keys in the first stage's long-term memory."""
         stride, (height, width) = self.config.stages[0].memory_stride, self._sizes[0]
         return key.shape[1] // (-(-height // stride) * -(-width // stride))
 
 
 def _rows(batch: Tensor, start: int, count: int) -> Tensor:
-    """Rows of a batch from ``start``, with zeros behind the last."""
+    """Return ``count`` rows of a batch from ``start``, padded with zeros."""
     rows = batch[start : start + count]
     return (
         torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])]) if len(rows) < count else rows
@@ -186,21 +185,21 @@ def _rows(batch: Tensor, start: int, count: int) -> Tensor:
 
 
 def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
-    """A graph run by onnxruntime, with as many threads as PyTorch has.
+    """Load a graph into onnxruntime, with PyTorch's number of threads.
 
     Raises:
-        InputError: a broken file, or a provider that is not there.
+        InputError: a damaged file, or an unavailable provider.
     """
     import onnxruntime
 
     known = onnxruntime.get_available_providers()
     if provider not in known:
         raise InputError(
-            f"provider {provider}: is not available to onnxruntime here; use one of {', '.join(known)}"
+            f"provider {provider}: not available in onnxruntime here; use one of {', '.join(known)}"
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    # Between two graphs PyTorch works: threads that wait by spinning would take its cores.
+    # Threads that spin between graphs would take cores from PyTorch.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
@@ -211,7 +210,7 @@ def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
     inputs = [node.name for node in session.get_inputs()]
 
     def run(given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The arrays of the runtime become tensors without a copy."""
+        """Run the graph; arrays become tensors without a copy."""
         arrays = {name: given[name].contiguous().numpy() for name in inputs}
         return dict(zip(outputs, map(torch.from_numpy, session.run(outputs, arrays)), strict=True))
 

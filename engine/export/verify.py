@@ -1,4 +1,4 @@
-"""Whether exported graphs compute what the model computes: both track the drawn clip."""
+"""Comparison of exported graphs with their model on a drawn clip."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.vos_model import VOSModel
 
 TOLERANCE = 1e-3
-"""largest difference of logits that counts as equal, as a share of their standard deviation"""
+"""largest accepted difference of logits, relative to their standard deviation"""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How closely two trackers agree over a clip."""
+    """Agreement of two trackers on a clip."""
 
     difference: float
-    """the largest of logits, as a share of the standard deviation of PyTorch's on that frame"""
+    """largest difference of logits, relative to the standard deviation of PyTorch's on that frame"""
     equal: float
-    """share of the pixels that have the same label"""
+    """fraction of pixels with the same label"""
     exported: float
-    """median seconds a frame"""
+    """median seconds per frame of the graphs"""
     pytorch: float
-    """the same for PyTorch"""
+    """median seconds per frame of PyTorch"""
 
 
 def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = CPU) -> Agreement:
-    """Track the drawn clip, four objects, by exported graphs and by the model they were made of, frame by frame.
+    """Track the drawn clip, four objects, by exported graphs and by their model.
 
-    Each remembers its own masks. Logits are compared from the second frame on: those of the first are its given mask.
+    Each stores its own masks. Logits are compared from the second frame on.
 
     Args:
-        model: that was exported.
-        folder: of the graphs.
-        frames: of the clip, at least 2.
-        provider: of onnxruntime.
+        model: the exported model.
+        folder: folder of the graphs.
+        frames: number of frames, at least 2.
+        provider: execution provider of onnxruntime.
 
     Raises:
         InputError: as `exported_tracker`.
@@ -70,5 +70,5 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
 
 
 def difference(one: Prediction, other: Prediction) -> float:
-    """Largest difference of the logits of two predictions, as a share of the second's standard deviation."""
+    """Return the largest difference of two predictions' logits, relative to the second's standard deviation."""
     return float((one.logits - other.logits).abs().max() / torch.std(other.logits))

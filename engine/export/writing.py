@@ -1,4 +1,4 @@
-"""Writing a model as a folder of graphs, whole or not at all."""
+"""Export of a model to a folder of graphs, written atomically."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import LOCK, locked
 
 NEEDED = ("onnx", "onnxscript")
-"""packages that write ONNX files; onnxruntime runs them"""
+"""packages that write ONNX files"""
 
 
 def require_packages(*packages: str) -> None:
@@ -58,11 +58,11 @@ def export_model(
     """Write a model's graphs and ``export.yaml``.
 
     Args:
-        model: stays as it is.
-        config: ``memory.frames`` bounds the long-term memory that the graphs take.
-        folder: appears when all is written; its lock lies beside it.
+        model: the model, unchanged.
+        config: ``memory.frames`` bounds long-term memory.
+        folder: folder to create; its lock lies beside it.
         video: (height, width) of the frames in pixels.
-        groups: of ``max_objects`` objects that run as one batch; more run as further batches.
+        groups: number of groups of ``max_objects`` objects in a batch.
         prompts: also write the prompt network, see `build_prompt_graphs`.
         force: replace an earlier export in ``folder``.
 
@@ -97,7 +97,7 @@ def _write_graphs(graphs: Mapping[str, Graph], folder: Path, frames: int) -> Map
 
 @contextmanager
 def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
-    """Yield a folder beside ``folder`` that takes its name if the block ends without an error."""
+    """Yield a temporary folder that is renamed to ``folder`` if the block succeeds."""
     taken = os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir()))
     replaced = force and is_file(folder / FILE)
     if taken and not replaced:
@@ -121,7 +121,7 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Without the exporters' progress messages and warnings."""
+    """Suppress the exporters' progress messages and warnings."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -136,7 +136,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tuple[Any, ...]]:
-    """The program of a graph, and which axes of its inputs are free."""
+    """Return the traced program of a graph, and the free axes of its inputs."""
     held = torch.export.Dim("frames", min=1, max=frames)
     free: list[dict[int, Any] | None] = []
     for name in graph.examples:
@@ -150,7 +150,7 @@ def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tu
 
 
 def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
-    """Weights stay inside the file, which protocol buffers limit to 2 GB."""
+    """Write a graph with its weights to one file (at most 2 GB)."""
     program, free = _traced(graph, frames)
     converted = torch.onnx.export(
         program, args=tuple(graph.examples.values()), dynamic_shapes=(free,), dynamo=True, verbose=False,
@@ -161,10 +161,10 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
 
 
 def _describe(graph: Graph, file: Path) -> GraphDescription:
-    """Names and shapes of a graph's inputs and outputs, and the digest of its file."""
+    """Describe the inputs and outputs of a graph, and its file."""
 
     def shape(name: str, tensor: Tensor) -> list[Any]:
-        """The shape of one input."""
+        """Return the shape of an input."""
         sides: list[Any] = list(tensor.shape)
         if name in graph.growing:
             axis, length = graph.growing[name]

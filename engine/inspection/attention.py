@@ -1,4 +1,4 @@
-"""How similar a model's identities are, and where the attention of a pixel goes."""
+"""Similarity of a model's identities, and attention of pixels to memory."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
 Query = tuple[int, int] | int
-"""whose attention to inspect: the pixel (x, y), or all pixels of an object id"""
+"""pixels to inspect: one pixel (x, y), or all pixels of an object id"""
 
 
 @dataclass(frozen=True)
 class BlockWeights:
-    """Attention weights of one block, averaged over heads and pixels; those of each memory add up to 1."""
+    """Attention weights of one block, averaged over heads and pixels; those of each memory sum to 1."""
 
     name: str
     long: np.ndarray
-    """T×h×w, over the tokens of long-term memory"""
+    """T×h×w, tokens of long-term memory"""
     short: np.ndarray
-    """n×h×w, over those of short-term memory; n is 0 for a block without"""
+    """n×h×w, tokens of short-term memory; n is 0 without short-term attention"""
 
 
 @dataclass(frozen=True)
-class AttentionReport:
-    """The attention of some pixels of a frame in all blocks."""
+class AttentionMaps:
+    """Attention of some pixels of a frame in all blocks."""
 
     frame: int
     labels: np.ndarray
@@ -38,16 +38,16 @@ class AttentionReport:
     pixels: np.ndarray
     """H×W bool, the query"""
     long_frames: list[int]
-    """numbers of the frames in long-term memory, oldest first"""
+    """indices of the frames in long-term memory, oldest first"""
     short_frames: list[int]
-    """numbers of the frames in short-term memory, oldest first"""
+    """indices of the frames in short-term memory, oldest first"""
     blocks: list[BlockWeights]
 
 
 def identity_similarity(model: VOSModel) -> dict[str, np.ndarray]:
-    """Cosine similarity of every two identities, background first: (M+1)×(M+1) by name of the stage.
+    """Return the cosine similarities of identities, background first: (M+1)×(M+1) by stage.
 
-    An identity's vector is what a patch that is wholly of it adds to the embedding: the sum of its kernel.
+    The vector of an identity is the sum of its kernel, the embedding of a patch that it fills.
     """
     similarities = {}
     for number, stage in enumerate(model.stages, start=1):
@@ -60,24 +60,23 @@ def identity_similarity(model: VOSModel) -> dict[str, np.ndarray]:
 
 def inspect_attention(
     tracker: Tracker, frames: Iterable[np.ndarray], mask: np.ndarray, *, frame: int, query: Query
-) -> AttentionReport:
-    """Track a video up to a frame, and find where the attention of some of its pixels goes.
+) -> AttentionMaps:
+    """Track a video up to a frame, and return the attention of some of its pixels.
 
     Args:
-        tracker: is reset; of a `VOSModel`, not of exported graphs.
-        frames: H×W×3 uint8 RGB.
-        mask: of the first frame.
-        frame: number of the frame to stop at, counted from 0.
-        query: pixels of the frame. For background, the first group of objects is inspected.
+        tracker: tracker of a `VOSModel`, which is reset.
+        frames: H×W×3 uint8 RGB each.
+        mask: mask of the first frame.
+        frame: index of the frame to inspect.
+        query: pixels of that frame; for background, the first group of objects is inspected.
 
     Raises:
-        InputError: the video ends before, a pixel outside, an unknown object, exported graphs, or as `Tracker.step`.
+        InputError: the video ends earlier, pixel outside the frame, unknown object, exported graphs, or as
+            `Tracker.step`.
     """
     model = tracker.model
     if not isinstance(model, VOSModel):
-        raise InputError(
-            "tracker: runs exported graphs, whose attention is hidden; give the checkpoint instead"
-        )
+        raise InputError("tracker: exported graphs hide their attention; give the checkpoint instead")
     if frame < 1:
         raise InputError(f"frame {frame}: frame 0 is the reference frame; give a later one")
     tracker.reset()
@@ -92,20 +91,20 @@ def inspect_attention(
     with recorded_inputs(model) as inputs:
         labels = tracker.step(image).labels
     pixels = chosen_pixels(labels, query, tracker.ids)
-    number = int(labels[pixels][0])
-    group = tracker.ids.index(number) // model.config.max_objects if number else 0
+    object_id = int(labels[pixels][0])
+    group = tracker.ids.index(object_id) // model.config.max_objects if object_id else 0
     blocks = [_block_weights(model, index, given.of_group(group), pixels) for index, given in inputs.items()]
     short_count = max(len(block.short) for block in blocks)
     last = max(frame - tracker.config.memory.short_term_skip, 0) + 1
-    return AttentionReport(frame, labels, pixels, kept[group], list(range(last - short_count, last)), blocks)
+    return AttentionMaps(frame, labels, pixels, kept[group], list(range(last - short_count, last)), blocks)
 
 
 def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.ndarray:
-    """H×W bool pixels of H×W labels that a query names; raises InputError where there are none."""
+    """Return the pixels of a query, H×W bool; raise InputError if it names none."""
     if isinstance(query, int):
         if query not in ids:
             known = ", ".join(map(str, ids))
-            raise InputError(f"object {query}: is not in the mask; its objects are {known}")
+            raise InputError(f"object {query}: not in the mask, which has {known}")
         if not (labels == query).any():
             raise InputError(f"object {query}: has no pixels on this frame; give another frame or pixel")
         return labels == query
@@ -123,11 +122,13 @@ def chosen_pixels(labels: np.ndarray, query: Query, ids: tuple[int, ...]) -> np.
 def _block_weights(
     model: VOSModel, block: tuple[int, int], inputs: BlockInputs, pixels: np.ndarray
 ) -> BlockWeights:
-    """The attention of some pixels in a block, by the numbers of its stage and of itself, as maps."""
+    """Return the attention of some pixels in a block, (stage, index), as maps."""
     number, index = block
     stage, size = model.stages[number], inputs.size
     queries = token_shares(pixels, size, align_corners=model.config.align_corners)
-    long, short = attention_weights(stage.blocks[index], inputs, queries.to(inputs.x.device))
+    long, short = attention_weights(
+        stage.blocks[index % len(stage.blocks)], inputs, queries.to(inputs.x.device)
+    )
     subsampled = [-(-side // stage.memory_stride) for side in size]
     return BlockWeights(
         f"stage {number + 1} (stride {stage.stride}), block {index + 1}",

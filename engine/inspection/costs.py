@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of each part of a model, without computing anything."""
+"""Parameters and FLOPs of each part of a model, on PyTorch's meta device."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MEMBERS = {
     "temporal": "temporal embedding",
     "mask_token": "mask token (unused)",
 }
-"""what a member of a stage is called; all others norm what it hands on"""
+"""names of a stage's members; all others are output norms"""
 
 
 @dataclass(frozen=True)
 class PartCost:
-    """A row of the table; ``flops`` are of one tracked frame."""
+    """Parameters of a part, and its FLOPs on one tracked frame."""
 
     name: str
     parameters: int
@@ -37,18 +37,17 @@ class PartCost:
 
 
 def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, frames: int) -> list[PartCost]:
-    """Parameters and FLOPs of every part of a model, for one tracked frame.
+    """Return the parameters and FLOPs of every part of a model for one tracked frame.
 
-    The frame is encoded once, what depends on objects runs for every group of them, and masks are memorised.
-    A multiplication and its addition count as 2. Counted are matrix products, convolutions and attention as they
-    are computed, padding included; not counted are norms, softmax, activations, resizing and sums. Nothing is
-    computed: PyTorch's meta device knows shapes alone.
+    The frame is encoded once, groups of objects are propagated as a batch, and masks are memorised. A multiply-add
+    counts as 2. Matrix products, convolutions and attention count with their padding; norms, softmax, activations,
+    resizing and sums do not.
 
     Args:
-        config: of the model.
+        config: settings of the model.
         size: (height, width) of the network's input in pixels.
-        objects: tracked.
-        frames: in long-term memory.
+        objects: number of tracked objects.
+        frames: number of frames in long-term memory.
     """
     kernels.install()
     with torch.device("meta"), torch.no_grad():
@@ -57,18 +56,18 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
         image = torch.empty(1, 3, *size)
         memory = _filled_memory(run.model, image, masks, frames)
         with FlopCounterMode(display=False) as counter:
-            watched = _AttentionFlops(config, counter)
-            with use({op.name: watched.counted(op) for op in (attention, local_attention)}):
+            attended = _AttentionFlops(config, counter)
+            with use({op.name: attended.counted(op) for op in (attention, local_attention)}):
                 run(image, masks, memory)
     flops: Counter[str] = Counter()
     for name, module in run.model.named_modules():
-        # A module of a block is counted where it has no modules inside, all others as a whole.
+        # In blocks, modules without submodules count; elsewhere, whole modules.
         whole = name.count(".") == 0 or name.endswith(".transition")
         if whole or (".blocks." in name and not list(module.children())):
             flops[_part(config, name)] += sum(
                 counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values()
             )
-    flops.update(watched.flops)
+    flops.update(attended.flops)
     flops[BANKS] = counter.get_total_flops() - flops.total()
     parameters: Counter[str] = Counter()
     for name, parameter in run.model.named_parameters():
@@ -77,7 +76,7 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
 
 
 class _TrackedFrame(nn.Module):
-    """One frame as a module, for the counter to know the names of what is inside."""
+    """One frame as a module, so that the counter knows the names of submodules."""
 
     def __init__(self, model: VOSModel) -> None:
         super().__init__()
@@ -92,9 +91,9 @@ class _TrackedFrame(nn.Module):
 
 
 class _AttentionFlops:
-    """FLOPs of the attention operations, which are no modules, by the part of the block that calls them.
+    """FLOPs of attention operations by the part of the block that calls them.
 
-    The first call of a block is its long-term attention, the next its short-term one; a shared block calls again.
+    A block calls long-term attention first, then short-term attention; a shared block calls them again.
     """
 
     def __init__(self, config: ModelConfig, counter: FlopCounterMode) -> None:
@@ -103,7 +102,7 @@ class _AttentionFlops:
         self._config, self._counter = config, counter
 
     def counted(self, operation: Operation) -> Callable[..., Tensor]:
-        """The operation by its rule, with its FLOPs added to those of its caller."""
+        """Return the operation by its fixed rule, with its FLOPs counted for its caller."""
 
         def run(*args: object) -> Tensor:
             before = self._counter.get_total_flops()
@@ -118,7 +117,7 @@ class _AttentionFlops:
 
 
 def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -> Memory:
-    """What every block reads when long-term memory holds so many frames."""
+    """Return the memory of every block with ``frames`` frames in long-term memory."""
     identities = model.assign_identities(masks)
     one = model.memorize(model.propagate(model.encode(image), identities=identities), identities)
     for stage in one:
@@ -129,7 +128,7 @@ def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -
 
 
 def _part(config: ModelConfig, name: str) -> str:
-    """The row that a parameter, a module or a function of the model belongs to, by its full name."""
+    """Return the part of a parameter, module or function by its full name."""
     top, *inside = name.split(".")
     if top != "stages":
         return top

@@ -1,4 +1,4 @@
-"""How inspections are drawn: similarities as a labelled table of colours, attention as heat over frames."""
+"""Plots of inspections: similarities as coloured tables, attention as heat maps over frames."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from aotlab.engine.inspection.attention import AttentionReport, BlockWeights
+from aotlab.engine.inspection.attention import AttentionMaps, BlockWeights
 from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_FRAMES = 4
-"""Frames of long-term memory that are drawn; of more, the reference frame and those that get most attention."""
+"""largest number of long-term frames drawn: the reference frame and those with most attention"""
 
 PANEL, CAPTION = 3.2, 0.42
-"""Width of a frame, and height of the line above it, in inches."""
+"""width of a frame and height of the line above it, in inches"""
 
 
 def draw_similarity(similar: Mapping[str, np.ndarray], title: str, image: Path) -> None:
@@ -53,34 +53,34 @@ def draw_similarity(similar: Mapping[str, np.ndarray], title: str, image: Path) 
 
 
 def draw_attention(
-    report: AttentionReport, frames: Mapping[int, np.ndarray], image: Path, *, align_corners: bool
+    maps: AttentionMaps, frames: Mapping[int, np.ndarray], image: Path, *, align_corners: bool
 ) -> None:
-    """Draw a report as a PNG: a row per block; the frame, then its attention over long- and short-term memory.
+    """Draw attention as a PNG with a row per block: the frame, then long-term and short-term memory.
 
     Args:
-        report: from `inspect_attention`.
-        frames: H×W×3 uint8 by number, at least those that `shown_frames` names.
-        image: the file.
-        align_corners: as in the model, for maps to lie right.
+        maps: result of `inspect_attention`.
+        frames: H×W×3 uint8 by index, including those of `shown_frames`.
+        image: PNG file to write.
+        align_corners: the model's setting, which positions the maps.
 
     Raises:
         InputError: the image cannot be written.
     """
     from matplotlib.figure import Figure
 
-    shown = _shown(report)
-    columns = 1 + len(shown) + len(report.short_frames)
-    height, width = report.labels.shape
+    shown = _shown(maps)
+    columns = 1 + len(shown) + len(maps.short_frames)
+    height, width = maps.labels.shape
     row = PANEL * height / width + CAPTION
-    size = (columns * PANEL, len(report.blocks) * row + 0.55)
+    size = (columns * PANEL, len(maps.blocks) * row + 0.55)
     figure = Figure(figsize=size, dpi=100, facecolor="white")
     figure.subplots_adjust(0.01, 0.01, 0.99, 1 - 0.8 / size[1], wspace=0.03, hspace=CAPTION / (row - CAPTION))
-    grid = figure.subplots(len(report.blocks), columns, squeeze=False)
-    for line, block in zip(grid, report.blocks, strict=True):
-        _draw_block(line, block, report, frames, align_corners)
-    left = len(report.long_frames) - len(shown)
+    grid = figure.subplots(len(maps.blocks), columns, squeeze=False)
+    for line, block in zip(grid, maps.blocks, strict=True):
+        _draw_block(line, block, maps, frames, align_corners)
+    left = len(maps.long_frames) - len(shown)
     top = 1 - 0.1 / size[1]
-    figure.text(0.01, top, f"Attention of {_query_name(report)}", size=12, weight="bold", va="top")
+    figure.text(0.01, top, f"Attention of {_query_name(maps)}", size=12, weight="bold", va="top")
     note = "Mean of all heads; bright is the most within a block and memory." + (
         f" {left} more frames are in long-term memory." if left else ""
     )
@@ -89,39 +89,39 @@ def draw_attention(
         figure.savefig(temporary)
 
 
-def shown_frames(report: AttentionReport) -> set[int]:
-    """Numbers of the frames that `draw_attention` draws."""
-    long = (report.long_frames[index] for index in _shown(report))
-    return {report.frame, *long, *report.short_frames}
+def shown_frames(maps: AttentionMaps) -> set[int]:
+    """Return the indices of the frames that `draw_attention` draws."""
+    long = (maps.long_frames[index] for index in _shown(maps))
+    return {maps.frame, *long, *maps.short_frames}
 
 
-def _query_name(report: AttentionReport) -> str:
-    """What the report is about, in words."""
-    rows, columns = np.nonzero(report.pixels)
+def _query_name(maps: AttentionMaps) -> str:
+    """Describe the query."""
+    rows, columns = np.nonzero(maps.pixels)
     if len(rows) == 1:
-        return f"pixel ({columns[0]}, {rows[0]}) of frame {report.frame}"
-    return f"object {report.labels[rows[0], columns[0]]} of frame {report.frame} (its {len(rows)} pixels)"
+        return f"pixel ({columns[0]}, {rows[0]}) of frame {maps.frame}"
+    return f"object {maps.labels[rows[0], columns[0]]} of frame {maps.frame} (its {len(rows)} pixels)"
 
 
-def _shown(report: AttentionReport) -> list[int]:
-    """Indices of the frames of long-term memory to draw, oldest first."""
-    total = sum(block.long.sum((1, 2)) for block in report.blocks)
-    order = sorted(range(1, len(report.long_frames)), key=lambda index: -total[index])
+def _shown(maps: AttentionMaps) -> list[int]:
+    """Return the positions of the long-term frames to draw, oldest first."""
+    total = sum(block.long.sum((1, 2)) for block in maps.blocks)
+    order = sorted(range(1, len(maps.long_frames)), key=lambda index: -total[index])
     return sorted([0, *order[: MOST_FRAMES - 1]])
 
 
 def _draw_block(
     line: np.ndarray,
     block: BlockWeights,
-    report: AttentionReport,
+    maps: AttentionMaps,
     frames: Mapping[int, np.ndarray],
     align_corners: bool,
 ) -> None:
-    """One row: the frame, and heat over the frames of both memories."""
-    _draw_query(line[0], report, frames[report.frame])
+    """Draw one row: the frame, and heat over the frames of both memories."""
+    _draw_query(line[0], maps, frames[maps.frame])
     line[0].set_title(block.name, size=10, weight="bold", loc="left")
-    panels = [("long-term", report.long_frames[index], block.long, index) for index in _shown(report)]
-    for index, number in enumerate(report.short_frames):
+    panels = [("long-term", maps.long_frames[index], block.long, index) for index in _shown(maps)]
+    for index, number in enumerate(maps.short_frames):
         panels.append(("short-term", number, block.short, index))
     for axes, (memory, number, weights, index) in zip(line[1:], panels, strict=True):
         if index >= len(weights):
@@ -133,13 +133,13 @@ def _draw_block(
         axes.set_title(text, size=9, loc="left")
 
 
-def _draw_query(axes: Axes, report: AttentionReport, frame: np.ndarray) -> None:
-    """The frame with the query marked: all but an object in the dark, a pixel in a ring."""
-    rows, columns = np.nonzero(report.pixels)
+def _draw_query(axes: Axes, maps: AttentionMaps, frame: np.ndarray) -> None:
+    """Draw the frame with the query marked: an object on a dark frame, a pixel in a ring."""
+    rows, columns = np.nonzero(maps.pixels)
     if len(rows) > 1:
         _show(
             axes,
-            np.where(report.pixels[..., None], frame, 0.4 * frame.mean(2, keepdims=True)).astype(np.uint8),
+            np.where(maps.pixels[..., None], frame, 0.4 * frame.mean(2, keepdims=True)).astype(np.uint8),
         )
         return
     _show(axes, frame)
@@ -149,7 +149,7 @@ def _draw_query(axes: Axes, report: AttentionReport, frame: np.ndarray) -> None:
 
 
 def _heated(frame: np.ndarray, brightness: np.ndarray, align_corners: bool) -> np.ndarray:
-    """A dim grey frame (H×W×3 uint8) with a map h×w of numbers from 0 to 1 in colours over it."""
+    """Draw a map h×w from 0 to 1 in colours over a dim grey frame H×W×3 uint8."""
     from matplotlib import colormaps
 
     small = torch.from_numpy(np.ascontiguousarray(brightness)).float()[None, None]
@@ -161,11 +161,11 @@ def _heated(frame: np.ndarray, brightness: np.ndarray, align_corners: bool) -> n
 
 
 def _show(axes: Axes, image: np.ndarray) -> None:
-    """An image without ticks."""
+    """Show an image without ticks."""
     axes.imshow(image)
     axes.axis("off")
 
 
 def _row(figure: Figure, count: int) -> list[Axes]:
-    """So many plots side by side."""
+    """Return ``count`` plots side by side."""
     return list(figure.subplots(1, count, squeeze=False)[0])

@@ -37,17 +37,14 @@ def build_model(config: Config) -> VOSModel:
         path = resolve(setting_path(settings.start_from))
         if path.suffix == ".safetensors" and _tracking(read_settings(path)) != _tracking(config):
             raise InputError(
-                f"train.start_from={path}: holds another architecture than this recipe; see base="
+                f"train.start_from={path}: another architecture than this recipe's; give base=PRESET"
             )
         load_weights(model, path, config.name)
     elif settings.encoder_weights is not None:
         load_encoder(model.encoder, settings.encoder_weights, config.model.encoder)
     if settings.warm_start is not None:
         warm_start(model, resolve(setting_path(settings.warm_start)))
-    if model.prompts is not None:  # trained by `aotlab train-prompts`
-        model.prompts.requires_grad_(False)
-    freeze_stages(model.encoder, settings.freeze_encoder_stages)
-    set_computation(model, settings)
+    prepare(model, settings)
     return model
 
 
@@ -58,7 +55,7 @@ def architecture(config: Config) -> ModelConfig:
 
 
 def _tracking(config: Config) -> ModelConfig:
-    """The architecture without the prompt network, which starts fresh where a checkpoint lacks it."""
+    """Return the architecture without the prompt network, which a checkpoint may lack."""
     return replace(architecture(config), prompt_blocks=0)
 
 
@@ -96,15 +93,16 @@ def warm_start(model: VOSModel, path: Path) -> None:
         if key in own and own[key].shape == tensor.shape
     }
     if not shared:
-        raise InputError(
-            f"train.warm_start={path}: none of its weights has the name and shape of one of this model"
-        )
+        raise InputError(f"train.warm_start={path}: no weight matches this model in name and shape")
     model.load_state_dict(shared, strict=False)
-    log.info("%d of %d weights start as in %s", len(shared), len(own), path.name)
+    log.info("%d of %d weights loaded from %s", len(shared), len(own), path.name)
 
 
-def set_computation(model: VOSModel, settings: TrainConfig) -> None:
-    """Enable activation checkpointing of the encoder and compilation, if set; weights are unchanged."""
+def prepare(model: VOSModel, settings: TrainConfig) -> None:
+    """Freeze parts of the encoder and the prompt network; checkpoint activations and compile, if set."""
+    if model.prompts is not None:  # trained by `aotlab train-prompts`
+        model.prompts.requires_grad_(False)
+    freeze_stages(model.encoder, settings.freeze_encoder_stages)
     if settings.checkpoint_activations:
         for block in repeated_blocks(model.encoder):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)

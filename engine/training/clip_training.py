@@ -40,27 +40,27 @@ class ClipLosses:
 
 
 def shuffled_identities(batch: int, identities: int, generator: torch.Generator | None = None) -> Tensor:
-    """Which identity each object is given: B×(M+1), a permutation per clip that leaves background at 0."""
+    """Draw the identity of each object: B×(M+1), a permutation per clip with background at 0."""
     drawn = [torch.randperm(identities, generator=generator) + 1 for _ in range(batch)]
     return F.pad(torch.stack(drawn), (1, 0))
 
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """How a batch of clips is run and measured."""
+    """Options of a pass over a batch of clips."""
 
     identities: Tensor
     """B×(M+1), the identity of each object, from `shuffled_identities`"""
     hardest: int
-    """pixels that cross-entropy averages, from `hardest_count`"""
+    """number of pixels in the bootstrapped cross-entropy, from `hardest_count`"""
     feed_predictions: bool
-    """remember predicted masks instead of the labels"""
+    """store predicted masks instead of the labels"""
     reference_gradient: bool = True
-    """whether the loss on the reference frame is learned from"""
+    """compute gradients of the loss on the reference frame"""
 
 
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
-    """Run a batch of clips from an empty bank and take the loss of every frame."""
+    """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
     length, batch = clip.labels.shape[:2]
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
@@ -79,7 +79,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
     def remembered(frame: int, labels: Tensor) -> Tensor:
-        """Masks of B×H×W labels, objects at their identities, behind them the pixels to ignore if the model asks."""
+        """Convert labels B×H×W to masks by identity, with a plane of ignored pixels if the model has one."""
         identities = model.config.max_objects
         assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
         masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
@@ -102,7 +102,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
 
 
 class ClipLearner(nn.Module):
-    """A model's whole pass over a batch of clips as one ``forward``, which is what DDP can wrap."""
+    """A model's pass over a batch of clips as one ``forward``, for DDP."""
 
     def __init__(self, model: VOSModel, memory: MemoryConfig) -> None:
         super().__init__()
@@ -110,13 +110,13 @@ class ClipLearner(nn.Module):
         self.memory = memory
 
     def forward(self, clip: ClipBatch, plan: ClipPlan, reference_weight: float) -> tuple[Tensor, ClipLosses]:
-        """The loss to minimise, a scalar, and its parts."""
+        """Return the loss to minimise, a scalar, and its parts."""
         losses = clip_losses(self.model, build_bank(self.memory, training=True), clip, plan)
         return reference_weight * losses.reference.mean() + losses.tracked.mean(), losses
 
 
 def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
-    """Mean IoU of each sample's objects 1 to n, then of the samples that have any: B×H×W labels; 0 to 1, or nan."""
+    """Return the mean IoU over objects 1 to n, then over samples with objects, of labels B×H×W: 0 to 1, or nan."""
     scores = []
     for mask, annotation, count in zip(prediction, labels, objects, strict=True):
         if count:
@@ -129,14 +129,14 @@ def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
 
 
 def _losses(logits: list[Tensor], labels: Tensor, hardest: int, align_corners: bool) -> Tensor:
-    """The loss of every sample, B."""
+    """Return the loss of every sample, B."""
     pairs = zip(logits, labels, strict=True)
     return torch.stack([frame_loss(x, label, hardest, align_corners=align_corners) for x, label in pairs])
 
 
 @torch.no_grad()
 def _masks(logits: list[Tensor], size: torch.Size, align_corners: bool) -> Tensor:
-    """Most likely label per pixel at ``size``, of logits with a number of planes per sample: B×H×W."""
+    """Return the most likely labels at ``size``, B×H×W, of logits with the planes of each sample."""
     masks = []
     for each in logits:
         full = F.interpolate(each[None].float(), size, mode="bilinear", align_corners=align_corners)

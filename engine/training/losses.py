@@ -54,6 +54,6 @@ def frame_loss(logits: Tensor, labels: Tensor, count: int, *, align_corners: boo
 
 
 def weighted_by_depth(losses: Sequence[Tensor]) -> Tensor:
-    """Mean of losses at depths 1, 2, ..., each of which counts twice as much as the one before (AOST)."""
+    """Return the mean of losses at depths 1, 2, ..., each weighted twice as much as the one before (AOST)."""
     weighted = [2**index * loss for index, loss in enumerate(losses)]
     return torch.stack(weighted).sum(0) / (2 ** len(losses) - 1)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import torch
 from torch import nn
 
 from aotlab.configs.schema import Config
@@ -27,7 +26,7 @@ from aotlab.engine.training.training_step import StepResult, train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, noticing_lost_ranks
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.utils.errors import InputError, RunStopped, out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +120,8 @@ def step_once(
         if not may_skip:
             raise
         state.step += 1
-        log.warning("%s; passed over, the weights stay as they were", error)
-        reason = {"event": "passed over", "reason": str(error)}
+        log.warning("%s; step skipped, weights unchanged", error)
+        reason = {"event": "skipped", "reason": str(error)}
         run.journal.note({**reason, "phase": state.phase.name, "step": state.step})
         return False
     seconds = time.perf_counter() - begin
@@ -133,21 +132,27 @@ def step_once(
 
 @contextmanager
 def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
-    """Turn errors of the block into a stopped run with a saved state and one sentence."""
+    """Turn errors of the block into a stopped run with a saved state; bad input before the first step stays as it is."""
     try:
         yield
     except NotFinite as error:
-        advice = "train.skip_not_finite=5 would go on past up to 5 such steps in a row"
+        advice = "train.skip_not_finite=5 skips up to 5 such steps in a row"
         stop(run, state, f"{error}; {advice}", together=True)
     except RunStopped as error:
         stop(run, state, str(error))
-    except torch.OutOfMemoryError:
-        stop(run, state, "out of memory; raise train.accumulate, or set train.checkpoint_activations=true")
-    except RuntimeError as error:
+    except InputError as error:  # data that vanished or broke
+        if state.step == 0 and state.index == 0:
+            raise
+        stop(run, state, str(error))
+    except (MemoryError, RuntimeError) as error:
+        if out_of_memory(error):
+            stop(
+                run, state, "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
+            )
         if run.world.ranks == 1:
             raise
         # A lost rank shows up as an error in the next exchange.
-        stop(run, state, f"the ranks lost one another ({str(error).splitlines()[0]})")
+        stop(run, state, f"lost contact between ranks ({str(error).splitlines()[0]})")
 
 
 def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = False) -> NoReturn:
@@ -171,7 +176,7 @@ def try_to_save(run: TrainingRun, state: PhaseState) -> str:
         return str(error)
     return (
         f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
-        "resuming goes on from it"
+        "the same command resumes from it"
     )
 
 
@@ -185,8 +190,8 @@ def save(run: TrainingRun, state: PhaseState) -> None:
         save_state(state, run.config, run.output)
     except (InputError, NotFinite) as error:
         states = saved_states(run.output)
-        newest = f"{states[0]}" if states else "the beginning, as nothing was saved before"
-        raise RunStopped(f"{error}; resuming goes on from {newest}") from error
+        newest = f"{states[0]}" if states else "the beginning, as no state was saved"
+        raise RunStopped(f"{error}; the same command resumes from {newest}") from error
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
@@ -199,7 +204,7 @@ def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool =
         card = card_of(state, run.config, run.command)
         save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)
     except InputError as error:
-        raise RunStopped(f"{error}; resuming tries again") from error
+        raise RunStopped(f"{error}; the same command tries again") from error
 
 
 def save_and_measure(run: TrainingRun, state: PhaseState) -> None:

@@ -26,7 +26,11 @@ from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
 
 log = logging.getLogger(__name__)
-STATES = Kind("training state", 1, "resume from the one before it, or start again with another train.output")
+STATES = Kind(
+    "training state",
+    1,
+    "delete it to resume from the one before it, or start again with another train.output",
+)
 FIXED = ("precision", "freeze_encoder_stages", "encoder_lr_ratio")
 """training settings on which the optimiser's state depends"""
 STATE = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
@@ -166,16 +170,16 @@ def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None
     Raises:
         InputError: architecture, phases or fixed settings differ.
     """
-    advice = "resume with the recipe it began with, or give another train.output"
+    advice = "resume with its own recipe, or give another train.output"
     with reading_own(path, STATES):
         index, phases = content["phase"], config.train.phases
         same = content["architecture"] == str(architecture(config))
         listed = index < len(phases) and path.stem.startswith(f"{index}_{phases[index].name}_")
         saved = yaml.safe_load(content["config"])["train"]
     if not same:
-        raise InputError(f"{path}: this run trains another architecture than the recipe given; {advice}")
+        raise InputError(f"{path}: trained with another architecture than this recipe's; {advice}")
     if not listed:
-        raise InputError(f"{path}: phase {index} of the recipe given is another one; {advice}")
+        raise InputError(f"{path}: phase {index} of this recipe is another one; {advice}")
     pairs = {f"train.{name}": (saved[name], getattr(config.train, name)) for name in FIXED}
     decay = saved["phases"][index]["weight_decay"], phases[index].weight_decay
     pairs[f"train.phases.{index}.weight_decay"] = decay

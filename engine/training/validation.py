@@ -9,6 +9,7 @@ import numpy as np
 
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
+from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import SequenceScores, annotation_labels, score_labels
@@ -21,28 +22,38 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     """Track and score ``videos`` by the DAVIS 2017 rules, distributed over the ranks, all of which call this.
 
     Returns:
-        J, F and J&F in percent over all objects.
+        J&F, J and F in percent over all objects; of a scalable model also "J&F at depth 1" and so on.
     """
-    training = model.training
+    training, trained = model.training, model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
-    numbers = range(world.rank, len(videos), world.ranks)
-    scored = {number: _score(tracker, videos[number]) for number in numbers}
+    scores = {}
+    for depth in range(1 if model.config.scalable else trained, trained + 1):
+        if model.config.scalable:
+            tracker.set_depth(depth)
+        own = {
+            number: _score(tracker, videos[number]) for number in range(world.rank, len(videos), world.ranks)
+        }
+        scored = {number: score for part in world.gather(own) for number, score in part.items()}
+        table = scores_table(
+            {f"{number} {video.name}": scored[number] for number, video in enumerate(videos)}
+        )
+        suffix = "" if depth == trained else f" at depth {depth}"
+        scores |= {f"{name}{suffix}": table[name] for name in ("J&F", "J", "F")}
     model.train(training)
-    scores = {number: score for part in world.gather(scored) for number, score in part.items()}
-    table = scores_table({f"{number} {video.name}": scores[number] for number, video in enumerate(videos)})
-    return {name: table[name] for name in ("J&F", "J", "F")}
+    return scores
 
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
     """Track and score one video in memory."""
     annotations: list[np.ndarray] = []
 
-    def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[np.ndarray, None, None]:
+    def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:
         for image, mask in frames:
             annotations.append(annotation_labels(mask))
-            yield tracker.step(image, annotations[0] if len(annotations) == 1 else None).labels
+            yield tracker.step(image, annotations[0] if len(annotations) == 1 else None)
 
     tracker.reset(len(video.frames))
     found: list[np.ndarray] = []
-    deque(stream(ReadAhead(frame.read() for frame in video.frames), predictions, found.append), maxlen=0)
+    reader = ReadAhead(frame.read() for frame in video.frames)
+    deque(stream(reader, predictions, lambda prediction: found.append(prediction.labels)), maxlen=0)
     return score_labels(annotations, found)

@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
+from aotlab.engine.transfers import OneBehind
 from aotlab.engine.video.directions import Answered, both_directions
 from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, open_outputs
 from aotlab.media.video import FrameSource
@@ -161,9 +162,9 @@ def _read_ahead(
 ) -> ReadAhead[Numbered]:
     """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
     if not options.realtime:
-        return ReadAhead(enumerate(source), stop=stop, patience=options.timeout)
+        return ReadAhead(enumerate(source), stop=stop, timeout=options.timeout)
     return ReadAhead(
-        in_real_time(source), stop=stop, patience=options.timeout, keep=lambda item: item[0] in kept
+        in_real_time(source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
     )
 
 
@@ -215,20 +216,20 @@ class Timed:
     """Tracker that measures its time."""
 
     def __init__(self, tracker: FrameTracker) -> None:
-        self._tracker = tracker
+        self._tracker, self._labels = tracker, OneBehind()
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
-        """Step the tracker and wait for its labels."""
+        """Step the tracker and wait for the labels that are due."""
         start = time.perf_counter()
         prediction = self._tracker.step(frame, mask)
-        np.asarray(prediction.labels)
+        self._labels.wait(prediction)
         self.seconds += time.perf_counter() - start
         return prediction
 
-    def forget(self, number: int) -> None:
+    def forget(self, object_id: int) -> None:
         """Stop tracking an object."""
-        self._tracker.forget(number)
+        self._tracker.forget(object_id)
 
     def reset(self, length: int | None = None) -> None:
         """Reset the tracker."""

@@ -32,7 +32,7 @@ def _weighted_rows(x: Tensor, length: int) -> Tensor:
 @lru_cache(maxsize=32)
 def _taps(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Indices and weights, after×4 each, of the four pixels of a line of ``before`` that make one of ``after``."""
-    centre = (torch.arange(after, device=device) + 0.5) * (before / after) - 0.5
+    centre = (torch.arange(after, dtype=torch.float32, device=device) + 0.5) * (before / after) - 0.5
     first = centre.floor()
     offset = torch.arange(-1, 3, device=device)
     distance = (centre[:, None] - first[:, None] - offset).abs()

@@ -5,15 +5,35 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import ModelHubMixin, hf_hub_download
+from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from typing_extensions import Self
 
 from aotlab.configs.schema import Config
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
+from aotlab.networks.weights.zoo import SAVED
 
-FILE = "model.safetensors"
-"""one of our checkpoints, with all settings inside"""
+CARD = """---
+{{ card_data }}
+---
+
+# {{ name }}
+
+A model of the AOT family for semi-supervised video object segmentation: masks of any number of objects are given on
+one frame and tracked through the video. {{ millions }} million parameters, encoder {{ encoder }}, blocks {{ blocks }},
+{{ identities }} objects in a group, memory policy {{ policy }}. The file holds weights and all settings.
+
+```python
+from aotlab import Tracker
+
+tracker = Tracker.from_pretrained("hf://OWNER/REPOSITORY")  # this repository
+tracker.step(first_frame, mask)                             # H×W×3 uint8 RGB, H×W object ids
+labels = tracker.step(next_frame).labels
+```
+
+Papers: [AOT](https://arxiv.org/abs/2106.02638), [DeAOT](https://arxiv.org/abs/2210.09782).
+"""
+"""model card of a repository"""
 
 
 class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segmentation"]):
@@ -27,14 +47,25 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
         self.model, self.settings = model, settings
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        save_checkpoint(save_directory / FILE, self.model, self.settings)
+        save_checkpoint(save_directory / SAVED, self.model, self.settings)
+
+    def generate_model_card(self, *_: Any, **__: Any) -> ModelCard:
+        """Return the card of this model."""
+        settings = self.settings.model
+        card: ModelCard = ModelCard.from_template(
+            self._hub_mixin_info.model_card_data, template_str=CARD, name=self.settings.name, encoder=settings.encoder,
+            millions=f"{sum(weight.numel() for weight in self.model.parameters()) / 1e6:.1f}",
+            blocks=" + ".join(f"{stage.depth} {stage.block}" for stage in settings.stages),
+            identities=settings.max_objects, policy=self.settings.memory.policy,
+        )  # fmt: skip
+        return card
 
     @classmethod
     def _from_pretrained(cls, *, model_id: str, **options: Any) -> Self:
         """Load the checkpoint of a folder or repository, strictly."""
-        path = Path(model_id) / FILE
+        path = Path(model_id) / SAVED
         if not path.is_file():
             known = ("revision", "cache_dir", "force_download", "local_files_only", "token")
             given: dict[str, Any] = {key: options[key] for key in known if key in options}
-            path = Path(hf_hub_download(model_id, FILE, **given))
+            path = Path(hf_hub_download(model_id, SAVED, **given))
         return cls(*load_checkpoint(path))

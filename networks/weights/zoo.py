@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.paths import ROOT
+from aotlab.configs.paths import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.configs.weights import PublishedWeights, published, published_weights
 from aotlab.utils.digests import sha256
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 1800.0
 """seconds to wait for another process that stores the same weights"""
 NAME = re.compile("[a-z0-9_]+")
+SAVED = "model.safetensors"
+"""checkpoint in a folder of `save_pretrained` or on the Hub"""
 ZOO = "https://github.com/yoxu515/aot-benchmark/blob/main/MODEL_ZOO.md"
 PRETRAINED = ROOT / "pretrain_models"
 """folder of the project that may hold published files too"""
@@ -43,14 +45,16 @@ def weights_folder() -> Path:
 
 
 def resolve(checkpoint: str | Path) -> Path:
-    """The file of a checkpoint: itself, that of a hf:// address, or the checked one of a name of published weights.
+    """Return the file of a checkpoint: a file, a folder of `save_pretrained`, ``bundled``, hf://OWNER/NAME or a name.
 
     Raises:
         InputError: named weights that cannot be fetched or were changed.
     """
     if str(checkpoint).startswith(HUB):
-        return from_hub(str(checkpoint), "model.safetensors")
-    path = Path(checkpoint)
+        return from_hub(str(checkpoint), SAVED)
+    path = BUNDLED_CHECKPOINT if str(checkpoint) == BUNDLED else Path(checkpoint)
+    if is_file(path / SAVED):
+        return path / SAVED
     if (
         os.path.exists(path)
         or not NAME.fullmatch(str(checkpoint))

@@ -110,7 +110,10 @@ def test_an_unknown_preset_names_the_nearest():
 
 
 def test_an_unlike_name_lists_the_presets():
-    with pytest.raises(InputError, match="presets are aost, aost_share, aotb, aotl"):
+    assert load_config("finetune").train.phases[0].name == "finetune"
+    with pytest.raises(
+        InputError, match=r"presets are aost, .*recipes of aotlab train are bundled, davis, finetune"
+    ):
         load_config("zzz")
 
 

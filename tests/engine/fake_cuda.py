@@ -39,6 +39,9 @@ def fake_cuda() -> Iterator[FakeTensorMode]:
             patch("aotlab.engine.tracker.pick_device", torch.device),
             patch("torch.cuda.amp.common.amp_definitely_not_available", return_value=False),
             patch("torch.cuda.is_bf16_supported", return_value=True),
+            patch("torch.cuda.current_stream"),
+            patch("torch.cuda.Event"),
+            patch("torch.Tensor.pin_memory", lambda tensor: tensor),
         ):
             yield mode
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from aotlab.engine.ensemble import Ensemble, augmented
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.ema import EMA
+from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
@@ -142,6 +145,46 @@ def test_memory_moves_to_the_device_and_back():
 
 def devices(bank: MemoryBank):
     return {x.device for stage in bank.read() for block in stage for kv in block for x in kv}
+
+
+def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(monkeypatch):
+    events = []
+    with fake_cuda():
+        tracker = tracker_on_cuda(settings("aott"))
+        pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("pinned") or pin(x))
+        event.side_effect = lambda: Waiting(events, len([e for e in events if e == "pinned"]))
+
+        def copy(tensor, *args, non_blocking=False, **options):
+            if (CUDA in args and tensor.dtype == torch.uint8) or "cpu" in args:
+                assert non_blocking
+            return to(tensor, *args, non_blocking=non_blocking, **options)
+
+        monkeypatch.setattr(torch.Tensor, "to", copy)
+        labels = OneBehind()
+        for index, frame in enumerate(clip(3)):
+            prediction = tracker.step(frame, stripes([1]) if index == 0 else None)
+            with contextlib.suppress(WaitedError):
+                labels.wait(prediction)
+    assert events == ["pinned", "pinned", "waited for 1", "pinned", "waited for 2"]
+
+
+class WaitedError(Exception):
+    """The labels of a frame without values were asked for."""
+
+
+class Waiting:
+    """The event of a copy to the host."""
+
+    def __init__(self, events, frame):
+        self.events, self.frame = events, frame
+
+    def record(self, stream):
+        pass
+
+    def synchronize(self):
+        self.events.append(f"waited for {self.frame}")
+        raise WaitedError
 
 
 def test_a_constant_left_on_the_cpu_is_caught(monkeypatch):

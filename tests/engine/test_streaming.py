@@ -138,7 +138,7 @@ def test_a_reader_that_stalls_is_given_up():
 
     written, start = [], time.monotonic()
     with pytest.raises(Stalled):
-        run(items(), written=written, patience=0.2)
+        run(items(), written=written, timeout=0.2)
     release.set()
     assert written == [-1]
     assert time.monotonic() - start < 5

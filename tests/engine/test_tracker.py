@@ -111,6 +111,7 @@ def test_probabilities_add_up_to_one_with_several_groups(models):
 def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has_none():
     probabilities = torch.tensor([[[0.9, 0.2, 0.3]], [[0.06, 0.7, 0.5]], [[0.04, 0.1, 0.2]]])
     prediction = Prediction((4, 6), probabilities.log(), torch.tensor([[0, 1, 1]]))
+    assert repr(prediction) == "Prediction(ids=[4, 6], height=1, width=3, device=cpu)"
     assert prediction.confidence == pytest.approx({4: 0.6, 6: 0})
 
 

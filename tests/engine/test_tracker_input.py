@@ -10,15 +10,19 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aotlab.engine.tracker import Tracker
+from aotlab.networks.kernels.local_attention import _outside
+from aotlab.networks.positions import sine_position
+from aotlab.networks.preprocess import _statistics
 from aotlab.utils.errors import InputError
+from tests.engine import small_model
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 
 
 @pytest.mark.parametrize(
     ("mask", "words"),
     [
-        (np.ones((HEIGHT, WIDTH - 1), np.uint8), "one of its size"),
-        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "one of its size"),
+        (np.ones((HEIGHT, WIDTH - 1), np.uint8), "does not match the frame"),
+        (np.ones((HEIGHT, WIDTH, 1), np.uint8), "does not match the frame"),
         (np.ones((HEIGHT, WIDTH), np.float32), "object ids of 0 and above, got float32"),
         (np.full((HEIGHT, WIDTH), -1), "object ids of 0 and above, got int64 from -1"),
     ],
@@ -165,3 +169,28 @@ def test_frames_that_may_not_be_written_are_taken_without_a_warning(models, recw
     finally:
         torch.set_warn_always(False)
     assert not [warning for warning in recwarn if "writable" in str(warning.message)]
+
+
+@pytest.mark.parametrize("length", ["9", 2.5, float("nan"), 0, -1])
+def test_a_length_is_a_number_of_frames(tracker, length):
+    with pytest.raises(InputError, match="reset: length"):
+        tracker.reset(length)
+
+
+@pytest.mark.parametrize("preset", ["aott", "deaott"])
+def test_another_default_dtype_of_the_program_changes_nothing(preset):
+    model, config = small_model.build(preset)
+    frames = small_model.clip(3)
+    masks = {0: small_model.stripes([1, 2]), 2: small_model.stripes([0, 3])}
+    expected = small_model.run(Tracker(model, config), frames, masks)
+    caches = [sine_position, _statistics, _outside]
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        torch.set_default_dtype(torch.float64)
+        found = small_model.run(Tracker(model, config), frames, masks)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for one, other in zip(found, expected, strict=True):
+        assert one.logits.dtype == torch.float32
+        assert torch.equal(one.logits, other.logits)

@@ -44,7 +44,8 @@ def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
     """Refuse options that are about one video where there are several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--realtime": args.realtime, "--memory-budget": args.memory_budget,
+        "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--dry-run": args.dry_run,
+        "--depth auto": isinstance(args.depth, float),
     }  # fmt: skip
     given = [name for name, value in single.items() if value]
     if given:

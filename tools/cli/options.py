@@ -130,6 +130,19 @@ def add_restart_option(options: Options) -> None:
     options.add_argument("--restart", action="store_true", help="start over instead of resuming")
 
 
+def add_dry_run_options(options: Options) -> None:
+    """Add ``--dry-run`` and ``--gpu-memory``."""
+    options.add_argument(
+        "--dry-run", action="store_true", help="check all inputs, forecast time and memory, and write nothing"
+    )
+    options.add_argument(
+        "--gpu-memory",
+        type=BYTES,
+        metavar="SIZE",
+        help="with --dry-run: what fits a GPU of this size, for example 24GB; needs none",
+    )
+
+
 def add_levels_option(options: Options) -> None:
     """Add ``--levels``."""
     options.add_argument(

@@ -14,6 +14,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.program import Parser, argument_type
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 
 WRITABLE = (
     "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay",
@@ -66,6 +67,13 @@ def add_tracking_options(parser: Parser) -> None:
         action="store_true",
         help="write report.json, and print which objects were lost and which frames to check",
     )
+    group.add_argument(
+        "--depth",
+        type=argument_type(depth),
+        metavar="N|auto:FPS",
+        help="blocks to use of an AOST model; auto:FPS: the most that keep up with FPS, measured on the first frame "
+        "with a mask (default: all)",
+    )
     group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
     add_force_option(group)
     source = parser.add_argument_group("source")
@@ -78,6 +86,16 @@ def add_tracking_options(parser: Parser) -> None:
         metavar="SECONDS",
         help="stop after SECONDS without a frame (default: 30)",
     )
+
+
+def depth(text: str) -> int | float:
+    """Parse a depth, an int, or the rate of ``auto:FPS``, a float.
+
+    Raises:
+        ValueError: of another form.
+    """
+    rate = text.removeprefix("auto:")
+    return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
 
 
 def removal(text: str) -> tuple[int, int]:

@@ -196,7 +196,7 @@ def test_an_output_that_is_a_file_is_refused(tmp_path):
 def test_the_data_set_is_never_overwritten(tmp_path, folder):
     video = make_video(tmp_path, "a")
     before = {path: path.read_bytes() for path in (*video.frames, *video.annotations)}
-    with pytest.raises(InputError, match="the data set itself"):
+    with pytest.raises(InputError, match="part of the data set"):
         run([video], tmp_path / folder)
     assert {path: path.read_bytes() for path in before} == before
 

@@ -72,7 +72,7 @@ def test_predicted_ids_that_are_no_objects_are_told_where_the_rules_pass_over_th
     with caplog.at_level(logging.WARNING):
         after = score_videos(videos, tmp_path / "results").scores
     np.testing.assert_array_equal(before["1083_cut_tomato"].region, after["1083_cut_tomato"].region)
-    assert "1083_cut_tomato: predicted ids that are no objects count as background: 7, 9, 255" in caplog.text
+    assert "1083_cut_tomato: unknown ids in predictions count as background: 7, 9, 255" in caplog.text
 
 
 def test_an_object_of_youtube_vos_first_seen_on_the_last_frame_is_not_scored(tmp_path: Path) -> None:

@@ -84,15 +84,13 @@ def test_more_frames_than_exported_are_refused(aott):
     bank = tracker.banks[0]
     bank._long = [[type(own)(*(x.repeat(1, 4, 1) for x in own)) for own in stage] for stage in bank._long]
     bank.kept, bank._room = [[0, 1, 2, 3]], 4
-    with pytest.raises(
-        InputError, match=r"holds 4 frames, but this export has room for 3; .*memory.frames=4"
-    ):
+    with pytest.raises(InputError, match=r"4 frames, but this export has room for 3; .*memory.frames=4"):
         tracker.step(clip()[1])
 
 
 def test_an_unknown_provider_is_refused(aott):
     with pytest.raises(
-        InputError, match=r"provider Nonsense: is not available to onnxruntime here; use one of .*CPU"
+        InputError, match=r"provider Nonsense: not available in onnxruntime here; use one of .*CPU"
     ):
         exported_tracker(aott.folder, provider="Nonsense")
 

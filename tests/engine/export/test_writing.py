@@ -105,7 +105,7 @@ def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "is not an export, as it has no export.yaml"),
+        (None, "not an export, export.yaml is missing"),
         ("graphs: 3", "not a usable export .*; export again"),
         ("a: [", "export.yaml: not readable as YAML"),
         ("just text", "export.yaml: not a YAML mapping"),

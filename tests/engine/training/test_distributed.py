@@ -100,7 +100,7 @@ def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(reci
     _, message = ranks[0].communicate(timeout=240)
     ranks[1].communicate()
     assert ranks[0].returncode == 1
-    assert "stopped: the ranks lost one another" in message
+    assert "stopped: lost contact between ranks" in message
     assert "Traceback" not in message
     (state,) = saved_states(tmp_path / "run")
     step = int(state.stem.rsplit("_", 1)[-1])

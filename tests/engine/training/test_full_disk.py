@@ -11,7 +11,7 @@ import pytest
 from aotlab.engine.training import phase_loop
 from aotlab.engine.training.phase_state import saved_states
 from aotlab.networks.weights.checkpoints import save_checkpoint
-from aotlab.utils.errors import RunStopped
+from aotlab.utils.errors import InputError, RunStopped
 from tests.engine.training.tiny_recipes import log_lines, phase, run
 from tests.limits import files_up_to
 
@@ -46,7 +46,7 @@ def fills_up(monkeypatch):
 def test_the_newest_state_is_named_and_gone_on_from(recipe, fills_up):
     config = recipe("run", phase(steps=4), overrides=["train.save_every=1", "train.keep=9"])
     disk = fills_up(3)
-    with pytest.raises(RunStopped, match=r"File too large.*resuming goes on from .*0_video_000002\.pt"):
+    with pytest.raises(RunStopped, match=r"File too large.*resumes from .*0_video_000002\.pt"):
         run(config)
     assert [path.name for path in saved_states(Path(config.train.output))] == [
         "0_video_000002.pt", "0_video_000001.pt",
@@ -57,10 +57,33 @@ def test_the_newest_state_is_named_and_gone_on_from(recipe, fills_up):
     assert [line["step"] for line in log_lines(config)] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("function", "error", "reason"), [
+    ("train_step", InputError("clip: gone"), "clip: gone"),
+    ("train_step", MemoryError("out of memory"), "raise train.accumulate"),
+    ("validate", InputError("clip: gone"), "clip: gone"),
+])  # fmt: skip
+def test_what_breaks_in_the_middle_is_named_and_the_state_saved(recipe, monkeypatch, function, error, reason):
+    config = recipe("run", phase(steps=3), overrides=["train.save_every=9", "train.validate_every=2",
+                    "data.validation=[{path: drawn}]"])  # fmt: skip
+    original, calls = getattr(phase_loop, function), []
+
+    def fails(*args):
+        calls.append(1)
+        if function == "validate" or len(calls) == 3:
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(phase_loop, function, fails)
+    with pytest.raises(RunStopped, match=f"{reason}.*; the state after step 2 of video is saved in"):
+        run(config)
+
+
 def test_a_run_without_a_state_says_so(recipe, fills_up):
     config = recipe("run", phase(steps=2), overrides=["train.save_every=1"])
     fills_up(1)
-    with pytest.raises(RunStopped, match=r"File too large.*goes on from the beginning, as nothing was saved"):
+    with pytest.raises(
+        RunStopped, match=r"File too large.*resumes from the beginning, as no state was saved"
+    ):
         run(config)
     assert parts_in(config.train.output) == []
 

@@ -138,7 +138,7 @@ def test_another_architecture_cannot_go_on(recipe):
 
 def test_another_list_of_phases_cannot_go_on(recipe):
     run(recipe("run", phase(steps=1)))
-    with pytest.raises(InputError, match="phase 0 of the recipe given is another one"):
+    with pytest.raises(InputError, match="phase 0 of this recipe is another one"):
         run(recipe("run", phase("other", steps=1)))
 
 
@@ -185,7 +185,9 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_state_and_the_names_of_
         return (loss, losses) if next(count, None) is not None else (loss * float("nan"), losses)
 
     monkeypatch.setattr(phase_loop.ClipLearner, "forward", forward)
-    with pytest.raises(RunStopped, match=r"the loss of step 3 is not finite on clips of (one|two).*resuming"):
+    with pytest.raises(
+        RunStopped, match=r"the loss of step 3 is not finite on clips of (one|two).*the same command resumes"
+    ):
         run(config)
     saved = torch.load(states(config)[0], weights_only=True)
     assert saved["step"] == 2

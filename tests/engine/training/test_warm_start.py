@@ -30,13 +30,13 @@ def test_parts_that_fit_start_as_in_the_other_model(tmp_path, caplog):
         own["stages.0.blocks.0.position_key.weight"].shape
         != other["stages.0.blocks.0.position_key.weight"].shape
     )
-    assert "weights start as in other.safetensors" in caplog.text
+    assert "weights loaded from other.safetensors" in caplog.text
 
 
 def test_a_file_of_which_nothing_fits_is_refused(tmp_path):
     path = tmp_path / "other.safetensors"
     save_file({"head.weight": torch.zeros(2)}, path)
-    with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: none of its weights"):
+    with pytest.raises(InputError, match=r"train\.warm_start=.*other\.safetensors: no weight matches"):
         build_model(load_config("deaott", [f"train.warm_start={path}"]))
 
 

@@ -235,6 +235,15 @@ def test_a_model_is_saved_and_loaded_in_the_way_of_the_hub(aott, tmp_path):
     assert all(torch.equal(value, aott.model.state_dict()[key]) for key, value in weights.items())
     assert again.settings.memory.every == 7
     assert not again.model.training
+    assert Tracker.from_pretrained(tmp_path / "saved").config.memory.every == 7
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert "Tracker.from_pretrained" in card
+    assert "More Information Needed" not in card
+
+
+@pytest.mark.parametrize("name", ["bundled", None])
+def test_the_bundled_model_has_a_name(name):
+    assert Tracker.from_pretrained(name).config == Tracker.from_checkpoint().config
 
 
 def test_the_model_of_a_tracker_is_not_saved_as_what_could_not_be_loaded(tmp_path):
