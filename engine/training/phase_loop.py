@@ -132,7 +132,7 @@ def step_once(
 
 @contextmanager
 def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
-    """Turn errors of the block into a stopped run with a saved state; bad input before the first step stays as it is."""
+    """Turn errors of the block into a stopped run with a saved state, except bad input before the first step."""
     try:
         yield
     except NotFinite as error:
