@@ -18,6 +18,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from aotlab.configs.published import resolve_training
 from aotlab.configs.schema import BOUNDED_POLICIES, Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.tracker import Tracker
@@ -67,10 +68,10 @@ def training_report(config: Config, memory: int | None = None) -> str:
     """Describe the memory of a step of each phase on one GPU.
 
     Args:
-        config: the recipe, resolved.
+        config: the recipe.
         memory: bytes of the GPU; None: no advice.
     """
-    lines = []
+    config, lines = resolve_training(config), []
     for phase in config.train.phases:
         forecast, clips = step_forecast(config, phase), phase.batch // config.train.accumulate
         side = f"{phase.crop}×{phase.crop}"
@@ -108,7 +109,9 @@ def tracking_report(config: Config, size: tuple[int, int], objects: int, memory:
     if memory is None:
         return text
     card, fits = f"{memory / GB:g} GB", forecast.peak + RESERVED <= memory
-    return text + (f"fits {card}\n" if fits else f"does not fit {card}; use --size fast or --memory-frames\n")
+    return text + (
+        f"fits {card}\n" if fits else f"does not fit {card}; use a smaller input.scale or memory.frames\n"
+    )
 
 
 def step_forecast(config: Config, phase: PhaseConfig, *, cpu: bool = False) -> StepForecast:

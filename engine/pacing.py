@@ -23,8 +23,8 @@ class PacedTracker:
     def __init__(self, tracker: Tracker, rate: float) -> None:
         """``rate``: frames per second. Raises InputError if the model is not scalable."""
         if not tracker.config.model.scalable:
-            raise InputError("depth auto: this model has one depth; use an AOST model, or leave --depth out")
-        self.tracker, self.rate = tracker, rate
+            raise InputError("depth auto: this model has one depth; use an AOST model")
+        self.tracker, self.rate, self.device = tracker, rate, tracker.device
         self._measured = False
 
     def reset(self, length: int | None = None) -> None:

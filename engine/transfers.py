@@ -18,12 +18,14 @@ def on_device(frame: np.ndarray, device: torch.device) -> Tensor:
 class OneBehind:
     """Waits for a frame's labels: on a GPU for those of the frame before, while it computes the newest."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: object) -> None:
+        """``device``: of the tracker, a `torch.device`; None: a CPU."""
+        self._behind = str(device).startswith("cuda")
         self._before: Prediction | None = None
 
     def wait(self, newest: Prediction) -> None:
         """Wait for the labels that are due when ``newest`` was queued."""
         before, self._before = self._before, newest
-        due = before if newest.channels.device.type == "cuda" else newest
+        due = before if self._behind else newest
         if due is not None:
             due.labels  # noqa: B018  # computed or received when first read

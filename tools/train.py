@@ -53,10 +53,9 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.utils.distributed import open_world
 
     if args.dry_run and (args.gpu_memory or without_gpu(args.device)):
-        from aotlab.configs.published import resolve_training
         from aotlab.engine.memory_forecast import training_report
 
-        print(training_report(resolve_training(config), args.gpu_memory), end="")
+        print(training_report(config, args.gpu_memory), end="")
         return 0
     leave_cores(config.data.workers)
     with open_world(args.device) as world:

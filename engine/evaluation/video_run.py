@@ -89,7 +89,7 @@ def _results(
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame."""
     known: set[int] = set()
-    labels = OneBehind()
+    labels = OneBehind(tracker.device)
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         height, width = frame.shape[:2]
         size = video.output_size(height, width)

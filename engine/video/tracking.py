@@ -216,7 +216,7 @@ class Timed:
     """Tracker that measures its time."""
 
     def __init__(self, tracker: FrameTracker) -> None:
-        self._tracker, self._labels = tracker, OneBehind()
+        self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
         self.seconds = 0.0
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:

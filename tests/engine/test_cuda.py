@@ -161,7 +161,7 @@ def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(m
             return to(tensor, *args, non_blocking=non_blocking, **options)
 
         monkeypatch.setattr(torch.Tensor, "to", copy)
-        labels = OneBehind()
+        labels = OneBehind(CUDA)
         for index, frame in enumerate(clip(3)):
             prediction = tracker.step(frame, stripes([1]) if index == 0 else None)
             with contextlib.suppress(WaitedError):
