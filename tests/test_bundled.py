@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.media.video import open_frames
+from aotlab.tools.main import main
 from tests.shared import SHARED, needs_data
 
 SAMPLE = Path(__file__).resolve().parents[1] / "datasets" / "sample"
@@ -50,6 +52,41 @@ def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() 
 
 def test_the_bundled_model_is_small_enough_to_ship() -> None:
     assert BUNDLED_CHECKPOINT.stat().st_size < 26_000_000  # tracking 11.6 MB, prompts 13.2 MB
+
+
+@pytest.fixture(scope="module")
+def few_frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled data set with three frames."""
+    root = tmp_path_factory.mktemp("few")
+    for kind in ("JPEGImages", "Annotations"):
+        folder = root / kind / "480p" / "pond"
+        folder.mkdir(parents=True)
+        for path in sorted((SAMPLE / kind / "480p" / "pond").iterdir())[:3]:
+            shutil.copy(path, folder)
+    shutil.copytree(SAMPLE / "ImageSets", root / "ImageSets")
+    return root
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["auto", "bfloat16"])
+@pytest.mark.parametrize("command", [
+    "track {video} --mask {mask} --output {out}",
+    "track {video} --mask {mask} --dry-run",
+    "mask {video}/00000.jpg --box 1:40,40,80,80 --output {out}.png",
+    "eval --dataset davis2017 --root {root} --output {out}",
+    "inspect_model --attention {video} --mask {mask} --frame 2 --object 1 --output {out}",
+    "inspect_model --identities {out}.png",
+    "inspect_model --parameters",
+    "inspect_model --card",
+    "export --output {out} --size 160x96 memory.policy=bounded_fifo",
+])  # fmt: skip
+def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command, precision) -> None:
+    video, mask = (few_frames / kind / "480p" / "pond" for kind in ("JPEGImages", "Annotations"))
+    places = {"root": few_frames, "video": video, "mask": mask / "00000.png", "out": tmp_path / "out"}
+    name, *words = command.split()
+    given = [word.format(**places) for word in words]
+    settings = [] if name == "mask" else [f"compute.precision={precision}"]
+    assert main([name, *given, *settings]) == 0
 
 
 @needs_data
