@@ -122,9 +122,9 @@ def png(labels):
     return content.getvalue()
 
 
-def packed(members):
+def packed(members, compression=zipfile.ZIP_DEFLATED):
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(content, "w", compression) as archive:
         for name, member in members.items():
             archive.writestr(name, member)
     return content.getvalue()

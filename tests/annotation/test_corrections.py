@@ -1,15 +1,18 @@
 """Correcting what there is: clicks that change a mask, and results that are dropped."""
 
 import json
+import time
 
 import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.planning import Request
+from aotlab.annotation.actions import act
+from aotlab.annotation.planning import Request, propagation
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import LENGTH, truth
+from tests.annotation.clips import LENGTH, Seer, open_session, truth
 from tests.annotation.test_editing import draw
+from tests.annotation.test_tracking import run, shown
 
 
 def test_a_page_says_that_clicks_change_the_mask_there_is(served):
@@ -26,13 +29,9 @@ def test_a_page_says_that_clicks_change_the_mask_there_is(served):
     assert "refine" in talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine="yes")["error"]
 
 
-def track(session):
-    session.track(Request(0)).wait()
-
-
 def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
-    track(session)
+    run(session, 0)
     draw(session, 8, 1)
     assert session.drop_results(5, LENGTH - 1) == LENGTH - 5
     assert session.state.tracked_frames == [1, 2, 3, 4]
@@ -45,7 +44,7 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
 
 def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(session):
     draw(session, 0, 1, 2)
-    track(session)
+    run(session, 0)
     assert session.drop_results(3, 4, [1]) == 2
     assert (session.state.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
     assert set(session.state.scores(3)) == {2}
@@ -66,7 +65,7 @@ def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(sessi
 )
 def test_results_of_what_there_is_not_cannot_be_dropped(served, message, words):
     draw(served.session, 0, 1)
-    track(served.session)
+    run(served.session, 0)
     before = served.session.state.tracked_frames
     answer = served.open().raw(json.dumps({"id": 1, "do": "drop_results", **message}))
     assert words in answer["error"]
@@ -86,3 +85,108 @@ def test_a_click_is_previewed_without_changing_a_mask(served):
     assert not served.session.state.labels(0).any()
     served.session.segmenter = None
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
+
+
+def test_painting_on_a_frame_ahead_is_seen_by_the_running_job(folder):
+    tracker = Seer(pause=0.03)
+    session = open_session(folder, tracker)
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    editing.clear(session.state, 9, 2)
+    job.wait(10)
+    assert shown(session, 2) == list(range(9))
+    session.close()
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
+def test_a_correction_during_a_pause_is_a_reference_when_tracking_goes_on(folder, direction):
+    tracker = Seer(pause=0.02)
+    session = open_session(folder, tracker)
+    start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
+    draw(session, start, 1)
+    job = session.track(Request(start, direction))
+    while job.done < 4:
+        job.wait(0.01)
+    job.pause()
+    while job.status != "paused":
+        job.wait(0.01)
+    corrected = abs(start - 2)
+    draw(session, corrected, 1, 2)
+    tracker.calls.clear()
+    job.resume()
+    job.wait(10)
+    assert job.status == "done"
+    assert job.done == job.total
+    assert (corrected, [1, 2]) in tracker.calls
+    first, last = sorted((corrected, end))
+    assert shown(session, 2) == list(range(0 if direction == "both" else first, last + 1))
+    session.undo()  # tracking is one step in spite of it
+    assert shown(session) == sorted({start, corrected})
+    session.close()
+
+
+def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
+    session = open_session(folder, Seer(pause=0.03))
+    draw(session, 0, 1, 2)
+    job = session.track(Request(0))
+    editing.clear(session.state, 9, 2)
+    session.undo()
+    job.wait(10)
+    assert shown(session, 2) == list(range(LENGTH))
+    session.undo()
+    assert shown(session, 2) == [0]
+    session.close()
+
+
+def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
+    session = open_session(folder, Seer())
+    draw(session, 0, 1)
+    run(session, 0)
+    draw(session, 9, 1)
+    act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
+    while session.job.extends is None or session.job.alive:
+        time.sleep(0.01)
+    assert shown(session, 2) == [5, 6, 7, 8]
+    assert session.state.history.titles == ("box and clicks", None)
+    session.undo()
+    assert shown(session, 2) == []
+    assert shown(session, 1) == list(range(LENGTH))
+    session.close()
+
+
+def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1)
+    run(session, 0)
+    tracker.pause = 0.2
+    stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
+    act(session, stroke)
+    while session.job.extends is None or not session.job.done:
+        time.sleep(0.01)
+    first = session.job
+    act(session, {**stroke, "points": [[33, 20]]})
+    while session.job is first:
+        time.sleep(0.01)
+    assert first.status == "stopped"
+    assert first.done < first.total
+    tracker.pause = 0
+    job = run(session, 2)
+    assert job.status == "done"
+    assert job.extends is None
+    session.close()
+
+
+def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
+    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.01)
+    session = open_session(folder, Seer())
+    act(
+        session,
+        {"do": "paint", "frame": 2, "object_id": None, "points": [[30, 20]], "radius": 3, "propagate": True},
+    )
+    time.sleep(0.1)
+    assert session.job is None
+    assert propagation(session.state, 2) is None
+    session.close()

@@ -5,10 +5,9 @@ import pytest
 
 from aotlab.annotation import editing, regrouping
 from aotlab.annotation.loading import give_masks
-from aotlab.annotation.planning import Request
 from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import LENGTH, open_session, square, truth
+from tests.annotation.clips import open_session, square, truth
 
 
 def draw(session, index, *numbers):
@@ -286,55 +285,3 @@ def test_the_history_is_bounded(session):
     while session.undo() is not None:
         count += 1
     assert 0 < count < 20
-
-
-def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
-    first = open_session(folder)
-    draw(first, 0, 1, 2)
-    first.track(Request(0)).wait()
-    editing.clear(first.state, 7, 2)
-    editing.change_object(first.state, 2, {"name": "box", "hidden": True})
-    session_scores = first.state.scores(5)
-    first.close()
-    for path in (folder, folder.parent / "clip.aotlab"):
-        again = open_session(path)
-        assert again.state.objects.get(2).name == "box"
-        assert again.state.objects.get(2).hidden
-        assert (again.state.labels(5) == truth(5)).all()
-        assert (again.state.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
-        assert again.state.described(7) == {2}
-        assert again.state.scores(5) == session_scores
-        assert len(again.state.tracked_frames) == LENGTH - 1
-        again.close()
-
-
-def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_path):
-    first = open_session(folder)
-    draw(first, 0, 1)
-    first.close()
-    target = tmp_path / "elsewhere"
-    target.mkdir()
-    folder.rename(target / "clip")
-    (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
-    again = open_session(target / "clip.aotlab")
-    assert (again.state.labels(0) == (truth(0) == 1)).all()
-    again.close()
-
-
-def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
-    editing.add_object(session.state)
-    with pytest.raises(InputError, match="in use by process"):
-        open_session(folder)
-    session.close()
-    (folder / "00011.png").unlink()
-    with pytest.raises(InputError, match="frames 12, this one has 11"):
-        open_session(folder)
-
-
-def test_a_project_without_its_video_says_where_it_should_be(folder, tmp_path):
-    first = open_session(folder)
-    editing.add_object(first.state)
-    first.close()
-    folder.rename(tmp_path / "other")
-    with pytest.raises(InputError, match="its video clip is missing"):
-        open_session(tmp_path / "clip.aotlab")

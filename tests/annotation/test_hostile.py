@@ -123,7 +123,7 @@ def test_a_damaged_mask_is_named_and_kept_aside(video, project, caplog, damage):
     assert path.with_name("000000.png.damaged").read_bytes() == content
 
 
-@pytest.mark.parametrize("name", [".lock", "given", "tracked"])
+@pytest.mark.parametrize("name", [".lock", "given", "tracked", "export"])
 def test_links_lead_nothing_out_of_the_project(video, project, tmp_path, name):
     mine = tmp_path / "mine"
     mine.write_text("kept")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tests.annotation.test_editing import draw
         ({"do": "paint", "frame": 0, "object_id": 1, "points": "1,1", "radius": 2}, "points"),
         ({"do": "paint", "frame": 0.5, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
         ({"do": "paint", "frame": True, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "paint", "frame": 10**30, "object_id": 1, "points": [[1, 1]], "radius": 2}, "frame"),
+        ({"do": "fill_holes", "frame": 0, "object_id": 2**64}, "object"),
         ({"do": "paint", "frame": -1, "object_id": 1, "points": [[1, 1]], "radius": 2}, "no frame -1"),
         ({"do": "paint", "frame": 0, "object_id": "../1", "points": [[1, 1]], "radius": 2}, "object"),
         ({"do": "paint", "frame": 0, "object_id": 9, "points": [[1, 1]], "radius": 2}, "no such object"),
@@ -83,6 +86,9 @@ def test_bytes_instead_of_text_end_the_connection_and_nothing_else(served):
     assert "result" in served.open().do("describe")
 
 
+BROKEN_LZMA = packed({"a.png": b"x" * 99}, zipfile.ZIP_LZMA).replace(b"\x80\0\0<", b"\x80\0\0\xc3")
+
+
 def post(served, content, frame=0):
     return served.get(f"/masks/{frame}", "POST", Origin=served.address, content=content)
 
@@ -97,7 +103,7 @@ def test_a_mask_is_uploaded_for_the_frame_in_view(served):
     [b"", b"no image", png(truth(0))[:60], png(np.ones((4, 4))), b"GIF89a" + b"\0" * 99, png(np.zeros((40, 60, 3))),
      png(np.zeros((40, 60))), b"{", b"[" * 5000, b'{"images": 1, "annotations": []}', b"<", b"<annotations/>",
      b'<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><annotations>&b;</annotations>', b"PK\3\4broken",
-     packed({}), packed({"note.md": b"x"}), packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
+     packed({}), packed({"note.md": b"x"}), BROKEN_LZMA, packed({"1/00000.png": b"x", "2/00000.png": b"x"})],
 )  # fmt: skip
 def test_a_broken_upload_is_refused_by_one_sentence_without_a_path(served, content):
     answer = post(served, content)

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from aotlab.annotation import editing
+from aotlab.annotation.planning import Request
 from aotlab.annotation.project import FILE
 from aotlab.tools import annotate as cli
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import draw_folder, open_session, truth, write_long_video
+from tests.annotation.clips import LENGTH, draw_folder, open_session, truth, write_long_video
 from tests.annotation.test_editing import draw
 
 
@@ -106,3 +107,55 @@ def test_a_project_of_version_1_is_read_and_written_as_version_2(folder):
     stored = json.loads(file.read_text())
     assert stored["version"] == 2
     assert [item["id"] for item in stored["objects"]["items"]] == [1, 2]
+
+
+def test_all_that_was_done_is_there_when_the_project_is_opened_again(folder):
+    first = open_session(folder)
+    draw(first, 0, 1, 2)
+    first.track(Request(0)).wait()
+    editing.clear(first.state, 7, 2)
+    editing.change_object(first.state, 2, {"name": "box", "hidden": True})
+    session_scores = first.state.scores(5)
+    first.close()
+    for path in (folder, folder.parent / "clip.aotlab"):
+        again = open_session(path)
+        assert again.state.objects.get(2).name == "box"
+        assert again.state.objects.get(2).hidden
+        assert (again.state.labels(5) == truth(5)).all()
+        assert (again.state.labels(7) == np.where(truth(7) == 1, 1, 0)).all()
+        assert again.state.described(7) == {2}
+        assert again.state.scores(5) == session_scores
+        assert len(again.state.tracked_frames) == LENGTH - 1
+        again.close()
+
+
+def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_path):
+    first = open_session(folder)
+    draw(first, 0, 1)
+    first.close()
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    folder.rename(target / "clip")
+    (tmp_path / "clip.aotlab").rename(target / "clip.aotlab")
+    again = open_session(target / "clip.aotlab")
+    assert (again.state.labels(0) == (truth(0) == 1)).all()
+    again.close()
+
+
+def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
+    editing.add_object(session.state)
+    with pytest.raises(InputError, match="in use by process"):
+        open_session(folder)
+    session.close()
+    (folder / "00011.png").unlink()
+    with pytest.raises(InputError, match="frames 12, this one has 11"):
+        open_session(folder)
+
+
+def test_a_project_without_its_video_says_where_it_should_be(folder, tmp_path):
+    first = open_session(folder)
+    editing.add_object(first.state)
+    first.close()
+    folder.rename(tmp_path / "other")
+    with pytest.raises(InputError, match="its video clip is missing"):
+        open_session(tmp_path / "clip.aotlab")

@@ -77,7 +77,8 @@ def test_a_websocket_of_someone_else_is_refused(served, headers):
     [
         "/page/../server.py", "/page/..%2fserver.py", "/page/%2e%2e%2fserver.py", "/page/__init__.py",
         "/page//etc/passwd", "/page/main.js%00.css", "/frame/../../etc/passwd", "/export.zip/../project.json",
-        "/labels/-1", "/labels/1e3", "/frame/99999999999999999999", "/frame/12", "/given/000000.png",
+        "/labels/-1", "/labels/1e3", "/frame/99999999999999999999", "/frame/12", "/labels/" + "9" * 5000,
+        "/given/000000.png",
     ],
 )  # fmt: skip
 def test_no_path_of_a_request_reaches_the_file_system(served, path):
@@ -204,7 +205,9 @@ def test_of_many_strangers_the_oldest_is_closed_at_once(session):
 def test_masks_that_cannot_be_taken_are_422_and_a_missing_frame_404(served):
     answer = served.get("/masks/0", "POST", content=b"nonsense", Origin=served.address)
     assert answer.status_code == 422
-    assert served.get("/masks/99", "POST", content=b"nonsense", Origin=served.address).status_code == 404
+    for index in ("99", "9" * 5000):
+        answer = served.get(f"/masks/{index}", "POST", content=b"nonsense", Origin=served.address)
+        assert answer.status_code == 404
 
 
 def test_a_message_that_is_not_json_is_told_from_an_action_that_fails(served, monkeypatch, caplog):

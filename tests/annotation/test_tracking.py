@@ -1,13 +1,10 @@
 """Jobs: directions, given masks on the way, chosen objects, pause and stop, undo."""
 
-import time
-
 import numpy as np
 import pytest
 
 from aotlab.annotation import editing
-from aotlab.annotation.actions import act
-from aotlab.annotation.planning import Request, propagation
+from aotlab.annotation.planning import Request
 from aotlab.annotation.timeline import strips
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
@@ -55,17 +52,11 @@ def test_between_two_given_masks_both_directions_are_merged(session):
     assert session.state.scores(10)[1].disagreement is None
 
 
-def test_an_object_that_only_one_side_knows_is_not_weakened_by_the_other(session):
+def test_an_object_that_only_one_side_knows_is_not_weakened_and_causes_no_disagreement(session):
     draw(session, 2, 1)
     draw(session, 8, 1, 2)
     run(session, 2, "both")
     assert shown(session, 2) == list(range(LENGTH))
-
-
-def test_an_object_that_only_one_side_knows_causes_no_disagreement(session):
-    draw(session, 2, 1)
-    draw(session, 8, 1, 2)
-    run(session, 2, "both")
     assert session.state.scores(5)[2].disagreement is None
     assert session.state.scores(5)[1].disagreement == 0
 
@@ -198,57 +189,6 @@ def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
     session.close()
 
 
-def test_painting_on_a_frame_ahead_is_seen_by_the_running_job(folder):
-    tracker = Seer(pause=0.03)
-    session = open_session(folder, tracker)
-    draw(session, 0, 1, 2)
-    job = session.track(Request(0))
-    editing.clear(session.state, 9, 2)
-    job.wait(10)
-    assert shown(session, 2) == list(range(9))
-    session.close()
-
-
-@pytest.mark.parametrize("direction", ["forward", "backward", "both"])
-def test_a_correction_during_a_pause_is_a_reference_when_tracking_goes_on(folder, direction):
-    tracker = Seer(pause=0.02)
-    session = open_session(folder, tracker)
-    start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
-    draw(session, start, 1)
-    job = session.track(Request(start, direction))
-    while job.done < 4:
-        job.wait(0.01)
-    job.pause()
-    while job.status != "paused":
-        job.wait(0.01)
-    corrected = abs(start - 2)
-    draw(session, corrected, 1, 2)
-    tracker.calls.clear()
-    job.resume()
-    job.wait(10)
-    assert job.status == "done"
-    assert job.done == job.total
-    assert (corrected, [1, 2]) in tracker.calls
-    first, last = sorted((corrected, end))
-    assert shown(session, 2) == list(range(0 if direction == "both" else first, last + 1))
-    session.undo()  # tracking is one step in spite of it
-    assert shown(session) == sorted({start, corrected})
-    session.close()
-
-
-def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
-    session = open_session(folder, Seer(pause=0.03))
-    draw(session, 0, 1, 2)
-    job = session.track(Request(0))
-    editing.clear(session.state, 9, 2)
-    session.undo()
-    job.wait(10)
-    assert shown(session, 2) == list(range(LENGTH))
-    session.undo()
-    assert shown(session, 2) == [0]
-    session.close()
-
-
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
@@ -329,58 +269,4 @@ def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked
     assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
     assert session.state.scores(5)[1].fragment == 0
     assert session.state.scores(8)[2].contact > 0.1
-    session.close()
-
-
-def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
-    session = open_session(folder, Seer())
-    draw(session, 0, 1)
-    run(session, 0)
-    draw(session, 9, 1)
-    act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
-    while session.job.extends is None or session.job.alive:
-        time.sleep(0.01)
-    assert shown(session, 2) == [5, 6, 7, 8]
-    assert session.state.history.titles == ("box and clicks", None)
-    session.undo()
-    assert shown(session, 2) == []
-    assert shown(session, 1) == list(range(LENGTH))
-    session.close()
-
-
-def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
-    tracker = Seer()
-    session = open_session(folder, tracker)
-    draw(session, 0, 1)
-    run(session, 0)
-    tracker.pause = 0.2
-    stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
-    act(session, stroke)
-    while session.job.extends is None or not session.job.done:
-        time.sleep(0.01)
-    first = session.job
-    act(session, {**stroke, "points": [[33, 20]]})
-    while session.job is first:
-        time.sleep(0.01)
-    assert first.status == "stopped"
-    assert first.done < first.total
-    tracker.pause = 0
-    job = run(session, 2)
-    assert job.status == "done"
-    assert job.extends is None
-    session.close()
-
-
-def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
-    monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.01)
-    session = open_session(folder, Seer())
-    act(
-        session,
-        {"do": "paint", "frame": 2, "object_id": None, "points": [[30, 20]], "radius": 3, "propagate": True},
-    )
-    time.sleep(0.1)
-    assert session.job is None
-    assert propagation(session.state, 2) is None
     session.close()
