@@ -131,14 +131,6 @@ def change_object(session: Session, object_id: int, changes: ItemChanges) -> Non
     editing.change_object(session.state, object_id, changes)
 
 
-def delete_object(session: Session, object_id: int) -> None:
-    session.delete_object(object_id)
-
-
-def merge_objects(session: Session, object_id: int, into: int) -> None:
-    session.merge_objects(object_id, into)
-
-
 def track(
     session: Session,
     frame: int,
@@ -155,14 +147,6 @@ def drop_results(
 ) -> int:
     last = session.state.frames.count - 1 if last is None else last
     return session.drop_results(frame, last, object_ids)
-
-
-def set_tracker(session: Session, changes: dict[str, str]) -> None:
-    session.choose(changes)
-
-
-def take_frame(session: Session) -> int:
-    return session.take_frame()
 
 
 def go_live(session: Session, frame: int) -> JobReport:
@@ -206,10 +190,6 @@ def export(session: Session, names: list[str]) -> str:
     return session.export(names, archive=True).name
 
 
-def cancel_export(session: Session) -> None:
-    session.cancel_export()
-
-
 def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
     """Return the type of an action's message: its parameters, and ``propagate`` for an edit."""
     hints = get_type_hints(action, include_extras=True)
@@ -226,8 +206,9 @@ EDITS: Sequence[Callable[..., Any]] = (
 )  # fmt: skip
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""
 OTHERS: Sequence[Callable[..., Any]] = (
-    describe, preview, add_object, change_object, delete_object, merge_objects, drop_results, set_tracker, track,
-    take_frame, go_live, pause, resume, stop, undo, redo, review, strips, export, cancel_export,
+    describe, preview, add_object, change_object, Session.delete_object, Session.merge_objects, drop_results,
+    Session.set_tracker, track, Session.take_frame, go_live, pause, resume, stop, undo, redo, review, strips, export,
+    Session.cancel_export,
 )  # fmt: skip
 ACTIONS = {action.__name__: action for action in (*EDITS, *OTHERS)}
 """actions by name"""

@@ -96,11 +96,6 @@ def fill_holes(state: State, index: int, object_id: int) -> None:
     edit_mask(state, index, object_id, filled, "fill holes")
 
 
-def set_mask(state: State, index: int, object_id: int | None, mask: np.ndarray, title: str) -> int:
-    """Replace the mask of an object by H×W bool; as `edit_mask`."""
-    return edit_mask(state, index, object_id, lambda _: mask, title)
-
-
 def suggested(
     state: State, index: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
 ) -> int:

@@ -43,10 +43,9 @@ def stored(state: State, index: int) -> Stored:
     """Return the masks of a frame for outputs."""
     with state.lock:
         labels = state.labels(index)
-        object_ids = state.objects.ids
         scores, described = state.scores(index), state.described(index)
         confidence = {}
-        for object_id in object_ids:
+        for object_id in state.objects.ids:
             if object_id in described:
                 confidence[object_id] = 1.0 if state.is_given_present(index, object_id) else 0.0
             else:
@@ -56,7 +55,7 @@ def stored(state: State, index: int) -> Stored:
             for object_id, score in scores.items()
             if score.disagreement is not None and object_id not in described
         }
-    return Stored(labels, object_ids, confidence, differ)
+    return Stored(labels, tuple(confidence), confidence, differ)
 
 
 def export(

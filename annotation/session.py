@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +114,7 @@ class Session:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
         return self.segmenter(self.state.frames.read(index), {1: prompt}) == 1
 
-    def choose(self, changes: Mapping[str, str]) -> None:
+    def set_tracker(self, changes: dict[str, str]) -> None:
         """Set model, policy or precision of the next job; raise `InputError` as `TrackerChoice.choose`."""
         self.choice.choose(changes)
         self.state.emit(TrackerEvent(self.choice.describe()))

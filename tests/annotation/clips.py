@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from aotlab.annotation import editing
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import Prediction
@@ -110,6 +111,10 @@ class Seer:
 def open_session(path, tracker=None, **options):
     tracker = tracker or Seer()
     return Session(State(path, **options), lambda: tracker, by_colour)
+
+
+def set_mask(state, index, object_id, mask):
+    editing.edit_mask(state, index, object_id, lambda _: mask, "drawn")
 
 
 def square(x, y, side):

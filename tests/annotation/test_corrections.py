@@ -10,7 +10,7 @@ from aotlab.annotation import editing
 from aotlab.annotation.actions import act
 from aotlab.annotation.planning import Request, propagation
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import LENGTH, Seer, open_session, truth
+from tests.annotation.clips import LENGTH, Seer, open_session, set_mask, truth
 from tests.annotation.test_editing import draw
 from tests.annotation.test_tracking import run, shown
 
@@ -19,7 +19,7 @@ def test_a_page_says_that_clicks_change_the_mask_there_is(served):
     session = served.session
     draw(session, 0, 1, 2)
     merged = truth(0) > 0
-    editing.set_mask(session.state, 0, 1, merged, "drawn")
+    set_mask(session.state, 0, 1, merged)
     talk = served.open()
     answer = talk.do("suggest", frame=0, object_id=1, negative=[[45, 30]], refine=True)
     assert "error" not in answer

@@ -7,7 +7,7 @@ from aotlab.annotation import editing, regrouping
 from aotlab.annotation.loading import give_masks
 from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import open_session, square, truth
+from tests.annotation.clips import open_session, set_mask, square, truth
 
 
 def draw(session, index, *numbers):
@@ -15,7 +15,7 @@ def draw(session, index, *numbers):
     while max(numbers) not in session.state.objects:
         editing.add_object(session.state)
     for number in numbers:
-        editing.set_mask(session.state, index, number, truth(index) == number, "drawn")
+        set_mask(session.state, index, number, truth(index) == number)
 
 
 def test_a_stroke_is_a_round_brush_along_its_points(session):

@@ -21,7 +21,7 @@ class Camera:
 
     name, size, rate, length, live, variable = "camera", (HEIGHT, WIDTH), Fraction(25), None, True, True
 
-    def __init__(self, length=10**6, fails=False):
+    def __init__(self, length=10**6, fails=None):
         self.go = threading.Semaphore(1)
         self.frames, self.fails = length, fails
 
@@ -30,7 +30,7 @@ class Camera:
             self.go.acquire()
             yield image(index % 20)
         if self.fails:
-            raise InputError("camera: broke off")
+            raise self.fails
 
 
 def open_live(tmp_path, camera, *, record=True):
@@ -112,14 +112,16 @@ def test_without_recording_old_frames_and_masks_go(tmp_path, monkeypatch):
     session.close()
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_the_end_of_a_stream_ends_the_job_and_an_error_is_told(tmp_path, fails):
+@pytest.mark.parametrize("fails", [None, InputError("camera: broke off"), RuntimeError("no more colours")])
+def test_the_end_of_a_stream_ends_the_job_and_an_error_is_told(tmp_path, caplog, fails):
     camera = Camera(length=2, fails=fails)
     session = open_live(tmp_path, camera)
     draw(session, 0, 1)
     job = session.go_live(0)
     show_until(camera, lambda: not job.alive)
-    assert (job.status, job.problem) == (("failed", "camera: broke off") if fails else ("done", None))
+    assert job.status == ("failed" if fails else "done")
+    assert str(fails or "None") in str(job.problem)
+    assert ("Traceback" in caplog.text) == isinstance(fails, RuntimeError)
     session.close()
 
 

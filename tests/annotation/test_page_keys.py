@@ -193,7 +193,7 @@ def test_a_part_of_another_object_is_given_to_the_chosen_one_by_one_click(page, 
     draw(session, 0, 1, 2)
     swapped = truth(0).copy()
     swapped[25:35, 40:50] = 1
-    editing.set_mask(session.state, 0, 1, swapped == 1, "wrong")
+    editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
     page.tab.wait_for_function("() => app.viewer.labels.ids.includes(1)")
     page.key("2", "o")
     with page.done():

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.annotation import editing
 from aotlab.annotation.export import export
 from aotlab.annotation.results import job_of, open_results
 from aotlab.engine.jobs.listing import Job
@@ -15,6 +14,7 @@ from aotlab.masks.exchange.regions import Annotations, Region, runs_of
 from aotlab.masks.exchange.writing import Written, write_annotations
 from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
+from tests.annotation.clips import set_mask
 
 LENGTH = 3
 
@@ -71,7 +71,7 @@ def test_results_are_corrected_and_exported_with_their_classes(tmp_path, job, mo
     assert (state.given_frames, state.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
-    editing.set_mask(state, 2, 7, fixed, "correct")
+    set_mask(state, 2, 7, fixed)
     export(state, tmp_path / "export", ["cvat"])
     again = load_masks([str(tmp_path / "export" / "cvat.xml")], state.frames)
     assert again.annotations.class_names == {1: "cell", 7: "cell"}
