@@ -16,7 +16,8 @@ from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 EDGE = 1024
-"""Pixels of the longer edge of what the encoder sees, if its input does not say."""
+"""longer edge of the encoder's image in pixels, if its input has none"""
+LARGEST_EDGE = 4096
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
 DECODER_INPUTS = (
@@ -55,12 +56,14 @@ class OnnxSegmenter:
                 f"{', '.join(DECODER_INPUTS)} and gives masks"
             )
         self._inputs = set(inputs)
-        shape = self._encoder.get_inputs()[0].shape
-        self._planes = len(shape) == 4
-        if not self._planes and len(shape) != 3:
-            raise InputError(f"{encoder}: its input has shape {shape}; expected 1×3×E×E or H×W×3")
-        fixed = shape[-1] if self._planes and isinstance(shape[-1], int) else EDGE
-        self._edge = fixed
+        shapes = [item.shape for item in self._encoder.get_inputs()]
+        self._planes = len(shapes) == 1 and len(shapes[0]) == 4
+        self._edge = shapes[0][-1] if self._planes and isinstance(shapes[0][-1], int) else EDGE
+        if len(shapes) != 1 or len(shapes[0]) not in (3, 4) or not 32 <= self._edge <= LARGEST_EDGE:
+            raise InputError(
+                f"{encoder}: has inputs of shapes {shapes}; expected one of 1×3×E×E, with E from 32 to "
+                f"{LARGEST_EDGE}, or H×W×3"
+            )
         self._lock = threading.Lock()
         self._known: tuple[bytes, np.ndarray] | None = None
 
@@ -89,14 +92,16 @@ class OnnxSegmenter:
             except Exception as error:  # onnxruntime's errors have no common class
                 raise InputError(f"segmenter: the decoder fails ({error})") from error
         results = dict(zip((item.name for item in self._decoder.get_outputs()), found, strict=True))
-        masks = np.asarray(results["masks"])[0]
-        scores = results.get("iou_predictions")
-        best = 0 if scores is None else int(np.argmax(np.asarray(scores).reshape(-1)[: len(masks)]))
-        if masks[best].shape != frame.shape[:2]:
+        masks, scores = np.asarray(results["masks"]), np.asarray(results.get("iou_predictions", 0.0))
+        height, width = frame.shape[:2]
+        whole = masks.ndim == 4 and masks.shape[2:] == (height, width) and min(masks.shape) > 0
+        if not whole or masks.dtype.kind not in "fiub" or scores.dtype.kind not in "fiu" or not scores.size:
             raise InputError(
-                f"segmenter: the decoder gives masks of {masks[best].shape}, the frame is {frame.shape[:2]}"
+                f"segmenter: the decoder gives masks of {masks.dtype}, {'×'.join(map(str, masks.shape))}, and scores "
+                f"of {scores.dtype}; expected numbers, 1×K×{height}×{width}, and K scores"
             )
-        return np.asarray(masks[best] > 0)
+        best = int(np.argmax(scores.reshape(-1)[: masks.shape[1]]))
+        return np.asarray(masks[0, best] > 0)
 
     def _feed(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
         """What the decoder takes; a box is two points of the labels 2 and 3, and without one there is a point of -1."""

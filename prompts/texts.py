@@ -26,7 +26,7 @@ OUTSIDE = 0.1
 
 
 def read_prompts(
-    boxes: Sequence[str], points: Sequence[str], beside: Sequence[str] = ()
+    boxes: Sequence[str], points: Sequence[str], beside: Sequence[str] = (), *, first: int = 0
 ) -> dict[int, dict[int, Prompt]]:
     """Read prompts like ``1:X,Y,W,H``, ``1:X1:Y1-X2:Y2`` and ``40/2:X,Y``; return them by frame and object id.
 
@@ -34,6 +34,7 @@ def read_prompts(
         boxes: at most one box for each object and frame.
         points: points on an object.
         beside: points that are not on an object.
+        first: frame of prompts without one.
 
     Raises:
         InputError: a text of another form, two boxes for one object, or an object with nothing but points beside it.
@@ -41,7 +42,7 @@ def read_prompts(
     found: dict[int, dict[int, dict[str, list[tuple[float, ...]]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not_point", beside)):
         for text in texts:
-            frame, number, values = _read(kind, text)
+            frame, number, values = _read(kind, text, first)
             given = found.setdefault(frame, {}).setdefault(number, defaultdict(list))
             if kind == "box" and given[kind]:
                 raise InputError(f"box {text}: object {number} has a box on frame {frame} already; give one")
@@ -74,7 +75,7 @@ def masks_of_frame(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter: 
     return labels
 
 
-def _read(kind: str, text: str) -> tuple[int, int, tuple[float, ...]]:
+def _read(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
     """Frame, object id, and x, y or x, y, width, height."""
     corners = CORNERS.fullmatch(text) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(text)
@@ -88,7 +89,7 @@ def _read(kind: str, text: str) -> tuple[int, int, tuple[float, ...]]:
     if corners:
         left, top, right, bottom = values
         values = (left, top, right - left, bottom - top)
-    return int(match["frame"] or 0), int(match["object"]), values
+    return int(match["frame"] or first), int(match["object"]), values
 
 
 def _prompt(frame: int, number: int, given: Mapping[str, Sequence[tuple[float, ...]]]) -> Prompt:

@@ -211,7 +211,9 @@ def test_the_library_neither_prints_nor_chooses_a_device(package):
 
 @pytest.mark.parametrize("package", LIBRARY)
 def test_messages_of_the_library_name_arguments_and_no_options(package):
-    allowed = re.compile(r"torchrun|nproc-per-node|aotlab weights|--force")  # whose options these are
+    allowed = re.compile(
+        r"torchrun|nproc-per-node|aotlab weights|--force|--restart"
+    )  # whose options these are
     found = {
         f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
         for path in sources(package)

@@ -25,8 +25,9 @@ from aotlab.tools.cli.options import (
 from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
+from aotlab.tools.cli.settings import bounded_settings, print_settings
 from aotlab.tools.cli.surroundings import OutputLost
-from aotlab.tools.cli.trackers import Loading, memory_settings, tracker_choice
+from aotlab.tools.cli.trackers import Loading, tracker_choice
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import counted
 
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from aotlab.annotation.state import State
 
 ELSEWHERE = (
-    "warning: --host {host}: whoever reaches this address and knows the token can see and change everything, and "
-    "nothing is encrypted; rather use ssh -L"
+    "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
+    "unencrypted; ssh -L is safer"
 )
-EXIT_TIMEOUT = 1.0
-"""seconds to wait at exit for a model that is being loaded"""
+LOAD_TIMEOUT = 1.0
+"""timeout in seconds for a model that is being loaded at the end"""
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -76,21 +77,15 @@ def parse(argv: list[str] | None) -> Namespace:
     add_device_options(parser)
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
-    if args.print_config:
-        # no video is needed; its argument is the first override
-        args.overrides = [*filter(None, [args.video]), *args.overrides]
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
     return args
 
 
 def open_session(args: Namespace, leaving: ExitStack) -> Session:
-    """Return the session of a video, project or stream; the first job loads the model.
+    """Return the session of the video, project or stream on the command line; the first job loads the model.
 
-    ``leaving`` removes temporary files.
-
-    Raises:
-        InputError: as `State`, a stream that does not answer, or a segmenter that cannot be used.
+    ``leaving``: receives what must be removed at the end.
     """
     from aotlab.annotation.results import job_of, open_results
     from aotlab.annotation.session import Session
@@ -114,16 +109,12 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
 
 
 def is_stream(video: str) -> bool:
-    """Whether the video is an address or a camera."""
+    """Return whether the source is an address, a camera or a pipe."""
     return bool(ADDRESS.fullmatch(video)) or Path(video).is_char_device() or Path(video).is_fifo()
 
 
 def open_stream(args: Namespace, leaving: ExitStack) -> State:
-    """Return the state of a camera or an address; without recording, its folder is temporary.
-
-    Raises:
-        InputError: the source does not answer.
-    """
+    """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
     from aotlab.annotation.live import LiveFrames
     from aotlab.annotation.state import State
     from aotlab.media.streams import open_source
@@ -141,16 +132,13 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Open the video, print the address of the page, and serve it until Ctrl-C."""
+    """Open the video and serve its page until Ctrl-C."""
     args = parse(argv)
     for checkpoint in args.checkpoint or [None]:
         require_model(checkpoint, args.config)
     if args.print_config:
-        from aotlab.configs.load import to_yaml
-
         checkpoint = args.checkpoint[0] if args.checkpoint else bundled()
-        overrides = [*args.overrides, *option_overrides(args)]
-        print(to_yaml(memory_settings(checkpoint, args.config, overrides)[0]), end="")
+        print_settings(bounded_settings(checkpoint, args.config, [*args.overrides, *option_overrides(args)]))
         return 0
     require_source(args.video)
     require_paths(*(args.segmenter or ()))
@@ -167,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
-    """Print the address of the page, and serve it until Ctrl-C."""
+    """Print the address of the page and serve it until Ctrl-C."""
     from aotlab.annotation.guard import LOCAL
     from aotlab.annotation.server import bind, serve
 
@@ -190,11 +178,12 @@ def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
 
 
 def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException | None) -> None:
-    """Exit at once while a model is being loaded, with the status of the error.
+    """End at once while a model is being loaded, with the exit status of ``error``.
 
-    Loading cannot be stopped; Python would wait for it, or PyTorch would abort the process. Everything is saved.
+    Loading may take a minute and cannot be stopped; Python would wait for it at exit, or PyTorch abort. Everything is
+    saved by then.
     """
-    loading.join(EXIT_TIMEOUT)
+    loading.join(LOAD_TIMEOUT)
     if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
         leaving.close()
         with suppress(OSError, OutputLost):
@@ -207,9 +196,9 @@ def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException |
 
 
 def _open_browser(url: str, leaving: ExitStack) -> None:
-    """Open the page in the default browser, if any.
+    """Open the page in a browser, if there is one.
 
-    The browser opens a private file that redirects to the URL, as other users can read command lines.
+    The address is in a file that only this user may read, as every user of the machine can read command lines.
     """
     import webbrowser
 

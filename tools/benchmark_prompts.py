@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.options import add_checkpoint_option
-from aotlab.tools.cli.paths import require_model, require_paths
+from aotlab.tools.cli.options import add_checkpoint_option, add_force_option
+from aotlab.tools.cli.paths import require_model, require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
 from aotlab.utils.errors import InputError
@@ -50,6 +50,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="JSON file with the results of every object"
     )
+    add_force_option(parser)
     add_segmenter_option(parser)
     return parser.parse_args(argv)
 
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     require_model(args.checkpoint, None)
     if args.output is not None:
         require_output(args.output, ".json")
+    require_new(args.output, force=args.force)
     from aotlab.prompts.benchmark import BASELINES, Result, measure, rows_of, table_of
     from aotlab.utils.progress import progress_bar
 

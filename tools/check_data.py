@@ -1,7 +1,7 @@
-"""Look through data before using it.
+"""Check data before using it.
 
-aotlab check_data FOLDER --kind video                  # a folder of your own, before training on it
-aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark, as its reader reads it
+aotlab check_data FOLDER --kind video                       # your own folder, before training
+aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_SIZES = 5
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Print what is wrong and how much data there is; returns 1 if there are errors."""
+    """Print findings and counts; return 1 if there are errors."""
     args = parse(argv)
     require_paths(args.root)
     require_extra("train")
@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def summary(report: LintReport, kind: str) -> str:
-    """A table of counts."""
+    """Return the table of counts."""
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MOST_SIZES)]
     if len(report.sizes) > MOST_SIZES:
         sizes.append(f"and {len(report.sizes) - MOST_SIZES} others")

@@ -5,29 +5,34 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import require_output
+from aotlab.utils.files import real_path, remove, require_output
 
 FORMATS = ("coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo", "masks")
-"""names of `masks.exchange.writing.FORMATS`, known here without importing it, and PNGs of object ids"""
+"""formats of `masks.exchange.writing.FORMATS`, listed here to spare the import, and PNGs of object ids"""
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Read, match the frames with the video's, and write."""
-    parser = Parser("convert", description="Convert masks of a video between the formats of docs/formats.md.")
+    parser = Parser("convert", description="Convert masks of a video between formats.")
     parser.add_argument("masks", type=Path, metavar="IN", help="file or folder of masks, as for track --mask")
     parser.add_argument("output", type=Path, metavar="OUT", help="file or folder to write")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
     parser.add_argument("--video", type=Path, required=True, help="the video, or its folder of frames")
+    add_force_option(parser)
     args = parser.parse_args(argv)
     require_paths(args.masks, args.video)
     require_extra("video")
-    if args.output.exists():
-        raise InputError(f"{args.output}: exists; give another name")
+    require_new(args.output, force=args.force)
+    if any(
+        real_path(args.output) in (path, *path.parents) for path in map(real_path, (args.masks, args.video))
+    ):
+        raise InputError(f"{args.output}: the output would replace the input; give another name")
     from aotlab.masks.exchange.matching import Target
     from aotlab.masks.exchange.reading import read_annotations
     from aotlab.masks.exchange.regions import Written
@@ -37,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
     source = open_frames(args.video)
     found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
+    remove(args.output)
     found.stems = {frame: source.stem(frame) for frame in found.frames}
     if args.to == "masks":
         for frame in found.frames:

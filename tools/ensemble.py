@@ -1,9 +1,9 @@
-"""Make one set of results of several by weighted voting in every pixel; needs no model.
+"""Combine several sets of results by weighted voting in every pixel; needs no model.
 
 aotlab ensemble results/a results/b results/c --weights 2 1 1 --output results/voted
 
-Of ids with equal weight behind them the one in the folder listed first wins. Results of one model for several views,
-or of several models, are better averaged before the decision, which needs them at hand: see aotlab eval.
+Between ids of equal weight, the one in the folder listed first wins. Averaging the probabilities of several models or
+views is more accurate than voting: see aotlab eval.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
@@ -31,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     weights = whole_weights(args.weights or [], len(args.results))
     if real_path(args.output) in [real_path(folder) for folder in args.results]:
         raise InputError(f"--output {args.output}: one of the results themselves; choose another folder")
+    require_new(args.output, force=args.force)
     names = sorted({name for folder in args.results for name in sequences_of(folder)})
     require_writable(args.output)
     frames, failures = 0, {}
@@ -63,6 +65,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the voted results"
     )
+    add_force_option(parser)
     args = parser.parse_args(argv)
     if len(args.results) < 2:
         parser.error("give at least two folders of results")

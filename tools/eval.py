@@ -1,4 +1,4 @@
-"""Run a model on a benchmark: palette PNGs for every frame, and J&F where ground truth is at hand.
+"""Run a model on a benchmark: palette PNGs for every frame, and scores if annotations are available.
 
 aotlab eval --dataset davis2017 --root datasets/DAVIS --output results/davis2017
 aotlab eval --dataset visor --checkpoint A.safetensors --checkpoint B.safetensors --flip --scales 1.2 1.3 1.4 \
@@ -34,6 +34,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, after_printing, command
+from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, require_writable
@@ -47,25 +48,26 @@ if TYPE_CHECKING:
     from aotlab.utils.distributed import World
 
 WARM_UP = 10
-"""frames of each process that --fps-report leaves out"""
-PATIENCE = timedelta(days=7)
-"""a rank may be done long before the others"""
+"""number of frames per process that --fps-report leaves out"""
+RANK_TIMEOUT = timedelta(days=7)
+"""timeout of ranks that wait for slower ones"""
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate; returns 0, or 1 if a sequence failed."""
+    """Evaluate; return 0, or 1 if a sequence failed."""
     args = parse(argv)
     for checkpoint, config in models(args):
         require_model(checkpoint, config)
     if args.print_config:
-        print_config(args)
+        print_settings(settings_of(args))
         return 0
     require_extra("score")
-    # whatever is wrong with the data set or the output shows before the slow part
+    # data set and output are checked before the slow part
     every = open_dataset(
-        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects
-    )
+        args.dataset, args.root, args.split, all_frames=args.all_frames, new_objects=args.new_objects,
+        sequences=args.sequence or (),
+    )  # fmt: skip
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
     from aotlab.engine.evaluation.evaluator import score
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.memory_frames is not None:
         require_bounded(settings_of(args), "--memory-frames")
-    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
+    with open_world(args.device, patience=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
     if not world.lead:
         return 0
@@ -92,29 +94,17 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def settings_of(args: argparse.Namespace) -> Config:
-    """The settings of the first model."""
+    """Return the settings of the first model."""
     from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint, config = models(args)[0]
     return read_settings(checkpoint or bundled(), config=config, overrides=args.overrides)
 
 
-def print_config(args: argparse.Namespace) -> None:
-    """Print the settings of the first model."""
-    from aotlab.configs.load import to_yaml
-
-    print(to_yaml(settings_of(args)), end="")
-
-
 def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationReport:
-    """Load the models and track this rank's share.
-
-    Raises:
-        InputError: a model or option is wrong.
-        RunStopped: it was interrupted.
-    """
+    """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
     from aotlab.engine.streaming import HELPERS
     from aotlab.utils.devices import leave_cores
@@ -133,17 +123,13 @@ def track(
     if report.stopped:
         raise RunStopped(
             f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
-            "the same command goes on from there"
+            "the same command resumes"
         )
     return report
 
 
 def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-    """The tracker that the options ask for, and what its results depend on.
-
-    Raises:
-        InputError: a checkpoint, a scale or the number of weights is wrong.
-    """
+    """Return the tracker that the options ask for, and all that its results depend on."""
     from aotlab.engine.ensemble import Ensemble, augmented
     from aotlab.engine.tracker import Tracker
     from aotlab.utils.digests import sha256
@@ -188,7 +174,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     add_device_options(parser)
     add_memory_options(parser, bounded=False)
-    # intermixed: overrides may stand before, between and after the options
     args = parser.parse_args(argv)
     args.overrides = [*args.overrides, *option_overrides(args)]
     if args.max_long_edge is not None:
@@ -200,7 +185,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
-    """Add test-time augmentation, and what is written and measured besides."""
+    """Add test-time augmentation, overlays and timing."""
     parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
     parser.add_argument(
         "--fps-report",
@@ -231,11 +216,7 @@ def add_view_options(parser: argparse.ArgumentParser) -> None:
 
 
 def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
-    """(checkpoint, preset) of each model; None: the bundled one, and what the checkpoint says.
-
-    Raises:
-        InputError: the numbers of --checkpoint and --config do not fit.
-    """
+    """Return (checkpoint, preset) of each model; None: the bundled one, and the checkpoint's own settings."""
     checkpoints = args.checkpoint or [None]
     configs = args.config or [None]
     if len(configs) not in (1, len(checkpoints)):
@@ -247,7 +228,7 @@ def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
 
 
 def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *, total: bool = False) -> None:
-    """Write the scores with the speed and what failed as JSON; ``total``: also the speed with reading and writing."""
+    """Write scores, speed and failures as JSON; ``total``: also the speed with reading and writing."""
     content = {**table, "fps": report.fps}
     if total:
         content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
@@ -259,7 +240,7 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *,
 def show(
     table: dict[str, Any], layout: TableLayout, report: EvaluationReport, *, total: bool = False
 ) -> None:
-    """Print the table, the speed, and on stderr what failed."""
+    """Print the table and the speed, and failures on stderr."""
     from aotlab.evaluation.tables import format_table
 
     if table:

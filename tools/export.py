@@ -20,6 +20,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError, RunStopped
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     args.overrides += option_overrides(args)
     require_model(args.checkpoint, args.config)
-    from aotlab.configs.load import to_yaml
     from aotlab.engine.export.description import exportable
     from aotlab.engine.export.writing import NEEDED, export_model, require_packages
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     path = args.checkpoint or (None if args.config else bundled())
     settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
-        print(to_yaml(settings), end="")
+        print_settings(settings)
         return 0
     if args.output is None:
         raise InputError("--output: missing; give the folder to write")
@@ -88,7 +88,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument(
         "--provider",
         metavar="NAME",
-        help="of onnxruntime, for --verify (default: CPUExecutionProvider)",
+        help="execution provider of onnxruntime for --verify (default: CPUExecutionProvider)",
     )
     add_output_options(parser, "folder to write")
     add_model_options(parser, untrained=True)
@@ -97,11 +97,7 @@ def parse(argv: list[str] | None) -> Namespace:
 
 
 def check(args: Namespace, model: VOSModel) -> None:
-    """Verify and print one line.
-
-    Raises:
-        RunStopped: graphs and model do not agree.
-    """
+    """Verify and print one line; raise `RunStopped` if graphs and model differ."""
     import torch
 
     from aotlab.engine.export.runtime import CPU
@@ -115,7 +111,7 @@ def check(args: Namespace, model: VOSModel) -> None:
     if not found.difference <= TOLERANCE:
         raise RunStopped(
             f"{args.output}: logits differ from PyTorch's by {found.difference:.1e} of their spread, expected at most "
-            f"{TOLERANCE}; the graphs are there, but do not use them"
+            f"{TOLERANCE}; do not use these graphs"
         )
 
 

@@ -1,4 +1,4 @@
-"""Look inside a model: what its parts cost, how alike its identities are, and what a pixel attends to.
+"""Costs, identities and attention of a model.
 
 ``aotlab inspect_model --config r50_deaotl --parameters``
 ``aotlab inspect_model --identities identities.png``
@@ -17,9 +17,10 @@ from itertools import islice
 from pathlib import Path
 
 from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECT_ID, OBJECTS
-from aotlab.tools.cli.options import add_device_option, add_model_options
-from aotlab.tools.cli.paths import bundled, require_model, require_paths
+from aotlab.tools.cli.options import add_device_option, add_force_option, add_model_options
+from aotlab.tools.cli.paths import bundled, require_model, require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
@@ -35,11 +36,13 @@ COUNTED = (
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Do what the options ask for; returns the exit status."""
+    """Run the requested inspection; return the exit status."""
     args = parse(argv)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_config(args)
+        from aotlab.networks.weights.checkpoints import read_settings
+
+        print_settings(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides))
     elif args.card:
         show_card(checkpoint_of(args))
     elif args.parameters:
@@ -75,6 +78,7 @@ def parse(argv: list[str] | None) -> Namespace:
         "--output", type=Path, metavar="PATH",
         help="with --parameters a JSON file to write, with --attention a folder",
     )  # fmt: skip
+    add_force_option(parser)
     add_cost_options(parser)
     add_attention_options(parser)
     add_model_options(parser, untrained=True)
@@ -92,7 +96,7 @@ def parse(argv: list[str] | None) -> Namespace:
 
 
 def add_cost_options(parser: Parser) -> None:
-    """What the costs of a frame depend on."""
+    """Add the options that costs depend on."""
     group = parser.add_argument_group("with --parameters")
     group.add_argument(
         "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
@@ -105,7 +109,7 @@ def add_cost_options(parser: Parser) -> None:
 
 
 def add_attention_options(parser: Parser) -> None:
-    """Which frame's attention is drawn, and whose."""
+    """Add the options that choose the attention to draw."""
     group = parser.add_argument_group("with --attention")
     group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
     group.add_argument(
@@ -118,10 +122,9 @@ def add_attention_options(parser: Parser) -> None:
 
 
 def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
-    """A reader of two numbers with ``between`` between them."""
+    """Return an argparse type for two numbers separated by ``between``."""
 
     def read(text: str) -> tuple[int, int]:
-        """The numbers of an option's value."""
         match = re.fullmatch(f"([0-9]{{1,5}}){between}([0-9]{{1,5}})", text)
         if match is None or max(int(match[1]), int(match[2])) > LONGEST_SIDE:
             raise ArgumentTypeError(
@@ -133,41 +136,30 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
 
 
 def checkpoint_of(args: Namespace) -> Path | None:
-    """The weights to look at; None: random ones of a preset."""
+    """Return the weights to inspect; None: random ones of a preset."""
     return args.checkpoint or (None if args.config else bundled())
 
 
-def print_config(args: Namespace) -> None:
-    """Print the settings of the model."""
-    from aotlab.configs.load import to_yaml
-    from aotlab.networks.weights.checkpoints import read_settings
-
-    print(to_yaml(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)), end="")
-
-
 def show_identities(args: Namespace) -> None:
-    """Draw how alike the identities are."""
+    """Plot the similarity of the identities."""
     from aotlab.engine.inspection.attention import identity_similarity
     from aotlab.engine.inspection.images import draw_similarity
     from aotlab.networks.weights.checkpoints import build_or_load
 
     require_output(args.identities, *PLOT_SUFFIXES)
+    require_new(args.identities, force=args.force)
     model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
     draw_similarity(identity_similarity(model), config.name, args.identities)
     print(args.identities)
 
 
 def show_card(checkpoint: Path | None) -> None:
-    """Print how the weights were trained.
-
-    Raises:
-        InputError: no file, or one that does not say.
-    """
+    """Print how the weights were trained."""
     from aotlab.networks.weights.checkpoints import read_card
     from aotlab.networks.weights.model_card import describe_card
 
     if checkpoint is None:
-        raise InputError("--card: a preset has no weights that were trained; give a file by --checkpoint")
+        raise InputError("--card: a preset has no trained weights; give a file by --checkpoint")
     card = read_card(checkpoint)
     if card is None:
         raise InputError(f"{checkpoint}: holds no model card; files that `aotlab train` writes do")
@@ -175,17 +167,14 @@ def show_card(checkpoint: Path | None) -> None:
 
 
 def show_costs(args: Namespace) -> None:
-    """Print the table of costs, and write it.
-
-    Raises:
-        InputError: a side of no pixels, or a file that cannot be written.
-    """
+    """Print the table of costs, and write it."""
     from aotlab.engine.inspection.costs import PartCost, model_costs
     from aotlab.networks.preprocess import network_size
     from aotlab.networks.weights.checkpoints import read_settings
 
     if args.output is not None:
         require_output(args.output)
+    require_new(args.output, force=args.force)
     width, height = args.size
     if min(width, height) < 1:
         raise InputError(f"--size {width}x{height}: both must be at least 1")
@@ -210,11 +199,7 @@ def show_costs(args: Namespace) -> None:
 
 
 def show_attention(args: Namespace) -> None:
-    """Draw the attention of a pixel or an object into the output folder.
-
-    Raises:
-        InputError: input that is missing or does not fit, or a folder that cannot be written.
-    """
+    """Draw the attention of a pixel or an object into the output folder."""
     require_paths(args.attention, args.mask)
     from aotlab.engine.inspection.attention import inspect_attention
     from aotlab.engine.inspection.images import draw_attention, shown_frames
@@ -234,6 +219,7 @@ def show_attention(args: Namespace) -> None:
     frames = {n: frame for n, frame in enumerate(islice(source, args.frame + 1)) if n in wanted}
     asked = f"object_{whose}" if args.pixel is None else f"pixel_{whose[0]}_{whose[1]}"
     image = args.output / f"{source.stem(args.frame)}_{asked}.png"
+    require_new(image, force=args.force)
     draw_attention(report, frames, image, align_corners=config.model.align_corners)
     print(image)
 

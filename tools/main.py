@@ -13,7 +13,7 @@ from aotlab.utils.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the tool that the first argument names with the others; returns its exit status."""
+    """Run the command of the first argument with the others; return its exit status."""
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0].startswith("-"):
         return answer(arguments)
@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @command
 def answer(arguments: list[str]) -> int:
-    """Print what is asked about the commands; returns the exit status."""
+    """Answer --help and --version; return the exit status."""
     if arguments[:1] == ["--version"]:
         print(f"aotlab {__version__}")
         return 0

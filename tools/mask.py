@@ -6,7 +6,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.prompts import add_prompt_options, segmenter_of
 from aotlab.utils.errors import InputError
@@ -19,6 +20,7 @@ def parse(argv: list[str] | None) -> Namespace:
     parser.add_argument("image", type=Path, metavar="IMAGE", help="image to segment")
     add_prompt_options(parser, frames=False)
     parser.add_argument("--output", type=Path, metavar="FILE", help="PNG to write (default: IMAGE.mask.png)")
+    add_force_option(parser)
     args = parser.parse_args(argv)
     if not (args.box or args.point):
         parser.error("a --box or --point must be given")
@@ -27,12 +29,13 @@ def parse(argv: list[str] | None) -> Namespace:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Find the masks and write one palette PNG."""
+    """Segment the objects and write one palette PNG."""
     args = parse(argv)
     require_paths(args.image)
     output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
     if real_path(output) == real_path(args.image):
         raise InputError(f"--output {output}: is the image itself; give another name")
+    require_new(output, force=args.force)
     from aotlab.masks.id_maps import write_mask
     from aotlab.media.images import read_image
     from aotlab.prompts.texts import masks_of_frame, read_prompts

@@ -1,6 +1,7 @@
-"""Score folders of result PNGs by a benchmark's own rules; needs no model.
+"""Score result PNGs; needs no model.
 
-aotlab score --dataset davis2017 --root datasets/DAVIS --results results/davis2017 --workers 2
+aotlab score --dataset davis2017 --root datasets/DAVIS --results results/davis2017   # by a benchmark's rules
+aotlab score results/clip --annotations clip/masks                                   # one video
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from aotlab.dataloaders.benchmarks.datasets import (
     open_dataset,
     submission_hint,
 )
-from aotlab.dataloaders.benchmarks.sequences import Video, require_whole, select_videos
+from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
-from aotlab.tools.cli.options import add_dataset_options
-from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.options import add_dataset_options, add_force_option
+from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, after_printing, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import atomic_path, is_folder, require_output
+from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
 
 if TYPE_CHECKING:
     from aotlab.engine.evaluation.scoring import ScoringReport
@@ -39,19 +40,34 @@ log = logging.getLogger(__name__)
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Score; returns 0, or 1 if a sequence could not be scored."""
+    """Score; return 0, or 1 if a sequence could not be scored."""
     args = parse(argv)
     require_extra("score")
+    for path in (args.json, args.csv, args.draw_worst):
+        require_new(path, force=args.force)
+    if args.annotations is not None:
+        return run([one_video(args)], args)
     if find_dataset(args.dataset)[1].hota:
         return run_hota(args)
-    every = open_dataset(args.dataset, args.root, args.split, new_objects=args.new_objects)
+    every = open_dataset(
+        args.dataset, args.root, args.split, new_objects=args.new_objects, sequences=args.sequence or ()
+    )
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
     return run(scorable(select_videos(every, args.sequence), args), args)
 
 
+def one_video(args: argparse.Namespace) -> Video:
+    """Return the video of ``RESULT --annotations DIR``; set ``--results`` to the folder that holds its results."""
+    require_paths(args.result, args.annotations)
+    result = real_path(args.result)
+    result = result / "masks" if is_folder(result / "masks") else result
+    args.results = result.parent
+    return annotated(result.name, args.annotations)
+
+
 def run(videos: list[Video], args: argparse.Namespace) -> int:
-    """Score, write and show; returns the exit status."""
+    """Score, write and print; return the exit status."""
     from aotlab.engine.evaluation.scoring import rules_of, score_videos
     from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
 
@@ -80,7 +96,7 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
 
 
 def run_hota(args: argparse.Namespace) -> int:
-    """Score by TrackEval's HOTA, write and show; returns the exit status."""
+    """Score by TrackEval's HOTA, write and print; return the exit status."""
     if args.worst or args.csv is not None:
         raise InputError(f"--dataset {args.dataset}: HOTA has no --worst and no --csv; leave them out")
     require_extra("hota")
@@ -110,14 +126,21 @@ def run_hota(args: argparse.Namespace) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("score", description="Score result PNGs by a benchmark's rules.")
-    data = add_dataset_options(parser, list(DATASETS), split="val")
+    parser.add_argument(
+        "result", type=Path, nargs="?", metavar="RESULT", help="with --annotations: folder with <frame>.png"
+    )
+    parser.add_argument(
+        "--annotations",
+        type=Path,
+        metavar="DIR",
+        help="score RESULT against the PNGs of this folder, by the rules of DAVIS 2017",
+    )
+    data = add_dataset_options(parser, list(DATASETS), split="val", required=False)
     data.add_argument(
         "--sequence", action="append", metavar="NAME", help="score this sequence only; may be repeated"
     )
     data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
-    parser.add_argument(
-        "--results", type=Path, required=True, metavar="DIR", help="folder with <sequence>/<frame>.png"
-    )
+    parser.add_argument("--results", type=Path, metavar="DIR", help="folder with <sequence>/<frame>.png")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
     parser.add_argument(
@@ -131,25 +154,26 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--draw-worst", type=Path, metavar="DIR", help="draw the worst objects into this folder"
     )
+    add_force_option(parser)
     args = parser.parse_args(argv)
+    if (args.result is None) != (args.annotations is None) or (args.result or args.dataset) is None:
+        parser.error("give RESULT with --annotations, or --dataset with --results")
+    if args.annotations is None and args.results is None:
+        parser.error("--results must be given")
     if args.draw_worst is not None and args.worst == 0:
         parser.error("--draw-worst needs --worst N: how many objects to draw")
     return args
 
 
 def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
-    """The videos with truth.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Return the videos with annotations; raise `InputError` if no video has any."""
     from aotlab.engine.evaluation.scoring import has_annotations
 
     known = [video for video in videos if has_annotations(video) or video.problem is not None]
     if any(has_annotations(video) for video in known):
         hidden = [video.name for video in videos if video not in known]
         if hidden:
-            log.warning("not scored, as there is no truth: %s", ", ".join(hidden))
+            log.warning("not scored, without annotations: %s", ", ".join(hidden))
         return known
     hint = submission_hint(args.dataset, args.root, args.split, args.results)
     if hint is not None:
@@ -162,11 +186,7 @@ def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
 
 
 def require_results(videos: Sequence[Video], results: Path) -> None:
-    """Raise unless there is a folder for at least one video; single missing ones are failures of their own.
-
-    Raises:
-        InputError: there is none.
-    """
+    """Raise `InputError` if no video has a folder of results; single missing ones are reported as failures."""
     if not any(is_folder(results / video.name) for video in videos):
         raise InputError(
             f"{results}: holds no results of the {len(videos)} sequences; "
@@ -181,7 +201,7 @@ def show_worst(
     report: ScoringReport,
     args: argparse.Namespace,
 ) -> None:
-    """Print the worst objects, and draw them if --overlay says where."""
+    """Print the worst objects, and draw them into ``--draw-worst``."""
     from aotlab.engine.evaluation.worst import write_strip
 
     by_name = {video.name: video for video in videos}
@@ -197,7 +217,7 @@ def show_worst(
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a text file atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Pack results for a benchmark's server, or check an archive that is to go there.
+"""Pack results for a benchmark's server, or check an archive.
 
 aotlab submit --dataset youtubevos2019 --results results/youtubevos2019 --output youtubevos2019.zip
 aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
-from aotlab.tools.cli.options import add_dataset_options
-from aotlab.tools.cli.paths import require_paths
+from aotlab.tools.cli.options import add_dataset_options, add_force_option
+from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Write or check an archive; returns 0, or 2 if something is wrong with it."""
+    """Write or check an archive; return 0."""
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
+    require_new(args.output, force=args.force)
     if dataset.hota:
         return write_json(name, args)
     if dataset.polygons:
@@ -59,11 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str, Sequence[Video]]:
-    """Split and videos of a benchmark that takes ``kind`` in place of an archive.
-
-    Raises:
-        InputError: an archive to check, no results, or a video that cannot be read.
-    """
+    """Return split and videos of a benchmark whose server takes ``kind`` instead of an archive."""
     if args.check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
     require_paths(args.results)
@@ -75,7 +72,7 @@ def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str
 
 
 def write_json(name: str, args: argparse.Namespace) -> int:
-    """Write BURST's JSON file of predictions; returns 0."""
+    """Write BURST's JSON file of predictions; return 0."""
     require_output(args.output)
     split, videos = open_unarchived(name, args, "a JSON file")
     from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
@@ -88,7 +85,7 @@ def write_json(name: str, args: argparse.Namespace) -> int:
 
 
 def write_polygons(name: str, args: argparse.Namespace) -> int:
-    """Write the zip with VISOR's JSON file of polygons; returns 0."""
+    """Write the ZIP with VISOR's JSON file of polygons; return 0."""
     split, videos = open_unarchived(name, args, "a JSON file of polygons")
     from aotlab.dataloaders.benchmarks.visor_submission import write_submission
 
@@ -102,7 +99,7 @@ def write_polygons(name: str, args: argparse.Namespace) -> int:
 
 
 def write_tree(name: str, args: argparse.Namespace) -> int:
-    """Write the folders of objects that SA-V's evaluator takes; returns 0."""
+    """Write the folders of objects that SA-V's evaluator reads; return 0."""
     split, videos = open_unarchived(name, args, "folders of objects")
     from aotlab.evaluation.object_scores import write_object_results
 
@@ -129,6 +126,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--output", type=Path, metavar="FILE", help="archive to write; burst: a JSON file, sav: a folder"
     )
     parser.add_argument("--check", type=Path, metavar="FILE", help="check this archive and write nothing")
+    add_force_option(parser)
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):
         parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")
@@ -136,22 +134,14 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def archive_folder(name: str, dataset: DataSet) -> str:
-    """The folder around the sequences in an archive for the data set's server.
-
-    Raises:
-        InputError: it has no server that takes PNGs.
-    """
+    """Return the folder around the sequences in a server's archive; raise `InputError` without one."""
     if dataset.archive is None:
         raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
     return dataset.archive
 
 
 def expected_of(video: Video) -> Expected:
-    """What the server wants of a video; reads its given masks.
-
-    Raises:
-        InputError: a given mask cannot be read.
-    """
+    """Return the results that the server expects of a video; read its given masks."""
     import numpy as np
 
     from aotlab.evaluation.submission import Expected
@@ -168,11 +158,7 @@ def expected_of(video: Video) -> Expected:
 
 
 def report(problems: Sequence[str], archive: Path) -> None:
-    """List what is wrong on stderr.
-
-    Raises:
-        InputError: something is.
-    """
+    """Print problems on stderr; raise `InputError` if there are any."""
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:

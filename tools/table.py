@@ -1,4 +1,4 @@
-"""Run a table of a paper as far as data and models are at hand, and put our figures beside the published ones.
+"""Run those rows of a paper's table whose data and models are available, beside the published figures.
 
 aotlab table aot_davis2017 --device cuda
 aotlab table aot_davis2017 --smoke     (the bundled model on the bundled clip)
@@ -74,7 +74,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def smoke(table: PaperTable) -> PaperTable:
-    """The same table with the bundled model on the bundled clip in every row, and nothing beside it to compare."""
+    """Return the table with the bundled model on the bundled clip in every row, without published figures."""
     models = {
         name: replace(model, checkpoints=("aott_mini.safetensors",) * len(model.checkpoints), configs=())
         for name, model in table.models.items()
@@ -95,16 +95,24 @@ class Runner:
     ranks: int
     failed: bool = False
     done: dict[tuple[str, ...], Path] = field(default_factory=dict)
-    """results by the command that made them"""
+    """results by the arguments of the command"""
 
     def run(self, row: Row) -> str:
-        """Our figures for a row, or why there are none."""
+        """Return our figures for a row, or the reason for missing ones."""
         benchmark = self.table.benchmarks[row.benchmark]
         try:
             results = self.results(row.model, row.benchmark)
             if benchmark.server is not None:
                 archive = results.with_suffix(".zip")
-                self.call("submit", *where(benchmark), "--results", str(results), "--output", str(archive))
+                self.call(
+                    "submit",
+                    *where(benchmark),
+                    "--results",
+                    str(results),
+                    "--output",
+                    str(archive),
+                    "--force",
+                )
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -113,16 +121,16 @@ class Runner:
         return figures([scores.get(key) for key in self.table.columns.values()])
 
     def results(self, name: str, benchmark_name: str) -> Path:
-        """Folder of the results of a model on a benchmark, made unless they are there."""
+        """Return the folder of a model's results on a benchmark; run the command unless it ran before."""
         model, benchmark = self.table.models[name], self.table.benchmarks[benchmark_name]
         output = self.output / re.sub(r"[^A-Za-z0-9.]+", "_", f"{name}_{benchmark_name}").strip("_")
         if model.vote:
             parts = [str(self.results(member, benchmark_name)) for member in model.vote]
             weights = ["--weights", *model.weights] if model.weights else []
-            self.call("ensemble", *parts, "--output", str(output), *weights)
+            self.call("ensemble", *parts, "--output", str(output), *weights, "--force")
             if benchmark.server is None:
                 scores = str(output / "scores.json")
-                self.call("score", *where(benchmark), "--results", str(output), "--json", scores)
+                self.call("score", *where(benchmark), "--results", str(output), "--json", scores, "--force")
             return output
         arguments = (*where(benchmark), *benchmark.options, *of_model(model), *model.options)
         if arguments not in self.done:
@@ -132,25 +140,25 @@ class Runner:
         return self.done[arguments]
 
     def call(self, tool: str, *arguments: str, ranks: int = 1) -> None:
-        """Run a tool, telling its command."""
+        """Print and run a command."""
         launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks), "-m"]
         line = [sys.executable, "-m", *(launcher if ranks > 1 else []), f"aotlab.tools.{tool}", *arguments]
         print(f"$ python {' '.join(line[1:])}", file=sys.stderr, flush=True)
         status = subprocess.run(line, stdout=sys.stderr, check=False).returncode
         if status < 0 or status == 130:
-            raise RunStopped(f"{tool} was interrupted; the same command goes on from there")
+            raise RunStopped(f"{tool} was interrupted; the same command resumes")
         if status:
             raise subprocess.CalledProcessError(status, line)
 
 
 def where(benchmark: Benchmark) -> tuple[str, ...]:
-    """The options that name a benchmark."""
+    """Return the options of a benchmark."""
     root = ("--root", benchmark.root) if benchmark.root else ()
     return ("--dataset", benchmark.dataset, *root, "--split", benchmark.split)
 
 
 def of_model(model: Model) -> tuple[str, ...]:
-    """The options that name a model's checkpoints."""
+    """Return the options of a model."""
     files = (option for file in model.files for option in ("--checkpoint", str(file)))
     presets = (option for name in model.configs for option in ("--config", name))
     return (*files, *presets, *(("--weights", *model.weights) if model.weights else ()))

@@ -19,6 +19,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.extras import require_extra
 
 if TYPE_CHECKING:
@@ -40,11 +41,11 @@ def main(argv: list[str] | None = None) -> int:
     args.overrides += option_overrides(args, precision="train.precision")
     recipe = args.config or RECIPE
     require_model(None, recipe)
-    from aotlab.configs.load import load_config, to_yaml
+    from aotlab.configs.load import load_config
 
     config = load_config(recipe, args.overrides)
     if args.print_config:
-        print(to_yaml(config), end="")
+        print_settings(config)
         return 0
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
@@ -72,12 +73,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def summarise(trained: Trained) -> int:
-    """Say where the weights are and what could not be read; returns the exit status."""
+    """Print the file of the weights, and what could not be read; return the exit status."""
     print(f"trained weights: {trained.checkpoint}")
     if not trained.replaced:
         return 0
     count = len(trained.replaced)
-    print(f"{count} item{'s' * (count > 1)} could not be read; others took their place:", file=sys.stderr)
+    print(f"{count} item{'s' * (count > 1)} could not be read and were replaced by others:", file=sys.stderr)
     for sentence, times in sorted(trained.replaced.items()):
         print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
     return 1

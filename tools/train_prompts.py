@@ -8,9 +8,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.options import add_checkpoint_option
+from aotlab.tools.cli.options import add_checkpoint_option, add_restart_option
 from aotlab.tools.cli.paths import bundled, require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
+from aotlab.utils.files import remove, require_writable
 
 
 def parse(argv: list[str] | None) -> Namespace:
@@ -18,8 +19,9 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = Parser("train_prompts", description="Train the prompt network of a tracking model.")
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds the recipe's data sets")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="state, log and weights; resumed"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for state, log and weights"
     )
+    add_restart_option(parser)
     add_checkpoint_option(parser)
     parser.add_argument(
         "--recipe", type=Path, metavar="FILE", help="settings (default: configs/recipes/prompts.yaml)"
@@ -42,7 +44,9 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.training.prompt_training import PromptTrainer
     from aotlab.networks.weights.zoo import resolve
 
-    args.output.mkdir(parents=True, exist_ok=True)
+    require_writable(args.output)
+    if args.restart:
+        remove(args.output / "state.pt")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     path = PromptTrainer(resolve(args.checkpoint or bundled()), args.data, args.output, training).run()
     print(path)

@@ -1,4 +1,4 @@
-"""A tracker for the VOT toolkit: it speaks TraX, with masks and any number of objects (docs/vot.md).
+"""Tracker for the VOT toolkit over TraX, with masks and any number of objects (docs/vot.md).
 
 [aotlab]
 label = AOT
@@ -19,6 +19,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import bundled, require_model
 from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.settings import bounded_settings, print_settings
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_config(args)
+        print_settings(bounded_settings(args.checkpoint or bundled(), args.config, args.overrides))
         return 0
     require_extra("vot")
     import trax
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         server.quit(reason=str(error))
         raise
     except trax.TraxException as error:
-        raise RunStopped(f"the toolkit went away ({error}); see what it says") from error
+        raise RunStopped(f"the toolkit closed the connection ({error}); see its messages") from error
     server.quit()
     return 0
 
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser(
-        "vot", description="Track for the VOT toolkit, which starts this program by its trackers.ini."
+        "vot", description="Track for the VOT toolkit, which starts this command as its trackers.ini says."
     )
     add_model_options(parser)
     add_device_options(parser)
@@ -70,16 +71,6 @@ def parse(argv: list[str] | None) -> Namespace:
     args = parser.parse_args(argv)
     args.overrides = [*args.overrides, *option_overrides(args)]
     return args
-
-
-def print_config(args: Namespace) -> None:
-    """Print the settings that the tracker would have."""
-    from aotlab.configs.load import to_yaml
-    from aotlab.configs.protocol import with_protocol
-    from aotlab.networks.weights.checkpoints import read_settings
-
-    settings = read_settings(args.checkpoint or bundled(), config=args.config, overrides=args.overrides)
-    print(to_yaml(with_protocol(settings, "bounded", args.overrides)), end="")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def parse(argv: list[str] | None) -> Namespace:
 
 @command
 def main(argv: list[str] | None = None) -> int:
-    """Do what is asked; status 1 where verify finds a changed file."""
+    """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
     args = parse(argv)
     if args.action == "list":
         print(listed())
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def listed() -> str:
-    """A table of all names, their published scores, and whether they are here."""
+    """Return the table of names, published scores, and which are stored."""
     from aotlab.configs.weights import published_weights
     from aotlab.networks.weights.zoo import weights_folder
 
@@ -69,7 +69,7 @@ def listed() -> str:
 
 
 def require_fetched(name: str) -> str:
-    """The path of weights that are here; raises `InputError` where they are not."""
+    """Return the path of stored weights; raise `InputError` if they are not stored."""
     from aotlab.networks.weights.zoo import weights_path
 
     path = weights_path(name)
@@ -79,7 +79,7 @@ def require_fetched(name: str) -> str:
 
 
 def verify(names: list[str]) -> int:
-    """Check stored files against their digests; status 1 if one was changed."""
+    """Verify the digests of stored files; return 1 if one was changed."""
     from aotlab.configs.weights import published_weights
     from aotlab.networks.weights.zoo import weights_folder, weights_path
 

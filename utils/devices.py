@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import warnings
 
 import torch
 
 from aotlab.utils.errors import InputError
+
+log = logging.getLogger(__name__)
 
 AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 """dtype by name of a precision other than float32"""
@@ -54,6 +58,10 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = f" ({str(error).splitlines()[0]})" if device.type == "cuda" else ""
         raise InputError(f"device {name}: not usable here{reason}; {here}") from error
+    if device.type == "mps":
+        # PyTorch warns of each of them
+        warnings.filterwarnings("ignore", message=".*not currently supported on the MPS backend")
+        log.warning("device mps: operations that it lacks run on the CPU")
     return device
 
 

@@ -11,6 +11,8 @@ SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """environment variables that set how threads wait"""
+FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+"""environment variable that lets the CPU compute what MPS cannot"""
 INSTRUCTIONS = {
     "avx512_vnni": "VNNI", "avx512_bf16": "AVX512-BF16", "avx512_fp16": "AVX512-FP16", "amx_bf16": "AMX-BF16",
     "amx_int8": "AMX-INT8",
@@ -21,11 +23,16 @@ INSTRUCTIONS = {
 def set_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
     """Shorten the spin-waiting of OpenMP threads, unless set by the user; call before importing torch.
 
-    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds by default. On a busy
-    machine they take the core that the last thread needs, which makes operations many times slower.
+    PyTorch's threads meet after every operation, and waiting threads spin for milliseconds
+    by default. On a busy machine they take the core that the last thread needs, which makes operations much slower.
     """
     if not any(name in environ for name in WAITING):
         environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
+
+
+def enable_fallback(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let the CPU compute what MPS cannot, unless set by the user; call before importing torch."""
+    environ.setdefault(FALLBACK, "1")
 
 
 def waiting(environ: Mapping[str, str] = os.environ) -> str:

@@ -21,11 +21,14 @@ class RunStopped(RuntimeError):  # noqa: N818
 
 MEMORY_ADVICE = "make frames smaller with input.max_long_edge=640, or memory with memory.policy=restricted"
 """advice for too little memory"""
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""fragments of out-of-memory messages"""
+NO_MEMORY = ("allocate memory", "not enough memory", "out of memory", "failed to map segment")
+"""fragments of out-of-memory messages; the last one is that of libraries that cannot be loaded"""
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that host or device memory ran out."""
     by_type = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return by_type or (isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY))
+    by_words = isinstance(error, RuntimeError | ImportError | OSError) and any(
+        words in str(error) for words in NO_MEMORY
+    )
+    return by_type or by_words

@@ -6,10 +6,15 @@ import logging
 import os
 import re
 import shutil
+import time
+from contextlib import suppress
 from pathlib import Path
 
 LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
 """pattern of the temporary names of `atomic_path`"""
+POSIX = os.name == "posix"
+DAY = 86400.0
+"""seconds"""
 log = logging.getLogger(__name__)
 
 
@@ -24,7 +29,7 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
         return
     for path in folder.glob(".*.part*"):
         found = LEFTOVER.fullmatch(path.name)
-        if found is None or not _has_ended(int(found["process"])):
+        if found is None or not _abandoned(path, int(found["process"])):
             continue
         if name is None or f"{found['stem']}{found['suffix']}" == name:
             log.info("%s: half-written by a program that was killed, removed", path)
@@ -34,10 +39,12 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _has_ended(process: int) -> bool:
-    """Return whether a process has certainly ended."""
-    if os.name != "posix":
-        return False  # signal 0 would terminate it on Windows
+def _abandoned(path: Path, process: int) -> bool:
+    """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
+    if not POSIX:  # signal 0 would terminate the process
+        with suppress(OSError):
+            return time.time() - path.stat().st_mtime > DAY
+        return False
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,13 +83,18 @@ _DAVIS_SERVER = "the DAVIS 2017 server, linked from https://davischallenge.org"
 
 DATASETS: dict[str, DataSet] = {
     "davis2016": DataSet(
-        lambda root, split: davis(root, 2016, split), "DAVIS", "https://davischallenge.org", _DAVIS_LAYOUT
-    ),
-    "davis2017": DataSet(
-        lambda root, split: davis(root, 2017, split),
+        lambda root, split, **options: davis(root, 2016, split, **options),
         "DAVIS",
         "https://davischallenge.org",
         _DAVIS_LAYOUT,
+        frozenset({"names"}),
+    ),
+    "davis2017": DataSet(
+        lambda root, split, **options: davis(root, 2017, split, **options),
+        "DAVIS",
+        "https://davischallenge.org",
+        _DAVIS_LAYOUT,
+        frozenset({"names"}),
         server=dict.fromkeys(("test", "test-dev", "test-challenge"), _DAVIS_SERVER),
         archive="",
     ),
@@ -171,6 +176,7 @@ def open_dataset(
     *,
     all_frames: bool = False,
     new_objects: bool = False,
+    sequences: Sequence[str] = (),
 ) -> list[Video]:
     """Read the videos of a data set's split.
 
@@ -180,6 +186,7 @@ def open_dataset(
         split: name of the split; ignored by "folder" and "longvideo".
         all_frames: YouTube-VOS, VOST: run on all frames, write labelled ones.
         new_objects: folder: later masks may add objects.
+        sequences: DAVIS: sequences to read if the split has no list file.
 
     Raises:
         InputError: an unknown name, no root, an option that the data set does not have, or what the reader
@@ -195,6 +202,8 @@ def open_dataset(
     if not is_folder(folder):
         source = f"; get it from {dataset.source}" if dataset.source else ""
         raise InputError(f"{folder}: no such folder; expected {key} as {dataset.layout}{source}")
+    if sequences and "names" in dataset.options:
+        return dataset.read(folder, split, names=sequences, **wanted)
     return dataset.read(folder, split, **wanted)
 
 

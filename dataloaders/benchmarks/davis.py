@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,9 @@ LAYOUT = (
 )
 
 
-def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Video]:
+def davis(
+    root: Path, year: Literal[2016, 2017], split: str = "val", *, names: Sequence[str] = ()
+) -> list[Video]:
     """Read the sequences of a split, sorted by name.
 
     Only the first frame's labels are given. Results have 480 rows.
@@ -26,6 +29,7 @@ def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Vid
         root: the folder with JPEGImages, Annotations and ImageSets.
         year: 2016 merges all ids of a video into one object.
         split: train, val, test-dev, ...; "test" means test-dev.
+        names: sequences to read if the split has no list file.
 
     Raises:
         InputError: the root, the split's list, or a sequence is missing or empty.
@@ -34,8 +38,9 @@ def davis(root: Path, year: Literal[2016, 2017], split: str = "val") -> list[Vid
         raise InputError(
             f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
         )
-    names = read_list(_list_file(root, year, "test-dev" if split == "test" else split))
-    return read_each(names, lambda name: _read_sequence(root, name, merge_ids=year == 2016))
+    path = _list_file(root, year, "test-dev" if split == "test" else split, required=not names)
+    listed = sorted(set(names)) if path is None else read_list(path)
+    return read_each(listed, lambda name: _read_sequence(root, name, merge_ids=year == 2016))
 
 
 def read_list(path: Path) -> list[str]:
@@ -67,12 +72,14 @@ def read_list(path: Path) -> list[str]:
     return sorted(names)
 
 
-def _list_file(root: Path, year: int, split: str) -> Path:
+def _list_file(root: Path, year: int, split: str, *, required: bool) -> Path | None:
     """Return the split's list file; the first release of DAVIS 2016 stores its lists below the resolution's name."""
     folders = [root / "ImageSets" / str(year)] + ([root / "ImageSets" / "480p"] if year == 2016 else [])
     for folder in folders:
         if is_file(folder / f"{split}.txt"):
             return folder / f"{split}.txt"
+    if not required:
+        return None
     present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
     known = f"splits here: {', '.join(present)}" if present else f"expected {LAYOUT}"
     raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")

@@ -96,9 +96,6 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     Raises:
         InputError: a folder is missing or empty, or no first frame has a mask.
     """
-    from aotlab.masks.id_maps import read_mask
-    from aotlab.utils.ids import VOID
-
     images = root / "JPEGImages"
     if not is_folder(images):
         raise InputError(
@@ -109,11 +106,29 @@ def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     def read(name: str) -> Video:
         video = read_video(name, images / name, root / "Annotations" / name)
         masks = masks_of(video.frames, video.annotations) if new_objects else video.masks
-        first = read_mask(images.parent / "Annotations" / name / f"{video.frames[0].stem}.png")
-        merge = bool((first == VOID).any()) and not ((first > 0) & (first != VOID)).any()
-        return replace(video, masks=masks, merge_ids=merge, rules="folder_late" if new_objects else "folder")
+        rules = "folder_late" if new_objects else "folder"
+        return replace(video, masks=masks, merge_ids=_is_binary(video.annotations[0]), rules=rules)
 
     return read_each(list_folders(images), read)
+
+
+def annotated(name: str, folder: Path) -> Video:
+    """A video of which only the annotations are known, for scoring; ids are merged as in `folder`.
+
+    Raises:
+        InputError: the folder is missing or holds no PNG.
+    """
+    video = read_video(name, folder, folder)
+    return replace(video, merge_ids=_is_binary(video.annotations[0]), rules="folder")
+
+
+def _is_binary(path: Path) -> bool:
+    """Return whether a mask holds 0 and 255 only."""
+    from aotlab.masks.id_maps import read_mask
+    from aotlab.utils.ids import VOID
+
+    mask = read_mask(path)
+    return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
 
 
 def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:

@@ -23,7 +23,7 @@ MASKS = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
 """suffixes of videos in a folder of jobs"""
-COLUMNS = ("name", "video", "masks", "overrides", "levels")
+COLUMNS = ("name", "video", "masks", "overrides", "levels", "start", "end")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ class Job:
     """``key=value`` settings of this job only"""
     levels: str | None = None
     """levels, as in `open_source`"""
+    start: int | None = None
+    """number of the first frame to track; None: the first of the video"""
+    end: int | None = None
+    """number of the last frame to track; None: the last of the video"""
 
     def cost(self) -> int:
         """Return the bytes of the video, for even distribution; 0 if unknown."""
@@ -56,8 +60,8 @@ def read_jobs(path: Path) -> list[Job]:
     """Read the jobs of a list or folder, in order.
 
     A CSV has a header with ``video`` and ``masks`` (separated by ;), and optionally ``name``, ``overrides`` (separated
-    by spaces) and ``levels``. JSON lines are objects with the same keys and lists as values. Paths are relative to the
-    list. In a folder, masks lie beside each video, see `jobs_of_videos`.
+    by spaces), ``levels``, ``start`` and ``end``. JSON lines are objects with the same keys and lists as values. Paths
+    are relative to the list. In a folder, masks lie beside each video, see `jobs_of_videos`.
 
     Raises:
         InputError: not readable, a missing field, or a duplicate name.
@@ -107,7 +111,8 @@ def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
         fields = next(reader, [])
         if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
             raise InputError(
-                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps name, overrides, levels"
+                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps "
+                f"{', '.join(one for one in COLUMNS if one not in ('video', 'masks'))}"
             )
         for values in filter(None, reader):
             if len(values) > len(fields):
@@ -150,10 +155,21 @@ def _job(row: Any, number: int, path: Path) -> Job:
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
         read_levels(levels)
+    start, end = (_frame(row.get(key), f"{where}: {key}") for key in ("start", "end"))
     name = plain_name(row.get("name") or Path(row["video"]).stem, where)
     folder = str(path.parent)
     video = row["video"] if re.match(r"[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
-    return Job(name, video, tuple(_relative(mask, folder) for mask in masks), tuple(overrides), levels)
+    files = tuple(_relative(mask, folder) for mask in masks)
+    return Job(name, video, files, tuple(overrides), levels, start, end)
+
+
+def _frame(value: Any, where: str) -> int | None:
+    """Return a frame number; None for an empty field."""
+    if value is None or value == "":
+        return None
+    if not re.fullmatch("[0-9]{1,9}", str(value), re.ASCII):
+        raise InputError(f"{where} {str(value)[:40]}: expected a frame number, for example 100")
+    return int(value)
 
 
 def _are_texts(values: Any) -> bool:

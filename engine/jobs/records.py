@@ -81,7 +81,9 @@ def digest_of(job: Job, settings: dict[str, Any]) -> str:
     path = Path(job.video)
     files = sorted(path.iterdir()) if is_folder(path) else [path] if is_file(path) else []
     video = [_stamp(file) for file in files]
-    everything = (settings, job.overrides, job.levels, masks, str(path), video)
+    everything: tuple[Any, ...] = (settings, job.overrides, job.levels, masks, str(path), video)
+    if (job.start, job.end) != (None, None):
+        everything = (*everything, job.start, job.end)
     return hashlib.sha256(repr(everything).encode()).hexdigest()
 
 

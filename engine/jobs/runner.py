@@ -13,8 +13,10 @@ from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
 from aotlab.engine.jobs.report import heading, row, write_reports
 from aotlab.engine.records import load_record, save_record
+from aotlab.engine.video.frame_range import FrameNumbers
 from aotlab.engine.video.given_masks import load_masks
-from aotlab.engine.video.tracking import TrackOptions, track
+from aotlab.engine.video.options import TrackOptions, located
+from aotlab.engine.video.tracking import track
 from aotlab.media.streams import open_source
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
@@ -119,19 +121,21 @@ def _run(
         record.made_by = digest_of(job, settings)
         source = open_source(job.video, timeout=options.timeout, levels=job.levels)
         record.rate = str(source.rate)
-        masks = load_masks(job.masks, source)
+        numbers = FrameNumbers(source, by_name=options.by_name)
+        here = located(options, numbers, job.start, job.end)
+        masks = load_masks(job.masks, source, numbers, here.frames)
         tracker = tracker_of(job.overrides)
-        tracker.reset(source.length)
-        labelled = replace(options, class_names=masks.annotations.class_names)
-        report = track(tracker, source, masks, output / job.name, labelled)
+        tracker.reset(here.frames.count(source.length))
+        named = replace(here, class_names=masks.annotations.class_names)
+        result = track(tracker, source, masks, output / job.name, named)
     except InputError as error:
         record.error = str(error)
     except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
         record.error = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
     else:
-        if report.interrupted:
+        if result.interrupted:
             return None
-        record.frames, record.seconds, record.error = report.frames, round(report.seconds, 3), report.error
-        record.written = sorted(path.name for path in report.written.values())
+        record.frames, record.seconds, record.error = result.frames, round(result.seconds, 3), result.error
+        record.written = sorted(path.name for path in result.written.values())
     save_record(record_path(output, record.name), record)
     return record

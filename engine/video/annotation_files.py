@@ -18,7 +18,7 @@ class AnnotationFile:
     def __init__(self, name: str, path: Path, source: FrameSource) -> None:
         self.path = path
         self.class_names: dict[int, str] = {}
-        """class names by object id, if known"""
+        """class name by object id, if known"""
         self._format, self._source = name, source
         self._annotations = Annotations(source.size)
         self._flags = LostFlags()

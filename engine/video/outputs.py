@@ -13,6 +13,7 @@ from PIL import Image
 
 from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.report import ReportFile
+from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.engine.video.tracked import Tracked
 from aotlab.masks.exchange.writing import FORMATS
@@ -66,9 +67,9 @@ class ObjectFiles(_Files):
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Write one image per object."""
-        for number in tracked.prediction.ids:
-            pixels = (tracked.prediction.labels == number).astype(np.uint8) * 255
-            _save(Image.fromarray(pixels), self.path / str(number) / f"{name}.png")
+        for object_id in tracked.prediction.ids:
+            pixels = (tracked.prediction.labels == object_id).astype(np.uint8) * 255
+            _save(Image.fromarray(pixels), self.path / str(object_id) / f"{name}.png")
 
 
 class AlphaFiles(_Files):
@@ -95,9 +96,9 @@ class MatteFiles(_Files):
     def write(self, name: str, tracked: Tracked) -> None:
         """Write one image per object."""
         kind = np.uint8 if self._white == 255 else np.uint16
-        for number, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
+        for object_id, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
             values = (own.float() * self._white).round().clamp(0, self._white).cpu().numpy().astype(kind)
-            _save(Image.fromarray(values), self.path / str(number) / f"{name}.png")
+            _save(Image.fromarray(values), self.path / str(object_id) / f"{name}.png")
 
 
 class VideoFile:
@@ -154,23 +155,34 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
 
 
 class Outputs:
-    """Several outputs of one source, written together."""
+    """Several outputs of one source, written together; ``written`` is called after each frame."""
 
-    def __init__(self, outputs: Mapping[str, Output], source: FrameSource) -> None:
+    def __init__(
+        self,
+        outputs: Mapping[str, Output],
+        source: FrameSource,
+        written: Callable[[Tracked], None] | None = None,
+    ) -> None:
         self.written: dict[str, Path] = {}
         """completed files and folders by name, after `finish`"""
         self.frames = 0
         """number of frames written to all outputs"""
         self.last = -1
         """index of the last of them in the source"""
-        self._outputs, self._source = outputs, source
+        self._outputs, self._source, self._written = outputs, source, written
 
     def write(self, tracked: Tracked) -> None:
-        """Write a frame to every output; raise `InputError` on failure."""
-        name = self._source.stem(tracked.index)
+        """Write a frame to every output; raise `InputError` on failure.
+
+        Files of single frames are not written again if the prediction was restored from them.
+        """
+        name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, Restored)
         for output in self._outputs.values():
-            output.write(name, tracked)
+            if not (restored and isinstance(output, _Files)):
+                output.write(name, tracked)
         self.frames, self.last = self.frames + 1, tracked.index
+        if self._written is not None:
+            self._written(tracked)
 
     def finish(self) -> Exception | None:
         """Complete all outputs; return the first error."""

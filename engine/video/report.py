@@ -27,7 +27,7 @@ class ReportFile:
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
         self.class_names: dict[int, str] = {}
-        """classes of the objects, as far as they are known"""
+        """class name by object id, if known"""
         self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
         self._doubts = Doubts()

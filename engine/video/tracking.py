@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,7 +16,9 @@ from tqdm import tqdm
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
 from aotlab.engine.transfers import OneBehind
 from aotlab.engine.video.directions import Answered, both_directions
+from aotlab.engine.video.options import TrackOptions, TrackResult
 from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, open_outputs
+from aotlab.engine.video.resume import Progress
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
@@ -30,80 +30,7 @@ if TYPE_CHECKING:
 
 Numbered = tuple[int, np.ndarray]
 """index and image of a frame"""
-
-
-@dataclass(frozen=True)
-class TrackOptions:
-    """Options of `track`."""
-
-    write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `OUTPUTS`"""
-    both_directions: bool = False
-    """track forward and backward from every annotated frame and merge the predictions"""
-    realtime: bool = False
-    """drop frames to keep up with the source"""
-    timeout: float = 30.0
-    """timeout in seconds without a frame"""
-    removals: tuple[tuple[int, int], ...] = ()
-    """(frame, object id) pairs: stop tracking the object at that frame"""
-    class_names: Mapping[int, str] = field(default_factory=dict)
-    """class names by object id, for outputs that store them"""
-    progress: bool = True
-    """show a progress bar if stderr is a terminal"""
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.write if name not in OUTPUTS]
-        if unknown or not self.write:
-            raise InputError(f"write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
-        if not 0 < self.timeout < math.inf:
-            raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
-        if self.realtime and self.both_directions:
-            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
-        if self.removals and self.both_directions:
-            raise InputError(
-                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
-                "give a mask without the object"
-            )
-
-
 DEFAULTS = TrackOptions()
-
-
-@dataclass(frozen=True)
-class TrackReport:
-    """Results of `track`."""
-
-    frames: int
-    """number of frames written"""
-    seconds: float
-    """seconds spent in the tracker, without reading and writing"""
-    written: dict[str, Path] = field(default_factory=dict)
-    """completed outputs by name in `OUTPUTS`; after an early stop they hold the frames until then"""
-    dropped: int = 0
-    """number of frames dropped to keep up"""
-    damaged: tuple[int, ...] = ()
-    """number of damaged frames concealed by the decoder"""
-    lost: int = 0
-    """number of undecodable packets of a stream"""
-    interrupted: bool = False
-    """whether Ctrl-C or SIGTERM stopped it"""
-    error: str | None = None
-    """reason for an early stop or missing outputs; None on success"""
-
-    @property
-    def masks(self) -> Path | None:
-        """Folder of the masks, or None."""
-        return self.written.get("masks")
-
-    @property
-    def overlay(self) -> Path | None:
-        """Overlay video, or None."""
-        return self.written.get("overlay")
-
-    @property
-    def frames_per_second(self) -> float:
-        """Frames per second of the tracker only; 0 without frames."""
-        return self.frames / self.seconds if self.seconds > 0 else 0.0
 
 
 def track(
@@ -112,59 +39,51 @@ def track(
     masks: Mapping[int, np.ndarray],
     output: Path,
     options: TrackOptions = DEFAULTS,
-) -> TrackReport:
+    saved: Progress | None = None,
+) -> TrackResult:
     """Track a video and write outputs while the next frames are read.
 
-    An early stop (bad frame, stall, full disk, Ctrl-C) leaves valid outputs; the result holds the reason.
+    A bad frame, stall, full disk or Ctrl-C leaves valid outputs; the result holds the reason.
 
     Args:
         tracker: needs ``reset`` for both directions and ``forget`` for removals.
-        source: source of frames.
         masks: H×W object ids by frame index; later masks may add objects.
         output: folder, created if missing.
+        saved: progress to resume and to save; requires a `Tracker`, which it has restored, and one direction.
 
     Raises:
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
     opened = open_outputs(options.write, require_writable(output), source, options.class_names)
-    outputs = Outputs(opened, source)
+    outputs = Outputs(opened, source, None if saved is None else saved.written)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
     with stop_flag() as stop:
         reader = _read_ahead(source, stop, options, {*masks, *removals})
-        follow = _follower(options, removals, output, stop)
+        follow: Callable[..., Iterator[Answered]] = partial(forward, removals=removals, saved=saved)
+        if options.both_directions:
+            follow = partial(both_directions, folder=output, stop=stop)
         tracked = partial(_tracked, partial(follow, timed, masks=masks), source)
         problem = _run(stream(reader, tracked, outputs.write), outputs, source, options)
     unused = None if stop.is_set() else _unused(source, masks, removals, outputs.last + 1)
-    return TrackReport(
-        outputs.frames,
-        timed.seconds,
-        outputs.written,
-        dropped=reader.dropped,
-        damaged=tuple(source.damaged),
-        lost=source.lost,
-        interrupted=stop.is_set(),
-        error=_sentence(problem, set(options.write) - set(outputs.written)) or unused,
-    )
-
-
-def _follower(
-    options: TrackOptions, removals: Mapping[int, Sequence[int]], folder: Path, stop: threading.Event
-) -> Callable[..., Iterator[Answered]]:
-    """Return the function that tracks frames, in one or both directions."""
-    if options.both_directions:
-        return partial(both_directions, folder=folder, stop=stop)
-    return partial(forward, removals=removals)
+    if saved is not None and (stop.is_set() or problem is not None):
+        saved.stopped(outputs.last, timed)
+    return TrackResult(
+        outputs.frames, timed.seconds, outputs.written, dropped=reader.dropped, damaged=tuple(source.damaged),
+        restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first), lost=source.lost,
+        interrupted=stop.is_set(), error=_sentence(problem, set(options.write) - set(outputs.written)) or unused,
+    )  # fmt: skip
 
 
 def _read_ahead(
     source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
 ) -> ReadAhead[Numbered]:
     """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
+    frames = options.frames.frames(source)
     if not options.realtime:
-        return ReadAhead(enumerate(source), stop=stop, timeout=options.timeout)
+        return ReadAhead(frames, stop=stop, timeout=options.timeout)
     return ReadAhead(
-        in_real_time(source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
+        in_real_time(frames, source), stop=stop, timeout=options.timeout, keep=lambda item: item[0] in kept
     )
 
 
@@ -173,12 +92,19 @@ def forward(
     frames: Iterator[Numbered],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
+    saved: Progress | None = None,
 ) -> Iterator[Answered]:
     """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
-        for number in removals.get(index, ()):
-            tracker.forget(number)
-        yield index, frame, tracker.step(frame, masks.get(index))
+        if saved is not None and index <= saved.last:
+            yield index, frame, saved.restore(index)
+            continue
+        for object_id in removals.get(index, ()):
+            tracker.forget(object_id)
+        prediction = tracker.step(frame, masks.get(index))
+        if saved is not None:
+            saved.tracked(index, tracker)
+        yield index, frame, prediction
 
 
 def removals_by_frame(
@@ -203,12 +129,14 @@ def removals_by_frame(
     return found
 
 
-def in_real_time(source: FrameSource) -> Iterator[Numbered]:
+def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Numbered]:
     """Yield index and image, at the source's frame rate unless it is live."""
-    start = time.monotonic()
-    for index, frame in enumerate(source):
+    start: float | None = None
+    for index, frame in frames:
         if not source.live:
-            time.sleep(max(0.0, start + float(source.time(index)) - time.monotonic()))
+            due = float(source.time(index))
+            start = time.monotonic() - due if start is None else start
+            time.sleep(max(0.0, start + due - time.monotonic()))
         yield index, frame
 
 
@@ -230,6 +158,11 @@ class Timed:
     def forget(self, object_id: int) -> None:
         """Stop tracking an object."""
         self._tracker.forget(object_id)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of a `Tracker`."""
+        state: dict[str, Any] = self._tracker.state_dict()  # type: ignore[attr-defined]
+        return state
 
     def reset(self, length: int | None = None) -> None:
         """Reset the tracker."""
@@ -255,7 +188,8 @@ def _run(
     problem: Exception | None = None
     try:
         try:
-            bar = tqdm(total=source.length, unit="frame", disable=None if options.progress else True)
+            total = options.frames.count(source.length)
+            bar = tqdm(total=total, unit="frame", disable=None if options.progress else True)
             with bar, closing(results):
                 for _ in results:
                     bar.update()
@@ -286,6 +220,8 @@ def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
 
 def _unused(source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int) -> str | None:
     """Return the sentence about masks and removals on missing frames, or None."""
+    if not frames:
+        return f"{source.name}: ended before the first frame to track; give an earlier start"
     for name, indices in (("mask", masks), ("removal", removals)):
         late = [index for index in indices if index >= frames]
         if late:

@@ -1,8 +1,23 @@
-"""``python -m aotlab`` is the command ``aotlab``."""
+"""The command ``aotlab``, also ``python -m aotlab``."""
 
 import sys
 
-from aotlab.tools.main import main
+
+def main() -> int:
+    """Run the command; Ctrl-C prints one line, also while modules are imported."""
+    try:
+        from aotlab.tools.main import main as run
+
+        status = run()
+    except KeyboardInterrupt:
+        status = 130
+        sys.stderr.write("interrupted\n")
+    import signal
+
+    # while Python exits, its own handler would print tracebacks
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return status
+
 
 if __name__ == "__main__":
     sys.exit(main())

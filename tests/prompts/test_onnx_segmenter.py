@@ -121,3 +121,29 @@ def test_missing_and_broken_files_are_refused(tmp_path):
     for name in ("none.onnx", "broken.onnx"):
         with pytest.raises(InputError, match=name):
             OnnxSegmenter(tmp_path / name, decoder(tmp_path / "d.onnx"))
+
+
+@pytest.mark.parametrize("shape", [None, (1, 3, 8, 8), (1, 3, 10**6, 10**6), (3,)])
+def test_an_encoder_without_an_image_of_usual_size_is_refused_when_it_is_loaded(tmp_path, shape):
+    node = onnx.helper.make_node("Identity", ["image"], ["image_embeddings"])
+    inputs, constants = (
+        ([("image", list(shape))], []) if shape else ([], [("image", np.zeros((1, 3), np.float32))])
+    )
+    path = save(tmp_path / "e.onnx", [node], inputs, [("image_embeddings", None)], constants)
+    with pytest.raises(InputError, match="expected one of 1×3×E×E"):
+        OnnxSegmenter(path, decoder(tmp_path / "d.onnx"))
+
+
+@pytest.mark.parametrize(
+    "masks", [np.float32(1), np.ones(4, np.float32), np.ones((1, 0, 40, 60), np.float32)]
+)
+def test_masks_of_a_decoder_that_are_none_are_one_sentence(tmp_path, masks):
+    node = onnx.helper.make_node
+    nodes = [
+        node("ReduceMean", ["image_embeddings"], ["mean"], keepdims=0),
+        node("Mul", ["mean", "some"], ["masks"]),
+    ]
+    inputs = [("image_embeddings", [None] * 4)]
+    path = save(tmp_path / "d.onnx", nodes, inputs, [("masks", None)], [("some", masks)])
+    with pytest.raises(InputError, match="the decoder gives masks of float32"):
+        OnnxSegmenter(encoder(tmp_path / "e.onnx"), path)(FRAME, {1: Prompt(points=[(5, 3)])})

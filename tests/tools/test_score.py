@@ -37,16 +37,8 @@ def prepare(name: str, folder: Path) -> list[str]:
     getattr(miniatures, f"make_{name}")(folder / "root")
     split = SPLITS.get(name, "val")
     miniatures.write_perturbed(open_dataset(name, folder / "root", split), folder / "results")
-    return [
-        "--dataset",
-        name,
-        "--root",
-        str(folder / "root"),
-        "--split",
-        split,
-        "--results",
-        str(folder / "results"),
-    ]
+    root, results = str(folder / "root"), str(folder / "results")
+    return ["--dataset", name, "--root", root, "--split", split, "--results", results]
 
 
 @pytest.fixture
@@ -283,3 +275,24 @@ def test_a_folder_of_black_and_white_masks_has_one_object(tmp_path, capsys):
     ]
     assert main([*options, "--workers", "1"]) == 0
     assert "100.0" in capsys.readouterr().out
+
+
+def test_one_result_is_scored_against_one_folder(davis: list[str], tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
+    more = ["--workers", "1", "--json"]
+    assert main([*davis, "--sequence", name, *more, str(tmp_path / "set.json")]) == 0
+    truth = str(root / "Annotations" / "480p" / name)
+    assert (
+        main([str(tmp_path / "results" / name), "--annotations", truth, *more, str(tmp_path / "one.json")])
+        == 0
+    )
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "set.json").read_bytes()
+
+
+def test_a_named_sequence_of_davis_needs_no_list(davis: list[str], tmp_path: Path) -> None:
+    (name, *_) = [path.name for path in sorted((tmp_path / "results").iterdir())]
+    for path in (tmp_path / "root" / "ImageSets").rglob("*.txt"):
+        path.unlink()
+    assert main([*davis, "--workers", "1"]) == 2
+    assert main([*davis, "--workers", "1", "--sequence", name]) == 0

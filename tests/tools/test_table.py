@@ -94,7 +94,7 @@ def test_every_command_runs_once(small, played, tmp_path):
     assert first[first.index("--device") + 1] == "cuda"
     assert "--new-objects" in first
     assert vote[1] == vote[2] == str(tmp_path / "out" / "small" / "B_here")
-    assert vote[-3:] == ["--weights", "3", "1"]
+    assert vote[-4:] == ["--weights", "3", "1", "--force"]
 
 
 def test_a_command_that_fails_fails_its_row_and_the_rest_goes_on(small, played, tmp_path, capsys):

@@ -1,1 +1,1 @@
-"""What the command lines share: options, error sentences and exit statuses, and checks of paths."""
+"""Shared parts of command lines: options, errors, exit codes, checks of paths."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.options import add_restart_option
+from aotlab.tools.cli.one_video import inputs_of
 from aotlab.tools.cli.program import Parser
 from aotlab.tools.cli.surroundings import BY_SIGNAL
 from aotlab.utils.signals import StopFlag
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from aotlab.engine.jobs.listing import Job
     from aotlab.engine.jobs.records import JobRecord
     from aotlab.engine.tracker import Tracker
-    from aotlab.engine.video.tracking import TrackOptions
+    from aotlab.engine.video.options import TrackOptions
 
-PATIENCE = timedelta(days=30)
-"""how long a rank waits for the others, whose jobs may be longer"""
+RANK_TIMEOUT = timedelta(days=30)
+"""timeout of ranks that wait for longer jobs"""
 
 
 def add_job_options(parser: Parser) -> None:
-    """Add the list of jobs, and whether to run them again."""
+    """Add the list of jobs."""
     group = parser.add_argument_group("many videos")
     group.add_argument(
         "--jobs",
@@ -37,15 +37,14 @@ def add_job_options(parser: Parser) -> None:
         help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
         "distributes the jobs",
     )
-    add_restart_option(group)
 
 
 def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
-    """Refuse options that are about one video where there are several."""
+    """Refuse options for one video if there are several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
-        "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--dry-run": args.dry_run,
-        "--depth auto": isinstance(args.depth, float),
+        "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
+        "--end": args.end is not None, "--dry-run": args.dry_run, "--depth auto": isinstance(args.depth, float),
     }  # fmt: skip
     given = [name for name, value in single.items() if value]
     if given:
@@ -58,42 +57,32 @@ def run_batch(
     settings: tuple[Config, list[str]],
     options: TrackOptions,
 ) -> int:
-    """Track all jobs, shared out over the ranks; returns the exit status: 1 where one failed.
+    """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
-    Args:
-        args: of the track command.
-        checkpoint: weights of all jobs.
-        settings: of all jobs, and the overrides that make them of those in the checkpoint.
-        options: of all jobs.
+    Arguments as in `run_one`.
 
     Raises:
-        InputError: the list of jobs is wrong, the output folder cannot be written, or holds another run's results.
+        InputError: bad list of jobs, or an output folder that cannot be written or holds results of another run.
     """
-    from aotlab.configs.load import to_yaml
     from aotlab.engine.jobs.listing import jobs_of_videos, read_jobs
     from aotlab.engine.jobs.runner import run_jobs
-    from aotlab.utils.digests import sha256
     from aotlab.utils.distributed import open_world
     from aotlab.utils.signals import stop_flag
 
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
-    made_by: dict[str, Any] = {
-        "checkpoint": sha256(checkpoint), "settings": to_yaml(settings[0]), "write": sorted(options.write),
-        "both_directions": options.both_directions,
-    }  # fmt: skip
-    with open_world(args.device, patience=PATIENCE) as world, stop_flag() as stop:
+    made_by = inputs_of(checkpoint, settings[0], options)
+    with open_world(args.device, patience=RANK_TIMEOUT) as world, stop_flag() as stop:
         trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
         records = run_jobs(
-            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop,
-            force=args.force,
+            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop, force=args.force,
             restart=args.restart,
         )  # fmt: skip
         return summarise(records, jobs, args.output, stop) if world.lead else 0
 
 
 class LastTracker:
-    """Trackers of one checkpoint, of which the newest is kept: most jobs have the same settings."""
+    """Tracker of the last job, reused while settings are the same."""
 
     def __init__(self, checkpoint: Path, config: str | None, overrides: Sequence[str], device: str) -> None:
         self._arguments = (checkpoint, config, device)
@@ -105,7 +94,7 @@ class LastTracker:
         self._newest: tuple[tuple[str, ...], Tracker] | None = None
 
     def get(self, overrides: Sequence[str]) -> Tracker:
-        """A tracker with a job's overrides behind those of all; raises `InputError` as `load_checkpoint`."""
+        """Return a tracker with the overrides of a job after those of all jobs."""
         from aotlab.engine.tracker import Tracker
 
         wanted = (*self._overrides, *overrides)
@@ -117,7 +106,7 @@ class LastTracker:
 
 
 def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, stop: StopFlag) -> int:
-    """Say what was done; returns the exit status."""
+    """Print what was done; return the exit status."""
     failed = [record for record in records if not record.whole]
     done = f"{len(records) - len(failed)} of {counted(len(jobs), 'video')} tracked"
     print(f"{done}: {output / 'report.html'}")

@@ -1,4 +1,4 @@
-"""Commands of ``aotlab`` by module name, each with its line of help."""
+"""Commands of ``aotlab`` by module name, each with a line of help."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMON = {
     "export": "write a model as ONNX graphs",
     "weights": "list, download and check the published checkpoints",
 }
-"""the commands that people use most"""
+"""commands shown first"""
 MORE = {
     "convert": "convert masks from one format to another",
     "benchmark_prompts": "measure masks from boxes and simulated clicks",

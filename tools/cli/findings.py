@@ -1,4 +1,4 @@
-"""What ``aotlab track`` says of its results: lost objects, frames to check, damage in the source."""
+"""Printed results of ``aotlab track``: lost objects, frames to review, damage in the source."""
 
 from __future__ import annotations
 
@@ -10,37 +10,42 @@ from typing import TYPE_CHECKING
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
-    from aotlab.engine.video.tracking import TrackReport
+    from aotlab.engine.video.frame_range import FrameNumbers
+    from aotlab.engine.video.options import TrackResult
     from aotlab.media.video import FrameSource
 
 LISTED = 20
-"""Damaged frames that are named; of more there is the number."""
+"""largest number of damaged frames that are named"""
 
 
 def show_levels(source: FrameSource) -> None:
-    """Print what is black and white, where frames are not shown as they were stored."""
+    """Print the black and white levels of images that are not shown as stored."""
     if source.levels is not None:
         how = "found in the video; --levels LOW,HIGH states others" if source.levels.found else "as stated"
         print(f"{source.name}: levels {source.levels} ({how})")
 
 
-def show_report(path: Path) -> None:
-    """Print a report's table, and on stderr a warning for every object that was lost."""
+def show_review(path: Path, numbers: FrameNumbers) -> None:
+    """Print the frames to review of a written report.json, and on stderr a warning for every lost object."""
     from aotlab.engine.video.report import table
 
     report = json.loads(path.read_text(encoding="utf-8"))
+    for item in report["objects"]:
+        item["lost_on"] = [[numbers.number(index) for index in ends] for ends in item["lost_on"]]
+    for check in report["check"]:
+        check["frame"] = numbers.number(check["frame"])
     print("\n".join(table(report)))
     for item in report["objects"]:
         for first, last in item["lost_on"]:
             print(f"warning: object {item['id']} is lost on frames {first} to {last}", file=sys.stderr)
 
 
-def warn_of_damage(report: TrackReport) -> None:
-    """Name what was damaged in the source and did not end the run."""
-    if report.damaged:
-        listed = ", ".join(map(str, report.damaged[:LISTED])) + (", ..." * (len(report.damaged) > LISTED))
-        frames = counted(len(report.damaged), "damaged frame")
+def warn_of_damage(result: TrackResult) -> None:
+    """Print damage in the source that did not end the run."""
+    if result.damaged:
+        listed = ", ".join(map(str, result.damaged[:LISTED])) + (", ..." * (len(result.damaged) > LISTED))
+        frames = counted(len(result.damaged), "damaged frame")
         print(f"warning: the decoder filled in {frames}: {listed}", file=sys.stderr)
-    if report.lost:
-        pieces = counted(report.lost, "damaged piece")
+    if result.lost:
+        pieces = counted(result.lost, "damaged piece")
         print(f"warning: {pieces} of the stream left out", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Numbers on the command line: the same rules and sentences as in settings."""
+"""Numbers on the command line, with the ranges and messages of settings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSIT
 
 
 def number(allowed: Range) -> Callable[[str], float]:
-    """An argparse type for the numbers in a range."""
+    """Return an argparse type for numbers in a range."""
     read = partial(read_number, allowed=allowed)
     read.__name__ = "number"  # type: ignore[attr-defined]
     return argument_type(read)
 
 
 INTEGER = number(Range(-MOST, MOST, whole=True))
-"""for options whose bounds depend on other things, and are checked where these are known"""
+"""for options whose bounds are known later, and checked there"""
 AT_LEAST_ONE = number(COUNT)
 NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)

@@ -1,4 +1,4 @@
-"""Options that several commands share: each has one name, one meaning and one help text."""
+"""Options shared by commands: each has one name, one meaning and one help text."""
 
 from __future__ import annotations
 
@@ -243,11 +243,7 @@ def option_overrides(args: argparse.Namespace, *, precision: str = "compute.prec
 
 
 def require_bounded(config: Config, option: str) -> None:
-    """Refuse an option that only bounded policies read.
-
-    Raises:
-        InputError: ``config`` has another policy.
-    """
+    """Raise `InputError` if ``config`` has a policy that does not read ``option``."""
     if config.memory.policy not in BOUNDED_POLICIES:
         raise InputError(
             f"{option}: no effect with memory.policy {config.memory.policy}, which keeps all frames; "

@@ -1,4 +1,4 @@
-"""A command-line program: its parser, its error sentences and its exit statuses."""
+"""Parser, error messages and exit codes of commands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from aotlab.tools.cli.ranks import note_for_torchrun
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
-from aotlab.utils.environment import set_waiting
+from aotlab.utils.environment import enable_fallback, set_waiting
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, RankError, RunStopped, out_of_memory
 from aotlab.utils.extras import missing_extra
 from aotlab.utils.faults import fault_sentence
@@ -23,9 +23,9 @@ from aotlab.utils.faults import fault_sentence
 Main = Callable[..., int]
 
 INTERRUPTED = 130
-"""exit status after Ctrl-C, as shells have it"""
+"""exit status after Ctrl-C, as in shells"""
 FAULT = 70
-"""exit status of a fault of the program, ``EX_SOFTWARE`` of sysexits.h"""
+"""exit status of an internal error, ``EX_SOFTWARE`` of sysexits.h"""
 EXIT_CODES = {
     "0": "done",
     "1": "done, but something failed or fell short",
@@ -33,15 +33,15 @@ EXIT_CODES = {
     "70": "internal error in aotlab",
     "128 + n": "stopped by signal n",
 }
-"""what the exit status of every command means"""
+"""meaning of the exit codes of every command"""
 LONGEST = 1000
-"""letters of a sentence that are shown"""
+"""largest length of a shown message"""
 SETTING = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z0-9_]+)*=.*", re.DOTALL | re.IGNORECASE)
-"""what a setting looks like: memory.every=2"""
+"""pattern of settings, such as memory.every=2"""
 
 
 class Help(argparse.HelpFormatter):
-    """Help texts that end with the default in one notation: ``(default: 30)``."""
+    """Help with defaults in one notation: ``(default: 30)``."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = action.default not in (None, False, "", argparse.SUPPRESS) and action.default != []
@@ -53,14 +53,13 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line on stderr and exit status 2.
+    """Argument parser with errors of one line on stderr and exit status 2.
 
-    A tool that takes settings has an argument ``overrides``; they may stand anywhere on the command line, also behind
-    an option that takes several values.
+    Settings (``overrides``) may be anywhere on the command line, also after an option with several values.
     """
 
     def __init__(self, tool: str, *, description: str, epilog: str | None = None) -> None:
-        """``tool`` is the name of the program after ``aotlab``."""
+        """``tool``: name of the command after ``aotlab``."""
         name = tool.replace("_", "-")
         super().__init__(prog=f"aotlab {name}", description=description, epilog=epilog, formatter_class=Help)
 
@@ -78,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, None if _others_say(said) else f"error: {shown(str(said))}\n")
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-        """The arguments without the settings, and the settings; a value of an option that takes one value stays."""
+        """Split into arguments and settings; the value of an option with one value is an argument."""
         if not any(action.dest == "overrides" for action in self._actions):
             return list(arguments), []
         single = {
@@ -97,11 +96,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """An argparse type that keeps the sentence of the ValueError that ``read`` raises."""
+    """Return an argparse type that keeps the message of ``read``'s ValueError."""
 
     @functools.wraps(read)
     def checked(text: str) -> Any:
-        """The value of an option's text."""
+        """Read the text of an option."""
         try:
             return read(text)
         except ValueError as error:
@@ -111,20 +110,21 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def command(main: Main) -> Main:
-    """Wrap a ``main(argv) -> status``: one line on stderr instead of a traceback for what a user should know.
+    """Wrap a ``main(argv) -> status`` to print one line on stderr instead of a traceback.
 
-    `InputError` and a library that is not installed give status 2, `RunStopped` and too little memory 1, Ctrl-C 130, a
-    closed pipe behind stdout 141, and whatever nobody foresaw 70.
+    Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 130 for Ctrl-C, 141
+    for a closed output pipe, 70 for any other error.
     """
 
     @functools.wraps(main)
     def run(argv: list[str] | None = None) -> int:
-        """Run ``main`` and return its exit status, or that of the error it ended with."""
+        """Run ``main``; return its exit status, or that of its error."""
         logging.basicConfig(format="%(message)s", stream=sys.stderr)
-        # Of libraries only warnings: PyTorch notes its caches at exit.
+        # only warnings of libraries: PyTorch logs its caches at exit
         logging.getLogger("aotlab").setLevel(logging.INFO)
         keep_freed_memory()
         set_waiting()
+        enable_fallback()
         try:
             with surroundings():
                 return main(argv)
@@ -139,7 +139,7 @@ def command(main: Main) -> Main:
             if str(error):
                 return _say(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
-        except Exception as error:  # the last net: a fault, of which a file keeps the traceback
+        except Exception as error:  # internal error; the traceback is kept in a file
             sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
             if sentence is not None:
                 return _say(f"error: {sentence}", 2)
@@ -152,11 +152,7 @@ def command(main: Main) -> Main:
 
 @contextmanager
 def after_printing() -> Iterator[None]:
-    """Write files of what was printed: where that fails, long work is done all the same.
-
-    Raises:
-        RunStopped: a file cannot be written, on a full disk for one.
-    """
+    """Write files after printing; raise `RunStopped` if one cannot be written, as the long work is done."""
     try:
         yield
     except InputError as error:
@@ -164,7 +160,7 @@ def after_printing() -> Iterator[None]:
 
 
 def _say(sentence: str, status: int) -> int:
-    """Print a sentence on stderr, if that can be written; returns the exit status."""
+    """Print a message on stderr, if it can be written; return ``status``."""
     note_for_torchrun(sentence)
     with suppress(OSError):
         print(shown(sentence), file=sys.stderr)
@@ -172,13 +168,13 @@ def _say(sentence: str, status: int) -> int:
 
 
 def _others_say(error: InputError) -> bool:
-    """Whether another process of this machine, as torchrun starts them, says the same: what all find is said once."""
+    """Return whether another rank of this machine prints the same message."""
     return (
         os.environ.get("LOCAL_RANK", "0") != "0" and "RANK" in os.environ and not isinstance(error, RankError)
     )
 
 
 def shown(sentence: str) -> str:
-    """A sentence as a terminal may have it: names out of files may hold control characters, or be endless."""
+    """Return a message without control characters, shortened if very long: names from files may hold anything."""
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST // 2]} ... {plain[-LONGEST // 2 :]}"

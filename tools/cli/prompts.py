@@ -14,6 +14,7 @@ from aotlab.utils.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from aotlab.engine.video.frame_range import FrameNumbers
     from aotlab.masks.prompt import Prompt
     from aotlab.media.video import FrameSource
     from aotlab.prompts.segmenter import Segmenter
@@ -44,10 +45,7 @@ def add_segmenter_option(parser: argparse._ActionsContainer) -> None:
 
 
 def segmenter_of(args: argparse.Namespace, checkpoint: Path | None = None) -> Segmenter:
-    """Return what turns prompts into masks: the ONNX files, or the prompt network of the checkpoint.
-
-    A checkpoint without one is replaced by the bundled model. Raises InputError if the ONNX files cannot be used.
-    """
+    """Return the ONNX segmenter, or the prompt network of the checkpoint or else of the bundled model."""
     if args.segmenter is not None:
         from aotlab.prompts.onnx_segmenter import OnnxSegmenter
 
@@ -56,7 +54,7 @@ def segmenter_of(args: argparse.Namespace, checkpoint: Path | None = None) -> Se
 
 
 class OwnSegmenter:
-    """The prompt network of a checkpoint, or of the bundled model; PyTorch is imported when the first prompt comes."""
+    """Prompt network of a checkpoint, or of the bundled model; loaded at the first prompt."""
 
     def __init__(self, checkpoint: Path | None) -> None:
         self._checkpoint = checkpoint
@@ -81,11 +79,19 @@ class OwnSegmenter:
         return NetworkSegmenter(load_checkpoint(bundled())[0])
 
 
-def save_prompted_masks(args: argparse.Namespace, source: FrameSource) -> list[str]:
+def save_prompted_masks(
+    args: argparse.Namespace, source: FrameSource, numbers: FrameNumbers, first: int
+) -> list[str]:
     """Write the masks of boxes and points below ``--output``; return them as values of ``--mask``.
 
+    Args:
+        args: of the track command.
+        source: the video.
+        numbers: its frame numbers.
+        first: index of the first tracked frame, to which prompts without a frame belong.
+
     Raises:
-        InputError: as `read_prompts`, `frames_at` and `masks_of_frame`; or the source is a stream, which is read once.
+        InputError: a prompt is invalid or finds no pixel, or the source is a stream.
     """
     if not (args.box or args.point or args.not_point):
         return []
@@ -97,11 +103,12 @@ def save_prompted_masks(args: argparse.Namespace, source: FrameSource) -> list[s
         raise InputError(
             f"{args.video}: --box and --point need a video file or a folder; give --mask for a stream"
         )
-    prompts = read_prompts(args.box, args.point, args.not_point)
+    found = read_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
+    prompts = {numbers.index(number): given for number, given in found.items()}
     segmenter = segmenter_of(args, args.checkpoint)
     values = []
     for frame, image in frames_at(source, prompts):
         path = args.output / "given" / f"{frame:05d}.png"
         write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
-        values.append(f"{frame}:{path}")
+        values.append(f"{numbers.number(frame)}:{path}")
     return values

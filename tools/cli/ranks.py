@@ -1,4 +1,4 @@
-"""What a process tells the torchrun that started it."""
+"""Error messages of ranks for torchrun."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from contextlib import suppress
 
 FILE = "TORCHELASTIC_ERROR_FILE"
-"""environment variable: the file in which torchrun looks for the error of a process that failed"""
+"""environment variable: file in which torchrun looks for the error of a failed process"""
 
 
 def note_for_torchrun(sentence: str) -> None:
-    """Leave the sentence where torchrun finds it, so that its table of failures shows that and no advice."""
+    """Write a sentence where torchrun finds it, so that its table of failures shows it."""
     path = os.environ.get(FILE)
     if not path or os.path.exists(path):
         return

@@ -1,4 +1,4 @@
-"""What surrounds a program: its standard streams, which may be closed or full, and signals that ask it to end."""
+"""Standard streams, which may be closed or full, and signals that request termination."""
 
 from __future__ import annotations
 
@@ -15,41 +15,39 @@ from typing import IO, Any
 from aotlab.utils.signals import ENDING
 
 PIPE_CLOSED = 141
-"""exit status when whoever read the output has gone, as shells have it"""
+"""exit status after a closed output pipe, as in shells"""
 BY_SIGNAL = 128
-"""exit status of a program that a signal ended, less the signal's number, as shells have it"""
+"""exit status after a signal, less the signal's number, as in shells"""
 GRACE = 5.0
-"""seconds in which a program that was asked to end passes over that it is asked again"""
+"""seconds in which further requests to end are ignored"""
 
 
 class OutputLost(Exception):  # noqa: N818
-    """Standard output cannot be written; the message says why, and is empty where nobody reads it any more."""
+    """Standard output cannot be written; the message is the reason, empty for a closed pipe."""
 
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Standard streams that are there, a stderr that may be lost, and signals that end the block in order.
+    """Run the block with usable standard streams, and end it in order on a signal; errors of stderr are ignored.
 
     Raises:
-        OutputLost: while the block prints, or of what it printed.
+        OutputLost: standard output cannot be written.
     """
     _open_closed_streams()
     output, errors = sys.stdout, sys.stderr
-    if output is not None:
-        sys.stdout = _Output(output)  # type: ignore[assignment]
-    if errors is not None:
-        sys.stderr = _Errors(errors)  # type: ignore[assignment]
-    try:
-        with _ended_in_order():
-            yield
-            if sys.stdout is not None:
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
+        sys.stdout = _Output(output or nothing)  # type: ignore[assignment]
+        sys.stderr = _Errors(errors or nothing)  # type: ignore[assignment]
+        try:
+            with _ended_in_order():
+                yield
                 sys.stdout.flush()
-    finally:
-        sys.stdout, sys.stderr = output, errors
+        finally:
+            sys.stdout, sys.stderr = output, errors
 
 
 def _open_closed_streams() -> None:
-    """Open what is closed of the first three descriptors: the next file would get its number, and be taken for it."""
+    """Open closed standard descriptors, so that no other file gets their numbers."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -59,11 +57,11 @@ def _open_closed_streams() -> None:
 
 @contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the block as an exception, so that what it began is undone and its processes end.
+    """Raise an exception on SIGTERM and SIGHUP, so that files are cleaned up and processes end.
 
-    Whatever error a library makes of that exception, or of Ctrl-C, the block ends with the exception: a module whose
-    import was cut short, for one, has other errors later. Signals that are ignored stay ignored; outside the main
-    thread nothing is changed.
+    The block ends with this exception, or that of Ctrl-C, whatever error a library turns it into: an interrupted
+    import, for example, causes other errors later. Ignored signals stay ignored; outside the main thread nothing is
+    changed.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -94,7 +92,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 class _Stream:
-    """A standard stream; `_try` decides what its errors mean."""
+    """Standard stream; `_try` handles errors."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -116,7 +114,7 @@ class _Stream:
 
 
 class _Errors(_Stream):
-    """A stream whose loss ends no work: stderr on a full disk, or behind a pipe that is closed."""
+    """Standard error, whose errors are ignored."""
 
     def _try(self, action: Callable[[], object]) -> None:
         with suppress(OSError):
@@ -124,7 +122,7 @@ class _Errors(_Stream):
 
 
 class _Output(_Stream):
-    """The stream of results, whose loss is an error of its own."""
+    """Standard output, whose errors raise `OutputLost`."""
 
     def _try(self, action: Callable[[], object]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The tracker of a page: which models, memory policies and precisions it offers, and loading what is chosen."""
+"""Models, memory policies and precisions offered by the page, and loading of the chosen tracker."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.annotation.trackers import TrackerChoice
-    from aotlab.configs.schema import Config
     from aotlab.engine.tracker import Tracker
 
 OWN = "own"
-"""The value that leaves a setting as the model and the command line have it."""
+"""value that keeps the setting of the model and command line"""
 
 
 def offered_models(args: Namespace) -> dict[str, Path]:
-    """Checkpoints by the name that a page shows: those of the command line, the bundled one, and fetched weights."""
+    """Return the checkpoints that the page offers by name: given ones, the bundled one, and fetched weights."""
     from aotlab.configs.weights import published_weights
     from aotlab.networks.weights.zoo import weights_folder
 
@@ -41,7 +40,7 @@ def offered_models(args: Namespace) -> dict[str, Path]:
 
 
 def tracker_choice(args: Namespace) -> TrackerChoice:
-    """What a page offers, and what the command line chose of it."""
+    """Return what the page offers, and what the command line chose."""
     from aotlab.annotation.trackers import TrackerChoice
 
     models = {
@@ -56,24 +55,8 @@ def tracker_choice(args: Namespace) -> TrackerChoice:
     return TrackerChoice({"model": models, "policy": policies, "precision": precisions}, chosen)
 
 
-def memory_settings(checkpoint: Path, config: str | None, overrides: list[str]) -> tuple[Config, list[str]]:
-    """The settings of a model with long-term memory bounded, unless an override names a policy, and their overrides.
-
-    Raises:
-        InputError: as `read_settings`.
-    """
-    from aotlab.networks.weights.checkpoints import read_settings
-
-    settings = read_settings(checkpoint, config=config, overrides=overrides)
-    named = any(override.startswith("memory.policy=") for override in overrides)
-    if settings.memory.policy == "every_nth" and not named:
-        overrides = [*overrides, f"memory.policy={BOUNDED_POLICY}"]
-        settings = read_settings(checkpoint, config=config, overrides=overrides)
-    return settings, overrides
-
-
 class Loading:
-    """Loads the tracker that is chosen when it is needed, and keeps the last one."""
+    """Loader of the chosen tracker; keeps the last one."""
 
     def __init__(self, args: Namespace, choice: TrackerChoice) -> None:
         self._args, self._choice = args, choice
@@ -82,7 +65,7 @@ class Loading:
         self._loaded: tuple[dict[str, str], Tracker] | None = None
 
     def __call__(self) -> Tracker:
-        """The tracker; raises `InputError` where the checkpoint cannot be loaded with these settings."""
+        """Return the tracker; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.tracker import Tracker
 
         with self._lock:
@@ -92,17 +75,16 @@ class Loading:
                 checkpoint = self._models[chosen["model"]]
                 named = checkpoint in (self._args.checkpoint or [bundled()])
                 config = self._args.config if named else None
-                _, overrides = memory_settings(checkpoint, config, self._overrides(chosen))
                 tracker = Tracker.from_checkpoint(
-                    checkpoint, config=config, overrides=overrides, device=self._args.device
+                    checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device
                 )
                 self._loaded = chosen, tracker
             return self._loaded[1]
 
     def ahead(self) -> threading.Thread:
-        """Load it in a thread, so that the first job need not wait; what goes wrong is told by that job.
+        """Start loading in a thread, so that the first job need not wait; that job reports errors.
 
-        Python's own end is to come after the thread's: PyTorch aborts a program that ends while it is being loaded.
+        Join the thread before Python exits: PyTorch aborts a program that ends while it is being loaded.
         """
 
         def load() -> None:
@@ -114,7 +96,7 @@ class Loading:
         return thread
 
     def _overrides(self, chosen: dict[str, str]) -> list[str]:
-        """What the command line set, and then what was chosen."""
+        """Return the overrides of the command line, then the chosen ones."""
         keys = {"policy": "memory.policy", "precision": "compute.precision"}
         picked = [f"{key}={chosen[name]}" for name, key in keys.items() if chosen[name] != OWN]
         return [*self._args.overrides, *option_overrides(self._args), *picked]

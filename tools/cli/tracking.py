@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from aotlab.tools.cli.numbers import ABOVE_ZERO
+from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
 from aotlab.tools.cli.options import (
+    Options,
     add_checkpoint_option,
     add_device_option,
     add_force_option,
     add_levels_option,
+    add_restart_option,
 )
 from aotlab.tools.cli.program import Parser, argument_type
 from aotlab.utils.errors import InputError
@@ -31,7 +33,7 @@ def add_most_used_options(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel (0: background) for FRAME (default: 0); or annotations from "
+        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations from "
         "COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a colour PNG with a legend, a folder of masks; "
         "may be repeated",
     )
@@ -76,7 +78,23 @@ def add_tracking_options(parser: Parser) -> None:
     )
     group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
     add_force_option(group)
-    source = parser.add_argument_group("source")
+    add_restart_option(group)
+    add_source_options(parser.add_argument_group("source"))
+
+
+def add_source_options(source: Options) -> None:
+    """Add which frames are tracked, and how the source is read."""
+    for option, which in (("--start", "first"), ("--end", "last")):
+        source.add_argument(
+            option, type=NOT_NEGATIVE, metavar="FRAME",
+            help=f"{which} frame to track; a list of jobs has it as a column (default: the {which} of the video)",
+        )  # fmt: skip
+    source.add_argument(
+        "--frame-numbers",
+        choices=("index", "file"),
+        default="index",
+        help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
+    )
     add_levels_option(source)
     source.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
     source.add_argument(
@@ -99,11 +117,7 @@ def depth(text: str) -> int | float:
 
 
 def removal(text: str) -> tuple[int, int]:
-    """(frame, object id) of "30:2".
-
-    Raises:
-        InputError: not two whole numbers.
-    """
+    """Return (frame, object id) of "30:2"; raise `InputError` if these are not two whole numbers."""
     frame, colon, number = text.partition(":")
     if not (colon and re.fullmatch("[0-9]{1,9}", frame) and re.fullmatch("0*[1-9][0-9]{0,8}", number)):
         raise InputError(f"{text[:40]}: expected FRAME:ID, for example 30:2")

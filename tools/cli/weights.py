@@ -8,11 +8,7 @@ from aotlab.tools.cli.program import argument_type
 
 
 def checkpoint(text: str) -> Path:
-    """The file of a checkpoint: a path, hf://owner/repository, or a name of published weights, fetched on first use.
-
-    Raises:
-        InputError: named weights that cannot be fetched or were changed.
-    """
+    """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
     from aotlab.networks.weights.zoo import resolve
 
     return resolve(text)

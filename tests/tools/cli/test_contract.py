@@ -7,8 +7,10 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aotlab.masks.id_maps import write_mask
 from aotlab.tools.cli.commands import COMMANDS, COMMON
 from aotlab.tools.cli.program import EXIT_CODES, command
 from aotlab.tools.main import main
@@ -19,16 +21,9 @@ sys.path.append(str(ROOT / "docs" / "_ext"))
 from parsers import parser_of  # noqa: E402
 
 OWN_HELP = {
-    "--output",
-    "--weights",
-    "--sequence",
-    "--dataset",
-    "--split",
-    "--mask",
-    "--objects",
-    "--size",
+    "--annotations", "--output", "--weights", "--sequence", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers",
-}
+}  # fmt: skip
 """options whose help says what they are of a command"""
 VARIED = {
     "--checkpoint": r"weights: a file, or a name of `aotlab weights`.*\(default: the bundled model.*\)",
@@ -109,3 +104,40 @@ def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monk
     rows = re.findall(r"^\| (\d[^|]*) \| ([^|]+) \|$", page, re.MULTILINE)
     assert [row[0] for row in rows] == list(EXIT_CODES)
     assert dict(rows)[code].startswith(EXIT_CODES[code])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["mask", "image.png", "--box", "1:1,1,9,9", "--output", "there.png"],
+        ["convert", "masks.png", "there.png", "--to", "masks", "--video", "frames"],
+        ["ensemble", "a", "b", "--output", "there"],
+        ["score", "a", "--annotations", "b", "--json", "there.json"],
+        ["score", "a", "--annotations", "b", "--csv", "there.json"],
+        ["submit", "--dataset", "davis2017", "--root", ".", "--results", "a", "--output", "there.zip"],
+        ["benchmark-prompts", ".", "--output", "there.json"],
+        ["inspect-model", "--parameters", "--output", "there.json"],
+        ["inspect-model", "--identities", "there.png"],
+    ],
+    ids=lambda line: f"{line[0]} {line[-2]}",
+)
+def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in (
+        "image.png",
+        "masks.png",
+        "there.png",
+        "there.json",
+        "there.zip",
+        "there/a/0.png",
+        "frames/0.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"mine")
+    for name in ("a", "b"):
+        write_mask(tmp_path / name / "s" / "00000.png", np.ones((4, 4), np.uint8))
+    assert main(line) == 2
+    assert re.search(
+        r"there\S*: exists; choose another name, or replace it with --force", capsys.readouterr().err
+    )
+    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "there.json").read_bytes() == b"mine"

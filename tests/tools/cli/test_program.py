@@ -69,7 +69,14 @@ def test_a_wrong_option_is_one_line_that_names_the_command(capsys):
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(InputError("x"), 2), (RunStopped("x"), 1), (KeyboardInterrupt(), 130)]
+    ("error", "status"),
+    [
+        (InputError("x"), 2),
+        (RunStopped("x"), 1),
+        (KeyboardInterrupt(), 130),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
+        (OSError(12, "Cannot allocate memory"), 1),
+    ],
 )
 def test_errors_that_a_user_should_know_give_their_exit_status(error, status, capsys):
     @command

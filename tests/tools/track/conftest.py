@@ -11,6 +11,7 @@ from tests.tools.track.runs import Repeater, save
 def tracker(monkeypatch):
     monkeypatch.setattr(engine, "Tracker", Repeater)
     monkeypatch.setattr(Repeater, "loads", 0)
+    monkeypatch.setattr(Repeater, "steps", 0)
     return Repeater
 
 

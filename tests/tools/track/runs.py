@@ -1,18 +1,18 @@
 """Runs of the track command with a tracker that repeats the last mask."""
 
-from types import SimpleNamespace
-
 import numpy as np
+import torch
 
+from aotlab.engine.prediction import Prediction
 from aotlab.masks.id_maps import write_mask
 from aotlab.tools import track as cli
 
 
 class Repeater:
-    """Answers with the last mask it was given."""
+    """Repeats the last mask it was given, and is certain of it."""
 
     config = None
-    loads = 0
+    loads = steps = 0
 
     @classmethod
     def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
@@ -24,10 +24,23 @@ class Repeater:
         type(self).length = length
 
     def step(self, frame, mask=None):
+        type(self).steps += 1
         self.labels = (
             mask if mask is not None else getattr(self, "labels", np.zeros(frame.shape[:2], np.uint8))
         )
-        return SimpleNamespace(labels=self.labels)
+        ids, channels = np.unique(np.append(self.labels, 0), return_inverse=True)
+        channels = torch.from_numpy(channels[:-1].reshape(self.labels.shape))
+        logits = torch.nn.functional.one_hot(channels, len(ids)).permute(2, 0, 1) * 20.0
+        return Prediction(tuple(map(int, ids[1:])), logits, channels)
+
+    def forget(self, object_id):
+        self.labels = np.where(self.labels == object_id, 0, self.labels)
+
+    def state_dict(self):
+        return {"labels": torch.from_numpy(self.labels.astype(np.int64))}
+
+    def load_state_dict(self, state):
+        self.labels = state["labels"].numpy()
 
 
 def save(path, value, size=(32, 48)):

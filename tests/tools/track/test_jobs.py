@@ -10,31 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from aotlab.engine import tracker as engine
-from aotlab.engine.prediction import Prediction
 from aotlab.masks.id_maps import read_mask
 from tests.tools.track.runs import Repeater, cli, save
-
-
-class Certain(Repeater):
-    """Repeats the last mask, of objects 1 and up, and is certain of it."""
-
-    def step(self, frame, mask=None):
-        labels = super().step(frame, mask).labels
-        channels = torch.from_numpy(labels.astype(np.int64))
-        count = int(channels.max())
-        logits = torch.nn.functional.one_hot(channels, count + 1).permute(2, 0, 1) * 20.0
-        return Prediction(tuple(range(1, count + 1)), logits, channels)
-
-
-@pytest.fixture(autouse=True)
-def certain(monkeypatch):
-    monkeypatch.setattr(engine, "Tracker", Certain)
-    monkeypatch.setattr(Certain, "loads", 0)
-    return Certain
 
 
 @pytest.fixture
@@ -63,10 +42,10 @@ def results(folder):
     }
 
 
-def test_every_video_has_its_folder_and_the_run_its_reports(clips, certain, capsys):
+def test_every_video_has_its_folder_and_the_run_its_reports(clips, tracker, capsys):
     out = clips.parent / "out"
     assert run(clips) == 0
-    assert certain.loads == 1
+    assert tracker.loads == 1
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
     rows = list(csv.DictReader((out / "summary.csv").open()))
     assert [(row["name"], row["frames"]) for row in rows] == [("a", "3"), ("b", "3"), ("c", "3")]
@@ -94,7 +73,7 @@ def test_a_broken_job_stops_no_other_and_is_run_again(clips, capsys):
     assert len(list((out / "b" / "masks").iterdir())) == 3
 
 
-def test_what_is_done_is_not_run_again_unless_its_masks_changed(clips, certain):
+def test_what_is_done_is_not_run_again_unless_its_masks_changed(clips, tracker):
     assert run(clips) == 0
     before = {path: path.stat().st_mtime_ns for path in (clips.parent / "out").glob("*/coco.json")}
     save(clips / "b.png", 4)
@@ -104,7 +83,7 @@ def test_what_is_done_is_not_run_again_unless_its_masks_changed(clips, certain):
     assert read_mask(clips.parent / "out" / "b" / "masks" / "00000.png").max() == 4
 
 
-def test_jobs_may_have_settings_of_their_own(clips, certain):
+def test_jobs_may_have_settings_of_their_own(clips, tracker):
     path = clips / "jobs.jsonl"
     jobs = [
         {"video": name, "masks": f"{name}.png", "overrides": [f"memory.every={n}"]}
@@ -112,8 +91,8 @@ def test_jobs_may_have_settings_of_their_own(clips, certain):
     ]
     path.write_text("\n".join(map(json.dumps, jobs)))
     assert cli.main(["--jobs", str(path), "--output", str(clips.parent / "out"), "--write", "masks"]) == 0
-    assert certain.loads == 2
-    assert certain.overrides == ["memory.every=3"]
+    assert tracker.loads == 2
+    assert tracker.overrides == ["memory.every=3"]
 
 
 def test_several_videos_on_the_command_line_have_their_masks_beside_them(clips):
@@ -144,7 +123,7 @@ def test_results_of_jobs_that_are_no_longer_listed_are_refused(clips, capsys):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_in_a_video_ends_the_batch_with_its_status(clips, capsys, monkeypatch, number):
-    original, count = Certain.step, iter(range(4))
+    original, count = Repeater.step, iter(range(4))
 
     def step(self, frame, mask=None):
         if next(count, None) == 3:  # the first frame of the second video
@@ -152,7 +131,7 @@ def test_a_signal_in_a_video_ends_the_batch_with_its_status(clips, capsys, monke
         return original(self, frame, mask)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Certain, "step", step)
+        patch.setattr(Repeater, "step", step)
         assert run(clips) == 128 + number
     said = capsys.readouterr()
     assert "1 of 3 videos tracked" in said.out
@@ -206,19 +185,19 @@ def test_a_single_run_never_mixes_with_another(clips, tmp_path, capsys):
     ]
     assert cli.main(one) == 0
     (tmp_path / "one" / "masks" / "00009.png").write_bytes(b"old")
-    assert cli.main(one) == 2
+    assert cli.main([*one, "memory.every=9"]) == 2
     assert "holds masks of another run" in capsys.readouterr().err
-    assert cli.main([*one, "--force"]) == 0
+    assert cli.main([*one, "memory.every=9", "--force"]) == 0
     assert len(list((tmp_path / "one" / "masks").iterdir())) == 3
 
 
 ALONE = """
 import os, sys, torch
 torch.set_num_threads(1)
-from tests.tools.track.test_jobs import Certain, cli
+from tests.tools.track.runs import Repeater, cli
 from aotlab.engine import tracker as engine
 if os.environ.get("AOTLAB_TEST_TRACKER") != "bundled":
-    engine.Tracker = Certain
+    engine.Tracker = Repeater
 """
 RANK = ALONE + "sys.exit(cli.main(sys.argv[1:]))"
 KILLED = (

@@ -7,11 +7,8 @@ import threading
 import av
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from aotlab.engine import tracker as engine
-from aotlab.engine.prediction import Prediction
 from aotlab.masks.exchange.cvat import write_cvat
 from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.id_maps import read_mask
@@ -123,28 +120,61 @@ def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mas
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
-def test_print_config_needs_no_video(capsys):
-    assert cli.main(["--print-config", "--config", "aotl", "memory.every=2"]) == 0
+@pytest.mark.parametrize("video", [[], ["clip.mp4", "--mask", "first.png", "--output", "out"]])
+def test_print_config_needs_no_video_and_ignores_a_given_one(capsys, video):
+    assert cli.main([*video, "memory.every=2", "--print-config", "--config", "aotl"]) == 0
     text = capsys.readouterr().out
     assert "name: aotl" in text
     assert "every: 2" in text
-    assert cli.main(["memory.every=3", "--print-config"]) == 0
-    assert "every: 3" in capsys.readouterr().out
 
 
-class Sure(Repeater):
-    """Says of everything that it is object 1, for certain."""
+def test_only_the_frames_from_start_to_end_are_tracked_from_a_mask_of_the_first(
+    video, mask, tmp_path, tracker
+):
+    assert run(video, tmp_path, mask, more=["--start", "1", "--end", "2"]) == 0
+    assert [path.name for path in sorted((tmp_path / "out" / "masks").iterdir())] == [
+        "00001.png",
+        "00002.png",
+    ]
+    assert tracker.length == 2
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 2
 
-    def step(self, frame, mask=None):
-        labels = super().step(frame, mask).labels
-        background = torch.from_numpy((labels == 0).astype(np.float32))
-        return Prediction((1,), torch.stack([background, 1 - background]).log(), (1 - background).long())
+
+@pytest.mark.parametrize(
+    ("start", "masks", "words"),
+    [("9", ["first.png"], "holds 4 frames"), ("2", ["0:first.png"], "mask 0:{}: not between start and end")],
+)
+def test_a_start_or_mask_outside_the_frames_is_refused(
+    video, mask, tmp_path, capsys, tracker, start, masks, words
+):
+    masks = [one.replace("first.png", str(mask)) for one in masks]
+    assert words.format(mask) in refused(
+        capsys, tracker, run(video, tmp_path, *masks, more=["--start", start])
+    )
 
 
-def test_write_chooses_what_is_written(video, mask, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(engine, "Tracker", Sure)
+def test_frames_may_be_numbered_as_in_file_names(video, mask, tmp_path, capsys, tracker):
+    for index, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"shot.{1001 + index}.png")
+    late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
+    assert (
+        run(video, tmp_path, mask, f"1003:{late}", more=[*more, "--end", "1003", "--remove", "1003:1"]) == 0
+    )
+    found = {path.name: read_mask(path).max() for path in (tmp_path / "out" / "masks").iterdir()}
+    assert found == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
+    assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
+    assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
+
+
+def test_one_video_is_not_given_to_several_ranks(video, mask, tmp_path, capsys, tracker, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "torchrun distributes several videos only" in refused(capsys, tracker, run(video, tmp_path, mask))
+
+
+def test_write_chooses_what_is_written(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask, more=["--write", "objects,coco,alpha,overlay", "--no-overlay"]) == 0
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alpha", "coco.json", "objects"]
+    visible = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
+    assert visible == ["alpha", "coco.json", "objects"]
     assert "coco.json" in capsys.readouterr().out
 
 
@@ -153,8 +183,7 @@ def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
     assert "write masks,gif: give some of masks, objects, report" in line
 
 
-def test_both_directions_keep_the_given_masks(video, mask, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine, "Tracker", Sure)
+def test_both_directions_keep_the_given_masks(video, mask, tmp_path):
     other = save(tmp_path / "other.png", 1)
     assert run(video, tmp_path, f"1:{mask}", f"3:{other}", more=["--both-directions"]) == 0
     found = [read_mask(path).any() for path in sorted((tmp_path / "out" / "masks").iterdir())]

@@ -1,0 +1,125 @@
+"""Progress of a tracked video, from which an interrupted run resumes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from aotlab.engine.video.tracked import Tracked
+from aotlab.masks.id_maps import read_mask
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_file, is_file
+from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+
+STATE = ".track.state"
+"""name of the file in the output folder"""
+PROGRESS = Kind("progress of a tracked video", 1, "--restart tracks it from the first frame")
+SAVE_EVERY = 60.0
+"""seconds between two saves"""
+NEEDED, REFUSED = "masks", ("prores", "vp9")
+"""output that predictions are restored from, and outputs that need more than it holds"""
+
+
+class Stateful(Protocol):
+    """A `Tracker`, or one with a clock."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resumes the video."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
+
+    labels: np.ndarray
+    """H×W object ids"""
+    confidence: Mapping[int, float]
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """All objects tracked so far."""
+        return tuple(self.confidence)
+
+
+class Progress:
+    """State of the tracker and confidences of all frames so far, saved once a minute and when a run is stopped.
+
+    Only written frames count: a state is saved after the outputs of its frame.
+
+    Args:
+        folder: output folder with the masks.
+        stem: returns the name of a frame's files.
+        made_by: digest of all inputs; progress of other inputs is ignored.
+        confidence: whether an output needs confidences, which take time to compute.
+    """
+
+    def __init__(
+        self, folder: Path, stem: Callable[[int], str], made_by: str, *, confidence: bool = True
+    ) -> None:
+        self.last = -1
+        """index of the last frame that need not be tracked again"""
+        self._newest, self._measure = -1, confidence
+        self._path, self._made_by = folder / STATE, made_by
+        self._masks, self._stem = folder / NEEDED, stem
+        self._confidence: dict[int, Mapping[int, float]] = {}
+        self._state: tuple[int, dict[str, Any]] | None = None
+        self._saved = time.monotonic()
+
+    def load(self, tracker: Any) -> None:
+        """Restore a `Tracker` and all frames up to the saved one; do nothing without saved progress.
+
+        Raises:
+            InputError: the file is damaged, or the tracker differs.
+        """
+        if not is_file(self._path):
+            return
+        import torch
+
+        with reading_own(self._path, PROGRESS):
+            content = unsealed(PROGRESS, torch.load(self._path, map_location="cpu", weights_only=True))
+            if content["made_by"] != self._made_by:
+                return
+            tracker.load_state_dict(content["state"])
+            self._confidence, self.last = content["confidence"], int(content["last"])
+
+    def restore(self, index: int) -> Restored:
+        """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
+        return Restored(read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index])
+
+    def tracked(self, index: int, tracker: Stateful) -> None:
+        """Keep the tracker's state after a frame if it is time to save one."""
+        self._newest = index
+        if time.monotonic() - self._saved >= SAVE_EVERY:
+            self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
+
+    def written(self, tracked: Tracked) -> None:
+        """Count a frame whose outputs are written; save its state if it was kept."""
+        if isinstance(tracked.prediction, Restored):
+            return
+        prediction = tracked.prediction
+        self._confidence[tracked.index] = (
+            dict(prediction.confidence) if self._measure else dict.fromkeys(prediction.ids, 1.0)
+        )
+        if self._state is not None and self._state[0] == tracked.index:
+            self._save(*self._state)
+
+    def stopped(self, last: int, tracker: Stateful) -> None:
+        """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
+        if last == self._newest:
+            with suppress(InputError):
+                self._save(last, tracker.state_dict())
+
+    def _save(self, last: int, state: dict[str, Any]) -> None:
+        import torch
+
+        frames = {index: found for index, found in self._confidence.items() if index <= last}
+        content = {"made_by": self._made_by, "last": last, "confidence": frames, "state": state}
+        with atomic_file(self._path) as file:
+            torch.save(sealed(PROGRESS, content), file)
