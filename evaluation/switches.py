@@ -23,7 +23,7 @@ class Switches:
     pixels: int
     """pixels of the touching objects on these frames"""
     switched: int
-    """of these, pixels that are labelled as another object"""
+    """pixels labelled as another object"""
 
     @property
     def share(self) -> float:

@@ -47,7 +47,7 @@ class IndexedImages(Protocol):
 
 
 class FolderImages:
-    """Images of a folder, sorted by name; raises `InputError` if there are none."""
+    """Images of a folder, sorted by name; raises `InputError` for an empty folder."""
 
     def __init__(self, folder: Path) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]

@@ -19,7 +19,7 @@ PLANES = ("positive", "negative", "box", "mask")
 
 
 class PromptNetwork(nn.Module):
-    """A second identity bank over prompt planes, with an encoder, blocks and a decoder of its own.
+    """A second identity bank over prompt planes, with its own encoder, blocks and decoder.
 
     A frame with prompts is a reference frame whose identity embedding comes from the planes; the decoder returns the
     object. Two finer banks tell the decoder at strides 4 and 8 where the prompts are. Objects are rows of the batch.

@@ -57,7 +57,7 @@ class Result:
     clicks: list[float]
     """after each click; the last value holds for all later ones"""
     seconds: list[float]
-    """of each call"""
+    """duration of each call"""
 
     def after(self, count: int) -> float:
         """Return J after ``count`` clicks."""
@@ -180,7 +180,7 @@ class Row:
     objects: int
     box: float
     clicks: dict[int, float]
-    """J after so many clicks"""
+    """J by number of clicks"""
     needed: dict[float, float]
     """number of clicks by target J"""
     seconds: float
@@ -220,7 +220,7 @@ def table_of(rows_by_method: dict[str, list[Row]]) -> str:
 
 
 def ellipse(frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-    """Label the ellipse inside each box; of clicks alone a circle of a tenth of the frame's shorter side."""
+    """Label the ellipse inside each box; without a box, a circle of a tenth of the frame's shorter side."""
     height, width = frame.shape[:2]
     rows, columns = np.mgrid[:height, :width]
     labels = np.zeros((height, width), np.uint16)

@@ -16,7 +16,7 @@ from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 EDGE = 1024
-"""longer edge of the encoder's image in pixels, if its input has none"""
+"""longer edge of the encoder's image in pixels, if the input size is free"""
 LARGEST_EDGE = 4096
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
@@ -104,7 +104,7 @@ class OnnxSegmenter:
         return np.asarray(masks[0, best] > 0)
 
     def _feed(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
-        """What the decoder takes; a box is two points of the labels 2 and 3, and without one there is a point of -1."""
+        """Return the inputs of the decoder: a box is two points of labels 2 and 3; without a box a point of label -1 is added."""
         scale = self._edge / max(frame.shape[:2])
         points = [*prompt.positive, *prompt.negative]
         labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
@@ -146,7 +146,7 @@ class OnnxSegmenter:
 
 
 def _around(mask: np.ndarray | None) -> tuple[float, float, float, float] | None:
-    """Return the box around a mask H×W, or None if there is none or it is empty."""
+    """Return the box around a mask H×W; None for no mask or an empty one."""
     if mask is None or not (mask > 0.5).any():
         return None
     rows, columns = np.nonzero(mask > 0.5)
@@ -155,7 +155,7 @@ def _around(mask: np.ndarray | None) -> tuple[float, float, float, float] | None
 
 
 def _load(path: Path) -> Any:
-    """A session of an ONNX file; raises `InputError` where there can be none."""
+    """A session of an ONNX file; raises `InputError` on failure."""
     try:
         import onnxruntime
     except ImportError as error:

@@ -66,7 +66,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def without_gpu(name: str) -> bool:
-    """Return whether this names a CUDA device and this machine has none."""
+    """Return whether ``name`` is a CUDA device on a machine without CUDA."""
     return name.startswith("cuda") and not torch.cuda.is_available()
 
 

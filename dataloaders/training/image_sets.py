@@ -50,7 +50,7 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def is_held_out(image: Path) -> bool:
-    """Whether an image, one in 20, is left out of training where a source or recipe says so."""
+    """Return whether an image is one of the 5 % that a source or recipe can hold out."""
     return crc32(f"{image.parent.name}/{image.stem}".encode()) % 20 == 0
 
 

@@ -144,7 +144,7 @@ def paste(sample: Sample, image: np.ndarray, labels: np.ndarray, rng: np.random.
 
 
 def _placement(mask: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> tuple[Matrix, float]:
-    """Where a pasted object comes, usually near the object, and its scale."""
+    """Return the position of a pasted object, usually near the object, and its scale."""
     import cv2
 
     x, y, width, height = cv2.boundingRect(mask)

@@ -56,7 +56,7 @@ class Joint:
     rate: float
     """swings from the first frame to the last"""
     phase: float
-    """of the first frame, in radians"""
+    """phase on the first frame in radians"""
 
     def bend(self, points: np.ndarray, time: float) -> np.ndarray:
         """Return where points (..., 2) of the object at a time from 0 to 1 lie in the cutout."""

@@ -68,7 +68,7 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """Train a phase from ``state.step`` to its last step.
 
     Raises:
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, full disk. The message names
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space. The message names
             the newest state.
     """
     world, steps = run.world, state.phase.steps

@@ -209,7 +209,7 @@ class PromptTrainer:
                 self.average[name].lerp_(tensor, 1 - decay)
 
     def save(self) -> None:
-        """Write the state from which a later run goes on."""
+        """Write the state that a later run resumes from."""
         content = {
             "model": self.network.state_dict(),
             "average": self.average,

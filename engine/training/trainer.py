@@ -51,7 +51,7 @@ def train(config: Config, world: World, *, restart: bool = False, command: str =
     Raises:
         InputError: missing data or weights, or the output folder is not writable, holds another run, or is in use by
             another process.
-        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, full disk. The message names
+        RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space. The message names
             the newest state.
     """
     config = resolve_training(config)

@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
     """Import a public name from the module that owns it.
 
     Raises:
-        AttributeError: there is no such name.
+        AttributeError: unknown name.
     """
     if name not in _HOMES:
         raise AttributeError(f"module 'aotlab' has no attribute {name!r}; it has {', '.join(__all__)}")
