@@ -104,7 +104,7 @@ class OnnxSegmenter:
         return np.asarray(masks[0, best] > 0)
 
     def _feed(self, frame: np.ndarray, prompt: Prompt) -> dict[str, np.ndarray]:
-        """Return the inputs of the decoder: a box is two points of labels 2 and 3; without a box a point of label -1 is added."""
+        """Return the decoder's inputs: a box is two points of labels 2 and 3; without one a point of -1 is added."""
         scale = self._edge / max(frame.shape[:2])
         points = [*prompt.positive, *prompt.negative]
         labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
