@@ -64,7 +64,8 @@ def unfolded_local_attention(
     """
     heads, area, dim = position.weight.shape
     window, frames = int(area**0.5), key.shape[1] // query.shape[1]
-    queries = query.mT.unflatten(1, (heads, dim))
+    # In the order of the keys in memory, as published: else their product takes nearly twice as long.
+    queries = query.mT.contiguous().unflatten(1, (heads, dim))
     keys = _windows(key, size, frames, heads, window)
     # A product and a sum are quicker here than einsum, which copies the keys once more.
     logits = ((queries * dim**-0.5)[:, None, :, :, None] * keys).sum(3)

@@ -17,7 +17,7 @@ WINDOW = 200
 """frames of the two windows that are compared: the second of the video, after memory has filled, and the last"""
 MIB = 2**20
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""of the policies: distinct for colour-blind people (Okabe and Ito)"""
+"""colours of the policies: distinct for colour-blind people (Okabe and Ito)"""
 SMOOTHED = 51
 """frames of the running median in the plot"""
 STEEP = 8

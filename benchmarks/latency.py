@@ -1,4 +1,4 @@
-"""Latency of the annotator: frames, strokes, boxes, previews of clicks, and tracking beside the tracker alone.
+"""Latency of the annotator for frames, strokes, boxes and click previews, and its share of the tracker's speed.
 
 ``python -m benchmarks.latency VIDEO``, with the options of ``aotlab annotate``.
 """
@@ -28,7 +28,7 @@ from aotlab.tools.cli.program import command
 
 TIMES = 40
 TRACKED = 10
-"""Frames of one round of tracking."""
+"""frames per round of tracking"""
 ROUNDS = 3
 
 
@@ -57,10 +57,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def measure(session: Session, server: Server, token: str) -> list[Row]:
-    """How long a person waits, from request to answer, and how fast tracking is while a page follows it.
+    """Measure seconds from request to answer, and the speed of tracking while a page follows it.
 
     Args:
-        session: of a video; what is made is undone at the end.
+        session: of a video; all changes are undone at the end.
         server: of the session, on a free port; it is started and stopped here.
         token: the server's.
     """
@@ -102,7 +102,7 @@ def _connected(server: Server, cookie: str) -> Any:
 
 
 def _follow(socket: Any, get: Callable[[str], bytes]) -> None:
-    """Fetch the frame that was tracked last, with its masks, over and over, as a page does that follows."""
+    """Fetch the newest tracked frame and its masks repeatedly, as a page that follows the tracking."""
     from websockets.exceptions import ConnectionClosed
 
     try:
@@ -161,7 +161,7 @@ def _measure(session: Session, get: Callable[[str], bytes], call: Callable[..., 
 
 
 def tracking_ratio(session: Session, tracker: Tracking) -> Row:
-    """Speed of a job as a share of the tracker's alone on the same frames, in turns.
+    """Return the speed of a job over the tracker's own on the same frames, measured in turn.
 
     Args:
         session: whose first frame has masks, and whose jobs use ``tracker``.
@@ -179,7 +179,7 @@ def tracking_ratio(session: Session, tracker: Tracking) -> Row:
 
 
 def add_first_mask(session: Session) -> None:
-    """An object in the middle of the first frame, if it has none."""
+    """Paint an object in the middle of the first frame, unless it has masks."""
     if not session.state.labels(0).any():
         height, width = session.state.frames.size
         number = editing.add_object(session.state).id
@@ -187,7 +187,7 @@ def add_first_mask(session: Session) -> None:
 
 
 def _alone(session: Session, tracker: Tracking, last: int) -> float:
-    """Seconds of the tracker on the first frames, as `track` runs it without outputs."""
+    """Return the seconds of the tracker on the first frames, without outputs."""
     start = time.perf_counter()
     tracker.reset(session.state.frames.count)
     for index in range(last + 1):

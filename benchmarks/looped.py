@@ -14,7 +14,7 @@ from typing import Literal
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.dataloaders.training.clips import reflect
-from aotlab.tools.cli.numbers import INTEGER
+from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("root", type=Path, help="folder of DAVIS")
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
     parser.add_argument(
-        "--times", type=INTEGER, default=3, help="repetitions of each sequence, alternating in direction (default: 3)"
+        "--times", type=AT_LEAST_ONE, default=3, help="repetitions, alternating in direction (default: 3)"
     )  # fmt: skip
     parser.add_argument(
         "--year", type=int, choices=(2016, 2017), default=2017, help="year of the list (default: 2017)"
@@ -57,7 +57,7 @@ def loop_davis(
 
     Args:
         root: DAVIS, which stays as it is.
-        output: the folder to write.
+        output: folder to write, which must not exist.
         year: whose list.
         split: name of the list.
         times: how often each sequence is played, in turn forward and backward.
@@ -66,10 +66,10 @@ def loop_davis(
         Frames of each sequence.
 
     Raises:
-        InputError: DAVIS cannot be read or lacks labels, or ``output`` holds something else.
+        InputError: DAVIS cannot be read or lacks labels, or ``output`` exists.
     """
-    if times < 1:
-        raise InputError(f"times {times}: must be at least 1, which plays each sequence once")
+    if output.exists():
+        raise InputError(f"{output}: exists; choose another output or remove it")
     videos = davis(root, year, split)
     require_whole(videos)
     orders = {
@@ -78,20 +78,17 @@ def loop_davis(
         ]
         for video in videos
     }
-    plans = [_files(video, orders[video.name], output) for video in videos]
-    for plan in plans:  # all of them before the first file is written
-        _refuse_strangers(plan)
-    for plan in plans:
-        for path, source in plan.items():
-            with atomic_path(path) as temporary:
-                temporary.symlink_to(real_path(source))
+    files = [_files(video, orders[video.name], output) for video in videos]
+    for path, source in (pair for each in files for pair in each.items()):
+        with atomic_path(path) as temporary:
+            temporary.symlink_to(real_path(source))
     with atomic_path(output / "ImageSets" / str(year) / f"{split}.txt") as temporary:
         temporary.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
     return {name: len(order) for name, order in orders.items()}
 
 
 def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]:
-    """The files of a looped sequence to those that they repeat.
+    """Map the files of a looped sequence to those that they repeat.
 
     Raises:
         InputError: a frame has no labels.
@@ -106,23 +103,6 @@ def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]
         files[output / "JPEGImages" / f"{image}{frame.suffix}"] = frame
         files[output / "Annotations" / f"{image}.png"] = labels[frame.stem]
     return files
-
-
-def _refuse_strangers(files: dict[Path, Path]) -> None:
-    """Raise unless the folders of these files are new, or hold nothing but files of their names.
-
-    Raises:
-        InputError: they are DAVIS itself, or hold a sequence that was played more often.
-    """
-    sources = {real_path(path.parent) for path in files.values()}
-    for folder in {path.parent for path in files}:
-        if real_path(folder) in sources:
-            raise InputError(f"{folder}: is the data set that would be looped; choose another output")
-        strangers = {path for path in folder.glob("*") if path.name[0] != "."} - files.keys()
-        if strangers:
-            raise InputError(
-                f"{min(strangers)}: is not of this loop; choose another output, or remove {folder}"
-            )
 
 
 if __name__ == "__main__":

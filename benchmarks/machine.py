@@ -32,7 +32,7 @@ class Machine:
     instructions: str
     """instruction sets of PyTorch's CPU kernels, and those of the CPU for matrix products"""
     threads: int
-    """of PyTorch's operations on the CPU"""
+    """CPU threads of PyTorch's operations"""
     waiting: str
     """setting of how these threads wait for one another"""
     torch: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,12 +19,12 @@ from aotlab.networks.preprocess import network_size
 from aotlab.utils.devices import AUTOCAST, settle
 from aotlab.utils.progress import progress_bar
 from benchmarks.machine import Machine, describe_machine, forget_peak, matmul_rate, peak_bytes
+from benchmarks.settings import CLOCKS
 from benchmarks.timed_tracker import TimedTracker
 
-BEFORE, ENCODE, PROPAGATE = "preprocess", "encode", "propagate"
-DECODE, MEMORY, AFTER = "decode", "memory", "postprocess"
-PARTS = (BEFORE, ENCODE, PROPAGATE, DECODE, MEMORY, AFTER)
-"""of a frame, in their order"""
+ENCODE, PROPAGATE, DECODE, MEMORY, REST = "encode", "propagate", "decode", "memory", "rest"
+PARTS = (ENCODE, PROPAGATE, DECODE, MEMORY, REST)
+"""parts of a frame; rest: resizing, labels, masks"""
 VERBS = {
     "encode": ENCODE, "propagate": PROPAGATE, "decode": DECODE, "assign_identities": MEMORY, "memorize": MEMORY,
 }  # fmt: skip
@@ -40,9 +39,9 @@ class PartTime:
     milliseconds: float
     """median"""
     share: float
-    """of the sum of all parts' medians"""
+    """share of the sum of all medians"""
     gflop: float
-    """of one frame; 0 outside the model"""
+    """GFLOP of one frame; 0 outside the model"""
     rate_share: float
     """GFLOP per second over those of large matrix products"""
 
@@ -61,7 +60,7 @@ class Measurement:
     fastest: float
     """seconds of the fastest frame"""
     gflop: float
-    """of one frame"""
+    """GFLOP of one frame"""
     parts: tuple[PartTime, ...]
     memory_frames: int
     """in long-term memory at the end"""
@@ -88,41 +87,34 @@ def measure(run: TimedTracker, *, progress: bool = False) -> Measurement:
     """
     setting, device, config = run.setting, run.tracker.device, run.tracker.config
     forget_peak(device)
-    clocks = []
+    seconds, parts, frames = [], [], 0
     with progress_bar(2 * setting.frames, unit="frame", shown=progress) as bar:
         run.start()
-        seconds = []
         for index in range(setting.frames):
             seconds.append(run.timed_step(index))
             bar.update()
         run.start()
         for index in range(setting.frames):
-            clocks.append(_clocked(run, index))
+            frames = max(map(len, run.tracker.banks))
+            with clocked(run) as by_part:
+                whole = run.timed_step(index)
+            parts.append({**by_part, REST: whole - sum(by_part.values())})
             bar.update()
     peak = peak_bytes(device)
     rate = matmul_rate(device, AUTOCAST.get(setting.precision, torch.float32))
     height, width = run.frames[0].shape[:2]
     inside = network_size((height, width), config.input, align_corners=config.model.align_corners)
-    flops = flops_of(run, inside, clocks[-1].memory_frames)
+    flops = flops_of(run, inside, frames)
     return Measurement(
         title=setting.title, size=(width, height), network_size=inside[::-1],
         seconds=statistics.median(seconds), fastest=min(seconds), gflop=sum(flops.values()) / 1e9,
-        parts=_rows(clocks, flops, rate), memory_frames=clocks[-1].memory_frames, peak_bytes=peak,
+        parts=_rows(parts, flops, rate), memory_frames=frames, peak_bytes=peak,
         matmul_gflops=rate / 1e9, machine=describe_machine(device),
     )  # fmt: skip
 
 
-def _clocked(run: TimedTracker, index: int) -> PartClock:
-    clock, frame = PartClock(run.tracker.device), run.frame(index)
-    with run.running(), clock.watching(run):
-        clock.start()
-        run.tracker.step(frame)
-        clock.stop()
-    return clock
-
-
-def _rows(clocks: list[PartClock], flops: dict[str, int], rate: float) -> tuple[PartTime, ...]:
-    medians = {part: statistics.median(clock.seconds[part] for clock in clocks) for part in PARTS}
+def _rows(frames: list[dict[str, float]], flops: dict[str, int], rate: float) -> tuple[PartTime, ...]:
+    medians = {part: statistics.median(frame[part] for frame in frames) for part in PARTS}
     whole = sum(medians.values())
     return tuple(
         PartTime(
@@ -133,65 +125,32 @@ def _rows(clocks: list[PartClock], flops: dict[str, int], rate: float) -> tuple[
     )  # fmt: skip
 
 
-class PartClock:
-    """Seconds by part. Time between parts is preprocessing until the image is encoded, then postprocessing."""
+@contextmanager
+def clocked(run: TimedTracker) -> Iterator[dict[str, float]]:
+    """Give the seconds by part of the frames that a run tracks while the context lasts."""
+    seconds: dict[str, float] = defaultdict(float)
+    device, clock = run.tracker.device, CLOCKS[run.setting.clock]
 
-    def __init__(self, device: torch.device) -> None:
-        self.seconds: defaultdict[str, float] = defaultdict(float)
-        self.memory_frames = 0
-        """in the largest long-term memory that was read"""
-        self._device = device
-        self._open = [AFTER]
-        self._mark = 0.0
-
-    def start(self) -> None:
-        """Start with preprocessing."""
-        settle(self._device)
-        self._open = [BEFORE]
-        self._mark = time.perf_counter()
-
-    def stop(self) -> None:
-        """Add the time since the last call to the part that runs."""
-        settle(self._device)
-        now = time.perf_counter()
-        self.seconds[self._open[-1]] += now - self._mark
-        self._mark = now
-
-    def around(self, part: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a function whose time counts as a part's."""
-
+    def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def timed(*args: Any, **options: Any) -> Any:
-            """Run the function."""
-            self.stop()
-            self._open.append(part)
-            try:
-                return function(*args, **options)
-            finally:
-                self.stop()
-                self._open.pop()
-                if part == ENCODE:
-                    self._open[0] = AFTER
+            """Run the function and add its seconds."""
+            settle(device)
+            begin = clock()
+            result = function(*args, **options)
+            settle(device)
+            seconds[part] += clock() - begin
+            return result
 
         return timed
 
-    @contextmanager
-    def watching(self, run: TimedTracker) -> Iterator[None]:
-        """Time the verbs of a run's model, and its memory, for as long as the context lasts."""
-        read = self.around(MEMORY, MemoryBank.read)
-
-        def counted(bank: MemoryBank) -> Any:
-            """Read a bank and note its frames."""
-            self.memory_frames = max(self.memory_frames, len(bank))
-            return read(bank)
-
-        model = run.tracker.model
-        with ExitStack() as stack:
-            for name, part in VERBS.items():
-                stack.enter_context(patch.object(model, name, self.around(part, getattr(model, name))))
-            stack.enter_context(patch.object(MemoryBank, "read", counted))
-            stack.enter_context(patch.object(MemoryBank, "add", self.around(MEMORY, MemoryBank.add)))
-            yield
+    model = run.tracker.model
+    methods = [(model, name, part) for name, part in VERBS.items()]
+    methods += [(MemoryBank, name, MEMORY) for name in ("read", "add")]
+    with ExitStack() as stack:
+        for owner, name, part in methods:
+            stack.enter_context(patch.object(owner, name, around(part, getattr(owner, name))))
+        yield seconds
 
 
 def flops_of(run: TimedTracker, network_size: tuple[int, int], memory_frames: int) -> dict[str, int]:

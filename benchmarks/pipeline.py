@@ -1,4 +1,4 @@
-"""Frames per second of `track` from a video to masks and overlay, against the tracker's own steps on the same frames.
+"""Frames per second of `track` from a video to masks and overlay, and of the tracker's own steps on the same frames.
 
 ``python -m benchmarks.pipeline --frames 16``: a video file and a folder of JPEGs at 480p and at 1080p, in turns.
 """
@@ -29,7 +29,7 @@ from aotlab.utils.allocator import keep_freed_memory
 
 SIZES = {"480p": (854, 480), "1080p": (1920, 1080)}
 DRAWN = 4
-"""frames that are drawn, and shown again and again"""
+"""frames that are drawn and repeated"""
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def write_file(path: Path, clip: list[np.ndarray]) -> Path:
-    """The frames as H.264."""
+    """Write the frames as H.264."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
         stream.height, stream.width = clip[0].shape[:2]
@@ -72,7 +72,7 @@ def write_file(path: Path, clip: list[np.ndarray]) -> Path:
 
 
 def write_folder(path: Path, clip: list[np.ndarray]) -> Path:
-    """The frames as JPEGs."""
+    """Write the frames as JPEGs."""
     path.mkdir()
     for index, frame in enumerate(clip):
         Image.fromarray(frame).save(path / f"{index:05d}.jpg", quality=92)
@@ -80,7 +80,7 @@ def write_folder(path: Path, clip: list[np.ndarray]) -> Path:
 
 
 def compare(tracker: Tracker, source: Path, mask: np.ndarray, work: Path, args: argparse.Namespace) -> str:
-    """Both rates and their ratio, medians over turns."""
+    """Return both rates and their ratio, medians over turns."""
     decoded = list(islice(open_frames(source), args.frames))
 
     def steps() -> None:
@@ -102,7 +102,7 @@ def compare(tracker: Tracker, source: Path, mask: np.ndarray, work: Path, args: 
 
 
 def timed(function: Callable[[], None]) -> tuple[float, float]:
-    """Seconds of the clock and of the process on all cores."""
+    """Return the seconds of the clock, and of the process on all cores."""
     clock, cpu = time.perf_counter(), time.process_time()
     function()
     return time.perf_counter() - clock, time.process_time() - cpu

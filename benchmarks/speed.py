@@ -115,7 +115,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 @contextmanager
 def cpu_threads(count: int | None) -> Iterator[None]:
-    """Let PyTorch use ``count`` threads while the context lasts; None: as many as it uses."""
+    """Let PyTorch use ``count`` threads while the context lasts; None: no change."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,4 +1,4 @@
-"""A tracker that runs by a `Setting`, one timed frame at a time, and two of them compared."""
+"""A tracker timed frame by frame, as a `Setting` asks, and comparisons of two."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CLIP_LENGTH = 4
 
 
 class TimedTracker:
-    """One tracker as a setting says."""
+    """A tracker with the model and kernels of a setting."""
 
     def __init__(self, setting: Setting) -> None:
         """Build the model, with its weights or the same random ones each time.
@@ -50,9 +50,9 @@ class TimedTracker:
         model, config = build_or_load(setting.checkpoint, config=setting.config, overrides=overrides)
         self.tracker = Tracker(model, config, device=setting.device)
         self.tuner = Tuner() if setting.kernels == "tuned" else None
-        """tuner that times the kernels again, if the setting says so"""
+        """tuner that times the kernels again; None unless kernels=tuned"""
         self.frames = list(_frames(setting))
-        """of the clip, H×W×3 uint8 RGB"""
+        """frames of the clip, H×W×3 uint8 RGB"""
         try:
             with self.kernels():
                 pass
@@ -97,14 +97,14 @@ class TimedTracker:
 
     @contextmanager
     def running(self, *, baseline: bool = True) -> Iterator[None]:
-        """Run as the setting says; without ``baseline`` only those parts that hold for a whole video."""
+        """Apply the setting; without ``baseline`` only the parts that hold for a whole video."""
         names = [name for name in self.setting.baseline if baseline or name == "groups"]
         with self.kernels(), as_published(self.tracker, names):
             yield
 
     @contextmanager
     def kernels(self) -> Iterator[None]:
-        """Choose kernels as the setting says."""
+        """Choose the kernels of the setting."""
         choices: dict[str, Any] = {**SETS, "fixed": by_rule, "tuned": self.tuner}
         with ExitStack() as stack:
             if self.setting.kernels != "chosen":

@@ -30,7 +30,7 @@ class StepShape(NamedTuple):
 
     clips: int
     frames: int
-    """of each clip"""
+    """frames per clip"""
     crop: int
     """side in pixels"""
 

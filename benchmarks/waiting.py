@@ -1,7 +1,7 @@
-"""Seconds a frame by how threads wait, on a machine that is quiet and on one with another busy process.
+"""Seconds per frame by ``GOMP_SPINCOUNT``, alone and beside a busy process.
 
-``python -m benchmarks.waiting --counts 0 300 1000 3000 10000 300000``: one process each, which take turns frame by
-frame, so that their ratios mean something on a machine that others use too.
+``python -m benchmarks.waiting --counts 0 300 1000 3000 10000 300000``: a process for each, in turn frame by frame, so
+that ratios hold on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ import time
 FRAME = """
 import sys, time
 import torch
-from benchmarks.timed_tracker import TimedTracker, frames_of
+from benchmarks.timed_tracker import TimedTracker
 from benchmarks.settings import parse_setting
 
 torch.set_num_threads(int(sys.argv[2]))
 run = TimedTracker(parse_setting(sys.argv[1]))
-frames = frames_of(run.setting)
-run.start(frames)
+run.start()
 for line in sys.stdin:
-    print(run.timed_step(frames[1])[0], flush=True)
+    print(run.timed_step(0), flush=True)
 """
 BUSY = "while True: pass"
 
@@ -56,15 +55,15 @@ def main() -> None:
 
 
 def start(count: str, setting: str, threads: str) -> subprocess.Popen[str]:
-    """A process that tracks a frame for every line it reads."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-    environ["GOMP_SPINCOUNT"] = count
+    """Start a process that tracks a frame for every line it reads."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    environ = {**others, "GOMP_SPINCOUNT": count}
     command = [sys.executable, "-c", FRAME, setting, threads]
     return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def time_frames(workers: dict[str, subprocess.Popen[str]], frames: int) -> dict[str, list[float]]:
-    """Seconds of the frames of each, after one that does not count."""
+    """Return the seconds of the frames of each process, without the first frame."""
     seconds: dict[str, list[float]] = {count: [] for count in workers}
     for index in range(frames + 1):
         for count, worker in workers.items():

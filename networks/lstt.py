@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention, local_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
 from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import (
     Size,
@@ -33,7 +33,10 @@ class NormedTokens(NamedTuple):
 
 
 class LSTTBlock(Block):
-    """One block."""
+    """One block.
+
+    A subclass may make queries and memory in another way: `make_projections`, `project` and `memorize`.
+    """
 
     unlabelled = NormedTokens
     has_mask_token = True
@@ -45,7 +48,7 @@ class LSTTBlock(Block):
         self.heads, self.window, self.sine_position = heads, window, config.sine_position
         self.norm1, self.norm2, self.norm3 = nn.LayerNorm(dim), nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.self_attention = SelfAttention(dim, config.self_heads or heads, config.self_stride)
-        self.query, self.value = Linear(dim, dim), Linear(dim, dim)
+        self.make_projections(dim)
         self.long_projection = Linear(dim, dim)
         self.short_projection = Linear(dim, dim) if window else None
         self.position_key = self.position_value = None
@@ -56,6 +59,10 @@ class LSTTBlock(Block):
         self.drop_path = StochasticDepth(config.drop_path, mode="row")
         initialise(self)
 
+    def make_projections(self, dim: int) -> None:
+        """Make the layers that `project` and `memorize` need."""
+        self.query, self.value = Linear(dim, dim), Linear(dim, dim)
+
     def forward(
         self,
         x: Tensor,
@@ -63,16 +70,13 @@ class LSTTBlock(Block):
         memory: BlockMemory | None,
         identity: Tensor | None,
         temporal: TemporalEmbedding | None = None,
-    ) -> tuple[Tensor, NormedTokens]:
+    ) -> tuple[Tensor, Unlabelled]:
         """Propagate memory to the current frame: B×L×C to B×L×C."""
         sine = sine_position(size, x.shape[2], x.device) if self.sine_position else None
         x = x + self.drop_path(self.self_attention(self.norm1(x), sine))
-        normed = self.norm2(x)
-        query = self.query(normed)
-        current = NormedTokens(query, normed)
-        if memory is None:
-            memory = self.memorize(current, identity)
-        long, short = memory
+        current = self.project(self.norm2(x))
+        query = current.key
+        long, short = self.memorize(current, identity) if memory is None else memory
         long_query, long_key = (query, long.key) if temporal is None else temporal(query, long.key)
         x = x + self.long_projection(global_attention(long_query, long_key, long.value, self.heads))
         if self.short_projection is not None:
@@ -83,7 +87,11 @@ class LSTTBlock(Block):
             x = x + self.short_projection(local_attention(query, short.key, short.value, size, position))
         return x + self.drop_path(self.feedforward(self.norm3(x), size)), current
 
-    def memorize(self, current: NormedTokens, identity: Tensor | None) -> BlockMemory:
+    def project(self, normed: Tensor) -> Unlabelled:
+        """Return the frame of normed tokens B×L×C before identities label it."""
+        return NormedTokens(self.query(normed), normed)
+
+    def memorize(self, current: Any, identity: Tensor | None) -> BlockMemory:
         """Label this frame's memory: the key stays, the value includes the identity embedding B×L×C."""
         labelled = current.normed if identity is None else current.normed + identity
         memory = KeyValue(current.key, self.value(labelled))

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
-from aotlab.networks.aost import AOSTBlock
+from aotlab.networks.aost import AOSTBlock, PyramidBlock
 from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
 from aotlab.networks.gpm import GPMBlock
 from aotlab.networks.lstt import LSTTBlock
-from aotlab.networks.pyramid import PyramidBlock
 from aotlab.networks.recurrent import RecurrentLSTTBlock
 from aotlab.networks.temporal import TemporalEmbedding
 from aotlab.networks.transitions import Transition

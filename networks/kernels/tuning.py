@@ -34,7 +34,7 @@ ENOUGH = 0.02
 """seconds after which a kernel has been timed long enough"""
 TOKENS, CHANNELS = 1620, 1024
 """size of the product by which precisions are compared"""
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """seconds to wait for another process that writes the file of choices"""
 ROUNDS = 3
 """how often each kernel is timed at most, in turn"""
@@ -94,7 +94,7 @@ class Tuner:
             return
         try:
             make_folder(self.path.parent)
-            with locked(self.path.with_name(f".{self.path.name}.lock"), PATIENCE):
+            with locked(self.path.with_name(f".{self.path.name}.lock"), TIMEOUT):
                 kept = _read(self.path)
                 kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
                 write_own(self.path, TIMINGS, {"machines": kept})
@@ -208,7 +208,7 @@ def _class_name(key: tuple[object, ...]) -> str:
 
 
 def _read(path: Path) -> dict[str, dict[str, Timing]]:
-    """Timings by machine and class; nothing if there is no such file, or a damaged one, which the log names."""
+    """Timings by machine and class; empty for a missing or damaged file; the log names a damaged one."""
     found = read_usable(path, TIMINGS, lambda content: content["machines"]) or {}
     return {
         machine: {name: Timing(*timing) for name, timing in timings.items()}

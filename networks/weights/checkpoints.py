@@ -158,7 +158,7 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
         return load_config(config, overrides)
     if inside is None:
         names = ", ".join(preset_names())
-        raise InputError(f"{path}: this file does not say which variant it is; give config as one of {names}")
+        raise InputError(f"{path}: this file does not name its variant; give config as one of {names}")
     origin = f"{path}: settings in the file"
     if "${" in inside:
         raise InputError(

@@ -100,9 +100,9 @@ def _phase(content: Mapping[str, Any]) -> PhaseRecord:
     counts = [record.steps, record.planned, record.batch, record.clip_length, record.crop, record.seed]
     scores = list(record.scores.values())
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a text of the card is none")
+        raise TypeError("a text of the card is not a string")
     if not all(count in SEED for count in counts) or not all(
         each in Range(0) for each in [record.hours, *scores]
     ):
-        raise ValueError("a number of the card is none")
+        raise ValueError("a number of the card is out of range")
     return record

@@ -137,19 +137,6 @@ def _left_behind(key: str, current: Mapping[str, Tensor]) -> bool:
     return key not in current and any(part in key for part in LEFT_BEHIND)
 
 
-def to_official(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of ``model`` with published names, as the reference implementation loads it, all contiguous.
-
-    The prompt network, which that implementation does not have, is left out.
-    """
-    own = {key: tensor for key, tensor in model.state_dict().items() if not key.startswith(PROMPTS)}
-    names = official_names(own)
-    state = {names[key]: tensor.contiguous() for key, tensor in own.items()}
-    buffers = {official_name(key): tensor for key, tensor in model.named_buffers()}
-    computed = {key: tensor for key, tensor in buffers.items() if key.endswith(COMPUTED)}
-    return state | computed
-
-
 def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
     """Load ImageNet weights in torchvision's or Swin's key names into an encoder.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 1800.0
+TIMEOUT = 1800.0
 """seconds to wait for another process that stores the same weights"""
 NAME = re.compile("[a-z0-9_]+")
 SAVED = "model.safetensors"
@@ -86,7 +86,7 @@ def weights_path(name: str) -> Path | None:
     if not is_file(path):
         return None
     if not _as_stored(path):
-        with suppress(InputError), locked(_lock(name), PATIENCE):
+        with suppress(InputError), locked(_lock(name), TIMEOUT):
             pass  # a process may just be storing it
         _require_as_stored(name, path)
     return path
@@ -105,7 +105,7 @@ def get_weights(name: str, *, source: str | None = None, overwrite: bool = False
     """
     entry = published(name)
     make_folder(weights_folder())
-    with locked(_lock(name), PATIENCE):
+    with locked(_lock(name), TIMEOUT):
         path = weights_folder() / f"{name}.safetensors"
         if not overwrite and is_file(path):
             _require_as_stored(name, path)

@@ -160,7 +160,7 @@ def test_without_a_mask_the_object_is_a_box_in_the_middle(video, trials):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--compare", "newest"], "--compare newest: unknown policy newest; use one of first_frame"),
+        (["--compare", "newest"], "memory.policy must be one of first_frame"),
         (["--compare", "restricted,memory.frames=0"], "memory.frames must be at least 1"),
         (["--masks", "none.png"], "none.png: no such file"),
         (["--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),

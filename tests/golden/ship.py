@@ -76,13 +76,13 @@ TABLES = (
 
 
 def reduced(name: str) -> Arrays:
-    """What is shipped of a file beside the project."""
+    """The part of a file beside the project that is shipped."""
     with np.load(SHARED_GOLDEN / f"{name}.npz") as file:
         return ARRAYS[name]({key: file[key] for key in file.files})
 
 
 def main() -> int:
-    """Write all files anew."""
+    """Write all files again."""
     for name in ARRAYS:
         path = SHIPPED_GOLDEN / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ def cases() -> list[tuple[str, dict]]:
 
 
 class ShownBank(SimpleNamespace):
-    """What a policy asks of a bank, of one group."""
+    """The part of a bank that a policy reads, for one group."""
 
     def __len__(self) -> int:
         return len(self.kept[0])

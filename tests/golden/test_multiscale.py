@@ -16,9 +16,10 @@ from aotlab.engine.policies import EveryNthFrame
 from aotlab.engine.recurrence import one_hot
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import Propagated, VOSModel
-from aotlab.networks.weights.published_keys import from_official, to_official
+from aotlab.networks.weights.published_keys import from_official
 from tests.engine.frames import advance, begin
 from tests.golden import filler
+from tests.published import to_official
 from tests.shared import fill_memory_module, golden_arrays, golden_table
 
 PRESETS = {"hq_msdeaot_v2": "msdeaotl_hq", "pyramid_r50_aot": "r50_paotl"}

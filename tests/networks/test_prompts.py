@@ -10,8 +10,8 @@ from aotlab.networks.kernels.folding import folded
 from aotlab.networks.prompts import PLANES
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, load_weights, save_checkpoint
-from aotlab.networks.weights.published_keys import to_official
 from aotlab.utils.errors import InputError
+from tests.published import to_official
 
 
 def settings(blocks):

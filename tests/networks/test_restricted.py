@@ -1,4 +1,4 @@
-"""What models of restricted memory add: temporal embedding, recurrent block, relevance, weights to start from."""
+"""Additions of models of restricted memory: temporal embedding, recurrent block, relevance, weights to start from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from aotlab.networks.recurrent import RecurrentLSTTBlock
 from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights
-from aotlab.networks.weights.published_keys import to_official
 from aotlab.utils.errors import InputError
+from tests.published import to_official
 
 DIM, SIZE = 32, (3, 4)
 TOKENS = SIZE[0] * SIZE[1]

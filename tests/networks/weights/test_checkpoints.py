@@ -17,10 +17,10 @@ from aotlab.networks.weights.published_keys import (
     is_official,
     load_encoder_weights,
     official_name,
-    to_official,
 )
 from aotlab.utils.errors import InputError
 from tests.golden import filler
+from tests.published import to_official
 from tests.shared import golden_table, has_golden
 
 LAYOUTS = {

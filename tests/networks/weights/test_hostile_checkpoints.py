@@ -16,9 +16,9 @@ from safetensors.torch import save_file
 from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
-from aotlab.networks.weights.published_keys import to_official
 from aotlab.utils.errors import InputError
 from tests.configs.test_hostile import BOMB
+from tests.published import to_official
 
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")
 

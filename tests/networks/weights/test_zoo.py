@@ -15,12 +15,12 @@ from aotlab.configs.load import load_config
 from aotlab.configs.weights import published, published_weights
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.hub import HubModel
-from aotlab.networks.weights.published_keys import to_official
 from aotlab.networks.weights.zoo import get_weights, resolve, weights_folder, weights_path
 from aotlab.tools.weights import main
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import fetch
 from aotlab.utils.locks import locked
+from tests.published import to_official
 
 ROOT = Path(__file__).resolve().parents[3]
 CONTENT = bytes(range(256)) * 4000
