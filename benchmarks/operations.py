@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import conv_flop_count
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.program import Parser, command
@@ -37,27 +39,40 @@ def main(argv: list[str] | None = None) -> int:
 def profiled(run: TimedTracker, count: int) -> list[str]:
     """Return rows of the ``count`` slowest operations of one frame, of all others, and of the whole frame.
 
-    FLOPs are those that the profiler knows: products and convolutions of PyTorch, not those called in oneDNN directly.
+    Operations are those that Python calls, with all that they call. FLOPs are counted for PyTorch's products and
+    convolutions, not for calls of oneDNN's own operators.
     """
     run.start()
     run.timed_step(0)
     activities = [ProfilerActivity.CPU]
     with profile(activities=activities, record_shapes=True, profile_memory=True, with_flops=True) as profiler:
         run.timed_step(1)
-    events = sorted(profiler.key_averages(), key=lambda event: -event.self_cpu_time_total)
-    whole = sum(event.self_cpu_time_total for event in events)
-    rows = []
-    for name, some in [
-        *((event.key, [event]) for event in events[:count]), ("others", events[count:]), ("frame", events)
-    ]:  # fmt: skip
-        seconds = sum(event.self_cpu_time_total for event in some)
-        allocated = sum(max(event.self_cpu_memory_usage, 0) for event in some)
-        flops, calls = sum(event.flops for event in some), sum(event.count for event in some)
-        rows.append(
-            f"| {name} | {calls} | {seconds / 1e3:.1f} | {seconds / whole:.1%} | {allocated / 1e6:.1f} "
-            f"| {flops / 1e9:.2f} |"
-        )
-    return rows
+    by_name: dict[str, list[float]] = {}
+    for event in profiler.events() or []:
+        if event.cpu_parent is None and "::" in event.name:
+            figures = (
+                1,
+                event.cpu_time_total / 1e3,
+                max(event.cpu_memory_usage, 0) / 1e6,
+                _flops(event) / 1e9,
+            )
+            sums = by_name.setdefault(event.name, [0.0] * 4)
+            sums[:] = map(sum, zip(sums, figures, strict=True))
+    ordered = sorted(by_name.items(), key=lambda item: -item[1][1])
+    others = list(map(sum, zip(*(sums for _, sums in ordered[count:]), strict=True))) or [0.0] * 4
+    frame = list(map(sum, zip(*by_name.values(), strict=True)))
+    rows = [*ordered[:count], ("others", others), ("frame", frame)]
+    return [
+        f"| {name} | {calls:.0f} | {ms:.1f} | {ms / frame[1]:.1%} | {megabytes:.1f} | {gflop:.2f} |"
+        for name, (calls, ms, megabytes, gflop) in rows
+    ]
+
+
+def _flops(event: Any) -> int:
+    """FLOPs of a profiled operation; the profiler does not count transposed convolutions."""
+    if event.name == "aten::conv_transpose2d":
+        return conv_flop_count(*event.input_shapes[:2], [], transposed=True)
+    return event.flops or 0
 
 
 if __name__ == "__main__":
