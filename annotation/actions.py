@@ -179,7 +179,9 @@ def _undone(step: Step | None) -> UndoneStep | None:
 
 
 def review(session: Session) -> list[ReviewEntry]:
-    return [ReviewEntry(check.frame, check.number, check.sentence) for check in session.review()[:MAX_REVIEW]]
+    return [
+        ReviewEntry(check.frame, check.object_id, check.sentence) for check in session.review()[:MAX_REVIEW]
+    ]
 
 
 def strips(session: Session) -> dict[int, str]:

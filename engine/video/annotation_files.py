@@ -45,6 +45,6 @@ def regions_of(prediction: Prediction, flags: LostFlags) -> list[Region]:
     labels, confidence = prediction.labels, prediction.confidence
     lost = flags.update(confidence)
     return [
-        Region(number, runs_of(labels == number), confidence[number], lost[number])
-        for number in prediction.ids
+        Region(object_id, runs_of(labels == object_id), confidence[object_id], lost[object_id])
+        for object_id in prediction.ids
     ]

@@ -26,14 +26,14 @@ def to_detections(prediction: Prediction) -> Detections:
     except ImportError as error:
         raise InputError("supervision is not installed; pip install supervision") from error
     labels = prediction.labels
-    ids = np.array([number for number in prediction.ids if (labels == number).any()], dtype=int)
+    ids = np.array([object_id for object_id in prediction.ids if (labels == object_id).any()], dtype=int)
     if not len(ids):
         return supervision.Detections.empty()
-    masks = np.stack([labels == number for number in ids])
+    masks = np.stack([labels == object_id for object_id in ids])
     return supervision.Detections(
         xyxy=supervision.mask_to_xyxy(masks),
         mask=masks,
-        confidence=np.array([prediction.confidence[int(number)] for number in ids]),
+        confidence=np.array([prediction.confidence[int(object_id)] for object_id in ids]),
         class_id=np.zeros(len(ids), dtype=int),
         tracker_id=ids,
     )

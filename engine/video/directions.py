@@ -185,13 +185,13 @@ def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, 
     if forward is None:
         nothing = torch.zeros_like(back[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
-    names = forward.ids + tuple(number for number in ids if number not in forward.ids)
+    names = forward.ids + tuple(object_id for object_id in ids if object_id not in forward.ids)
     known = forward.probabilities
     total = torch.zeros(1 + len(names), *behind.shape[1:], device=known.device)
     total[: len(known)] = (1 - weight) * known
-    rows = [0, *(1 + names.index(number) for number in ids)]
+    rows = [0, *(1 + names.index(object_id) for object_id in ids)]
     total[rows] += weight * back.to(known.device)
-    both = [number for number in forward.ids if number in ids]
+    both = [object_id for object_id in forward.ids if object_id in ids]
     behind_labels = np.array([0, *ids])[back.max(0).indices.numpy()]
     differ = disagreement(both, np.asarray(forward.labels), behind_labels)
     logits, temperature = total.clamp(min=1e-30).log(), forward.temperature

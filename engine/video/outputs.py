@@ -23,6 +23,7 @@ from aotlab.media.video import FrameSource
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
+from aotlab.utils.leftovers import remove_leftovers
 
 
 class Output(Protocol):
@@ -215,6 +216,15 @@ def open_outputs(
         if isinstance(output, AnnotationFile | ReportFile):
             output.class_names.update(class_names or {})
     return outputs
+
+
+def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
+    """Remove temporary files that a killed run left in a folder and in those of its outputs."""
+    remove_leftovers(folder)
+    for path in (folder / OUTPUTS[name][0] for name in names):
+        remove_leftovers(path)
+        for inner in filter(Path.is_dir, path.iterdir() if path.is_dir() else ()):  # of single objects
+            remove_leftovers(inner)
 
 
 def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:

@@ -1,4 +1,4 @@
-"""The report of a tracked video: on which frames an object is lost or unsure, and which frames to look at first."""
+"""Review of a tracked video, report.json: frames on which objects are lost, and frames to check."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from aotlab.utils.files import atomic_path
 from aotlab.utils.text import columns
 
 SHOWN = 10
-"""Frames to check that a person is told of."""
+"""largest number of printed frames to check"""
 
 
 class ReportFile:
-    """``report.json``: what `report_of` says, written at the end."""
+    """``report.json``: the content of `report_of`, written at the end."""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
@@ -33,7 +33,7 @@ class ReportFile:
         self._doubts = Doubts()
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Take in one frame."""
+        """Add one frame."""
         prediction = tracked.prediction
         ids, confidence = np.asarray(prediction.labels), prediction.confidence
         signs = self._doubts.of(tracked.index, ids, tracked.frame, prediction.ids)
@@ -54,34 +54,34 @@ class ReportFile:
             temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
     def drop(self) -> None:
-        """Leave no file."""
+        """Do nothing, as nothing was written."""
 
 
 def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
-    """What JSON can hold of a tracked video: its objects with the ranges on which each is lost, and frames to check.
+    """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
     Args:
-        name: of the video.
-        scores: of the objects of each frame.
+        name: name of the video.
+        scores: scores by frame and object id.
     """
-    numbers = sorted({number for found in scores.values() for number in found})
+    object_ids = sorted({object_id for found in scores.values() for object_id in found})
     checks = [
-        {"frame": check.frame, "object": check.number, "reason": check.reason, "severity": check.severity}
+        {"frame": check.frame, "object": check.object_id, "reason": check.reason, "severity": check.severity}
         for check in frames_to_check(scores)
     ]
     return {
         "video": name,
         "frames": len(scores),
         "lost": {"frames": LOST_AFTER, "confidence": MIN_CONFIDENCE},
-        "objects": [_object(number, scores) for number in numbers],
+        "objects": [_object(object_id, scores) for object_id in object_ids],
         "check": checks,
     }
 
 
 def table(report: Mapping[str, Any]) -> list[str]:
-    """Lines for people: a row per object, then the frames to look at first.
+    """Return printed lines: a row per object, then the frames to check.
 
-    Where both directions were tracked, a column says how much they disagree on average.
+    If both directions were tracked, a column holds their mean disagreement.
     """
     both = any(item["disagreement"] is not None for item in report["objects"])
     rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both]]
@@ -92,22 +92,23 @@ def table(report: Mapping[str, Any]) -> list[str]:
         rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both])
         ranges.append(", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-")
     lines = ["  ".join([*row, last]) for row, last in zip(columns(rows, right=0), ranges, strict=True)]
-    if report["check"]:
+    frames: dict[int, list[str]] = {}
+    for check in report["check"]:
+        told = f"object {check['object']} ({check['reason']}, {check['severity']:.2f})"
+        frames.setdefault(check["frame"], []).append(told)
+    if frames:
         lines.append("frames to check first:")
-    for check in report["check"][:SHOWN]:
-        lines.append(
-            f"  frame {check['frame']}: object {check['object']} ({check['reason']}, {check['severity']:.2f})"
-        )
+    lines += [f"  frame {frame}: {', '.join(found)}" for frame, found in list(frames.items())[:SHOWN]]
     return lines
 
 
-def _object(number: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
-    """Counts and lost ranges of one object; a range begins with the first frame on which it was not seen."""
-    frames = [index for index in sorted(scores) if number in scores[index]]
+def _object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+    """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
+    frames = [index for index in sorted(scores) if object_id in scores[index]]
     ranges: list[list[int]] = []
     unseen: list[int] = []
     for index in frames:
-        score = scores[index][number]
+        score = scores[index][object_id]
         if score.area and score.confidence >= MIN_CONFIDENCE:
             unseen = []
             continue
@@ -116,13 +117,13 @@ def _object(number: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
             ranges.append([unseen[0], index])
         elif len(unseen) > LOST_AFTER:
             ranges[-1][1] = index
-    visible = [scores[index][number] for index in frames if scores[index][number].area]
-    known = (scores[index][number].disagreement for index in frames)
+    visible = [scores[index][object_id] for index in frames if scores[index][object_id].area]
+    known = (scores[index][object_id].disagreement for index in frames)
     differ = [value for value in known if value is not None]
     confidence = sum(score.confidence for score in visible) / len(visible) if visible else 0.0
     lost = sum(1 for index in frames if any(first <= index <= last for first, last in ranges))
     return {
-        "id": number,
+        "id": object_id,
         "visible": len(visible),
         "absent": len(frames) - len(visible),
         "lost": lost,

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score
 
 MIN_DISTANCE = 5
-"""Frames between two checks of the same reason and object, at least, as a correction also helps its neighbours."""
+"""smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""
 
 LEAST = 0.25
-"""Severity from which a frame is worth a look."""
+"""smallest severity of a check"""
 
 MIN_CONTACT_DISTANCE = 25
-"""as `MIN_DISTANCE`, for contact, which lasts"""
+"""`MIN_DISTANCE` of contact, which lasts"""
 
 DOUBTFUL_PART = 0.08
 """share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
@@ -29,16 +29,15 @@ SENTENCES = {
     "jump": "moves far at once",
     "disagreement": "differs between both directions",
 }
-"""reason of a check to what a person is told of the object"""
+"""message about the object by reason of a check"""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A frame that is worth a look."""
+    """A frame to check."""
 
     frame: int
-    number: int
-    """the object"""
+    object_id: int
     reason: str
     """of `SENTENCES`"""
     severity: float
@@ -46,30 +45,30 @@ class Check:
 
     @property
     def sentence(self) -> str:
-        """What a person is told."""
+        """Message of the reason."""
         return SENTENCES[self.reason]
 
 
 def frames_to_check(
     scores: Mapping[int, Mapping[int, Score]], given: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
-    """The frames most worth a correction, the worst first.
+    """Return the frames to correct, the worst first.
 
     Args:
-        scores: of the objects of each tracked frame.
+        scores: scores by frame and object id.
         given: objects whose masks were given on a frame, which need no check there.
     """
     checks = []
-    numbers = sorted({number for found in scores.values() for number in found})
-    for number in numbers:
-        frames = [index for index in sorted(scores) if number in scores[index]]
-        skip = {index for index, described in (given or {}).items() if number in described}
-        checks += _of_object(number, frames, [scores[index][number] for index in frames], skip)
-    return sorted(checks, key=lambda check: (-check.severity, check.frame, check.number))
+    object_ids = sorted({object_id for found in scores.values() for object_id in found})
+    for object_id in object_ids:
+        frames = [index for index in sorted(scores) if object_id in scores[index]]
+        skip = {index for index, described in (given or {}).items() if object_id in described}
+        checks += _of_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
+    return sorted(checks, key=lambda check: (-check.severity, check.frame, check.object_id))
 
 
-def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
-    """Checks of one object; of neighbouring frames with the same reason only the worst."""
+def _of_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
+    """Return the checks of one object: the worst of neighbouring frames with the same reason."""
     found: dict[str, list[Check]] = {}
     unseen = 0
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
@@ -90,7 +89,11 @@ def _of_object(number: int, frames: Sequence[int], scores: Sequence[Score], skip
         for reason, severity in severities.items():
             if severity >= LEAST:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
-                _add(found.setdefault(reason, []), Check(index, number, reason, round(severity, 3)), distance)
+                _add(
+                    found.setdefault(reason, []),
+                    Check(index, object_id, reason, round(severity, 3)),
+                    distance,
+                )
     return [check for checks in found.values() for check in checks]
 
 
@@ -114,7 +117,7 @@ def _unsure(score: Score) -> float:
 
 
 def _area_change(before: Score, now: Score) -> float:
-    """0 for the same area, 1 where the object came, went, or is many times larger or smaller."""
+    """0 for the same area, 1 for an object that appears, disappears, or is many times larger or smaller."""
     larger = max(before.area, now.area)
     if larger < 16:
         return 0.0
@@ -122,7 +125,7 @@ def _area_change(before: Score, now: Score) -> float:
 
 
 def _jump(before: Score, now: Score) -> float:
-    """How far the centre moved, as a share of the object's own extent."""
+    """Movement of the centre relative to the object's extent."""
     if not before.area or not now.area:
         return 0.0
     distance = ((before.x - now.x) ** 2 + (before.y - now.y) ** 2) ** 0.5

@@ -1,4 +1,4 @@
-"""What is known of each object on a tracked frame: how sure, how large, where, and whether both directions agree."""
+"""Scores of the objects of a tracked frame: confidence, area, centre, agreement of both directions, doubts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Score:
     """One object on one frame."""
 
     confidence: float
-    """mean probability over its own pixels, 0 to 1; 0 where it has none"""
+    """mean probability over its own pixels, 0 to 1; 0 without pixels"""
     area: int
     """pixels"""
     x: float
-    """centre, pixels; 0 where it has none"""
+    """centre in pixels; 0 without pixels"""
     y: float
     disagreement: float | None = None
-    """1 minus the IoU of what the two directions say; None where only one was tracked"""
+    """1 minus the IoU of the two directions; None if only one was tracked"""
     fragment: float = 0.0
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
@@ -38,62 +38,62 @@ class Score:
 
 def measured(
     ids: np.ndarray,
-    numbers: Iterable[int],
+    object_ids: Iterable[int],
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
     doubts: Mapping[int, tuple[float, float, float]] | None = None,
 ) -> dict[str, list[float | None]]:
-    """Scores of the objects of a label map (H×W ids), as JSON has them; ``doubts``: fragment, contact and flip."""
+    """Return the scores of the objects of labels (H×W ids) as JSON values; ``doubts``: fragment, contact and flip."""
     scores: dict[str, list[float | None]] = {}
     rows = np.arange(ids.shape[0], dtype=np.float64)
     columns = np.arange(ids.shape[1], dtype=np.float64)
-    for number in numbers:
-        mask = ids == number
+    for object_id in object_ids:
+        mask = ids == object_id
         across, down = mask.sum(0), mask.sum(1)
         area = int(down.sum())
         x = float(across @ columns) / area if area else 0.0
         y = float(down @ rows) / area if area else 0.0
-        sure = confidence.get(number, 1.0) if area else 0.0
-        differ = disagreement.get(number)
-        scores[str(number)] = [
+        sure = confidence.get(object_id, 1.0) if area else 0.0
+        differ = disagreement.get(object_id)
+        scores[str(object_id)] = [
             round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
         ]  # fmt: skip
         if doubts is not None:
-            scores[str(number)] += [round(value, 4) for value in doubts.get(number, (0.0, 0.0, 0.0))]
+            scores[str(object_id)] += [round(value, 4) for value in doubts.get(object_id, (0.0, 0.0, 0.0))]
     return scores
 
 
-def disagreement(numbers: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
-    """1 minus the IoU of each object in two label maps (H×W ids); 0 where neither has it."""
+def disagreement(object_ids: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
+    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
     found = {}
-    for number in numbers:
-        one, other = first == number, second == number
+    for object_id in object_ids:
+        one, other = first == object_id, second == object_id
         union = int((one | other).sum())
-        found[number] = 1 - int((one & other).sum()) / union if union else 0.0
+        found[object_id] = 1 - int((one & other).sum()) / union if union else 0.0
     return found
 
 
 def read_scores(stored: Any) -> dict[int, Score]:
-    """What `measured` gave; entries that are something else are left out."""
+    """Read the values of `measured`; invalid entries are skipped."""
     scores = {}
-    for number, values in stored.items() if isinstance(stored, dict) else ():
+    for object_id, values in stored.items() if isinstance(stored, dict) else ():
         try:
             confidence, area, x, y, differ, *doubts = values
             fragment, contact, flip = map(float, [*doubts, 0.0, 0.0, 0.0][:3])
             differ = None if differ is None else float(differ)
             score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact, flip)
             if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact, flip))):
-                scores[int(number)] = score
+                scores[int(object_id)] = score
         except (TypeError, ValueError, OverflowError):
             continue
     return scores
 
 
 def joined(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
-    """Scores by the number that each stands for now; those of one number become one, weighted by area."""
+    """Return scores by resolved object id; those of one id are merged, weighted by area."""
     found: dict[int, Score] = {}
-    for number, score in scores.items():
-        now = resolve(number)
+    for object_id, score in scores.items():
+        now = resolve(object_id)
         if not now:
             continue
         old = found.get(now)
@@ -139,8 +139,8 @@ class LostFlags:
     def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
         unseen = {}
-        for number, value in confidence.items():
+        for object_id, value in confidence.items():
             visible = value > 0 and value >= self.confidence
-            unseen[number] = 0 if visible else self._unseen.get(number, 0) + 1
+            unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
         self._unseen = unseen
-        return {number: count >= self.frames for number, count in unseen.items()}
+        return {object_id: count >= self.frames for object_id, count in unseen.items()}

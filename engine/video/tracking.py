@@ -116,16 +116,17 @@ def removals_by_frame(
         InputError: the frame is after the end of the video, or no earlier mask has the object.
     """
     found: dict[int, list[int]] = {}
-    for frame, number in dict.fromkeys(removals):
+    for frame, object_id in dict.fromkeys(removals):
         if source.length is not None and frame >= source.length:
             raise InputError(
-                f"remove {frame}:{number}: the video holds {source.length} frames; give an earlier frame"
+                f"remove {frame}:{object_id}: the video holds {source.length} frames; give an earlier frame"
             )
-        if not any(index < frame and (masks[index] == number).any() for index in masks):
+        if not any(index < frame and (masks[index] == object_id).any() for index in masks):
             raise InputError(
-                f"remove {frame}:{number}: no mask of an earlier frame has object {number}; give another frame or id"
+                f"remove {frame}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
+                "or id"
             )
-        found.setdefault(frame, []).append(number)
+        found.setdefault(frame, []).append(object_id)
     return found
 
 

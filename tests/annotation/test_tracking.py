@@ -247,7 +247,7 @@ def test_strips_tell_given_absent_lost_and_sure_frames(folder):
     assert strips(session.state)[1] == "G999aaaallla".replace("llla", "lllg")
     checks = session.review()
     assert (checks[0].frame, checks[0].reason) in {(8, "lost"), (4, "area")}
-    assert all(check.number == 1 for check in checks)
+    assert all(check.object_id == 1 for check in checks)
     session.close()
 
 
@@ -265,7 +265,7 @@ def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked
     draw(session, 0, 1, 2)
     run(session, 0)
     check = session.review()[0]
-    assert (check.frame, check.number, check.reason) == (6, 1, "fragment")
+    assert (check.frame, check.object_id, check.reason) == (6, 1, "fragment")
     assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
     assert session.state.scores(5)[1].fragment == 0
     assert session.state.scores(8)[2].contact > 0.1

@@ -16,7 +16,6 @@ from aotlab.tools.cli.program import INTERRUPTED
 from aotlab.tools.cli.prompts import save_prompted_masks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import remove, require_writable
-from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import locked_output
 from aotlab.utils.text import counted
 
@@ -55,7 +54,7 @@ def run_one(
         )
     from aotlab.engine.video.frame_range import FrameNumbers
     from aotlab.engine.video.options import located
-    from aotlab.engine.video.outputs import refuse_source
+    from aotlab.engine.video.outputs import refuse_source, remove_temporary_files
     from aotlab.media.streams import open_source
 
     source = open_source(args.video, timeout=args.timeout, levels=args.levels)
@@ -63,7 +62,7 @@ def run_one(
     numbers = FrameNumbers(source, by_name=options.by_name)
     refuse_source(options.write, args.output, Path(args.video))
     with locked_output(require_writable(args.output)):
-        remove_leftovers(args.output)
+        remove_temporary_files(options.write, args.output)
         record = new_record(args, source, inputs_of(checkpoint, settings[0], options))
         before = record_before(args, record)
         if before is not None and before.whole and not (args.restart or args.force):
