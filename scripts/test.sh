@@ -19,8 +19,9 @@ bash scripts/docs.sh
 .venv/bin/python scripts/page_types.py annotation/page/protocol.d.ts
 if command -v npx >/dev/null; then
     npx --yes --package typescript@5 tsc --project tests/annotation
+    npx --yes --package eslint@9 eslint --config tests/annotation/eslint.config.mjs annotation/page
 else
-    echo "no npx: the types of the annotation page are not checked (apt-get install npm)"
+    echo "no npx: the annotation page is not checked by tsc and eslint (apt-get install npm)"
 fi
 command -v chromium chromium-browser google-chrome >/dev/null ||
     echo "no Chromium: the tests of the annotation page are skipped (apt-get install chromium)"

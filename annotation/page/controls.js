@@ -1,8 +1,7 @@
 // @ts-check
 /** The buttons and fields of the page, and what each does. */
 
-import { openHelp, openMerge } from './dialogs.js';
-import { bindings, fillHelp, listen } from './keys.js';
+import { openMerge } from './dialogs.js';
 import { element, make } from './page.js';
 import { watchPointers } from './pointers.js';
 import { TOOLS } from './tools.js';
@@ -14,17 +13,9 @@ const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'fo
 
 /** @param {App} app */
 export function wire(app) {
-  const table = bindings(app);
-  listen(table, app.inputs);
   giveFocusBack();
-  fillHelp(table, element('keys'));
   makeTools(app);
   for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = () => app.inputs.add(run, !FREE.includes(id));
-  for (const button of document.querySelectorAll('[data-key]')) {
-    const key = /** @type {HTMLElement} */ (button).dataset.key || '';
-    button.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
-    /** @type {HTMLElement} */ (button).title ||= `${button.getAttribute('aria-label') || button.textContent} (${key})`;
-  }
   const { viewer } = app;
   element('load').onchange = () => loadMasks(app);
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setLook({ [key]: element(key).checked });
@@ -52,7 +43,7 @@ function giveFocusBack() {
 function clicks(app) {
   const { playback, tracking, review } = app;
   return {
-    undo: () => app.undo(), redo: () => app.redo(), export: () => app.exporter.open(), help: openHelp,
+    undo: () => app.undo(), redo: () => app.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
@@ -64,16 +55,16 @@ function clicks(app) {
 /** @param {App} app */
 function makeTools(app) {
   for (const { name, key, icon, hint } of TOOLS) {
-    const button = make('button', { textContent: icon, title: `${hint} (${key})`, onclick: () => app.toolbox.choose(name) });
+    const button = make('button', { textContent: icon, title: hint, onclick: () => app.toolbox.choose(name) });
     button.dataset.tool = name;
     button.append(make('span', { textContent: name }));
-    button.setAttribute('aria-keyshortcuts', key);
+    button.dataset.key = key;
     element('tools').append(button);
   }
-  const minus = make('button', { textContent: '−', title: 'Take away what is drawn, or click on what is not the object; as Shift does (U)', onclick: () => app.toolbox.invert() });
+  const minus = make('button', { textContent: '−', title: 'Take away what is drawn, or click on what is not the object; as Shift does', onclick: () => app.toolbox.invert() });
   minus.id = 'minus';
   minus.append(make('span', { textContent: 'minus' }));
-  minus.setAttribute('aria-keyshortcuts', 'U');
+  minus.dataset.key = 'U';
   element('tools').append(minus);
   const sizes = make('div', { id: 'sizes' });
   const size = make('output', {});
@@ -114,5 +105,4 @@ async function loadMasks(app) {
   const { frames } = await answer.json();
   app.say(frames.length > 1 ? `Masks on ${frames.length} frames, from ${frames[0]} to ${frames[frames.length - 1]}` : `A mask on frame ${frames[0]}`);
   await app.playback.seek(frames.includes(app.playback.frame) ? app.playback.frame : frames[0]);
-  document.body.dataset.loaded = String(frames.length);
 }

@@ -6,7 +6,7 @@ const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1]
 
 /**
  * @param {import('./main.js').App} app
- * @param {string} name of the key: W, A, S or D, perhaps with Shift
+ * @param {string} name the key: W, A, S or D, with or without Shift
  */
 export function moveCursor(app, name) {
   const { viewer, toolbox } = app;
@@ -28,12 +28,12 @@ export function moveCursor(app, name) {
 /**
  * Press the chosen tool at the cursor, or lift it.
  * @param {import('./main.js').App} app
- * @param {KeyboardEvent} event
+ * @param {boolean} shift
  */
-export function pressCursor(app, event) {
+export function pressCursor(app, shift) {
   const { cursor } = app.viewer;
   if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
   else if (!cursor) moveCursor(app, '');
   else if (app.toolbox.down) app.toolbox.release();
-  else app.toolbox.press(cursor.point, { shift: event.shiftKey, right: false });
+  else app.toolbox.press(cursor.point, { shift, right: false });
 }

@@ -82,7 +82,3 @@ export function openMerge(app) {
   };
   dialog.showModal();
 }
-
-export function openHelp() {
-  element('help-dialog').showModal();
-}

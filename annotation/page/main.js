@@ -5,12 +5,15 @@ import { Connection } from './connection.js';
 import { showTools, wire } from './controls.js';
 import { Exporter } from './dialogs.js';
 import { Frames } from './frames.js';
+import { KeyDialog } from './keydialog.js';
+import { bindings } from './keys.js';
 import { element } from './page.js';
 import { showObjects } from './panels.js';
 import { Playback } from './playback.js';
 import { lastFrame, restore } from './preferences.js';
 import { Inputs } from './inputs.js';
 import { Review } from './review.js';
+import { Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { toast } from './toasts.js';
 import { Toolbox } from './toolbox.js';
@@ -31,10 +34,12 @@ export class App {
     this.name = '';
     /** The only object that is drawn; 0: all are. */
     this.isolated = 0;
+    /** Answers that are awaited; the first is the description of the session. */
+    this.awaited = 1;
     /** @type {Item[]} */
     this.objects = [];
     this.frames = new Frames();
-    this.viewer = new Viewer(element('view'));
+    this.viewer = new Viewer(element('view'), element('place'));
     this.timeline = new Timeline(element('strips'), element('preview'), (frame) => this.playback.seek(frame), (id) => this.choose(id));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
@@ -43,6 +48,7 @@ export class App {
     this.review = new Review(this);
     this.exporter = new Exporter(this);
     wire(this);
+    this.keyDialog = new KeyDialog(new Shortcuts(bindings(this), this.inputs));
     restore(this);
     this.connection = new Connection((event) => this.take(event), (connected) => this.connected(connected));
   }
@@ -78,7 +84,7 @@ export class App {
     this.say('');
     await this.playback.goTo(first ? lastFrame(state.name) : this.playback.frame);
     this.review.refresh();
-    document.body.dataset.ready = 'yes';
+    if (first) this.wait(-1);
   }
 
   /** @param {import('./protocol.js').Event} event */
@@ -134,18 +140,27 @@ export class App {
   async send(action, values = {}) {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
+    this.wait(1);
     try {
       const common = { frame, object_id: this.chosen, propagate: element('propagate').checked };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const result = await this.connection.call(action, message);
       await this.playback.refresh(this.connection.revision);
       if (element('status').className) this.say('');
-      document.body.dataset.done = String(Number(document.body.dataset.done || 0) + 1);
       return result;
     } catch (error) {
       this.fail(error);
       return undefined;
+    } finally {
+      this.wait(-1);
     }
+  }
+
+  /** Count awaited answers; the page is busy while there are any. @param {number} by */
+  wait(by) {
+    const before = this.awaited > 0;
+    this.awaited += by;
+    if (before !== this.awaited > 0) element('stage').setAttribute('aria-busy', String(this.awaited > 0));
   }
 
   /**
@@ -282,5 +297,4 @@ export class App {
   }
 }
 
-// for tests and the curious
-/** @type {any} */ (window).app = new App();
+new App();

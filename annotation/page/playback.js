@@ -105,7 +105,6 @@ export class Playback {
     const seconds = this.frame / this.rate;
     element('time').textContent = `of ${this.count - 1} · ${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, '0')}`;
     this.app.timeline.setFrame(this.frame);
-    document.body.dataset.frame = String(this.frame);
   }
 
   /**

@@ -1,12 +1,12 @@
 // @ts-check
-/** What a reload must not forget: frame, tool, brush, look and whether single keys work. */
+/** Settings that a browser keeps: frame, tool, brush, look and keys. */
 
 import { element } from './page.js';
 
 const KEY = 'aotlab';
 
 /** @returns {Record<string, any>} */
-function read() {
+export function stored() {
   try {
     return JSON.parse(localStorage.getItem(KEY) || '{}') || {};
   } catch {
@@ -17,15 +17,10 @@ function read() {
 /** @param {Record<string, any>} changes */
 export function remember(changes) {
   try {
-    localStorage.setItem(KEY, JSON.stringify({ ...read(), ...changes }));
+    localStorage.setItem(KEY, JSON.stringify({ ...stored(), ...changes }));
   } catch {
     // storage is full or forbidden: the page works without
   }
-}
-
-/** Whether keys without Ctrl work. */
-export function singleKeys() {
-  return read().singleKeys !== false;
 }
 
 /**
@@ -33,14 +28,12 @@ export function singleKeys() {
  * @param {import('./main.js').App} app
  */
 export function restore(app) {
-  const { tool, radius, look, singleKeys: keys } = read();
+  const { tool, radius, look } = stored();
   if (typeof tool === 'string') app.toolbox.choose(tool);
   if (Number.isFinite(radius)) app.toolbox.setRadius(radius);
   if (look && typeof look === 'object') app.viewer.setLook(look);
   for (const name of ['fill', 'outline']) element(name).checked = app.viewer.look[/** @type {'fill' | 'outline'} */ (name)];
   element('opacity').value = String(app.viewer.look.opacity);
-  element('single-keys').checked = keys !== false;
-  element('single-keys').onchange = () => remember({ singleKeys: element('single-keys').checked });
   addEventListener('pagehide', () => {
     const { toolbox, viewer, playback } = app;
     remember({ tool: toolbox.tool.name, radius: toolbox.radius, look: viewer.look, frame: { [app.name]: playback.frame } });
@@ -49,5 +42,5 @@ export function restore(app) {
 
 /** The frame of a video that showed last. @param {string} name */
 export function lastFrame(name) {
-  return Number(read().frame?.[name]) || 0;
+  return Number(stored().frame?.[name]) || 0;
 }

@@ -76,12 +76,12 @@ async function mark(toolbox, point) {
     return;
   }
   const away = Boolean(positive && present && labels && isAway(labels, app.chosen, point));
-  const click = { point, positive };
-  if (!away) toolbox.marks.push(click);
+  const added = { point, positive };
+  if (!away) toolbox.marks.push(added);
   toolbox.show();
   const points = { [positive ? 'positive' : 'negative']: pairs([point]) };
   const done = await suggest(toolbox, { ...points, refine: present && !away }, away);
-  if (done === undefined) toolbox.marks = toolbox.marks.filter((one) => one !== click);
+  if (done === undefined) toolbox.marks = toolbox.marks.filter((one) => one !== added);
   toolbox.show();
 }
 

@@ -13,7 +13,6 @@ export class Tracking {
     this.app = app;
     /** @type {any} */
     this.job = null;
-    this.ended = 0;
     this.watching = false;
     /** Whether the person wants to follow; going to another frame ends that for one run only. */
     this.follows = true;
@@ -48,11 +47,8 @@ export class Tracking {
     } else if (this.job && job) {
       this.app.say(job.problem || `Tracking: ${job.done} frames, ${job.status}`, Boolean(job.problem));
       this.app.review.refresh();
-      this.ended += 1;
     }
     this.job = alive ? job : null;
-    document.body.dataset.job = alive ? job.status : 'none';
-    document.body.dataset.ended = String(this.ended);
   }
 
   /** A correction that propagates: it disables and moves nothing. @param {any} job */

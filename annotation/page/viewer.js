@@ -12,9 +12,13 @@ import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
-  /** @param {HTMLCanvasElement} canvas */
-  constructor(canvas) {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} readout shows the pointer's place and the zoom
+   */
+  constructor(canvas, readout) {
     this.canvas = canvas;
+    this.readout = readout;
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
@@ -31,6 +35,8 @@ export class Viewer {
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** @type {Map<number, [number, number, number]>} */
     this.colours = new Map();
+    /** Names of objects by id. @type {Map<number, string>} */
+    this.names = new Map();
     /** @type {Sketch | null} */
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */

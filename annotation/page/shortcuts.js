@@ -1,0 +1,97 @@
+// @ts-check
+/** Key presses: their names, the keys that a person changed, and the calls that they make. */
+
+import { remember, stored } from './preferences.js';
+
+/** @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean}} Binding */
+
+const NAMES = /** @type {Record<string, string>} */ ({
+  ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
+});
+
+/** Keys by their place on the keyboard, whatever is printed there. */
+const PLACES = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
+
+/** Keys that only change the meaning of others, and keys that move the focus. */
+const NOT_ALONE = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
+
+/**
+ * The name of a key press as the table of keys has it.
+ * @param {KeyboardEvent} event
+ */
+export function nameOf(event) {
+  const control = event.ctrlKey || event.metaKey ? 'Ctrl+' : '';
+  let key = NAMES[event.key] || (event.key.length === 1 ? event.key.toUpperCase() : event.key);
+  if (!control && PLACES[event.code]) key = PLACES[event.code];
+  // the letter displaced by W, A, S or D takes the name of that key in turn
+  else if (!control && 'WASD'.includes(key) && /^Key[A-Z]$/.test(event.code)) key = event.code[3];
+  const shift = event.shiftKey && (key.length > 1 || /[A-Z←→↑↓]/.test(key)) ? 'Shift+' : '';
+  return control + shift + key;
+}
+
+/** Whether a key press is a key of its own. @param {KeyboardEvent} event */
+export const isKey = (event) => !NOT_ALONE.includes(event.key);
+
+export class Shortcuts {
+  /**
+   * @param {Record<string, Binding[]>} groups bindings by task
+   * @param {import('./inputs.js').Inputs} inputs
+   */
+  constructor(groups, inputs) {
+    this.groups = groups;
+    this.inputs = inputs;
+    /** @type {Map<string, Binding>} */
+    this.bindings = new Map();
+    for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
+    /** Keys that a person chose, by the key they replace. @type {Record<string, string>} */
+    this.chosen = {};
+    for (const [key, own] of Object.entries(stored().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
+    document.addEventListener('keydown', (event) => this.press(event));
+  }
+
+  /** The key to press. @param {string} key as in the table */
+  current(key) {
+    return this.chosen[key] ?? key;
+  }
+
+  /** The key of the table that a press stands for. @param {string} name */
+  meant(name) {
+    return [...this.bindings.keys()].find((key) => this.current(key) === name);
+  }
+
+  /**
+   * Replace a key; returns the binding that has the new one already, in which case nothing changes.
+   * @param {string} key as in the table
+   * @param {string} own
+   */
+  change(key, own) {
+    const other = this.meant(own);
+    if (other && other !== key) return this.bindings.get(other);
+    this.chosen[key] = own;
+    remember({ keys: this.chosen });
+    return undefined;
+  }
+
+  reset() {
+    this.chosen = {};
+    remember({ keys: {} });
+  }
+
+  /** Call what is bound to a key, unless someone is typing or a dialog is open. @param {KeyboardEvent} event */
+  press(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;
+    const name = nameOf(event);
+    if (stored().singleKeys === false && /^(Shift\+)?[^a-z]$/.test(name) && !/[←→↑↓]/.test(name)) return;
+    if (target.matches('input:not([type=checkbox]):not([type=color]), select, textarea')) {
+      if (name === 'Escape') target.blur();
+      return;
+    }
+    if (target.matches('button, input, a') && (name === 'Space' || name === 'Enter')) return;
+    const key = this.meant(name);
+    const binding = key && this.bindings.get(key);
+    if (!key || !binding) return;
+    event.preventDefault();
+    this.inputs.add(() => binding.run(key), Boolean(binding.acts));
+  }
+}
