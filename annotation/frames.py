@@ -46,7 +46,7 @@ class FrameAccess(FrameSource, Protocol):
 
 
 class FrameStore:
-    """A video with random access. Viewing and tracking use separate readers, so that neither makes the other seek.
+    """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
 
     Args:
         path: a video file, a folder of images or a TIFF stack.
@@ -120,7 +120,7 @@ class FrameStore:
         width = None if width is None or width >= self.size[1] else max(16, width)
         found = self._jpegs.get((index, width))
         if found is None:
-            found = encode_jpeg(self.read(index), width)
+            found = encode_jpeg(self.read(index, "view" if width is None else "small"), width)
             self._jpegs.put((index, width), found, len(found))
         return found
 

@@ -9,7 +9,7 @@ import { TOOLS } from './tools.js';
 /** @typedef {import('./main.js').App} App */
 
 /** Buttons that work while a frame is being loaded. */
-const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo'];
+const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
 
 /** @param {App} app */
 export function wire(app) {
@@ -48,7 +48,7 @@ function clicks(app) {
     holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
-    next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
+    closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),
   };
 }
 

@@ -40,7 +40,7 @@ export class App {
     this.objects = [];
     this.frames = new Frames();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(element('strips'), element('preview'), (frame) => this.playback.seek(frame), (id) => this.choose(id));
+    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), (frame) => this.playback.seek(frame), (id) => this.choose(id));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -113,7 +113,7 @@ export class App {
   setObjects(objects) {
     this.objects = objects;
     if (!objects.some((item) => item.id === this.chosen)) this.chosen = objects.length ? objects[objects.length - 1].id : 0;
-    this.timeline.setObjects(objects);
+    this.timeline.setObjects(objects, this.chosen);
     if (!objects.some((item) => item.id === this.isolated)) this.isolated = 0;
     this.viewer.setObjects(objects.filter((item) => !item.hidden && (!this.isolated || item.id === this.isolated)));
     showObjects(element('objects'), objects, this);

@@ -2,7 +2,7 @@
 /** The lists beside the frame: objects, and frames to check. */
 
 import { make } from './page.js';
-import { summary } from './timeline.js';
+import { summary } from './strips.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
 

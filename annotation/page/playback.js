@@ -37,7 +37,8 @@ export class Playback {
 
   /** @param {number} count */
   setCount(count) {
-    this.count = this.app.timeline.count = count;
+    this.count = count;
+    this.app.timeline.setCount(count);
     for (const id of ['frame', 'first', 'last']) element(id).max = String(count - 1);
   }
 

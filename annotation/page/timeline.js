@@ -1,31 +1,45 @@
 // @ts-check
-/** Timeline under the video: a row per object, a column per frame; a click seeks and chooses the row's object. */
+/**
+ * Timeline under the video: names, ticks, a row per object, a column per frame.
+ *
+ * A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll.
+ */
 
 import { onNextPaint } from './drawing.js';
+import { NAMES, ROW, TOP, drawNames, drawRow, drawTicks, runsOf } from './strips.js';
+import { Thumbnails } from './thumbnails.js';
 
-const ROW = 14;
-const TOP = 12;
+/** Frames that the closest zoom shows. */
+const CLOSEST = 12;
 
 /** Rows that have room from the start, so that the frame does not move with each new object. */
 const LEAST = 4;
+
+/** @typedef {import('./strips.js').Row} Row */
 
 export class Timeline {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLImageElement} preview
+   * @param {HTMLElement} thumbnails
    * @param {(frame: number) => void} seek
    * @param {(id: number) => void} choose called with the object whose row is clicked
    */
-  constructor(canvas, preview, seek, choose) {
+  constructor(canvas, preview, thumbnails, seek, choose) {
     this.canvas = canvas;
     this.preview = preview;
     this.seek = seek;
     this.choose = choose;
+    this.thumbnails = new Thumbnails(thumbnails, seek);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
-    /** @type {{id: number, name: string, colour: string}[]} */
+    /** The frames in view: the first, and how many; as many as there are unless zoomed in. */
+    this.first = 0;
+    this.zoomed = Infinity;
+    /** @type {Row[]} */
     this.objects = [];
+    this.chosen = 0;
     /** @type {Map<number, string[]>} */
     this.rows = new Map();
     /** @type {number[]} */
@@ -40,6 +54,28 @@ export class Timeline {
     canvas.addEventListener('pointermove', (event) => this.hover(event));
     canvas.addEventListener('pointerup', () => { this.dragging = false; });
     canvas.addEventListener('pointerleave', () => { preview.hidden = true; });
+    canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
+  }
+
+  /** Frames in view. */
+  get span() {
+    return Math.min(this.zoomed, this.count);
+  }
+
+  /** CSS pixels of a frame. */
+  get column() {
+    return Math.max(1, this.canvas.clientWidth - NAMES) / this.span;
+  }
+
+  /** Where a frame begins, in CSS pixels. @param {number} frame */
+  xOf(frame) {
+    return NAMES + (frame - this.first) * this.column;
+  }
+
+  /** @param {number} count of frames */
+  setCount(count) {
+    this.count = count;
+    this.redraw();
   }
 
   /** @param {Record<string, string>} strips */
@@ -48,9 +84,10 @@ export class Timeline {
     this.redraw();
   }
 
-  /** @param {{id: number, name: string, colour: string}[]} objects */
-  setObjects(objects) {
+  /** @param {Row[]} objects @param {number} chosen */
+  setObjects(objects, chosen) {
     this.objects = objects;
+    this.chosen = chosen;
     this.redraw();
   }
 
@@ -63,6 +100,7 @@ export class Timeline {
   /** @param {number} frame the one that shows */
   setFrame(frame) {
     this.frame = frame;
+    if (frame < this.first || frame >= this.first + this.span) this.show(frame - this.span / 2);
     this.draw();
   }
 
@@ -79,24 +117,60 @@ export class Timeline {
     this.redraw();
   }
 
-  /** @param {PointerEvent} event */
-  frameOf(event) {
-    const box = this.canvas.getBoundingClientRect();
-    const share = (event.clientX - box.left) / box.width;
-    return Math.min(this.count - 1, Math.max(0, Math.floor(share * this.count)));
+  /** Show frames from one on. @param {number} first */
+  show(first) {
+    this.first = Math.max(0, Math.min(this.count - this.span, first));
+    this.redraw();
   }
 
-  /** The object whose row is under the pointer. @param {PointerEvent} event */
+  /**
+   * Show fewer or more frames.
+   * @param {number} factor above 1: more
+   * @param {number} [about] the frame that stays where it is; the one that shows if not given
+   */
+  zoomBy(factor, about = this.frame + 0.5) {
+    const share = (about - this.first) / this.span;
+    this.zoomed = Math.max(CLOSEST, this.span * factor);
+    if (this.zoomed >= this.count) this.zoomed = Infinity;
+    this.show(about - share * this.span);
+  }
+
+  /** @param {WheelEvent} event */
+  wheel(event) {
+    const along = event.deltaX || (event.shiftKey ? event.deltaY : 0);
+    if (!event.ctrlKey && !along) return; // scrolls the rows
+    event.preventDefault();
+    if (event.ctrlKey) this.zoomBy(Math.exp(event.deltaY * 0.002), this.placeOf(event));
+    else this.show(this.first + along / this.column);
+  }
+
+  /** Frame under the pointer, with its fraction. @param {MouseEvent} event */
+  placeOf(event) {
+    return this.first + (event.clientX - this.canvas.getBoundingClientRect().left - NAMES) / this.column;
+  }
+
+  /** @param {MouseEvent} event */
+  frameOf(event) {
+    return Math.min(this.count - 1, Math.max(0, Math.floor(this.placeOf(event))));
+  }
+
+  /** Whether the pointer is on the names. @param {MouseEvent} event */
+  isName(event) {
+    return event.clientX - this.canvas.getBoundingClientRect().left < NAMES;
+  }
+
+  /** The object whose row is under the pointer. @param {MouseEvent} event */
   objectAt(event) {
     return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - TOP) / ROW)];
   }
 
   /** @param {PointerEvent} event */
   press(event) {
-    this.dragging = true;
-    this.canvas.setPointerCapture(event.pointerId);
     const object = this.objectAt(event);
     if (object) this.choose(object.id);
+    if (this.isName(event)) return;
+    this.dragging = true;
+    this.canvas.setPointerCapture(event.pointerId);
     this.seek(this.frameOf(event));
   }
 
@@ -105,14 +179,15 @@ export class Timeline {
     const frame = this.frameOf(event);
     if (this.dragging) this.seek(frame);
     this.canvas.title = this.objectAt(event)?.name || '';
+    this.preview.hidden = this.isName(event) && !this.dragging;
+    if (this.preview.hidden) return;
     const source = `frame/${frame}?width=160`;
     if (this.preview.getAttribute('src') !== source) this.preview.src = source;
     const box = this.canvas.getBoundingClientRect();
     this.preview.style.left = `${Math.min(box.width - 164, Math.max(0, event.clientX - box.left - 82))}px`;
-    this.preview.hidden = false;
   }
 
-  /** Draw all anew; `draw` alone draws again where the frame is that shows. */
+  /** Draw everything; `draw` only moves the mark of the frame that shows. */
   redraw() {
     this.stale = true;
     this.draw();
@@ -122,113 +197,55 @@ export class Timeline {
     const ratio = window.devicePixelRatio || 1;
     const height = TOP + Math.max(LEAST, this.objects.length) * ROW + 2;
     if (this.canvas.clientHeight !== height) this.canvas.style.height = `${height}px`;
-    const width = this.canvas.clientWidth;
     const ink = getComputedStyle(this.canvas).color;
     for (const canvas of this.stale ? [this.canvas, this.strips] : [this.canvas]) {
-      canvas.width = Math.round(width * ratio);
+      canvas.width = Math.round(this.canvas.clientWidth * ratio);
       canvas.height = Math.round(height * ratio);
     }
-    if (this.stale) this.drawStrips(ratio, width, ink);
+    if (this.stale) this.drawStrips(ratio, ink);
     const { context } = this;
     if (this.strips.width) context.drawImage(this.strips, 0, 0);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const column = width / this.count;
-    const x = (this.frame + 0.5) * column;
+    const x = this.xOf(this.frame);
     context.fillStyle = ink;
-    context.fillRect(x - 1, 0, 2, height);
+    context.fillRect(x + this.column / 2 - 1, 0, 2, height);
     context.globalAlpha = 0.18;
-    context.fillRect(this.frame * column, 0, Math.max(2, column), height);
+    context.fillRect(x, 0, Math.max(2, this.column), height);
     context.globalAlpha = 1;
     this.canvas.setAttribute('aria-valuemax', String(this.count - 1));
     this.canvas.setAttribute('aria-valuenow', String(this.frame));
+    this.canvas.setAttribute('aria-valuetext', `Frame ${this.frame}; frames ${Math.ceil(this.first)} to ${Math.floor(this.first + this.span) - 1} in view`);
   }
 
   /**
-   * What is the same whichever frame shows.
+   * Draw what is the same for every frame that shows.
    * @param {number} ratio
-   * @param {number} width
    * @param {string} ink
    */
-  drawStrips(ratio, width, ink) {
+  drawStrips(ratio, ink) {
     this.stale = false;
+    const { first, span, column } = this;
     const context = /** @type {CanvasRenderingContext2D} */ (this.strips.getContext('2d'));
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const column = width / this.count;
+    drawNames(context, this.objects, this.chosen, ink);
+    context.beginPath();
+    context.rect(NAMES, 0, this.canvas.clientWidth, this.strips.height);
+    context.clip();
+    drawTicks(context, { first, span, column, ink });
     this.objects.forEach((object, index) => {
       const row = this.rows.get(object.id);
-      if (row) drawRow(context, runsOf(row), { y: TOP + index * ROW, column, colour: object.colour, ink });
+      const from = Math.floor(first);
+      if (row) drawRow(context, runsOf(row.slice(from, Math.ceil(first + span))), { x: this.xOf(from), y: TOP + index * ROW, column, colour: object.colour, ink });
     });
     context.fillStyle = ink;
     for (const frame of this.checks) {
       context.beginPath();
-      const x = (frame + 0.5) * column;
-      context.moveTo(x - 4, 1);
-      context.lineTo(x + 4, 1);
-      context.lineTo(x, 9);
+      const x = this.xOf(frame + 0.5);
+      context.moveTo(x - 4, 12);
+      context.lineTo(x + 4, 12);
+      context.lineTo(x, 20);
       context.fill();
     }
+    this.thumbnails.show({ left: NAMES, width: this.canvas.clientWidth - NAMES, first, span });
   }
-}
-
-/**
- * Stretches of equal codes.
- * @param {string[]} row
- * @returns {[string, number, number][]} code, first frame, number of frames
- */
-export function runsOf(row) {
-  /** @type {[string, number, number][]} */
-  const runs = [];
-  row.forEach((code, frame) => {
-    const last = runs[runs.length - 1];
-    if (last && last[0] === code) last[2] += 1;
-    else runs.push([code, frame, 1]);
-  });
-  return runs;
-}
-
-/**
- * @param {CanvasRenderingContext2D} context
- * @param {[string, number, number][]} runs
- * @param {{y: number, column: number, colour: string, ink: string}} how
- */
-function drawRow(context, runs, { y, column, colour, ink }) {
-  const gap = column > 4 ? 1 : 0;
-  for (const [code, first, length] of runs) {
-    // where columns are wide, each frame has a box of its own
-    for (let frame = first; frame < first + length; frame += gap ? 1 : length) {
-      if (code === '-') break;
-      const x = frame * column;
-      const width = Math.max(1, gap ? column - gap : column * length);
-      context.globalAlpha = 1;
-      if (code === 'G' || code === 'g') {
-        context.fillStyle = ink;
-        context.fillRect(x, y, width, ROW - 2);
-        context.fillStyle = code === 'G' ? colour : '#888888';
-        context.fillRect(x, y + 3, width, ROW - 8);
-      } else if (code === 'l') {
-        // two lines: no colour of an object looks like that
-        context.fillStyle = '#e02424';
-        context.fillRect(x, y + 1, width, 2);
-        context.fillRect(x, y + ROW - 5, width, 2);
-      } else if (code === 'a') {
-        context.fillStyle = ink;
-        context.fillRect(x, y + ROW / 2 - 1.5, width, 1);
-      } else {
-        context.globalAlpha = 0.25 + 0.075 * (Number(code) + 1);
-        context.fillStyle = colour;
-        context.fillRect(x, y + 1, width, ROW - 4);
-      }
-    }
-  }
-  context.globalAlpha = 1;
-}
-
-/**
- * What a screen reader says of a strip.
- * @param {string[] | undefined} row
- */
-export function summary(row) {
-  if (!row) return 'no masks yet';
-  const count = (/** @type {string} */ codes) => row.filter((code) => codes.includes(code)).length;
-  return `given on ${count('Gg')} frames, tracked on ${count('0123456789')}, absent on ${count('a')}, lost on ${count('l')}`;
 }

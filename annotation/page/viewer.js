@@ -57,8 +57,9 @@ export class Viewer {
     if (first) this.fit();
   }
 
-  /** @param {{id: number, colour: string}[]} objects those that are drawn */
+  /** @param {{id: number, name: string, colour: string}[]} objects those that are drawn */
   setObjects(objects) {
+    this.names = new Map(objects.map(({ id, name }) => [id, name]));
     this.colours = new Map(objects.map(({ id, colour }) => {
       const value = parseInt(colour.slice(1), 16);
       return [id, [value >> 16, (value >> 8) & 255, value & 255]];
@@ -189,13 +190,16 @@ export class Viewer {
       const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
       shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
     }
-    let index = 0;
+    /** Ids of the objects that show. @type {Set<number>} */
+    const shown = new Set();
+    let [index, last] = [0, 0];
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
         const shade = shades.get(id);
         if (!shade) continue;
+        if (id !== last) shown.add(last = id);
         const edge = this.look.outline && (
           (x > 0 && ids[index - 1] !== id) || (x < width - 1 && ids[index + 1] !== id)
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
@@ -210,11 +214,23 @@ export class Viewer {
       }
     }
     context.putImageData(image, 0, 0);
+    const names = [...this.names].filter(([id]) => shown.has(id)).map(([, name]) => name);
+    this.canvas.setAttribute('aria-description', names.length ? `Masks: ${names.join(', ')}` : 'No masks');
     this.draw();
+  }
+
+  /** Say which pixel is under the pointer, and how large a pixel is drawn. */
+  showPlace() {
+    const ratio = window.devicePixelRatio || 1;
+    const { pointer, readout } = this;
+    const inFrame = (/** @type {number} */ value, /** @type {number} */ start) => Math.floor((value * ratio - start) / this.zoom);
+    const place = pointer ? `${inFrame(pointer.x, this.left)}, ${inFrame(pointer.y, this.top)} · ` : '';
+    readout.textContent = `${place}${Math.round((100 * this.zoom) / ratio)} %`;
   }
 
   drawNow() {
     const { context, canvas } = this;
+    this.showPlace();
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, canvas.width, canvas.height);
     const image = this.near || this.image;

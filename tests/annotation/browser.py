@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +26,29 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
-WAIT = 240_000
+WAIT = 25_000
 """Milliseconds; a busy machine is slow."""
+WATCH = """
+window.counts = { done: 0, ended: 0 };
+new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {
+    if (target.id === 'stage' && attributeName === 'aria-busy' && oldValue === 'true') counts.done += 1;
+    if (target.id === 'job' && attributeName === 'hidden' && oldValue === null) counts.ended += 1;
+})).observe(document, { subtree: true, attributeFilter: ['aria-busy', 'hidden'], attributeOldValue: true });
+"""
+"""Counts how often the page became idle and how often tracking ended."""
+PIXEL = """([x, y]) => {
+    const view = document.getElementById('view'), box = view.getBoundingClientRect();
+    return [...view.getContext('2d').getImageData(x - box.left, y - box.top, 1, 1).data];
+}"""
 
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
 )
 
 
-def true_mask(index, number):
+def true_mask(index, object_id):
     """The ground truth of an object of the bundled clip."""
-    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == number
+    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == object_id
 
 
 def iou(first, second):
@@ -93,24 +107,68 @@ class Page:
         self.devtools = context.new_cdp_session(self.tab)
         self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
         self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.add_init_script(WATCH)
         self.open(url)
 
     def open(self, url: str) -> None:
         """Load the page and wait until it is usable."""
         self.tab.goto(url)
-        self.tab.wait_for_selector("body[data-ready]")
+        self.tab.wait_for_selector("#stage[aria-busy=false]")
+        self.size = self.labels(0).shape
 
     def at(self, x: float, y: float) -> list[float]:
-        """Where a pixel of the frame is in the window."""
-        place: list[float] = self.tab.evaluate(
-            """([x, y]) => {
-                const view = app.viewer, box = view.canvas.getBoundingClientRect();
-                return [box.left + (x * view.zoom + view.left) / devicePixelRatio,
-                        box.top + (y * view.zoom + view.top) / devicePixelRatio];
-            }""",
-            [x, y],
+        """Where a pixel of the frame is in the window while the whole frame shows."""
+        box = self.tab.locator("#view").bounding_box()
+        height, width = self.size
+        zoom = min(box["width"] / width, box["height"] / height)
+        return [
+            box["x"] + (box["width"] - zoom * width) / 2 + x * zoom,
+            box["y"] + (box["height"] - zoom * height) / 2 + y * zoom,
+        ]
+
+    def pixel(self, x: float, y: float) -> list[int]:
+        """The colour that is drawn at a pixel of the frame."""
+        return list(self.tab.evaluate(PIXEL, self.at(x, y)))
+
+    def place(self) -> list[int]:
+        """The readout: pixel under the pointer, zoom in percent."""
+        return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#place"))]
+
+    def tool(self) -> str:
+        """The chosen tool."""
+        return str(self.tab.get_attribute("#tools [data-tool][aria-pressed=true]", "data-tool"))
+
+    def radius(self) -> float:
+        """The size of the brush."""
+        return float(self.tab.inner_text("#tools output").removesuffix(" px"))
+
+    def chosen(self, name: str) -> None:
+        """Wait until an object is the chosen one."""
+        self.tab.wait_for_selector(f"#objects [aria-pressed=true] .name >> text='{name}'")
+
+    def objects(self, count: int) -> None:
+        """Wait until the list has so many objects."""
+        self.tab.wait_for_function(
+            "count => document.querySelectorAll('#objects li').length === count", arg=count
         )
-        return place
+
+    def shows(self, *names: str) -> None:
+        """Wait until the masks of these objects, and no others, are drawn."""
+        text = f"Masks: {', '.join(names)}" if names else "No masks"
+        self.tab.wait_for_selector(f"#view[aria-description='{text}']")
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + WAIT / 1000
+        while not condition():
+            assert time.monotonic() < end
+            self.tab.wait_for_timeout(30)
+
+    def status(self, words: str) -> None:
+        """Wait until the status line says this."""
+        self.tab.wait_for_function(
+            "words => document.getElementById('status').textContent.includes(words)", arg=words
+        )
 
     def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
         """Press at the first point, move over the others, lift at the last; wait for the answer."""
@@ -144,7 +202,7 @@ class Page:
 
     def wait_frame(self, frame: int) -> None:
         """Wait until a frame shows."""
-        self.tab.wait_for_function("frame => document.body.dataset.frame === String(frame)", arg=frame)
+        self.tab.wait_for_selector(f"#strips[aria-valuenow='{frame}']")
 
     def tracked(self) -> Counted:
         """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
@@ -183,11 +241,11 @@ class Page:
 
 
 class Counted:
-    """Waits, at the end of the block, until one of the page's counts is higher than at its start."""
+    """Waits, at the end of the block, until one of the counts of `WATCH` is higher than at its start."""
 
     def __init__(self, page: Page, name: str) -> None:
         self.tab = page.tab
-        self.count = f"Number(document.body.dataset.{name} || 0)"
+        self.count = f"counts.{name}"
 
     def __enter__(self) -> None:
         self.before = self.tab.evaluate(self.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -76,10 +77,10 @@ def play(recorder: Recorder, docs: Path) -> None:
         recorder.drag(*box(number))
     save(recorder, docs / "annotate_draw.png")
     page.key("t")
-    page.tab.wait_for_function("() => document.body.dataset.job !== 'none'")
+    page.tab.wait_for_selector("#job:not([hidden])")
     done = -1
-    while page.tab.evaluate("document.body.dataset.job") != "none":
-        now = page.tab.evaluate("app.tracking.job ? app.tracking.job.done : -1")
+    while page.tab.is_visible("#job"):
+        now = int((re.findall(r"(\d+) of", page.tab.inner_text("#job-text")) or [-1])[0])
         if now != done:
             recorder.take(0.4)
             done = now

@@ -97,7 +97,7 @@ def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
     page = Page(context, served.url)
     assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")
     assert not page.labels(4).any()
-    page.tab.wait_for_function("() => app.review.visits.length > 0", timeout=30_000)
+    page.tab.wait_for_selector("#review li")
     page.key("Home")
     page.track("t", last=LENGTH - 1)
     assert (page.labels(4) == truth(4)).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from aotlab.annotation import regrouping
+from aotlab.annotation import editing, regrouping
 from aotlab.annotation.planning import Request
 from aotlab.engine.video.review import Check
 from tests.annotation.browser import iou, needs_browser
@@ -34,13 +34,12 @@ def test_clicks_after_a_box_refine_it_with_either_tool(page):
 def test_a_click_that_is_not_on_the_object_corrects_any_mask_and_says_so_where_there_is_none(page, session):
     page.key("c")
     page.tab.mouse.click(*page.at(45, 30), button="right")
-    page.tab.wait_for_function(
-        "document.getElementById('status').textContent.startsWith('Click on the object')"
-    )
+    page.status("Click on the object first")
     page.key("Escape")
     draw(session, 0, 1, 2)
     regrouping.merge_objects(session.state, 2, 1)
-    page.tab.wait_for_function("() => app.objects.length === 1 && app.viewer.labels.ids.includes(1)")
+    page.objects(1)
+    page.shows("object 1")
     click(page, 45, 30, button="right")
     assert iou(page.labels(0) == 1, truth(0) == 1) > 0.9
 
@@ -64,8 +63,8 @@ def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, se
     draw(session, 0, 1, 2)
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
     monkeypatch.setattr(session, "review", lambda: [Check(*values) for values in found])
-    page.tab.evaluate("app.review.refresh()")
-    page.tab.wait_for_function("() => app.review.visits.length === 2")
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
         "7: object 2 is lost, changes its size at once; also object 1",
         "3: object 1 is unsure",
@@ -73,41 +72,28 @@ def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, se
     for frame, chosen in ((7, 2), (3, 1), (7, 2)):
         page.key(".")
         page.wait_frame(frame)
-        page.tab.wait_for_function("chosen => app.chosen === chosen", arg=chosen)
+        page.chosen(f"object {chosen}")
 
 
-def test_objects_that_come_while_the_list_of_frames_to_check_is_asked_for_stay(page, session):
+def test_objects_that_come_while_the_list_of_frames_to_check_is_made_stay(page, session, monkeypatch):
     draw(session, 0, 1, 2)
-    page.tab.wait_for_function("() => app.objects.length === 2")
-    objects, chosen = page.tab.evaluate("""async () => {
-        const objects = app.objects;
-        app.setObjects([]);
-        const asked = app.review.refresh();
-        app.setObjects(objects);
-        app.choose(1);
-        await asked;
-        return [app.objects.map((item) => item.id), app.chosen];
-    }""")
-    assert (objects, chosen) == ([1, 2], 1)
+    page.objects(2)
+    asked, go = threading.Event(), threading.Event()
 
+    def slow():
+        asked.set()
+        go.wait(60)
+        return [Check(7, 1, "lost", 1.0)]
 
-def test_an_answer_about_frames_to_check_that_comes_late_is_dropped(page, session, monkeypatch):
-    draw(session, 0, 1)
-    monkeypatch.setattr(session, "review", lambda: [Check(7, 1, "lost", 1.0)])
-    visits, index = page.tab.evaluate("""async () => {
-        const { connection } = app;
-        const call = connection.call.bind(connection);
-        let release, calls = 0;
-        const held = new Promise((resolve) => { release = resolve; });
-        connection.call = async (...values) => { calls += 1; if (calls === 1) await held; return call(...values); };
-        const late = app.review.refresh();
-        await app.review.refresh();
-        app.review.next();
-        release();
-        await late;
-        return [app.review.visits.length, app.review.index];
-    }""")
-    assert (visits, index) == (1, 0)
+    monkeypatch.setattr(session, "review", slow)
+    page.key("Shift+Delete")
+    page.until(asked.is_set)
+    editing.add_object(session.state)
+    page.key("1")
+    go.set()
+    page.tab.wait_for_selector("#review li")
+    page.objects(3)
+    page.chosen("object 1")
 
 
 def test_results_are_dropped_and_brought_back(page, session):
@@ -139,7 +125,7 @@ def test_the_page_follows_tracking_until_the_person_goes_to_another_frame(page, 
         page.seek(1)
         assert not page.tab.is_checked("#follow")
         at.release(LENGTH)
-    assert page.tab.evaluate("document.body.dataset.frame") == "1"
+    page.wait_frame(1)
 
 
 def test_the_frame_stays_where_it_is_when_objects_are_added(page):
@@ -160,11 +146,11 @@ def test_all_keys_are_in_view_when_the_help_opens(page):
 
 
 def test_the_pointer_shows_what_a_click_would_find(page):
+    before = page.pixel(7, 7)
     page.key("c")
     page.tab.mouse.move(*page.at(10, 10))
-    page.tab.wait_for_function("() => app.viewer.preview.length === 1")
-    assert page.tab.evaluate("app.viewer.preview[0][0]") == [5, 5]
-    page.tab.mouse.move(*page.at(10, 10), steps=2)
+    page.until(lambda: page.pixel(7, 7) != before)
+    assert min(page.pixel(7, 7)) > min(before)
     page.key("b")
-    page.tab.mouse.move(*page.at(12, 12))
-    page.tab.wait_for_function("() => app.viewer.preview.length === 0")
+    page.tab.mouse.move(*page.at(30, 30))
+    page.until(lambda: page.pixel(7, 7) == before)

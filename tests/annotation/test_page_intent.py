@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import numpy as np
@@ -20,27 +21,20 @@ class Slow:
     """Holds the images of some frames back until they are released."""
 
     def __init__(self, page: Page, *frames: int) -> None:
-        self.tab = page.tab
-        self.tab.evaluate(
-            """(slow) => {
-                const image = app.frames.image.bind(app.frames);
-                const held = new Promise((resolve) => { window.release = resolve; });
-                app.frames.image = async (index) => {
-                    if (slow.includes(index)) await held;
-                    return image(index);
-                };
-            }""",
-            list(frames),
-        )
+        self.held: list | None = []
+        for frame in frames:
+            page.tab.route(re.compile(rf"/frame/{frame}$"), self.take)
 
-    def release(self) -> None:
-        self.tab.evaluate("release()")
+    def take(self, route) -> None:
+        if self.held is None:
+            route.continue_()
+        else:
+            self.held.append(route)
 
-
-def status(page, words):
-    page.tab.wait_for_function(
-        "words => document.getElementById('status').textContent.includes(words)", arg=words
-    )
+    def release(self, **answer) -> None:
+        held, self.held = self.held, None
+        for route in held:
+            route.fulfill(**answer) if answer else route.continue_()
 
 
 def test_keys_in_a_row_act_on_the_frame_that_each_was_meant_for(page, session):
@@ -52,20 +46,20 @@ def test_keys_in_a_row_act_on_the_frame_that_each_was_meant_for(page, session):
     with page.done():
         slow.release()
     page.wait_frame(3)
-    page.tab.wait_for_function("() => !app.viewer.labels.ids.includes(1)")
+    page.shows()
     assert [(page.labels(index) == 1).any() for index in range(4)] == [True, False, True, False]
 
 
 def test_nothing_is_drawn_on_a_frame_that_does_not_show_yet(page):
     slow = Slow(page, 5)
-    page.tab.fill("#frame", "5")
-    page.tab.press("#frame", "Enter")
-    page.tab.wait_for_function("() => app.viewer.near")
+    with page.tab.expect_response("**/frame/5?near=1"):
+        page.tab.fill("#frame", "5")
+        page.tab.press("#frame", "Enter")
     page.tab.mouse.move(*page.at(10, 10))
     page.tab.mouse.down()
     page.tab.mouse.move(*page.at(30, 10), steps=3)
     page.tab.mouse.up()
-    status(page, "Frame 5 does not show yet")
+    page.status("Frame 5 does not show yet")
     slow.release()
     page.wait_frame(5)
     page.drag((10, 10), (30, 10))
@@ -74,28 +68,28 @@ def test_nothing_is_drawn_on_a_frame_that_does_not_show_yet(page):
 
 def test_a_frame_that_cannot_be_loaded_leaves_the_one_before_and_drops_what_was_meant_for_it(page, session):
     draw(session, 0, 1)
-    page.tab.evaluate(
-        "() => { app.frames.image = () => new Promise((_, reject) => { window.fail = () => reject('broken'); }) }"
-    )
+    slow = Slow(page, 1)
     page.key("ArrowRight", "m")
-    page.tab.evaluate("fail()")
-    status(page, "broken")
-    page.key("v")
-    assert page.tab.evaluate("[app.playback.wanted, app.playback.ready]") == [0, True]
+    page.until(lambda: slow.held)
+    slow.release(status=404, body="broken")
+    page.status("broken")
+    page.wait_frame(0)
     assert [(page.labels(index) == 1).any() for index in range(2)] == [True, False]
     assert session.state.described(1) == set()
+    page.key_done("m")
+    assert not page.labels(0).any()
 
 
 def test_a_box_in_which_nothing_is_found_keeps_the_mask_and_says_so(page, session):
     draw(session, 0, 1)
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
-    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(1)")
+    page.shows("object 1")
     page.key("x")
     page.tab.mouse.move(*page.at(3, 3))
     page.tab.mouse.down()
     page.tab.mouse.move(*page.at(20, 20), steps=3)
     page.tab.mouse.up()
-    status(page, "nothing found there; nothing was changed")
+    page.status("nothing found there; nothing was changed")
     assert (page.labels(0) == np.where(truth(0) == 1, 1, 0)).all()
 
 
@@ -106,12 +100,11 @@ def test_a_box_away_from_the_chosen_object_is_a_new_object_unless_the_person_say
     found = page.labels(0)
     assert iou(found == 1, truth(0) == 1) > 0.9
     assert iou(found == 2, truth(0) == 2) > 0.9
-    assert page.tab.evaluate("app.chosen") == 2
-    before = page.tab.evaluate("Number(document.body.dataset.done)")
+    page.chosen("object 2")
     page.tab.click("text=More of object 1")
-    page.tab.wait_for_function("before => Number(document.body.dataset.done) === before + 2", arg=before)
-    assert (page.labels(0) == (found > 0)).all()
-    assert page.tab.evaluate("[app.chosen, app.objects.length]") == [1, 1]
+    page.until(lambda: (page.labels(0) == (found > 0)).all())
+    page.objects(1)
+    page.chosen("object 1")
 
 
 def test_a_box_around_the_chosen_object_replaces_its_mask(page):
@@ -129,24 +122,22 @@ def test_a_click_away_is_a_new_object_and_one_on_another_mask_chooses_it(page):
     page.key("c")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
-    assert page.tab.evaluate("app.chosen") == 2
+    page.chosen("object 2")
     before = page.labels(0)
     page.tab.mouse.click(*page.at(10, 10))
-    page.tab.wait_for_function("() => app.chosen === 1")
+    page.chosen("object 1")
     assert (page.labels(0) == before).all()
 
 
 def test_a_double_click_shows_one_object_alone_and_again_all(page, session):
     draw(session, 0, 1, 2)
-    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(2)")
+    page.shows("object 1", "object 2")
     page.key("c")
     before = page.labels(0)
-    for shown in ([2], [1, 2]):
+    for shown in (["object 2"], ["object 1", "object 2"]):
         page.tab.mouse.dblclick(*page.at(45, 30))
-        page.tab.wait_for_function(
-            "shown => String([...app.viewer.colours.keys()]) === String(shown)", arg=shown
-        )
-    assert page.tab.evaluate("app.chosen") == 2
+        page.shows(*shown)
+    page.chosen("object 2")
     assert (page.labels(0) == before).all()
 
 
@@ -156,11 +147,11 @@ def test_backspace_removes_corners_and_clicks_in_hand_before_any_object(page):
     for point in ((20, 20), (40, 20), (40, 35), (20, 35)):
         page.tab.mouse.click(*page.at(*point))
     page.key("Backspace", "Control+z")
-    assert page.tab.evaluate("[app.toolbox.points.length, app.objects.length]") == [2, 1]
+    page.objects(1)
     assert (page.labels(0) == 1).any()
     page.key("Backspace", "Backspace")
     page.key_done("Backspace")
-    assert page.tab.evaluate("app.objects.length") == 0
+    page.objects(0)
 
 
 def test_the_space_bar_plays_after_a_button_was_clicked(page, session):
@@ -179,16 +170,16 @@ def test_deleting_during_tracking_is_refused_and_not_said_to_be_done(page, sessi
     draw(session, 0, 1)
     session.make_tracker = lambda: Seer(pause=0.3)
     job = session.track(Request(0))
-    page.tab.wait_for_function("() => app.tracking.job")
+    page.tab.wait_for_selector("#job:not([hidden])")
     page.key("Delete")
-    status(page, "stop it first")
+    page.status("stop it first")
     assert page.tab.query_selector(".toast") is None
     job.stop()
 
 
 def test_what_destroys_can_be_undone_from_its_message_but_only_as_the_last_step(page, session):
     draw(session, 0, 1)
-    page.tab.wait_for_function("() => app.objects.length === 1")
+    page.objects(1)
     page.key_done("Delete")
     with page.done():
         page.tab.click(".toast >> text=Undo")
@@ -196,7 +187,7 @@ def test_what_destroys_can_be_undone_from_its_message_but_only_as_the_last_step(
     page.key_done("Delete")
     editing.add_object(session.state)
     page.tab.click(".toast >> text=Undo")
-    status(page, "something else was done since")
+    page.status("something else was done since")
 
 
 def test_a_stroke_that_was_begun_while_following_is_kept_and_following_starts_again_with_the_next_run(
@@ -211,13 +202,13 @@ def test_a_stroke_that_was_begun_while_following_is_kept_and_following_starts_ag
             return super().step(frame, mask)
 
     session.make_tracker = Waiting
-    page.tab.wait_for_function("() => app.objects.length === 1")
+    page.objects(1)
     job = session.track(Request(0))
     page.wait_frame(3)
     page.tab.mouse.move(*page.at(40, 5))
     page.tab.mouse.down()
     at.release(2)
-    page.tab.wait_for_function("() => app.tracking.job.done >= 5")
+    page.tab.wait_for_selector("#job-text:has-text('5 of')")
     with page.done():
         page.tab.mouse.move(*page.at(50, 5), steps=3)
         page.tab.mouse.up()
@@ -234,7 +225,10 @@ def test_a_stroke_that_was_begun_while_following_is_kept_and_following_starts_ag
 
 def test_an_error_goes_away_with_the_next_success_and_does_not_move_the_image(page):
     before = page.at(10, 10)
-    page.tab.evaluate("app.say('x '.repeat(400), true)")
+    page.tab.route("**/frame/3", lambda route: route.fulfill(status=404, body="x " * 400))
+    page.tab.fill("#frame", "3")
+    page.tab.press("#frame", "Enter")
+    page.status("x x x")
     assert page.at(10, 10) == before
     page.drag((10, 10), (20, 10))
     assert page.tab.inner_text("#status") == ""

@@ -14,7 +14,6 @@ from tests.annotation.browser import Page, needs_browser
 from tests.annotation.clips import Seer, open_session, truth
 from tests.annotation.served import Served
 from tests.annotation.test_editing import draw
-from tests.annotation.test_page_intent import status
 
 pytestmark = needs_browser
 
@@ -27,33 +26,32 @@ def press(page, code, key, **how):
     )
 
 
-def cursor(page):
-    return page.tab.evaluate("app.viewer.cursor && [app.viewer.cursor.point.x, app.viewer.cursor.point.y]")
-
-
 def test_the_cursor_and_the_brush_follow_the_place_of_keys_on_azerty_and_qwertz(page):
     press(page, "KeyW", "z")
-    assert cursor(page) == [30, 12]
+    page.status("cursor at 30, 12")
     press(page, "KeyA", "q")
-    assert cursor(page) == [22, 12]
-    radius = page.tab.evaluate("app.toolbox.radius")
+    page.status("cursor at 22, 12")
+    radius = page.radius()
     press(page, "BracketRight", "+")
     press(page, "BracketLeft", "ü")
     press(page, "BracketLeft", "^")
-    assert page.tab.evaluate("app.toolbox.radius") < radius
+    assert page.radius() < radius
     press(page, "KeyW", "z", ctrlKey=True)  # undo goes by what is printed
-    status(page, "")
+    page.status("")
 
 
 def test_with_keys_alone_the_image_is_zoomed_at_the_cursor_and_moved(page):
     page.tab.focus("#view")
     page.key("w", "a")
-    before = page.at(22, 12)
+    page.until(lambda: page.place()[:2] == [22, 12])
+    before = page.place()[2]
     page.key("+", "PageUp")
-    assert page.at(22, 12) == pytest.approx(before, abs=1)
-    assert page.tab.evaluate("app.viewer.fitted") is False
-    page.key("Control+ArrowLeft", "Control+ArrowUp")
-    assert page.at(22, 12) == pytest.approx([before[0] + 80, before[1] + 80], abs=1)
+    page.until(lambda: page.place()[2] > 1.5 * before)
+    zoom = page.place()[2]
+    assert page.place()[:2] == [22, 12]
+    page.key("Control+ArrowRight", "Control+ArrowUp")
+    page.until(lambda: page.place()[:2] != [22, 12])
+    assert page.place() == pytest.approx([22 + 8000 / zoom, 12 - 8000 / zoom, zoom], abs=1)
 
 
 def test_keys_without_ctrl_can_be_turned_off(page):
@@ -61,7 +59,7 @@ def test_keys_without_ctrl_can_be_turned_off(page):
     page.key("?")
     page.tab.click("#single-keys")
     page.key("Escape", "e", "m", "?")
-    assert page.tab.evaluate("app.toolbox.tool.name") == "brush"
+    assert page.tool() == "brush"
     assert not page.tab.is_visible("#help-dialog")
     assert page.labels(0).any()
     page.key_done("Control+z")
@@ -69,22 +67,44 @@ def test_keys_without_ctrl_can_be_turned_off(page):
     page.wait_frame(1)
 
 
+def test_a_key_is_changed_in_the_dialog_and_the_browser_keeps_it(page):
+    page.key("?")
+    page.tab.click("[data-default=E]")
+    page.key("l")
+    assert "key for “lasso”" in page.tab.inner_text("#keys-status")
+    page.tab.click("[data-default=E]")
+    page.key("Escape")
+    page.tab.click("[data-default=E]")
+    page.key(",", "Escape")
+    for _ in range(2):
+        page.key("b", "e")
+        assert page.tool() == "brush"
+        page.key(",")
+        assert page.tool() == "eraser"
+        assert page.tab.get_attribute("[data-tool=eraser]", "aria-keyshortcuts") == ","
+        page.open(page.tab.url)
+    page.key("?")
+    page.tab.click("#reset-keys")
+    page.key("Escape", "b", "e")
+    assert page.tool() == "eraser"
+
+
 def test_the_brush_has_buttons_for_fingers(page):
-    radius = page.tab.evaluate("app.toolbox.radius")
+    radius = page.radius()
     page.tab.tap("[aria-label='Larger brush']")
-    assert page.tab.evaluate("app.toolbox.radius") > radius
+    assert page.radius() > radius
 
 
 def test_a_reload_keeps_frame_tool_brush_and_look(page):
     page.seek(7)
     page.key("e", "]", "v")
-    radius = page.tab.evaluate("app.toolbox.radius")
+    radius = page.radius()
     page.tab.fill("#opacity", "0.8")
     page.open(page.tab.url)
     page.wait_frame(7)
-    assert page.tab.evaluate("[app.toolbox.tool.name, app.toolbox.radius]") == ["eraser", radius]
-    assert page.tab.evaluate("app.viewer.look") == {"fill": False, "outline": True, "opacity": 0.8}
-    assert not page.tab.is_checked("#fill")
+    assert [page.tool(), page.radius()] == ["eraser", radius]
+    assert [page.tab.is_checked("#fill"), page.tab.is_checked("#outline")] == [False, True]
+    assert page.tab.input_value("#opacity") == "0.8"
 
 
 def test_a_fresh_page_has_the_box_chosen(context, served):
@@ -104,16 +124,15 @@ def test_a_page_of_an_earlier_start_says_so(page, served, folder):
     other.server = web.serve(again, web.bind("127.0.0.1", port), token="another")
     other.thread = threading.Thread(target=other.server.run_here, daemon=True)
     other.thread.start()
-    status(page, "This page belongs to an earlier start of the program")
-    status(page, "aotlab annotate clip")
+    page.status("This page belongs to an earlier start of the program")
+    page.status("aotlab annotate clip")
     other.close()
 
 
 def test_when_the_server_is_gone_no_promise_is_rejected_unseen(page, served):
     served.server.should_exit = True
     served.thread.join(10)
-    page.tab.evaluate("app.review.refresh()")
-    page.key("ArrowRight", "m", "t")
+    page.key("ArrowRight", "m", "t", "Shift+Delete")
     page.tab.wait_for_selector("#status.error")
 
 
@@ -130,7 +149,7 @@ def test_an_export_can_be_cancelled(page, session, monkeypatch):
     page.key("Shift+E")
     page.tab.click("#export-start")
     page.tab.click("#export-cancel")
-    status(page, "export: cancelled")
+    page.status("export: cancelled")
     assert not (session.state.project.folder / "export" / "clip.zip").exists()
 
 
@@ -138,8 +157,8 @@ def test_rows_of_the_review_are_ticked_off_when_they_are_corrected(page, session
     draw(session, 0, 1, 2)
     found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
     monkeypatch.setattr(session, "review", lambda: found)
-    page.tab.evaluate("app.review.refresh()")
-    page.tab.wait_for_function("() => app.review.visits.length === 2")
+    page.open(page.tab.url)
+    page.tab.wait_for_selector("#review li + li")
     assert page.tab.get_attribute("#review img", "src") == "frame/7?width=96"
     draw(session, 7, 2)
     page.tab.wait_for_timeout(100)
@@ -151,12 +170,16 @@ def test_rows_of_the_review_are_ticked_off_when_they_are_corrected(page, session
     page.wait_frame(3)
 
 
-def test_the_review_grows_while_tracking_runs(page, session):
+def test_the_review_grows_while_tracking_runs(page, session, monkeypatch):
     draw(session, 0, 1)
     session.make_tracker = lambda: Seer(pause=0.5)
     job = session.track(Request(0))
-    asked = page.tab.evaluate("app.review.requests")
-    page.tab.wait_for_function("asked => app.review.requests > asked && app.tracking.job", arg=asked)
+    found: list[Check] = []
+    monkeypatch.setattr(session, "review", lambda: found)
+    page.tab.wait_for_selector("#job:not([hidden])")
+    found.append(Check(7, 1, "jump", 0.9))
+    page.tab.wait_for_selector("#review li")
+    assert page.tab.is_visible("#job")
     job.stop()
 
 
@@ -179,12 +202,11 @@ def test_on_a_dense_screen_corners_close_and_marks_are_drawn_in_css_pixels(brows
     for corner in corners:
         page.tab.mouse.click(*corner)
     page.tab.mouse.click(corners[0][0] + 11, corners[0][1])  # 11 CSS pixels away: another corner
-    assert page.tab.evaluate("app.toolbox.points.length") == 4
+    assert not page.labels(0).any()
     page.key("Backspace")
     with page.done():
         page.tab.mouse.click(corners[0][0] + 5, corners[0][1])
     assert (page.labels(0) == 1)[14, 20:28].all()
-    assert page.tab.evaluate("app.viewer.css(8) * app.viewer.zoom") == pytest.approx(16)
     assert page.problems == []
     context.close()
 
@@ -194,7 +216,7 @@ def test_a_part_of_another_object_is_given_to_the_chosen_one_by_one_click(page, 
     swapped = truth(0).copy()
     swapped[25:35, 40:50] = 1
     editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
-    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(1)")
+    page.shows("object 1")
     page.key("2", "o")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
@@ -219,7 +241,7 @@ def test_a_correction_shows_its_effect_without_a_key(page, session):
     page.key("x")
     page.drag((37, 22), (53, 38))
     page.seek(8)
-    page.tab.wait_for_function("() => app.viewer.labels.ids.includes(2)")
+    page.shows("object 1", "object 2")
     assert (page.labels(8) == truth(8)).all()
     assert page.tab.is_enabled("#forward")
     page.key_done("Control+z")
@@ -229,12 +251,11 @@ def test_a_correction_shows_its_effect_without_a_key(page, session):
 def test_a_click_on_a_row_of_the_timeline_chooses_its_object_however_many_there_are(page, session):
     for _ in range(20):
         editing.add_object(session.state)
-    page.tab.wait_for_function("() => app.objects.length === 20")
-    page.tab.wait_for_function("() => app.timeline.canvas.clientHeight >= 20 * 14")
+    page.objects(20)
     box = page.tab.evaluate("document.getElementById('rows').getBoundingClientRect().toJSON()")
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
-    page.tab.wait_for_function("() => app.chosen === 20")
+    page.chosen("object 20")
     page.wait_frame(6)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
 
