@@ -18,8 +18,8 @@ export class Hover {
   /** Only a click that would make a mask has a preview. */
   get useful() {
     const { tool, down, minus, app, viewer } = this.toolbox;
-    const masked = viewer.labels && app.chosen && areas(viewer.labels, app.chosen).all;
-    return tool.name === 'click' && !down && !minus && !masked && !app.tracking.job && app.playback.ready;
+    if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
+    return !areas(viewer.labels, app.chosen).all; // last, as it looks at every pixel
   }
 
   /** @param {Point} point */

@@ -140,13 +140,14 @@ export class App {
   async send(action, values = {}) {
     const { frame } = this.playback;
     if (ENDING.includes(action)) this.toolbox.cancel();
+    const said = element('status').textContent;
     this.wait(1);
     try {
       const common = { frame, object_id: this.chosen, propagate: element('propagate').checked };
       const message = /** @type {Actions[A]['message']} */ ({ ...common, ...values });
       const result = await this.connection.call(action, message);
       await this.playback.refresh(this.connection.revision);
-      if (element('status').className) this.say('');
+      if (element('status').className && element('status').textContent === said) this.say('');
       return result;
     } catch (error) {
       this.fail(error);

@@ -35,6 +35,8 @@ export class Viewer {
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** @type {Map<number, [number, number, number]>} */
     this.colours = new Map();
+    /** The objects of the last call of `setObjects`, as text. */
+    this.drawn = '';
     /** Names of objects by id. @type {Map<number, string>} */
     this.names = new Map();
     /** @type {Sketch | null} */
@@ -59,6 +61,9 @@ export class Viewer {
 
   /** @param {{id: number, name: string, colour: string}[]} objects those that are drawn */
   setObjects(objects) {
+    const key = JSON.stringify(objects.map(({ id, name, colour }) => [id, name, colour]));
+    if (key === this.drawn) return;
+    this.drawn = key;
     this.names = new Map(objects.map(({ id, name }) => [id, name]));
     this.colours = new Map(objects.map(({ id, colour }) => {
       const value = parseInt(colour.slice(1), 16);
@@ -171,7 +176,7 @@ export class Viewer {
     return { x: (x * this.zoom + this.left) / ratio, y: (y * this.zoom + this.top) / ratio };
   }
 
-  /** Draw the masks' pixels anew; call it when labels, colours or look changed. */
+  /** Draw the masks' pixels again; call it when labels, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -192,15 +197,21 @@ export class Viewer {
     }
     /** Ids of the objects that show. @type {Set<number>} */
     const shown = new Set();
+    const { outline } = this.look;
     let [index, last] = [0, 0];
+    /** @type {[number, number, number] | undefined} */
+    let shade;
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1, index += 1) {
         const id = ids[index];
         if (id === 0) continue;
-        const shade = shades.get(id);
+        if (id !== last) {
+          last = id;
+          shade = shades.get(id);
+          if (shade) shown.add(id);
+        }
         if (!shade) continue;
-        if (id !== last) shown.add(last = id);
-        const edge = this.look.outline && (
+        const edge = outline && (
           (x > 0 && ids[index - 1] !== id) || (x < width - 1 && ids[index + 1] !== id)
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
         pixels[index] = edge ? shade[1] : shade[0];

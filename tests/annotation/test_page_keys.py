@@ -217,6 +217,7 @@ def test_a_part_of_another_object_is_given_to_the_chosen_one_by_one_click(page, 
     swapped[25:35, 40:50] = 1
     editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
     page.shows("object 1")
+    page.shows("object 1")
     page.key("2", "o")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))
@@ -256,7 +257,7 @@ def test_a_click_on_a_row_of_the_timeline_chooses_its_object_however_many_there_
     page.tab.evaluate("document.getElementById('rows').scrollTop = 1000")
     page.tab.mouse.click(box["x"] + box["width"] * 0.5, box["y"] + box["height"] - 8)
     page.chosen("object 20")
-    page.wait_frame(6)
+    page.wait_frame(5)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
 
 
