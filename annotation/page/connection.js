@@ -1,5 +1,5 @@
 // @ts-check
-/** The WebSocket to the server: calls with answers, and events. Connects again when it is lost. */
+/** The WebSocket to the server: calls with answers, and events. Reconnects when it is lost. */
 
 /** @typedef {import('./protocol.js').Actions} Actions */
 
@@ -14,9 +14,9 @@ export class Connection {
     /** @type {Map<number, {resolve: (value: any) => void, reject: (error: Error) => void}>} */
     this.waiting = new Map();
     this.count = 0;
-    /** Of all masks, when the last answer was sent. */
+    /** Revision of all masks at the last answer. */
     this.revision = 0;
-    /** The last step of the history, when the last answer was sent. */
+    /** Last step of the history at the last answer. */
     this.step = 0;
     this.delay = 250;
     this.connect();
@@ -38,16 +38,16 @@ export class Connection {
     };
   }
 
-  /** Why there is no connection. @param {string} name of the video */
+  /** Return why there is no connection. @param {string} name of the video */
   async reason(name) {
     try {
       if ((await fetch('page/main.js', { cache: 'no-store' })).status === 403) {
-        return `This page belongs to an earlier start of the program. Open the new link that “aotlab annotate ${name}” printed.`;
+        return `This page belongs to an earlier run of the program. Open the new link that “aotlab annotate ${name}” printed.`;
       }
     } catch {
       // nothing answers
     }
-    return 'The connection was lost. Is the program still running? Trying again…';
+    return 'The connection was lost. Is the program still running? Reconnecting…';
   }
 
   /** @param {any} answer */

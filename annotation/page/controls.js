@@ -1,5 +1,5 @@
 // @ts-check
-/** The buttons and fields of the page, and what each does. */
+/** Buttons and fields of the page with their actions. */
 
 import { openMerge } from './dialogs.js';
 import { element, make } from './page.js';
@@ -8,7 +8,7 @@ import { TOOLS } from './tools.js';
 
 /** @typedef {import('./main.js').App} App */
 
-/** Buttons that work while a frame is being loaded. */
+/** Buttons that work while a frame is loading. */
 const FREE = ['export', 'help', 'pause', 'stop', 'next', 'play', 'previous', 'following', 'undo', 'redo', 'closer', 'wider'];
 
 /** @param {App} app */
@@ -23,7 +23,7 @@ export function wire(app) {
   watchPointers(viewer, app.toolbox);
 }
 
-/** After a click on a button, box or list by pointer, keys mean the frame again; the space bar plays. */
+/** Return the focus to the frame after a button, box or list was used with the pointer, so that keys act on the frame. */
 function giveFocusBack() {
   const back = (/** @type {Event} */ event) => {
     const target = /** @type {HTMLElement} */ (event.target);
@@ -54,14 +54,14 @@ function clicks(app) {
 
 /** @param {App} app */
 function makeTools(app) {
-  for (const { name, key, icon, hint } of TOOLS) {
-    const button = make('button', { textContent: icon, title: hint, onclick: () => app.toolbox.choose(name) });
+  for (const { name, key, icon, help } of TOOLS) {
+    const button = make('button', { textContent: icon, title: help, onclick: () => app.toolbox.choose(name) });
     button.dataset.tool = name;
     button.append(make('span', { textContent: name }));
     button.dataset.key = key;
     element('tools').append(button);
   }
-  const minus = make('button', { textContent: '−', title: 'Take away what is drawn, or click on what is not the object; as Shift does', onclick: () => app.toolbox.invert() });
+  const minus = make('button', { textContent: '−', title: 'Minus: remove instead of adding, as Shift does', onclick: () => app.toolbox.invert() });
   minus.id = 'minus';
   minus.append(make('span', { textContent: 'minus' }));
   minus.dataset.key = 'U';
@@ -96,7 +96,7 @@ async function loadMasks(app) {
   const [file] = element('load').files;
   element('load').value = '';
   if (!file) return;
-  app.say('Reading the masks…');
+  app.say('Loading the masks…');
   const answer = await fetch(`masks/${app.playback.frame}`, { method: 'POST', body: file });
   if (!answer.ok) {
     app.say(await answer.text(), true);

@@ -1,5 +1,5 @@
 // @ts-check
-/** The cursor that the keyboard moves over the frame. */
+/** Cursor on the frame, moved by the keyboard. */
 
 const STEP = 8;
 const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });

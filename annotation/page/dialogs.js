@@ -1,5 +1,5 @@
 // @ts-check
-/** The dialogs for exporting and merging. */
+/** Dialogs for export and merging. */
 
 import { element, make } from './page.js';
 

@@ -1,8 +1,8 @@
 // @ts-check
-/** What the canvases share. */
+/** Drawing once per screen refresh. */
 
 /**
- * A function that draws with the next image of the screen, however often it is called before that.
+ * Return a function that draws once at the next screen refresh, however often it is called until then.
  * @param {() => void} draw
  */
 export function onNextPaint(draw) {

@@ -1,16 +1,16 @@
 // @ts-check
-/** Images and masks of frames, fetched when they are needed; a few are kept. */
+/** Images and masks of frames, fetched on demand; recent images are cached. */
 
-/** What decoded images may take. */
+/** Largest size of the cached images in bytes. */
 const BYTES = 192 * 2 ** 20;
 
-/** Images that are kept, however large they are. */
+/** Smallest number of cached images, whatever their size. */
 const LEAST = 8;
 
 /** @typedef {{height: number, width: number, ids: Uint16Array}} Labels */
 
 /**
- * Run lengths as the server sends them: height, width and n (uint32), n lengths (uint32), n ids (uint16).
+ * Decode the run lengths sent by the server: height, width and n (uint32), n lengths (uint32), n ids (uint16).
  * @param {ArrayBuffer} buffer
  * @returns {Labels}
  */
@@ -51,8 +51,8 @@ export class Frames {
   }
 
   /**
-   * Drop the images that were not asked for the longest.
-   * @param {ImageBitmap} image one of them; all are of its size
+   * Evict the least recently used images.
+   * @param {ImageBitmap} image any of them; all have the same size
    */
   makeRoom({ width, height }) {
     const most = Math.max(LEAST, Math.floor(BYTES / (4 * width * height)));
@@ -63,7 +63,7 @@ export class Frames {
   }
 
   /**
-   * An image near a frame that takes long, at once.
+   * Fetch the nearest image at hand for a frame that is slow to decode.
    * @param {number} index
    */
   nearImage(index) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Outlines of what a click would find at the pointer. */
+/** Preview: outlines of the mask that a click at the pointer would make. */
 
 import { pairs } from './connection.js';
 import { areas } from './labels.js';
@@ -15,11 +15,11 @@ export class Hover {
     this.asking = false;
   }
 
-  /** Only a click that would make a mask has a preview. */
+  /** Whether a click would make a mask; only then is there a preview. */
   get useful() {
     const { tool, down, minus, app, viewer } = this.toolbox;
     if (tool.name !== 'click' || down || minus || app.tracking.job || !app.playback.ready) return false;
-    return !areas(viewer.labels, app.chosen).all; // last, as it looks at every pixel
+    return !areas(viewer.labels, app.chosen).all; // last, because it reads every pixel
   }
 
   /** @param {Point} point */

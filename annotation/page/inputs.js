@@ -1,8 +1,8 @@
 // @ts-check
-/** Keys and buttons in their order; those that act on a frame wait until the frame asked for shows. */
+/** Queue of key presses and clicks; those that act on a frame wait until the requested frame is shown. */
 
 export class Inputs {
-  /** @param {() => boolean} ready whether the frame asked for shows */
+  /** @param {() => boolean} ready whether the requested frame is shown */
   constructor(ready) {
     this.ready = ready;
     /** @type {{run: () => void, acts: boolean}[]} */
@@ -10,21 +10,21 @@ export class Inputs {
   }
 
   /**
-   * Run now, or after the inputs before it.
+   * Run now, or after the queued inputs.
    * @param {() => void} run
-   * @param {boolean} acts whether it changes something on the frame that shows
+   * @param {boolean} acts whether it changes the frame that is shown
    */
   add(run, acts) {
     this.queue.push({ run, acts });
     this.drain();
   }
 
-  /** Run what waits, up to the first input whose frame does not show yet. */
+  /** Run the queue up to the first input whose frame is not shown yet. */
   drain() {
     while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
   }
 
-  /** Forget what waits. */
+  /** Clear the queue. */
   clear() {
     this.queue = [];
   }

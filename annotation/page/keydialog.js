@@ -1,5 +1,5 @@
 // @ts-check
-/** The dialog of keys, grouped by task, in which a person changes them. */
+/** Dialog of keys by task, where they can be changed. */
 
 import { element, make } from './page.js';
 import { remember, stored } from './preferences.js';
@@ -9,14 +9,14 @@ export class KeyDialog {
   /** @param {import('./shortcuts.js').Shortcuts} shortcuts */
   constructor(shortcuts) {
     this.shortcuts = shortcuts;
-    /** The button whose new key is awaited. @type {HTMLButtonElement | null} */
+    /** Button that waits for a new key. @type {HTMLButtonElement | null} */
     this.waiting = null;
     element('single-keys').checked = stored().singleKeys !== false;
     element('single-keys').onchange = () => remember({ singleKeys: element('single-keys').checked });
     element('reset-keys').onclick = () => {
       shortcuts.reset();
       this.show();
-      this.say('All keys are as they were at first.');
+      this.say('All keys are reset.');
     };
     const dialog = element('help-dialog');
     dialog.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.take(event));
@@ -53,12 +53,12 @@ export class KeyDialog {
     return line;
   }
 
-  /** Wait for the new key of a button. @param {HTMLButtonElement | null} button */
+  /** Wait for a new key. @param {HTMLButtonElement | null} button */
   wait(button) {
     this.waiting?.removeAttribute('aria-pressed');
     this.waiting = button;
     button?.setAttribute('aria-pressed', 'true');
-    if (button) this.say(`Press the new key for ${button.textContent}; Escape keeps it.`);
+    if (button) this.say(`Press the new key for ${button.textContent}; Escape cancels.`);
   }
 
   /** @param {KeyboardEvent} event */
@@ -73,7 +73,7 @@ export class KeyDialog {
       return;
     }
     const taken = this.shortcuts.change(key, name);
-    this.say(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `${name} it is.`);
+    this.say(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
     this.show();
     /** @type {HTMLElement | null} */ (element('keys').querySelector(`[data-default="${CSS.escape(key)}"]`))?.focus();
   }
@@ -85,7 +85,7 @@ export class KeyDialog {
 }
 
 /**
- * Write the current keys into the titles of buttons and into texts.
+ * Put the current keys into titles of buttons and into texts.
  * @param {(key: string) => string} current the key to press, by that of the table
  */
 function showKeys(current) {

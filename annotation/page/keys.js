@@ -1,5 +1,5 @@
 // @ts-check
-/** All keys with what they do, by task. The dialog of keys and the titles of buttons are made from this table. */
+/** Table of keys by task; the dialog of keys and the titles of buttons are made from it. */
 
 import { moveCursor, pressCursor } from './cursor.js';
 import { TOOLS } from './tools.js';
@@ -17,7 +17,7 @@ export function bindings(app) {
   const { toolbox, viewer, playback, tracking } = app;
   return {
     Draw: [
-      ...TOOLS.map(({ name, key, hint }) => ({ keys: [key], text: hint.split(':')[0].toLowerCase(), run: () => toolbox.choose(name) })),
+      ...TOOLS.map(({ name, key, help }) => ({ keys: [key], text: help.split(':')[0].toLowerCase(), run: () => toolbox.choose(name) })),
       { keys: ['U'], text: 'minus: remove instead of adding, as Shift does', run: () => toolbox.invert() },
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },

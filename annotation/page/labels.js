@@ -1,5 +1,5 @@
 // @ts-check
-/** Questions about the masks of a frame: which object is at a point, and how near one is. */
+/** Queries on the masks of a frame: the object at a point, areas, distances. */
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./frames.js').Labels} Labels */
@@ -8,7 +8,7 @@
 const NEAR = { edge: 0.06, extent: 0.25 };
 
 /**
- * The object id at a point, 0 for background.
+ * Return the object id at a point, 0 for background.
  * @param {Labels | null} labels
  * @param {Point} point
  */
@@ -18,7 +18,7 @@ export function idAt(labels, { x, y }) {
 }
 
 /**
- * Pixels of an object, and how many of them are in a box.
+ * Count the pixels of an object, and those inside a box.
  * @param {Labels | null} labels
  * @param {number} id
  * @param {number[]} [box] x, y, width, height
@@ -38,7 +38,7 @@ export function areas(labels, id, box = [0, 0, 0, 0]) {
 }
 
 /**
- * Whether a point is so far from an object's mask that it means another object.
+ * Return whether a point is too far from an object's mask to belong to it.
  * @param {Labels} labels
  * @param {number} id
  * @param {Point} point

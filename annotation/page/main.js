@@ -1,5 +1,5 @@
 // @ts-check
-/** The page: what the person does becomes calls to the server, what changes there is shown. */
+/** The page: turns input into calls to the server and shows its events. */
 
 import { Connection } from './connection.js';
 import { showTools, wire } from './controls.js';
@@ -23,18 +23,18 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./protocol.js').Item} Item */
 /** @typedef {import('./protocol.js').Actions} Actions */
 
-/** After these, clicks begin anew. */
+/** Actions that end a series of clicks. */
 const ENDING = ['fill_holes', 'clear', 'remove_given', 'drop_results', 'merge_objects', 'track'];
 
 export class App {
   constructor() {
-    // the token has become a cookie; it shall not stay in the address
+    // the token is now a cookie; remove it from the address
     history.replaceState(null, '', location.pathname);
     this.chosen = 0;
     this.name = '';
-    /** The only object that is drawn; 0: all are. */
+    /** Only this object is drawn; 0: all. */
     this.isolated = 0;
-    /** Answers that are awaited; the first is the description of the session. */
+    /** Number of pending answers; the first one describes the session. */
     this.awaited = 1;
     /** @type {Item[]} */
     this.objects = [];
@@ -66,7 +66,7 @@ export class App {
     }
   }
 
-  /** Show what the server describes. @param {import('./protocol.js').Description} state */
+  /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async begin(state) {
     this.playback.rate = state.rate;
     this.playback.revision = 0;
@@ -131,11 +131,11 @@ export class App {
   }
 
   /**
-   * Do something on the frame that shows, with the chosen object unless another one is given.
+   * Send an action for the shown frame and the chosen object, unless others are given.
    * @template {keyof Actions} A
    * @param {A} action
    * @param {Partial<Actions[A]['message']>} [values]
-   * @returns {Promise<Actions[A]['result'] | undefined>} undefined if it failed, which the status line says
+   * @returns {Promise<Actions[A]['result'] | undefined>} undefined if it failed; the status line shows the error
    */
   async send(action, values = {}) {
     const { frame } = this.playback;
@@ -157,7 +157,7 @@ export class App {
     }
   }
 
-  /** Count awaited answers; the page is busy while there are any. @param {number} by */
+  /** Count pending answers; the page is busy while there are any. @param {number} by */
   wait(by) {
     const before = this.awaited > 0;
     this.awaited += by;
@@ -165,7 +165,7 @@ export class App {
   }
 
   /**
-   * Draw on the chosen object; without one, on a new object.
+   * Draw on the chosen object, or on a new one if none is chosen.
    * @template {'paint' | 'outline' | 'suggest'} A
    * @param {A} action
    * @param {Partial<Actions[A]['message']>} values
@@ -186,7 +186,7 @@ export class App {
     toast(text, buttons);
   }
 
-  /** Say what was done, with a button that undoes it unless something else was done since. @param {string} text */
+  /** Show a message with a button that undoes the last step, if it still is the last. @param {string} text */
   offerUndo(text) {
     const { step } = this.connection;
     toast(text, { Undo: () => this.undo(step) });
@@ -214,7 +214,7 @@ export class App {
     this.setObjects(this.objects);
   }
 
-  /** Draw only one object, or all again. @param {number} id 0: background */
+  /** Show only one object, or all again. @param {number} id 0: background */
   isolate(id) {
     this.isolated = id && id !== this.isolated ? id : 0;
     if (this.isolated) this.choose(id);
@@ -243,7 +243,7 @@ export class App {
     if (item && (await this.send('delete_object')) !== undefined) this.offerUndo(`${item.name} is deleted`);
   }
 
-  /** Remove the newest of what is in hand; else the object. */
+  /** Remove the last corner or click; without one, the object. */
   deleteKey() {
     if (this.toolbox.begun) this.undo();
     else this.deleteObject();
@@ -266,8 +266,8 @@ export class App {
   }
 
   /**
-   * Undo what is in hand; else the last step.
-   * @param {number} [step] undo nothing but this one
+   * Undo the last corner or click; without one, the last step.
+   * @param {number} [step] undo only this step
    */
   async undo(step) {
     if (step === undefined && this.toolbox.begun && !this.toolbox.dropLast()) return;
@@ -275,7 +275,7 @@ export class App {
   }
 
   async redo() {
-    this.reportStep(await this.send('redo'), 'done again');
+    this.reportStep(await this.send('redo'), 'redone');
   }
 
   /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Elements of the page: found by id, and made. */
+/** Finding and creating elements of the page. */
 
 /**
  * @param {string} id

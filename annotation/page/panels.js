@@ -1,5 +1,5 @@
 // @ts-check
-/** The lists beside the frame: objects, and frames to check. */
+/** Lists beside the frame: objects and frames to check. */
 
 import { make } from './page.js';
 import { summary } from './strips.js';
@@ -73,7 +73,7 @@ function row(item, app) {
 }
 
 /**
- * Put a field where the name is.
+ * Replace the name by a text field.
  * @param {HTMLElement} button
  * @param {string} name
  * @param {(changes: object) => void} change

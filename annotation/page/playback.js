@@ -1,10 +1,10 @@
 // @ts-check
-/** Which frame shows: seeking, stepping, playing. */
+/** The shown frame: seeking, stepping, playing. */
 
 import { element } from './page.js';
 
-/** Milliseconds after which a frame near the wanted one is shown until that is decoded. */
-const PATIENCE = 60;
+/** Milliseconds before a nearby frame is shown while the requested one is decoded. */
+const SLOW = 60;
 
 const AHEAD = 6;
 
@@ -17,7 +17,7 @@ export class Playback {
     this.frame = 0;
     this.wanted = 0;
     this.showing = false;
-    /** Whether the person waits for a frame; until it shows, nothing is changed. */
+    /** Whether a requested frame is still loading; until it is shown, nothing is changed. */
     this.asked = false;
     this.playing = false;
     this.stale = false;
@@ -30,7 +30,7 @@ export class Playback {
     };
   }
 
-  /** Whether the frame that the person asked for shows, so that it can be changed. */
+  /** Whether the requested frame is shown and can be changed. */
   get ready() {
     return this.playing || (!this.asked && !this.app.viewer.near);
   }
@@ -43,7 +43,7 @@ export class Playback {
   }
 
   /**
-   * Show a frame that the person asks for; tracking is no longer followed.
+   * Show a frame requested by the person, and stop following the tracking.
    * @param {number} frame
    */
   seek(frame) {
@@ -53,7 +53,7 @@ export class Playback {
   }
 
   /**
-   * Show a frame; of several asked for in a row, the last.
+   * Show a frame; of several requests in a row only the last counts.
    * @param {number} frame
    */
   async goTo(frame) {
@@ -92,7 +92,7 @@ export class Playback {
         if (!arrived) frames.nearImage(frame).then((near) => {
           if (!arrived && near) viewer.showNear(near);
         }, () => {});
-      }, PATIENCE);
+      }, SLOW);
     }
     const [image, labels] = await wanted;
     if (frame !== this.frame) this.revision = 0;
@@ -109,7 +109,7 @@ export class Playback {
   }
 
   /**
-   * The masks of a frame are others now.
+   * Refresh the masks of a frame that changed.
    * @param {number} frame
    * @param {number} revision of all masks
    */
@@ -118,7 +118,7 @@ export class Playback {
   }
 
   /**
-   * Fetch the masks of this frame again, unless those of this revision were asked for already.
+   * Fetch the masks of this frame again, unless this revision was already requested.
    * @param {number} revision
    */
   refresh(revision) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Mouse, pen and fingers on the frame: one pointer draws, two fingers or the middle button move the image. */
+/** Mouse, pen and touch on the frame: one pointer draws, two fingers or the middle button pan. */
 
 import { Hover } from './hover.js';
 import { idAt } from './labels.js';
@@ -18,7 +18,7 @@ export function watchPointers(viewer, toolbox) {
   /** @type {{x: number, y: number} | null} */
   let panning = null;
   let spread = 0;
-  /** What a finger does when it is lifted, unless a second one came. @type {(() => void) | null} */
+  /** Action when the finger is lifted, unless a second finger joined. @type {(() => void) | null} */
   let tap = null;
 
   const middle = () => {

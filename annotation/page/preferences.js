@@ -19,12 +19,12 @@ export function remember(changes) {
   try {
     localStorage.setItem(KEY, JSON.stringify({ ...stored(), ...changes }));
   } catch {
-    // storage is full or forbidden: the page works without
+    // storage is full or forbidden; settings are not kept
   }
 }
 
 /**
- * Restore what the page showed before it was reloaded, and remember it from now on.
+ * Restore the settings of the last visit, and store them when the page is left.
  * @param {import('./main.js').App} app
  */
 export function restore(app) {
@@ -40,7 +40,7 @@ export function restore(app) {
   });
 }
 
-/** The frame of a video that showed last. @param {string} name */
+/** Return the frame of a video that was shown last. @param {string} name */
 export function lastFrame(name) {
   return Number(stored().frame?.[name]) || 0;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The frames most worth a correction, one after the other. */
+/** Frames to check, ranked. */
 
 import { element } from './page.js';
 import { showChecks } from './panels.js';
@@ -9,11 +9,11 @@ import { showChecks } from './panels.js';
 
 const MARKED = 50;
 
-/** Milliseconds between two lists while tracking runs. */
+/** Milliseconds between two refreshes while tracking runs. */
 const LIVE = 2000;
 
 /**
- * One visit per frame, with all that is to be checked there; the worst first.
+ * Group the checks by frame, the worst first.
  * @param {Check[]} checks the worst first
  * @returns {Visit[]}
  */
@@ -35,12 +35,12 @@ export class Review {
     this.asked = 0;
   }
 
-  /** Ask again, but not too often; for a job that runs. */
+  /** Refresh while a job runs, but not too often. */
   refreshLive() {
     if (performance.now() - this.asked > LIVE) this.refresh();
   }
 
-  /** Ask what is to be checked; an answer that comes after a newer request is dropped. */
+  /** Fetch the checks; an answer to an older request is dropped. */
   async refresh() {
     const { connection, timeline } = this.app;
     this.requests += 1;
@@ -73,7 +73,7 @@ export class Review {
   }
 
   /**
-   * Tick a frame off once masks of all objects to be checked there are given.
+   * Mark a frame as corrected once masks of all its doubtful objects are given.
    * @param {number} frame
    * @param {Record<string, string>} codes
    */
@@ -88,7 +88,7 @@ export class Review {
 
   next() {
     if (!this.visits.some((visit) => !visit.done)) {
-      this.app.say('Nothing to check: track first, or all is well.');
+      this.app.say('No frames to check. Track first.');
       return;
     }
     do this.index = (this.index + 1) % this.visits.length;
@@ -101,12 +101,12 @@ export class Review {
     const { app } = this;
     this.index = this.visits.indexOf(visit);
     app.choose(visit.checks[0].object_id);
-    app.say(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it and track on, or go to the next.`);
+    app.say(`Frame ${visit.frame}: ${this.sentence(visit)}. Correct it, or go to the next frame to check.`);
     return app.playback.seek(visit.frame);
   }
 
   /**
-   * What is to be checked on a frame, the worst object first.
+   * Describe the checks of a frame, the worst object first.
    * @param {Visit} visit
    */
   sentence({ checks }) {

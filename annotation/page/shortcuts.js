@@ -1,5 +1,5 @@
 // @ts-check
-/** Key presses: their names, the keys that a person changed, and the calls that they make. */
+/** Keyboard shortcuts: names of key presses, changed keys, dispatch. */
 
 import { remember, stored } from './preferences.js';
 
@@ -9,14 +9,14 @@ const NAMES = /** @type {Record<string, string>} */ ({
   ArrowLeft: '←', ArrowRight: '→', ArrowUp: '↑', ArrowDown: '↓', ' ': 'Space', Backspace: 'Delete', '=': '+',
 });
 
-/** Keys by their place on the keyboard, whatever is printed there. */
+/** Keys identified by their position, whatever the layout. */
 const PLACES = /** @type {Record<string, string>} */ ({ KeyW: 'W', KeyA: 'A', KeyS: 'S', KeyD: 'D', BracketLeft: '[', BracketRight: ']' });
 
-/** Keys that only change the meaning of others, and keys that move the focus. */
+/** Modifiers, and keys that move the focus. */
 const NOT_ALONE = ['Shift', 'Control', 'Alt', 'AltGraph', 'Meta', 'Dead', 'Tab', 'CapsLock'];
 
 /**
- * The name of a key press as the table of keys has it.
+ * Return the name of a key press, as in the table of keys.
  * @param {KeyboardEvent} event
  */
 export function nameOf(event) {
@@ -29,7 +29,7 @@ export function nameOf(event) {
   return control + shift + key;
 }
 
-/** Whether a key press is a key of its own. @param {KeyboardEvent} event */
+/** Return whether a key can be a shortcut. @param {KeyboardEvent} event */
 export const isKey = (event) => !NOT_ALONE.includes(event.key);
 
 export class Shortcuts {
@@ -43,25 +43,25 @@ export class Shortcuts {
     /** @type {Map<string, Binding>} */
     this.bindings = new Map();
     for (const binding of Object.values(groups).flat()) for (const key of binding.keys) this.bindings.set(key, binding);
-    /** Keys that a person chose, by the key they replace. @type {Record<string, string>} */
+    /** Changed keys, by the default key. @type {Record<string, string>} */
     this.chosen = {};
     for (const [key, own] of Object.entries(stored().keys || {})) if (this.bindings.has(key) && typeof own === 'string') this.chosen[key] = own;
     document.addEventListener('keydown', (event) => this.press(event));
   }
 
-  /** The key to press. @param {string} key as in the table */
+  /** Return the key to press for a default key. @param {string} key */
   current(key) {
     return this.chosen[key] ?? key;
   }
 
-  /** The key of the table that a press stands for. @param {string} name */
+  /** Return the default key for a key press. @param {string} name */
   meant(name) {
     return [...this.bindings.keys()].find((key) => this.current(key) === name);
   }
 
   /**
-   * Replace a key; returns the binding that has the new one already, in which case nothing changes.
-   * @param {string} key as in the table
+   * Change a key. If the new key is taken, nothing changes and its binding is returned.
+   * @param {string} key default key
    * @param {string} own
    */
   change(key, own) {
@@ -77,7 +77,7 @@ export class Shortcuts {
     remember({ keys: {} });
   }
 
-  /** Call what is bound to a key, unless someone is typing or a dialog is open. @param {KeyboardEvent} event */
+  /** Run the binding of a key, unless a dialog is open or text is being typed. @param {KeyboardEvent} event */
   press(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (document.querySelector('dialog[open]') || event.isComposing || event.altKey) return;

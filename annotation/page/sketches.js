@@ -1,5 +1,5 @@
 // @ts-check
-/** Drawing of what is in the making: lines, corners, marks of clicks, the cursor. Widths are CSS pixels. */
+/** Drawing of unfinished input: lines, corners, clicks, the cursor. Widths are CSS pixels. */
 
 /** @typedef {import('./viewer.js').Point} Point */
 /** @typedef {import('./viewer.js').Sketch} Sketch */
@@ -31,7 +31,7 @@ export function drawSketch(context, sketch, css) {
 }
 
 /**
- * A plus or minus in a ring, black and white, as no object is.
+ * Draw a plus or minus in a ring, in black and white, which no object has.
  * @param {Context} context
  * @param {import('./viewer.js').Mark} mark
  * @param {(pixels: number) => number} css

@@ -5,7 +5,7 @@
 
 export const ROW = 14;
 export const TOP = 22;
-/** Width of the names. */
+/** Width of the column of names. */
 export const NAMES = 96;
 /** Smallest distance of two ticks. */
 const TICK = 64;
@@ -31,7 +31,7 @@ export function drawNames(context, objects, chosen, ink) {
 }
 
 /**
- * Numbers of frames over the rows, and a line under each.
+ * Draw frame numbers above the rows.
  * @param {CanvasRenderingContext2D} context
  * @param {{first: number, span: number, column: number, ink: string}} how
  */
@@ -49,7 +49,7 @@ export function drawTicks(context, { first, span, column, ink }) {
 }
 
 /**
- * Stretches of equal codes.
+ * Return the runs of equal codes.
  * @param {string[]} row
  * @returns {[string, number, number][]} code, first frame, number of frames
  */
@@ -72,7 +72,7 @@ export function runsOf(row) {
 export function drawRow(context, runs, { x: left, y, column, colour, ink }) {
   const gap = column > 4 ? 1 : 0;
   for (const [code, first, length] of runs) {
-    // where columns are wide, each frame has a box of its own
+    // if columns are wide, each frame has its own box
     for (let frame = first; frame < first + length; frame += gap ? 1 : length) {
       if (code === '-') break;
       const x = left + frame * column;
@@ -84,7 +84,7 @@ export function drawRow(context, runs, { x: left, y, column, colour, ink }) {
         context.fillStyle = code === 'G' ? colour : '#888888';
         context.fillRect(x, y + 3, width, ROW - 8);
       } else if (code === 'l') {
-        // two lines: no colour of an object looks like that
+        // two lines, unlike any object
         context.fillStyle = '#e02424';
         context.fillRect(x, y + 1, width, 2);
         context.fillRect(x, y + ROW - 5, width, 2);
@@ -102,7 +102,7 @@ export function drawRow(context, runs, { x: left, y, column, colour, ink }) {
 }
 
 /**
- * What a screen reader says of a strip.
+ * Return the description of a row for screen readers.
  * @param {string[] | undefined} row
  */
 export function summary(row) {

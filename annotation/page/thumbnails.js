@@ -1,13 +1,13 @@
 // @ts-check
-/** Strip of small images over the timeline. */
+/** Thumbnails above the timeline. */
 
 import { make } from './page.js';
 
-/** CSS pixels of an image, and the width that is asked for. */
+/** Width of a thumbnail in CSS pixels, and in pixels of the fetched image. */
 const WIDTH = 68;
 const FETCHED = 96;
 
-/** Milliseconds without a change of the view before images are fetched. */
+/** Milliseconds without a change before thumbnails are fetched. */
 const REST = 300;
 
 export class Thumbnails {
@@ -23,7 +23,7 @@ export class Thumbnails {
   }
 
   /**
-   * Fetch images of the frames in view, one after the other.
+   * Fetch thumbnails of the frames in view, one after the other.
    * @param {{left: number, width: number, first: number, span: number}} view
    */
   show(view) {

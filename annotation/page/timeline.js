@@ -9,10 +9,10 @@ import { onNextPaint } from './drawing.js';
 import { NAMES, ROW, TOP, drawNames, drawRow, drawTicks, runsOf } from './strips.js';
 import { Thumbnails } from './thumbnails.js';
 
-/** Frames that the closest zoom shows. */
-const CLOSEST = 12;
+/** Number of frames at the closest zoom. */
+const CLOSEST = 8;
 
-/** Rows that have room from the start, so that the frame does not move with each new object. */
+/** Smallest number of rows, so that the layout does not move with each new object. */
 const LEAST = 4;
 
 /** @typedef {import('./strips.js').Row} Row */
@@ -34,7 +34,7 @@ export class Timeline {
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
-    /** The frames in view: the first, and how many; as many as there are unless zoomed in. */
+    /** First frame in view and number of frames in view; Infinity: all. */
     this.first = 0;
     this.zoomed = Infinity;
     /** @type {Row[]} */
@@ -57,17 +57,17 @@ export class Timeline {
     canvas.addEventListener('wheel', (event) => this.wheel(event), { passive: false });
   }
 
-  /** Frames in view. */
+  /** Number of frames in view. */
   get span() {
     return Math.min(this.zoomed, this.count);
   }
 
-  /** CSS pixels of a frame. */
+  /** Width of a frame in CSS pixels. */
   get column() {
     return Math.max(1, this.canvas.clientWidth - NAMES) / this.span;
   }
 
-  /** Where a frame begins, in CSS pixels. @param {number} frame */
+  /** Return the left edge of a frame in CSS pixels. @param {number} frame */
   xOf(frame) {
     return NAMES + (frame - this.first) * this.column;
   }
@@ -117,7 +117,7 @@ export class Timeline {
     this.redraw();
   }
 
-  /** Show frames from one on. @param {number} first */
+  /** Scroll to a first frame. @param {number} first */
   show(first) {
     this.first = Math.max(0, Math.min(this.count - this.span, first));
     this.redraw();
@@ -144,7 +144,7 @@ export class Timeline {
     else this.show(this.first + along / this.column);
   }
 
-  /** Frame under the pointer, with its fraction. @param {MouseEvent} event */
+  /** Return the frame under the pointer, with its fraction. @param {MouseEvent} event */
   placeOf(event) {
     return this.first + (event.clientX - this.canvas.getBoundingClientRect().left - NAMES) / this.column;
   }
@@ -154,12 +154,12 @@ export class Timeline {
     return Math.min(this.count - 1, Math.max(0, Math.floor(this.placeOf(event))));
   }
 
-  /** Whether the pointer is on the names. @param {MouseEvent} event */
+  /** Return whether the pointer is on the names. @param {MouseEvent} event */
   isName(event) {
     return event.clientX - this.canvas.getBoundingClientRect().left < NAMES;
   }
 
-  /** The object whose row is under the pointer. @param {MouseEvent} event */
+  /** Return the object of the row under the pointer. @param {MouseEvent} event */
   objectAt(event) {
     return this.objects[Math.floor((event.clientY - this.canvas.getBoundingClientRect().top - TOP) / ROW)];
   }
@@ -187,7 +187,7 @@ export class Timeline {
     this.preview.style.left = `${Math.min(box.width - 164, Math.max(0, event.clientX - box.left - 82))}px`;
   }
 
-  /** Draw everything; `draw` only moves the mark of the frame that shows. */
+  /** Redraw everything; `draw` only moves the mark of the shown frame. */
   redraw() {
     this.stale = true;
     this.draw();
@@ -218,7 +218,7 @@ export class Timeline {
   }
 
   /**
-   * Draw what is the same for every frame that shows.
+   * Draw everything but the mark of the shown frame.
    * @param {number} ratio
    * @param {string} ink
    */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Short messages over the frame, with buttons. */
+/** Short messages on the frame, with buttons. */
 
 import { element, make } from './page.js';
 

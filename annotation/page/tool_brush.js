@@ -17,7 +17,7 @@ const round = {
 };
 
 /** @type {Tool} */
-export const brush = { name: 'brush', key: 'B', icon: '●', hint: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
+export const brush = { name: 'brush', key: 'B', icon: '●', help: 'Brush: draw on the object. Wheel or [ ] sets the size.', ...round };
 
 /** @type {Tool} */
-export const eraser = { name: 'eraser', key: 'E', icon: '○', hint: 'Eraser: remove pixels of the object.', erases: true, ...round };
+export const eraser = { name: 'eraser', key: 'E', icon: '○', help: 'Eraser: remove pixels of the object.', erases: true, ...round };

@@ -7,7 +7,7 @@ import { pairs } from './connection.js';
 /** @typedef {import('./toolbox.js').Toolbox} Toolbox */
 /** @typedef {import('./viewer.js').Point} Point */
 
-/** CSS pixels within which a corner is the first one. */
+/** CSS pixels from the first corner within which a click closes the polygon. */
 const NEAR = 8;
 
 /** @type {Tool} */
@@ -15,7 +15,7 @@ export const lasso = {
   name: 'lasso',
   key: 'L',
   icon: '✎',
-  hint: 'Lasso: drag around the object. With Shift: take away.',
+  help: 'Lasso: drag around the object. With Shift: remove.',
   press: () => {},
   move: (box, point) => box.follow(point),
   release: (box) => (box.points.length > 2 ? send(box) : box.cancel()),
@@ -27,7 +27,7 @@ export const polygon = {
   name: 'polygon',
   key: 'P',
   icon: '⬠',
-  hint: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: take away.',
+  help: 'Polygon: click corners; Enter, a double click or the first corner closes it; Backspace removes the last. With Shift: remove.',
   takesPoints: true,
   press: (box, point) => (closes(box, point) ? send(box) : box.points.push(point)),
   close: (box) => (box.points.length > 2 ? send(box) : undefined),
@@ -40,7 +40,7 @@ function send(box) {
 }
 
 /**
- * Whether a corner of the polygon is its first one again.
+ * Return whether a corner closes the polygon.
  * @param {Toolbox} box
  * @param {Point} point
  */

@@ -11,7 +11,7 @@ export const part = {
   name: 'part',
   key: 'O',
   icon: '⇄',
-  hint: 'Part: click on a part of another object; it becomes the chosen object’s. Shift chooses the object instead.',
+  help: 'Part: click on a part of another object; it becomes the chosen object’s. Shift chooses the object instead.',
   takesPoints: true,
   press: async (box, point) => {
     const { app } = box;
@@ -30,7 +30,7 @@ export const split = {
   name: 'split',
   key: 'G',
   icon: '✂',
-  hint: 'Split: click on a separate part of the object to make it a new object.',
+  help: 'Split: click on a separate part of the object to make it a new object.',
   takesPoints: true,
   press: async (box, point) => {
     const id = await box.app.send('split_object', { point: pairs([point])[0] });

@@ -8,7 +8,7 @@ import { areas, idAt, isAway } from './labels.js';
 /** @typedef {import('./toolbox.js').Toolbox} Toolbox */
 /** @typedef {import('./viewer.js').Point} Point */
 
-/** Pixels of the frame; what is smaller is a click. */
+/** Smallest edge of a box in pixels of the frame; a smaller drag is a click. */
 const SMALLEST = 2;
 
 /** @type {Tool} */
@@ -16,7 +16,7 @@ export const box = {
   name: 'box',
   key: 'X',
   icon: '▢',
-  hint: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; click on another mask chooses it.',
+  help: 'Box: drag around an object. Click on what its mask lacks, right-click (or Shift) on what is too much; a click on another mask chooses it.',
   prompts: true,
   press: () => {},
   move: (toolbox, point) => { toolbox.points = [toolbox.points[0], point]; },
@@ -31,7 +31,7 @@ export const click = {
   name: 'click',
   key: 'C',
   icon: '✚',
-  hint: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
+  help: 'Clicks: on an object, or on what its mask lacks; with Shift or the right button: on what is too much.',
   prompts: true,
   takesPoints: true,
   press: (toolbox, point) => mark(toolbox, point),
@@ -57,7 +57,7 @@ async function releaseBox(toolbox, first, last) {
 }
 
 /**
- * Take a click: it corrects the chosen object's mask, chooses another object, or makes a mask.
+ * Handle a click: correct the chosen object's mask, choose another object, or make a mask.
  * @param {Toolbox} toolbox
  * @param {Point} point
  */
@@ -72,7 +72,7 @@ async function mark(toolbox, point) {
     return;
   }
   if (!positive && !present) {
-    app.say('Click on the object first: it has no mask here that something could be removed from.');
+    app.say('Click on the object first: it has no mask on this frame to remove from.');
     return;
   }
   const away = Boolean(positive && present && labels && isAway(labels, app.chosen, point));
@@ -86,7 +86,7 @@ async function mark(toolbox, point) {
 }
 
 /**
- * Ask for a mask. One away from the chosen object's is a new object, unless the person says that it is more of that.
+ * Request a mask. Away from the chosen object's mask it makes a new object, unless the person adds it to the chosen one.
  * @param {Toolbox} toolbox
  * @param {object} prompts
  * @param {boolean} away

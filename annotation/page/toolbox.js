@@ -1,5 +1,5 @@
 // @ts-check
-/** The chosen tool and what it has in hand. Pointer and keyboard use the same verbs: press, move, release. */
+/** The chosen tool and its unfinished input. Pointer and keyboard share press, move and release. */
 
 import { TOOLS } from './tools.js';
 
@@ -8,13 +8,13 @@ import { TOOLS } from './tools.js';
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 /**
- * A tool is a module that exports one of these, and a line in tools.js.
+ * A new tool is a module that exports one of these, and one line in tools.js.
  * @typedef {object} Tool
  * @property {string} name
  * @property {string} key
  * @property {string} icon
- * @property {string} hint
- * @property {boolean} [takesPoints] whether a press is all that it takes
+ * @property {string} help
+ * @property {boolean} [takesPoints] whether one press is the whole input
  * @property {boolean} [round] whether it draws with the round brush
  * @property {boolean} [erases]
  * @property {boolean} [prompts] whether it keeps the marks of clicks
@@ -22,13 +22,13 @@ import { TOOLS } from './tools.js';
  * @property {(box: Toolbox, point: Point) => void} [move]
  * @property {(box: Toolbox) => unknown} [release]
  * @property {(box: Toolbox) => unknown} [close]
- * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] what is drawn in the making
+ * @property {(box: Toolbox) => {points: Point[], closed: boolean, corners: boolean}} [shape] outline of unfinished input
  */
 
 export class Toolbox {
   /**
    * @param {import('./main.js').App} app
-   * @param {() => void} changed called when tool, size or sign changed
+   * @param {() => void} changed called when tool, size or minus changed
    */
   constructor(app, changed) {
     this.app = app;
@@ -43,7 +43,7 @@ export class Toolbox {
     this.marks = [];
     this.down = false;
     this.minus = false;
-    /** Whether tools take away unless Shift is held, for pens and fingers. */
+    /** Whether tools remove unless Shift is held, for pens and touch. */
     this.inverse = false;
   }
 
@@ -58,7 +58,7 @@ export class Toolbox {
     if (this.tool.prompts && found.prompts) this.points = [];
     else this.cancel();
     this.tool = found;
-    this.app.say(found.hint);
+    this.app.say(found.help);
     this.changed();
   }
 
@@ -79,7 +79,7 @@ export class Toolbox {
     return this.tool.round ? this.radius : 0;
   }
 
-  /** Forget what is in hand. */
+  /** Drop unfinished input. */
   cancel() {
     this.points = [];
     this.marks = [];
@@ -87,7 +87,7 @@ export class Toolbox {
     this.show();
   }
 
-  /** Whether a stroke or corners are in hand, which following must not take away. */
+  /** Whether a stroke or polygon is unfinished, which following must not interrupt. */
   get drawing() {
     return this.down || this.points.length > 0;
   }
@@ -96,7 +96,7 @@ export class Toolbox {
     return this.drawing || this.marks.length > 0;
   }
 
-  /** Take the newest of what is in hand away; returns whether that was a click, whose effect is stored already. */
+  /** Remove the last corner or click; returns whether it was a click, whose effect is already stored. */
   dropLast() {
     if (this.down || !this.points.length) {
       const click = !this.down && this.marks.length > 0;
@@ -116,7 +116,7 @@ export class Toolbox {
    */
   press(point, how) {
     if (!this.app.playback.ready) {
-      this.app.say(`Frame ${this.app.playback.wanted} does not show yet; nothing was drawn.`, true);
+      this.app.say(`Frame ${this.app.playback.wanted} is still loading; nothing was drawn.`, true);
       return;
     }
     this.minus = (how.shift || how.right) !== this.inverse;
@@ -163,7 +163,7 @@ export class Toolbox {
     if (this.points === mine) this.cancel();
   }
 
-  /** Draw what is in hand. */
+  /** Draw unfinished input. */
   show() {
     const { tool, points, marks } = this;
     const erase = tool.erases || (this.minus && tool.round);

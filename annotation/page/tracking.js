@@ -1,5 +1,5 @@
 // @ts-check
-/** Tracking: its buttons, its progress, what it tracks with, and streams. */
+/** Tracking: buttons, progress, model settings, streams. */
 
 import { element, make } from './page.js';
 
@@ -14,7 +14,7 @@ export class Tracking {
     /** @type {any} */
     this.job = null;
     this.watching = false;
-    /** Whether the person wants to follow; going to another frame ends that for one run only. */
+    /** Whether to follow the next run; going to another frame stops it for the current run only. */
     this.follows = true;
     element('follow').onchange = () => { this.follows = element('follow').checked; };
   }
@@ -51,7 +51,7 @@ export class Tracking {
     this.job = alive ? job : null;
   }
 
-  /** A correction that propagates: it disables and moves nothing. @param {any} job */
+  /** Show the propagation of a correction, which disables nothing. @param {any} job */
   showBackground(job) {
     const alive = ['starting', 'running'].includes(job.status);
     element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
@@ -59,7 +59,7 @@ export class Tracking {
     if (!alive && job.done) this.app.review.refresh();
   }
 
-  /** The person looks at another frame, and tracking shall not take it away. */
+  /** Stop following, because the person went to another frame. */
   stopFollowing() {
     if (this.job) element('follow').checked = false;
   }
@@ -72,7 +72,7 @@ export class Tracking {
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
     element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
-    element('pause').textContent = job.status === 'paused' ? 'Go on' : 'Pause';
+    element('pause').textContent = job.status === 'paused' ? 'Resume' : 'Pause';
   }
 
   /** @param {string} direction */
@@ -87,7 +87,7 @@ export class Tracking {
     if (report) this.app.say('');
   }
 
-  /** Remove what was tracked from this frame on. */
+  /** Drop the results from this frame on. */
   async drop() {
     /** @type {any} */
     const values = {};
@@ -96,7 +96,7 @@ export class Tracking {
     const count = await this.app.send('drop_results', values);
     if (count === undefined) return;
     if (count) this.app.offerUndo(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
-    else this.app.say('Nothing was tracked from here on.');
+    else this.app.say('No results from this frame on.');
     this.app.review.refresh();
   }
 
@@ -113,7 +113,7 @@ export class Tracking {
     if (await this.app.send('go_live')) this.app.say('');
   }
 
-  /** Show what a camera sees now. @param {boolean} live */
+  /** Show the newest image of the stream. @param {boolean} live */
   watchStream(live) {
     element('live').hidden = !live;
     if (!live || this.watching) return;
@@ -126,7 +126,7 @@ export class Tracking {
   }
 }
 
-/** As people say it. @param {number} seconds */
+/** Format a duration. @param {number} seconds */
 export function duration(seconds) {
   const whole = Math.ceil(seconds);
   return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;

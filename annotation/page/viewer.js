@@ -1,5 +1,5 @@
 // @ts-check
-/** The frame with its masks on a canvas: zoom, pan, and what a tool is drawing. */
+/** Canvas with the frame, its masks and unfinished input; zoom and pan. */
 
 import { onNextPaint } from './drawing.js';
 import { drawCursor, drawPreview, drawSketch } from './sketches.js';
@@ -8,13 +8,13 @@ import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 /** @typedef {{point: Point, positive: boolean}} Mark */
 /** @typedef {{points: Point[], closed: boolean, corners: boolean, width?: number, colour: string, marks: Mark[]}} Sketch */
 
-/** Black and white, 60 % opaque, as canvases store them: the line around a light and around a dark object. */
+/** Lines around light and dark objects: black and white, 60 % opaque, as canvases store colours. */
 const [DARK, LIGHT] = [0x99000000, 0x99ffffff];
 
 export class Viewer {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {HTMLElement} readout shows the pointer's place and the zoom
+   * @param {HTMLElement} readout shows the pixel under the pointer and the zoom
    */
   constructor(canvas, readout) {
     this.canvas = canvas;
@@ -23,7 +23,7 @@ export class Viewer {
     this.mask = document.createElement('canvas');
     /** @type {ImageBitmap | null} */
     this.image = null;
-    /** A frame beside the one wanted, shown until that is decoded. @type {ImageBitmap | null} */
+    /** Nearby frame, shown until the requested one is decoded. @type {ImageBitmap | null} */
     this.near = null;
     /** @type {import('./frames.js').Labels | null} */
     this.labels = null;
@@ -35,7 +35,7 @@ export class Viewer {
     this.look = { fill: true, outline: true, opacity: 0.45 };
     /** @type {Map<number, [number, number, number]>} */
     this.colours = new Map();
-    /** The objects of the last call of `setObjects`, as text. */
+    /** Objects of the last call of `setObjects`, as JSON. */
     this.drawn = '';
     /** Names of objects by id. @type {Map<number, string>} */
     this.names = new Map();
@@ -43,11 +43,11 @@ export class Viewer {
     this.sketch = null;
     /** @type {{point: Point, radius: number} | null} */
     this.cursor = null;
-    /** Outlines [x, y] of what a click would find. @type {[number, number][][]} */
+    /** Outlines [x, y] of the mask that a click would make. @type {[number, number][][]} */
     this.preview = [];
-    /** Where the pointer is, in CSS pixels of the canvas. @type {Point | null} */
+    /** Position of the pointer in CSS pixels of the canvas. @type {Point | null} */
     this.pointer = null;
-    /** Draw with the next image of the screen. */
+    /** Draw at the next screen refresh. */
     this.draw = onNextPaint(() => this.drawNow());
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
@@ -79,7 +79,7 @@ export class Viewer {
   }
 
   /**
-   * @param {ImageBitmap | null} image null: the one that shows already
+   * @param {ImageBitmap | null} image null: keep the shown one
    * @param {import('./frames.js').Labels} labels
    */
   show(image, labels) {
@@ -90,7 +90,7 @@ export class Viewer {
   }
 
   /**
-   * Show a frame beside the one that is still being decoded: dimmed, without masks.
+   * Show a nearby frame while the requested one is decoded: dimmed, without masks.
    * @param {ImageBitmap} image
    */
   showNear(image) {
@@ -98,7 +98,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Show the frame again that showed before `showNear`. */
+  /** Show the frame from before `showNear` again. */
   stay() {
     this.near = null;
     this.draw();
@@ -122,13 +122,13 @@ export class Viewer {
     this.draw();
   }
 
-  /** CSS pixels as pixels of the frame. @param {number} pixels */
+  /** Convert CSS pixels to pixels of the frame. @param {number} pixels */
   css(pixels) {
     return (pixels * (window.devicePixelRatio || 1)) / this.zoom;
   }
 
   /**
-   * Zoom by a factor about a point of the canvas; its middle when not given.
+   * Zoom about a point of the canvas, or about its centre.
    * @param {number} factor
    * @param {Point} [about] CSS pixels
    */
@@ -157,7 +157,7 @@ export class Viewer {
   }
 
   /**
-   * Where in the frame a point of the page is.
+   * Return the point of the frame under a point of the page.
    * @param {{clientX: number, clientY: number}} event
    * @returns {Point}
    */
@@ -170,13 +170,13 @@ export class Viewer {
     };
   }
 
-  /** Where a point of the frame is, in CSS pixels of the canvas. @param {Point} point */
+  /** Return the place of a point of the frame in CSS pixels of the canvas. @param {Point} point */
   placeOf({ x, y }) {
     const ratio = window.devicePixelRatio || 1;
     return { x: (x * this.zoom + this.left) / ratio, y: (y * this.zoom + this.top) / ratio };
   }
 
-  /** Draw the masks' pixels again; call it when labels, colours or look changed. */
+  /** Redraw the masks, after masks, colours or look changed. */
   paintMask() {
     if (!this.labels) return;
     const { width, height, ids } = this.labels;
@@ -195,7 +195,7 @@ export class Viewer {
       const light = 0.3 * red + 0.59 * green + 0.11 * blue > 90;
       shades.set(id, [(colour | (alpha << 24)) >>> 0, (colour | (255 << 24)) >>> 0, light ? DARK : LIGHT]);
     }
-    /** Ids of the objects that show. @type {Set<number>} */
+    /** Ids of the visible objects. @type {Set<number>} */
     const shown = new Set();
     const { outline } = this.look;
     let [index, last] = [0, 0];
@@ -216,7 +216,7 @@ export class Viewer {
           || (y > 0 && ids[index - width] !== id) || (y < height - 1 && ids[index + width] !== id));
         pixels[index] = edge ? shade[1] : shade[0];
         if (!edge) continue;
-        // so that the outline shows on a background of its colour
+        // keeps the outline visible on a background of its colour
         const around = shade[2];
         if (x > 0 && ids[index - 1] === 0) pixels[index - 1] = around;
         if (x < width - 1 && ids[index + 1] === 0) pixels[index + 1] = around;
@@ -230,7 +230,7 @@ export class Viewer {
     this.draw();
   }
 
-  /** Say which pixel is under the pointer, and how large a pixel is drawn. */
+  /** Show the pixel under the pointer and the zoom. */
   showPlace() {
     const ratio = window.devicePixelRatio || 1;
     const { pointer, readout } = this;

@@ -59,7 +59,7 @@ def test_nothing_is_drawn_on_a_frame_that_does_not_show_yet(page):
     page.tab.mouse.down()
     page.tab.mouse.move(*page.at(30, 10), steps=3)
     page.tab.mouse.up()
-    page.status("Frame 5 does not show yet")
+    page.status("Frame 5 is still loading")
     slow.release()
     page.wait_frame(5)
     page.drag((10, 10), (30, 10))

@@ -124,7 +124,7 @@ def test_a_page_of_an_earlier_start_says_so(page, served, folder):
     other.server = web.serve(again, web.bind("127.0.0.1", port), token="another")
     other.thread = threading.Thread(target=other.server.run_here, daemon=True)
     other.thread.start()
-    page.status("This page belongs to an earlier start of the program")
+    page.status("This page belongs to an earlier run of the program")
     page.status("aotlab annotate clip")
     other.close()
 
@@ -259,6 +259,18 @@ def test_a_click_on_a_row_of_the_timeline_chooses_its_object_however_many_there_
     page.chosen("object 20")
     page.wait_frame(5)
     assert page.tab.evaluate("document.documentElement.scrollHeight") == 720
+
+
+def test_the_timeline_zooms_scrolls_with_the_frame_and_has_thumbnails(page):
+    page.tab.click("#thumbnails img >> nth=7")
+    page.wait_frame(7)
+    for _ in range(3):
+        page.tab.click("#closer")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 7; frames 3 to 9 in view']")
+    page.key("End")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 4 to 11 in view']")
+    page.tab.click("#wider")
+    page.tab.wait_for_selector("#strips[aria-valuetext='Frame 11; frames 0 to 11 in view']")
 
 
 def test_a_preset_chooses_what_is_exported(page):
