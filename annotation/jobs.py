@@ -59,6 +59,7 @@ class TrackingJob:
         for object_id in self._object_ids or ():
             state.objects.get(object_id)
         self.total = sum(span.work for span in spans)
+        self.current_pass, self.passes = 1, max(1, sum(span.passes for span in spans))
         self._waiting, self._passed = deque(spans), list[Span]()
         self._span: Span | None = None
         self._position: int | None = None
@@ -113,7 +114,7 @@ class TrackingJob:
         remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
         return JobReport(
             self.extends is not None, self.status, self.request.direction, self.frame, self.done, self.total,
-            round(speed, 2), remaining, self.problem,
+            round(speed, 2), remaining, self.current_pass, self.passes, self.problem,
         )  # fmt: skip
 
     def _run(self) -> None:
@@ -199,8 +200,18 @@ class TrackingJob:
             self._ahead -= 1
             self.frame = self._position = item.index
             self._times.append(time.perf_counter())
+            self._count_passes()
             self._tell("running")
         return False
+
+    def _count_passes(self) -> None:
+        """Update the current pass over the frames; with two references, backward comes before forward."""
+        if self._span is None:
+            return
+        before = sum(span.passes for span in self._passed)
+        second = self._span.before is not None and self._ahead < self._span.last - self._span.before
+        self.current_pass = before + (2 if self._span.passes == 2 and second else 1)
+        self.passes = before + self._span.passes + sum(span.passes for span in self._waiting)
 
     def _store(self, found: TrackedFrame) -> None:
         """Store the chosen objects of a result; all others keep their pixels."""

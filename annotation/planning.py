@@ -64,6 +64,11 @@ class Span:
         forward = 0 if self.before is None else self.last - self.before
         return forward + (0 if self.after is None else self.after - self.first)
 
+    @property
+    def passes(self) -> int:
+        """Passes over the frames: one for each direction."""
+        return (self.before is not None) + (self.after is not None)
+
 
 def plan(state: State, request: Request) -> list[Span]:
     """Return the spans of a request in the order of tracking.

@@ -65,6 +65,9 @@ class JobReport:
     """frames per second"""
     remaining: float | None
     """seconds"""
+    current_pass: int
+    """pass over the frames, from 1"""
+    passes: int
     problem: str | None
     """error message"""
 

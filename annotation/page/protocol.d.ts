@@ -200,6 +200,8 @@ export interface JobReport {
   total: number;
   speed: number;
   remaining: number | null;
+  current_pass: number;
+  passes: number;
   problem: string | null;
 }
 

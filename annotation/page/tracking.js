@@ -71,7 +71,8 @@ export class Tracking {
     const left = job.remaining === null ? '' : `, ${duration(job.remaining)} left`;
     const speed = job.speed ? `, ${job.speed.toFixed(1)} frames/s${left}` : '';
     const done = `${job.done}${job.total ? ` of ${job.total}` : ' frames'}`;
-    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}`;
+    const pass = job.passes > 1 ? `, pass ${job.current_pass} of ${job.passes}` : '';
+    element('job-text').textContent = job.status === 'starting' ? 'loading the model…' : `${job.status} · ${done}${speed}${pass}`;
     element('pause').textContent = job.status === 'paused' ? 'Resume' : 'Pause';
   }
 

@@ -217,7 +217,6 @@ def test_a_part_of_another_object_is_given_to_the_chosen_one_by_one_click(page, 
     swapped[25:35, 40:50] = 1
     editing.edit_mask(session.state, 0, 1, lambda _: swapped == 1, "wrong")
     page.shows("object 1")
-    page.shows("object 1")
     page.key("2", "o")
     with page.done():
         page.tab.mouse.click(*page.at(45, 30))

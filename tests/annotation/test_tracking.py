@@ -5,6 +5,7 @@ import pytest
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
+from aotlab.annotation.protocol import JobEvent
 from aotlab.annotation.timeline import strips
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
@@ -45,7 +46,11 @@ def test_a_range_limits_all_directions(session):
 def test_between_two_given_masks_both_directions_are_merged(session):
     draw(session, 2, 1)
     draw(session, 8, 1)
+    events = []
+    session.state.listeners.append(events.append)
     job = run(session, 2, "both")
+    jobs = [event.job for event in events if isinstance(event, JobEvent)]
+    assert sorted({(one.current_pass, one.passes) for one in jobs}) == [(1, 2), (2, 2)]
     assert job.done == job.total == 8 + 9
     assert shown(session) == list(range(LENGTH))
     assert session.state.scores(5)[1].disagreement == 0
