@@ -34,7 +34,7 @@ def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RankLost(f"the ranks lost one another ({_reason(error)}){advice and f'; {advice}'}") from error
+        raise RankLost(f"lost contact between ranks ({_reason(error)}){advice and f'; {advice}'}") from error
 
 
 def _reason(error: Exception) -> str:

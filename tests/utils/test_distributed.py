@@ -107,7 +107,7 @@ def test_a_rank_that_dies_is_one_sentence_to_the_others(tmp_path: Path) -> None:
     message = ranks[0].communicate(timeout=120)[1]
     ranks[1].communicate(timeout=120)
     assert ranks[0].returncode == 1
-    assert "stopped: the ranks lost one another" in message
+    assert "stopped: lost contact between ranks" in message
     assert "Traceback" not in message
 
 
