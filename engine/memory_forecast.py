@@ -150,7 +150,10 @@ def _steps(config: Config, phase: PhaseConfig, *, cpu: bool) -> StepForecast:
         learner, average = ClipLearner(model, config.memory), EMA(model, phase.steps, config.train.ema)
         trained = [weight for weight in model.parameters() if weight.requires_grad]
         optimiser = torch.optim.AdamW(trained)
-        for clips in (1, 1, 2):  # the first makes the moments
+        for weight in trained:
+            weight.grad = torch.zeros_like(weight)
+        optimiser.step()  # makes the moments
+        for clips in (1, 2):
             if config.train.accumulate == 1:
                 optimiser.zero_grad(set_to_none=True)
             live.peak = live.live
@@ -165,7 +168,7 @@ def _steps(config: Config, phase: PhaseConfig, *, cpu: bool) -> StepForecast:
             optimiser.step()
             average.update(model, 1)
             peaks.append(live.peak)
-    _, one, two = peaks
+    one, two = peaks
     return StepForecast(2 * one - two, two - one)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -26,16 +26,22 @@ class Prediction:
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
 
-    def __post_init__(self) -> None:
-        """Start the copy of the channels to the host."""
-        object.__setattr__(self, "_received", _receiving(self.channels))
+    def receive(self) -> None:
+        """Start the copy of a GPU's channels to pinned memory; `labels` then waits for this copy only."""
+        host = self.channels.to(torch.int16).to("cpu", non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record(torch.cuda.current_stream(self.channels.device))
+        self.__dict__["_received"] = host, copied
 
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
-        received: Callable[[], Tensor] = self._received  # type: ignore[attr-defined]
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        return table[received().numpy()]
+        if "_received" not in self.__dict__:
+            return table[self.channels.cpu().numpy()]
+        host, copied = self.__dict__["_received"]
+        copied.synchronize()
+        return table[host.numpy()]
 
     def __repr__(self) -> str:
         """Name ids and size in one line."""
@@ -59,18 +65,3 @@ class Prediction:
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
         counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
         return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
-
-
-def _receiving(channels: Tensor) -> Callable[[], Tensor]:
-    """Start a copy to the host, which a GPU makes in its own time; return what waits for it and returns it."""
-    if channels.device.type != "cuda":
-        return channels.cpu
-    host = channels.to(torch.int16).to("cpu", non_blocking=True)  # in pinned memory
-    copied = torch.cuda.Event()
-    copied.record(torch.cuda.current_stream(channels.device))
-
-    def wait() -> Tensor:
-        copied.synchronize()
-        return host
-
-    return wait

@@ -25,7 +25,6 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import STATES, made_by, read_state
-from aotlab.engine.transfers import on_device
 from aotlab.masks.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
@@ -39,8 +38,6 @@ from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import sealed
 
-Prompts = Mapping[int, Prompt] | None
-"""prompts by object id, if any"""
 FEW_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
 
@@ -142,7 +139,7 @@ class Tracker:
         mask: MaskLike | None = None,
         *,
         size: Size | None = None,
-        prompts: Prompts = None,
+        prompts: Mapping[int, Prompt] | None = None,
     ) -> Prediction:
         """Track all objects to the next frame and return its masks; all background before the first mask.
 
@@ -195,7 +192,10 @@ class Tracker:
         if not self.banks:
             size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
             self._network_size = network_size(size, self.config.input, align_corners=align)
-        pixels = on_device(frame, self.device).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
+        pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
         image = resize(pixels.float() / 255, self._network_size)
         return self.model.encode(normalise(image))
 

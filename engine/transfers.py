@@ -1,18 +1,8 @@
-"""Copies between host and GPU that neither waits for: frames go up, labels come down one frame behind."""
+"""Labels of a GPU's predictions, received one frame behind."""
 
 from __future__ import annotations
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from aotlab.engine.prediction import Prediction
-
-
-def on_device(frame: np.ndarray, device: torch.device) -> Tensor:
-    """Return a frame H×W×3 uint8 as a tensor on ``device``; a GPU copies it from pinned memory in its own time."""
-    pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
-    return pixels.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else pixels.to(device)
 
 
 class OneBehind:
@@ -25,7 +15,9 @@ class OneBehind:
 
     def wait(self, newest: Prediction) -> None:
         """Wait for the labels that are due when ``newest`` was queued."""
-        before, self._before = self._before, newest
-        due = before if self._behind else newest
+        due: Prediction | None = newest
+        if self._behind:
+            newest.receive()
+            due, self._before = self._before, newest
         if due is not None:
             due.labels  # noqa: B018  # computed or received when first read
