@@ -225,7 +225,8 @@ def empty_model(config: ModelConfig) -> VOSModel:
     with unset_fake_temporarily(), torch.device("meta"):
         model = VOSModel(config)
     for module in model.modules():
-        for tensors in (module._parameters, module._buffers):
+        tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
+        for tensors in tables:
             for name, meta in tensors.items():
                 if meta is not None:
                     tensor = torch.empty_strided(meta.shape, meta.stride(), dtype=meta.dtype)

@@ -170,9 +170,10 @@ class Tracker:
             else:
                 logits, channels = self.refer(features, channels, mask)
         self._frame_shape = frame.shape
-        if 0 in self.objects.by_channel:
-            logits, channels = self.objects.without_forgotten(logits, channels)
-        return Prediction(self.ids, logits, channels, temperature=self.config.confidence_temperature)
+        ids = tuple(self.objects.by_channel)
+        if 0 in ids:
+            ids, (logits, channels) = self.ids, self.objects.without_forgotten(logits, channels)
+        return Prediction(ids, logits, channels, temperature=self.config.confidence_temperature)
 
     @torch.inference_mode()
     def prompt(self, frame: FrameLike, prompts: Mapping[int, Prompt]) -> Prediction:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from typing import NamedTuple
@@ -86,10 +86,12 @@ def channel_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple
     values, sums = {"long": memory.long.value, "short": memory.short.value}, dict[str, Tensor]()
     with ExitStack() as hooks, torch.enable_grad():
         for term, reader in block.readers().items():
-            hooks.callback(reader.register_forward_pre_hook(_keep_input(sums, term)).remove)
+            hook = reader.register_forward_pre_hook(lambda _, given, term=term: sums.update({term: given[0]}))
+            hooks.callback(hook.remove)
         made = block.short_values()
         if made is not None:
-            hooks.callback(made.register_forward_hook(_keep_output(values, "short")).remove)
+            hook = made.register_forward_hook(lambda _, __, output: values.update(short=output))
+            hooks.callback(hook.remove)
         block(*inputs._replace(memory=memory))
         weights = []
         for term, value in values.items():
@@ -99,24 +101,6 @@ def channel_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple
             else:
                 weights.append(value.new_zeros(0, value.shape[2]))
     return weights[0], weights[1]
-
-
-def _keep_input(into: dict[str, Tensor], name: str) -> Callable[..., None]:
-    """Return a hook that stores a module's first input."""
-
-    def hook(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-        into[name] = given[0]
-
-    return hook
-
-
-def _keep_output(into: dict[str, Tensor], name: str) -> Callable[..., None]:
-    """Return a hook that stores a module's output."""
-
-    def hook(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        into[name] = output
-
-    return hook
 
 
 def token_shares(pixels: np.ndarray, size: tuple[int, int], *, align_corners: bool) -> Tensor:

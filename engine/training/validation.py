@@ -26,7 +26,7 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
     """
     training, trained = model.training, model.config.depths[0]
     tracker = Tracker(model, config, device=world.device)
-    scores = {}
+    scores: dict[str, float] = {}
     for depth in range(1 if model.config.scalable else trained, trained + 1):
         if model.config.scalable:
             tracker.set_depth(depth)
