@@ -197,8 +197,7 @@ class Tracker:
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
         pixels = pixels.to(self.device, non_blocking=True).permute(2, 0, 1)[None]
-        image = resize(pixels.float() / 255, self._network_size)
-        return self.model.encode(normalise(image))
+        return self.model.encode(normalise(resize(pixels.float() / 255, self._network_size)))
 
     def label(self, seen: Sequence[Seen], size: Size) -> tuple[Tensor, Tensor]:
         """Merge what all banks have seen of a frame.
