@@ -150,7 +150,7 @@ class Tracker:
             prompts: prompts by object id; their masks count as given masks, see `prompt`.
 
         Raises:
-            InputError: unusable input; nothing changes. After a failure in mid-change, frames are refused until a reset.
+            InputError: unusable input; nothing changes. After a failure in mid-change, only `reset` is accepted.
         """
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.shape != self._frame_shape:
             frame = frame_array(frame, self._frame_shape)
