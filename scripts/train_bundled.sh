@@ -37,4 +37,4 @@ fi
     --device "$device" --config configs/recipes/bundled.yaml "${settings[@]}" \
     train.precision="${PRECISION:-auto}" "$@"
 case " $* " in *" --dry-run "*) exit ;; esac
-exec .venv/bin/aotlab train_prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"
+exec .venv/bin/aotlab train-prompts "$data" --output "$output/prompts" --checkpoint "$output/long.safetensors"
