@@ -248,7 +248,7 @@ class PromptTrainer:
             name="prompts", steps=self.step, planned=training.steps, hours=self.seconds / 3600, batch=training.batch,
             clip_length=1, crop=training.size, data=[f"{len(self.images)} images: {', '.join(groups)}"],
             seed=training.seed, precision=self.precision, device="1 × cpu", start=self.checkpoint.name,
-            command="aotlab train_prompts DATA",
+            command="aotlab train-prompts DATA",
         )  # fmt: skip
         return ModelCard([*(before.phases if before else []), record], AVERAGED)
 
