@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,22 +33,6 @@ class Decoded:
 
 Keep = Callable[[int, Decoded], None]
 """called with each frame decoded on the way"""
-
-
-class FrameReader(Protocol):
-    """Random access to frames, for one thread at a time."""
-
-    length: int
-    """number of frames"""
-
-    def read(self, index: int, keep: Keep) -> np.ndarray:
-        """Return a frame, H×W×3 uint8 RGB; raise `InputError` if it cannot be read."""
-
-    def key_before(self, index: int) -> int:
-        """Return the last frame up to this one that decodes without others."""
-
-    def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame."""
 
 
 class ImageReader:
@@ -184,3 +168,7 @@ class VideoReader:
             lambda: of_size(upright(frame), self._size, name),
             sum(plane.buffer_size for plane in frame.planes),
         )
+
+
+FrameReader = ImageReader | VideoReader
+"""random access to frames, for one thread at a time"""
