@@ -63,8 +63,9 @@ def test_a_hostile_message_is_answered_by_one_sentence_and_changes_nothing(serve
 
 @pytest.mark.parametrize(
     "text",
-    ["", "no json", "[]", "3", "null", '{"id": {}}', "[" * 5000, '{"id":1,"do":"paint","frame":1e999}'],
-)
+    ["", "no json", "[]", "3", "null", r'{"do":"\ud800"}', '{"id": {}}', '{"id":' + "9" * 30 + "}", "[" * 5000,
+     '{"id":1,"do":"paint","frame":1e999}'],
+)  # fmt: skip
 def test_what_is_no_message_is_answered_and_the_page_stays_connected(served, text):
     talk = served.open()
     assert "error" in talk.raw(text)
