@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aotlab.utils.files import expand_home
+
 ROOT = Path(__file__).resolve().parents[1]
 """root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
 BUNDLED = "bundled"
@@ -19,6 +21,6 @@ def setting_path(text: str) -> Path:
     """
     if text == BUNDLED:
         return BUNDLED_CHECKPOINT
-    path = Path(text).expanduser()
+    path = expand_home(text)
     beside = ROOT / path
     return beside if not path.exists() and beside.exists() else path

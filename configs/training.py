@@ -16,8 +16,11 @@ AUGMENTATIONS = ("aot", "deaot")
 SCHEDULES = ("poly", "cosine")
 EDGE = Range(32, 2**15, whole=True)
 """side of an image in pixels"""
+CLIP_EDGE = Range(32, 2**13, whole=True)
+"""side of a training image in pixels; OpenCV warps sides below 2**15 only, and images may be wide"""
 PHASE_NUMBERS = {
-    "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "short_edge": EDGE, "crop": EDGE,
+    "steps": COUNT, "batch": COUNT, "clip_length": Range(2, 10_000, whole=True), "crop": CLIP_EDGE,
+    "short_edge": CLIP_EDGE,
     "thin_plate": PART, "merge": PART, "compose": PART, "entering": PART, "touching": PART,
     "lr": POSITIVE, "final_lr": NOT_NEGATIVE, "weight_decay": NOT_NEGATIVE,
     "reference_loss_until": NOT_NEGATIVE, "own_predictions_from": NOT_NEGATIVE,

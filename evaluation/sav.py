@@ -38,6 +38,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
+        names=tuple(folders[object_id].name for object_id in ids),
         counted=np.array([[stem in found[object_id] for stem in stems] for object_id in ids], dtype=bool),
         present=np.array(
             [[found[object_id].get(stem, False) for stem in stems] for object_id in ids], dtype=bool

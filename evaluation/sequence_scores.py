@@ -85,6 +85,8 @@ class ScoringPlan:
     frames: tuple[Path, ...]
     """annotations of the scored frames in temporal order"""
     ids: tuple[int, ...]
+    names: tuple[str, ...] = ()
+    """names of the objects in tables; empty: their ids"""
     counted: np.ndarray | None = None
     """K×N bool: frames that count for an object; None: all"""
     present: np.ndarray | None = None
@@ -116,6 +118,8 @@ class SequenceScores:
     """K×N float64; all NaN if only J is scored"""
     ids: tuple[int, ...]
     """object id of each row"""
+    names: tuple[str, ...] = ()
+    """name of each row in tables; empty: the object ids"""
     frames: tuple[str, ...] = ()
     """stem of each column; "" for a missing frame that counts as 0"""
     seen: tuple[bool | None, ...] = ()
@@ -124,6 +128,11 @@ class SequenceScores:
     """predicted ids that are not objects of the sequence and were ignored"""
     others: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
     """m×K×N float64: further values of the rules"""
+
+    @property
+    def object_names(self) -> tuple[str, ...]:
+        """Name of each row in tables."""
+        return self.names or tuple(map(str, self.ids))
 
 
 @dataclass(frozen=True)
@@ -275,4 +284,4 @@ def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
         stems += ("",) * max(plan.zeros)
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
     beside = {"others": np.stack(others)} if others else {}
-    return SequenceScores(region, contour, plan.ids, stems, plan.seen, unknown, **beside)
+    return SequenceScores(region, contour, plan.ids, plan.names, stems, plan.seen, unknown, **beside)

@@ -92,7 +92,7 @@ def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAV
     seen = [group for name in by_sequence for group in scores[name].seen or (None,) * len(scores[name].ids)]
     table: dict[str, Any] = dict(layout.summary(rows, seen))
     table["sequences"] = {
-        name: {**mean_row(part), "objects": dict(zip(map(str, scores[name].ids), part, strict=True))}
+        name: {**mean_row(part), "objects": dict(zip(scores[name].object_names, part, strict=True))}
         for name, part in by_sequence.items()
     }
     return table
@@ -145,9 +145,9 @@ def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str
     return out.getvalue()
 
 
-def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, int, float]]:
+def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    every = [(name, int(object_id), row[column]) for name, object_id, row in _object_lines(table)]
+    every = [(name, item, row[column]) for name, item, row in _object_lines(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
 
 

@@ -13,11 +13,11 @@ from aotlab.utils.ids import VOID as VOID
 from aotlab.utils.image_files import is_lossless, open_image
 
 ADVICE = "give a palette PNG with one object id per pixel"
-"""what a mask is"""
+"""remedy of messages about masks"""
 
 
 def voc_palette() -> np.ndarray:
-    """The PASCAL VOC colour of every id: 256×3 uint8. Bit k of R, G, B comes from bits 0, 1, 2 of the id."""
+    """Return the PASCAL VOC colour of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
     ids = np.arange(256)
     colours = np.zeros((256, 3), dtype=np.uint8)
     for shift in range(8):
@@ -31,7 +31,7 @@ PALETTE = voc_palette()
 
 
 def palette_index(ids: np.ndarray) -> np.ndarray:
-    """The palette's row for object ids of any size: (...) integers to (...) uint8; ids above 255 reuse 1 to 255."""
+    """Return the palette rows (...) uint8 of object ids (...); ids above 255 reuse 1 to 255."""
     if ids.max(initial=0) > 255:
         ids = np.where(ids > 255, (ids - 1) % 255 + 1, ids)
     return ids.astype(np.uint8)
@@ -55,7 +55,7 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
         mask = np.array(image) if lossless else np.empty((0, 0))
     if not lossless:
         raise InputError(
-            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, made without {kind} in between"
+            f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, not converted from {kind}"
         )
     if mode == "1":
         mask = mask.astype(np.uint8)
@@ -63,7 +63,7 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
         mask = mask.astype(np.uint16)
     elif mode not in ("P", "L"):
         raise InputError(
-            f"{path}: an image of mode {mode}, where a mask holds one object id per pixel; "
+            f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
             "save it as a palette (mode P) or 8/16-bit grey PNG"
         )
     if size is not None and mask.shape != tuple(size):
@@ -76,19 +76,19 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
 
 
 def without_void(mask: np.ndarray) -> np.ndarray:
-    """Return the objects of an 8-bit mask that someone drew: a single value of 255 is object 1, else 255 is void.
+    """Return the objects of a drawn 8-bit mask: if 255 is the only value besides 0, it is object 1, else void.
 
     Args:
-        mask: H×W ids; of more than 8 bits they are returned as they are.
+        mask: H×W ids; masks of more than 8 bits are returned unchanged.
     """
     if mask.dtype != np.uint8 or not (mask == VOID).any():
         return mask
-    alone = not ((mask > 0) & (mask < VOID)).any()
-    return np.where(mask == VOID, np.uint8(alone), mask)
+    only = not ((mask > 0) & (mask < VOID)).any()
+    return np.where(mask == VOID, np.uint8(only), mask)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write H×W object ids: a palette PNG, or a 16-bit grey PNG where an id is above 255.
+    """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
 
     Raises:
         ValueError: an id is negative or above 65535.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from aotlab.media.deep_images import kind_of, read_values
 from aotlab.media.levels import Levels, find_levels, read_levels
 from aotlab.media.sound import Sound
 from aotlab.media.tiff import TiffStack
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import real_path
+from aotlab.utils.files import atomic_path, real_path
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".exr")
 """suffixes of frames in a folder"""
@@ -134,6 +136,10 @@ class ImageFrames:
         """Return the stem of the image."""
         return self._images.stem(index)
 
+    def file(self, index: int) -> Path | None:
+        """Return the image file of a frame; None in a stack."""
+        return self._images.paths[index] if isinstance(self._images, FolderImages) else None
+
     def read(self, index: int) -> np.ndarray:
         """Read a frame, H×W×3 uint8 RGB; raise `InputError` if it is broken or of another size or type."""
         values, title = self._images.read(index), self._images.title(index)
@@ -164,6 +170,30 @@ class ImageFrames:
             return self._images.read(index)
         except InputError:
             return np.empty(0, self._dtype)
+
+
+def store_frame(source: object, index: int, frame: np.ndarray, path: Path) -> None:
+    """Link the image file of a frame, or write the frame as JPEG if it has no 8-bit file.
+
+    Args:
+        source: the `FrameSource`.
+        index: index of the frame.
+        frame: H×W×3 uint8 RGB.
+        path: file to write, without suffix.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    file = source.file(index) if isinstance(source, ImageFrames) and source.levels is None else None
+    path = path.with_name(f"{path.name}{'.jpg' if file is None else file.suffix}")
+    with atomic_path(path) as temporary:
+        if file is None:
+            Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
+            return
+        try:
+            temporary.symlink_to(real_path(file))
+        except OSError:  # no links here
+            shutil.copyfile(file, temporary)
 
 
 def of_size(image: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:

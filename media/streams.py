@@ -39,13 +39,13 @@ Shown = tuple[np.ndarray, Fraction | None]
 """a frame and its time in seconds"""
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
-"""An address: its protocol, and what comes after a name and password."""
+"""address: protocol, and the rest after a name and password"""
 
 LIVE = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
 """protocols of live sources"""
 
 FASTEST = 250
-"""highest stated frames per second that is taken as a rate; larger ones are ticks of a clock"""
+"""largest plausible frame rate; larger ones are clock ticks"""
 
 
 def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOption = None) -> FrameSource:
@@ -55,10 +55,10 @@ def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOpt
         address: a video file, a folder of images, an address (``rtsp://``, ``http://``, ...), a camera
             (``/dev/video0``), a named pipe, or ``-`` for standard input.
         timeout: seconds to wait for the first frame of a stream.
-        levels: as of `open_frames`.
+        levels: as in `open_frames`.
 
     Raises:
-        InputError: as `open_frames`; nothing answers, this PyAV cannot read it, or no frame comes in time.
+        InputError: as `open_frames`; no answer, not readable by this PyAV, or no frame in time.
     """
     text, path = str(address), Path(address)
     match, mode = ADDRESS.fullmatch(text), file_mode(path)
@@ -81,7 +81,7 @@ def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOpt
 
 
 class StreamFrames:
-    """A stream as a `FrameSource` that can be iterated once; damaged frames are left out."""
+    """A stream as a `FrameSource` that can be iterated once; damaged frames are skipped."""
 
     length: int | None = None
     variable = True
@@ -106,15 +106,15 @@ class StreamFrames:
         self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame, by the source's clock."""
+        """Return seconds from the first frame, by the clock of the source."""
         return self._times[index]
 
     def stem(self, index: int) -> str:
-        """The frame's number, five digits at least."""
+        """Return the frame number with at least five digits."""
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames; raises `InputError` where the stream breaks off with an error, and the second time."""
+        """Yield the frames; raise `InputError` if the stream fails, or was read before."""
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; store it in a file first")
         first, self._first = self._first, None
@@ -143,11 +143,13 @@ class StreamFrames:
                         else:
                             yield upright(frame), seconds_of(frame)
             except (av.FFmpegError, OSError) as error:
-                raise InputError(f"{self.title}: broke off ({reason_of(error)}); check the source") from error
+                raise InputError(
+                    f"{self.title}: interrupted ({reason_of(error)}); check the source"
+                ) from error
 
 
 def _open_camera(path: str) -> av.container.InputContainer:
-    """Open a camera of Linux."""
+    """Open a Linux camera."""
     import av
 
     try:
@@ -167,7 +169,7 @@ def _open(
     *,
     live: bool = False,
 ) -> StreamFrames:
-    """Open a stream and read its first frame, in good time."""
+    """Open a stream and read its first frame before the timeout."""
     import av
 
     def work() -> StreamFrames:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import missing_extra
-from aotlab.utils.files import is_file
+from aotlab.utils.files import file_mode, is_file, is_plain_name
 from aotlab.utils.image_files import MOST_PIXELS, reason_of
 
 if TYPE_CHECKING:
@@ -146,9 +147,14 @@ def _open(path: Path) -> tifffile.TiffFile:
         raise InputError(f"{path}: {missing_extra('tifffile')}") from error
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # problems are raised as well as logged
     try:
-        return tifffile.TiffFile(path)
+        file = tifffile.TiffFile(path)
+        parts = set(re.findall(r'FileName="([^"]*)"', file.ome_metadata or ""))
     except Exception as error:  # as above
         raise _broken(path, error) from error
+    for part in parts:  # opened with the first series
+        if not is_plain_name(part) or (file_mode(path.parent / part) and not is_file(path.parent / part)):
+            raise InputError(f"{path}: its part {part[:80]!r} is not a file beside it; {ADVICE}")
+    return file
 
 
 def _broken(path: Path, error: Exception) -> InputError:

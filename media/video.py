@@ -40,7 +40,7 @@ NO_FRAMES = "holds no frames; give a video with at least one frame"
 
 
 class FrameSource(Protocol):
-    """Frames in order; every iteration starts again at the first one and holds one frame at a time.
+    """Frames in order; every iteration starts at the first one and holds one frame at a time.
 
     Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
     """
@@ -67,10 +67,10 @@ class FrameSource(Protocol):
     """source of the sound; None without sound"""
 
     def time(self, index: int) -> Fraction:
-        """Seconds from the first frame to one that was read already."""
+        """Return seconds from the first frame to one that has been read."""
 
     def stem(self, index: int) -> str:
-        """File name without suffix for what belongs to a frame."""
+        """Return the stem of output files of a frame."""
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the frames."""
@@ -82,14 +82,14 @@ def open_frames(
     """Open a video file, a folder of images or a TIFF stack; reads the first frame.
 
     Args:
-        path: a video file, a stack, or a folder of images, in the order of their names.
+        path: a video file, a stack, or a folder of images, sorted by name.
         rate: frames per second of images.
-        levels: black and white of images: ``LOW,HIGH``, or ``auto``, computed over the whole video (default: 8-bit
-            images as they are, others ``auto``).
+        levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
+            images unchanged, ``auto`` for others).
 
     Raises:
-        InputError: no such path, not a video, no frames, or the first frame cannot be read; ``levels`` are wrong, or
-            given for a video file, which states its own.
+        InputError: no such path, not a video, no frames, or the first frame cannot be read; ``levels`` are invalid, or
+            given for a video file.
     """
     path = Path(path)
     if is_folder(path):
@@ -103,7 +103,7 @@ def open_frames(
 
 
 def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (number, frame) of the wanted frames in order; nothing after the last of them is decoded.
+    """Yield (index, frame) of the wanted frames in order; frames after the last one are not decoded.
 
     Raises:
         InputError: the source ends before a wanted frame, or one cannot be read.
@@ -119,19 +119,19 @@ def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[in
         yield index, frame
     if index < max(wanted):
         ends = "" if source.length is None else f"; give one of 0 to {source.length - 1}"
-        raise InputError(f"{source.name}: has no frame {max(wanted)}{ends}")
+        raise InputError(f"{source.name}: no frame {max(wanted)}{ends}")
 
 
 def refuse_levels(levels: LevelsOption, title: str) -> None:
     """Raise `InputError` if levels are given for a source that is not made of images."""
     if levels is not None:
         raise InputError(
-            f"levels {levels}: are for folders of images and TIFF stacks, and {title} is neither; leave levels out"
+            f"levels {levels}: only for folders of images and TIFF stacks, not for {title}; leave levels out"
         )
 
 
 class VideoFrames:
-    """A video file as a `FrameSource`, decoded as it is read and turned the way players show it."""
+    """A video file as a `FrameSource`, decoded as it is read and rotated as players do."""
 
     live = False
     lost = 0
@@ -156,15 +156,15 @@ class VideoFrames:
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame, by the file if its rate varies, else by the rate."""
+        """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
         return self._times[index]
 
     def stem(self, index: int) -> str:
-        """The frame's number, five digits at least."""
+        """Return the frame number with at least five digits."""
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames; raises `InputError` for one that does not decode or has another size."""
+        """Yield the frames; raise `InputError` if one does not decode or has another size."""
         self._times.clear()
         self.damaged = []
         with _open_video(self.path) as container:
@@ -182,14 +182,14 @@ def open_container(
     timeout: float | None = None,
     options: dict[str, str] | None = None,
 ) -> av.container.InputContainer:
-    """Open a file or address; tags that are not UTF-8, which some cameras write, do not matter.
+    """Open a file or address; tags that are not UTF-8, which some cameras write, are accepted.
 
     Args:
         source: path, address, or file object.
-        playlists: also open lists of other files, such as HLS; FFmpeg follows those of a server to servers only, but
-            those of a file to any local file.
+        playlists: also open lists of other files, such as HLS. FFmpeg follows lists on a server only to servers, but
+            local lists to any local file.
         timeout: seconds to wait for a server.
-        options: FFmpeg's, by name.
+        options: FFmpeg options by name.
     """
     import av
 
@@ -200,7 +200,7 @@ def open_container(
 
 
 def _open_video(path: Path) -> av.container.InputContainer:
-    """Open a file that holds a video stream; raises `InputError` for any other."""
+    """Open a file with a video stream; raise `InputError` for any other."""
     import av
 
     try:
@@ -225,13 +225,13 @@ def require_decoder(container: av.container.InputContainer, title: str) -> None:
     """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
     if container.streams.video[0].codec_context is None:
         container.close()
-        raise InputError(f"{title}: no decoder knows its video; give H.264, for example")
+        raise InputError(f"{title}: no decoder for its video; give H.264, for example")
 
 
 def _decode(
     path: Path, container: av.container.InputContainer
 ) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
-    """Yield the frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in a damage.
+    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage.
 
     Raises:
         InputError: a frame does not decode.
@@ -246,12 +246,14 @@ def _decode(
             yield upright(frame), seconds_of(frame), frame.is_corrupt
             index += 1
     except (av.FFmpegError, OSError) as error:
-        message = f"{path}: frame {index} does not decode ({reason_of(error)}); repair the file or cut it before that"
+        message = (
+            f"{path}: frame {index} does not decode ({reason_of(error)}); repair the file or cut it before"
+        )
         raise InputError(message) from error
 
 
 def upright(frame: av.VideoFrame) -> np.ndarray:
-    """Return the frame as its display matrix shows it: turned by quarters, and mirrored."""
+    """Return the frame rotated by quarter turns and mirrored, as in its display matrix."""
     image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
     if entry is None:

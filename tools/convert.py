@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.masks.exchange.regions import Written
     from aotlab.masks.exchange.writing import write_annotations
     from aotlab.masks.id_maps import write_mask
-    from aotlab.media.video import open_frames
+    from aotlab.media.image_frames import store_frame
+    from aotlab.media.video import frames_at, open_frames
 
     source = open_frames(args.video)
     found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
@@ -51,6 +52,9 @@ def main(argv: list[str] | None = None) -> int:
         require_output(args.output)
         length = source.length or max(found.frames) + 1
         write_annotations(args.to, args.output, found, Written(source.name, str(source.rate), length))
+    if args.to == "yolo":
+        for index, frame in frames_at(source, found.frames):
+            store_frame(source, index, frame, args.output / "images" / source.stem(index))
     print(f"{args.output}: {len(found.objects())} objects on {len(found.frames)} frames")
     return 0
 

@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
     if args.memory_frames is not None:
         require_bounded(settings_of(args), "--memory-frames")
-    with open_world(args.device, patience=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
     if not world.lead:
         return 0

@@ -195,7 +195,7 @@ def require_results(videos: Sequence[Video], results: Path) -> None:
 
 
 def show_worst(
-    worst: Sequence[tuple[str, int, float]],
+    worst: Sequence[tuple[str, str, float]],
     column: str,
     videos: Sequence[Video],
     report: ScoringReport,
@@ -207,13 +207,14 @@ def show_worst(
     by_name = {video.name: video for video in videos}
     if worst:
         print(f"\nworst {column}:")
-    for rank, (name, object_id, value) in enumerate(worst, start=1):
+    for rank, (name, item, value) in enumerate(worst, start=1):
         drawn = ""
         if args.draw_worst is not None:
-            path = args.draw_worst / f"{rank:02d}_{name}_{object_id}.jpg"
-            write_strip(path, by_name[name], args.results, scores=report.scores[name], object_id=object_id)
+            path, scores = args.draw_worst / f"{rank:02d}_{name}_{item}.jpg", report.scores[name]
+            object_id = scores.ids[scores.object_names.index(item)]
+            write_strip(path, by_name[name], args.results, scores=scores, object_id=object_id)
             drawn = f"  {path}"
-        print(f"{rank:4}  {value:5.1f}  {name}  {object_id}{drawn}")
+        print(f"{rank:4}  {value:5.1f}  {name}  {item}{drawn}")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file
 
 BLOCK = 2**20
 
@@ -17,6 +18,8 @@ def sha256(path: Path) -> str:
         InputError: the file cannot be read.
     """
     total = hashlib.sha256()
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; give a regular file")
     try:
         with path.open("rb") as file:
             while block := file.read(BLOCK):

@@ -96,26 +96,26 @@ class World:
 
 
 @contextmanager
-def open_world(device: str, *, patience: timedelta | None = None) -> Iterator[World]:
+def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[World]:
     """Join the processes started by torchrun: nccl between GPUs, gloo otherwise. Without torchrun: a single rank.
 
     Args:
         device: ``cpu`` or ``cuda``; with several ranks, each uses the GPU of its local rank.
-        patience: time after which waiting for other ranks fails; None: PyTorch's default.
+        timeout: time after which waiting for other ranks fails; None: PyTorch's default.
 
     Raises:
         InputError: the device is not usable, there are fewer GPUs than ranks, torchrun's variables are incomplete, or
             the processes cannot join.
     """
     try:
-        with _joined(device, patience) as world:
+        with _world(device, timeout) as world:
             yield world
     except InputError as error:
         raise RankError(str(error)) from error
 
 
 @contextmanager
-def _joined(device: str, patience: timedelta | None) -> Iterator[World]:
+def _world(device: str, timeout: timedelta | None) -> Iterator[World]:
     """Yield the world, as `open_world` does."""
     ranks = _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
     if ranks == 1:
@@ -135,7 +135,7 @@ def _joined(device: str, patience: timedelta | None) -> Iterator[World]:
         device = f"cuda:{local}"
         torch.cuda.set_device(local)
     here = pick_device(device)
-    _join("nccl" if here.type == "cuda" else "gloo", patience)
+    _join("nccl" if here.type == "cuda" else "gloo", timeout)
     try:
         yield World(here, dist.get_rank(), ranks)
     finally:
@@ -160,14 +160,14 @@ def _number(name: str, least: int = 0) -> int:
     return int(text)
 
 
-def _join(backend: str, patience: timedelta | None) -> None:
+def _join(backend: str, timeout: timedelta | None) -> None:
     """Join the process group.
 
     Raises:
         InputError: the address is not set, not reachable, or taken.
     """
     try:
-        dist.init_process_group(backend, timeout=patience)
+        dist.init_process_group(backend, timeout=timeout)
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         address = (

@@ -115,7 +115,7 @@ def expand_home(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise InputError(f"{path[:200]}: nobody has this home; set HOME, or write the path out") from error
+        raise InputError(f"{path[:200]}: unknown home folder; set HOME, or give the full path") from error
 
 
 def read_text(path: Path, advice: str) -> str:
@@ -134,6 +134,14 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
 
 
+def read_start(path: Path, count: int) -> bytes:
+    """Return the first bytes of a regular file; raise `OSError` for any other path."""
+    if not is_file(path):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    with path.open("rb") as file:
+        return file.read(count)
+
+
 def is_file(path: Path) -> bool:
     """Return whether ``path`` is a regular file or a link to one.
 
@@ -148,7 +156,7 @@ def is_folder(path: Path) -> bool:
     if not stat.S_ISDIR(file_mode(path)):
         return False
     if not os.access(path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise InputError(f"{path}: this folder may not be read; change its permissions")
+        raise InputError(f"{path}: this folder cannot be read; change its permissions")
     return True
 
 
@@ -237,9 +245,10 @@ def make_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{folder}: cannot make this folder ({error.strerror}); choose another folder"
+            f"{_shown(folder)}: this folder cannot be created ({reason}); choose another folder"
         ) from error
     return folder
 

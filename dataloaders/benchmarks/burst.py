@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each
-from aotlab.masks.exchange.safe_files import read_json
+from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
@@ -62,10 +62,10 @@ def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[V
 
 
 def annotation_file(root: Path, split: str) -> Path:
-    """The file with all classes of a split.
+    """Return the file with all classes of a split.
 
     Raises:
-        InputError: not found.
+        InputError: no such file.
     """
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
@@ -81,15 +81,10 @@ def read_sequences(path: Path) -> list[BurstSequence]:
     Raises:
         InputError: not a BURST file.
     """
-    tree = read_json(path)
-    try:
-        found = [_entry(entry, str(path)) for entry in tree["sequences"]]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"{path}: not readable as BURST's annotations ({error!r}); expected sequences with segmentations"
-        ) from error
+    with about(path):
+        found = [_entry(entry, str(path)) for entry in read_json(path)["sequences"]]
     if not found:
-        raise InputError(f"{path}: lists no sequence; expected at least one")
+        raise InputError(f"{path}: lists no sequences; expected at least one")
     return found
 
 
@@ -126,8 +121,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
             )
             count += len(frames[-1])
         kept.append({**entry, "segmentations": frames})
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({**tree, "sequences": kept}) + "\n", encoding="utf-8")
+    _write(path, {**tree, "sequences": kept})
     return count
 
 
@@ -135,8 +129,12 @@ def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None
     """Write the annotations of some sequences."""
     tree = read_json(annotations)
     kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
+    _write(path, {**tree, "sequences": kept})
+
+
+def _write(path: Path, tree: Mapping[str, Any]) -> None:
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({**tree, "sequences": kept}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(tree) + "\n", encoding="utf-8")
 
 
 def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
@@ -181,7 +179,7 @@ def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) 
         if runs:
             given[names.index(entry.annotated[index])] = ObjectMasks(path, stem, runs=runs, size=entry.size)
     if not given:
-        raise InputError(f"{path}: {entry.name} has no mask; nothing is to be tracked in it")
+        raise InputError(f"{path}: {entry.name} has no mask; give one of each object")
     return Video(
         entry.name,
         frames,

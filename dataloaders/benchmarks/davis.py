@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video
+from aotlab.dataloaders.benchmarks.sequences import Video, list_file, read_each, read_video
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
@@ -38,8 +38,13 @@ def davis(
         raise InputError(
             f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
         )
-    path = _list_file(root, year, "test-dev" if split == "test" else split, required=not names)
-    listed = sorted(set(names)) if path is None else read_list(path)
+    # the first release of DAVIS 2016 stores its lists below the resolution's name
+    lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if year == 2016 else [str(year)])]
+    split = "test-dev" if split == "test" else split
+    if names and not any(is_file(folder / f"{split}.txt") for folder in lists):
+        listed = sorted(set(names))
+    else:
+        listed = read_list(list_file(split, *lists))
     return read_each(listed, lambda name: _read_sequence(root, name, merge_ids=year == 2016))
 
 
@@ -70,19 +75,6 @@ def read_list(path: Path) -> list[str]:
     if not names:
         raise InputError(f"{path}: empty list; expected one sequence name per line")
     return sorted(names)
-
-
-def _list_file(root: Path, year: int, split: str, *, required: bool) -> Path | None:
-    """Return the split's list file; the first release of DAVIS 2016 stores its lists below the resolution's name."""
-    folders = [root / "ImageSets" / str(year)] + ([root / "ImageSets" / "480p"] if year == 2016 else [])
-    for folder in folders:
-        if is_file(folder / f"{split}.txt"):
-            return folder / f"{split}.txt"
-    if not required:
-        return None
-    present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
-    known = f"splits here: {', '.join(present)}" if present else f"expected {LAYOUT}"
-    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
 
 
 def _read_sequence(root: Path, name: str, *, merge_ids: bool) -> Video:

@@ -10,6 +10,7 @@ from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, sp
 from aotlab.dataloaders.benchmarks.sequences import (
     ListedObject,
     Video,
+    first_masks,
     list_frames,
     list_masks,
     masks_of,
@@ -61,15 +62,12 @@ def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: fro
     annotations = list_masks(folder / "Annotations" / name)
     if not annotations:
         raise InputError(f"{folder / 'Annotations' / name}: no mask here; expected at least the first one")
-    objects = () if listed is None else _objects(folder, name, listed)
-    firsts = {item.frames[0] for item in objects}
-    given = masks_of(frames, [path for path in annotations if not objects or path.stem in firsts])
-    absent = sorted(firsts - {path.stem for path in given.values()})
-    if absent:
-        raise InputError(
-            f"{folder / 'Annotations' / name / absent[0]}.png: no such mask of a frame, "
-            "but an object begins there by the metadata"
-        )
+    if listed is None:
+        objects: tuple[ListedObject, ...] = ()
+        given = masks_of(frames, annotations)
+    else:
+        objects = _objects(folder, name, listed)
+        given = first_masks(frames, annotations, objects, folder / "Annotations" / name)
     return Video(
         name,
         frames,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import list_folders, list_masks
+from aotlab.masks.exchange.safe_files import about
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
@@ -45,17 +46,13 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     Raises:
         InputError: missing, not a metadata file, or without videos.
     """
-    text = read_text(path, "it comes with the data set and lists its videos and objects")
-    try:
-        videos = {name: video["objects"] for name, video in dict(json.loads(text)["videos"]).items()}
+    with about(path):
+        tree = json.loads(read_text(path, "it comes with the data set and lists its videos and objects"))
+        videos = {name: video["objects"] for name, video in tree["videos"].items()}
         videos = {
             name: {key: {} for key in objects} if isinstance(objects, list) else dict(objects)
             for name, objects in videos.items()
         }
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise InputError(
-            f'{path}: not readable ({error!r}); expected {{"videos": {{NAME: {{"objects": {{ID: ...}}}}}}}}'
-        ) from error
     if not videos:
         raise InputError(f"{path}: lists no video; expected at least one under videos")
     return {plain_name(name, str(path)): objects for name, objects in videos.items()}
@@ -72,7 +69,7 @@ def read_names(path: Path) -> frozenset[str] | None:
 def from_first_mask(
     name: str, frames: Sequence[Path], masks: Path
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return the frames from the first one with a mask on, and all masks.
+    """Return all frames after and including the first one with a mask, and all masks.
 
     Raises:
         InputError: no frame has a mask.

@@ -36,7 +36,7 @@ def mose(root: Path, split: str = "val") -> list[Video]:
     )
     short = [video.name for video in videos if len(video.frames) == 1]
     if short:
-        log.warning("%s: passed over, as they have one frame: %s", folder, ", ".join(short))
+        log.warning("%s: skipped, as they have one frame: %s", folder, ", ".join(short))
     return [video for video in videos if len(video.frames) != 1]
 
 

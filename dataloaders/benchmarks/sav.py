@@ -23,10 +23,10 @@ FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
 
 def sav(root: Path, split: str = "val") -> list[Video]:
-    """The videos of a split, in the order of their names.
+    """Read the videos of a split, sorted by name.
 
-    An object is a folder of binary PNGs, ``000`` being object 1; it is given by its first mask with a pixel. All frames
-    are tracked, results are wanted for those with masks.
+    An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
+    tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
 
     Args:
         root: the folder with sav_val and sav_test, or one of them.
@@ -50,14 +50,12 @@ def _read(folder: Path, name: str) -> Video:
         raise InputError(
             f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
         )
-    folders = {
-        _object_id(folder / MASKS / name / item): folder / MASKS / name / item
-        for item in list_folders(folder / MASKS / name)
-    }
+    inner = [folder / MASKS / name / item for item in list_folders(folder / MASKS / name)]
+    folders = {_object_id(path): path for path in sorted(inner, key=_object_id)}
     stems = {object_id: _stems(masks) for object_id, masks in folders.items()}
     objects = tuple(
         ListedObject(object_id, stems[object_id], len(stems[object_id]))
-        for object_id in sorted(folders)
+        for object_id in folders
         if stems[object_id]
     )
     given = _given(folder / MASKS / name, frames, objects, folders)
@@ -68,24 +66,20 @@ def _read(folder: Path, name: str) -> Video:
         masks=given,
         written=written,
         objects=objects,
-        object_folders={item.object_id: folders[item.object_id] for item in objects},
+        object_folders=folders,
         rules="sav",
     )
 
 
 def _object_id(folder: Path) -> int:
-    """The id of the object in a folder: one more than its number.
-
-    Raises:
-        InputError: the folder has no number, or too large a one.
-    """
+    """Return the object id of a folder, one more than its number; raise `InputError` if it has none."""
     if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
         raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
     return int(folder.name) + 1
 
 
 def _stems(folder: Path) -> tuple[str, ...]:
-    """Stems of an object's masks from the first one with a pixel on; empty if none has."""
+    """Return the stems of an object's masks from the first one with a pixel on; empty without pixels."""
     from aotlab.masks.id_maps import read_mask
 
     paths = list_masks(folder)
@@ -96,16 +90,18 @@ def _stems(folder: Path) -> tuple[str, ...]:
 def _given(
     source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
 ) -> dict[int, ObjectMasks]:
-    """The first masks of all objects by index of their frame.
+    """Return the first masks of all objects by frame index.
 
     Raises:
-        InputError: no object, or one that begins where there is no frame.
+        InputError: no objects, or the first frame of an object is missing.
     """
     given = {}
     indices = {path.stem: index for index, path in enumerate(frames)}
     for stem in sorted({item.frames[0] for item in objects}):
         if stem not in indices:
-            raise InputError(f"{source}: an object begins on frame {stem}, which is not there")
+            raise InputError(
+                f"{source}: an object begins on frame {stem}, which is missing; unpack all frames"
+            )
         beginning = [item.object_id for item in objects if item.frames[0] == stem]
         files = {object_id: folders[object_id] / f"{stem}.png" for object_id in beginning}
         given[indices[stem]] = ObjectMasks(source, stem, files)

@@ -9,75 +9,75 @@ from pathlib import Path
 
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_folder, plain_name
+from aotlab.utils.files import is_file, is_folder, plain_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
 class ListedObject:
-    """An object that a data set's metadata lists."""
+    """An object listed in a data set's metadata."""
 
     object_id: int
     frames: tuple[str, ...]
-    """stems of its frames in time order; the mask of the first is given to the method"""
+    """stems of its frames in temporal order; the mask of the first is given"""
     length: int
-    """number of its frames as the metadata states it"""
+    """number of frames stated in the metadata"""
     seen: bool | None = None
-    """whether its category is among those of the training set; None: not known"""
+    """whether its category occurs in the training set; None: unknown"""
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video as files; nothing is decoded until someone reads them."""
+    """A video as files, decoded when read."""
 
     name: str
     frames: tuple[Path, ...]
-    """images in time order"""
+    """images in temporal order"""
     masks: Mapping[int, Path | ObjectMasks] = field(default_factory=dict)
-    """masks given to the method, by index of their frame; `new_ids` tells which objects one brings"""
+    """given masks by frame index; `new_ids` are the objects of each"""
     annotations: tuple[Path, ...] = ()
-    """ground truth in time order, for scoring only; may be empty, or the first frame's alone"""
+    """ground truth in temporal order, for scoring; may be empty or only the first frame's"""
     merge_ids: bool = False
-    """every id is one and the same object, as in DAVIS 2016"""
+    """all ids are one object, as in DAVIS 2016"""
     output_height: int | None = None
-    """pixels; results are written in this height and the frame's shape; None: in the frame's own size"""
+    """height of results in pixels, with the frame's aspect ratio; None: the frame's size"""
     written: frozenset[str] | None = None
-    """stems of the frames for which results are wanted; None: all"""
+    """stems of frames with results; None: all"""
     objects: tuple[ListedObject, ...] = ()
-    """the objects, where metadata lists them; else those of the masks"""
+    """objects listed in the metadata; empty: those of the masks"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """ground truth where objects may overlap: a folder of binary PNGs for each; then there are no ``annotations``"""
+    """ground truth of overlapping objects: a folder of binary PNGs per object, instead of ``annotations``"""
     seen: bool | None = None
-    """whether the video is of the part that training has seen the like of; None: not known"""
+    """whether the video belongs to the seen split; None: unknown"""
     rules: str = "davis"
-    """name of the rules by which it is scored"""
+    """name of the scoring rules"""
     problem: str | None = None
-    """what is wrong with its files, so that it can neither be tracked nor scored; such a video has no frames"""
+    """error message of unreadable files; such a video has no frames"""
 
     def __post_init__(self) -> None:
         plain_name(self.name, "sequence")
 
     @property
     def results(self) -> tuple[str, ...]:
-        """Stems of the frames for which results are wanted, in time order."""
+        """Stems of the frames with results, in temporal order."""
         stems = (path.stem for path in self.frames)
         return tuple(stem for stem in stems if self.written is None or stem in self.written)
 
     def result_files(self, stem: str) -> tuple[str, ...]:
-        """Files of a frame's results in the sequence's folder: one of ids, or one in the folder of each object."""
+        """Return the result files of a frame in the sequence's folder: one of ids, or one per object folder."""
         folders = [f"{folder.name}/" for folder in self.object_folders.values()]
         return tuple(f"{folder}{stem}.png" for folder in folders or [""])
 
     def new_ids(self, index: int) -> frozenset[int] | None:
-        """Objects that the mask of a frame brings; None: all that no earlier mask brought."""
+        """Return the new objects in a frame's given mask; None: all that no earlier mask has."""
         if not self.objects:
             return None
         stem = self.frames[index].stem
         return frozenset(item.object_id for item in self.objects if item.frames[0] == stem)
 
     def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """(height, width) of the results for frames of ``height``×``width`` pixels."""
+        """Return (height, width) of the results for frames of ``height``×``width`` pixels."""
         if self.output_height is None:
             return height, width
         return self.output_height, -(-width * self.output_height // height)
@@ -86,12 +86,12 @@ class Video:
 def folder(root: Path, *, new_objects: bool = False) -> list[Video]:
     """Read ``root/JPEGImages/<sequence>/*.jpg|png`` with ``root/Annotations/<sequence>/*.png``.
 
-    Frame and mask have the same stem. The mask of the first frame is given to the method; all masks are
-    ground truth. If the first one holds 0 and 255 only, all ids of the video are one object.
+    Frame and mask have the same stem. The mask of the first frame is given; all masks are ground truth. If the first
+    one holds only 0 and 255, all ids of the video are one object.
 
     Args:
-        root: the folder of both.
-        new_objects: later masks are given too, for the objects that no earlier one has.
+        root: parent folder of both.
+        new_objects: later masks are given too, for objects in no earlier one.
 
     Raises:
         InputError: a folder is missing or empty, or no first frame has a mask.
@@ -132,7 +132,7 @@ def _is_binary(path: Path) -> bool:
 
 
 def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]:
-    """The videos of these names; one that cannot be read has a ``problem`` in place of frames.
+    """Read the videos of these names; unreadable ones get a ``problem`` instead of frames.
 
     Raises:
         InputError: a name is not plain, or no video can be read.
@@ -149,17 +149,17 @@ def read_each(names: Iterable[str], read: Callable[[str], Video]) -> list[Video]
 
 
 def require_whole(videos: Iterable[Video]) -> None:
-    """Raise the `InputError` of the first video that could not be read, for work that takes all or nothing."""
+    """Raise the `InputError` of the first unreadable video."""
     for video in videos:
         if video.problem is not None:
             raise InputError(video.problem)
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """The videos of these names, in the data set's order; all without names.
+    """Return the videos of these names, in the data set's order; all if ``names`` is None.
 
     Raises:
-        InputError: a name that the data set does not have.
+        InputError: unknown name.
     """
     if names is None:
         return list(videos)
@@ -172,10 +172,10 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
 
 
 def list_folders(parent: Path) -> list[str]:
-    """Names of the folders in ``parent``, sorted, hidden ones passed over.
+    """Return the sorted names of the folders in ``parent``; hidden ones are skipped.
 
     Raises:
-        InputError: not found.
+        InputError: no folders.
     """
     names = sorted(
         path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")
@@ -186,13 +186,31 @@ def list_folders(parent: Path) -> list[str]:
 
 
 def masks_of(frames: Sequence[Path], annotations: Sequence[Path]) -> dict[int, Path]:
-    """The annotations by index of the frame of the same stem; those without a frame are left out."""
+    """Return the annotations by index of the frame with the same stem; those without a frame are skipped."""
     indices = {path.stem: index for index, path in enumerate(frames)}
     return {indices[path.stem]: path for path in annotations if path.stem in indices}
 
 
+def first_masks(
+    frames: Sequence[Path], annotations: Sequence[Path], objects: Sequence[ListedObject], folder: Path
+) -> dict[int, Path]:
+    """Return the masks of frames on which a listed object begins, by frame index.
+
+    Raises:
+        InputError: such a mask is missing in ``folder``.
+    """
+    firsts = {item.frames[0] for item in objects}
+    given = masks_of(frames, [path for path in annotations if path.stem in firsts])
+    absent = sorted(firsts - {path.stem for path in given.values()})
+    if absent:
+        raise InputError(
+            f"{folder / absent[0]}.png: no such mask of a frame, but by the metadata an object begins there"
+        )
+    return given
+
+
 def read_video(name: str, images: Path, masks: Path) -> Video:
-    """A video whose first frame's mask is given: frames in ``images``, masks of the same stems in ``masks``.
+    """Read a video with a given first mask: frames in ``images``, masks of the same stems in ``masks``.
 
     Raises:
         InputError: no frames, or no mask for the first one.
@@ -205,11 +223,25 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
     return Video(name, frames=frames, masks={0: reference}, annotations=annotations)
 
 
-def list_frames(images: Path) -> tuple[Path, ...]:
-    """The images of a folder, ordered by stem.
+def list_file(split: str, *folders: Path) -> Path:
+    """Return ``<folder>/<split>.txt`` in the first folder that has it.
 
     Raises:
-        InputError: the folder is missing or has none.
+        InputError: no such file; names the lists in the folders.
+    """
+    for folder in folders:
+        if is_file(folder / f"{split}.txt"):
+            return folder / f"{split}.txt"
+    present = sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
+    known = f"lists here: {', '.join(present)}" if present else "expected one name per line"
+    raise InputError(f"{folders[0] / split}.txt: no such list file; {known}")
+
+
+def list_frames(images: Path) -> tuple[Path, ...]:
+    """Return the images of a folder, ordered by stem.
+
+    Raises:
+        InputError: the folder is missing or empty.
     """
     if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
@@ -223,6 +255,6 @@ def list_frames(images: Path) -> tuple[Path, ...]:
 
 
 def list_masks(folder: Path) -> tuple[Path, ...]:
-    """The PNGs of a folder, ordered by stem; hidden files, which some archives leave, are skipped."""
+    """Return the PNGs of a folder, ordered by stem; hidden files, which some archives contain, are skipped."""
     found = (path for path in folder.glob("*.png") if not path.name.startswith("."))
     return tuple(sorted(found, key=lambda path: path.stem))

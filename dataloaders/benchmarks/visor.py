@@ -7,9 +7,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_names
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
+from aotlab.dataloaders.benchmarks.sequences import Video, list_file, read_each, read_video
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:
@@ -23,10 +21,7 @@ def visor(root: Path, split: str = "val") -> list[Video]:
         InputError: the split's list, or a sequence is missing or empty.
     """
     lists = root / "ImageSets" / "2022"
-    if not is_file(lists / f"{split}.txt"):
-        present = sorted(file.stem for file in lists.glob("*.txt"))
-        known = f"splits here: {', '.join(present)}" if present else "expected one sequence name per line"
-        raise InputError(f"{lists / split}.txt: no such list file; {known}")
+    path = list_file(split, lists)
     unseen = read_names(lists / "val_unseen.txt")
 
     def read(name: str) -> Video:
@@ -34,4 +29,4 @@ def visor(root: Path, split: str = "val") -> list[Video]:
         seen = None if unseen is None else name not in unseen
         return replace(read_video(name, images, masks), seen=seen, rules="visor")
 
-    return read_each(read_list(lists / f"{split}.txt"), read)
+    return read_each(read_list(path), read)

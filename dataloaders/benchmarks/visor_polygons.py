@@ -17,7 +17,7 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from aotlab.masks.exchange.safe_files import read_json
+from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
@@ -108,10 +108,9 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
     Raises:
         InputError: not a VISOR file.
     """
-    tree = read_json(path)
     sequences: dict[str, list[tuple[str, Frame]]] = {}
-    try:
-        for entry in tree["video_annotations"]:
+    with about(path):
+        for entry in read_json(path)["video_annotations"]:
             image = entry["image"]
             sequence = plain_name(image["subsequence"], str(path))
             frame = Frame(
@@ -120,10 +119,6 @@ def read_polygons(path: Path) -> dict[str, list[Frame]]:
                 tuple((_text(item["name"]), _polygons(item["segments"])) for item in entry["annotations"]),
             )
             sequences.setdefault(sequence, []).append((str(image.get("image_path", image["name"])), frame))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(
-            f"{path}: not readable as VISOR's polygons ({error!r}); expected its video_annotations"
-        ) from error
     if not sequences:
         raise InputError(f"{path}: no frame in video_annotations; expected at least one")
     return {
@@ -155,7 +150,7 @@ def draw(frame: Frame, ids: Mapping[str, int]) -> np.ndarray:
 
 
 def _polygons(segments: Any) -> tuple[np.ndarray, ...]:
-    """Polygons of [x, y], those without points left out; coordinates are cut to whole numbers as the script does."""
+    """Return polygons of [x, y] without empty ones; coordinates are truncated to integers, as in the script."""
     found = [np.array(polygon, dtype=np.float64).reshape(-1, 2) for polygon in segments if polygon]
     if any(not np.isfinite(points).all() or np.abs(points).max() > LONGEST_SIDE for points in found):
         raise ValueError(f"coordinates up to {LONGEST_SIDE} are expected")
@@ -164,7 +159,7 @@ def _polygons(segments: Any) -> tuple[np.ndarray, ...]:
 
 def _text(name: Any) -> str:
     if not isinstance(name, str) or not name:
-        raise ValueError(f"{name!r} is no name of an object")
+        raise ValueError(f"{name!r} is not the name of an object")
     return name
 
 

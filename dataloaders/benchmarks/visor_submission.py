@@ -1,4 +1,4 @@
-"""The file that VISOR's server takes: results as polygons (github.com/epic-kitchens/C6-SemiVOS).
+"""Submissions to VISOR's server: results as polygons (github.com/epic-kitchens/C6-SemiVOS).
 
 One JSON file in a zip without folders. ``video_annotations`` has an entry a frame: ``image`` and ``annotations``, each
 an object's ``name`` and its ``segments``, polygons of [x, y] on an image of 854×480.
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.visor_polygons import SIZE
-from aotlab.masks.exchange.safe_files import read_json
+from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -28,27 +28,27 @@ INFO = {
     "Resolution": f"{SIZE[1]}x{SIZE[0]}",
     "URL": "https://epic-kitchens.github.io/VISOR",
 }
-"""what the file says of itself"""
+"""head of the file"""
 DATE = (1980, 1, 1, 0, 0, 0)
-"""of the entry, so that the same results give the same archive"""
+"""time stamp of the entry, so that the same results give the same archive"""
 
 
 def write_submission(
     archive: Path, results: Path, sequences: Mapping[str, Sequence[str]], names: Path, split: str
 ) -> int:
-    """Write the zip with ``<split>.json``; the number of masks in it, objects without a pixel having none.
+    """Write the zip with ``<split>.json``; return the number of masks in it, without empty ones.
 
     Args:
         archive: the zip.
-        results: holds ``<sequence>/<frame>.png``, ids of 854×480 pixels.
-        sequences: stems of the frames of each sequence, in time order.
-        names: the file ``<split>_data_mapping.json`` with the names of objects, which conversion wrote.
+        results: folder with ``<sequence>/<frame>.png``, ids of 854×480 pixels.
+        sequences: stems of the frames of each sequence, in temporal order.
+        names: ``<split>_data_mapping.json`` of the conversion, with the names of objects.
         split: train or val.
 
     Raises:
-        InputError: the names cannot be read, a result is missing, no mask, of another size, or has an unnamed id.
+        InputError: the names cannot be read, or a result is missing, not a mask, of another size, or has an unnamed id.
     """
-    known = read_names(names)
+    known = read_object_names(names)
     entries = []
     for sequence, stems in sequences.items():
         if sequence not in known:
@@ -62,26 +62,21 @@ def write_submission(
     return sum(len(entry["annotations"]) for entry in entries)
 
 
-def read_names(path: Path) -> dict[str, dict[int, str]]:
-    """Names of objects by sequence and id.
+def read_object_names(path: Path) -> dict[str, dict[int, str]]:
+    """Return the names of objects by sequence and id.
 
     Raises:
         InputError: not such a file.
     """
-    tree = read_json(path)
-    try:
+    with about(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}
-            for sequence, objects in tree.items()
+            for sequence, objects in read_json(path).items()
         }
-    except (AttributeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not readable as names of objects ({error}); expected {{sequence: {{id: name}}}}"
-        ) from error
 
 
 def polygons_of(mask: np.ndarray) -> list[list[list[int]]]:
-    """Outlines of an H×W bool mask, holes too, which `cv2.fillPoly` of all at once turns into the same mask."""
+    """Return the outlines of an H×W bool mask and its holes; `cv2.fillPoly` of all restores the mask."""
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     return [outline[:, 0].tolist() for outline in found]
 
@@ -94,7 +89,7 @@ def _entry(
     unknown = [object_id for object_id in present if object_id not in names]
     if unknown:
         raise InputError(
-            f"{path}: id {unknown[0]} is no object of {sequence}; expected {', '.join(map(str, names))}"
+            f"{path}: id {unknown[0]} is not an object of {sequence}; expected {', '.join(map(str, names))}"
         )
     video = "_".join(sequence.split("_")[:2])
     image = {

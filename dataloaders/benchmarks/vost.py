@@ -6,9 +6,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import from_first_mask
-from aotlab.dataloaders.benchmarks.sequences import Video, list_frames, masks_of, read_each
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
+from aotlab.dataloaders.benchmarks.sequences import Video, list_file, list_frames, masks_of, read_each
 
 
 def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -24,12 +22,8 @@ def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Vi
     Raises:
         InputError: the split's list, or a video is missing or empty.
     """
-    path = root / "ImageSets" / f"{split}.txt"
-    if not is_file(path):
-        present = sorted(file.stem for file in path.parent.glob("*.txt"))
-        known = f"splits here: {', '.join(present)}" if present else "expected one sequence name per line"
-        raise InputError(f"{path}: no such list file; {known}")
-    return read_each(read_list(path), lambda name: _read(root, name, all_frames=all_frames))
+    names = read_list(list_file(split, root / "ImageSets"))
+    return read_each(names, lambda name: _read(root, name, all_frames=all_frames))
 
 
 def _read(root: Path, name: str, *, all_frames: bool) -> Video:

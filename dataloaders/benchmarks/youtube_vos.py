@@ -10,9 +10,9 @@ from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, sp
 from aotlab.dataloaders.benchmarks.sequences import (
     ListedObject,
     Video,
+    first_masks,
     list_frames,
     list_masks,
-    masks_of,
     read_each,
 )
 from aotlab.utils.errors import InputError
@@ -108,13 +108,7 @@ def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ..
             f"(as {len(missing)} that are missing)"
         )
     annotations = list_masks(folder / "Annotations" / name)
-    firsts = {item.frames[0] for item in objects}
-    given = masks_of(frames, [path for path in annotations if path.stem in firsts])
-    absent = sorted(firsts - {path.stem for path in given.values()})
-    if absent:
-        raise InputError(
-            f"{folder / 'Annotations' / name / absent[0]}.png: no such mask, but an object begins there by meta.json"
-        )
+    given = first_masks(frames, annotations, objects, folder / "Annotations" / name)
     return Video(
         name,
         frames,

@@ -1,4 +1,4 @@
-"""Checks of a benchmark through its reader: unreadable files, and masks that do not fit."""
+"""Checks of a benchmark through its reader: unreadable files and masks of other sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
-from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
+from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
 from aotlab.dataloaders.lint.folder import LEVELS, LintReport, gather
 from aotlab.masks.object_masks import files_of, read_given
 from aotlab.utils.errors import InputError
@@ -18,13 +18,13 @@ from aotlab.utils.progress import progress_bar
 def lint_videos(
     videos: Sequence[Video], *, decode: bool = True, workers: int = 2, progress: bool = False
 ) -> LintReport:
-    """Look through the files of a data set's videos.
+    """Check the files of a data set's videos.
 
     Args:
-        videos: as a reader gave them.
-        decode: read files to their end; otherwise only their heads.
-        workers: threads.
-        progress: show a bar on stderr.
+        videos: videos returned by a reader.
+        decode: decode whole files; false: only their headers.
+        workers: number of threads.
+        progress: show a progress bar on stderr.
     """
     report = LintReport([], units=len(videos), objects=0 if decode else None)
     with progress_bar(len(videos), unit="video", shown=progress) as bar, ThreadPoolExecutor(workers) as pool:
@@ -48,7 +48,7 @@ def lint_videos(
 
 
 def _masks(video: Video) -> Iterable[Path]:
-    """All files of masks, each once."""
+    """Return all mask files without repetition."""
     given = (path for mask in video.masks.values() for path in files_of(mask))
     separate = (path for folder in video.object_folders.values() for path in list_masks(folder))
     return dict.fromkeys((*given, *video.annotations, *separate))
@@ -64,10 +64,10 @@ def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Fact
         frame = sizes.get(path.stem)
         if frame is None:
             if path.stem not in sizes:
-                yield Finding("warning", path, "is a mask without a frame, which is not used; add the frame")
+                yield Finding("warning", path, "mask without a frame, not used; add the frame")
         elif facts.size not in (None, frame, video.output_size(*frame)):
             message = (
-                f"is {_size(facts.size)}, but its frame is {_size(frame)}; give a mask of the frame's size"
+                f"{size_of(facts.size)}, but its frame is {size_of(frame)}; give a mask of the frame's size"
             )
             yield Finding("error", path, message)
     for index, mask in video.masks.items():
@@ -81,12 +81,8 @@ def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Fact
 
 
 def _objects(video: Video, masks: Mapping[Path, Facts]) -> int:
-    """Return the number of objects that the data set lists, or that its masks show."""
+    """Return the number of listed objects, else of those in the masks."""
     if video.objects:
         return len(video.objects)
     found = {object_id for facts in masks.values() for object_id in facts.ids or ()}
     return len(found - {VOID}) if not video.merge_ids else int(bool(found))
-
-
-def _size(size: tuple[int, int] | None) -> str:
-    return "unknown" if size is None else f"{size[1]}×{size[0]}"

@@ -1,4 +1,4 @@
-"""Facts and faults of single frame and mask files."""
+"""Checks of single frame and mask files."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from aotlab.utils.image_files import open_image
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60
-"""more values in one mask than this come from blur or JPEG, not from a hand that numbered objects"""
-AGAIN = "fetch or save it again, or remove it"
+"""largest number of values in a mask; blur and JPEG cause more"""
+AGAIN = "download or save it again, or remove it"
 MASK_MODES = ("1", "P", "L", "I", "I;16", "I;16B")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong or worth knowing."""
+    """A problem, or a fact worth knowing."""
 
     level: Level
-    """error: training stops or goes wrong; warning: part of the data is not used as meant; info"""
+    """error: training stops or goes wrong; warning: part of the data is not used as intended; info"""
     file: Path
     message: str
-    """what is wrong; what would be right"""
+    """problem; remedy"""
     others: int = 0
-    """files in the same folder with the same message, besides this one"""
+    """number of further files in the folder with the same message"""
 
     def __str__(self) -> str:
-        """One line: ``LEVEL file: what is wrong; what would be right``."""
+        """Return one line: ``LEVEL file: problem; remedy``."""
         more = f" ({self.others} more in this folder)" if self.others else ""
         return f"{self.level} {self.file}: {self.message}{more}"
 
@@ -46,12 +46,12 @@ class Facts:
     size: tuple[int, int] | None = None
     """(height, width); None: unreadable"""
     ids: tuple[int, ...] | None = None
-    """values of a mask besides 0, ascending; None: not a mask, not meant as ids, or not decoded"""
+    """values of a mask besides 0, ascending; None: not a mask, not ids, or not decoded"""
     findings: tuple[Finding, ...] = ()
 
 
 def check_frame(path: Path, *, decode: bool) -> Facts:
-    """Size of a frame, from the file's head; ``decode`` reads it to the end."""
+    """Return the size of a frame from its header; ``decode`` decodes the whole file."""
     try:
         with open_image(path, "image", AGAIN) as image:
             if decode:
@@ -63,7 +63,7 @@ def check_frame(path: Path, *, decode: bool) -> Facts:
 
 
 def check_mask(path: Path, *, decode: bool) -> Facts:
-    """Size and ids of a mask; the ids only with ``decode``."""
+    """Return the size of a mask, and its ids if ``decode``."""
     try:
         with open_image(path, "mask", AGAIN) as image:
             size = image.height, image.width
@@ -80,15 +80,12 @@ def check_mask(path: Path, *, decode: bool) -> Facts:
 
 
 def _judge_ids(path: Path, ids: tuple[int, ...]) -> Finding | None:
-    """Why the values of a mask cannot be meant as ids."""
+    """Return a finding if the values of a mask cannot be ids."""
     if ids and (ids[-1] > VOID or ids[0] < 0):
-        return Finding(
-            "error", path, f"holds the id {ids[-1]}; number the objects of training masks 1 to 254"
-        )
+        return Finding("error", path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
     if len(ids) > MANY_IDS:
         message = (
-            f"holds more than {MANY_IDS} different values, as blurred masks do; save ids without smoothing, "
-            "resizing or JPEG in between"
+            f"more than {MANY_IDS} values, like a blurred mask; save ids without smoothing, resizing or JPEG"
         )
         return Finding("warning", path, message)
     return None
@@ -96,14 +93,17 @@ def _judge_ids(path: Path, ids: tuple[int, ...]) -> Finding | None:
 
 def _wrong_form(path: Path, image: Image.Image) -> Finding:
     if image.format != "PNG":
-        return Finding(
-            "error", path, f"is a {image.format} file, which does not keep ids; save the mask as palette PNG"
+        message = f"{image.format} file, whose compression changes ids; save the mask as palette PNG"
+    else:
+        message = (
+            f"mode {image.mode}, but a mask holds one id per pixel; save it as palette (mode P) or grey PNG"
         )
-    return Finding(
-        "error",
-        path,
-        f"has mode {image.mode}, colours instead of one id per pixel; save it as palette (mode P) or grey PNG",
-    )
+    return Finding("error", path, message)
+
+
+def size_of(size: tuple[int, int] | None) -> str:
+    """Return a size (height, width) as text, WIDTH×HEIGHT."""
+    return "unknown" if size is None else f"{size[1]}×{size[0]}"
 
 
 def _unreadable(path: Path, error: InputError) -> Facts:

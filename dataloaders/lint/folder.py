@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask
+from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
 from aotlab.dataloaders.lint.ids import check_images, check_video, count_objects
 from aotlab.dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
 from aotlab.dataloaders.training.set_files import read_split, subfolders
@@ -20,24 +20,24 @@ from aotlab.utils.progress import progress_bar
 
 Kind = Literal["video", "static"]
 MOST_SIZES = 3
-"""sizes that the frames of a video may have before they are taken for single images"""
+"""largest number of frame sizes in a video; single images have more"""
 LEVELS = ("error", "warning", "info")
 
 
 @dataclass
 class LintReport:
-    """Findings, and the amount of data."""
+    """Findings and amount of data."""
 
     findings: list[Finding]
     units: int = 0
-    """videos, or sets of single images"""
+    """number of videos or sets of single images"""
     frames: int = 0
     labelled: int = 0
-    """frames with a mask"""
+    """number of frames with a mask"""
     objects: int | None = 0
-    """ids, counted per video or per single image; None: masks were not decoded"""
+    """number of ids per video or image, added up; None: masks were not decoded"""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    """frames by (height, width)"""
+    """number of frames by (height, width)"""
 
     @property
     def errors(self) -> int:
@@ -48,14 +48,14 @@ class LintReport:
 def lint_folder(
     root: Path, kind: Kind, *, decode: bool = True, workers: int = 2, progress: bool = False
 ) -> LintReport:
-    """Look through ``root/JPEGImages`` and ``root/Annotations``.
+    """Check ``root/JPEGImages`` and ``root/Annotations``.
 
     Args:
         root: the folder.
         kind: video, or static for single images.
-        decode: read files to their end; otherwise only their heads, which tell size and mode but not ids.
-        workers: threads.
-        progress: show a bar on stderr.
+        decode: decode whole files; false: only their headers, which hold size and mode but no ids.
+        workers: number of threads.
+        progress: show a progress bar on stderr.
 
     Raises:
         InputError: no such folder.
@@ -87,7 +87,7 @@ _LAYOUT: Mapping[Kind, str] = {
 
 
 def gather(findings: Iterable[Finding]) -> list[Finding]:
-    """One line per folder for warnings and notes of the same wording; errors stay one per file."""
+    """Group warnings and notes with the same message, one per folder; errors stay one per file."""
     groups: dict[tuple[str, Path | str, str], Finding] = {}
     for number, finding in enumerate(findings):
         group: Path | str = finding.file.parent if finding.level != "error" else str(number)
@@ -128,7 +128,7 @@ def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, lis
 
 
 def _find_units(images: Path, masks: Path, kind: Kind) -> tuple[list[Unit], list[Finding]]:
-    """The videos or sets, and what lies between them."""
+    """Return the videos or sets, and findings about files outside them."""
     units = [list_unit(name, images / name, masks / name) for name in subfolders(images)]
     loose = list_unit("", images, masks)
     findings = []
@@ -137,19 +137,18 @@ def _find_units(images: Path, masks: Path, kind: Kind) -> tuple[list[Unit], list
     elif loose.frames:
         first = next(iter(loose.frames.values()))
         message = (
-            "a frame outside the folder of a video is not read; make a folder for each video, or use "
-            "kind static for single images"
+            "frame outside a video's folder, not used; make a folder per video, or use kind static for images"
         )
         findings.append(Finding("error", first, message, others=len(loose.frames) - 1))
     for name in sorted(set(subfolders(masks)) - {unit.name for unit in units}):
-        message = f"masks without frames are not used; add {images / name} or remove them"
+        message = f"masks without frames, not used; add {images / name} or remove them"
         findings.append(Finding("warning", masks / name, message))
     return units, findings
 
 
 def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Iterator[Finding]:
     if kind == "static" and LOOSE in known:
-        return  # lists name images there
+        return  # lists hold image names there
     for path in sorted((root / "ImageSets").glob("*.txt")):
         try:
             names = read_split(path)
@@ -158,14 +157,14 @@ def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Itera
             continue
         for name in names:
             if name not in known:
-                yield Finding("error", path, f"names {name}, which is not in {images}; correct the list")
+                yield Finding("error", path, f"lists {name}, which is not in {images}; correct the list")
 
 
 def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bool) -> dict[Path, Facts]:
-    """Facts of every file."""
+    """Return the facts of every file."""
     frames = [(path, check_frame) for unit in units for path in unit.frames.values()]
     tasks = frames + [(path, check_mask) for unit in units for path in unit.labels.values()]
-    with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders let go of the interpreter's lock
+    with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders release the interpreter's lock
         facts = pool.map(lambda task: task[1](task[0], decode=decode), tasks)
         with progress_bar(len(tasks), unit="file", shown=progress) as bar:
             found = {}
@@ -179,7 +178,7 @@ def _check_sizes(unit: Unit, facts: Mapping[Path, Facts], *, one_size: bool) -> 
     for stem in unit.labelled:
         frame, mask = facts[unit.frames[stem]].size, facts[unit.labels[stem]].size
         if frame and mask and frame != mask:
-            message = f"is {_size(mask)}, but its frame is {_size(frame)}; give a mask of the frame's size"
+            message = f"{size_of(mask)}, but its frame is {size_of(frame)}; give a mask of the frame's size"
             yield Finding("error", unit.labels[stem], message)
     sizes = Counter(size for path in unit.frames.values() if (size := facts[path].size))
     if one_size and len(sizes) > MOST_SIZES:
@@ -191,10 +190,6 @@ def _check_sizes(unit: Unit, facts: Mapping[Path, Facts], *, one_size: bool) -> 
             size = facts[path].size
             if size and size != usual:
                 message = (
-                    f"is {_size(size)}, most frames of its video {_size(usual)}; give frames of one size"
+                    f"{size_of(size)}, but most frames of its video {size_of(usual)}; give frames of one size"
                 )
                 yield Finding("error", path, message)
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[1]}×{size[0]}"

@@ -1,4 +1,4 @@
-"""Checks of file names: unmatched partners, wrong order, unsupported endings."""
+"""Checks of file names: unmatched files, wrong order, unsupported suffixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
 from aotlab.utils.files import is_folder
 
 LOOSE = "."
-"""the name of images that lie in no folder of a set"""
+"""name of the set of images outside the folders of sets"""
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
 
 
@@ -36,14 +36,14 @@ class Unit:
 
 
 def list_unit(name: str, images: Path, masks: Path) -> Unit:
-    """List both folders the way the training readers do."""
+    """List both folders as the training readers do."""
     frames = {stem: images / file for stem, file in sorted(files_by_stem(images, FRAME_SUFFIXES).items())}
     labels = {stem: masks / file for stem, file in sorted(files_by_stem(masks, (".png",)).items())}
     return Unit(name, images, masks, frames, labels)
 
 
 def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
-    """Yield findings about the names of a unit's files; ``ordered`` for the frames of a video."""
+    """Yield findings about the file names of a unit; ``ordered``: frames of a video."""
     yield from _partners(unit)
     if unit.name != LOOSE:
         yield from _inner_folders(unit.images)
@@ -52,61 +52,59 @@ def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
     yield from _endings(unit.masks, (".png",), "palette PNG")
     for path in unit.labels.values():
         if path.suffix != ".png":
-            yield Finding("warning", path, "evaluation finds masks by the ending .png only; rename it")
+            yield Finding("warning", path, "evaluation finds only masks ending in .png; rename it")
     if ordered:
         yield from _order(unit)
 
 
 def _order(unit: Unit) -> Iterator[Finding]:
-    """Frames whose order by name is not their order by number."""
+    """Yield the first frame whose order by name differs from its order by number."""
     wanted = sorted(unit.frames, key=_natural)
     if len({normal_form(stem) for stem in wanted}) < len(wanted):
-        return  # twins, which have no order; `_partners` reports them
+        return  # equal names have no order; `_partners` reports them
     for stem, rightful in zip(unit.frames, wanted, strict=True):
         if stem != rightful:
-            message = (
-                "frames are ordered by name, not by number, and this one comes too early; pad with zeros"
-            )
+            message = "frames are ordered by name, not by number, so this one comes too early; pad with zeros"
             yield Finding("error", unit.frames[stem], message)
             return
 
 
 def _partners(unit: Unit) -> Iterator[Finding]:
-    """Masks without a frame, and twins that differ in padding, case or ending."""
-    alone = {normal_form(stem): stem for stem in unit.frames if stem not in unit.labels}
+    """Yield masks without a frame, and names that differ only in zeros, case or suffix."""
+    unlabelled = {normal_form(stem): stem for stem in unit.frames if stem not in unit.labels}
     for stem, path in unit.labels.items():
         if stem in unit.frames:
             continue
-        twin = alone.get(normal_form(stem))
-        if twin is not None:
+        near = unlabelled.get(normal_form(stem))
+        if near is not None:
             yield Finding(
                 "error",
                 path,
-                f"is written unlike its frame {unit.frames[twin].name}; rename the mask to {twin}.png",
+                f"name differs from its frame {unit.frames[near].name}; rename the mask to {near}.png",
             )
         else:
             yield Finding(
-                "warning", path, "has no frame of this name and is not used; add the frame or remove the mask"
+                "warning", path, "no frame of this name, not used; add the frame or remove the mask"
             )
     seen: dict[str, str] = {}
     for stem in unit.frames:
-        twin = seen.setdefault(normal_form(stem), stem)
-        if twin != stem:
+        near = seen.setdefault(normal_form(stem), stem)
+        if near != stem:
             yield Finding(
                 "warning",
                 unit.frames[stem],
-                f"differs from {unit.frames[twin].name} only in zeros or case; remove one of them",
+                f"name differs from {unit.frames[near].name} only in zeros or case; remove one of them",
             )
 
 
 def _inner_folders(folder: Path) -> Iterator[Finding]:
     for name in subfolders(folder) if is_folder(folder) else ():
-        message = "a folder inside a folder of files is not read; move or remove it"
+        message = "folder inside a folder of files, not read; move or remove it"
         yield Finding("warning", folder / name, message)
 
 
 def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[Finding]:
-    """Files that nothing reads, and files that share a stem."""
+    """Yield files with other suffixes, and files that share a stem."""
     if not is_folder(folder):
         return
     taken: dict[str, str] = {}
@@ -115,20 +113,22 @@ def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[F
         if path.name.startswith(".") or is_folder(path):
             continue
         if suffix not in suffixes:
-            message = f"files ending in {path.suffix or 'nothing'} are not read here"
+            message = f"files ending in {path.suffix or 'nothing'} are not read"
             if suffix in IMAGE_SUFFIXES:
                 yield Finding("error", path, f"{message}; convert it to {wanted}")
             else:
                 yield Finding("warning", path, f"{message}; remove it")
         elif taken.setdefault(path.stem, path.name) != path.name:
-            yield Finding("warning", path, f"has the name of {taken[path.stem]}; one is not used, remove it")
+            yield Finding(
+                "warning", path, f"same name as {taken[path.stem]}; only one is used, remove the other"
+            )
 
 
 def normal_form(stem: str) -> str:
-    """A name without the zeros before numbers, in lower case."""
+    """Return a name in lower case without leading zeros of numbers."""
     return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
 
 
 def _natural(stem: str) -> list[tuple[int, int | str]]:
-    """Sorts names by the numbers in them."""
+    """Return a sort key that orders numbers by value."""
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", stem) if part]

@@ -73,8 +73,8 @@ class Mixture:
             rng = np.random.default_rng([self.seed, crc32(self.phase.name.encode()), index, attempt])
             try:
                 return replace(self._clip(rng), replaced=tuple(replaced))
-            except InputError as error:
-                replaced.append(str(error))
+            except (InputError, cv2.error) as error:
+                replaced.append(" ".join(str(error).split()))
         raise InputError(
             f"train.phases: {ATTEMPTS} items in a row from the sources of {self.phase.name} cannot be read; "
             f"the last: {replaced[-1]}"

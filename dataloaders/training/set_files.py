@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
+from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, list_file
 from aotlab.dataloaders.training.mask_files import MaskedImage, MaskReader
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, read_text
+from aotlab.utils.files import is_folder, plain_name, read_text
 
 
 def read_split(path: Path) -> list[str]:
@@ -18,24 +18,12 @@ def read_split(path: Path) -> list[str]:
     Raises:
         InputError: missing or empty.
     """
-    require_list(path)
+    list_file(path.stem, path.parent)
     lines = read_text(path, "write one name per line").splitlines()
     names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
     if not names:
         raise InputError(f"{path}: empty list; write one name per line")
     return list(dict.fromkeys(names))
-
-
-def require_list(path: Path) -> None:
-    """Check that a list file exists.
-
-    Raises:
-        InputError: no such file; names the lists beside it.
-    """
-    if not is_file(path):
-        present = sorted(file.stem for file in path.parent.glob("*.txt"))
-        known = f"lists here: {', '.join(present)}" if present else "write one name per line"
-        raise InputError(f"{path}: no such list file; {known}")
 
 
 def find_first(folder: Path, forms: Iterable[str], layout: str) -> Path:

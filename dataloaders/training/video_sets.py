@@ -10,6 +10,7 @@ from typing import Any
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_metadata
+from aotlab.dataloaders.benchmarks.sequences import list_file
 from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
 from aotlab.dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
 from aotlab.dataloaders.training.set_files import (
@@ -18,7 +19,6 @@ from aotlab.dataloaders.training.set_files import (
     pair_files,
     read_split,
     require_known,
-    require_list,
     subfolders,
 )
 from aotlab.utils.errors import InputError
@@ -53,10 +53,8 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
     lists = [base / "ImageSets" / (year or "2017")]
     if year == "2016":  # the first release stores its lists below the resolution's name
         lists.append(base / "ImageSets" / "480p")
-    files = [path / f"{split}.txt" for path in lists]
-    file = next((path for path in files if path.is_file()), files[0])
-    require_list(file)
-    return _listed(source, images, masks, read_list(file), read_one_object if year == "2016" else read_ids)
+    names = read_list(list_file(split, *lists))
+    return _listed(source, images, masks, names, read_one_object if year == "2016" else read_ids)
 
 
 def vost(folder: Path, source: SourceConfig) -> VideoSet:

@@ -9,7 +9,9 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.video.scores import LostFlags
 from aotlab.masks.exchange.regions import Annotations, Region, runs_of
 from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.media.image_frames import store_frame
 from aotlab.media.video import FrameSource
+from aotlab.utils.files import remove
 
 
 class AnnotationFile:
@@ -24,9 +26,11 @@ class AnnotationFile:
         self._flags = LostFlags()
 
     def write(self, name: str, tracked: Any) -> None:
-        """Add one frame, called ``name``."""
+        """Add one frame, called ``name``; YOLO's labels get its image beside them."""
         self._annotations.frames[tracked.index] = regions_of(tracked.prediction, self._flags)
         self._annotations.stems[tracked.index] = name
+        if self._format == "yolo":
+            store_frame(self._source, tracked.index, tracked.frame, self.path / "images" / name)
 
     def finish(self) -> None:
         """Write the file, unless there were no frames."""
@@ -37,7 +41,9 @@ class AnnotationFile:
             write_annotations(self._format, self.path, self._annotations, video)
 
     def drop(self) -> None:
-        """Do nothing, as nothing was written."""
+        """Remove the linked images; the file itself was not written yet."""
+        if self._format == "yolo":
+            remove(self.path / "images")
 
 
 def regions_of(prediction: Prediction, flags: LostFlags) -> list[Region]:

@@ -35,7 +35,7 @@ def about(subject: object) -> Iterator[None]:
         raise InputError(f"{subject}: {error}") from error
     except InputError:
         raise
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:100]
         reason = f"missing {reason}" if isinstance(error, KeyError) else reason
         raise InputError(f"{subject}: not readable ({reason}); export it again") from error

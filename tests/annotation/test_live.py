@@ -106,7 +106,7 @@ def test_without_recording_old_frames_and_masks_go(tmp_path, monkeypatch):
     kept = list((tmp_path / "live.aotlab" / "frames").iterdir())
     assert len(kept) == 3
     assert len(session.state.tracked_frames) <= 4
-    with pytest.raises(InputError, match="has no frame 0; give one of"):
+    with pytest.raises(InputError, match="no frame 0; give one of"):
         session.state.frames.read(0)
     assert KEPT > 3
     session.close()

@@ -75,6 +75,7 @@ OVERRIDES = {
     "train.warmup=nan": "train.warmup",
     "train.power=.nan": "train.power",
     "train.phases=[{name: a, short_edge: -5}]": "train.phases.short_edge must be at least 32",
+    "train.phases=[{name: a, short_edge: 32768}]": "train.phases.short_edge must be at least 32 and at most 8192",
     "train.phases=[{name: a, lr: inf}]": "train.phases.lr must be above 0, got inf",
     "train.phases=[{name: a, sources: [{path: b, weight: inf}]}]": "weight must be above 0, got inf",
     "model.dim=99999999999999999999": "model.dim must be at least 1 and at most 65536",

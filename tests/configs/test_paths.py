@@ -12,11 +12,17 @@ from aotlab.configs.paths import BUNDLED_CHECKPOINT, ROOT, setting_path
 from aotlab.dataloaders.training.sets import data_root
 from aotlab.engine.training.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
+from aotlab.utils.errors import InputError
 
 
 def test_bundled_names_the_weights_that_come_with_the_package() -> None:
     assert setting_path("bundled") == BUNDLED_CHECKPOINT
     assert read_settings(BUNDLED_CHECKPOINT).name
+
+
+def test_an_unknown_home_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="~nobody-here/a: unknown home"):
+        setting_path("~nobody-here/a")
 
 
 def test_a_relative_path_is_looked_for_here_and_then_beside_the_project(

@@ -12,6 +12,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import contour_accuracy, region_similarity
 from aotlab.evaluation.sav import plan_sequence
+from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.masks.object_masks import read_given
 from aotlab.tools.submit import main as submit
@@ -101,6 +102,21 @@ def test_results_become_the_folders_that_the_public_evaluator_takes(
     plan = plan_sequence(videos[0])
     ours, theirs = (score_sequence(plan, tmp_path / kind / videos[0].name) for kind in ("ids", "tree"))
     assert np.array_equal(ours.region, theirs.region)
+
+
+def test_an_object_without_pixels_is_written_as_empty_masks_and_not_scored(
+    videos: list[Video], tmp_path: Path
+) -> None:
+    first = videos[0].object_folders[1]
+    for path in first.glob("*.png"):
+        write_mask(first.with_name("002") / path.name, np.zeros_like(read_mask(path)))
+    video = open_dataset("sav", tmp_path)[0]
+    assert [item.object_id for item in video.objects] == [1, 2]
+    assert video.result_files("00004") == ("000/00004.png", "001/00004.png", "002/00004.png")
+    results = tmp_path / "results"
+    shutil.copytree(first.parent, results)
+    table = scores_table({video.name: score_sequence(plan_sequence(video), results)})
+    assert list(table["sequences"][video.name]["objects"]) == ["000", "001"]  # named like their folders
 
 
 def test_a_missing_result_is_one_sentence(videos: list[Video], tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_the_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
 
 def test_the_worst_objects_come_first_and_ties_by_name() -> None:
     table = scores_table({"b": scores_of(0.5, 0.25), "a": scores_of(1.0, 0.5)})
-    assert worst_objects(table, 3, "J") == [("b", 2, 25.0), ("a", 2, 50.0), ("b", 1, 50.0)]
+    assert worst_objects(table, 3, "J") == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]
 
 
 def test_columns_are_as_wide_as_their_names() -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from aotlab.dataloaders.lint.files import check_frame, check_mask
 from aotlab.dataloaders.training.mask_files import read_ids, read_saliency
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
+from aotlab.media.tiff import TiffStack
+from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 
 FORMATS = (
@@ -115,3 +119,26 @@ def test_a_tiff_mask_with_jpeg_inside_is_refused(tmp_path):
 def test_a_folder_one_may_not_enter_is_named_by_every_reader(closed_folder, read):
     with pytest.raises(InputError, match=r"closed/inside: cannot be read \(Permission denied\)"):
         read(closed_folder / "inside")
+
+
+def ome(folder, part):
+    """An OME-TIFF whose second plane is in another file."""
+    path = folder / "a.ome.tif"
+    tifffile.imwrite(path, np.zeros((2, 16, 16), np.uint8), metadata={"axes": "TYX"}, ome=True)
+    description = tifffile.TiffFile(path).ome_metadata
+    planes = f'<TiffData FirstT="1" IFD="0"><UUID FileName="{part}">urn:uuid:1</UUID></TiffData></Pixels>'
+    tifffile.tiffcomment(path, description.replace("</Pixels>", planes).encode())
+    return path
+
+
+@pytest.mark.parametrize("part", ["pipe.tif", "../other.tif", "/etc/passwd"])
+def test_a_part_of_an_ome_tiff_that_is_not_a_file_beside_it_is_refused_at_once(part, tmp_path):
+    os.mkfifo(tmp_path / "pipe.tif")
+    with pytest.raises(InputError, match="is not a file beside it"):
+        TiffStack(ome(tmp_path, part))
+
+
+def test_a_pipe_among_images_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "0.png")
+    with pytest.raises(InputError, match=r"0\.png: no such image file"):
+        open_frames(tmp_path)

@@ -144,9 +144,9 @@ def test_levels_that_are_none_are_refused(text):
 
 def test_levels_are_refused_for_video_files_and_streams(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"whatever")
-    with pytest.raises(InputError, match="levels auto: are for folders of images"):
+    with pytest.raises(InputError, match="levels auto: only for folders of images"):
         open_frames(tmp_path / "a.mp4", levels="auto")
-    with pytest.raises(InputError, match="levels 0,9: are for folders of images"):
+    with pytest.raises(InputError, match="levels 0,9: only for folders of images"):
         open_source("rtsp://127.0.0.1:9/x", levels="0,9")
 
 

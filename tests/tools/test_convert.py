@@ -1,11 +1,15 @@
 """Masks from every format that is written to every other, and back."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.configs.yaml_text import read_mapping
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.masks.exchange.writing import FORMATS, write_annotations
+from aotlab.media.video_writer import VideoWriter
 from aotlab.tools.convert import main
 from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
 
@@ -36,6 +40,25 @@ def test_what_is_written_is_read_back(name, video, tmp_path, capsys):
             overlap = ((found > 0) & (filled > 0)).sum() / ((found > 0) | (filled > 0)).sum()
             assert overlap > 0.9
     assert "2 objects on 4 frames" in capsys.readouterr().out
+
+
+def test_yolo_has_the_images_that_training_needs(video, tmp_path):
+    write_annotations("coco", tmp_path / "in.json", tracked(), VIDEO)
+    out = tmp_path / "yolo"
+    assert main([str(tmp_path / "in.json"), str(out), "--to", "yolo", "--video", str(video)]) == 0
+    assert sorted(path.resolve() for path in (out / "images").iterdir()) == sorted(video.iterdir())
+    settings = read_mapping((out / "data.yaml").read_text(), "data.yaml")
+    assert settings == {
+        "train": "images",
+        "val": "images",
+        "names": {0: "ball", 1: "person"},
+    }  # beside the file
+    with VideoWriter(tmp_path / "clip.mp4", rate=Fraction(24), size=SIZE) as writer:
+        for _ in range(LENGTH):
+            writer.write(np.zeros((*SIZE, 3), np.uint8))
+    args = [str(tmp_path / "in.json"), str(tmp_path / "film"), "--to", "yolo", "--video"]
+    assert main([*args, str(tmp_path / "clip.mp4")]) == 0
+    assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
 
 
 @pytest.mark.parametrize("name", FORMATS)

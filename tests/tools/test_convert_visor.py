@@ -128,7 +128,7 @@ def test_what_is_broken_is_named_and_the_rest_converted(
     assert source.convert() == 1
     errors = capsys.readouterr().err
     assert "P01_107_frame_0000000140.jpg: no such image" in errors
-    assert "P99_01.json: not readable as VISOR's polygons" in errors
+    assert "P99_01.json: not readable" in errors
     assert [video.name for video in open_dataset("visor", source.output)] == ["P07_110_seq_00009"]
 
 

@@ -175,7 +175,7 @@ def test_an_unknown_data_set_is_refused_before_loading(root, tmp_path, loaded, c
 
 def test_a_missing_list_file_is_refused_before_loading(root, tmp_path, loaded, capsys):
     status = run(root, tmp_path / "out", "--split", "train")
-    assert_refused(capsys, status, "ImageSets/2017/train.txt", "splits here: val")
+    assert_refused(capsys, status, "ImageSets/2017/train.txt", "lists here: val")
     assert loaded == []
 
 
@@ -187,7 +187,7 @@ def test_an_unknown_sequence_is_refused_before_loading(root, tmp_path, loaded, c
 
 def test_an_output_that_is_a_file_is_refused_before_loading(root, tmp_path, loaded, capsys):
     (tmp_path / "out").write_text("in the way")
-    assert_refused(capsys, run(root, tmp_path / "out"), "out: cannot make this folder")
+    assert_refused(capsys, run(root, tmp_path / "out"), "out: this folder cannot be created")
     assert loaded == []
 
 

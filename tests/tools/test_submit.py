@@ -231,6 +231,20 @@ def test_an_entry_that_is_damaged_inside_is_named(davis: Run, capsys: pytest.Cap
     assert lines(capsys)[0].startswith("deer/00000.png: cannot be unpacked")
 
 
+def test_an_entry_packed_by_a_broken_lzma_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    davis.write()
+    with zipfile.ZipFile(davis.archive) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(davis.archive, "w", zipfile.ZIP_LZMA) as file:
+        for name, entry in entries.items():
+            file.writestr(name, entry)
+    content = bytearray(davis.archive.read_bytes())
+    content[60:80] = b"\xff" * 20
+    davis.archive.write_bytes(content)
+    assert davis.check() == 2
+    assert lines(capsys)[-1].startswith("deer/00000.png: cannot be unpacked")
+
+
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])
 def test_a_data_set_without_a_server_is_refused(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -123,7 +123,8 @@ def test_a_smoke_test_runs_everything_with_what_is_bundled(small, played, tmp_pa
         ("[80.0, null]", "[80.0]", "A, here, paper: 1 figures"),
         ("dataset: folder", "dataset: holder", "unknown data set holder"),
         ("{vote: [B, B], weights: [3, 1]}", "{}", "model AB needs either checkpoints or vote"),
-        ("title:", "  title:", "not a table"),
+        ("title:", "  title:", "not readable as YAML"),
+        ("title:", f"deep: {'[' * 5000}", "nested too deeply"),
     ],
 )
 def test_a_table_with_a_mistake_is_refused(small, tmp_path, capsys, old, new, message):
@@ -184,7 +185,7 @@ def test_data_sets_lie_in_the_folder_of_the_environment_or_the_working_directory
 
 
 def test_a_missing_table_is_refused(tmp_path):
-    with pytest.raises(InputError, match="not a table"):
+    with pytest.raises(InputError, match="no such file; give a table"):
         load_table(tmp_path / "none.yaml")
 
 

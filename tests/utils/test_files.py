@@ -51,6 +51,8 @@ def test_a_folder_under_a_file_is_refused_by_name(tmp_path, prepare):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file"):
         prepare(tmp_path / "file" / "results")
+    with pytest.raises(InputError, match="null byte"):
+        prepare(tmp_path / "a\0b")
 
 
 def test_proving_a_folder_writable_leaves_it_empty(tmp_path):

@@ -65,7 +65,7 @@ def test_a_folder_one_may_not_enter_is_named(closed_folder, look):
 
 
 def test_a_folder_that_may_not_be_listed_is_named(closed_folder):
-    with pytest.raises(InputError, match=r"closed: this folder may not be read"):
+    with pytest.raises(InputError, match=r"closed: this folder cannot be read"):
         is_folder(closed_folder)
 
 

@@ -72,7 +72,7 @@ def run_batch(
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
     made_by = inputs_of(checkpoint, settings[0], options)
-    with open_world(args.device, patience=RANK_TIMEOUT) as world, stop_flag() as stop:
+    with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
         records = run_jobs(
             jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop, force=args.force,

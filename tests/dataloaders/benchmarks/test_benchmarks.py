@@ -145,5 +145,5 @@ def test_visor_tells_kitchens_that_training_does_not_show(make: Callable[[str], 
     videos = open_dataset("visor", make("visor"))
     assert [video.seen for video in videos] == [True, False]
     assert [video.output_height for video in videos] == [None, None]
-    with pytest.raises(InputError, match=r"test\.txt: no such list file; splits here: val, val_unseen"):
+    with pytest.raises(InputError, match=r"test\.txt: no such list file; lists here: val, val_unseen"):
         open_dataset("visor", make("visor"), "test")

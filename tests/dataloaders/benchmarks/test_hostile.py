@@ -204,7 +204,7 @@ def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
 @pytest.mark.parametrize("dataset", MAKERS)
 def test_a_root_that_may_not_be_entered_is_named(closed_folder, dataset):
     for folder in (closed_folder, closed_folder / "folder"):
-        with pytest.raises(InputError, match=r"closed.*(cannot be read|may not be read)"):
+        with pytest.raises(InputError, match=r"closed.*cannot be read"):
             open_dataset(dataset, folder)
 
 

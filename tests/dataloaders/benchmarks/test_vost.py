@@ -43,5 +43,5 @@ def test_a_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
         path.unlink()
     with pytest.raises(InputError, match="1083_cut_tomato: no mask of a frame"):
         require_whole(open_dataset("vost", root))
-    with pytest.raises(InputError, match=r"train\.txt: no such list file; splits here: test, val"):
+    with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: test, val"):
         require_whole(open_dataset("vost", root, "train"))

@@ -188,7 +188,7 @@ def test_a_video_that_cannot_be_scored_joins_the_failures(tmp_path):
 
 def test_an_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("in the way")
-    with pytest.raises(InputError, match="out: cannot make this folder"):
+    with pytest.raises(InputError, match="out: this folder cannot be created"):
         run([make_video(tmp_path, "a")], tmp_path / "out")
 
 

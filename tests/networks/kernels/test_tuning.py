@@ -184,7 +184,7 @@ def test_a_user_without_a_home_has_choices_for_this_run_alone(monkeypatch, caplo
     chooser = machine_chooser.__wrapped__()
     assert isinstance(chooser, Tuner)
     assert chooser.path is None
-    assert "nobody has this home" in caplog.text
+    assert "unknown home folder" in caplog.text
 
 
 def nowhere():
