@@ -5,6 +5,7 @@ from __future__ import annotations
 from aotlab.annotation.protocol import Choice, Description
 from aotlab.annotation.session import Session
 from aotlab.annotation.timeline import strips
+from aotlab.masks.exchange.names import WRITTEN
 
 OUTPUTS = {
     "masks": "masks: palette PNGs, one id per pixel",
@@ -16,13 +17,7 @@ OUTPUTS = {
     "prores": "alpha.mov: ProRes 4444, cut out",
     "vp9": "alpha.webm: VP9, cut out",
     "overlay": "overlay.mp4: the video with masks and names drawn in",
-    "coco": "coco.json: COCO, with track ids and confidence",
-    "youtube_vis": "youtube_vis.json: YouTube-VIS",
-    "mots": "mots.txt: MOTS",
-    "cvat": "cvat.xml: CVAT for video, masks",
-    "cvat_polygons": "cvat_polygons.xml: CVAT for video, tracks of polygons",
-    "label_studio": "label_studio.json: Label Studio, predictions",
-    "yolo": "yolo: YOLO segmentation",
+    **{name: f"{file}: {text}" for name, (file, text) in WRITTEN.items()},
 }
 """labels of `engine.video.outputs.OUTPUTS`, whose import would take seconds"""
 

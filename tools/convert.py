@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from aotlab.masks.exchange.names import WRITTEN
 from aotlab.tools.cli.options import add_force_option
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
@@ -12,8 +13,8 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, remove, require_output
 
-FORMATS = ("coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo", "masks")
-"""formats of `masks.exchange.writing.FORMATS`, listed here to spare the import, and PNGs of object ids"""
+FORMATS = (*WRITTEN, "masks")
+"""formats of other tools, and PNGs of object ids"""
 
 
 @command

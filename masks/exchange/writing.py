@@ -11,19 +11,21 @@ from aotlab.masks.exchange.coco import write_coco, write_youtube_vis
 from aotlab.masks.exchange.cvat import write_cvat, write_cvat_polygons
 from aotlab.masks.exchange.label_studio import labelling_config, write_label_studio
 from aotlab.masks.exchange.mots import write_mots
+from aotlab.masks.exchange.names import WRITTEN
 from aotlab.masks.exchange.regions import Annotations, Written
 from aotlab.masks.exchange.yolo import write_yolo
 from aotlab.utils.files import atomic_path
 
-FORMATS: dict[str, tuple[str, Callable[[Annotations, Written], Any]]] = {
-    "coco": ("coco.json", write_coco),
-    "youtube_vis": ("youtube_vis.json", write_youtube_vis),
-    "mots": ("mots.txt", write_mots),
-    "cvat": ("cvat.xml", write_cvat),
-    "cvat_polygons": ("cvat_polygons.xml", write_cvat_polygons),
-    "label_studio": ("label_studio.json", write_label_studio),
-    "yolo": ("yolo", write_yolo),
+MAKERS: dict[str, Callable[[Annotations, Written], Any]] = {
+    "coco": write_coco,
+    "youtube_vis": write_youtube_vis,
+    "mots": write_mots,
+    "cvat": write_cvat,
+    "cvat_polygons": write_cvat_polygons,
+    "label_studio": write_label_studio,
+    "yolo": write_yolo,
 }
+FORMATS = {name: (file, MAKERS[name]) for name, (file, _) in WRITTEN.items()}
 """file or folder by format name, and function that makes its content: JSON, text, or texts by file name"""
 
 

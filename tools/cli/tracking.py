@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from aotlab.masks.exchange.names import WRITTEN
 from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
 from aotlab.tools.cli.options import (
     Options,
@@ -19,8 +20,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 
 WRITABLE = (
-    "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay",
-    "coco", "youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo",
+    "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", *WRITTEN,
 )  # fmt: skip
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
