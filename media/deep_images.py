@@ -11,7 +11,7 @@ from aotlab.media.images import read_image
 from aotlab.media.tiff import STARTS, TiffStack
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import missing_extra
-from aotlab.utils.files import read_start
+from aotlab.utils.files import is_file
 from aotlab.utils.image_files import MOST_PIXELS, open_image, reason_of
 
 EXR = b"v/1\x01"
@@ -23,10 +23,13 @@ DEPTH = 24
 
 def kind_of(path: Path) -> str:
     """Return the kind of an image by its content: ``exr``, ``tiff``, ``png16``, or ``8 bits`` for all others."""
-    try:
-        start = read_start(path, DEPTH + 1)
-    except OSError:
+    if not is_file(path):
         return "8 bits"  # the 8-bit reader reports the error
+    try:
+        with path.open("rb") as file:
+            start = file.read(DEPTH + 1)
+    except OSError:
+        return "8 bits"
     if start.startswith(EXR):
         return "exr"
     if start.startswith(STARTS):

@@ -134,14 +134,6 @@ def read_text(path: Path, advice: str) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {advice}") from error
 
 
-def read_start(path: Path, count: int) -> bytes:
-    """Return the first bytes of a regular file; raise `OSError` for any other path."""
-    if not is_file(path):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    with path.open("rb") as file:
-        return file.read(count)
-
-
 def is_file(path: Path) -> bool:
     """Return whether ``path`` is a regular file or a link to one.
 

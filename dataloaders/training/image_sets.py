@@ -14,9 +14,7 @@ from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, Subset
 from aotlab.dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
 from aotlab.dataloaders.training.set_files import (
     files_by_stem,
-    find_base,
-    find_first,
-    find_pair,
+    find_paths,
     pair_files,
     read_split,
     require_known,
@@ -31,7 +29,7 @@ def static(folder: Path, source: SourceConfig) -> ImageSet:
     A split lists names of sets, or of images without suffix if there are no sets.
     """
     layout = "JPEGImages/<set>/*.jpg and Annotations/<set>/*.png"
-    images, masks = find_pair(folder, [("JPEGImages", "Annotations")], layout)
+    images, masks = find_paths(folder, [("JPEGImages", "Annotations")], layout)
     loose = pair_files(images, masks, read_ids_or_saliency)
     sets = {
         name: pair_files(images / name, masks / name, read_ids_or_saliency) for name in subfolders(images)
@@ -70,8 +68,9 @@ def coco(folder: Path, source: SourceConfig) -> ImageSet:
     split = source.split or "train2017"
     layout = f"{split}/*.jpg and annotations/instances_{split}.json"
     instances = f"instances_{split}.json"
-    json_file = find_first(folder, (f"annotations/{instances}", instances), layout)
-    images = find_first(folder, (split, f"images/{split}", "images", "JPEGImages"), layout)
+    (json_file,) = find_paths(folder, [(f"annotations/{instances}",), (instances,)], layout)
+    folders = (split, f"images/{split}", "images", "JPEGImages")
+    (images,) = find_paths(folder, [(name,) for name in folders], layout)
     return _image_set(source, coco_images(images, json_file), images, json_file)
 
 
@@ -102,17 +101,19 @@ def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     layout = (
         "VOCdevkit/VOC2012/JPEGImages/*.jpg, SegmentationObject/*.png and ImageSets/Segmentation/trainval.txt"
     )
-    prefixes = ("VOCdevkit/VOC2012", "VOC2012", "")
-    base = find_base(folder, prefixes, ("JPEGImages", "SegmentationObject"), layout)
-    names = set(read_split(base / "ImageSets" / "Segmentation" / f"{source.split or 'trainval'}.txt"))
-    images, masks = base / "JPEGImages", base / "SegmentationObject"
+    prefixes = ("VOCdevkit/VOC2012", "VOC2012", ".")
+    images, masks = find_paths(
+        folder, [(f"{prefix}/JPEGImages", f"{prefix}/SegmentationObject") for prefix in prefixes], layout
+    )
+    lists = images.parent / "ImageSets" / "Segmentation"
+    names = set(read_split(lists / f"{source.split or 'trainval'}.txt"))
     pairs = pair_files(images, masks, read_ids)
     return _image_set(source, [pair for pair in pairs if pair.image.stem in names], images, masks)
 
 
 def _saliency(folder: Path, source: SourceConfig, forms: list[tuple[str, str]], layout: str) -> ImageSet:
     _refuse_split(source)
-    images, masks = find_pair(folder, forms, layout)
+    images, masks = find_paths(folder, forms, layout)
     return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
 
 

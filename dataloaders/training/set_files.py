@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, list_file
@@ -26,42 +26,16 @@ def read_split(path: Path) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def find_first(folder: Path, forms: Iterable[str], layout: str) -> Path:
-    """Return the first existing path of several below a folder.
+def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tuple[Path, ...]:
+    """Return the first of several tuples of paths below a folder that all exist; archives differ in outer folders.
 
     Raises:
-        InputError: no such path; ``layout`` describes the expected one.
+        InputError: no such paths; ``layout`` describes the expected ones.
     """
     for form in forms:
-        if (folder / form).exists():
-            return folder / form
-    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
-
-
-def find_base(folder: Path, prefixes: Iterable[str], needed: Iterable[str], layout: str) -> Path:
-    """Return the first ``folder/prefix`` that holds all required entries; archives differ in their outermost folders.
-
-    Raises:
-        InputError: no such folder; ``layout`` describes the expected one.
-    """
-    needed = tuple(needed)
-    for prefix in prefixes:
-        base = folder / prefix
-        if all((base / name).exists() for name in needed):
-            return base
-    raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
-
-
-def find_pair(folder: Path, forms: Iterable[tuple[str, str]], layout: str) -> tuple[Path, Path]:
-    """Return the first existing pair (image folder, mask folder) of several.
-
-    Raises:
-        InputError: no such pair; ``layout`` describes the expected one.
-    """
-    for image_form, mask_form in forms:
-        images, masks = folder / image_form, folder / mask_form
-        if is_folder(images) and is_folder(masks):
-            return images, masks
+        paths = tuple(folder / name for name in form)
+        if all(path.exists() for path in paths):
+            return paths
     raise InputError(f"{folder}: not a training set of this kind; expected {layout} below it")
 
 

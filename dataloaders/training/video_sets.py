@@ -14,8 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import list_file
 from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
 from aotlab.dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
 from aotlab.dataloaders.training.set_files import (
-    find_base,
-    find_pair,
+    find_paths,
     pair_files,
     read_split,
     require_known,
@@ -33,7 +32,7 @@ RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 
 def video(folder: Path, source: SourceConfig) -> VideoSet:
     """Find folders of frames: all, or those of a list in ImageSets/."""
-    images, masks = find_pair(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
+    images, masks = find_paths(folder, VIDEO_FORMS, "JPEGImages/<video>/*.jpg and Annotations/<video>/*.png")
     names = subfolders(images)
     if source.split is not None:
         names = read_split(folder / "ImageSets" / f"{source.split}.txt")
@@ -46,9 +45,10 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
         "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png and "
         "ImageSets/2017/train.txt"
     )
-    base = find_base(folder, ("", "DAVIS"), ("JPEGImages", "Annotations"), layout)
-    forms = [(f"JPEGImages/{name}", f"Annotations/{name}") for name in RESOLUTIONS]
-    images, masks = find_pair(base, forms, layout)
+    inner = [f"{prefix}{{}}/{size}" for prefix in ("", "DAVIS/") for size in RESOLUTIONS]
+    forms = [(form.format("JPEGImages"), form.format("Annotations")) for form in inner]
+    images, masks = find_paths(folder, forms, layout)
+    base = images.parents[1]
     year, _, split = (source.split or "train").rpartition("/")
     lists = [base / "ImageSets" / (year or "2017")]
     if year == "2016":  # the first release stores its lists below the resolution's name
@@ -60,9 +60,11 @@ def davis(folder: Path, source: SourceConfig) -> VideoSet:
 def vost(folder: Path, source: SourceConfig) -> VideoSet:
     """Find the labelled frames of VOST at 5 frames per second (default split: train)."""
     layout = "JPEGImages/<video>/*.jpg, Annotations/<video>/*.png and ImageSets/train.txt"
-    base = find_base(folder, ("", "VOST"), ("JPEGImages", "Annotations"), layout)
-    names = read_split(base / "ImageSets" / f"{source.split or 'train'}.txt")
-    return _listed(source, base / "JPEGImages", base / "Annotations", names)
+    images, masks = find_paths(
+        folder, [("JPEGImages", "Annotations"), ("VOST/JPEGImages", "VOST/Annotations")], layout
+    )
+    names = read_split(images.parent / "ImageSets" / f"{source.split or 'train'}.txt")
+    return _listed(source, images, masks, names)
 
 
 def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
@@ -71,7 +73,8 @@ def youtube_vos(folder: Path, source: SourceConfig) -> VideoSet:
     Objects and videos with fewer than two frames in meta.json are dropped.
     """
     layout = "train/JPEGImages/<video>/00000.jpg, train/Annotations/<video>/00000.png and train/meta.json"
-    base = find_base(folder, ("train", ""), ("JPEGImages", "Annotations", "meta.json"), layout)
+    parts = ("JPEGImages", "Annotations", "meta.json")
+    base = find_paths(folder, [[f"train/{part}" for part in parts], parts], layout)[0].parent
     meta = read_metadata(base / "meta.json")
     names: Iterable[str] = sorted(meta)
     if source.split not in (None, "train"):

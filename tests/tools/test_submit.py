@@ -45,12 +45,12 @@ class Run:
     def check(self) -> int:
         return main([*self.options, "--check", str(self.archive)])
 
-    def repack(self, change) -> None:
-        """Write the archive anew after ``change(entries)``, entries by name."""
+    def repack(self, change, method=zipfile.ZIP_STORED) -> None:
+        """Write the archive again after ``change(entries)``, entries by name."""
         with zipfile.ZipFile(self.archive) as file:
             entries = {name: file.read(name) for name in file.namelist()}
         change(entries)
-        with zipfile.ZipFile(self.archive, "w") as file:
+        with zipfile.ZipFile(self.archive, "w", method) as file:
             for name, content in entries.items():
                 file.writestr(name, content)
 
@@ -233,11 +233,7 @@ def test_an_entry_that_is_damaged_inside_is_named(davis: Run, capsys: pytest.Cap
 
 def test_an_entry_packed_by_a_broken_lzma_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
     davis.write()
-    with zipfile.ZipFile(davis.archive) as file:
-        entries = {name: file.read(name) for name in file.namelist()}
-    with zipfile.ZipFile(davis.archive, "w", zipfile.ZIP_LZMA) as file:
-        for name, entry in entries.items():
-            file.writestr(name, entry)
+    davis.repack(lambda entries: None, zipfile.ZIP_LZMA)
     content = bytearray(davis.archive.read_bytes())
     content[60:80] = b"\xff" * 20
     davis.archive.write_bytes(content)
@@ -288,12 +284,7 @@ def test_an_entry_that_unpacks_to_more_than_a_mask_is_not_unpacked(
     davis: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     davis.write()
-    with zipfile.ZipFile(davis.archive) as file:
-        entries = {name: file.read(name) for name in file.namelist()}
-    first = next(iter(entries))
-    with zipfile.ZipFile(davis.archive, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in entries.items():
-            file.writestr(name, bytes(10**8) if name == first else content)
+    davis.repack(lambda entries: entries.update({min(entries): bytes(10**8)}), zipfile.ZIP_DEFLATED)
     lines(capsys)
     assert davis.check() == 2
     assert "100000000 bytes; the limit is" in lines(capsys)[0]
