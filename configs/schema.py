@@ -251,7 +251,7 @@ class Config:
     name: str = "aott"
     """name of the configuration"""
     confidence_temperature: float = 1.0
-    """what logits are divided by for an object's confidence, fitted on validation clips; masks do not depend on it"""
+    """divisor of logits for confidences, fitted on validation clips; does not change masks"""
     model: ModelConfig = field(default_factory=ModelConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     input: InputConfig = field(default_factory=InputConfig)

@@ -176,7 +176,7 @@ class TrainConfig:
     hardest_pixels: float = 0.15
     """final fraction of pixels in the bootstrapped cross-entropy"""
     hardest_pixels_at: float = 0.5
-    """fraction of the steps after which that is reached"""
+    """fraction of the steps after which `hardest_pixels` is reached"""
     clip_gradients: float = 5.0
     """maximum norm of the gradient"""
     skip_not_finite: int = 0

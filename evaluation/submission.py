@@ -103,7 +103,7 @@ def check_archive(
 
 
 def mask_problem(content: bytes, item: Expected) -> str | None:
-    """Return what is wrong with the bytes of a mask, or None."""
+    """Return the problem of a mask's bytes, or None."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size

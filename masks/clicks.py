@@ -1,4 +1,4 @@
-"""Simulated clicks and boxes, as interactive segmentation is trained and measured with."""
+"""Simulated clicks and boxes for training and benchmarks of prompts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from aotlab.masks.painting import Point
 from aotlab.masks.prompt import Box
 
 IGNORE = 255
-"""label of pixels that do not count"""
+"""label of ignored pixels"""
 
 
 def depths(mask: np.ndarray) -> np.ndarray:
-    """Return each pixel's distance in pixels to the nearest one outside a mask H×W bool; the border is outside."""
+    """Return each pixel's distance to the nearest pixel outside a mask H×W bool; the border is outside."""
     import cv2
 
     padded = np.pad(mask.astype(np.uint8), 1)
@@ -20,14 +20,14 @@ def depths(mask: np.ndarray) -> np.ndarray:
 
 
 def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | None:
-    """Return the click that a person would make next, in the middle of the largest error.
+    """Return the next click of a person, in the middle of the largest error.
 
     The largest error is the missing or surplus region with the deepest pixel (Xu et al., Deep Interactive Object
     Selection, 2016; Sofiiuk et al., RITM, 2021).
 
     Args:
         answer: H×W bool, all False before the first click.
-        truth: H×W, 1 on the object, 0 beside it, 255 where pixels do not count.
+        truth: H×W, 1 on the object, 0 beside it, 255 for ignored pixels.
 
     Returns:
         (x, y) and 1 on the object or 0 beside it; None if nothing is wrong.

@@ -25,7 +25,7 @@ class Prompt:
     points: Sequence[Point] = ()
     """clicks (x, y)"""
     labels: Sequence[int] | None = None
-    """1 for a click on the object, 0 for one beside it; None: all on it"""
+    """1 for a click on the object, 0 beside it; None: all on it"""
     box: Box | None = None
     """box around the object: left, top, width, height"""
     scribble: Sequence[Point] = ()
@@ -73,12 +73,12 @@ class Prompt:
         height, width = size
         for x, y in (*self.points, *self.scribble):
             if not (-1 <= x <= width and -1 <= y <= height):
-                raise InputError(f"point {x:g},{y:g}: lies outside the image of {width}×{height}")
+                raise InputError(f"point {x:g},{y:g}: outside the image of {width}×{height}")
         if self.box is not None:
             left, top, across, down = self.box
             if min(left + across, width) - max(left, 0) < 2 or min(top + down, height) - max(top, 0) < 2:
                 raise InputError(
-                    f"box {left:g},{top:g},{across:g},{down:g}: lies outside the image of {width}×{height}"
+                    f"box {left:g},{top:g},{across:g},{down:g}: outside the image of {width}×{height}"
                 )
         if self.mask is not None and self.mask.shape != size:
             raise InputError(f"prompt: mask of shape {self.mask.shape} does not match the frame's {size}")

@@ -72,7 +72,7 @@ def _read(folder: Path, name: str) -> Video:
 
 
 def _object_id(folder: Path) -> int:
-    """Return the object id of a folder, one more than its number; raise `InputError` if it has none."""
+    """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
     if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
         raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
     return int(folder.name) + 1

@@ -34,7 +34,7 @@ def test_what_means_no_object_is_refused(options, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"points": [(61, 5)]}, "point 61,5: lies outside the image of 60×40"),
+        ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
         ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: lies outside"),
         ({"mask": np.ones((40, 61))}, "does not match"),
     ],
