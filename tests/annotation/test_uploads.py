@@ -1,8 +1,6 @@
 """Masks from a file that a page sends: every format of docs/formats.md, and archives of folders."""
 
 import json
-import zipfile
-from io import BytesIO
 
 import numpy as np
 import pytest
@@ -91,17 +89,6 @@ def test_labelme_s_files_are_matched_by_the_names_of_their_images(session):
     assert load_upload(session.state, 0, labelme(4)) == [4]
     assert load_upload(session.state, 0, packed({"b.json": labelme(6), "a.json": labelme(5)})) == [5, 6]
     assert [item.name for item in session.state.objects] == ["box"]
-
-
-@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_archive_is_one_sentence(session, method):
-    file = BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
-        archive.writestr("0.png", bytes(2000))
-    content = bytearray(file.getvalue())
-    content[40:50] = b"\xff" * 10
-    with pytest.raises(InputError, match="no readable ZIP archive"):
-        load_upload(session.state, 0, bytes(content))
 
 
 def test_frames_that_the_video_lacks_are_refused_and_nothing_changes(session):
