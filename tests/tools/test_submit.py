@@ -228,7 +228,7 @@ def test_an_entry_that_is_damaged_inside_is_named(davis: Run, capsys: pytest.Cap
     davis.archive.write_bytes(content)
     capsys.readouterr()
     assert davis.check() == 2
-    assert lines(capsys)[0].startswith("deer/00000.png: cannot be unpacked")
+    assert any(line.startswith("deer/00000.png: cannot be unpacked") for line in lines(capsys))
 
 
 def test_an_entry_packed_by_a_broken_lzma_is_named(davis: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +238,7 @@ def test_an_entry_packed_by_a_broken_lzma_is_named(davis: Run, capsys: pytest.Ca
     content[60:80] = b"\xff" * 20
     davis.archive.write_bytes(content)
     assert davis.check() == 2
-    assert lines(capsys)[-1].startswith("deer/00000.png: cannot be unpacked")
+    assert any(line.startswith("deer/00000.png: cannot be unpacked") for line in lines(capsys))
 
 
 @pytest.mark.parametrize("name", ["davis2016", "visor", "longvideo", "folder"])

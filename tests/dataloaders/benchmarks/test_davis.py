@@ -116,7 +116,7 @@ def test_other_videos_keep_their_own_size():
         (lambda root: write_list(root, "2017/val.txt", "a/b"), r"val\.txt: line 1 is 'a/b'"),
         (lambda root: write_list(root, "2017/val.txt", "zebra"), "480p/zebra: no such sequence folder"),
         (lambda root: write_list(root, "2017/train.txt", "bear"), r"val\.txt: no such list.*here: train"),
-        (lambda root: None, r"val\.txt: no such list file; expected JPEGImages"),
+        (lambda root: None, r"val\.txt: no such list file; expected one name per line"),
     ],
 )
 def test_what_is_missing_is_named_with_what_is_expected(root, spoil, message):

@@ -112,7 +112,7 @@ def name_objects(text: str) -> Callable[[Source], object]:
         (paint(3), "id 3"),
         (paint(1, (48, 85)), "85×48"),
         (lambda source: (source.root / "val_data_mapping.json").unlink(), "val_data_mapping.json"),
-        (name_objects("[]"), "names of objects"),
+        (name_objects("[]"), "not readable"),
         (name_objects("{}"), f"no objects of {NAME}"),
     ],
 )
