@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aotlab.masks.exchange.names import WRITTEN
 from aotlab.tools.cli.options import add_force_option
@@ -12,6 +13,10 @@ from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, remove, require_output
+
+if TYPE_CHECKING:
+    from aotlab.masks.exchange.regions import Annotations
+    from aotlab.media.video import FrameSource
 
 FORMATS = (*WRITTEN, "masks")
 """formats of other tools, and PNGs of object ids"""
@@ -36,28 +41,35 @@ def main(argv: list[str] | None = None) -> int:
         raise InputError(f"{args.output}: the output would replace the input; give another name")
     from aotlab.masks.exchange.matching import Target
     from aotlab.masks.exchange.reading import read_annotations
-    from aotlab.masks.exchange.regions import Written
-    from aotlab.masks.exchange.writing import write_annotations
-    from aotlab.masks.id_maps import write_mask
-    from aotlab.media.image_frames import store_frame
-    from aotlab.media.video import frames_at, open_frames
+    from aotlab.media.video import open_frames
 
     source = open_frames(args.video)
     found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
     remove(args.output)
     found.stems = {frame: source.stem(frame) for frame in found.frames}
-    if args.to == "masks":
-        for frame in found.frames:
-            write_mask(args.output / f"{source.stem(frame)}.png", found.mask(frame))
-    else:
-        require_output(args.output)
-        length = source.length or max(found.frames) + 1
-        write_annotations(args.to, args.output, found, Written(source.name, str(source.rate), length))
-    if args.to == "yolo":
-        for index, frame in frames_at(source, found.frames):
-            store_frame(source, index, frame, args.output / "images" / source.stem(index))
+    write(found, source, args.to, args.output)
     print(f"{args.output}: {len(found.objects())} objects on {len(found.frames)} frames")
     return 0
+
+
+def write(found: Annotations, source: FrameSource, name: str, output: Path) -> None:
+    """Write objects in a format of `FORMATS`; YOLO's labels get the images of their frames."""
+    from aotlab.masks.exchange.regions import Written
+    from aotlab.masks.exchange.writing import write_annotations
+    from aotlab.masks.id_maps import write_mask
+    from aotlab.media.image_frames import store_frame
+    from aotlab.media.video import frames_at
+
+    if name == "masks":
+        for frame in found.frames:
+            write_mask(output / f"{source.stem(frame)}.png", found.mask(frame))
+        return
+    require_output(output)
+    length = source.length or max(found.frames) + 1
+    write_annotations(name, output, found, Written(source.name, str(source.rate), length))
+    if name == "yolo":
+        for index, image in frames_at(source, found.frames):
+            store_frame(source, index, image, output / "images" / source.stem(index))
 
 
 if __name__ == "__main__":

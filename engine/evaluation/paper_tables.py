@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.configs.paths import ROOT, setting_path
-from aotlab.configs.yaml_text import read_mapping
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, read_text
@@ -97,6 +96,8 @@ def load_table(table: str | Path) -> PaperTable:
     Raises:
         InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
     """
+    from aotlab.configs.yaml_text import read_mapping  # slow to import
+
     named = TABLES / f"{table}.yaml"
     path = named if is_file(named) else Path(table)
     tree: dict[str, Any] = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}

@@ -131,7 +131,7 @@ def test_a_json_that_is_cut_off_is_named(root):
 )
 def test_a_json_of_another_form_is_named(root, content):
     (root / "annotations/instances_train2017.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="not COCO JSON|not readable"):
+    with pytest.raises(InputError, match=r"not COCO JSON|not readable"):
         opened(root)
 
 
