@@ -1,6 +1,6 @@
 """Reference pages generated from the code: commands, settings, public names, published models.
 
-A page says where with a line ``<!-- generated: commands -->``.
+The line ``<!-- generated: commands -->`` marks the place in a page.
 """
 
 from __future__ import annotations
