@@ -37,8 +37,22 @@ def session(clip):
     session.close()
 
 
-def scores(page, frames, number=1):
-    return [iou(page.labels(index) == number, true_mask(index, NUMBER)) for index in frames]
+def scores(page, frames):
+    return [iou(page.labels(index) == 1, true_mask(index, NUMBER)) for index in frames]
+
+
+def exported(page, tmp_path, index):
+    """The mask of a frame in the archive that the page exports."""
+    page.key("Shift+E")
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#download:not([hidden])")
+    with page.tab.expect_download() as download:
+        page.tab.click("#download")
+    download.value.save_as(tmp_path / "export.zip")
+    with zipfile.ZipFile(tmp_path / "export.zip") as archive:
+        assert "overlay.mp4" in archive.namelist()
+        with archive.open(f"masks/{index:05d}.png") as file, Image.open(file) as image:
+            return np.array(image)
 
 
 @pytest.mark.slow
@@ -73,16 +87,7 @@ def test_an_object_painted_with_the_mouse_is_tracked_corrected_undone_and_export
     page.key_done("Control+Shift+z")
     assert (page.labels(later[0]) == before).all()
 
-    page.key("Shift+E")
-    page.tab.click("#export-start")
-    page.tab.wait_for_selector("#download:not([hidden])")
-    with page.tab.expect_download() as download:
-        page.tab.click("#download")
-    download.value.save_as(tmp_path / "export.zip")
-    with zipfile.ZipFile(tmp_path / "export.zip") as archive:
-        assert "overlay.mp4" in archive.namelist()
-        with archive.open(f"masks/{later[0]:05d}.png") as file, Image.open(file) as image:
-            assert (np.array(image) == before).all()
+    assert (exported(page, tmp_path, later[0]) == before).all()
 
 
 @pytest.mark.slow
