@@ -17,7 +17,7 @@ export function wire(app) {
   makeTools(app);
   for (const [id, run] of Object.entries(clicks(app))) element(id).onclick = () => app.inputs.add(run, !FREE.includes(id));
   const { viewer } = app;
-  element('load').onchange = () => loadMasks(app);
+  element('load').onchange = () => loadMasks(app).catch((error) => app.fail(error));
   for (const key of ['fill', 'outline']) element(key).onchange = () => viewer.setLook({ [key]: element(key).checked });
   element('opacity').oninput = () => viewer.setLook({ opacity: Number(element('opacity').value) });
   watchPointers(viewer, app.toolbox);

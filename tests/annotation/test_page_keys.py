@@ -134,6 +134,8 @@ def test_when_the_server_is_gone_no_promise_is_rejected_unseen(page, served):
     served.thread.join(10)
     page.key("ArrowRight", "m", "t", "Shift+Delete")
     page.tab.wait_for_selector("#status.error")
+    page.tab.set_input_files("#load", __file__)
+    page.status("Failed to fetch")
 
 
 def test_an_export_can_be_cancelled(page, session, monkeypatch):
