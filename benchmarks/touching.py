@@ -20,7 +20,7 @@ from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.image_sets import balanced, is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet
 from aotlab.dataloaders.training.sets import open_set
-from aotlab.dataloaders.training.touching import draw_cutouts, touch
+from aotlab.dataloaders.training.touching import Cutout, draw_cutouts, touch
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.calibration import expected_calibration_error, fit_temperature, probabilities_at
 from aotlab.evaluation.davis import score_labels
@@ -131,12 +131,12 @@ def held_out_images(data: Path) -> ImageSet:
 
 def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
     """Compose a clip of T×side×side frames: like objects meet before a panned image, whose objects stay."""
-    cutouts: list[object] = []
+    cutouts: list[Cutout] = []
     while not cutouts:
         subset = images.subsets[rng.choice(len(images.subsets), p=[each.share for each in images.subsets])]
         index = subset.first + int(rng.integers(subset.count))
         cutouts = draw_cutouts(images, index, rng)
-    ground = panned(*images.images[rng.integers(len(images.images))].read(), rng, frames, side)
+    ground = panned(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = touch(ground, cutouts, rng, max_objects=10)
     return replace(clip, names=(Path(images.images[index].name).stem,))
 

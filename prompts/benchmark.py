@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.configs.prompts import PromptSource
-from aotlab.dataloaders.training.prompt_samples import list_images, pick_object
+from aotlab.dataloaders.training.prompt_samples import Annotated, list_images, pick_object
 from aotlab.masks.clicks import IGNORE, box_around, jaccard, next_click
 from aotlab.masks.id_maps import read_mask
 from aotlab.masks.painting import Point
@@ -110,7 +110,7 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
     Raises:
         InputError: no image is held out.
     """
-    found = {}
+    found: dict[Path, Annotated] = {}
     for image in list_images(root, sources, held_out=True):
         found.setdefault(image.mask.parent if image.video else image.mask, image)
     if not found:

@@ -98,8 +98,8 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
     found = [first]
     for _ in range(2 if rng.random() < 0.3 else 1):
         kind = rng.random()
-        other = own if kind < 0.4 else alike[rng.integers(len(alike))]
-        cutout = (first if kind < 0.2 else cut_out(*other.read(), rng)) or first
+        image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
+        cutout = (first if kind < 0.2 else cut_out(image, mask, rng)) or first
         cutout = mirrored(cutout) if rng.random() < 0.5 else cutout
         found.append(like_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
@@ -111,7 +111,7 @@ def _alike(
     """An image of item ``index``, and images with objects like its own: those of its set or video."""
     if isinstance(source, VideoSet):
         frames = source.videos[index].frames
-        return frames[rng.integers(len(frames))], frames
+        return frames[int(rng.integers(len(frames)))], frames
     for subset in source.subsets:
         if subset.first <= index < subset.first + subset.count:
             return source.images[index], source.images[subset.first : subset.first + subset.count]
