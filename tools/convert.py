@@ -13,6 +13,7 @@ from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, remove, require_output
+from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
     from aotlab.masks.exchange.regions import Annotations
@@ -48,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
     remove(args.output)
     found.stems = {frame: source.stem(frame) for frame in found.frames}
     write(found, source, args.to, args.output)
-    print(f"{args.output}: {len(found.objects())} objects on {len(found.frames)} frames")
+    objects, frames = counted(len(found.objects()), "object"), counted(len(found.frames), "frame")
+    print(f"{args.output}: {objects} on {frames}")
     return 0
 
 

@@ -19,6 +19,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.progress import progress_bar
+from aotlab.utils.text import counted
 
 
 @command
@@ -43,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
             except InputError as error:
                 failures[name] = str(error)
             bar.update()
-    print(f"{frames} frames of {len(names) - len(failures)} sequences in {args.output}")
+    done = counted(len(names) - len(failures), "sequence")
+    print(f"{counted(frames, 'frame')} of {done} in {args.output}")
     for name, message in failures.items():
         print(f"failed: {name}: {message}", file=sys.stderr)
     return 1 if failures else 0
