@@ -115,7 +115,7 @@ def tracking_report(config: Config, size: tuple[int, int], objects: int, memory:
 
 
 def step_forecast(config: Config, phase: PhaseConfig, *, cpu: bool = False) -> StepForecast:
-    """Forecast a training step of a phase, in a process of its own; every clip has ``model.max_objects`` objects.
+    """Forecast a training step of a phase, in a separate process; every clip has ``model.max_objects`` objects.
 
     Args:
         config: the recipe, resolved; ``train.checkpoint_activations`` and ``train.precision`` count.
@@ -129,7 +129,7 @@ def step_forecast(config: Config, phase: PhaseConfig, *, cpu: bool = False) -> S
 def frame_forecast(
     config: Config, size: tuple[int, int], objects: int, *, cpu: bool = False
 ) -> FrameForecast:
-    """Forecast the frames of a video, in a process of its own.
+    """Forecast the frames of a video, in a separate process.
 
     Args:
         config: settings of model, memory (bounded) and input.
@@ -221,7 +221,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def empty_model(config: ModelConfig) -> VOSModel:
-    """Return a model with weights without values; call it where tensors have none."""
+    """Return a model with weights without values; call it inside `_without_values`."""
     with unset_fake_temporarily(), torch.device("meta"):
         model = VOSModel(config)
     for module in model.modules():
