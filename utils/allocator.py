@@ -24,11 +24,8 @@ def keep_freed_memory() -> bool:
 
 
 def give_freed_memory_back() -> bool:
-    """Undo `keep_freed_memory` and return free memory to the system; return whether that worked."""
-    worked = _set(USUAL)
-    if worked:
-        ctypes.CDLL(None).malloc_trim(0)
-    return worked
+    """Undo `keep_freed_memory`: large freed blocks return to the system from now on; return whether that worked."""
+    return _set(USUAL)
 
 
 def _set(settings: Mapping[int, int]) -> bool:
