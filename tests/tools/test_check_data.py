@@ -46,7 +46,7 @@ def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.Captu
     output = capsys.readouterr()
     lines = output.out.splitlines()
     assert lines[0].startswith(
-        f"error {tmp_path}/Annotations/clip/00001.png: is 853×480, but its frame is 854×480;"
+        f"error {tmp_path}/Annotations/clip/00001.png: 853×480, but its frame is 854×480;"
     )
     assert "objects          not read (--quick)" in lines
     assert "file" in output.err  # the bar
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_a_benchmark_is_named(tmp_path: Path, capsys: pytest.
     (folder / "JPEGImages_24fps/sav_000001/00003.jpg").write_bytes(b"no image")
     assert main([str(tmp_path), "--dataset", "sav", "--workers", "1", "--no-progress"]) == 1
     text = capsys.readouterr().out
-    assert "00008.png: is 7×5, but its frame is 64×48" in text
+    assert "00008.png: 7×5, but its frame is 64×48" in text
     assert "expected a folder 000, 001" in text
     assert "00003.jpg" in text
     assert "errors           3" in text
