@@ -35,7 +35,7 @@ def test_what_means_no_object_is_refused(options, words):
     ("options", "words"),
     [
         ({"points": [(61, 5)]}, "point 61,5: outside the image of 60×40"),
-        ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: lies outside"),
+        ({"box": (59, 5, 10, 10)}, "box 59,5,10,10: outside the image of 60×40"),
         ({"mask": np.ones((40, 61))}, "does not match"),
     ],
 )
