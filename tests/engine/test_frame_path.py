@@ -32,9 +32,9 @@ class Limits(NamedTuple):
 
 ORDINARY, MEMORY = "ordinary", "memory"
 LIMITS = {
-    ("aott", ORDINARY): Limits(26, 12, 7),
-    ("r50_aotl", ORDINARY): Limits(26, 12, 7),
-    ("r50_aotl", MEMORY): Limits(32, 13, 7),
+    ("aott", ORDINARY): Limits(27, 12, 7),
+    ("r50_aotl", ORDINARY): Limits(27, 12, 7),
+    ("r50_aotl", MEMORY): Limits(33, 13, 7),
     ("r50_deaotl", ORDINARY): Limits(27, 11, 7),
     ("r50_deaotl", MEMORY): Limits(33, 12, 7),
     ("msdeaotl", ORDINARY): Limits(32, 12, 7),
