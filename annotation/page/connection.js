@@ -50,19 +50,21 @@ export class Connection {
     return 'The connection was lost. Is the program still running? Reconnecting…';
   }
 
-  /** @param {any} answer */
+  /** @param {import('./protocol.js').Event | import('./protocol.js').Answer | import('./protocol.js').Failure} answer */
   take(answer) {
-    if (answer.event) {
+    if ('event' in answer) {
       this.onEvent(answer);
       return;
     }
-    this.revision = answer.revision ?? this.revision;
-    this.step = answer.step ?? this.step;
-    const call = this.waiting.get(answer.id);
-    this.waiting.delete(answer.id);
-    if (!call) return;
-    if (answer.error) call.reject(new Error(answer.error));
-    else call.resolve(answer.result);
+    const call = this.waiting.get(answer.id ?? 0);
+    this.waiting.delete(answer.id ?? 0);
+    if ('error' in answer) {
+      call?.reject(new Error(answer.error));
+      return;
+    }
+    this.revision = answer.revision;
+    this.step = answer.step;
+    call?.resolve(answer.result);
   }
 
   /**

@@ -68,11 +68,11 @@ export class Exporter {
 
 /** @param {import('./main.js').App} app */
 export function openMerge(app) {
-  const from = app.objects.find((/** @type {any} */ item) => item.id === app.chosen);
-  const others = app.objects.filter((/** @type {any} */ item) => item.id !== app.chosen);
+  const from = app.objects.find((item) => item.id === app.chosen);
+  const others = app.objects.filter((item) => item.id !== app.chosen);
   if (!from || !others.length) return;
   element('merge-from').textContent = from.name;
-  element('merge-into').replaceChildren(...others.map((/** @type {any} */ item) => make('option', { value: String(item.id), textContent: item.name })));
+  element('merge-into').replaceChildren(...others.map((item) => make('option', { value: String(item.id), textContent: item.name })));
   const dialog = element('merge-dialog');
   dialog.returnValue = '';
   dialog.onclose = async () => {

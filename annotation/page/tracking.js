@@ -4,6 +4,8 @@
 import { element, make } from './page.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
+/** @typedef {import('./protocol.js').JobReport} JobReport */
+/** @typedef {import('./protocol.js').Actions} Actions */
 
 const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
 
@@ -11,7 +13,7 @@ export class Tracking {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {any} */
+    /** @type {JobReport | null} */
     this.job = null;
     this.watching = false;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
@@ -30,16 +32,16 @@ export class Tracking {
     element('settings').hidden = !Object.keys(settings).length;
   }
 
-  /** @param {any} job */
+  /** @param {JobReport | null} job */
   setJob(job) {
     if (job?.background) {
       this.showBackground(job);
       return;
     }
-    const alive = job && ['starting', 'running', 'paused'].includes(job.status);
+    const alive = Boolean(job && ['starting', 'running', 'paused'].includes(job.status));
     element('job').hidden = !alive;
     for (const id of BUTTONS) element(id).disabled = alive;
-    if (alive) {
+    if (job && alive) {
       if (!this.job) element('follow').checked = this.follows;
       this.showProgress(job);
       if (job.done) this.app.review.refreshLive();
@@ -51,7 +53,7 @@ export class Tracking {
     this.job = alive ? job : null;
   }
 
-  /** Show the propagation of a correction, which disables nothing. @param {any} job */
+  /** Show the propagation of a correction, which disables nothing. @param {JobReport} job */
   showBackground(job) {
     const alive = ['starting', 'running'].includes(job.status);
     element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
@@ -64,7 +66,7 @@ export class Tracking {
     if (this.job) element('follow').checked = false;
   }
 
-  /** @param {any} job */
+  /** @param {JobReport} job */
   showProgress(job) {
     if (job.total) element('progress').value = job.done / job.total;
     else element('progress').removeAttribute('value');
@@ -76,9 +78,9 @@ export class Tracking {
     element('pause').textContent = job.status === 'paused' ? 'Resume' : 'Pause';
   }
 
-  /** @param {string} direction */
+  /** @param {import('./protocol.js').JobReport['direction']} direction */
   async track(direction) {
-    /** @type {any} */
+    /** @type {Partial<Actions['track']['message']>} */
     const values = { direction };
     if (element('first').value) values.first = Number(element('first').value);
     if (element('last').value) values.last = Number(element('last').value);
@@ -90,7 +92,7 @@ export class Tracking {
 
   /** Drop the results from this frame on. */
   async drop() {
-    /** @type {any} */
+    /** @type {Partial<Actions['drop_results']['message']>} */
     const values = {};
     if (element('last').value) values.last = Number(element('last').value);
     if (element('only').checked) values.object_ids = [this.app.chosen];
