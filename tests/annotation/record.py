@@ -75,7 +75,6 @@ def play(recorder: Recorder, docs: Path) -> None:
         if number != 4:
             page.key_done("n")
         recorder.drag(*box(number))
-    save(recorder, docs / "annotate_draw.png")
     page.key("t")
     page.tab.wait_for_selector("#job:not([hidden])")
     done = -1
@@ -85,8 +84,6 @@ def play(recorder: Recorder, docs: Path) -> None:
             recorder.take(0.4)
             done = now
         page.tab.wait_for_timeout(60)
-        if now == 24:
-            save(recorder, docs / "annotate_track.png")
     recorder.take(1.5)
     page.tab.emulate_media(color_scheme="dark")
     page.key(".")
