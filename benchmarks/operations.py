@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import numpy as np
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import conv_flop_count
 
@@ -47,20 +48,14 @@ def profiled(run: TimedTracker, count: int) -> list[str]:
     activities = [ProfilerActivity.CPU]
     with profile(activities=activities, record_shapes=True, profile_memory=True, with_flops=True) as profiler:
         run.timed_step(1)
-    by_name: dict[str, list[float]] = {}
+    by_name: dict[str, np.ndarray] = {}
     for event in profiler.events() or []:
         if event.cpu_parent is None and "::" in event.name:
-            figures = (
-                1,
-                event.cpu_time_total / 1e3,
-                max(event.cpu_memory_usage, 0) / 1e6,
-                _flops(event) / 1e9,
-            )
-            sums = by_name.setdefault(event.name, [0.0] * 4)
-            sums[:] = map(sum, zip(sums, figures, strict=True))
+            megabytes = max(event.cpu_memory_usage, 0) / 1e6
+            figures = np.array([1, event.cpu_time_total / 1e3, megabytes, _flops(event) / 1e9])
+            by_name[event.name] = by_name.get(event.name, 0) + figures
     ordered = sorted(by_name.items(), key=lambda item: -item[1][1])
-    others = list(map(sum, zip(*(sums for _, sums in ordered[count:]), strict=True))) or [0.0] * 4
-    frame = list(map(sum, zip(*by_name.values(), strict=True)))
+    others, frame = (sum((sums for _, sums in part), np.zeros(4)) for part in (ordered[count:], ordered))
     rows = [*ordered[:count], ("others", others), ("frame", frame)]
     return [
         f"| {name} | {calls:.0f} | {ms:.1f} | {ms / frame[1]:.1%} | {megabytes:.1f} | {gflop:.2f} |"
@@ -71,7 +66,8 @@ def profiled(run: TimedTracker, count: int) -> list[str]:
 def _flops(event: Any) -> int:
     """FLOPs of a profiled operation; the profiler does not count transposed convolutions."""
     if event.name == "aten::conv_transpose2d":
-        return conv_flop_count(*event.input_shapes[:2], [], transposed=True)
+        image, kernel, *_ = event.input_shapes
+        return conv_flop_count(image, kernel, [], transposed=True)  # type: ignore[call-arg, misc]
     return event.flops or 0
 
 

@@ -145,7 +145,7 @@ def clocked(run: TimedTracker) -> Iterator[dict[str, float]]:
         return timed
 
     model = run.tracker.model
-    methods = [(model, name, part) for name, part in VERBS.items()]
+    methods: list[tuple[Any, str, str]] = [(model, name, part) for name, part in VERBS.items()]
     methods += [(MemoryBank, name, MEMORY) for name in ("read", "add")]
     with ExitStack() as stack:
         for owner, name, part in methods:

@@ -38,7 +38,7 @@ class LSTTBlock(Block):
     A subclass may make queries and memory in another way: `make_projections`, `project` and `memorize`.
     """
 
-    unlabelled = NormedTokens
+    unlabelled: type[Any] = NormedTokens
     has_mask_token = True
 
     def __init__(self, dim: int, config: StageConfig, first: bool) -> None:
