@@ -17,7 +17,7 @@ from aotlab.annotation.description import describe as describe_session
 from aotlab.annotation.history import Step
 from aotlab.annotation.objects import ItemChanges
 from aotlab.annotation.planning import Request
-from aotlab.annotation.protocol import Description, Direction, JobReport, ReviewEntry, UndoneStep
+from aotlab.annotation.protocol import Description, Direction, JobProgress, ReviewEntry, UndoneStep
 from aotlab.annotation.session import Session
 from aotlab.annotation.timeline import strips as strips_of
 from aotlab.masks.painting import LARGEST_RADIUS, outlines
@@ -138,7 +138,7 @@ def track(
     first: int = 0,
     last: int | None = None,
     object_ids: list[int] | None = None,
-) -> JobReport:
+) -> JobProgress:
     return session.track(Request(frame, direction, first, last, object_ids)).report()
 
 
@@ -149,7 +149,7 @@ def drop_results(
     return session.drop_results(frame, last, object_ids)
 
 
-def go_live(session: Session, frame: int) -> JobReport:
+def go_live(session: Session, frame: int) -> JobProgress:
     return session.go_live(frame).report()
 
 

@@ -10,7 +10,7 @@ from aotlab.masks.exchange.names import WRITTEN
 OUTPUTS = {
     "masks": "masks: palette PNGs, one id per pixel",
     "objects": "objects: one folder of black and white PNGs per object",
-    "report": "report.json: where objects are lost, and frames to check",
+    "review": "review.json: where objects are lost, and frames to check",
     "mattes": "mattes: one folder of grey PNGs per object, 8 bits",
     "mattes16": "mattes16: the same with 16 bits",
     "alpha": "alpha: frames as PNGs, cut out",

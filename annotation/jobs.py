@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.annotation.history import Change
 from aotlab.annotation.planning import Request, Span, Tracking, again, plan
-from aotlab.annotation.protocol import JobEvent, JobReport, JobStatus
+from aotlab.annotation.protocol import JobEvent, JobProgress, JobStatus
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
@@ -106,13 +106,13 @@ class TrackingJob:
         """Wait for the end."""
         self._thread.join(seconds)
 
-    def report(self) -> JobReport:
+    def report(self) -> JobProgress:
         """Return the progress."""
         speed = 0.0
         if len(self._times) > 1 and self._times[-1] > self._times[0]:
             speed = (len(self._times) - 1) / (self._times[-1] - self._times[0])
         remaining = round((self.total - self.done) / speed, 1) if speed and self.total else None
-        return JobReport(
+        return JobProgress(
             self.extends is not None, self.status, self.request.direction, self.frame, self.done, self.total,
             round(speed, 2), remaining, self.current_pass, self.passes, self.problem,
         )  # fmt: skip

@@ -49,7 +49,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class JobReport:
+class JobProgress:
     """Progress of a tracking job."""
 
     background: bool
@@ -90,7 +90,7 @@ class Description:
     tracker: dict[str, Setting]
     history: tuple[str | None, str | None]
     """titles of the steps to undo and to redo"""
-    job: JobReport | None
+    job: JobProgress | None
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class HistoryEvent:
 class JobEvent:
     """A tracking job made progress."""
 
-    job: JobReport
+    job: JobProgress
     event: Literal["job"] = "job"
 
 

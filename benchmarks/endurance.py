@@ -37,7 +37,7 @@ from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
 from aotlab.utils.progress import progress_bar
-from benchmarks.endurance_report import draw, format_table
+from benchmarks.endurance_table import draw, format_table
 
 STATM = Path("/proc/self/statm")
 """Linux's file of a process's memory"""

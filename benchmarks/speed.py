@@ -4,7 +4,7 @@
 ``python -m benchmarks.speed --compare r50_aotl,baseline=all r50_aotl --threads 1``
 ``python -m benchmarks.speed --tune r50_aotl,at_frame=30``
 ``python -m benchmarks.speed --train 4x5x289 deaott,frames=5``
-``python -m benchmarks.speed --report results/speed.md --extra frames=8 --only baseline=all``
+``python -m benchmarks.speed --table results/speed.md --extra frames=8 --only baseline=all``
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.program import Parser, argument_type, command
 from aotlab.utils.files import atomic_path, require_output
 from benchmarks.parts import Measurement, measure
-from benchmarks.report import write_report
 from benchmarks.settings import parse_setting
+from benchmarks.table import write_table
 from benchmarks.timed_tracker import Comparison, TimedTracker, compare
 from benchmarks.training import compare_training, step_shape
 
@@ -45,11 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     if args.output is not None:
         require_output(args.output)
-    if args.report is not None:
-        require_output(args.report, ".md")
+    if args.table is not None:
+        require_output(args.table, ".md")
     with cpu_threads(args.threads):
-        if args.report is not None:
-            write_report(args.report, extra=args.extra, only=args.only)
+        if args.table is not None:
+            write_table(args.table, extra=args.extra, only=args.only)
             return 0
         settings = [parse_setting(text) for text in args.compare or [args.settings]]
         if args.train is not None:
@@ -90,25 +90,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         help="time training steps of the baseline in float32 (A) and of SETTINGS (B)",
     )  # fmt: skip
     what.add_argument(
-        "--report", type=Path, metavar="FILE.md", help="measure all comparisons and write a table"
+        "--table", type=Path, metavar="FILE.md", help="measure all comparisons and write a table"
     )
     parser.add_argument(
-        "--only", default="", metavar="TEXT", help="rows of --report to measure (default: all)"
+        "--only", default="", metavar="TEXT", help="rows of --table to measure (default: all)"
     )
     parser.add_argument(
-        "--extra", default="", metavar="key=value,...", help="settings to append to those of --report"
+        "--extra", default="", metavar="key=value,...", help="settings to append to those of --table"
     )
     parser.add_argument(
         "--threads", type=AT_LEAST_ONE, metavar="N", help="PyTorch's CPU threads (default: its own)"
     )
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="file to write the figures to")
     args = parser.parse_args(argv)
-    if args.settings is not None and (args.compare or args.report):
-        parser.error(f"{args.settings}: cannot be combined with --compare or --report")
-    if args.report is None and (args.only or args.extra):
-        parser.error("--only and --extra need --report")
-    if args.report is not None and args.output is not None:
-        parser.error("--output cannot be combined with --report")
+    if args.settings is not None and (args.compare or args.table):
+        parser.error(f"{args.settings}: cannot be combined with --compare or --table")
+    if args.table is None and (args.only or args.extra):
+        parser.error("--only and --extra need --table")
+    if args.table is not None and args.output is not None:
+        parser.error("--output cannot be combined with --table")
     args.settings = args.settings or "aott"
     return args
 

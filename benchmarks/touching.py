@@ -99,14 +99,14 @@ def main(argv: list[str] | None = None) -> int:
     print(
         f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
     )
-    temperature = report_calibration(sampled, config.confidence_temperature)
+    temperature = calibrate(sampled, config.confidence_temperature)
     if args.calibrate is not None:
         calibrated = replace(config, confidence_temperature=round(temperature, 3))
         save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
     return 0
 
 
-def report_calibration(sampled: list[Sampled], stored: float) -> float:
+def calibrate(sampled: list[Sampled], stored: float) -> float:
     """Print the calibration error on clips of even numbers, with a temperature fitted on the others; return that."""
     fitted, tested = joined(sampled[1::2]), joined(sampled[::2])
     temperature = fit_temperature(fitted.logits, fitted.truth)

@@ -64,7 +64,7 @@ class FrameForecast:
     """long-term memory"""
 
 
-def training_report(config: Config, memory: int | None = None) -> str:
+def training_forecast(config: Config, memory: int | None = None) -> str:
     """Describe the memory of a step of each phase on one GPU.
 
     Args:
@@ -98,8 +98,8 @@ def _advice(config: Config, phase: PhaseConfig, forecast: StepForecast, memory: 
     return f"does not fit {card}; use a smaller crop or clip_length"
 
 
-def tracking_report(config: Config, size: tuple[int, int], objects: int, memory: int | None = None) -> str:
-    """Describe the memory of tracking on one GPU; arguments as `frame_forecast`, ``memory`` as `training_report`."""
+def tracking_forecast(config: Config, size: tuple[int, int], objects: int, memory: int | None = None) -> str:
+    """Describe the memory of tracking on one GPU; arguments as `frame_forecast`, ``memory`` as `training_forecast`."""
     forecast = frame_forecast(config, size, objects)
     text = (
         f"a frame of {size[1]}×{size[0]} with {objects} objects: {forecast.peak / GB:.2f} GB in "

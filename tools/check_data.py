@@ -20,7 +20,7 @@ from aotlab.utils.extras import require_extra
 from aotlab.utils.text import columns
 
 if TYPE_CHECKING:
-    from aotlab.dataloaders.lint.folder import LintReport
+    from aotlab.dataloaders.lint.folder import LintResult
 
 MOST_SIZES = 5
 
@@ -76,7 +76,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def summary(report: LintReport, kind: str) -> str:
+def summary(report: LintResult, kind: str) -> str:
     """Return the table of counts."""
     sizes = [f"{width}×{height} ({count})" for (height, width), count in report.sizes.most_common(MOST_SIZES)]
     if len(report.sizes) > MOST_SIZES:

@@ -42,7 +42,7 @@ from aotlab.utils.signals import stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.evaluation.evaluator import EvaluationReport
+    from aotlab.engine.evaluation.evaluator import EvaluationResult
     from aotlab.engine.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
@@ -103,7 +103,7 @@ def settings_of(args: argparse.Namespace) -> Config:
 
 def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
-) -> EvaluationReport:
+) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
     from aotlab.engine.streaming import HELPERS
@@ -227,7 +227,7 @@ def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
     return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
 
 
-def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *, total: bool = False) -> None:
+def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult, *, total: bool = False) -> None:
     """Write scores, speed and failures as JSON; ``total``: also the speed with reading and writing."""
     content = {**table, "fps": report.fps}
     if total:
@@ -238,7 +238,7 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationReport, *,
 
 
 def show(
-    table: dict[str, Any], layout: TableLayout, report: EvaluationReport, *, total: bool = False
+    table: dict[str, Any], layout: TableLayout, report: EvaluationResult, *, total: bool = False
 ) -> None:
     """Print the table and the speed, and failures on stderr."""
     from aotlab.evaluation.tables import format_table

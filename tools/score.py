@@ -33,7 +33,7 @@ from aotlab.utils.extras import require_extra
 from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
 
 if TYPE_CHECKING:
-    from aotlab.engine.evaluation.scoring import ScoringReport
+    from aotlab.engine.evaluation.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def show_worst(
     worst: Sequence[tuple[str, str, float]],
     column: str,
     videos: Sequence[Video],
-    report: ScoringReport,
+    report: ScoringResult,
     args: argparse.Namespace,
 ) -> None:
     """Print the worst objects, and draw them into ``--draw-worst``."""

@@ -77,7 +77,7 @@ def track_options(args: Namespace) -> TrackOptions:
     from aotlab.engine.video.options import TrackOptions
 
     write = [name.strip() for name in args.write.split(",") if name.strip()]
-    write += ["report"] if args.report else []
+    write += ["review"] if args.review else []
     return TrackOptions(
         write=tuple(name for name in dict.fromkeys(write) if name != "overlay" or not args.no_overlay),
         both_directions=args.both_directions,

@@ -54,9 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.utils.distributed import open_world
 
     if args.dry_run and (args.gpu_memory or without_gpu(args.device)):
-        from aotlab.engine.memory_forecast import training_report
+        from aotlab.engine.memory_forecast import training_forecast
 
-        print(training_report(config, args.gpu_memory), end="")
+        print(training_forecast(config, args.gpu_memory), end="")
         return 0
     leave_cores(config.data.workers)
     with open_world(args.device) as world:

@@ -66,7 +66,7 @@ export interface Actions {
   };
   track: {
     message: { frame: number; direction?: 'forward' | 'backward' | 'both'; first?: number; last?: number | null; object_ids?: number[] | null };
-    result: JobReport;
+    result: JobProgress;
   };
   take_frame: {
     message: {  };
@@ -74,7 +74,7 @@ export interface Actions {
   };
   go_live: {
     message: { frame: number };
-    result: JobReport;
+    result: JobProgress;
   };
   pause: {
     message: {  };
@@ -145,7 +145,7 @@ export interface Description {
   outputs: Choice[];
   tracker: Record<string, Setting>;
   history: [string | null, string | null];
-  job: JobReport | null;
+  job: JobProgress | null;
 }
 
 export interface ExportEvent {
@@ -187,11 +187,11 @@ export interface ItemChanges {
 }
 
 export interface JobEvent {
-  job: JobReport;
+  job: JobProgress;
   event: 'job';
 }
 
-export interface JobReport {
+export interface JobProgress {
   background: boolean;
   status: 'starting' | 'running' | 'paused' | 'done' | 'stopped' | 'failed';
   direction: 'forward' | 'backward' | 'both';

@@ -4,7 +4,7 @@
 import { element, make } from './page.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
-/** @typedef {import('./protocol.js').JobReport} JobReport */
+/** @typedef {import('./protocol.js').JobProgress} JobProgress */
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 const BUTTONS = ['forward', 'backward', 'both', 'golive', 'drop'];
@@ -13,7 +13,7 @@ export class Tracking {
   /** @param {import('./main.js').App} app */
   constructor(app) {
     this.app = app;
-    /** @type {JobReport | null} */
+    /** @type {JobProgress | null} */
     this.job = null;
     this.watching = false;
     /** Whether to follow the next run; going to another frame stops it for the current run only. */
@@ -32,7 +32,7 @@ export class Tracking {
     element('settings').hidden = !Object.keys(settings).length;
   }
 
-  /** @param {JobReport | null} job */
+  /** @param {JobProgress | null} job */
   setJob(job) {
     if (job?.background) {
       this.showBackground(job);
@@ -53,7 +53,7 @@ export class Tracking {
     this.job = alive ? job : null;
   }
 
-  /** Show the propagation of a correction, which disables nothing. @param {JobReport} job */
+  /** Show the propagation of a correction, which disables nothing. @param {JobProgress} job */
   showBackground(job) {
     const alive = ['starting', 'running'].includes(job.status);
     element('propagation').textContent = alive ? `correction: ${job.done} of ${job.total} frames` : '';
@@ -66,7 +66,7 @@ export class Tracking {
     if (this.job) element('follow').checked = false;
   }
 
-  /** @param {JobReport} job */
+  /** @param {JobProgress} job */
   showProgress(job) {
     if (job.total) element('progress').value = job.done / job.total;
     else element('progress').removeAttribute('value');
@@ -78,7 +78,7 @@ export class Tracking {
     element('pause').textContent = job.status === 'paused' ? 'Resume' : 'Pause';
   }
 
-  /** @param {import('./protocol.js').JobReport['direction']} direction */
+  /** @param {import('./protocol.js').JobProgress['direction']} direction */
   async track(direction) {
     /** @type {Partial<Actions['track']['message']>} */
     const values = { direction };

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
 from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
-from aotlab.dataloaders.lint.folder import LEVELS, LintReport, gather
+from aotlab.dataloaders.lint.folder import LEVELS, LintResult, gather
 from aotlab.masks.object_masks import files_of, read_given
 from aotlab.utils.errors import InputError
 from aotlab.utils.ids import VOID
@@ -17,7 +17,7 @@ from aotlab.utils.progress import progress_bar
 
 def lint_videos(
     videos: Sequence[Video], *, decode: bool = True, workers: int = 2, progress: bool = False
-) -> LintReport:
+) -> LintResult:
     """Check the files of a data set's videos.
 
     Args:
@@ -26,7 +26,7 @@ def lint_videos(
         workers: number of threads.
         progress: show a progress bar on stderr.
     """
-    report = LintReport([], units=len(videos), objects=0 if decode else None)
+    report = LintResult([], units=len(videos), objects=0 if decode else None)
     with progress_bar(len(videos), unit="video", shown=progress) as bar, ThreadPoolExecutor(workers) as pool:
         for video in videos:
             paths = list(_masks(video))

@@ -25,7 +25,7 @@ LEVELS = ("error", "warning", "info")
 
 
 @dataclass
-class LintReport:
+class LintResult:
     """Findings and amount of data."""
 
     findings: list[Finding]
@@ -47,7 +47,7 @@ class LintReport:
 
 def lint_folder(
     root: Path, kind: Kind, *, decode: bool = True, workers: int = 2, progress: bool = False
-) -> LintReport:
+) -> LintResult:
     """Check ``root/JPEGImages`` and ``root/Annotations``.
 
     Args:
@@ -64,11 +64,11 @@ def lint_folder(
         raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
     images, masks, findings = _find_folders(root, kind)
     if images is None or masks is None:
-        return LintReport(findings)
+        return LintResult(findings)
     units, stray = _find_units(images, masks, kind)
     findings += stray + list(_check_lists(root, images, {unit.name for unit in units}, kind))
     facts = _read_all(units, decode=decode, workers=workers, progress=progress)
-    report = LintReport(findings, units=len(units), objects=0 if decode else None)
+    report = LintResult(findings, units=len(units), objects=0 if decode else None)
     for unit in units:
         findings += gather(_check_unit(unit, facts, kind))
         _count(report, unit, facts, kind)
@@ -105,7 +105,7 @@ def _check_unit(unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> Iterator
     yield from (check_video if kind == "video" else check_images)(unit, facts)
 
 
-def _count(report: LintReport, unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> None:
+def _count(report: LintResult, unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> None:
     report.frames += len(unit.frames)
     report.labelled += len(unit.labelled)
     report.sizes.update(size for path in unit.frames.values() if (size := facts[path].size))

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class EvaluationReport:
+class EvaluationResult:
     """Finished and failed sequences of an evaluation run, and its speed."""
 
     output: Path
@@ -102,7 +102,7 @@ def evaluate(
     output: Path,
     options: RunOptions | None = None,
     world: World | None = None,
-) -> EvaluationReport:
+) -> EvaluationResult:
     """Track every video and write ``output/<sequence>/<frame>.png``; broken videos are skipped.
 
     Args:
@@ -128,14 +128,14 @@ def evaluate(
                 remove_leftovers(folder)
         records = RunRecords(output, videos, options.made_by, force=options.force)
         world.gather(None)  # no rank writes before the others have looked
-        report = _run_share(tracker, videos, records, options, EvaluationReport(output), world)
+        report = _run_share(tracker, videos, records, options, EvaluationResult(output), world)
         return _merged(world.gather(report, f"{RESUME} {output}"), videos)
 
 
 def _run_share(
     tracker: BenchmarkTracker, videos: Sequence[Video], records: RunRecords, options: RunOptions,
-    report: EvaluationReport, world: World,
-) -> EvaluationReport:  # fmt: skip
+    report: EvaluationResult, world: World,
+) -> EvaluationResult:  # fmt: skip
     """Track this rank's videos."""
     share_videos = [videos[index] for index in world.share([len(video.frames) for video in videos])]
     total, share = sum(len(video.frames) for video in share_videos), f" (share 1 of {world.ranks})"
@@ -158,7 +158,7 @@ class _Share:
     tracker: BenchmarkTracker
     records: RunRecords
     options: RunOptions
-    report: EvaluationReport
+    report: EvaluationResult
     bar: tqdm
 
     def run(self, video: Video) -> None:
@@ -226,9 +226,9 @@ class _Share:
         return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
 
 
-def _merged(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> EvaluationReport:
+def _merged(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
     """Merge the reports of all ranks, with sequences in the order of the data set."""
-    report = EvaluationReport(parts[0].output)
+    report = EvaluationResult(parts[0].output)
     finished = {name for part in parts for name in part.finished}
     failures = {name: message for part in parts for name, message in part.failures.items()}
     report.finished = [video.name for video in videos if video.name in finished]
@@ -241,7 +241,7 @@ def _merged(parts: Sequence[EvaluationReport], videos: Sequence[Video]) -> Evalu
     return report
 
 
-def score(videos: Sequence[Video], report: EvaluationReport) -> dict[str, SequenceScores]:
+def score(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:
     """Score the finished videos that have ground truth; scoring errors become failures."""
     scorable = [video for video in videos if video.name in report.finished and has_annotations(video)]
     found = score_videos(scorable, report.output)

@@ -35,7 +35,7 @@ Chunk = tuple[int, int]
 
 
 @dataclass
-class ScoringReport:
+class ScoringResult:
     """Scores of sequences, and errors of those without."""
 
     scores: dict[str, SequenceScores] = field(default_factory=dict)
@@ -57,7 +57,7 @@ def rules_of(videos: Sequence[Video]) -> Rules:
 
 def score_videos(
     videos: Sequence[Video], results: Path, *, workers: int = 1, progress: bool = False
-) -> ScoringReport:
+) -> ScoringResult:
     """Score ``results/<sequence>/<frame>.png`` of every video; errors are reported as failures.
 
     Args:
@@ -69,7 +69,7 @@ def score_videos(
     Raises:
         RunStopped: a process died.
     """
-    report = ScoringReport()
+    report = ScoringResult()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
     parts: dict[Chunk, FrameScores] = {}
     frames = sum(len(plan.frames) for plan in plans)
@@ -90,7 +90,7 @@ def score_videos(
     return report
 
 
-def _plan(video: Video, results: Path, report: ScoringReport) -> ScoringPlan | None:
+def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | None:
     """Return the scoring plan of a video, or None if there is nothing to score or it failed."""
     try:
         require_whole([video])

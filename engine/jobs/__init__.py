@@ -1,1 +1,1 @@
-"""Batch runs over many videos: distribution, resuming, reports."""
+"""Batch runs over many videos: distribution, resuming, reviews."""

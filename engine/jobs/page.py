@@ -55,7 +55,7 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
 
     Args:
         output: result folder.
-        entries: one dictionary per job, as in ``report.json``.
+        entries: one dictionary per job, as in ``review.json``.
     """
     counts = Counter(entry["status"] for entry in entries)
     summary = ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
@@ -92,10 +92,10 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
     """Return what to check: ranges with lost objects, then frames, worst first."""
     rate = Fraction(entry["record"]["rate"])
     objects = entry["notes"]["objects"]
-    labels = {one["id"]: one["label"] for one in objects}
+    class_names = {one["id"]: one["class_name"] for one in objects}
 
-    def name(number: int) -> str:
-        return f"object {number}" + (f" ({labels[number]})" if labels.get(number) else "")
+    def name(object_id: int) -> str:
+        return f"object {object_id}" + (f" ({class_names[object_id]})" if class_names.get(object_id) else "")
 
     sentences = [
         f"{name(one['id'])} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
@@ -105,14 +105,14 @@ def _sentences(entry: dict[str, Any]) -> list[str]:
     frames: dict[int, dict[int, list[str]]] = {}
     for check in entry["notes"]["check"]:
         if check["reason"] != "lost":
-            reasons = frames.setdefault(check["frame"], {}).setdefault(check["object"], [])
+            reasons = frames.setdefault(check["frame"], {}).setdefault(check["object_id"], [])
             reasons.append(SENTENCES.get(check["reason"], check["reason"]))
     for frame, found in list(frames.items())[:SHOWN]:
-        told = "; ".join(f"{name(number)} {', '.join(reasons)}" for number, reasons in found.items())
+        told = "; ".join(f"{name(object_id)} {', '.join(reasons)}" for object_id, reasons in found.items())
         sentences.append(f"frame {frame}: {told}")
     more = len(frames) - SHOWN
     if more > 0:
-        sentences.append(f"and {counted(more, 'more frame')}, in report.json")
+        sentences.append(f"and {counted(more, 'more frame')}, in review.json")
     return sentences
 
 

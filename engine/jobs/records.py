@@ -29,7 +29,7 @@ FOLDER = ".jobs"
 RUN = ".run.json"
 """name of the run's record; no job's name starts with a dot"""
 RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
-REPORTS = ("summary.csv", "report.json", "report.html")
+REVIEWS = ("summary.csv", "review.json", "review.html")
 """files of the whole run"""
 
 
@@ -116,7 +116,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
                 f"output {output}: holds results {difference}; choose another folder, or replace them with "
                 "--force"
             )
-        for name in {*old["jobs"], *REPORTS, FOLDER}:
+        for name in {*old["jobs"], *REVIEWS, FOLDER}:
             remove(output / name)
     elif any(path.name != LOCK for path in output.iterdir()):
         if not force:
@@ -124,7 +124,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
                 f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
                 "with --force"
             )
-        for name in {*(job.name for job in jobs), *REPORTS, FOLDER}:
+        for name in {*(job.name for job in jobs), *REVIEWS, FOLDER}:
             remove(output / name)
     write_own(run, RUN_KIND, new)
 
@@ -135,15 +135,15 @@ def _checked_run(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_names(jobs: Sequence[Job]) -> None:
-    """Raise `InputError` if a job has the name of a report."""
+    """Raise `InputError` if a job has the name of a review file."""
     for job in jobs:
-        if job.name.lower() in (FOLDER, *REPORTS):
-            raise InputError(f"job {job.name}: a report of the run has this name; give the job another")
+        if job.name.lower() in (FOLDER, *REVIEWS):
+            raise InputError(f"job {job.name}: a review file of the run has this name; give the job another")
 
 
 def _refuse_sources(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> None:
     """Raise `InputError` if the run would overwrite a video or mask."""
-    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REPORTS, FOLDER)}
+    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REVIEWS, FOLDER)}
     for job in jobs:
         for path in (Path(job.video), *(split_value(value)[1] for value in job.masks)):
             found = real_path(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
-from aotlab.engine.jobs.report import heading, row, write_reports
+from aotlab.engine.jobs.reviews import heading, row, write_reviews
 from aotlab.engine.records import load_record, save_record
 from aotlab.engine.video.frame_range import FrameNumbers
 from aotlab.engine.video.given_masks import load_masks
@@ -27,7 +27,7 @@ from aotlab.utils.locks import locked_output
 log = logging.getLogger(__name__)
 
 OFTEN = 20
-"""number of jobs between updates of the reports"""
+"""number of jobs between updates of the reviews"""
 
 TrackerOf = Callable[[Sequence[str]], Any]
 """returns a tracker for a job's overrides"""
@@ -51,7 +51,7 @@ def run_jobs(
         jobs: see `read_jobs`.
         output: folder that holds a folder per job.
         settings: settings that affect all results.
-        options: options of every job; report and thumbnail are always written.
+        options: options of every job; review and thumbnail are always written.
         tracker_of: returns a new or cached tracker.
         world: ranks of the run.
         stop: flag that stops the run; the current job runs again next time.
@@ -76,7 +76,7 @@ def _run_share(
 ) -> list[JobRecord]:  # fmt: skip
     """Track this rank's jobs; return the records of all ranks."""
     numbers = world.share([job.cost() for job in jobs])
-    write = tuple(dict.fromkeys((*options.write, "report", "thumbnail")))
+    write = tuple(dict.fromkeys((*options.write, "review", "thumbnail")))
     options = replace(options, write=write, progress=False)
     records, names = [], [jobs[number].name for number in numbers]
     log.info("%s", heading(names))
@@ -87,11 +87,11 @@ def _run_share(
         records.append(record)
         log.info("%s", row(record, output, names))
         if world.ranks == 1 and done % OFTEN == 0:
-            write_reports(output, [record.name for record in records], records)
+            write_reviews(output, [record.name for record in records], records)
     gathered = {one.name: one for part in world.gather(records, f"{RESUME} {output}") for one in part}
     found = [gathered[job.name] for job in jobs if job.name in gathered]
     if world.lead:
-        write_reports(output, [job.name for job in jobs], found)
+        write_reviews(output, [job.name for job in jobs], found)
     return found
 
 

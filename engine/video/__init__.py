@@ -1,1 +1,1 @@
-"""Tracking of videos: frames in, outputs and reports out."""
+"""Tracking of videos: frames in, outputs and reviews out."""

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.video.annotation_files import AnnotationFile
-from aotlab.engine.video.report import ReportFile
 from aotlab.engine.video.resume import Restored
+from aotlab.engine.video.review_file import ReviewFile
 from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.engine.video.tracked import Tracked
 from aotlab.masks.exchange.writing import FORMATS
@@ -142,7 +142,7 @@ def with_alpha(tracked: Tracked) -> np.ndarray:
 OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "masks": ("masks", MaskFiles),
     "objects": ("objects", ObjectFiles),
-    "report": ("report.json", ReportFile),
+    "review": ("review.json", ReviewFile),
     "thumbnail": ("thumbnail.jpg", Thumbnail),
     "mattes": ("mattes", MatteFiles),
     "mattes16": ("mattes16", partial(MatteFiles, white=65535)),
@@ -213,7 +213,7 @@ def open_outputs(
     """
     outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
     for output in outputs.values():
-        if isinstance(output, AnnotationFile | ReportFile):
+        if isinstance(output, AnnotationFile | ReviewFile):
             output.class_names.update(class_names or {})
     return outputs
 

@@ -88,7 +88,7 @@ def copied_command(context, report):
 def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
     context, batch, tmp_path, monkeypatch
 ):
-    command = shlex.split(copied_command(context, batch / "report.html"))
+    command = shlex.split(copied_command(context, batch / "review.html"))
     assert command == ["aotlab", "annotate", str(batch / "b")]
     monkeypatch.chdir("/")
     session = annotate.open_session(annotate.parse(command[2:]), ExitStack())

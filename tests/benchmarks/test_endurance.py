@@ -15,7 +15,7 @@ from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 from benchmarks import endurance
 from benchmarks.endurance import Sample, Trial, main, resident_bytes, run, run_in_process
-from benchmarks.endurance_report import COLOURS, MIB, draw, format_table, windows
+from benchmarks.endurance_table import COLOURS, MIB, draw, format_table, windows
 from tests.engine.small_model import clip, stripes
 
 WIDTH, HEIGHT = 60, 40

@@ -55,7 +55,7 @@ def test_kernels_are_timed_and_compared_with_the_fixed_choice(capsys: pytest.Cap
 
 def test_a_table_is_written(tmp_path: Path) -> None:
     path = tmp_path / "speed.md"
-    assert main(["--report", str(path), "--only", "baseline=planes", "--extra", TINY]) == 0
+    assert main(["--table", str(path), "--only", "baseline=planes", "--extra", TINY]) == 0
     assert f"| `aott,baseline=planes,{TINY}` |" in path.read_text()
 
 
@@ -74,7 +74,7 @@ def test_training_steps_are_compared(capsys: pytest.CaptureFixture[str]) -> None
         (["aott,device=gpu0"], "device gpu0: no such device"),
         (["--compare", "aott,objets=2", "aott"], "objets"),
         (["aott,video=/no/such/video"], "/no/such/video: no such file or folder"),
-        (["--report", "table.json"], ".md"),
+        (["--table", "table.json"], ".md"),
     ],
 )
 def test_wrong_input_is_one_sentence(
@@ -91,7 +91,7 @@ def test_wrong_input_is_one_sentence(
     [
         ["--only", "aott"],
         ["aott", "--compare", "aott", "aott"],
-        ["--report", "a.md", "--output", "a.json"],
+        ["--table", "a.md", "--output", "a.json"],
         ["--train", "1x1x65"],
         ["--train", "4x5"],
         ["--threads", "0"],

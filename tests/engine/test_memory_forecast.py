@@ -18,8 +18,8 @@ from aotlab.engine.memory_forecast import (
     StepForecast,
     frame_forecast,
     step_forecast,
-    tracking_report,
-    training_report,
+    tracking_forecast,
+    training_forecast,
 )
 from aotlab.tools.train import main
 
@@ -105,10 +105,10 @@ def test_reports_say_what_fits(monkeypatch):
     )  # fmt: skip
     config = load_config("aott", ["train.precision=auto"])
     config = replace(config, train=replace(config.train, phases=[replace(PHASE, batch=4)]))
-    lines = training_report(config, 24 * 10**9).splitlines()
+    lines = training_forecast(config, 24 * 10**9).splitlines()
     assert lines[0].startswith("video: 17.0 GB for 4 clips of 3 frames of 241×241 pixels in bfloat16")
     assert lines[1] == "video: fits 24 GB"
-    advice = [training_report(config, gb * 10**9).splitlines()[1] for gb in (12, 4, 2)]
+    advice = [training_forecast(config, gb * 10**9).splitlines()[1] for gb in (12, 4, 2)]
     assert advice == [
         "video: fits 12 GB with train.accumulate=2, or with batches of 2",
         "video: fits 4 GB with train.checkpoint_activations=true train.accumulate=4",
@@ -124,7 +124,7 @@ def test_a_frame_holds_weights_and_memory_at_its_bound():
     assert large.memory == 2 * small.memory
     assert large.peak - small.peak >= large.memory - small.memory
     assert large.peak > large.weights + large.memory
-    assert "does not fit 1 GB" in tracking_report(config, (97, 161), 2, 10**9)
+    assert "does not fit 1 GB" in tracking_forecast(config, (97, 161), 2, 10**9)
 
 
 def test_train_forecasts_without_gpu_and_data(tmp_path, capsys, monkeypatch):

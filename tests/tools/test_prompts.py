@@ -1,4 +1,4 @@
-"""Masks of boxes and points on the command line: track --box, --point, --report, and the mask command."""
+"""Masks of boxes and points on the command line: track --box, --point, --review, and the mask command."""
 
 import json
 
@@ -72,19 +72,19 @@ def test_a_later_frame_may_be_named(run, tmp_path):
 
 
 def test_a_lost_object_never_ends_as_plain_success(run, tmp_path, capsys):
-    assert run(*BOXES, "--report", tracker=Losing) == 0
+    assert run(*BOXES, "--review", tracker=Losing) == 0
     captured = capsys.readouterr()
     assert "warning: object 1 is lost on frames 4 to 11" in captured.err
     assert "4 to 11" in captured.out
     assert "frames to check first" in captured.out
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert [item["lost_on"] for item in report["objects"]] == [[[4, 11]], [[4, 11]]]
-    assert report["objects"][0]["visible"] == 4
-    assert report["check"][0]["frame"] in (4, 8)
+    review = json.loads((tmp_path / "out" / "review.json").read_text())
+    assert [item["lost_on"] for item in review["objects"]] == [[[4, 11]], [[4, 11]]]
+    assert review["objects"][0]["visible"] == 4
+    assert review["check"][0]["frame"] in (4, 8)
 
 
 def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
-    assert run(*BOXES, "--report") == 0
+    assert run(*BOXES, "--review") == 0
     assert "warning" not in capsys.readouterr().err
 
 

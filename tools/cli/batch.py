@@ -109,7 +109,7 @@ def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, s
     """Print what was done; return the exit status."""
     failed = [record for record in records if not record.whole]
     done = f"{len(records) - len(failed)} of {counted(len(jobs), 'video')} tracked"
-    print(f"{done}: {output / 'report.html'}")
+    print(f"{done}: {output / 'review.html'}")
     if stop.is_set():
         print("interrupted: run the same command again to resume", file=sys.stderr)
         return BY_SIGNAL + stop.number

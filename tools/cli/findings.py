@@ -26,16 +26,16 @@ def show_levels(source: FrameSource) -> None:
 
 
 def show_review(path: Path, numbers: FrameNumbers) -> None:
-    """Print the frames to review of a written report.json, and on stderr a warning for every lost object."""
-    from aotlab.engine.video.report import table
+    """Print the frames to review of a written review.json, and on stderr a warning for every lost object."""
+    from aotlab.engine.video.review_file import table
 
-    report = json.loads(path.read_text(encoding="utf-8"))
-    for item in report["objects"]:
+    review = json.loads(path.read_text(encoding="utf-8"))
+    for item in review["objects"]:
         item["lost_on"] = [[numbers.number(index) for index in ends] for ends in item["lost_on"]]
-    for check in report["check"]:
+    for check in review["check"]:
         check["frame"] = numbers.number(check["frame"])
-    print("\n".join(table(report)))
-    for item in report["objects"]:
+    print("\n".join(table(review)))
+    for item in review["objects"]:
         for first, last in item["lost_on"]:
             print(f"warning: object {item['id']} is lost on frames {first} to {last}", file=sys.stderr)
 

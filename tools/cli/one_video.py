@@ -77,7 +77,7 @@ def run_one(
 
 def forecast(args: Namespace, settings: Config) -> int:
     """Check the inputs and print the memory of a frame; write nothing. Return 0."""
-    from aotlab.engine.memory_forecast import tracking_report
+    from aotlab.engine.memory_forecast import tracking_forecast
     from aotlab.engine.video.frame_range import FrameNumbers
     from aotlab.engine.video.given_masks import load_masks
     from aotlab.media.streams import open_source
@@ -91,7 +91,7 @@ def forecast(args: Namespace, settings: Config) -> int:
         *masks.annotations.objects(),
         *(object_id for given in prompts.values() for object_id in given),
     }
-    print(tracking_report(settings, source.size, len(objects), args.gpu_memory), end="")
+    print(tracking_forecast(settings, source.size, len(objects), args.gpu_memory), end="")
     return 0
 
 
@@ -204,7 +204,7 @@ def progress(args: Namespace, source: FrameSource, options: TrackOptions, made_b
     once = options.realtime or isinstance(args.depth, float) or not (path.is_file() or path.is_dir())
     if once or options.both_directions or NEEDED not in write or not write.isdisjoint(REFUSED):
         return None
-    confidence = not write.isdisjoint(("report", "thumbnail", *FORMATS))
+    confidence = not write.isdisjoint(("review", "thumbnail", *FORMATS))
     return Progress(args.output, source.stem, made_by, confidence=confidence)
 
 
@@ -235,8 +235,8 @@ def summarise(result: TrackResult, args: Namespace, numbers: FrameNumbers) -> in
     resumed = f", {result.restored} of them before" if result.restored else ""
     frames = counted(result.frames, "frame")
     print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
-    if args.report and "report" in result.written:
-        show_review(result.written["report"], numbers)
+    if args.review and "review" in result.written:
+        show_review(result.written["review"], numbers)
     warn_of_damage(result)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)

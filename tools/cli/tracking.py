@@ -20,7 +20,7 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 
 WRITABLE = (
-    "masks", "objects", "report", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", *WRITTEN,
+    "masks", "objects", "review", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", *WRITTEN,
 )  # fmt: skip
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
@@ -65,9 +65,9 @@ def add_tracking_options(parser: Parser) -> None:
         help="stop tracking an object at this frame; may be repeated",
     )
     group.add_argument(
-        "--report",
+        "--review",
         action="store_true",
-        help="write report.json, and print which objects were lost and which frames to check",
+        help="write review.json, and print which objects were lost and which frames to check",
     )
     group.add_argument(
         "--depth",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate
+from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.masks.id_maps import read_mask
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 
@@ -42,7 +42,7 @@ class PaintingTracker:
 
 def run(
     name: str, root: Path, split: str = "val", **options: bool
-) -> tuple[PaintingTracker, EvaluationReport]:
+) -> tuple[PaintingTracker, EvaluationResult]:
     """Evaluate the first video of a data set."""
     tracker = PaintingTracker()
     videos = open_dataset(name, root, split, **options)[:1]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.engine.evaluation.evaluator import EvaluationReport, RunOptions, evaluate
+from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.engine.evaluation.finished import FOLDER
 from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
@@ -51,7 +51,7 @@ def videos(tmp_path):
 
 def run(
     videos, output: Path, tracker: CountingTracker | None = None, **options
-) -> tuple[CountingTracker, EvaluationReport]:
+) -> tuple[CountingTracker, EvaluationResult]:
     tracker = tracker or CountingTracker()
     settings = {"progress": False, "made_by": MADE_BY, **options}
     return tracker, evaluate(tracker, videos, output, RunOptions(**settings))
@@ -179,7 +179,7 @@ def test_a_real_tracker_runs_its_groups_one_at_a_time_after_running_out(tmp_path
 class OneOfTwo(World):
     """A rank whose partner reports what it is told to."""
 
-    def __init__(self, rank: int, other: EvaluationReport | None = None) -> None:
+    def __init__(self, rank: int, other: EvaluationResult | None = None) -> None:
         super().__init__(torch.device("cpu"), rank, 2)
         object.__setattr__(self, "other", other)
 

@@ -7,8 +7,11 @@ from aotlab.engine.jobs.page import page
 
 def entry(name, lost=(), check=(), label="", status="check", frames=20):
     """A job's entry, with one object."""
-    objects = [{"id": 1, "label": label, "lost_on": list(lost)}, {"id": 2, "label": "", "lost_on": []}]
-    checks = [{"frame": frame, "object": number, "reason": reason} for frame, number, reason in check]
+    objects = [
+        {"id": 1, "class_name": label, "lost_on": list(lost)},
+        {"id": 2, "class_name": "", "lost_on": []},
+    ]
+    checks = [{"frame": frame, "object_id": number, "reason": reason} for frame, number, reason in check]
     return {
         "name": name, "status": status, "frames": frames, "objects": 2, "error": "",
         "notes": {"objects": objects, "check": checks}, "record": {"rate": "10"},
@@ -43,5 +46,5 @@ def test_videos_with_the_longest_loss_come_first_and_finished_ones_last(tmp_path
 def test_of_many_frames_to_check_the_worst_are_told(tmp_path):
     text = page(tmp_path, [entry("a", check=[(frame, 1, "unsure") for frame in range(11)])])
     assert listed(text)[0] == "frame 0: object 1 is unsure"
-    assert listed(text)[-1] == "and 3 more frames, in report.json"
+    assert listed(text)[-1] == "and 3 more frames, in review.json"
     assert len(listed(text)) == 9

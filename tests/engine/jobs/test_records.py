@@ -15,7 +15,7 @@ from aotlab.engine.jobs.records import (
     digest_of,
     record_path,
 )
-from aotlab.engine.jobs.report import write_reports
+from aotlab.engine.jobs.reviews import write_reviews
 from aotlab.engine.records import load_record, save_record
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import sealed
@@ -68,9 +68,9 @@ def test_replacing_results_removes_nothing_outside_the_folder(tmp_path, jobs, na
     assert (output / "other").read_text() == "kept"
 
 
-@pytest.mark.parametrize("name", ["report.html", "Summary.csv", "report.json"])
-def test_a_job_with_the_name_of_a_report_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="report of the run"):
+@pytest.mark.parametrize("name", ["review.html", "Summary.csv", "review.json"])
+def test_a_job_with_the_name_of_a_review_file_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="review file of the run"):
         claim_folder(tmp_path / "out", [Job(name, "a.mp4", ("a.png",))], SETTINGS, force=False)
 
 
@@ -89,8 +89,19 @@ def test_links_that_lead_nowhere_and_masks_that_are_no_files_are_named(tmp_path)
 @pytest.mark.parametrize(
     "content", [*WRONG, '{"objects": [{"id": "<b>", "lost_on": []}], "check": []}', '{"objects": 5}']
 )
-def test_a_changed_report_of_a_video_says_nothing_in_the_report_of_the_run(tmp_path, content):
-    write(tmp_path / "a" / "report.json", content)
-    write_reports(tmp_path, ["a"], [JobRecord("a", "\udcff.mp4")])
-    assert "<b>" not in (tmp_path / "report.html").read_text()
-    assert json.loads((tmp_path / "report.json").read_text())[0]["objects"] == 0
+def test_a_changed_review_of_a_video_leaves_that_of_the_run_empty(tmp_path, content):
+    write(tmp_path / "a" / "review.json", content)
+    write_reviews(tmp_path, ["a"], [JobRecord("a", "\udcff.mp4")])
+    assert "<b>" not in (tmp_path / "review.html").read_text()
+    assert json.loads((tmp_path / "review.json").read_text())[0]["objects"] == 0
+
+
+def test_reviews_of_earlier_versions_are_read(tmp_path):
+    old = {"objects": [{"id": 4, "label": "cat", "lost_on": []}]}
+    write(
+        tmp_path / "a" / "report.json",
+        json.dumps(old | {"check": [{"frame": 7, "object": 4, "reason": "lost"}]}),
+    )
+    write_reviews(tmp_path, ["a"], [JobRecord("a", "a.mp4")])
+    notes = json.loads((tmp_path / "review.json").read_text())[0]["notes"]
+    assert (notes["objects"][0]["class_name"], notes["check"][0]["object_id"]) == ("cat", 4)

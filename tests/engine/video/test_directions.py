@@ -11,7 +11,7 @@ import torch
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.directions import Spill, as_bytes, both_directions, merge
-from aotlab.engine.video.report import report_of, table
+from aotlab.engine.video.review_file import review_of, table
 from aotlab.engine.video.scores import measured, read_scores
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
@@ -184,9 +184,9 @@ def test_the_report_of_both_directions_says_where_they_disagree(keyed):
         index: read_scores(measured(item.labels, item.ids, item.confidence, item.disagreement))
         for index, _, item in results
     }
-    report = report_of("clip", scores)
-    told = {item["id"]: item["disagreement"] for item in report["objects"]}
+    review = review_of("clip", scores)
+    told = {item["id"]: item["disagreement"] for item in review["objects"]}
     expected = np.mean([results[index][2].disagreement[9] for index in (3, 4, 5)])
     assert told[9] == pytest.approx(expected, abs=1e-3)
     assert told[4] is told[7] is None
-    assert "disagreement" in table(report)[0]
+    assert "disagreement" in table(review)[0]

@@ -71,11 +71,11 @@ def test_a_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
     for index, frame in enumerate(clip(6)):
         Image.fromarray(frame).save(frames / f"{index:03d}.png")
     options = TrackOptions(write=("masks",), progress=False, removals=((3, 9),))
-    report = track(
+    result = track(
         Tracker(*models["aott"]), open_frames(frames), {0: stripes([4, 9])}, tmp_path / "out", options
     )
-    assert report.error is None
-    seen = [set(np.unique(read_mask(report.masks / f"{index:03d}.png"))) - {0} for index in range(6)]
+    assert result.error is None
+    seen = [set(np.unique(read_mask(result.masks / f"{index:03d}.png"))) - {0} for index in range(6)]
     assert seen[0] == {4, 9}
     assert all(9 not in ids for ids in seen[3:])
 
@@ -91,9 +91,9 @@ def test_an_object_that_is_not_there_to_be_removed_is_refused_before_the_first_f
 
 def test_a_removal_behind_the_last_frame_is_reported(tmp_path):
     options = TrackOptions(write=("masks",), progress=False, removals=((10**6, 1),))
-    report = track(Echo(), Source(), {0: MASK}, tmp_path, options)
-    assert report.error is not None
-    assert "the removal of frame 1000000 was not used" in report.error
+    result = track(Echo(), Source(), {0: MASK}, tmp_path, options)
+    assert result.error is not None
+    assert "the removal of frame 1000000 was not used" in result.error
 
 
 def test_removals_do_not_go_with_both_directions():
@@ -104,8 +104,8 @@ def test_removals_do_not_go_with_both_directions():
 def test_damage_that_the_source_tells_of_is_in_the_report(tmp_path):
     source = Source()
     source.damaged, source.lost = [2, 3], 4
-    report = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
-    assert (report.damaged, report.lost, report.error) == ((2, 3), 4, None)
+    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    assert (result.damaged, result.lost, result.error) == ((2, 3), 4, None)
 
 
 FULL = """
@@ -115,8 +115,8 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from aotlab.engine.video.tracking import TrackOptions, track
 from tests.engine.video.test_pipeline import Echo, Source, MASK
 resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))
-report = track(Echo(), Source(60), {0: MASK}, Path(sys.argv[1]), TrackOptions(write=("masks", "coco"), progress=False))
-print(report.frames, sorted(report.written), report.error)
+result = track(Echo(), Source(60), {0: MASK}, Path(sys.argv[1]), TrackOptions(write=("masks", "coco"), progress=False))
+print(result.frames, sorted(result.written), result.error)
 """
 
 
@@ -158,9 +158,9 @@ def small_disk(tmp_path):
 def test_a_full_disk_ends_the_run_with_what_fitted(small_disk):
     source = Source(4000)
     options = TrackOptions(write=("masks",), progress=False)
-    report = track(Echo(), source, {0: MASK}, small_disk / "out", options)
-    assert "No space left" in report.error
+    result = track(Echo(), source, {0: MASK}, small_disk / "out", options)
+    assert "No space left" in result.error
     assert source.given < 4000
     masks = sorted((small_disk / "out" / "masks").iterdir())
-    assert len(masks) == report.frames > 10
+    assert len(masks) == result.frames > 10
     assert all((read_mask(path) == MASK).all() for path in masks)

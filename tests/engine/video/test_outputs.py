@@ -113,7 +113,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_path):
     tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
     tifffile.imwrite(tmp_path / "deep.tif", np.stack(list(source)).astype(np.uint16) * 257, photometric="rgb")
-    masks, options = {0: stripes([4])}, TrackOptions(write=("masks", "report"), progress=False)
+    masks, options = {0: stripes([4])}, TrackOptions(write=("masks", "review"), progress=False)
     found = []
     for name, frames in (
         ("plain", source),
@@ -124,10 +124,10 @@ def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_pa
         found.append(np.stack([read_mask(path) for path in sorted(folder.iterdir())]))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).mean() > 0.99
-    levels = json.loads((tmp_path / "auto" / "report.json").read_text())["levels"]
+    levels = json.loads((tmp_path / "auto" / "review.json").read_text())["levels"]
     assert levels["auto"]
     assert 0 <= levels["low"] < levels["high"] <= 65535
-    assert json.loads((tmp_path / "stated" / "report.json").read_text())["levels"]["high"] == 65535
+    assert json.loads((tmp_path / "stated" / "review.json").read_text())["levels"]["high"] == 65535
 
 
 def test_lost_objects_are_flagged(source, tmp_path):
@@ -161,7 +161,7 @@ def test_predictions_are_detections_of_supervision():
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_an_unknown_output_is_refused(write):
-    with pytest.raises(InputError, match="give some of masks, objects, report"):
+    with pytest.raises(InputError, match="give some of masks, objects, review"):
         TrackOptions(write=write)
 
 

@@ -81,10 +81,10 @@ def written(tmp_path):
 
 def test_all_frames_pass_in_order(tmp_path):
     tracker = Echo()
-    report = track(tracker, Source(), {0: MASK}, tmp_path, QUIET)
+    result = track(tracker, Source(), {0: MASK}, tmp_path, QUIET)
     assert tracker.seen == list(range(6))
     assert written(tmp_path) == (list(range(6)), 6)
-    assert (report.frames, report.dropped, report.interrupted, report.error) == (6, 0, False, None)
+    assert (result.frames, result.dropped, result.interrupted, result.error) == (6, 0, False, None)
 
 
 def test_reading_and_writing_keep_few_frames_waiting(tmp_path, monkeypatch):
@@ -102,8 +102,8 @@ def test_reading_and_writing_keep_few_frames_waiting(tmp_path, monkeypatch):
 
     monkeypatch.setattr(outputs.MaskFiles, "write", slow)
     threading.Thread(target=look).start()
-    report = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
-    assert report.frames == 40
+    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    assert result.frames == 40
     # waiting to be tracked and to be written, and one in the hands of each of the three
     assert ahead[0] <= AHEAD + BEHIND + 3
 
@@ -112,16 +112,16 @@ def test_a_source_that_stalls_is_given_up_and_what_came_is_kept(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: release.wait(20)})
     start = time.monotonic()
-    report = track(Echo(), source, {0: MASK}, tmp_path, TrackOptions(timeout=0.3, progress=False))
+    result = track(Echo(), source, {0: MASK}, tmp_path, TrackOptions(timeout=0.3, progress=False))
     release.set()
     assert time.monotonic() - start < 8
-    assert report.error.startswith("fake: no frame for 0.3 seconds")
+    assert result.error.startswith("fake: no frame for 0.3 seconds")
     assert written(tmp_path) == ([0, 1, 2], 3)
 
 
 def test_a_source_that_breaks_off_keeps_what_came(tmp_path):
-    report = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
-    assert report.error == "it broke"
+    result = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
+    assert result.error == "it broke"
     assert written(tmp_path) == ([0, 1], 2)
 
 
@@ -148,9 +148,9 @@ def test_a_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
     monkeypatch.setattr(outputs, "write_mask", full)
     source = Source(60)
     options = TrackOptions(write=("masks", "overlay", "coco"), progress=False)
-    report = track(Echo(), source, {0: MASK}, tmp_path, options)
-    assert "No space left" in report.error
-    assert report.frames == 3
+    result = track(Echo(), source, {0: MASK}, tmp_path, options)
+    assert "No space left" in result.error
+    assert result.frames == 3
     assert written(tmp_path) == ([0, 1, 2], 3)
     assert len(json.loads((tmp_path / "coco.json").read_text())["images"]) == 3
     assert source.given < 20  # and the rest of the video was not run for nothing
@@ -160,17 +160,17 @@ def test_an_overlay_that_cannot_be_finished_is_left_out_and_the_masks_stay(tmp_p
     monkeypatch.setattr(
         outputs.VideoFile, "finish", lambda self: (self.drop(), fail(InputError("disk is full"))())
     )
-    report = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
-    assert report.error == "disk is full (not completed: overlay.mp4)"
-    assert list(report.written) == ["masks"]
+    result = track(Echo(), Source(), {0: MASK}, tmp_path, QUIET)
+    assert result.error == "disk is full (not completed: overlay.mp4)"
+    assert list(result.written) == ["masks"]
     assert written(tmp_path) == (list(range(6)), 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_finishes_all_files(tmp_path, number):
     tracker = Echo(at={3: lambda: os.kill(os.getpid(), number)})
-    report = track(tracker, Source(100), {0: MASK}, tmp_path, QUIET)
-    assert (report.interrupted, report.error) == (True, None)
+    result = track(tracker, Source(100), {0: MASK}, tmp_path, QUIET)
+    assert (result.interrupted, result.error) == (True, None)
     assert written(tmp_path) == ([0, 1, 2, 3], 4)
 
 
@@ -178,10 +178,10 @@ def test_a_signal_is_heeded_while_a_source_is_silent(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: (time.sleep(0.2), os.kill(os.getpid(), signal.SIGINT), release.wait(20))})
     start = time.monotonic()
-    report = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
+    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
     release.set()
     assert time.monotonic() - start < 8
-    assert report.interrupted
+    assert result.interrupted
     assert written(tmp_path) == ([0, 1, 2], 3)
 
 
@@ -206,10 +206,10 @@ def test_realtime_skips_frames_but_never_an_annotated_one(tmp_path):
     tracker, source = Echo(delay=0.1), Source(30)
     options = TrackOptions(realtime=True, progress=False)
     start = time.monotonic()
-    report = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
+    result = track(tracker, source, {0: MASK, 7: MASK, 8: MASK}, tmp_path, options)
     # 30 frames at 50 a second; without skipping it would take 3 seconds
     assert time.monotonic() - start < 2.5
-    assert report.dropped == 30 - report.frames > 5
+    assert result.dropped == 30 - result.frames > 5
     assert {0, 7, 8} <= set(tracker.seen)
     assert tracker.seen == sorted(tracker.seen)
     numbers, count = written(tmp_path)

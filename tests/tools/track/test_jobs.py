@@ -49,8 +49,8 @@ def test_every_video_has_its_folder_and_the_run_its_reports(clips, tracker, caps
     assert [read_mask(out / name / "masks" / "00002.png").max() for name in "abc"] == [1, 2, 3]
     rows = list(csv.DictReader((out / "summary.csv").open()))
     assert [(row["name"], row["frames"]) for row in rows] == [("a", "3"), ("b", "3"), ("c", "3")]
-    assert len(json.loads((out / "report.json").read_text())) == 3
-    page = (out / "report.html").read_text()
+    assert len(json.loads((out / "review.json").read_text())) == 3
+    page = (out / "review.html").read_text()
     assert 'src="a/thumbnail.jpg"' in page
     assert (out / "a" / "thumbnail.jpg").is_file()
     assert "3 of 3 videos tracked" in capsys.readouterr().out
@@ -65,7 +65,7 @@ def test_a_broken_job_stops_no_other_and_is_run_again(clips, capsys):
     err = capsys.readouterr().err
     assert "error: b:" in err
     assert "error: c:" in err
-    assert "failed" in (out / "report.html").read_text()
+    assert "failed" in (out / "review.html").read_text()
     assert (out / "a" / "masks" / "00002.png").is_file()
     (clips / "b" / "00001.png").write_bytes(good)
     save(clips / "c.png", 3)

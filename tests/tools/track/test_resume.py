@@ -8,7 +8,7 @@ import pytest
 from aotlab.engine.video import resume
 from tests.tools.track.runs import Repeater, run
 
-WRITE = ["--write", "masks,overlay,report,coco,objects,mattes"]
+WRITE = ["--write", "masks,overlay,review,coco,objects,mattes"]
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_write_chooses_what_is_written(video, mask, tmp_path, capsys):
 
 def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
     line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--write", "masks,gif"]))
-    assert "write masks,gif: give some of masks, objects, report" in line
+    assert "write masks,gif: give some of masks, objects, review" in line
 
 
 def test_both_directions_keep_the_given_masks(video, mask, tmp_path):

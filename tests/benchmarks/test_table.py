@@ -7,8 +7,8 @@ import pytest
 from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError, RunStopped
 from benchmarks import report
-from benchmarks.report import rows, write_report
 from benchmarks.settings import parse_setting
+from benchmarks.table import rows, write_table
 from benchmarks.timed_tracker import TimedTracker
 
 TINY = "size=64x48,frames=2"
@@ -22,13 +22,13 @@ def quick_rate(monkeypatch):
 def test_settings_are_measured_and_pairs_compared(tmp_path):
     path = tmp_path / "speed.md"
     table = [("aott",), ("aott,baseline=planes", "aott"), ("deaott", "aott")]
-    write_report(path, extra=TINY, only="aott,", table=table, progress=False)
+    write_table(path, extra=TINY, only="aott,", table=table, progress=False)
     text = path.read_text()
     assert text.startswith("cpu: ")
     assert f"| `aott,baseline=planes,{TINY}` | `aott,{TINY}` |" in text
     assert "deaott" not in text
     assert "GFLOP/s" not in text
-    write_report(path, extra=TINY, table=table[:1], progress=False)
+    write_table(path, extra=TINY, table=table[:1], progress=False)
     assert f"| `aott,{TINY}` |" in path.read_text()
 
 
@@ -43,7 +43,7 @@ def test_other_rows_are_written_when_one_fails(tmp_path, monkeypatch):
     path = tmp_path / "speed.md"
     table = [("aott,baseline=groups", "aott"), ("aott,baseline=planes", "aott")]
     with pytest.raises(RunStopped, match=r"not measured: aott,baseline=groups.* \(out of memory\)"):
-        write_report(path, extra=TINY, table=table, progress=False)
+        write_table(path, extra=TINY, table=table, progress=False)
     assert "planes" in path.read_text()
 
 
@@ -54,7 +54,7 @@ def test_other_rows_are_written_when_one_fails(tmp_path, monkeypatch):
 def test_wrong_rows_are_refused_before_any_is_measured(tmp_path, options, said, monkeypatch):
     monkeypatch.setattr(TimedTracker, "__init__", lambda *args: pytest.fail("measured"))
     with pytest.raises(InputError, match=said):
-        write_report(tmp_path / "speed.md", **options)
+        write_table(tmp_path / "speed.md", **options)
 
 
 def test_every_row_can_be_read():

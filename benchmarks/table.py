@@ -52,7 +52,7 @@ def rows() -> Iterator[tuple[str, ...]]:
         yield model, f"{model},precision=bfloat16"
 
 
-def write_report(
+def write_table(
     path: Path,
     *,
     extra: str = "",

@@ -1,4 +1,4 @@
-"""Review of a tracked video, report.json: frames on which objects are lost, and frames to check."""
+"""Review of a tracked video, review.json: frames on which objects are lost, and frames to check."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SHOWN = 10
 """largest number of printed frames to check"""
 
 
-class ReportFile:
-    """``report.json``: the content of `report_of`, written at the end."""
+class ReviewFile:
+    """``review.json``: the content of `review_of`, written at the end."""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
         self.path = path
@@ -43,21 +43,21 @@ class ReportFile:
 
     def finish(self) -> None:
         """Write the file."""
-        report = report_of(self._name, self._scores)
-        report["objects"] = [
-            item | {"label": self.class_names[item["id"]]} if item["id"] in self.class_names else item
-            for item in report["objects"]
+        review = review_of(self._name, self._scores)
+        review["objects"] = [
+            item | {"class_name": self.class_names[item["id"]]} if item["id"] in self.class_names else item
+            for item in review["objects"]
         ]
         if self._levels is not None:
-            report["levels"] = self._levels.report()
+            review["levels"] = self._levels.report()
         with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
 
     def drop(self) -> None:
         """Do nothing, as nothing was written."""
 
 
-def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+def review_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
     Args:
@@ -66,7 +66,12 @@ def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
     """
     object_ids = sorted({object_id for found in scores.values() for object_id in found})
     checks = [
-        {"frame": check.frame, "object": check.object_id, "reason": check.reason, "severity": check.severity}
+        {
+            "frame": check.frame,
+            "object_id": check.object_id,
+            "reason": check.reason,
+            "severity": check.severity,
+        }
         for check in frames_to_check(scores)
     ]
     return {
@@ -78,23 +83,23 @@ def report_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
     }
 
 
-def table(report: Mapping[str, Any]) -> list[str]:
+def table(review: Mapping[str, Any]) -> list[str]:
     """Return printed lines: a row per object, then the frames to check.
 
     If both directions were tracked, a column holds their mean disagreement.
     """
-    both = any(item["disagreement"] is not None for item in report["objects"])
+    both = any(item["disagreement"] is not None for item in review["objects"])
     rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both]]
     ranges = ["lost on frames"]
-    for item in report["objects"]:
+    for item in review["objects"]:
         differ = "-" if item["disagreement"] is None else f"{item['disagreement']:.2f}"
         counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
         rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both])
         ranges.append(", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-")
     lines = ["  ".join([*row, last]) for row, last in zip(columns(rows, right=0), ranges, strict=True)]
     frames: dict[int, list[str]] = {}
-    for check in report["check"]:
-        told = f"object {check['object']} ({check['reason']}, {check['severity']:.2f})"
+    for check in review["check"]:
+        told = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
         frames.setdefault(check["frame"], []).append(told)
     if frames:
         lines.append("frames to check first:")

@@ -17,18 +17,18 @@ from aotlab.utils.files import atomic_path
 WIDEST = 40
 """width of names in the live table, in characters"""
 NOTHING: dict[str, Any] = {"objects": [], "check": []}
-"""report of a video without one"""
+"""review of a video without one"""
 COLUMNS = ("name", "status", "frames", "objects", "lost_objects", "check", "error", "video")
 
 
-def write_reports(output: Path, names: Sequence[str], records: Sequence[JobRecord]) -> None:
-    """Write `summary.csv`, `report.json` and `report.html` for these jobs, some of which may have no record."""
+def write_reviews(output: Path, names: Sequence[str], records: Sequence[JobRecord]) -> None:
+    """Write `summary.csv`, `review.json` and `review.html` for these jobs, some of which may have no record."""
     found = {record.name: record for record in records}
     entries = [_entry(output, name, found.get(name)) for name in names]
     texts = {
         "summary.csv": _csv(entries),
-        "report.json": json.dumps(entries, indent=1) + "\n",
-        "report.html": page(output, entries),
+        "review.json": json.dumps(entries, indent=1) + "\n",
+        "review.html": page(output, entries),
     }
     for name, text in texts.items():
         with atomic_path(output / name) as temporary:
@@ -59,7 +59,7 @@ def _line(names: Sequence[str], cells: Sequence[Any]) -> str:
 
 
 def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
-    """Return the entry of a job for all reports."""
+    """Return the entry of a job for all review files."""
     if record is None:
         return dict.fromkeys(COLUMNS, "") | {
             "name": name,
@@ -67,7 +67,7 @@ def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
             "notes": NOTHING,
             "record": None,
         }
-    notes = _notes(output / name / "report.json")
+    notes = _notes(output / name)
     check = sorted({one["frame"] for one in notes["check"]})
     status = "failed" if record.error is not None else "check" if check else "done"
     return {
@@ -84,18 +84,25 @@ def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
     }
 
 
-def _notes(path: Path) -> dict[str, Any]:
-    """Return the parts of a video's report used here; empty if it was changed."""
+def _notes(folder: Path) -> dict[str, Any]:
+    """Return the parts of a video's review used here; empty if it was changed.
+
+    Earlier versions wrote `report.json`, with ``label`` for class_name and ``object`` for object_id.
+    """
+    new, old = folder / "review.json", folder / "report.json"
+    path = new if new.exists() else old
     try:
         notes = json.loads(path.read_text(encoding="utf-8"))
         lost = [
             one
             | {"id": int(one["id"]), "lost_on": [(int(start), int(end)) for start, end in one["lost_on"]]}
-            | {"label": str(one.get("label", ""))}
+            | {"class_name": str(one.get("class_name", one.get("label", "")))}
             for one in notes["objects"]
         ]
         check = [
-            one | {"frame": int(one["frame"]), "object": int(one["object"]), "reason": str(one["reason"])}
+            one
+            | {"frame": int(one["frame"]), "reason": str(one["reason"])}
+            | {"object_id": int(one["object_id"] if "object_id" in one else one["object"])}
             for one in notes["check"]
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
