@@ -6,7 +6,7 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.utils.errors import InputError, RunStopped
-from benchmarks import report
+from benchmarks import table as table_module
 from benchmarks.settings import parse_setting
 from benchmarks.table import rows, write_table
 from benchmarks.timed_tracker import TimedTracker
@@ -36,9 +36,11 @@ def test_other_rows_are_written_when_one_fails(tmp_path, monkeypatch):
     def fail(runs):
         raise RuntimeError("out of memory\nmore")
 
-    compare = report.compare
+    compare = table_module.compare
     monkeypatch.setattr(
-        report, "compare", lambda *runs: fail(runs) if "groups" in runs[0].setting.title else compare(*runs)
+        table_module,
+        "compare",
+        lambda *runs: fail(runs) if "groups" in runs[0].setting.title else compare(*runs),
     )
     path = tmp_path / "speed.md"
     table = [("aott,baseline=groups", "aott"), ("aott,baseline=planes", "aott")]

@@ -45,7 +45,7 @@ def test_a_large_block_takes_the_pages_of_the_one_before(glibc):
     usual, kept, given_back = map(int, run.stdout.split())
     assert usual >= HUGE_PAGES
     assert kept < HUGE_PAGES / 4  # the interpreter's own
-    assert given_back >= HUGE_PAGES
+    assert given_back >= HUGE_PAGES * 3 / 4  # the first block may reuse the heap
 
 
 def test_other_systems_are_left_alone(monkeypatch):

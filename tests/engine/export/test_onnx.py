@@ -74,7 +74,7 @@ def test_a_model_without_prompts_exports_none(tmp_path):
 
 def test_a_frame_of_another_size_is_refused(aott):
     tracker = exported_tracker(aott.folder)
-    with pytest.raises(InputError, match="this export is for frames of 49×33"):
+    with pytest.raises(InputError, match="this export is for 49×33"):
         tracker.step(np.zeros((65, 49, 3), np.uint8), np.ones((65, 49), np.uint8))
 
 
