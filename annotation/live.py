@@ -61,7 +61,7 @@ class LiveFrames:
         self._ended = False
         self._changed = threading.Condition()
         self._keeping = threading.Lock()
-        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+        self._thread = threading.Thread(target=self._read_frames, name="camera", daemon=True)
         self._thread.start()
         self.take()
 
@@ -148,7 +148,7 @@ class LiveFrames:
     def _file(self, index: int) -> Path:
         return self.path / f"{index:06d}.jpg"
 
-    def _read(self) -> None:
+    def _read_frames(self) -> None:
         try:
             for number, image in enumerate(self._source):
                 with self._changed:

@@ -164,7 +164,7 @@ def _memory(tracker: Tracker) -> Iterator[None]:
     def joining(bank: MemoryBank) -> list[list[BlockMemory]]:
         """Read a bank, with values joined from their halves."""
         return [
-            [BlockMemory(*(_joined(branches) for branches in block)) for block in stage]
+            [BlockMemory(*(_concatenated(branches) for branches in block)) for block in stage]
             for stage in read(bank)
         ]
 
@@ -178,7 +178,7 @@ def _memory(tracker: Tracker) -> Iterator[None]:
         yield
 
 
-def _joined(branches: KeyValue) -> KeyValue:
+def _concatenated(branches: KeyValue) -> KeyValue:
     """Keys as they are, values as a copy made of their two halves."""
     return KeyValue(branches.key, torch.cat(branches.value.chunk(2, 2), 2))
 

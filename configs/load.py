@@ -97,7 +97,7 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
         if path in seen:
             raise InputError(f"{path}: circular base:; remove it")
         seen.add(path)
-        settings = _read(path)
+        settings = _read_yaml(path)
         base = settings.pop("base", None)
         chain.append(settings)
         if base is None:
@@ -111,7 +111,7 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
     return chain
 
 
-def _read(path: Path) -> DictConfig:
+def _read_yaml(path: Path) -> DictConfig:
     """Read a YAML mapping without merging."""
     try:
         text = path.read_text(encoding="utf-8")

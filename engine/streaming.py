@@ -76,7 +76,7 @@ class ReadAhead(Generic[Item]):
         self._items, self._timeout, self._keep = items, timeout, keep
         self._channel: Channel[Item] = Channel(AHEAD if keep is None else 1)
         # a daemon, as a reader stuck in a system call must not keep the program alive
-        self._thread = threading.Thread(target=self._read, name="reader", daemon=True)
+        self._thread = threading.Thread(target=self._read_frames, name="reader", daemon=True)
 
     @property
     def dropped(self) -> int:
@@ -93,7 +93,7 @@ class ReadAhead(Generic[Item]):
             self._channel.close()
             self._thread.join(1.0)
 
-    def _read(self) -> None:
+    def _read_frames(self) -> None:
         try:
             for item in self._items:
                 more = (

@@ -42,7 +42,7 @@ def read_prompts(
     found: dict[int, dict[int, dict[str, list[tuple[float, ...]]]]] = {}
     for kind, texts in (("box", boxes), ("point", points), ("not_point", beside)):
         for text in texts:
-            frame, number, values = _read(kind, text, first)
+            frame, number, values = _parse_numbers(kind, text, first)
             given = found.setdefault(frame, {}).setdefault(number, defaultdict(list))
             if kind == "box" and given[kind]:
                 raise InputError(f"box {text}: object {number} has a box on frame {frame} already; give one")
@@ -75,7 +75,7 @@ def masks_of_frame(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter: 
     return labels
 
 
-def _read(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
+def _parse_numbers(kind: str, text: str, first: int) -> tuple[int, int, tuple[float, ...]]:
     """Frame, object id, and x, y or x, y, width, height."""
     corners = CORNERS.fullmatch(text) if kind == "box" else None
     match = corners or (BOX if kind == "box" else POINT).fullmatch(text)

@@ -48,7 +48,7 @@ def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max
     Raises:
         InputError: not readable.
     """
-    frames, labels = move_image(*_read(item), phase, rng)
+    frames, labels = move_image(*_read_labelled(item), phase, rng)
     clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
     return replace(clip, names=(item.name,))
 
@@ -62,7 +62,7 @@ def sample_video(
         InputError: a frame is not readable, or two differ in size.
     """
     indices = choose_frames(video, phase.clip_length, max_gap, rng)
-    read = {index: _read(video.frames[index]) for index in sorted(set(indices))}
+    read = {index: _read_labelled(video.frames[index]) for index in sorted(set(indices))}
     height, width = read[indices[0]][1].shape
     for index, (_, mask) in read.items():
         if mask.shape != (height, width):
@@ -137,7 +137,7 @@ def relabel(
     return Clip(frames, table[labels], len(kept))
 
 
-def merge(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:
+def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Clip:
     """Paste the second clip's objects over the first clip (dynamic merge), keeping at most ``max_objects``."""
     pasted = (second.labels > 0) & (second.labels < VOID)
     frames = np.where(pasted[..., None], second.frames, first.frames)
@@ -146,7 +146,7 @@ def merge(first: Clip, second: Clip, rng: Generator, *, max_objects: int) -> Cli
     return replace(merged, names=first.names + second.names)
 
 
-def _read(item: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
+def _read_labelled(item: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
     try:
         return item.read()
     except (OSError, cv2.error) as error:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from aotlab.dataloaders.training.augment import MERGE_PIXELS
-from aotlab.dataloaders.training.clips import Clip, merge, relabel
+from aotlab.dataloaders.training.clips import Clip, merge_clips, relabel
 from aotlab.dataloaders.training.warps import translation, warp_affine
 from aotlab.masks.id_maps import VOID
 
@@ -59,7 +59,7 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, ente
     """
     box = _box(second.labels[0])
     if box is None:
-        return merge(first, second, rng, max_objects=max_objects)
+        return merge_clips(first, second, rng, max_objects=max_objects)
     wanted = min(first.objects + second.objects, max_objects)
     pixels = np.count_nonzero(_objects(second.labels[0]))
     draw, minimum, least = random_motion, MERGE_PIXELS, LEAST_SHOWN

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from aotlab.configs.training import DataConfig, PhaseConfig
-from aotlab.dataloaders.training.clips import Clip, merge, sample_image, sample_video
+from aotlab.dataloaders.training.clips import Clip, merge_clips, sample_image, sample_video
 from aotlab.dataloaders.training.composing import compose
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.sets import data_root, open_set
@@ -99,7 +99,7 @@ class Mixture:
                 entering = bool(self.phase.entering) and rng.random() < self.phase.entering
                 clip = compose(clip, pasted, rng, max_objects=most, entering=entering)
             else:
-                clip = merge(clip, pasted, rng, max_objects=most)
+                clip = merge_clips(clip, pasted, rng, max_objects=most)
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:

@@ -168,10 +168,12 @@ def _between(
                 return
             forward = None if before is None else tracker.step(gap[position])
             behind = backward[len(gap) - 1 - position]
-            yield index, gap[position], merge(forward, ids, behind, (position + 1) / (len(gap) + 1))
+            yield index, gap[position], fuse_directions(forward, ids, behind, (position + 1) / (len(gap) + 1))
 
 
-def merge(forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float) -> Prediction:
+def fuse_directions(
+    forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float
+) -> Prediction:
     """Return the weighted mean of the probabilities of both directions; objects unknown to one have 0 there.
 
     Args:

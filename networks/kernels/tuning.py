@@ -66,7 +66,7 @@ class Tuner:
         """by class of arguments, of this machine"""
         self._choices: dict[tuple[object, ...], str] = {}
         if path is not None:
-            self.timings.update(_read(path).get(machine_name(), {}))
+            self.timings.update(_read_timings(path).get(machine_name(), {}))
 
     def __call__(self, operation: Operation, args: tuple[Any, ...]) -> str:
         """The name of a kernel; that of the fixed rule on other devices than CPUs."""
@@ -95,7 +95,7 @@ class Tuner:
         try:
             make_folder(self.path.parent)
             with locked(self.path.with_name(f".{self.path.name}.lock"), TIMEOUT):
-                kept = _read(self.path)
+                kept = _read_timings(self.path)
                 kept[machine_name()] = {**kept.get(machine_name(), {}), **self.timings}
                 write_own(self.path, TIMINGS, {"machines": kept})
         except (OSError, ValueError) as error:
@@ -207,7 +207,7 @@ def _class_name(key: tuple[object, ...]) -> str:
     return f"{name} {'x'.join(map(str, sizes))} {precision}{', gradients' if gradients else ''}, {threads} threads"
 
 
-def _read(path: Path) -> dict[str, dict[str, Timing]]:
+def _read_timings(path: Path) -> dict[str, dict[str, Timing]]:
     """Timings by machine and class; empty for a missing or damaged file; the log names a damaged one."""
     found = read_usable(path, TIMINGS, lambda content: content["machines"]) or {}
     return {

@@ -67,7 +67,7 @@ def load_checkpoint(
     Raises:
         InputError: missing, truncated or foreign file; keys or shapes that do not fit the settings.
     """
-    state, inside = _read(path)
+    state, inside = _read_tensors(path)
     settings = _settings(path, inside, config, overrides)
     model = VOSModel(settings.model)
     if is_official(state):
@@ -121,7 +121,7 @@ def read_settings(path: Path | None, *, config: str | None = None, overrides: Se
     """
     if path is None:
         return load_config(config or "aott", overrides)
-    inside = None if config is not None else _read(path)[1]
+    inside = None if config is not None else _read_tensors(path)[1]
     return _settings(path, inside, config, overrides)
 
 
@@ -140,12 +140,12 @@ def read_card(path: Path) -> ModelCard | None:
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The tensors of a file, under the names they have there; raises as `load_checkpoint`."""
-    state = _read(path)[0]
+    state = _read_tensors(path)[0]
     require_finite(state, path)
     return state
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str | None]:
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Weights, and the settings stored with them if there are any."""
     if not is_file(path):
         raise InputError(f"{path}: no such checkpoint; give a file, or a name of aotlab weights list")

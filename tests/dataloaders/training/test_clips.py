@@ -11,7 +11,7 @@ from aotlab.dataloaders.training.clips import (
     Clip,
     choose_frames,
     fits_as_reference,
-    merge,
+    merge_clips,
     reflect,
     relabel,
     sample_image,
@@ -75,7 +75,7 @@ def test_a_clip_has_no_more_objects_than_the_model_has_identities(most):
 def test_merging_two_crowded_clips_keeps_to_the_cap(most):
     rows = np.repeat(np.arange(24, dtype=np.uint8), 300).reshape(1, 24, 300)
     first, second = np.where(rows < 12, rows + 1, 0), np.where(rows < 12, 0, rows - 11)
-    merged = merge(labelled(first), labelled(second), rng(), max_objects=most)
+    merged = merge_clips(labelled(first), labelled(second), rng(), max_objects=most)
     assert merged.objects == most
     assert merged.labels.max() == most
 
@@ -86,7 +86,7 @@ def test_the_objects_of_two_merged_clips_keep_apart_however_many_the_model_takes
     assert clip.objects == MOST_OBJECTS
     left, right = clip.labels.copy(), clip.labels.copy()
     left[..., 101:], right[..., :101] = 0, 0
-    merged = merge(labelled(left), labelled(right), rng(), max_objects=250)
+    merged = merge_clips(labelled(left), labelled(right), rng(), max_objects=250)
     assert merged.objects == MOST_OBJECTS
     assert not (merged.labels == 255).any()
 
@@ -96,7 +96,7 @@ def test_merging_pastes_the_seconds_objects_over_the_first():
     below[:, :, :15], above[:, 15:, :], above[:, 0, 0] = 1, 1, 255
     first = Clip(np.full((2, 30, 30, 3), 10, np.uint8), below, 1, ("a",))
     second = Clip(np.full((2, 30, 30, 3), 200, np.uint8), above, 1, ("b",))
-    merged = merge(first, second, rng(), max_objects=10)
+    merged = merge_clips(first, second, rng(), max_objects=10)
     assert (merged.objects, merged.names) == (2, ("a", "b"))
     assert (merged.frames[:, 15:] == 200).all()
     assert (merged.frames[:, :15] == 10).all()
@@ -110,7 +110,7 @@ def test_merging_pastes_the_seconds_objects_over_the_first():
 def test_an_object_covered_by_merging_is_no_longer_counted():
     below = np.zeros((1, 30, 30), np.uint8)
     below[:, :15] = 1
-    merged = merge(labelled(below), labelled(below), rng(), max_objects=10)
+    merged = merge_clips(labelled(below), labelled(below), rng(), max_objects=10)
     assert merged.objects == 1
 
 

@@ -88,6 +88,7 @@ def test_named_validation_videos_leave_all_others_in_training(folder):
     ["train.ema=2", "train.clip_gradients=-1", "train.clip_gradients=.nan", "train.warmup=.inf", "train.seed=-1",
      "train.keep=0", "train.save_every=1e99", "train.hardest_pixels=0", "train.power=.nan", "data.workers=-1",
      "data.hold_back=1", "train.phases.0.short_edge=-5", "train.phases.0.lr=.nan", "train.phases.0.lr=0",
+     "train.phases.0.lr=1e38",
      "train.phases.0.final_lr=-1", "train.phases.0.weight_decay=.inf", "train.phases.0.merge=1.5",
      "train.phases.0.steps=0", "train.phases.0.batch=99999999999999999999", "train.phases.0.crop=3",
      "train.phases.0.own_predictions_from=-.inf", "train.phases.0.sources.0.weight=.inf",
