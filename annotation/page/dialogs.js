@@ -5,7 +5,7 @@ import { element, make } from './page.js';
 
 /** Outputs that are chosen together. @type {Record<string, string[]>} */
 const PRESETS = {
-  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'report'],
+  masks: ['masks', 'overlay'], editor: ['mattes', 'prores'], CVAT: ['cvat'], COCO: ['coco', 'review'],
 };
 
 export class Exporter {

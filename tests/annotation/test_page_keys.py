@@ -278,4 +278,4 @@ def test_a_preset_chooses_what_is_exported(page):
     page.key("Shift+E")
     page.tab.click("text=COCO >> nth=0")
     names = "[...document.querySelectorAll('#outputs input:checked')].map((box) => box.name).sort()"
-    assert page.tab.evaluate(names) == ["coco", "report"]
+    assert page.tab.evaluate(names) == ["coco", "review"]

@@ -29,14 +29,14 @@ from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 )
 @pytest.mark.parametrize("tracking", [False, True])
 def test_a_mask_that_is_none_is_refused_and_leaves_the_tracker_as_it_was(models, mask, words, tracking):
-    frames, tracker, twin = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
+    frames, tracker, second = clip(3), Tracker(*models["aott"]), Tracker(*models["aott"])
     if tracking:
-        for each in (tracker, twin):
+        for each in (tracker, second):
             each.step(frames[0], stripes([1, 2]))
     with pytest.raises(InputError, match=words):
         tracker.step(frames[1], mask)
-    assert tracker.ids == twin.ids
-    assert torch.equal(tracker.step(frames[2]).logits, twin.step(frames[2]).logits)
+    assert tracker.ids == second.ids
+    assert torch.equal(tracker.step(frames[2]).logits, second.step(frames[2]).logits)
 
 
 @pytest.mark.parametrize("first", [True, False])

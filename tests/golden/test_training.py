@@ -14,7 +14,7 @@ import torch
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
-from aotlab.dataloaders.training.clips import Clip, merge, reflect, relabel
+from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
 from aotlab.engine.training.clip_training import mean_iou
 from aotlab.engine.training.ema import EMA
 from aotlab.engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
@@ -149,7 +149,7 @@ def test_merging_two_clips_gives_the_references_pixels_and_objects():
     clips = []
     for seed, objects in zip(recipe["seeds"], recipe["num_objects"], strict=True):
         clips.append(Clip(*filler.clip(5, recipe["height"], recipe["width"], objects, seed), objects))
-    merged = merge(*clips, np.random.default_rng(0), max_objects=10)
+    merged = merge_clips(*clips, np.random.default_rng(0), max_objects=10)
     assert merged.objects == recipe["obj_num"]
     assert merged.frames.astype(np.int64).sum(axis=(1, 2, 3)).tolist() == arrays["merge_image_sum"].tolist()
     assert same_up_to_numbering(merged.labels, arrays["merge_label"])

@@ -69,9 +69,9 @@ def test_windows_of_several_frames_share_one_softmax(size, window, with_value):
     q, k, v, position = inputs(size, window, with_value=with_value)
     keys, values = [k, k.flip(1), 0.3 * k], [v, v.roll(1, 1), -v]
     ours = local_attention(q, torch.cat(keys, 1), torch.cat(values, 1), size, position)
-    twin = dense_attention(q, keys, values, size, position)
+    expected = dense_attention(q, keys, values, size, position)
     # Two orders of summing at most 675 float32 terms of size 1.
-    torch.testing.assert_close(ours, twin, atol=2e-5, rtol=0)
+    torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
 
 
 def test_the_same_frame_twice_gives_what_it_gives_once():

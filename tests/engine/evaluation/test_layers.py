@@ -112,9 +112,9 @@ def test_a_twin_tracks_by_itself_with_the_same_model(models, kind):
         return [tracker.step(frames[0], mask).labels, *(tracker.step(frame).labels for frame in frames[1:])]
 
     first = make()
-    twin = first.fresh()
+    second = first.fresh()
     mixed = [
-        (first.step(frame, one if index == 0 else None), twin.step(frame, two if index == 0 else None))
+        (first.step(frame, one if index == 0 else None), second.step(frame, two if index == 0 else None))
         for index, frame in enumerate(frames)
     ]
     assert [np.array_equal(a.labels, b) for (a, _), b in zip(mixed, run(make(), one), strict=True)] == [

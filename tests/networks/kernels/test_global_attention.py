@@ -45,9 +45,9 @@ def test_gradients_of_global_attention_equal_those_of_an_explicit_softmax(value_
         torch.autograd.grad((attend(*leaves, 2) * weights).sum(), leaves)
         for attend in (global_attention, explicit_attention)
     ]
-    for ours, twin in zip(*gradients, strict=True):
+    for ours, expected in zip(*gradients, strict=True):
         # float64 rounding only
-        torch.testing.assert_close(ours, twin, atol=1e-12, rtol=1e-10)
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=1e-10)
 
 
 @pytest.mark.parametrize("kernel", attention.kernels)

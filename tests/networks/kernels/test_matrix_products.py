@@ -37,8 +37,8 @@ def test_a_linear_layer_is_pytorchs_and_so_are_its_gradients(x, bias, kernel):
     # float64 rounding only
     torch.testing.assert_close(*results, atol=1e-13, rtol=0)
     gradients = [torch.autograd.grad(result.square().sum(), inputs) for result in results]
-    for ours, twin in zip(*gradients, strict=True):
-        torch.testing.assert_close(ours, twin, atol=1e-12, rtol=0)
+    for ours, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, expected, atol=1e-12, rtol=0)
     assert layer.float()(x.float()).shape == (*x.shape[:-1], 4)
 
 
@@ -69,8 +69,8 @@ def test_products_and_their_gradients_are_right_on_one_thread_and_on_two(threads
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     wanted = torch.autograd.grad(sum(x.sin().sum() for x in expected), [*leaves, *layer.parameters()])
     torch.testing.assert_close(gradients, wanted, atol=1e-4, rtol=1e-4)
-    twin = per_pixel_attention(q, k, v, (9, 40), position)
-    torch.testing.assert_close(local, twin, atol=1e-5, rtol=0)
+    expected = per_pixel_attention(q, k, v, (9, 40), position)
+    torch.testing.assert_close(local, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("kernel", batch.kernels)
