@@ -139,6 +139,7 @@ def track(
     last: int | None = None,
     object_ids: list[int] | None = None,
 ) -> JobProgress:
+    """Start tracking from ``frame`` over frames ``first`` to ``last``, inclusive; None: to the end, and all objects."""
     return session.track(Request(frame, direction, first, last, object_ids)).report()
 
 

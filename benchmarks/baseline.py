@@ -1,7 +1,7 @@
 """The baseline: parts of the frame path as the published code runs them without its CUDA extension.
 
-Each part computes the same as the one it replaces, but for rounding, and can be switched on alone, so that its share of
-the difference can be measured. The package knows nothing of it.
+Each part computes the same as the one it replaces, except for rounding, and can be switched on separately, so that its
+share of the difference can be measured. The package does not depend on it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _products(tracker: Tracker) -> AbstractContextManager[Any]:
 
 
 def _norms(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Frozen batch norms of the encoder are operations of their own."""
+    """Run the frozen batch norms of the encoder as separate operations."""
     return _norms_apart(_network(tracker).encoder)
 
 
@@ -144,7 +144,7 @@ def _then_normed(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -> 
 
 
 def _groups(tracker: Tracker) -> AbstractContextManager[Any]:
-    """Groups of objects run one after another, each with a memory of its own; all share the encoded image.
+    """Groups of objects run one after another, each with its own memory; all share the encoded image.
 
     It holds for a whole video, as each group keeps its memory.
     """

@@ -63,7 +63,7 @@ class Trial:
     """A model with one memory policy on one video."""
 
     policy: str
-    """name, and settings of its own, as in --compare"""
+    """name and settings, as in --compare"""
     checkpoint: Path
     config: str | None
     overrides: tuple[str, ...]

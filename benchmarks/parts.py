@@ -132,6 +132,8 @@ def clocked(run: TimedTracker) -> Iterator[dict[str, float]]:
     device, clock = run.tracker.device, CLOCKS[run.setting.clock]
 
     def around(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function so that its seconds are added to ``part``."""
+
         @wraps(function)
         def timed(*args: Any, **options: Any) -> Any:
             """Run the function and add its seconds."""

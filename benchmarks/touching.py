@@ -118,7 +118,7 @@ def calibrate(sampled: list[Sampled], stored: float) -> float:
 
 
 def held_out_images(data: Path) -> ImageSet:
-    """The images of ``static`` that training leaves out where its recipe says so."""
+    """Return the images of ``static`` that recipes with ``hold_out`` keep out of training."""
     source = SourceConfig("static", kind="static", balance=0.5)
     found = open_set(data, source)
     assert isinstance(found, ImageSet)

@@ -110,7 +110,7 @@ class ModelConfig:
     decode_all_blocks: bool = True
     """decode a stage's input and the outputs of all blocks; false: the output of the last block only"""
     scalable: bool = False
-    """decode at every depth, each with an input layer of its own, so that fewer blocks may be used"""
+    """decode at every depth, each with its own input layer, so that fewer blocks may be used"""
     depth: int | None = None
     """blocks to use of a scalable model, from 1 to the trained depth; null: all"""
     prompt_blocks: int = 0

@@ -274,8 +274,7 @@ def _checked(batches: Iterator[ClipTensors | InputError]) -> Iterator[ClipTensor
         if not _means_lost_worker(error):
             raise
         raise RunStopped(
-            f"a process that prepares clips died ({error}); it may have run out of memory or of /dev/shm, "
-            "lower data.workers"
+            f"a process that prepares clips died ({error}), perhaps for lack of memory or /dev/shm; lower data.workers"
         ) from error
     finally:
         del batches  # stop the workers now, not when the last traceback is freed

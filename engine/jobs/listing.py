@@ -187,5 +187,5 @@ def _named_once(jobs: list[Job], where: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{where}: {count} jobs are called {name}; give each a name of its own")
+        raise InputError(f"{where}: {count} jobs are called {name}; use different names")
     return jobs

@@ -68,6 +68,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     predictions: list[Tensor] = []
 
     def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
+        """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
         decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]
         by_depth = []

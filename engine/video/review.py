@@ -39,7 +39,7 @@ class Check:
     frame: int
     object_id: int
     reason: str
-    """of `SENTENCES`"""
+    """key of `SENTENCES`"""
     severity: float
     """0 to 1; the worst come first"""
 

@@ -12,7 +12,7 @@ import numpy as np
 LOST_AFTER = 5
 """frames in a row without a confident pixel after which an object counts as lost"""
 MIN_CONFIDENCE = 0.6
-"""least confidence of an object that is visible; a guess between two gives 0.5"""
+"""lowest confidence of a visible object; a guess between two gives 0.5"""
 
 
 @dataclass(frozen=True)
