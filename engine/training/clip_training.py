@@ -70,9 +70,8 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
         shallower = range(1, model.config.depths[0]) if model.config.scalable else []
-        decoded = [model.decode(propagated, frames[frame], depth) for depth in shallower]
         by_depth = []
-        for logits in (*decoded, deepest):
+        for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
             by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
             kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
             by_depth.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
@@ -80,7 +79,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
 
     def remembered(frame: int, labels: Tensor) -> Tensor:
-        """Convert labels B×H×W to masks by identity, with a plane of ignored pixels if the model has one."""
+        """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
         identities = model.config.max_objects
         assigned = plan.identities.gather(1, labels.clamp(max=identities).flatten(1)).view_as(labels)
         masks = one_hot(torch.where(labels <= identities, assigned, labels), identities + 1)
