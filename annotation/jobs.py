@@ -198,7 +198,8 @@ class TrackingJob:
             self._store(item)
             self.done += 1
             self._ahead -= 1
-            self.frame = self._position = item.index
+            self.frame = item.index
+            self._position = item.index if item.reached is None else item.reached
             self._times.append(time.perf_counter())
             self._count_passes()
             self._tell("running")

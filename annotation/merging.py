@@ -25,6 +25,8 @@ class TrackedFrame:
     """1 minus the IoU of both directions, where both were tracked"""
     gone: frozenset[int] = frozenset()
     """objects stated to be absent, which are not tracked any more"""
+    reached: int | None = None
+    """frame that the tracker has reached, if it is not this one"""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from aotlab.annotation.merging import Opinion, TrackedFrame, merge_directions
 from aotlab.annotation.planning import Span, Tracking
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.transfers import on_gpu
 from aotlab.engine.video.directions import Spill, as_bytes
 from aotlab.utils.errors import InputError
 
@@ -53,9 +55,19 @@ def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> Non
 
 
 def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
-    """Track away from a reference; given masks on the way are further references."""
-    for index, prediction, gone in _steps(tracker, state, start, frames):
-        yield _tracked_frame(index, prediction, gone)
+    """Track away from a reference; given masks on the way are further references.
+
+    A GPU computes the next frame while a result is received and stored.
+    """
+    behind = on_gpu(getattr(tracker, "device", None))
+    waiting: list[tuple[int, Prediction, frozenset[int]]] = []
+    for step in _steps(tracker, state, start, frames):
+        if behind:
+            step[1].receive(confidence=True)
+        waiting.append(step)
+        if len(waiting) > behind:
+            yield replace(_tracked_frame(*waiting.pop(0)), reached=step[0])
+    yield from (_tracked_frame(*step) for step in waiting)
 
 
 def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFrame]:

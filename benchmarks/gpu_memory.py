@@ -1,7 +1,8 @@
 """Memory of training steps on GPUs of several sizes: ``python -m benchmarks.gpu_memory``.
 
-Prints a Markdown table of presets and recipes, from tensors without values; no GPU is needed. A cell holds the smallest
-``train.accumulate`` with which a step fits; * with ``train.checkpoint_activations=true``; - if one clip does not fit.
+Prints a Markdown table for all recipes with the same step, from tensors without values; no GPU is needed. A cell holds
+the smallest ``train.accumulate`` with which a step fits; * with ``train.checkpoint_activations=true``; - if one clip
+does not fit.
 """
 
 from __future__ import annotations
@@ -13,29 +14,47 @@ from dataclasses import replace
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.published import resolve_training
+from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.memory_forecast import GB, StepForecast, step_forecast
 
 CARDS = (12, 16, 24, 80)
 """sizes in GB"""
-RECIPES = ("ytvos_davis", "vost", "finetune")
+RECIPES = ("static", "ytvos", "ytvos_davis", "davis", "vost", "finetune")
 
 
-def row(preset: str, recipe: str) -> str:
-    """Return the line of a preset and recipe; phases of one shape count once."""
+def resolved(preset: str, recipe: str) -> tuple[Config, PhaseConfig]:
+    """Return the settings of a recipe with a preset, and its last phase; earlier ones have the same step."""
     config = resolve_training(load_config(f"configs/recipes/{recipe}.yaml", [f"base={preset}"]))
-    phase = config.train.phases[-1]
+    return config, config.train.phases[-1]
+
+
+def same_steps(recipes: Sequence[str], preset: str) -> dict[str, list[str]]:
+    """Return the recipes by the step that they run with a preset, described."""
+    found: dict[str, list[str]] = {}
+    for recipe in recipes:
+        config, phase = resolved(preset, recipe)
+        step = (
+            f"{phase.batch} clips of {phase.clip_length} frames of {phase.crop}×{phase.crop} pixels "
+            f"in {config.train.precision}"
+        )
+        found.setdefault(step, []).append(recipe)
+    return found
+
+
+def cells(preset: str, recipe: str) -> str:
+    """Return the figures of a preset and recipe as cells of the table."""
+    config, phase = resolved(preset, recipe)
     plain = step_forecast(config, phase)
-    cells = {card: parts_text(plain, phase, card) for card in CARDS}
-    if "-" in cells.values():
+    parts = {card: parts_text(plain, phase, card) for card in CARDS}
+    if "-" in parts.values():
         saving = step_forecast(
             replace(config, train=replace(config.train, checkpoint_activations=True)), phase
         )
         with_saving = {card: parts_text(saving, phase, card, mark="*") for card in CARDS}
-        cells = {card: with_saving[card] if cell == "-" else cell for card, cell in cells.items()}
+        parts = {card: with_saving[card] if cell == "-" else cell for card, cell in parts.items()}
     figures = f"{plain.peak(phase.batch) / GB:.1f} | {plain.fixed / GB:.2f} | {plain.per_clip / GB:.2f}"
-    shape = f"{phase.batch} × {phase.clip_length} × {phase.crop}, {config.train.precision}"
-    return f"| {preset} | {recipe}: {shape} | {figures} | {' | '.join(cells[card] for card in CARDS)} |"
+    return f"{figures} | {' | '.join(parts.values())}"
 
 
 def parts_text(forecast: StepForecast, phase: PhaseConfig, card: int, mark: str = "") -> str:
@@ -44,20 +63,27 @@ def parts_text(forecast: StepForecast, phase: PhaseConfig, card: int, mark: str 
     return f"{parts}{mark}" if parts else "-"
 
 
+def table(presets: Sequence[str], recipe: str) -> str:
+    """Return the table of a recipe; presets with the same figures share a row."""
+    rows: dict[str, list[str]] = {}
+    for preset in presets:
+        rows.setdefault(cells(preset, recipe), []).append(f"`{preset}`")
+    cards = " | ".join(f"{card} GB" for card in CARDS)
+    head = [f"| preset | step, GB | fixed, GB | per clip, GB | {cards} |", "|---" * (4 + len(CARDS)) + "|"]
+    return "\n".join([*head, *(f"| {', '.join(names)} | {row} |" for row, names in rows.items())])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--presets", nargs="+", default=preset_names(), help="presets (default: all)")
     parser.add_argument(
         "--recipes", nargs="+", default=RECIPES, help=f"recipes (default: {' '.join(RECIPES)})"
     )
     args = parser.parse_args(argv)
-    cards = " | ".join(f"{card} GB" for card in CARDS)
-    print(f"| preset | recipe: batch × frames × crop | step, GB | fixed, GB | per clip, GB | {cards} |")
-    print("|---" * (5 + len(CARDS)) + "|")
-    for recipe in args.recipes:
-        for preset in args.presets:
-            print(row(preset, recipe), flush=True)
+    for step, recipes in same_steps(args.recipes, args.presets[0]).items():
+        names = ", ".join(f"`{recipe}`" for recipe in recipes)
+        print(f"{names}: {step}\n\n{table(args.presets, recipes[0])}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -26,9 +26,10 @@ class Prediction:
     temperature: float = field(default=1.0, kw_only=True)
     """divisor of the logits for `confidence`"""
 
-    def receive(self) -> None:
-        """Start the copy of a GPU's channels to pinned memory; `labels` then waits for this copy only."""
-        host = self.channels.to(torch.int16).to("cpu", non_blocking=True)
+    def receive(self, *, confidence: bool = False) -> None:
+        """Start copies of a GPU's channels, and of `confidence`, to pinned memory; reading waits for these only."""
+        wanted = [self.channels.to(torch.int16), *([self._shares] if confidence else [])]
+        host = [tensor.to("cpu", non_blocking=True) for tensor in wanted]
         copied = torch.cuda.Event()
         copied.record(torch.cuda.current_stream(self.channels.device))
         self.__dict__["_received"] = host, copied
@@ -37,11 +38,15 @@ class Prediction:
     def labels(self) -> np.ndarray:
         """H×W object ids, 0 is background; unsigned integers as wide as the largest id needs."""
         table = np.array([0, *self.ids], np.min_scalar_type(max(self.ids, default=0)))
-        if "_received" not in self.__dict__:
-            return table[self.channels.cpu().numpy()]
-        host, copied = self.__dict__["_received"]
-        copied.synchronize()
-        return table[host.numpy()]
+        received = self._host_copies()
+        return table[received[0] if received else self.channels.cpu().numpy()]
+
+    def _host_copies(self) -> list[np.ndarray]:
+        """Wait for the copies that `receive` started; [] without any."""
+        host, copied = self.__dict__.get("_received", ((), None))
+        if copied is not None:
+            copied.synchronize()
+        return [tensor.numpy() for tensor in host]
 
     def __repr__(self) -> str:
         """Name ids and size in one line."""
@@ -58,10 +63,17 @@ class Prediction:
     @cached_property
     def confidence(self) -> dict[int, float]:
         """Mean calibrated probability of each object over its pixels, in [0, 1]; 0 without pixels."""
+        received = self._host_copies()
+        shares = received[1].tolist() if len(received) > 1 else self._shares.tolist()
+        return dict(zip(self.ids, shares, strict=True))
+
+    @property
+    def _shares(self) -> Tensor:
+        """Values of `confidence` on the device, n, computed without a value on the host."""
         chosen, probabilities = self.channels.flatten(), self.probabilities
         if self.temperature != 1:
             probabilities = (self.logits / self.temperature).softmax(0)
         probability = probabilities.gather(0, self.channels[None]).flatten()
         sums = probability.new_zeros(len(self.logits)).scatter_add_(0, chosen, probability)
-        counts = torch.bincount(chosen, minlength=len(self.logits)).clamp(min=1)
-        return dict(zip(self.ids, (sums / counts)[1:].tolist(), strict=True))
+        counts = chosen.new_zeros(len(self.logits)).scatter_add_(0, chosen, torch.ones_like(chosen))
+        return (sums / counts.clamp(min=1))[1:]

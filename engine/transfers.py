@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from aotlab.engine.prediction import Prediction
+from typing import Protocol
+
+import numpy as np
+
+
+class OnDevice(Protocol):
+    """Interface of a `Prediction` whose labels may still be on a GPU."""
+
+    def receive(self) -> None:
+        """Start the copy of the labels."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """H×W ids; waits for the copy."""
+
+
+def on_gpu(device: object) -> bool:
+    """Return whether a tracker's device is a GPU; None: a CPU."""
+    return str(device).startswith("cuda")
 
 
 class OneBehind:
@@ -10,12 +28,12 @@ class OneBehind:
 
     def __init__(self, device: object) -> None:
         """``device``: of the tracker, a `torch.device`; None: a CPU."""
-        self._behind = str(device).startswith("cuda")
-        self._before: Prediction | None = None
+        self._behind = on_gpu(device)
+        self._before: OnDevice | None = None
 
-    def wait(self, newest: Prediction) -> None:
+    def wait(self, newest: OnDevice) -> None:
         """Wait for the labels that are due when ``newest`` was queued."""
-        due: Prediction | None = newest
+        due: OnDevice | None = newest
         if self._behind:
             newest.receive()
             due, self._before = self._before, newest

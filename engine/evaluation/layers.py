@@ -6,8 +6,9 @@ therefore go to different layers, each with a separate tracker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from aotlab.masks.object_masks import labels_of
 if TYPE_CHECKING:
     from aotlab.engine.inputs import Size
     from aotlab.engine.interface import BenchmarkTracker
+    from aotlab.engine.prediction import Prediction
 
 EDGE = 0.05
 """allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
@@ -25,11 +27,38 @@ EDGE = 0.05
 
 @dataclass
 class _Layer:
-    """A tracker with its H×W ids of the last frame."""
+    """A tracker with its prediction of the last frame."""
 
     tracker: BenchmarkTracker
-    labels: np.ndarray | None = None
+    newest: Prediction | None = None
     ids: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class LayeredPrediction:
+    """Masks of one frame, which may overlap."""
+
+    layers: Sequence[tuple[Prediction, frozenset[int]]]
+    """prediction and object ids of each layer"""
+    given: Mapping[int, np.ndarray]
+    """H×W bool masks of the objects that begin on this frame, by id"""
+    size: Size
+
+    def receive(self) -> None:
+        """Start the copies of a GPU's channels, as `Prediction.receive`."""
+        for prediction, _ in self.layers:
+            prediction.receive()
+
+    @cached_property
+    def objects(self) -> dict[int, np.ndarray]:
+        """H×W bool masks of all objects by id; waits for the device."""
+        tracked = {each: found.labels == each for found, ids in self.layers for each in ids}
+        return tracked | {each: resize_labels(mask, self.size) for each, mask in self.given.items()}
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """H×W ids, smaller objects on top of larger ones; waits for the device."""
+        return labels_of(self.objects) if self.objects else np.zeros(self.size, np.uint8)
 
 
 class Layers:
@@ -46,10 +75,8 @@ class Layers:
         """Number of layers."""
         return len(self._layers)
 
-    def step(
-        self, frame: np.ndarray, given: Mapping[int, np.ndarray], *, size: Size
-    ) -> dict[int, np.ndarray]:
-        """Track to the next frame; return H×W bool masks of all objects by id.
+    def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray], *, size: Size) -> LayeredPrediction:
+        """Track all objects to the next frame.
 
         Args:
             frame: H×W×3 uint8 RGB.
@@ -64,19 +91,19 @@ class Layers:
             number = self._place(mask, shares)
             shares.setdefault(number, {})[object_id] = mask
             self._layers[number].ids.add(object_id)
-        found: dict[int, np.ndarray] = {}
+        found = []
         for number, layer in enumerate(self._layers):
             begins = labels_of(shares[number]) if number in shares else None
-            layer.labels = layer.tracker.step(frame, begins, size=size).labels
-            found |= {object_id: layer.labels == object_id for object_id in layer.ids}
-        return found | {object_id: resize_labels(mask, size) for object_id, mask in given.items()}
+            layer.newest = layer.tracker.step(frame, begins, size=size)
+            found.append((layer.newest, frozenset(layer.ids)))
+        return LayeredPrediction(found, given, size)
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
         for number, layer in enumerate(self._layers):
             others = list(shares.get(number, {}).values())
-            if layer.labels is not None:
-                before = resize_labels(layer.labels, (mask.shape[0], mask.shape[1]))
+            if layer.newest is not None:
+                before = resize_labels(layer.newest.labels, (mask.shape[0], mask.shape[1]))
                 others += [before == object_id for object_id in layer.ids - set(shares.get(number, {}))]
             if not any(_overlap(mask, other) for other in others):
                 return number

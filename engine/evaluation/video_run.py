@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +13,16 @@ import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.evaluation.layers import Layers
+from aotlab.engine.evaluation.layers import LayeredPrediction, Layers
 from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.masks.id_maps import write_mask
-from aotlab.masks.object_masks import labels_of, read_given, read_objects
+from aotlab.masks.object_masks import read_given, read_objects
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.images import read_image
-from aotlab.utils.devices import settle
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -39,12 +38,10 @@ class FrameResult:
     """stem of the frame"""
     frame: np.ndarray
     """H×W×3 uint8 RGB"""
-    source: Prediction | np.ndarray
-    """the prediction, or H×W ids, in the size of the results; smaller objects lie on top of larger ones"""
+    source: Prediction | LayeredPrediction | np.ndarray
+    """the prediction, or H×W ids, in the size of the results"""
     seconds: float
     """seconds spent in the tracker"""
-    objects: Mapping[int, np.ndarray] = field(default_factory=dict)
-    """H×W bool masks by id, if results are written per object"""
 
     @property
     def labels(self) -> np.ndarray:
@@ -78,10 +75,10 @@ def track_video(
 
 def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
     """Return the arrays to write for a frame: its ids, or 0 and 1 per object."""
-    if not video.object_folders:
+    if not isinstance(result.source, LayeredPrediction):
         return [result.labels]
-    nothing = np.zeros(result.labels.shape, dtype=bool)
-    return [result.objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
+    objects, nothing = result.source.objects, np.zeros(result.source.size, dtype=bool)
+    return [objects.get(object_id, nothing).astype(np.uint8) for object_id in video.object_folders]
 
 
 def _results(
@@ -110,18 +107,16 @@ def _results_of_objects(
     tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame of a video with overlapping objects."""
-    layers = Layers(tracker, len(video.frames))
+    layers, labels = Layers(tracker, len(video.frames)), OneBehind(tracker.device)
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
         height, width = frame.shape[:2]
         mask = video.masks.get(index)
         assert not isinstance(mask, Path), "object folders come with a mask per object"
         given = read_objects(mask, size=(height, width)) if mask is not None else {}
         start = time.perf_counter()
-        objects = layers.step(frame, given, size=video.output_size(height, width))
-        settle(tracker.device)
-        seconds = time.perf_counter() - start
-        nothing = np.zeros(video.output_size(height, width), dtype=np.uint8)
-        yield FrameResult(path, frame, labels_of(objects) if objects else nothing, seconds, objects)
+        prediction = layers.step(frame, given, size=video.output_size(height, width))
+        labels.wait(prediction)
+        yield FrameResult(path, frame, prediction, time.perf_counter() - start)
 
 
 def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from aotlab.annotation.planning import Span
+from aotlab.annotation.tracking import results
 from aotlab.configs.load import load_config
 from aotlab.configs.paths import ROOT
 from aotlab.engine.ensemble import Ensemble, augmented
+from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
 from aotlab.engine.training.ema import EMA
@@ -147,13 +151,49 @@ def devices(bank: MemoryBank):
     return {x.device for stage in bank.read() for block in stage for kv in block for x in kv}
 
 
-def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(monkeypatch):
+def run_track(tracker, frames):
+    labels = OneBehind(CUDA)
+    for index, frame in enumerate(frames):
+        labels.wait(tracker.step(frame, stripes([1]) if index == 0 else None))
+
+
+def run_layers(tracker, frames):
+    """Objects that overlap, as in SA-V: two trackers."""
+    layers, labels = Layers(tracker), OneBehind(CUDA)
+    given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
+    for index, frame in enumerate(frames):
+        labels.wait(layers.step(frame, {} if index else given, size=frame.shape[:2]))
+    assert layers.count == 2
+
+
+def run_annotator(tracker, frames):
+    nothing = np.zeros(frames[0].shape[:2], np.uint8)
+    state = SimpleNamespace(
+        lock=contextlib.nullcontext(), given_frames=[0], labels=lambda _: stripes([1]), given=lambda _: nothing,
+        described=lambda index: frozenset() if index else frozenset({1}),
+        frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
+    )  # fmt: skip
+    found = list(results(tracker, state, Span(0, None, 0, len(frames) - 1)))
+    assert [(each.index, each.reached) for each in found] == [(1, 2), (2, None)]
+    assert found[0].confidence == {1: 0}
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (run_track, ["sent"] * 2 + ["waited for 1"] + ["sent", "waited for 2"]),
+        (run_layers, ["sent"] * 4 + ["waited for 2"] * 2 + ["sent"] * 2 + ["waited for 4"] * 2),
+        (run_annotator, ["sent"] * 3 + ["waited for 2"] * 2 + ["waited for 3"] * 2),
+    ],
+)
+def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(run, expected, monkeypatch):
     events = []
     with fake_cuda():
         tracker = tracker_on_cuda(settings("aott"))
         pin, event, to = torch.Tensor.pin_memory, torch.cuda.Event, torch.Tensor.to
-        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("pinned") or pin(x))
-        event.side_effect = lambda: Waiting(events, len([e for e in events if e == "pinned"]))
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda x: events.append("sent") or pin(x))
+        monkeypatch.setattr(torch.Tensor, "numpy", lambda x: np.zeros(x.shape, np.int16))
+        event.side_effect = lambda: Waiting(events, events.count("sent"))
 
         def copy(tensor, *args, non_blocking=False, **options):
             if (CUDA in args and tensor.dtype == torch.uint8) or "cpu" in args:
@@ -161,16 +201,8 @@ def test_frames_go_up_from_pinned_memory_and_labels_come_down_one_frame_behind(m
             return to(tensor, *args, non_blocking=non_blocking, **options)
 
         monkeypatch.setattr(torch.Tensor, "to", copy)
-        labels = OneBehind(CUDA)
-        for index, frame in enumerate(clip(3)):
-            prediction = tracker.step(frame, stripes([1]) if index == 0 else None)
-            with contextlib.suppress(WaitedError):
-                labels.wait(prediction)
-    assert events == ["pinned", "pinned", "waited for 1", "pinned", "waited for 2"]
-
-
-class WaitedError(Exception):
-    """The labels of a frame without values were asked for."""
+        run(tracker, clip(3))
+    assert events == expected
 
 
 class Waiting:
@@ -184,7 +216,6 @@ class Waiting:
 
     def synchronize(self):
         self.events.append(f"waited for {self.frame}")
-        raise WaitedError
 
 
 def test_a_constant_left_on_the_cpu_is_caught(monkeypatch):

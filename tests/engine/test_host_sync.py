@@ -43,13 +43,13 @@ def test_no_ordinary_frame_waits_for_values(preset, count):
     assert predictions[-1].channels.shape == frames[0].shape[:2]
 
 
-def test_asking_for_confidence_waits():
+def test_a_wait_is_noticed():
     model, config = random_model("aott")
     tracker = Tracker(model, config)
     frames = clip(2)
     tracker.step(frames[0], stripes([1]))
     with Waits() as waits:
-        assert tracker.step(frames[1]).confidence
+        assert tracker.step(frames[1]).logits.any()
     assert set(waits.found) > {"lift_fresh"}
 
 
