@@ -1,6 +1,7 @@
-"""Frames per second of `track` from a video to masks and overlay, and of the tracker's own steps on the same frames.
+"""Frames per second of `track` from a video to files, and of the tracker's own steps on the same frames.
 
-``python -m benchmarks.pipeline --frames 16``: a video file and a folder of JPEGs at 480p and at 1080p, in turns.
+``python -m benchmarks.pipeline --frames 16``: a video file and a folder of JPEGs at 480p and at 1080p; steps,
+masks, and masks with the overlay, in turns.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from aotlab.media.video import open_frames
 from aotlab.utils.allocator import keep_freed_memory
 
 SIZES = {"480p": (854, 480), "1080p": (1920, 1080)}
+WRITTEN = (("masks",), ("masks", "overlay"))
+"""outputs of `track`"""
 DRAWN = 4
 """frames that are drawn and repeated"""
 
@@ -80,7 +84,7 @@ def write_folder(path: Path, clip: list[np.ndarray]) -> Path:
 
 
 def compare(tracker: Tracker, source: Path, mask: np.ndarray, work: Path, args: argparse.Namespace) -> str:
-    """Return both rates and their ratio, medians over turns."""
+    """Return the rate of the steps, and of `track` with its share of that rate, medians over turns."""
     decoded = list(islice(open_frames(source), args.frames))
 
     def steps() -> None:
@@ -88,17 +92,23 @@ def compare(tracker: Tracker, source: Path, mask: np.ndarray, work: Path, args: 
         for index, frame in enumerate(decoded):
             _ = tracker.step(frame, None if index else mask).labels
 
-    def whole() -> None:
+    def whole(write: tuple[str, ...]) -> None:
         opened = open_source(str(source), timeout=30)
         tracker.reset(args.frames)
         masks = load_masks([str(work / "mask.png")], opened)
-        track(tracker, opened, masks, work / f"results_{source.stem}", TrackOptions(progress=False))
+        options = TrackOptions(write=write, progress=False)
+        track(tracker, opened, masks, work / f"results_{source.stem}", options)
 
     steps()
-    pairs = [(timed(steps), timed(whole)) for _ in range(args.turns)]
-    wall, cpu = (statistics.median(own[i] / all_of_it[i] for own, all_of_it in pairs) for i in (0, 1))
-    own, all_of_it = (args.frames / statistics.median(pair[i][0] for pair in pairs) for i in (0, 1))
-    return f"steps {own:.2f}, track {all_of_it:.2f} frames per second, ratio {wall:.2f} ({cpu:.2f} in CPU seconds)"
+    turns = [(timed(steps), *(timed(partial(whole, write)) for write in WRITTEN)) for _ in range(args.turns)]
+    parts = [f"steps {args.frames / statistics.median(turn[0][0] for turn in turns):.2f} frames per second"]
+    for number, write in enumerate(WRITTEN, start=1):
+        seconds = statistics.median(turn[number][0] for turn in turns)
+        wall, cpu = (statistics.median(turn[0][i] / turn[number][i] for turn in turns) for i in (0, 1))
+        parts.append(
+            f"{' and '.join(write)} {args.frames / seconds:.2f}, ratio {wall:.2f} ({cpu:.2f} in CPU seconds)"
+        )
+    return "; ".join(parts)
 
 
 def timed(function: Callable[[], None]) -> tuple[float, float]:

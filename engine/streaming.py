@@ -1,4 +1,7 @@
-"""Pipeline of three threads with bounded queues: read ahead, track, write behind."""
+"""Pipeline of three threads with bounded queues: read ahead, track, write behind.
+
+Reading and writing have a lower priority, so they run while tracking leaves a core idle.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from types import TracebackType
 from typing import Generic, TypeVar
+
+from aotlab.utils.processes import give_way
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -94,6 +99,7 @@ class ReadAhead(Generic[Item]):
             self._thread.join(1.0)
 
     def _read_frames(self) -> None:
+        give_way()
         try:
             for item in self._items:
                 more = (
@@ -145,6 +151,7 @@ class WriteBehind(Generic[Result]):
             raise self._error
 
     def _run(self) -> None:
+        give_way()
         try:
             while (result := self._channel.take()) is not None:
                 self._write(result)

@@ -22,8 +22,8 @@ LETTER_HEIGHT = 22
 
 _COLOURS = PALETTE.astype(np.float32)
 
-BRIGHT = 255 * (_COLOURS / 255) ** 0.45
-"""fill colours: the palette, brightened, as dark colours look like shadows"""
+BRIGHT = (255 * (_COLOURS / 255) ** 0.45 + 0.5).astype(np.uint8)[:, None]
+"""fill colours, 256×1×3: the palette, brightened, as dark colours look like shadows"""
 
 VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 1) + 0.3)
 """contour colours: the brightest of the same hue, mixed with white"""
@@ -47,11 +47,13 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = No
         raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
     if opacity is not None and not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be between 0 and 1, got {opacity}")
+    import cv2
+
     image = frame.copy()
     if labels.any():
         window = _window(labels > 0)
         ids = palette_index(labels[window])
-        many = np.count_nonzero(np.bincount(ids.ravel())) > MANY + 1
+        many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY + 1
         fill = opacity if opacity is not None else MANY_OPACITY if many else OPACITY
         width, dark = (1, MANY_DARK) if many else (_line_width(labels), DARK)
         image[window] = _drawn(frame[window], ids, fill, width, dark)
@@ -121,13 +123,15 @@ def strip(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
 
 def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
     """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
+    import cv2
+
     inside = ids > 0
-    image = frame.astype(np.float32, order="C")
-    _blend(image, BRIGHT, ids, opacity * inside.astype(np.float32))
+    filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, BRIGHT), opacity, 0)
+    image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
     edge = _edge(ids, width)
     _blend(image, np.zeros_like(VIVID), ids, dark * _soft(edge & ~inside))
     _blend(image, VIVID, ids, _soft(edge & inside))
-    return (image + 0.5).clip(0, 255).astype(np.uint8)
+    return image
 
 
 def _line_width(labels: np.ndarray) -> int:
@@ -155,12 +159,12 @@ def _soft(mask: np.ndarray) -> np.ndarray:
     """Smooth the edges of a mask: H×W float32, 0 to 1."""
     import cv2
 
-    return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0.6))
+    return np.asarray(cv2.GaussianBlur(mask.view(np.uint8) * np.uint8(255), (3, 3), 0.6) / np.float32(255))
 
 
 def _blend(image: np.ndarray, colours: np.ndarray, ids: np.ndarray, share: np.ndarray) -> None:
-    """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 float32, in place) by a share (H×W)."""
-    touched = np.flatnonzero(share)
+    """Blend the colours (256×3) of ids (H×W) into the image (H×W×3 uint8, in place) by a share (H×W)."""
+    touched = np.flatnonzero(share > 0)
     flat = image.reshape(-1, 3)
-    pixels = flat[touched]
-    flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels)
+    pixels = flat[touched].astype(np.float32)
+    flat[touched] = pixels + share.ravel()[touched, None] * (colours[ids.ravel()[touched]] - pixels) + 0.5

@@ -132,6 +132,8 @@ class VideoWriter:
     def _fitting(self, frame: np.ndarray) -> np.ndarray:
         """Pad the frame to the size of the file."""
         rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
+        if not rows and not columns:
+            return np.ascontiguousarray(frame)  # `np.pad` copies
         return np.ascontiguousarray(np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge"))
 
     def _stored(self) -> tuple[int, int]:

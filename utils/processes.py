@@ -1,14 +1,26 @@
-"""Worker processes that end with their parent."""
+"""Worker processes that end with their parent, and priorities of threads."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.context import BaseContext
+
+GIVE_WAY = 5
+"""niceness of helper threads above the others'; with much more, a busy machine would starve them"""
+
+
+def give_way() -> None:
+    """Lower the priority of the calling thread, and of those it starts, below the other threads'; only on Linux."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + GIVE_WAY)
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 
 import pytest
 
 from aotlab.engine.streaming import AHEAD, BEHIND, Channel, ReadAhead, Stalled, WriteBehind, stream
+from aotlab.utils.processes import GIVE_WAY
 
 
 def negative(items):
@@ -97,6 +100,17 @@ def test_of_two_errors_that_of_tracking_is_raised():
 
     with pytest.raises(KeyError):
         list(stream(ReadAhead(range(9)), track, write))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are of Linux")
+def test_reading_and_writing_give_way_to_tracking():
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    wrote = []
+    items = ReadAhead(niceness() for _ in range(2))
+    read = list(stream(items, lambda found: (item for item in found), lambda _: wrote.append(niceness())))
+    assert read == wrote == [niceness() + GIVE_WAY] * 2
 
 
 def test_closing_the_stream_drops_what_waits_and_ends_both_threads():
