@@ -17,7 +17,7 @@ def tracker(name=None, *, overrides=(), device="cpu"):
 
 def model(name=None, *, overrides=()):
     """The `VOSModel` of named weights, a checkpoint file, or without a name the bundled model."""
-    from aotlab.configs.paths import BUNDLED_CHECKPOINT
+    from aotlab.configs.files import BUNDLED_CHECKPOINT
     from aotlab.networks.weights.zoo import load_model
 
     return load_model(name or BUNDLED_CHECKPOINT, overrides=overrides)[0]

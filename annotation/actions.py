@@ -14,12 +14,12 @@ from msgspec import Meta
 
 from aotlab.annotation import editing, regrouping
 from aotlab.annotation.description import describe as describe_session
+from aotlab.annotation.description import strips as strips_of
 from aotlab.annotation.history import Step
 from aotlab.annotation.objects import ItemChanges
 from aotlab.annotation.planning import Request
 from aotlab.annotation.protocol import Description, Direction, JobProgress, ReviewEntry, UndoneStep
 from aotlab.annotation.session import Session
-from aotlab.annotation.timeline import strips as strips_of
 from aotlab.masks.painting import LARGEST_RADIUS, outlines
 from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError

@@ -35,11 +35,8 @@ def edit_mask(state: State, index: int, object_id: int | None, edit: Edit, title
     """Change the mask of one object on a frame. Other objects lose the pixels it gains, unless they are locked.
 
     Args:
-        state: is changed.
-        index: frame.
         object_id: the object; None: a new object, added in the same step.
         edit: returns the new mask.
-        title: title of the step.
 
     Returns:
         the object id.
@@ -102,9 +99,6 @@ def suggested(
     """Store the mask found for prompts, in one step; as `edit_mask`.
 
     Args:
-        state: is changed.
-        index: frame.
-        object_id: the object; None: a new one.
         found: H×W bool.
         extend: add to the object's mask instead of replacing it.
         at: the newest click on a mask that is being corrected: only what is near it changes.

@@ -68,7 +68,6 @@ def export(
     """Write the masks of all frames; frames without masks are empty.
 
     Args:
-        state: the masks.
         folder: created if missing.
         names: outputs, of `OUTPUTS`.
         on_frame: called with the number of frames done and in total; False cancels.
@@ -96,7 +95,6 @@ def export(
 
 
 def _write(state: State, outputs: Sequence[Output], on_frame: Callable[[int, int], bool]) -> bool:
-    """Write all frames to the outputs; return whether it was not cancelled."""
     for index in range(state.frames.count):
         image = state.frames.read(index, "export")
         item = Tracked(index, image, stored(state, index), state.frames.time(index))

@@ -88,7 +88,6 @@ class FrameStore:
         return self._source.stem(index)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield all frames in order."""
         return (self.read(index, "iterate") for index in range(self.count))
 
     def read(self, index: int, reader: str = "view") -> np.ndarray:
@@ -111,11 +110,7 @@ class FrameStore:
             return video.read(index, self._keep) if found is None else found.image()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
-        """Return a frame as JPEG, ``width`` pixels wide if that is smaller.
-
-        Raises:
-            InputError: as `read`.
-        """
+        """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
         self.check(index)
         width = None if width is None or width >= self.size[1] else max(16, width)
         found = self._jpegs.get((index, width))
@@ -125,11 +120,7 @@ class FrameStore:
         return found
 
     def near_jpeg(self, index: int) -> bytes:
-        """Return the JPEG of the nearest available frame, or of the key frame before it.
-
-        Raises:
-            InputError: as `read`.
-        """
+        """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
         self.check(index)
         for other in sorted(range(index - NEAR, index + NEAR + 1), key=lambda other: abs(other - index)):
             if (other, None) in self._jpegs or other in self._images:

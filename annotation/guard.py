@@ -48,9 +48,7 @@ class Guard:
     The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
 
     Args:
-        app: the application.
         port: port of the server, part of Host and Origin.
-        host: address of the server.
         token: secret; None: random.
     """
 

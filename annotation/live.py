@@ -32,7 +32,6 @@ class LiveFrames:
     """Frames of a stream with the interface of `FrameStore`; a thread reads the stream and holds its newest image.
 
     Args:
-        source: the stream.
         folder: folder of kept frames (JPEG).
         record: keep all frames; otherwise the last `KEPT`.
     """
@@ -74,7 +73,6 @@ class LiveFrames:
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield all kept frames."""
         return (self.read(index) for index in range(self.count))
 
     def check(self, index: int) -> None:
@@ -109,11 +107,7 @@ class LiveFrames:
         """Do nothing: kept frames are JPEGs."""
 
     def take(self) -> int:
-        """Keep the newest image; return its frame number.
-
-        Raises:
-            InputError: the stream gave no image, or it cannot be written.
-        """
+        """Keep the newest image; return its frame number. Raises `InputError` if there is none or the disk is full."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
             image = self._newest

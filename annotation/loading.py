@@ -18,7 +18,6 @@ def give_masks(
     """Store label maps as given masks, in one step; unknown ids become new objects.
 
     Args:
-        state: is changed.
         masks: H×W ids by frame.
         names: of new objects, by id.
 

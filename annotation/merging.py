@@ -46,7 +46,6 @@ def merge_directions(
     """Return the weighted mean of both directions, object by object.
 
     Args:
-        index: frame number.
         forward: from the given masks before it.
         backward: from the given masks after it.
         weights: of ``backward`` by object id, from 0 at the given mask before to 1 at the one after; 0 or 1 if only
@@ -72,6 +71,5 @@ def merge_directions(
 
 
 def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
-    """Return H×W ids."""
     channels = probabilities.max(0).indices.cpu().numpy()
     return np.asarray(np.array([0, *ids], dtype=np.uint16)[channels])

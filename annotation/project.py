@@ -2,21 +2,67 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from aotlab.annotation.frames import FrameAccess
-from aotlab.annotation.source import source_of
 from aotlab.annotation.store import LabelStore, set_damaged_aside
+from aotlab.media.image_frames import SUFFIXES
 from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, file_mode, read_text, real_path, require_writable
+from aotlab.utils.files import file_mode, read_text, real_path, require_writable, write_text
 from aotlab.utils.locks import LOCK, locked_output
 from aotlab.utils.own_files import Kind, reading_own
+
+EDGE_BYTES = 64 * 2**10
+"""number of bytes read at the start and at the end of a file"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Fingerprint stored in a project."""
+
+    bytes: int
+    """size of the file, or of all images of a folder"""
+    digest: str
+    """digest of the size and of the first and last bytes; for a folder also of names and sizes of its images"""
+
+
+def source_of(path: Path) -> Source:
+    """Return the fingerprint of a video, a stack or a folder of images; raises `InputError` if it cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        if not path.is_dir():
+            return Source(_add(digest, path), digest.hexdigest())
+        images = sorted(
+            (entry for entry in os.scandir(path) if Path(entry.name).suffix.lower() in SUFFIXES),
+            key=lambda entry: entry.name,
+        )
+        sizes = [entry.stat().st_size for entry in images]
+        for entry, size in zip(images, sizes, strict=True):
+            digest.update(f"{entry.name}\0{size}\0".encode(errors="surrogateescape"))
+        for entry in (*images[:1], *images[-1:]):
+            _add(digest, Path(entry.path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return Source(sum(sizes), digest.hexdigest())
+
+
+def _add(digest: hashlib.blake2b, path: Path) -> int:
+    """Add a file's size and its first and last bytes to a digest; return the size."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        digest.update(f"{size}\0".encode())
+        digest.update(file.read(EDGE_BYTES))
+        file.seek(max(0, size - EDGE_BYTES))
+        digest.update(file.read(EDGE_BYTES))
+    return size
+
 
 SUFFIX = ".aotlab"
 FILE = "project.json"
@@ -96,7 +142,6 @@ class Project:
 
     Args:
         folder: created if missing.
-        frames: the video.
         same_video: open the project although the video's content has changed.
 
     Raises:
@@ -126,8 +171,7 @@ class Project:
     def save_objects(self, objects: bytes) -> None:
         """Store the objects; raise `InputError` if the file cannot be written."""
         content = json.dumps({**self._head(), "objects": json.loads(objects)}, indent=1)
-        with atomic_path(self.folder / FILE) as temporary:
-            temporary.write_text(content + "\n", encoding="utf-8")
+        write_text(self.folder / FILE, content + "\n")
         self.objects = objects
 
     def close(self) -> None:

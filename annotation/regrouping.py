@@ -53,12 +53,6 @@ def split_object(state: State, index: int, object_id: int, point: Point) -> Item
 def reassign(state: State, index: int, object_id: int, point: Point) -> int:
     """Give the part of another object's mask under a point to this object.
 
-    Args:
-        state: is changed.
-        index: frame.
-        object_id: the object that gets the part.
-        point: a pixel of the part.
-
     Returns:
         the object that loses it.
 
@@ -85,8 +79,6 @@ def drop_results(state: State, first: int, last: int, object_ids: Sequence[int] 
     """Remove tracked masks on a range of frames, except those of locked objects; given masks stay.
 
     Args:
-        state: is changed.
-        first: first frame.
         last: last frame, included.
         object_ids: the objects; None: all.
 

@@ -11,11 +11,11 @@ from aotlab.annotation.project import FILE, SUFFIX
 from aotlab.annotation.state import State
 from aotlab.annotation.store import Labels, encode
 from aotlab.engine.jobs.records import JobRecord, record_path
-from aotlab.engine.records import load_record
 from aotlab.engine.video.given_masks import GivenMasks, load_masks
 from aotlab.engine.video.scores import measured
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, real_path, remove
+from aotlab.utils.own_files import load_record
 
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
@@ -33,8 +33,6 @@ def open_results(
     """Open the project of a job's results, with its tracked and given masks; create it on first use.
 
     Args:
-        folder: folder of the results.
-        job: its record.
         project: project folder; None: ``folder`` with the suffix of projects.
         cache_bytes: as of `State`.
 

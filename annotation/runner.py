@@ -21,7 +21,6 @@ class Runner:
     """Starts jobs. A background job yields to everything else.
 
     Args:
-        state: the masks.
         make_tracker: makes the tracker of a job; called in the job's thread.
     """
 

@@ -20,12 +20,12 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab.annotation.actions import act
+from aotlab.annotation.description import frame_codes
 from aotlab.annotation.gate import Gate, gated
 from aotlab.annotation.guard import Guard
 from aotlab.annotation.protocol import Answer, Event, Failure, FrameEvent
 from aotlab.annotation.runs import encode_runs
 from aotlab.annotation.session import Session
-from aotlab.annotation.timeline import frame_codes
 from aotlab.annotation.uploads import load_upload
 from aotlab.utils.errors import InputError
 
@@ -174,7 +174,6 @@ class Connection:
         self._queue.put_nowait(answer)
 
     def _notify(self, event: Event) -> None:
-        """Queue an event; called from any thread."""
         if isinstance(event, FrameEvent):
             event = replace(event, codes=frame_codes(self._session.state, event.frame))
         self._loop.call_soon_threadsafe(self._queue.put_nowait, event)

@@ -28,7 +28,6 @@ class Session:
     """Everything a person can do with a video.
 
     Args:
-        state: the video and its masks.
         make_tracker: makes the tracker of a job; called in the job's thread.
         segmenter: turns prompts into a mask; None: prompts are refused.
         choice: settings of ``make_tracker``; None: it has no settings.
@@ -90,7 +89,6 @@ class Session:
         """Store the mask of the object that prompts mean; return its object id.
 
         Args:
-            index: frame.
             object_id: the object; None: a new one.
             prompt: box and clicks; its mask is refined.
             extend: add to the object's mask instead of replacing it.
@@ -120,11 +118,7 @@ class Session:
         self.state.emit(TrackerEvent(self.choice.describe()))
 
     def track(self, request: Request) -> TrackingJob:
-        """Start a job.
-
-        Raises:
-            InputError: a job is running, or as `TrackingJob`.
-        """
+        """Start a job; raises `InputError` if a job is running, or as `TrackingJob`."""
         return self.runner.start(request)
 
     @property
@@ -154,11 +148,7 @@ class Session:
         return self.live
 
     def undo(self, serial: int | None = None) -> Step | None:
-        """Undo the last step.
-
-        Raises:
-            InputError: it changes tracked masks while a job runs, or it is not the step ``serial``.
-        """
+        """Undo the last step; raises `InputError` unless it is ``serial``, or for tracked masks while a job runs."""
         self.runner.yield_background(wait=True)
         last = self.state.history.last
         if serial is not None and (last is None or last.serial != serial):

@@ -110,7 +110,6 @@ class LabelStore:
         return index in self._present
 
     def __iter__(self) -> Iterator[int]:
-        """Iterate over the frames with a map, in order."""
         return iter(sorted(self._present))
 
     def read(self, index: int) -> Labels | None:
@@ -149,11 +148,7 @@ class LabelStore:
         return self._path(index).read_bytes() if index in self._present else None
 
     def put(self, index: int, content: bytes | None) -> None:
-        """Replace the file of a frame, or remove it (None).
-
-        Raises:
-            InputError: it cannot be written.
-        """
+        """Replace the file of a frame, or remove it (None); raises `InputError` if it cannot be written."""
         path = self._path(index)
         if content is None:
             try:

@@ -32,7 +32,6 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     """Store the masks of a file as given masks, in one step.
 
     Args:
-        state: is changed.
         index: the frame of an image; other files name their frames.
         content: PNG, JSON or XML, or a ZIP of a folder of masks.
 

@@ -31,8 +31,17 @@ from aotlab.networks.positions import RelativePosition
 from aotlab.networks.stage import BLOCKS
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
+from aotlab.utils.allocator import (
+    MMAP_MAX,
+    MMAP_THRESHOLD,
+    TOP_PAD,
+    TRIM_THRESHOLD,
+    keep_freed_memory,
+    set_malloc,
+)
 
+USUAL = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, TOP_PAD: 2**17}
+"""values that glibc's malloc adapts to in a program with large blocks"""
 Switch = Callable[[Tracker], AbstractContextManager[Any]]
 """Makes a tracker run one part as published for as long as the context lasts."""
 
@@ -244,7 +253,7 @@ def _layout(tracker: Tracker) -> Iterator[None]:
 @contextmanager
 def _allocator(tracker: Tracker) -> Iterator[None]:
     """Freed memory returns to the system."""
-    give_freed_memory_back()
+    set_malloc(USUAL)
     yield
     keep_freed_memory()
 

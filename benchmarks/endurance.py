@@ -23,6 +23,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.engine.tracker import Tracker
@@ -30,12 +31,11 @@ from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.options import BYTES, SIZE, add_config_options
-from aotlab.tools.cli.paths import bundled, require_paths
+from aotlab.tools.cli.options import BYTES, CHECKPOINT, SIZE, add_config_options
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output
+from aotlab.utils.files import PLOT_SUFFIXES, require_output, write_text
 from aotlab.utils.progress import progress_bar
 from benchmarks.endurance_table import draw, format_table
 
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
     clip, mask = load_clip(args)
     trials = [
         Trial(
-            policy, args.checkpoint or bundled(), args.config, tuple(args.overrides), args.device, clip, mask,
+            policy, args.checkpoint or BUNDLED_CHECKPOINT, args.config, tuple(args.overrides), args.device, clip, mask,
             args.frames, args.stop_above,
         )
         for policy in dict.fromkeys(args.compare)
@@ -108,8 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     for trial in trials:
         results[trial.policy] = run_in_process(trial)
         if args.output is not None:
-            with atomic_path(args.output) as temporary:
-                temporary.write_text(json.dumps(results) + "\n", encoding="utf-8")
+            write_text(args.output, json.dumps(results) + "\n")
         if args.plot is not None:
             draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
     print(format_table(results))

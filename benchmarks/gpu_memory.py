@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.memory_forecast import GB, StepForecast, step_forecast

@@ -18,7 +18,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, real_path
+from aotlab.utils.files import atomic_path, real_path, write_text
 
 
 @command
@@ -82,8 +82,9 @@ def loop_davis(
     for path, source in (pair for each in files for pair in each.items()):
         with atomic_path(path) as temporary:
             temporary.symlink_to(real_path(source))
-    with atomic_path(output / "ImageSets" / str(year) / f"{split}.txt") as temporary:
-        temporary.write_text("".join(f"{video.name}\n" for video in videos), encoding="utf-8")
+    write_text(
+        output / "ImageSets" / str(year) / f"{split}.txt", "".join(f"{video.name}\n" for video in videos)
+    )
     return {name: len(order) for name, order in orders.items()}
 
 

@@ -11,14 +11,19 @@ import torch
 from aotlab.networks import kernels
 from aotlab.networks.primitives import Linear
 from aotlab.utils.devices import settle
-from aotlab.utils.environment import instruction_sets, processor_name, waiting
-from aotlab.utils.process import peak_resident_bytes
+from aotlab.utils.environment import cpu_lines, processor_name, waiting
+from aotlab.utils.processes import peak_resident_bytes
 
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
 """sides of the square matrices that are multiplied"""
 TIME_LIMIT = 1.0
 """seconds after which no more products are tried"""
 REPEATS = 4
+INSTRUCTIONS = {
+    "avx512_vnni": "VNNI", "avx512_bf16": "AVX512-BF16", "avx512_fp16": "AVX512-FP16", "amx_bf16": "AMX-BF16",
+    "amx_int8": "AMX-INT8",
+}  # fmt: skip
+"""CPU flags of instructions for matrix products, and their names"""
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,9 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return peak_resident_bytes() or 0
+
+
+def instruction_sets() -> list[str]:
+    """Return the CPU's instructions for matrix products, if known."""
+    flags = {flag for line in cpu_lines("flags") for flag in line.split()}
+    return [name for flag, name in INSTRUCTIONS.items() if flag in flags]

@@ -23,7 +23,7 @@ import torch
 from aotlab.networks.kernels.tuning import Timing
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.program import Parser, argument_type, command
-from aotlab.utils.files import atomic_path, require_output
+from aotlab.utils.files import require_output, write_text
 from benchmarks.parts import Measurement, measure
 from benchmarks.settings import parse_setting
 from benchmarks.table import write_table
@@ -162,8 +162,7 @@ def show_comparison(found: Comparison, unit: str) -> None:
 def write_json(output: Path | None, content: dict[str, Any]) -> int:
     """Write figures if asked for; returns the exit status."""
     if output is not None:
-        with atomic_path(output) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(output, json.dumps(content, indent=1) + "\n")
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import write_text
 from aotlab.utils.progress import progress_bar
 from benchmarks.machine import describe_machine
 from benchmarks.parts import measure
@@ -84,8 +84,7 @@ def write_table(
             try:
                 runs = [TimedTracker(setting) for setting in row]
                 lines[len(row)].append(_line(*runs))
-                with atomic_path(path) as temporary:
-                    temporary.write_text(_text(lines, runs[0]), encoding="utf-8")
+                write_text(path, _text(lines, runs[0]))
             except (RuntimeError, MemoryError) as error:  # such as a GPU without memory
                 titles = " ".join(setting.title for setting in row)
                 failed.append(f"{titles} ({(str(error) or type(error).__name__).splitlines()[0]})")

@@ -15,23 +15,24 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.image_sets import balanced, is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet
-from aotlab.dataloaders.training.sets import open_set
+from aotlab.dataloaders.training.phases import open_set
 from aotlab.dataloaders.training.touching import Cutout, draw_cutouts, touch
 from aotlab.engine.tracker import Tracker
-from aotlab.evaluation.calibration import expected_calibration_error, fit_temperature, probabilities_at
 from aotlab.evaluation.davis import score_labels
-from aotlab.evaluation.switches import Switches, count_switches
 from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.paths import bundled, require_paths
+from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.progress import progress_bar
+from benchmarks.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from benchmarks.switches import Switches, count_switches
 
 SAMPLED = 400
 """pixels of each frame that calibration is measured on"""
@@ -77,7 +78,7 @@ def parse(argv: list[str] | None) -> Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Track all clips; print scores, switches and calibration."""
     args = parse(argv)
-    path = args.checkpoint or bundled()
+    path = args.checkpoint or BUNDLED_CHECKPOINT
     require_paths(args.data, path)
     model, config = load_checkpoint(path)
     tracker = Tracker(model, config)

@@ -1,4 +1,4 @@
-"""Lookup of presets and settings files."""
+"""Lookup of presets and settings files, and paths in settings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,28 @@ import difflib
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file
+from aotlab.utils.files import expand_home, is_file
 
-HERE = Path(__file__).parent
-PRESETS = HERE / "presets"
-RECIPES = HERE / "recipes"
+ROOT = Path(__file__).resolve().parents[1]
+"""root of the checkout or the installed package: the folder that holds configs/ and pretrain_models/"""
+BUNDLED = "bundled"
+"""value of a setting for the weights that ship with the package"""
+BUNDLED_CHECKPOINT = ROOT / "pretrain_models" / "aott_mini.safetensors"
+"""checkpoint that ships with the project"""
+PRESETS = ROOT / "configs" / "presets"
+RECIPES = ROOT / "configs" / "recipes"
+
+
+def setting_path(text: str) -> Path:
+    """Resolve the path in a setting: ``bundled``, or a path relative to the working directory.
+
+    If no such file exists, it is looked up below the project's root; recipes write ``pretrain_models/x.pth``.
+    """
+    if text == BUNDLED:
+        return BUNDLED_CHECKPOINT
+    path = expand_home(text)
+    beside = ROOT / path
+    return beside if not path.exists() and beside.exists() else path
 
 
 def preset_names() -> list[str]:
@@ -18,7 +35,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def find_settings(name: str, relative_to: Path = HERE.parent) -> Path:
+def find_settings(name: str, relative_to: Path = ROOT) -> Path:
     """Return the file of a preset or recipe, or a YAML file in the working directory or below ``relative_to``.
 
     Raises:

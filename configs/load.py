@@ -43,11 +43,7 @@ def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> C
 
 
 def from_tree(tree: Any, origin: str) -> Config:
-    """Build a `Config` from a plain or OmegaConf mapping.
-
-    Raises:
-        InputError: as `load_config`; ``origin`` names the file in the message.
-    """
+    """Build a `Config` from a mapping; raises as `load_config`, with ``origin`` as the file's name."""
     plain = OmegaConf.to_container(tree) if OmegaConf.is_config(tree) else tree
     _rename_old_keys(plain)
     _check_keys(plain, Config, "", origin)
@@ -112,7 +108,6 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
 
 
 def _read_yaml(path: Path) -> DictConfig:
-    """Read a YAML mapping without merging."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -139,7 +134,6 @@ def apply_override(tree: DictConfig, override: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return the first line of an OmegaConf error."""
     message = str(getattr(error, "msg", None) or error)
     return (message.splitlines() or [type(error).__name__])[0]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from aotlab.configs.checks import require
 from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
+from aotlab.utils.numbers import require_choice
 
 RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
 """the recipe of the bundled prompt network"""
@@ -69,16 +69,11 @@ class PromptTraining:
     """random seed"""
 
     def __post_init__(self) -> None:
-        known = ("float32", "bfloat16", "auto")
-        require(self.precision in known, f"precision must be one of {', '.join(known)}, got {self.precision}")
+        require_choice(self.precision, ("float32", "bfloat16", "auto"), "precision")
 
 
 def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
-    """Read a recipe file; ``changes`` replace its values.
-
-    Raises:
-        InputError: unreadable file, or unknown settings.
-    """
+    """Read a recipe file, with ``changes``; raises `InputError` if it is unreadable or has unknown settings."""
     content = {**read_mapping(read_text(path, "give a recipe of settings"), str(path)), **changes}
     known = {each.name for each in fields(PromptTraining)}
     unknown = sorted(set(content) - known)

@@ -1,4 +1,4 @@
-"""Memory protocols: the published one for benchmarks, a bounded one for videos of any length."""
+"""Settings that follow from others: the memory of a protocol, published values for null in training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
-from aotlab.configs.schema import Config
+from aotlab.configs.schema import Config, ModelConfig
+from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
 
 Protocol = Literal["bounded", "published"]
@@ -30,3 +31,24 @@ def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] =
     if protocol == "published" or overridden or config.memory.policy != "every_nth":
         return config
     return replace(config, memory=replace(config.memory, policy=BOUNDED_POLICY))
+
+
+FINAL_LR = {"mobilenet_v2": 2e-5}
+"""final learning rate by encoder; 1e-5 for all others"""
+AUGMENTATION = {"gpm": "deaot"}
+"""augmentation by block type; aot for all others"""
+
+
+def resolve_training(config: Config) -> Config:
+    """Replace every null of the training settings, and round crops to the model's grid."""
+    phases = [_resolve_phase(phase, config.model) for phase in config.train.phases]
+    output = config.train.output or f"runs/{config.name}"
+    return replace(config, train=replace(config.train, phases=phases, output=output))
+
+
+def _resolve_phase(phase: PhaseConfig, model: ModelConfig) -> PhaseConfig:
+    final = phase.final_lr if phase.final_lr is not None else FINAL_LR.get(model.encoder, 1e-5)
+    augmentation = phase.augmentation or AUGMENTATION.get(model.stages[0].block, "aot")
+    extra = 1 if model.align_corners else 0
+    crop = round((phase.crop - extra) / 16) * 16 + extra
+    return replace(phase, final_lr=final, augmentation=augmentation, crop=crop)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aotlab.configs.checks import require, require_numbers
 from aotlab.configs.training import EDGE, PRECISIONS, DataConfig, TrainConfig
-from aotlab.utils.numbers import COUNT, POSITIVE, Range
+from aotlab.utils.numbers import COUNT, POSITIVE, Range, require, require_choice, require_numbers
 
 STRIDES = (16, 8, 4)
 WIDTH = Range(1, 2**16, whole=True)
@@ -207,9 +206,7 @@ class MemoryConfig:
     """number of frames in short-term memory: that frame and those before it"""
 
     def __post_init__(self) -> None:
-        require(
-            self.policy in POLICIES, f"memory.policy must be one of {', '.join(POLICIES)}, got {self.policy}"
-        )
+        require_choice(self.policy, POLICIES, "memory.policy")
         require_numbers(self, "memory.", MEMORY_NUMBERS)
 
 
@@ -238,10 +235,7 @@ class ComputeConfig:
     """compile encoder, blocks and decoder with torch.compile; pays off for many frames of one size"""
 
     def __post_init__(self) -> None:
-        known = ", ".join(PRECISIONS)
-        require(
-            self.precision in PRECISIONS, f"compute.precision must be one of {known}, got {self.precision}"
-        )
+        require_choice(self.precision, PRECISIONS, "compute.precision")
 
 
 @dataclass(frozen=True)

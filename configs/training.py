@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from aotlab.configs.checks import require, require_numbers
 from aotlab.utils.files import plain_name
-from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, NOT_NEGATIVE, PART, POSITIVE, SEED, Range
+from aotlab.utils.numbers import (
+    COUNT,
+    COUNT_OR_NONE,
+    NOT_NEGATIVE,
+    PART,
+    POSITIVE,
+    SEED,
+    Range,
+    require,
+    require_choice,
+    require_numbers,
+)
 
 IMAGE_SETS = ("static", "coco", "ecssd", "msra10k", "pascal_s", "voc2012")
 VIDEO_SETS = ("video", "davis", "youtube_vos", "vost")
@@ -59,11 +69,7 @@ class SourceConfig:
     """leave one image in 20 of a static folder, by the checksum of its name, out of training, for validation"""
 
     def __post_init__(self) -> None:
-        kinds = IMAGE_SETS + VIDEO_SETS
-        require(
-            self.kind in kinds,
-            f"train.phases.sources.kind must be one of {', '.join(kinds)}, got {self.kind}",
-        )
+        require_choice(self.kind, IMAGE_SETS + VIDEO_SETS, "train.phases.sources.kind")
         require_numbers(
             self, "train.phases.sources.", {"weight": POSITIVE, "max_gap": COUNT, "balance": PART}
         )
@@ -204,7 +210,6 @@ class TrainConfig:
     """training phases in order; each starts from the averaged weights of the previous one"""
 
     def __post_init__(self) -> None:
-        for name, choices in (("precision", PRECISIONS), ("schedule", SCHEDULES)):
-            value = getattr(self, name)
-            require(value in choices, f"train.{name} must be one of {', '.join(choices)}, got {value}")
+        require_choice(self.precision, PRECISIONS, "train.precision")
+        require_choice(self.schedule, SCHEDULES, "train.schedule")
         require_numbers(self, "train.", TRAIN_NUMBERS)

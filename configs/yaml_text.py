@@ -23,7 +23,6 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
     """Parse a YAML mapping into plain keys, lists, strings and numbers; interpolations stay strings.
 
     Args:
-        text: contents of a file or of a checkpoint's metadata.
         origin: name of the source in messages.
 
     Raises:

@@ -65,11 +65,7 @@ def given_mask(mask: MaskLike, frame: np.ndarray, *, required: bool) -> np.ndarr
 
 
 def output_size(size: Sequence[int]) -> Size:
-    """Convert (height, width) of a prediction to integers.
-
-    Raises:
-        InputError: not two whole numbers in range.
-    """
+    """Convert (height, width) of a prediction to integers; raises `InputError` unless they are whole and in range."""
     try:
         height, width = size
         if all(side == int(side) and 1 <= side <= LONGEST_SIDE for side in (height, width)):
@@ -82,7 +78,6 @@ def output_size(size: Sequence[int]) -> Size:
 
 
 def _array(name: str, value: Any, expected: str) -> np.ndarray:
-    """Convert to an array; raise InputError if NumPy cannot."""
     try:
         return np.asarray(value)
     except (

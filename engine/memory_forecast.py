@@ -18,13 +18,13 @@ from torch._subclasses.fake_tensor import FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import BOUNDED_POLICIES, Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.build import prepare
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
-from aotlab.engine.training.ema import EMA
+from aotlab.engine.training.schedule import EMA
 from aotlab.networks.kernels import OPERATIONS
 from aotlab.networks.operations import PLAIN, by_rule, use
 from aotlab.networks.vos_model import VOSModel

@@ -62,11 +62,7 @@ class ObjectTable:
         return len(opened)
 
     def forget(self, object_id: int) -> int | None:
-        """Forget an object; return the index of its batch if that became empty and was removed.
-
-        Raises:
-            ValueError: no such object.
-        """
+        """Forget an object; return the index of its batch if that became empty and was removed."""
         channel = self.by_channel.index(object_id)
         self.by_channel[channel] = 0
         index = next(i for i, groups in enumerate(self.batches) if channel // self.identities in groups)
@@ -124,11 +120,7 @@ class ObjectTable:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the table from a state.
-
-        Raises:
-            ValueError: batches and objects do not match.
-        """
+        """Restore the table from a state; raises `ValueError` if batches and objects do not match."""
         by_channel = [int(object_id) for object_id in state["by_channel"]]
         batches = [range(*pair) for pair in state["batches"]]
         groups = [group for batch in batches for group in batch]

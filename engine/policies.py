@@ -59,11 +59,7 @@ class MemoryPolicy:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a copy of a state.
-
-        Raises:
-            ValueError: a state of another policy; damaged states may raise other errors.
-        """
+        """Continue from a copy of a state; raises `ValueError` or others if it is damaged or another policy's."""
         if state:
             raise ValueError(f"policy: {sorted(state)}")
 

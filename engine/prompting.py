@@ -60,11 +60,7 @@ class PromptedFrame:
 
     @torch.inference_mode()
     def logits(self, prompts: Sequence[Prompt]) -> Tensor:
-        """Logits N×H×W of the objects, each against all else, of a prompt for each of N objects.
-
-        Raises:
-            InputError: a prompt outside the frame.
-        """
+        """Logits N×H×W of the objects, each against all else; raises `InputError` for a prompt outside the frame."""
         for prompt in prompts:
             prompt.check_inside(self.size)
         whole = (0, 0, self.size[1], self.size[0])

@@ -41,7 +41,6 @@ def look(model: Model, banks: Sequence[MemoryBank], features: Features) -> list[
     """Read every bank, propagate its memory to a frame and decode; nothing changes.
 
     Args:
-        model: the network.
         banks: one per set of groups with the same first frame; each runs as one batch.
         features: features of the frame, shared by all banks.
 
@@ -63,9 +62,7 @@ def refer(
     """Propagate a reference frame, which reads itself with its own identities; nothing changes.
 
     Args:
-        model: the network.
         banks: empty banks for the first frame, or those that a later reference frame is added to.
-        features: features of the frame.
         masks: masks of each bank, B×(m+1)×H×W, background first, m at most the model's number of identities.
     """
     seen = []
@@ -87,7 +84,6 @@ def remember(
     If it fails after the first change, the banks refuse to be read.
 
     Args:
-        model: the network.
         banks: the banks given to `look` or `refer`.
         seen: their result.
         masks: masks of each bank, B×(m+1)×H×W; empty after `refer`.

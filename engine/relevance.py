@@ -30,8 +30,6 @@ def frame_relevance(
     """Compute the attention of a frame's foreground to long-term memory.
 
     Args:
-        model: the network.
-        propagated: the frame.
         logits: its decoded logits B×(M+1)×h×w.
         key: B×(T·L)×C, keys of the first block's long-term memory.
         frames: T.

@@ -45,7 +45,6 @@ def read_state(state: object, expected: dict[str, Any], config: Config, device: 
     """Read a `Tracker.state_dict`.
 
     Args:
-        state: the state.
         expected: `made_by` of the tracker that reads it.
         config: settings of that tracker.
         device: device of its memory.

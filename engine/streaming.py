@@ -41,7 +41,6 @@ def stream(
     waiting results.
 
     Args:
-        reader: source of items.
         track: turns items into results, in the calling thread.
         write: writes each result, in order.
 
@@ -63,7 +62,6 @@ class ReadAhead(Generic[Item]):
     """Items of an iterable, read by a thread ahead of use; can be iterated once.
 
     Args:
-        items: items to read.
         stop: flag that ends the iteration.
         timeout: seconds without an item before `Stalled` is raised; None: no limit.
         keep: drop late items except those for which this is true; None: keep all.
@@ -212,11 +210,7 @@ class Channel(Generic[Item]):
             self._changed.notify_all()
 
     def take(self, timeout: float | None = None, stop: threading.Event | None = None) -> Item | None:
-        """Return the oldest item; None after the last one, or if ``stop`` is set.
-
-        Raises:
-            Stalled: no item came for ``timeout`` seconds.
-        """
+        """Return the oldest item; None at the end or if ``stop`` is set; raises `Stalled` after ``timeout`` seconds."""
         start = time.monotonic()
         with self._changed:
             while not self._items and not self._ended:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.configs.paths import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, output_size
@@ -78,7 +78,6 @@ class Tracker:
             path: checkpoint or folder of `save_pretrained`, or a name: ``bundled``, published weights, hf://OWNER/NAME.
             config: preset or file of settings.
             overrides: settings as ``key=value``.
-            device: device to compute on.
             protocol: ``bounded`` for videos of any length: RMem replaces a memory without a bound, unless ``overrides``
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
@@ -231,7 +230,6 @@ class Tracker:
         """Store a reference frame: the mask, and the prediction where the mask is 0.
 
         Args:
-            features: features of the frame.
             predicted: channels at the output size, H×W, from `label`.
             mask: object ids at the frame's size.
 

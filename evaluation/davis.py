@@ -43,7 +43,6 @@ def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> Sco
     """Plan the scoring of a DAVIS sequence.
 
     Args:
-        sequence: its annotations.
         drop_last: skip the last annotated frame as well.
 
     Raises:
@@ -85,11 +84,7 @@ def score_labels(
 
 
 def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
-    """Check that at least one frame is left to score.
-
-    Raises:
-        InputError: too few annotated frames.
-    """
+    """Check that at least one frame is left to score; raises `InputError` for too few annotated frames."""
     least = 3 if drop_last else 2
     if count < least:
         unscored = "first and last are" if drop_last else "first is"
@@ -101,11 +96,7 @@ def require_frames(count: int, name: str, *, drop_last: bool = True) -> None:
 def first_objects(
     first: np.ndarray, name: str, *, merge_ids: bool = False
 ) -> tuple[tuple[int, ...], Merge | None]:
-    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode or None.
-
-    Raises:
-        InputError: no object.
-    """
+    """Return ids 1 to K of the first annotation (H×W ids), and the merge mode; raises `InputError` without ids."""
     # In a later frame, 0 and 255 may be void around an absent object; only the first frame decides.
     void_is_object = merge_ids and set(np.unique(first)) == {0, VOID}
     count = int(annotation_labels(first, merge_ids=merge_ids).max(initial=0))

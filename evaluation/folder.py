@@ -17,11 +17,7 @@ from aotlab.masks.id_maps import VOID, read_mask
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of all frames but the first and last, for the objects of the first annotation.
-
-    Raises:
-        InputError: fewer than three frames, no object in the first annotation.
-    """
+    """Plan the scoring of all frames but the first and last, for the objects of the first annotation; as in `davis`."""
     plan = davis.plan_sequence(sequence)
     if plan.merge:
         return plan
@@ -30,11 +26,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def plan_with_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of a sequence with new objects in later frames; reads all annotations.
-
-    Raises:
-        InputError: fewer than three frames, no object in the first annotation.
-    """
+    """Plan the scoring of a sequence with new objects in later frames; reads all annotations; raises as in `davis`."""
     plan = davis.plan_sequence(sequence)
     if plan.merge:
         return plan
@@ -45,5 +37,4 @@ def plan_with_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def _ids(labels: np.ndarray) -> set[int]:
-    """Return the object ids in H×W labels."""
     return set(np.unique(labels).tolist()) - {0, VOID}

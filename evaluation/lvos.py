@@ -19,11 +19,7 @@ COLUMNS = ("J&F", "J", "F", "V")
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of an LVOS video.
-
-    Raises:
-        InputError: a listed frame has no annotation.
-    """
+    """Plan the scoring of an LVOS video; raises `InputError` if a listed frame has no annotation."""
     annotations = {path.stem: path for path in sequence.annotations}
     counting = {item.object_id: _counting(item) for item in sequence.objects}
     stems = sorted({stem for frames in counting.values() for stem in frames})

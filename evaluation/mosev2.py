@@ -30,11 +30,7 @@ MEASURES = 4
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation.
-
-    Raises:
-        InputError: fewer than three frames, no object.
-    """
+    """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
     plan = davis.plan_sequence(sequence)
     ids = tuple(item.object_id for item in sequence.objects)
     if not ids:

@@ -17,11 +17,7 @@ from aotlab.utils.errors import InputError
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of an SA-V video; reads all annotations.
-
-    Raises:
-        InputError: no object has a scored frame, or an annotation cannot be read.
-    """
+    """Plan the scoring of an SA-V video; reads all annotations; raises `InputError` if no object has a scored frame."""
     folders = sequence.object_folders
     paths = {object_id: sorted(folders[object_id].glob("[!.]*.png"))[1:-1] for object_id in sorted(folders)}
     found = {

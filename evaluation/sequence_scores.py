@@ -190,7 +190,6 @@ def score_pair(
 
     Args:
         plan: objects and rules.
-        name: name of the prediction in messages.
         annotation: H×W ids, 255 for void.
         prediction: H×W ids.
 

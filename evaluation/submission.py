@@ -59,7 +59,6 @@ def write_archive(
         results: folder of results; files that are not expected are skipped.
         wanted: expected files of all sequences.
         folder: folder in the archive that holds the sequences; "" for its root.
-        progress: show a progress bar on stderr.
 
     Raises:
         InputError: the archive cannot be written.
@@ -76,11 +75,7 @@ def write_archive(
 def check_archive(
     archive: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
 ) -> list[str]:
-    """Return a line for each missing, invalid or unexpected entry of a zip.
-
-    Raises:
-        InputError: not a readable zip.
-    """
+    """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
     if not is_file(archive):
         raise InputError(f"{archive}: no such file; give a zip written by submit")
     try:
@@ -137,7 +132,6 @@ def with_palette(content: bytes) -> bytes:
 
 
 def _frames(wanted: Sequence[Expected], verb: str, progress: bool) -> Iterator[tuple[Expected, str]]:
-    """Yield every frame of every sequence, with a progress bar."""
     total = sum(len(item.frames) for item in wanted)
     with progress_bar(total, unit="frame", title=verb, shown=progress) as bar:
         for item in wanted:
@@ -161,6 +155,5 @@ def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | No
 
 
 def _misplaced(names: Sequence[str], example: str) -> str:
-    """Return the line for an archive without any expected entry."""
     first = f"the first entry is {min(names)}" if names else "the archive is empty"
     return f"no entry has an expected path: {first}; expected paths like {example}"

@@ -10,11 +10,7 @@ from aotlab.evaluation.tables import COLUMNS, Row, Summary, TableLayout, mean_of
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of a VISOR sequence: all annotated frames after the first.
-
-    Raises:
-        InputError: fewer than two frames, no object in the first annotation.
-    """
+    """Plan the scoring of a VISOR sequence: all annotated frames after the first, at least one."""
     return davis.plan_sequence(sequence, drop_last=False)
 
 

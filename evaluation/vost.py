@@ -12,18 +12,13 @@ import numpy as np
 
 from aotlab.evaluation import davis
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.statistics import summarise
-from aotlab.evaluation.tables import Row, TableLayout, plain_summary
+from aotlab.evaluation.tables import Row, TableLayout, plain_summary, summarise
 
 COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of a VOST sequence.
-
-    Raises:
-        InputError: fewer than three frames, no object in the first annotation.
-    """
+    """Plan the scoring of a VOST sequence; raises as in `davis`."""
     return replace(davis.plan_sequence(sequence), contour=False, strict=False)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from aotlab.masks.id_maps import VOID
 from aotlab.masks.painting import Point
 from aotlab.masks.prompt import Box
-
-IGNORE = 255
-"""label of ignored pixels"""
 
 
 def depths(mask: np.ndarray) -> np.ndarray:
@@ -50,6 +48,6 @@ def box_around(mask: np.ndarray) -> Box:
 
 def jaccard(answer: np.ndarray, truth: np.ndarray) -> float:
     """Return the IoU of an answer H×W bool and a truth H×W of 0, 1 and 255; 1 if both are empty."""
-    counted, target = truth != IGNORE, truth == 1
+    counted, target = truth != VOID, truth == 1
     union = ((answer | target) & counted).sum()
     return float((answer & target).sum() / union) if union else 1.0

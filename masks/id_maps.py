@@ -9,9 +9,10 @@ from PIL import Image
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.ids import VOID as VOID
 from aotlab.utils.image_files import is_lossless, open_image
 
+VOID = 255
+"""label of pixels that annotators left undecided; ignored in training"""
 ADVICE = "give a palette PNG with one object id per pixel"
 """remedy of messages about masks"""
 
@@ -41,7 +42,6 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 
     Args:
-        path: the file.
         size: (height, width) that the mask must have.
 
     Returns:
@@ -104,3 +104,14 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
         image.putpalette(PALETTE.tobytes())
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG")
+
+
+def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize H×W ids or bools to (height, width) by nearest neighbour."""
+    if labels.shape == size:
+        return labels
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * have / wanted).astype(np.intp)
+        for have, wanted in zip(labels.shape, size, strict=True)
+    )
+    return labels[rows[:, None], columns[None, :]]

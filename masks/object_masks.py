@@ -74,7 +74,6 @@ def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 
 
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield each object with its H×W bool mask."""
     from aotlab.masks.exchange.regions import pixels, require_runs
     from aotlab.masks.exchange.safe_files import about
     from aotlab.masks.id_maps import read_mask

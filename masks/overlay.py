@@ -82,7 +82,6 @@ def write_text(
     """Write white letters with a black edge into the image (H×W×3 uint8), in place.
 
     Args:
-        image: image to draw on.
         text: ASCII text.
         point: (x, y) of the text's lower left corner or centre.
         height: height of a letter in pixels.

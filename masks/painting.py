@@ -55,11 +55,7 @@ def filled(mask: np.ndarray) -> np.ndarray:
 
 
 def piece_at(mask: np.ndarray, point: Point) -> np.ndarray:
-    """Return the connected part of the mask at a point.
-
-    Raises:
-        InputError: the point is not in the mask.
-    """
+    """Return the connected part of the mask at a point; raises `InputError` if the point is not in the mask."""
     import cv2
 
     x, y = (int(value) for value in point)

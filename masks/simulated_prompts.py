@@ -22,7 +22,6 @@ def first_prompt(truth: np.ndarray, others: np.ndarray, rng: np.random.Generator
     Args:
         truth: H×W uint8, 1 on the object, 0 beside it, 255 where pixels do not count.
         others: H×W bool, other objects, on which some negative clicks lie.
-        rng: source of randomness.
 
     Returns:
         4×H×W float32 planes in 0 to 1.

@@ -176,8 +176,6 @@ def store_frame(source: object, index: int, frame: np.ndarray, path: Path) -> No
     """Link the image file of a frame, or write the frame as JPEG if it has no 8-bit file.
 
     Args:
-        source: the `FrameSource`.
-        index: index of the frame.
         frame: H×W×3 uint8 RGB.
         path: file to write, without suffix.
 

@@ -32,10 +32,6 @@ def read_image(path: Path) -> np.ndarray:
 def require_end(path: Path, image: Image.Image) -> None:
     """Check that a JPEG has its end marker; decoders fill missing parts with grey.
 
-    Args:
-        path: the file.
-        image: the opened file.
-
     Raises:
         ValueError: the file is truncated.
     """

@@ -48,7 +48,6 @@ class Levels:
 
     @cached_property
     def _table(self) -> np.ndarray:
-        """Return the lookup table of 16-bit integers: 65536 uint8."""
         return self._shown(np.arange(2**16))
 
     def _shown(self, values: np.ndarray) -> np.ndarray:

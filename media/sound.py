@@ -94,7 +94,6 @@ class SoundCopy:
         self._source.close()
 
     def _copied(self) -> Generator[Fraction, None, None]:
-        """Write packets one by one; yield the start time of each in seconds."""
         for packet in self._whole(self._source.demux(self._heard)):
             if packet.pts is None or packet.dts is None:
                 continue
@@ -107,7 +106,6 @@ class SoundCopy:
                 self._target.mux(packet)
 
     def _encoded(self) -> Generator[Fraction, None, None]:
-        """Decode, encode and write packets; yield the start time of each in seconds."""
         for frame in self._whole(self._source.decode(self._heard)):
             if frame.pts is None:
                 continue

@@ -114,7 +114,6 @@ class StreamFrames:
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames; raise `InputError` if the stream fails, or was read before."""
         if self._first is None:
             raise InputError(f"{self.title}: can be read only once; store it in a file first")
         first, self._first = self._first, None
@@ -123,7 +122,6 @@ class StreamFrames:
             yield of_size(image, self.size, f"{self.title}, frame {index}")
 
     def _decode(self, container: av.container.InputContainer) -> Iterator[Shown]:
-        """Yield frames and their times in seconds."""
         import av
 
         stream = container.streams.video[0]
@@ -149,7 +147,6 @@ class StreamFrames:
 
 
 def _open_camera(path: str) -> av.container.InputContainer:
-    """Open a Linux camera."""
     import av
 
     try:

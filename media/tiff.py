@@ -106,7 +106,6 @@ class TiffStack:
         return np.memmap(self.path, order, "r", self._series.dataoffset, self._shape)
 
     def _take(self, index: int) -> tuple[np.ndarray, str]:
-        """Return the values of a frame with their axes."""
         frames = self._axes.find(self._frames) if self._frames else -1
         axes = self._axes.replace(self._frames, "") if self._frames else self._axes
         if self._stored is not None:
@@ -134,7 +133,6 @@ class TiffStack:
 
 
 def _without_ones(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    """Drop axes of length 1 except rows and columns."""
     kept = [position for position, axis in enumerate(axes) if axis in "YX" or values.shape[position] > 1]
     shape = [values.shape[position] for position in kept]
     return values.reshape(shape), "".join(axes[position] for position in kept)

@@ -164,7 +164,6 @@ class VideoFrames:
         return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames; raise `InputError` if one does not decode or has another size."""
         self._times.clear()
         self.damaged = []
         with _open_video(self.path) as container:
@@ -200,7 +199,6 @@ def open_container(
 
 
 def _open_video(path: Path) -> av.container.InputContainer:
-    """Open a file with a video stream; raise `InputError` for any other."""
     import av
 
     try:
@@ -231,11 +229,7 @@ def require_decoder(container: av.container.InputContainer, title: str) -> None:
 def _decode(
     path: Path, container: av.container.InputContainer
 ) -> Iterator[tuple[np.ndarray, Fraction | None, bool]]:
-    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage.
-
-    Raises:
-        InputError: a frame does not decode.
-    """
+    """Yield frames as shown, H×W×3 uint8 RGB, their seconds, and whether the decoder filled in damage."""
     import av
 
     index = 0

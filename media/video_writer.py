@@ -130,7 +130,6 @@ class VideoWriter:
         return tick - excess
 
     def _fitting(self, frame: np.ndarray) -> np.ndarray:
-        """Pad the frame to the size of the file."""
         rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
         if not rows and not columns:
             return np.ascontiguousarray(frame)  # `np.pad` copies
@@ -174,11 +173,7 @@ def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: t
 
 
 def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the encoder with alpha for this kind of file.
-
-    Raises:
-        InputError: PyAV lacks the encoder.
-    """
+    """Add the encoder with alpha for this kind of file; raises `InputError` if PyAV lacks the encoder."""
     import av
 
     codec, layout = ALPHA[Path(container.name).suffix]

@@ -7,11 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.block import BlockMemory, KeyValue, Unlabelled
+from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, Unlabelled
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.positions import Size
 from aotlab.networks.primitives import Linear
-from aotlab.networks.temporal import TemporalEmbedding
 
 
 class AOSTBlock(LSTTBlock):

@@ -133,11 +133,7 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def build_encoder(name: str) -> nn.Module:
-    """The encoder called ``name``, randomly initialised.
-
-    Raises:
-        InputError: unknown name.
-    """
+    """The encoder called ``name``, randomly initialised; raises `InputError` for an unknown name."""
     if name not in ENCODERS:
         raise InputError(f"model.encoder must be one of {', '.join(ENCODERS)}, got {name}")
     return ENCODERS[name]()
@@ -160,11 +156,7 @@ def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
 
 
 def torchvision_weights(name: str) -> dict[str, Tensor]:
-    """ImageNet weights of MobileNetV2 or ResNet-50 from torchvision's own download, in its key names.
-
-    Raises:
-        ValueError: torchvision has no weights for this encoder.
-    """
+    """ImageNet weights of an encoder in torchvision's key names; raises `ValueError` if torchvision has none."""
     if name not in ("mobilenet_v2", "resnet50"):
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
     build = mobilenet_v2 if name == "mobilenet_v2" else resnet50

@@ -11,11 +11,10 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention, local_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue
+from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding
 from aotlab.networks.layers import initialise
 from aotlab.networks.positions import Size, position_key, relative_position
 from aotlab.networks.primitives import DepthwiseConv2d, Linear
-from aotlab.networks.temporal import TemporalEmbedding
 
 EXPANSION = 2
 """width of values and gates per branch, relative to the block"""

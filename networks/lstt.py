@@ -9,7 +9,7 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention, local_attention
-from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
+from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding, Unlabelled
 from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import (
     Size,
@@ -20,7 +20,6 @@ from aotlab.networks.positions import (
     sine_position,
 )
 from aotlab.networks.primitives import Linear
-from aotlab.networks.temporal import TemporalEmbedding
 
 
 class NormedTokens(NamedTuple):

@@ -47,7 +47,6 @@ class Operation:
         self.rule, self.sizes, self.fits = rule, sizes, fits or self.fits
 
     def __call__(self, *args: Any) -> Tensor:
-        """Compute by the chosen kernel."""
         choice = _choices.get().get(self.name)
         if choice is None:
             choice = self.rule(*args) if torch.compiler.is_compiling() else chosen(self, args)

@@ -10,11 +10,10 @@ from torchvision.ops import StochasticDepth
 
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import global_attention
-from aotlab.networks.block import SHORT, Block, BlockMemory, KeyValue
+from aotlab.networks.block import SHORT, Block, BlockMemory, KeyValue, TemporalEmbedding
 from aotlab.networks.layers import FeedForward, SelfAttention, initialise
 from aotlab.networks.positions import Size, sine_position
 from aotlab.networks.primitives import Linear
-from aotlab.networks.temporal import TemporalEmbedding
 
 
 class TokensAndResult(NamedTuple):

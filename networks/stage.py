@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from copy import copy
 from typing import NamedTuple
@@ -12,12 +13,11 @@ from torch import Tensor, nn
 
 from aotlab.configs.schema import ModelConfig, StageConfig
 from aotlab.networks.aost import AOSTBlock, PyramidBlock
-from aotlab.networks.block import Block, BlockMemory, KeyValue, Unlabelled
+from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding, Unlabelled
+from aotlab.networks.decoder import ConvGN
 from aotlab.networks.gpm import GPMBlock
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.recurrent import RecurrentLSTTBlock
-from aotlab.networks.temporal import TemporalEmbedding
-from aotlab.networks.transitions import Transition
 from aotlab.utils.errors import InputError
 
 BLOCKS: dict[str, type[Block]] = {
@@ -186,7 +186,6 @@ class Stage(nn.Module):
 
 
 def _identity_bank(model: ModelConfig, config: StageConfig, dim: int) -> nn.Conv2d:
-    """The convolution that embeds masks patch by patch."""
     stride = config.stride if config.identity_stride is None else config.identity_stride
     # A kernel of one pixel more centres each patch on its token when sizes are 16k+1.
     kernel = stride + 1 if model.align_corners else stride
@@ -196,3 +195,61 @@ def _identity_bank(model: ModelConfig, config: StageConfig, dim: int) -> nn.Conv
     # Rows have norm 1 before the gain, so embeddings of a patch of one object have the same norm at every stride.
     nn.init.orthogonal_(bank.weight.view(dim, -1), gain=(17 if model.align_corners else 16) ** -2)
     return bank
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions with GroupNorm of 8 groups on a residual branch."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.conv1, self.gn1 = nn.Conv2d(dim, dim, 3, padding=1), nn.GroupNorm(8, dim)
+        self.conv2, self.gn2 = nn.Conv2d(dim, dim, 3, padding=1), nn.GroupNorm(8, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """B×C×h×w to the same."""
+        hidden = self.gn1(self.conv1(F.relu(x)))
+        return x + self.gn2(self.conv2(F.relu(hidden)))
+
+
+class Transition(nn.Module):
+    """Hands the embeddings of a stage on to the next; every branch on its own, the encoder's map shared."""
+
+    def __init__(self, inputs: int, shortcut: int, dim: int, *, branches: int, align_corners: bool) -> None:
+        """Make the convolutions of all branches.
+
+        Args:
+            inputs: channels that a branch gets from the coarser stage.
+            shortcut: channels of the encoder's map at the finer stride.
+            dim: channels of a branch at the finer stage.
+            branches: 1, or 2 for a visual and an identity branch.
+            align_corners: how maps are resized.
+        """
+        super().__init__()
+        self.align_corners = align_corners
+        self.adapter = nn.Conv2d(shortcut, dim, 1)
+        self.enter = nn.ModuleList(ConvGN(inputs, dim, 1) for _ in range(branches))
+        self.leave = nn.ModuleList(
+            nn.Sequential(OrderedDict(res1=Residual(dim), res2=Residual(dim))) for _ in range(branches)
+        )
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, coarse: Sequence[Tensor], shortcut: Tensor) -> Tensor:
+        """Refine what a stage hands on.
+
+        Args:
+            coarse: maps B×(branches·C)×h×w, branches side by side, C summing up to ``inputs``.
+            shortcut: the encoder's map at the finer stride, of batch B, or 1 shared by all.
+
+        Returns:
+            B×(branches·dim)×H×W, as large as the encoder's map.
+        """
+        added = self.adapter(shortcut)
+        parts = zip(*(x.chunk(len(self.enter), dim=1) for x in coarse), strict=True)
+        branches = []
+        for enter, leave, part in zip(self.enter, self.leave, parts, strict=True):
+            x = F.relu(enter(torch.cat(part, dim=1)))
+            x = F.interpolate(x, added.shape[2:], mode="bilinear", align_corners=self.align_corners)
+            branches.append(F.relu(leave(added + x)))
+        return torch.cat(branches, dim=1)

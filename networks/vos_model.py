@@ -16,7 +16,7 @@ from aotlab.networks.decoder import ConvDecoder, FPNDecoder
 from aotlab.networks.encoders import build_encoder
 from aotlab.networks.prompts import PromptNetwork
 from aotlab.networks.stage import Stage
-from aotlab.utils.compilation import announce_compilation
+from aotlab.utils.environment import announce_compilation
 from aotlab.utils.errors import InputError
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from aotlab.configs.prompts import PromptSource
 from aotlab.dataloaders.training.prompt_samples import Annotated, list_images, pick_object
-from aotlab.masks.clicks import IGNORE, box_around, jaccard, next_click
-from aotlab.masks.id_maps import read_mask
+from aotlab.masks.clicks import box_around, jaccard, next_click
+from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.masks.painting import Point
 from aotlab.masks.prompt import Prompt
 from aotlab.media.images import read_image
@@ -91,10 +91,10 @@ def read_cases(root: Path, names: Sequence[str] = (), *, every_frame: bool = Fal
         for path in paths if every_frame else paths[:1]:
             frame, labels = read_image(_image_of(root, path)), read_mask(path)
             ids = sorted(set(np.unique(labels).tolist()) - {0})
-            for number in ids if ids == [IGNORE] else [each for each in ids if each != IGNORE]:
+            for number in ids if ids == [VOID] else [each for each in ids if each != VOID]:
                 truth = (labels == number).astype(np.uint8)
-                if number != IGNORE:  # black and white masks have no pixels to ignore
-                    truth[labels == IGNORE] = IGNORE
+                if number != VOID:  # black and white masks have no pixels to ignore
+                    truth[labels == VOID] = VOID
                 name = path.relative_to(annotations).with_suffix("").as_posix()
                 yield Case(f"{name}/{number}", frame, truth)
 

@@ -80,11 +80,7 @@ class OnnxSegmenter:
         return labels
 
     def mask(self, frame: np.ndarray, prompt: Prompt) -> np.ndarray:
-        """Return the mask H×W bool of one object.
-
-        Raises:
-            InputError: the files do not run together.
-        """
+        """Return the mask H×W bool of one object; raises `InputError` if the files do not run together."""
         with self._lock:
             feed = self._feed(frame, prompt)
             try:

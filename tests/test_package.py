@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.configs.paths import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.utils.extras import libraries, missing_extra, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.utils import allocator, devices, leftovers, process, signals
+from aotlab.utils import allocator, devices, leftovers, processes, signals
 from aotlab.utils.environment import FALLBACK, enable_fallback
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,7 +39,7 @@ GUARDED = {
     "utils/environment.py": ["/proc/"],
     "utils/files.py": ["/proc/"],  # compared with, never opened
     "utils/leftovers.py": ["os.kill"],
-    "utils/process.py": ["import resource"],
+    "utils/processes.py": ["import resource"],
 }
 
 
@@ -66,7 +66,7 @@ def test_without_cpu_affinity_glibc_and_resource(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)
     assert devices._cores() == os.cpu_count()
     assert not allocator.keep_freed_memory()
-    assert process.peak_resident_bytes() is None
+    assert processes.peak_resident_bytes() is None
 
 
 def test_on_windows_leftovers_are_removed_by_age_and_no_process_is_signalled(monkeypatch, tmp_path):

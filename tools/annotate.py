@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
@@ -20,12 +21,13 @@ from aotlab.tools.cli.options import (
     add_levels_option,
     add_memory_options,
     add_model_options,
+    bounded_settings,
     option_overrides,
+    print_settings,
 )
-from aotlab.tools.cli.paths import ADDRESS, bundled, require_model, require_paths, require_source
+from aotlab.tools.cli.paths import ADDRESS, require_model, require_paths, require_source
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command
 from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
-from aotlab.tools.cli.settings import bounded_settings, print_settings
 from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, tracker_choice
 from aotlab.utils.errors import InputError
@@ -92,13 +94,14 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
     from aotlab.annotation.state import State
 
     segmenter = segmenter_of(args)
-    if is_stream(args.video):
+    path = Path(args.video)
+    if ADDRESS.fullmatch(args.video) or path.is_char_device() or path.is_fifo():
         state = open_stream(args, leaving)
-    elif (job := job_of(Path(args.video))) is not None:
-        state = open_results(Path(args.video), job, project=args.project, cache_bytes=args.cache)
+    elif (job := job_of(path)) is not None:
+        state = open_results(path, job, project=args.project, cache_bytes=args.cache)
     else:
         state = State(
-            Path(args.video),
+            path,
             project=args.project,
             cache_bytes=args.cache,
             levels=args.levels,
@@ -106,11 +109,6 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
         )
     choice = tracker_choice(args)
     return Session(state, Loading(args, choice), segmenter, choice)
-
-
-def is_stream(video: str) -> bool:
-    """Return whether the source is an address, a camera or a pipe."""
-    return bool(ADDRESS.fullmatch(video)) or Path(video).is_char_device() or Path(video).is_fifo()
 
 
 def open_stream(args: Namespace, leaving: ExitStack) -> State:
@@ -137,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     for checkpoint in args.checkpoint or [None]:
         require_model(checkpoint, args.config)
     if args.print_config:
-        checkpoint = args.checkpoint[0] if args.checkpoint else bundled()
+        checkpoint = args.checkpoint[0] if args.checkpoint else BUNDLED_CHECKPOINT
         print_settings(bounded_settings(checkpoint, args.config, [*args.overrides, *option_overrides(args)]))
         return 0
     require_source(args.video)

@@ -19,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
@@ -30,14 +31,14 @@ from aotlab.tools.cli.options import (
     add_model_options,
     add_output_options,
     option_overrides,
+    print_settings,
     require_bounded,
 )
-from aotlab.tools.cli.paths import bundled, require_model
+from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, after_printing, command
-from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.signals import stop_flag
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def settings_of(args: argparse.Namespace) -> Config:
     from aotlab.networks.weights.checkpoints import read_settings
 
     checkpoint, config = models(args)[0]
-    return read_settings(checkpoint or bundled(), config=config, overrides=args.overrides)
+    return read_settings(checkpoint or BUNDLED_CHECKPOINT, config=config, overrides=args.overrides)
 
 
 def track(
@@ -132,9 +133,9 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
     """Return the tracker that the options ask for, and all that its results depend on."""
     from aotlab.engine.ensemble import Ensemble, augmented
     from aotlab.engine.tracker import Tracker
-    from aotlab.utils.digests import sha256
+    from aotlab.utils.own_files import sha256
 
-    chosen = [(checkpoint or bundled(), config) for checkpoint, config in models(args)]
+    chosen = [(checkpoint or BUNDLED_CHECKPOINT, config) for checkpoint, config in models(args)]
     weights = args.weights or [1.0] * len(chosen)
     if len(weights) != len(chosen):
         raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
@@ -233,8 +234,7 @@ def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult, *,
     if total:
         content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
     content["failures"] = report.failures
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def show(

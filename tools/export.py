@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.options import (
     SIZE,
@@ -17,10 +18,10 @@ from aotlab.tools.cli.options import (
     add_model_options,
     add_output_options,
     option_overrides,
+    print_settings,
 )
-from aotlab.tools.cli.paths import bundled, require_model
+from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError, RunStopped
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.export.writing import NEEDED, export_model, require_packages
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
-    path = args.checkpoint or (None if args.config else bundled())
+    path = args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
     settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print_settings(settings)

@@ -16,11 +16,11 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECT_ID, OBJECTS
-from aotlab.tools.cli.options import add_device_option, add_force_option, add_model_options
-from aotlab.tools.cli.paths import bundled, require_model, require_new, require_paths
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECTS
+from aotlab.tools.cli.options import add_device_option, add_force_option, add_model_options, print_settings
+from aotlab.tools.cli.paths import require_model, require_new, require_paths
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output, require_writable
 from aotlab.utils.numbers import LONGEST_SIDE
@@ -117,7 +117,7 @@ def add_attention_options(parser: Parser) -> None:
     )
     whose = group.add_mutually_exclusive_group()
     whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="pixel whose attention is drawn")
-    whose.add_argument("--object", type=OBJECT_ID, metavar="ID", help="object whose attention is drawn")
+    whose.add_argument("--object", type=OBJECTS, metavar="ID", help="object whose attention is drawn")
     add_device_option(group)
 
 
@@ -137,7 +137,7 @@ def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
 
 def checkpoint_of(args: Namespace) -> Path | None:
     """Return the weights to inspect; None: random ones of a preset."""
-    return args.checkpoint or (None if args.config else bundled())
+    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
 
 
 def show_identities(args: Namespace) -> None:

@@ -30,7 +30,7 @@ from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, after_printing, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
-from aotlab.utils.files import atomic_path, is_folder, real_path, require_output
+from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
 if TYPE_CHECKING:
     from aotlab.engine.evaluation.scoring import ScoringResult
@@ -215,12 +215,6 @@ def show_worst(
             write_strip(path, by_name[name], args.results, scores=scores, object_id=object_id)
             drawn = f"  {path}"
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{drawn}")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

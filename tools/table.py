@@ -29,7 +29,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_device_option
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import RunStopped
-from aotlab.utils.files import atomic_path, require_writable
+from aotlab.utils.files import require_writable, write_text
 
 SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=("--max-long-edge", "64"))
 SMOKE_NOTE = (
@@ -53,8 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     if lacking:
         text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
     print(text)
-    with atomic_path(output.with_suffix(".md")) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(output.with_suffix(".md"), text + "\n")
     return 1 if runner.failed else 0
 
 

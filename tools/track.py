@@ -6,6 +6,7 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
 from aotlab.tools.cli.one_video import forecast, run_one
@@ -15,14 +16,15 @@ from aotlab.tools.cli.options import (
     add_memory_options,
     add_precision_option,
     add_size_option,
+    bounded_settings,
     option_overrides,
+    print_settings,
     require_bounded,
     size_overrides,
 )
-from aotlab.tools.cli.paths import bundled, require_masks, require_model, require_source
+from aotlab.tools.cli.paths import require_masks, require_model, require_source
 from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.cli.prompts import add_prompt_options
-from aotlab.tools.cli.settings import bounded_settings, print_settings
 from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
 from aotlab.utils.extras import require_extra
 
@@ -92,7 +94,7 @@ def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     """Return the tracker's settings, with bounded long-term memory, and their overrides."""
     overrides = [*args.overrides, *size_overrides(args), *option_overrides(args)]
     overrides += [f"model.depth={args.depth}"] if isinstance(args.depth, int) else []
-    settings = bounded_settings(args.checkpoint or bundled(), args.config, overrides)
+    settings = bounded_settings(args.checkpoint or BUNDLED_CHECKPOINT, args.config, overrides)
     for option in ("memory_frames", "memory_budget"):
         if getattr(args, option) is not None:
             require_bounded(settings, f"--{option.replace('_', '-')}")
@@ -107,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.print_config:
         print_settings(memory_settings(args)[0])
         return 0
-    checkpoint = args.checkpoint or bundled()
+    checkpoint = args.checkpoint or BUNDLED_CHECKPOINT
     if args.several:
         return run_batch(args, checkpoint, memory_settings(args), track_options(args))
     args.video = args.video[0]

@@ -16,10 +16,10 @@ from aotlab.tools.cli.options import (
     add_dry_run_options,
     add_restart_option,
     option_overrides,
+    print_settings,
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.settings import print_settings
 from aotlab.utils.extras import require_extra
 
 if TYPE_CHECKING:

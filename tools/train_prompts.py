@@ -7,9 +7,10 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_checkpoint_option, add_restart_option
-from aotlab.tools.cli.paths import bundled, require_model, require_paths
+from aotlab.tools.cli.paths import require_model, require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.files import remove, require_writable
 
@@ -48,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.restart:
         remove(args.output / "state.pt")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    path = PromptTrainer(resolve(args.checkpoint or bundled()), args.data, args.output, training).run()
+    path = PromptTrainer(
+        resolve(args.checkpoint or BUNDLED_CHECKPOINT), args.data, args.output, training
+    ).run()
     print(path)
     return 0
 

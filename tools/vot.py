@@ -11,15 +11,17 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.options import (
     add_device_options,
     add_memory_options,
     add_model_options,
+    bounded_settings,
     option_overrides,
+    print_settings,
 )
-from aotlab.tools.cli.paths import bundled, require_model
+from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.settings import bounded_settings, print_settings
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 
@@ -30,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_settings(bounded_settings(args.checkpoint or bundled(), args.config, args.overrides))
+        print_settings(bounded_settings(args.checkpoint or BUNDLED_CHECKPOINT, args.config, args.overrides))
         return 0
     require_extra("vot")
     import trax
@@ -39,7 +41,10 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.tracker import Tracker
 
     tracker = Tracker.from_checkpoint(
-        args.checkpoint or bundled(), config=args.config, overrides=args.overrides, device=args.device
+        args.checkpoint or BUNDLED_CHECKPOINT,
+        config=args.config,
+        overrides=args.overrides,
+        device=args.device,
     )
     server = trax.Server(
         [trax.Region.MASK],

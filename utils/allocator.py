@@ -10,8 +10,6 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
 """glibc parameters, see mallopt(3)"""
 KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 2**26}
 """no separate mapping for large blocks; free memory at the end of the heap is returned only beyond 2 GiB"""
-USUAL = {MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, TOP_PAD: 2**17}
-"""values that glibc adapts to in a program with large blocks"""
 
 
 def keep_freed_memory() -> bool:
@@ -20,15 +18,10 @@ def keep_freed_memory() -> bool:
     By default glibc returns large freed blocks to the system and gets zeroed pages for the next allocation, which costs
     tens of thousands of page faults a frame. No effect without glibc.
     """
-    return _set(KEEPING)
+    return set_malloc(KEEPING)
 
 
-def give_freed_memory_back() -> bool:
-    """Undo `keep_freed_memory`: large freed blocks return to the system from now on; return whether that worked."""
-    return _set(USUAL)
-
-
-def _set(settings: Mapping[int, int]) -> bool:
+def set_malloc(settings: Mapping[int, int]) -> bool:
     """Set malloc parameters, if this process uses glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform.startswith("linux") else None
     if mallopt is None:

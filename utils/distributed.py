@@ -26,11 +26,7 @@ class RankLost(RunStopped):
 
 @contextmanager
 def noticing_lost_ranks(advice: str = "") -> Iterator[None]:
-    """Wrap an exchange between ranks, in which a lost rank shows up as an error.
-
-    Raises:
-        RankLost: the exchange failed.
-    """
+    """Wrap an exchange between ranks; raises `RankLost` if it fails, as it does when a rank is lost."""
     try:
         yield
     except RuntimeError as error:
@@ -143,11 +139,7 @@ def _world(device: str, timeout: timedelta | None) -> Iterator[World]:
 
 
 def _number(name: str, least: int = 0) -> int:
-    """Return an integer set by torchrun.
-
-    Raises:
-        InputError: not set, or something else.
-    """
+    """Return an integer set by torchrun; raises `InputError` if it is not set or not an integer."""
     text = os.environ.get(name)
     if text is None:
         raise InputError(
@@ -161,11 +153,7 @@ def _number(name: str, least: int = 0) -> int:
 
 
 def _join(backend: str, timeout: timedelta | None) -> None:
-    """Join the process group.
-
-    Raises:
-        InputError: the address is not set, not reachable, or taken.
-    """
+    """Join the process group; raises `InputError` if the address is not set, not reachable, or taken."""
     try:
         dist.init_process_group(backend, timeout=timeout)
     except (ValueError, RuntimeError) as error:

@@ -1,11 +1,15 @@
-"""Environment variables to set before importing torch, and facts about the CPU. Imports no PyTorch."""
+"""Environment variables to set before importing torch, messages of torch.compile, facts about the CPU; no PyTorch."""
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import make_folder, user_cache
 
 SPIN_COUNT = 4000
 """number of spins of a GNU OpenMP thread before it sleeps (default of OpenMP: 300000). Measured in docs/speed.md."""
@@ -13,11 +17,6 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """environment variables that set how threads wait"""
 FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 """environment variable that lets the CPU compute what MPS cannot"""
-INSTRUCTIONS = {
-    "avx512_vnni": "VNNI", "avx512_bf16": "AVX512-BF16", "avx512_fp16": "AVX512-FP16", "amx_bf16": "AMX-BF16",
-    "amx_int8": "AMX-INT8",
-}  # fmt: skip
-"""CPU flags of instructions for matrix products, and their names"""
 
 
 def set_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -41,19 +40,34 @@ def waiting(environ: Mapping[str, str] = os.environ) -> str:
     return " ".join(told) or "waiting as the system does"
 
 
-def instruction_sets() -> list[str]:
-    """Return the CPU's instructions for matrix products, if known."""
-    flags = {flag for line in _cpu_lines("flags") for flag in line.split()}
-    return [name for flag, name in INSTRUCTIONS.items() if flag in flags]
-
-
 def processor_name() -> str:
     """Return the name of the CPU, if known."""
-    return next(iter(_cpu_lines("model name")), platform.processor() or platform.machine())
+    return next(iter(cpu_lines("model name")), platform.processor() or platform.machine())
 
 
-def _cpu_lines(field: str) -> list[str]:
+def cpu_lines(field: str) -> list[str]:
     """Return the values of a field in /proc/cpuinfo; empty on other systems than Linux."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     return [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == field]
+
+
+FILE = "compile.log"
+LOGGERS = ("torch._dynamo", "torch._inductor")
+log = logging.getLogger(__name__)
+
+
+def announce_compilation() -> None:
+    """Say that the first frames compile, and send PyTorch's messages about it to a file of the user's cache."""
+    try:
+        path = make_folder(user_cache()) / FILE
+        handler: logging.Handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    except (InputError, OSError):
+        path, handler = None, logging.NullHandler()
+    log.info(
+        "compiling the model: the first frames take minutes%s",
+        f"; PyTorch's messages are in {path}" if path else "",
+    )
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False

@@ -15,11 +15,7 @@ TOGETHER = ("all", "docs", "test")
 
 
 def require_extra(extra: str) -> None:
-    """Check that the libraries of an extra are installed.
-
-    Raises:
-        InputError: a library is missing.
-    """
+    """Check that the libraries of an extra are installed; raises `InputError` if a library is missing."""
     missing = [module for module in libraries().get(extra, ()) if find_spec(module) is None]
     if missing:
         raise InputError(_sentence(" and ".join(missing), extra))

@@ -50,6 +50,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file as `atomic_path` does."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def require_replaceable(path: Path) -> None:
     """Check that a new file would not replace anything but a regular file.
 
@@ -107,11 +113,7 @@ def user_cache() -> Path:
 
 
 def expand_home(path: str) -> Path:
-    """Expand ``~`` in a path.
-
-    Raises:
-        InputError: unknown user or home.
-    """
+    """Expand ``~`` in a path; raises `InputError` if user or home is unknown."""
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
@@ -230,11 +232,7 @@ class _ObservedFile(io.BufferedWriter):
 
 
 def make_folder(folder: Path) -> Path:
-    """Create ``folder`` and its parents; return it.
-
-    Raises:
-        InputError: the folder cannot be created, or is a file.
-    """
+    """Create ``folder`` and its parents; return it. Raises `InputError` if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
@@ -246,11 +244,7 @@ def make_folder(folder: Path) -> Path:
 
 
 def require_writable(folder: Path) -> Path:
-    """Create ``folder`` and check that it is writable, before long work starts.
-
-    Raises:
-        InputError: the folder cannot be created or written.
-    """
+    """Create ``folder`` and check that it is writable, before long work starts; raises `InputError` if it is not."""
     make_folder(folder)
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -263,7 +257,6 @@ def require_output(path: Path, *suffixes: str) -> Path:
     """Check that an output file can be written, before long work starts.
 
     Args:
-        path: the file.
         suffixes: allowed suffixes; empty: any.
 
     Raises:
@@ -279,11 +272,7 @@ def require_output(path: Path, *suffixes: str) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, link or folder with its contents, if it exists.
-
-    Raises:
-        InputError: it cannot be removed.
-    """
+    """Remove a file, link or folder with its contents, if it exists; raises `InputError` if it cannot be removed."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

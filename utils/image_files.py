@@ -26,7 +26,6 @@ def open_image(path: Path, kind: str, advice: str) -> Iterator[Image.Image]:
     errors on broken files.
 
     Args:
-        path: the file.
         kind: name in messages, such as "mask" or "image".
         advice: remedy at the end of each message.
 

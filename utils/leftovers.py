@@ -22,7 +22,6 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove temporary files and folders of killed programs, but not of running ones.
 
     Args:
-        folder: folder to clean, if it exists.
         name: final name of the files to remove; None: any.
     """
     if not folder.is_dir():

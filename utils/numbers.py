@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MOST = 2**31 - 1
@@ -69,3 +70,27 @@ def read_number(text: str, allowed: Range) -> float:
         expected = f"{'a whole number ' if allowed.whole else ''}{allowed.expected(value)}"
         raise ValueError(f"must be {expected}, got {text[:40]}")
     return value
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError with ``message`` unless ``condition`` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def require_choice(value: object, choices: Collection[str], name: str) -> None:
+    """Raise ValueError unless a setting has one of these values."""
+    require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value}")
+
+
+def require_numbers(settings: object, prefix: str, allowed: Mapping[str, Range]) -> None:
+    """Raise ValueError for the first attribute out of range; None is always allowed.
+
+    Args:
+        settings: object with the numbers as attributes.
+        prefix: prefix of the names in the message, such as ``memory.``.
+    """
+    for name, numbers in allowed.items():
+        value = getattr(settings, name)
+        if value is not None and value not in numbers:
+            raise ValueError(f"{prefix}{name} must be {numbers.expected(value)}, got {value}")

@@ -1,4 +1,4 @@
-"""Files of this project: sealed on writing, read through one guard."""
+"""Files of this project: sealed on writing, read through one guard, compared by digests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, file_mode, is_file
+from aotlab.utils.files import file_mode, is_file, write_text
 
 LARGEST = 64 * 2**20
 """largest size of a JSON file in bytes"""
@@ -29,6 +30,10 @@ class Kind(NamedTuple):
     version: int
     remedy: str
     """remedy in messages, such as "track the video again" """
+
+
+RECORD = Kind("record of a run", 1, "what it stands for is run again")
+"""finished part of a run, with which it resumes"""
 
 
 @contextmanager
@@ -54,11 +59,7 @@ def sealed(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(kind: Kind, found: Any) -> dict[str, Any]:
-    """Check a sealed content and return it.
-
-    Raises:
-        ValueError: another kind or version, or changed content.
-    """
+    """Check a sealed content and return it; raises `ValueError` for another kind or version, or changed content."""
     if not isinstance(found, dict) or found.get("kind") != kind.name:
         raise ValueError("written by another program or an earlier version")
     if found.get("version") != kind.version:
@@ -77,8 +78,7 @@ def digest(content: Any) -> str:
 
 def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
     """Write a sealed JSON file atomically; raises `InputError` if it cannot be written."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(sealed(kind, content), indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(sealed(kind, content), indent=1) + "\n")
 
 
 def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
@@ -96,3 +96,27 @@ def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) 
     except InputError as error:
         log.warning("%s", error)
         return None
+
+
+def save_record(path: Path, record: Any) -> None:
+    """Write the record of a finished part of a run, a dataclass; raises `InputError` if it cannot be written."""
+    write_own(path, RECORD, asdict(record))
+
+
+def load_record(path: Path, kind: type[Made]) -> Made | None:
+    """Return the record of a finished part, as `read_usable` does."""
+    return read_usable(path, RECORD, lambda content: kind(**content))
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
+    total = hashlib.sha256()
+    if not is_file(path):
+        raise InputError(f"{path}: no such file; give a regular file")
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                total.update(block)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    return total.hexdigest()

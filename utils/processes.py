@@ -28,7 +28,6 @@ def worker_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[ProcessPo
     """Yield a process pool; if the block fails, pending work is cancelled.
 
     Args:
-        workers: number of processes.
         preload: modules to import once for all workers, if the system supports it.
     """
     pool = ProcessPoolExecutor(workers, mp_context=_fresh_processes(preload), initializer=end_with_parent)
@@ -62,3 +61,13 @@ def _fresh_processes(preload: Sequence[str]) -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     return context
+
+
+def peak_resident_bytes() -> int | None:
+    """Return the peak resident memory of this process in bytes; None if unknown (Windows)."""
+    try:
+        import resource
+    except ModuleNotFoundError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux reports KiB

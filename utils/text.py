@@ -11,11 +11,7 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**
 
 
 def size_text(text: str) -> tuple[int, int]:
-    """Parse (width, height) from text such as "854x480".
-
-    Raises:
-        ValueError: not two integers above 0.
-    """
+    """Parse (width, height) from text such as "854x480"; raises `ValueError` unless they are integers above 0."""
     match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
     if match is None or not all(1 <= int(side) <= LONGEST_SIDE for side in match.groups()):
         raise ValueError(f"{text[:40]}: expected WIDTHxHEIGHT of at most {LONGEST_SIDE}, for example 854x480")
@@ -23,11 +19,7 @@ def size_text(text: str) -> tuple[int, int]:
 
 
 def byte_count(text: str) -> int:
-    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB".
-
-    Raises:
-        ValueError: not a number above 0 with a unit.
-    """
+    """Parse bytes from text such as "2GB", "512MB" or "1.5GiB"; raises `ValueError` for any other."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *([KMG]?I?B)", text.strip().upper())
     if match is None or match[2] not in UNITS or float(match[1]) == 0:
         raise ValueError(f"{text}: expected bytes with their unit, for example 2GB or 512MB")

@@ -43,11 +43,7 @@ def published_weights() -> dict[str, PublishedWeights]:
 
 
 def published(name: str) -> PublishedWeights:
-    """Return the published checkpoint of this name.
-
-    Raises:
-        InputError: unknown name.
-    """
+    """Return the published checkpoint of this name; raises `InputError` for an unknown one."""
     table = published_weights()
     if name not in table:
         raise InputError(f"{name}: unknown published weights; names are {', '.join(table)}")

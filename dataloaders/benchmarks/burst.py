@@ -16,7 +16,7 @@ from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_ea
 from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
+from aotlab.utils.files import is_file, is_folder, plain_name, write_text
 
 MOST_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -43,15 +43,9 @@ class BurstSequence:
 
 
 def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """Read the sequences of a split, sorted by name; a track is given by its first mask.
+    """Read the sequences of a split (train, val or test), sorted by name; a track is given by its first mask.
 
-    Args:
-        root: the folder with frames/ and the split's folder of JSON files.
-        split: train, val or test.
-        all_frames: run on all frames; false: on annotated ones, one per second. Results are for annotated frames.
-
-    Raises:
-        InputError: the JSON file or the folder of frames is missing or not readable.
+    Frames with masks are tracked, one per second; with ``all_frames`` all. Results are for frames with masks.
     """
     path = annotation_file(root, split)
     images = root / "frames" / split
@@ -62,11 +56,7 @@ def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[V
 
 
 def annotation_file(root: Path, split: str) -> Path:
-    """Return the file with all classes of a split.
-
-    Raises:
-        InputError: no such file.
-    """
+    """Return the file with all classes of a split; raises `InputError` if it is missing."""
     inner = (f"{split}/all_classes.json", f"{split}/{split}.json", f"{split}.json")
     paths = [folder / name for folder in (root, root / "annotations") for name in inner]
     found = next((path for path in paths if is_file(path)), None)
@@ -76,11 +66,7 @@ def annotation_file(root: Path, split: str) -> Path:
 
 
 def read_sequences(path: Path) -> list[BurstSequence]:
-    """Read all entries of a file.
-
-    Raises:
-        InputError: not a BURST file.
-    """
+    """Read all entries of a file; raises `InputError` if it is not a BURST file."""
     with about(path):
         found = [_entry(entry, str(path)) for entry in read_json(path)["sequences"]]
     if not found:
@@ -92,10 +78,8 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
     """Write id PNGs as BURST JSON: the annotations with other run lengths.
 
     Args:
-        path: JSON file to write.
         annotations: file of the split.
         results: folder with ``<sequence>/<frame>.png`` for annotated frames.
-        names: sequences to write.
 
     Returns:
         The number of written masks; objects without pixels are skipped.
@@ -133,8 +117,7 @@ def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None
 
 
 def _write(path: Path, tree: Mapping[str, Any]) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(tree) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(tree) + "\n")
 
 
 def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:

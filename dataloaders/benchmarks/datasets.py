@@ -22,7 +22,8 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 
 Reader = Callable[..., list[Video]]
-"""reader: (root, split) and options by name to the videos of the split"""
+"""reader: (root, split) and options by name to the videos of the split; raises `InputError` if files are missing or
+not readable"""
 
 
 @dataclass(frozen=True)
@@ -208,11 +209,7 @@ def open_dataset(
 
 
 def find_dataset(name: str) -> tuple[str, DataSet]:
-    """Return key and data set of a case-insensitive name.
-
-    Raises:
-        InputError: unknown name; suggests similar ones.
-    """
+    """Return key and data set of a case-insensitive name; raises `InputError` with similar names for an unknown one."""
     key = name.lower()
     if key not in DATASETS:
         near = difflib.get_close_matches(key, DATASETS, n=3)

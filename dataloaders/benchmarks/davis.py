@@ -21,18 +21,9 @@ LAYOUT = (
 def davis(
     root: Path, year: Literal[2016, 2017], split: str = "val", *, names: Sequence[str] = ()
 ) -> list[Video]:
-    """Read the sequences of a split, sorted by name.
+    """Read the sequences of a split (train, val, test-dev, ...; "test" means test-dev), sorted by name.
 
-    Only the first frame's labels are given. Results have 480 rows.
-
-    Args:
-        root: the folder with JPEGImages, Annotations and ImageSets.
-        year: 2016 merges all ids of a video into one object.
-        split: train, val, test-dev, ...; "test" means test-dev.
-        names: sequences to read if the split has no list file.
-
-    Raises:
-        InputError: the root, the split's list, or a sequence is missing or empty.
+    ``year`` 2016 merges all ids of a video into one object. ``names``: sequences to read if the split has no list file.
     """
     if not is_folder(root):
         raise InputError(

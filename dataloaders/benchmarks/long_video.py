@@ -9,14 +9,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video, list_frames, masks_of
 
 
 def long_video(root: Path) -> list[Video]:
-    """Read the videos, sorted by name; the first labelled frame is given, the others are scored.
-
-    Args:
-        root: the folder with JPEGImages and Annotations.
-
-    Raises:
-        InputError: a folder is missing or empty, or a video has no mask.
-    """
+    """Read the videos, sorted by name; the first labelled frame is given, the others are scored."""
 
     def read(name: str) -> Video:
         every = list_frames(root / "JPEGImages" / name)

@@ -16,9 +16,9 @@ from aotlab.dataloaders.benchmarks.sequences import (
     masks_of,
     read_each,
 )
+from aotlab.masks.id_maps import VOID
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
-from aotlab.utils.ids import VOID
 
 LAST = 10**7
 """largest frame number in the metadata"""
@@ -27,16 +27,9 @@ STEP = 5
 
 
 def lvos(root: Path, split: str = "val") -> list[Video]:
-    """Read the videos of a split, sorted by name.
+    """Read the videos of a split (train, val or valid, test), sorted by name.
 
     All labels of train and valid are public, of which only each object's first one is given. Test has only these.
-
-    Args:
-        root: the folder with train, valid, test.
-        split: train, val (or valid), test.
-
-    Raises:
-        InputError: a folder is missing or empty, or a listed frame is missing.
     """
     folder = split_folder(root, split)
     names = video_names(folder)

@@ -29,11 +29,7 @@ def split_folder(root: Path, split: str) -> Path:
 
 
 def video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos.
-
-    Raises:
-        InputError: JPEGImages or Annotations is missing, or there are no videos.
-    """
+    """Return the sorted names of a split's videos; raises `InputError` if there are none, or no Annotations."""
     for kind in ("JPEGImages", "Annotations"):
         if not is_folder(folder / kind):
             raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
@@ -69,11 +65,7 @@ def read_names(path: Path) -> frozenset[str] | None:
 def from_first_mask(
     name: str, frames: Sequence[Path], masks: Path
 ) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return all frames after and including the first one with a mask, and all masks.
-
-    Raises:
-        InputError: no frame has a mask.
-    """
+    """Return all frames from the first one with a mask on, and all masks; raises `InputError` without a mask."""
     annotations = list_masks(masks)
     stems = {path.stem for path in annotations}
     start = next((index for index, path in enumerate(frames) if path.stem in stems), None)

@@ -10,24 +10,17 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, split_folder, video_names
 from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each, read_video, require_whole
+from aotlab.masks.id_maps import VOID
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
-from aotlab.utils.ids import VOID
 
 log = logging.getLogger(__name__)
 
 
 def mose(root: Path, split: str = "val") -> list[Video]:
-    """Read the videos of a split, sorted by name.
+    """Read the videos of a split (train, val or valid), sorted by name.
 
     Videos with one frame, which occur in the first archive of train, are skipped.
-
-    Args:
-        root: the folder with train and valid.
-        split: train, val (or valid).
-
-    Raises:
-        InputError: a folder is missing or empty, or all first masks are missing.
     """
     folder = split_folder(root, split)
     names = video_names(folder)
@@ -41,15 +34,7 @@ def mose(root: Path, split: str = "val") -> list[Video]:
 
 
 def mosev2(root: Path, split: str = "val") -> list[Video]:
-    """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists.
-
-    Args:
-        root: the folder with train and valid, each with its meta.json if it has one.
-        split: train, val (or valid).
-
-    Raises:
-        InputError: as `mose`, or the metadata is not readable or lists other frames than there are.
-    """
+    """Read the videos of a split of the second version, with the objects listed in meta.json, if it exists."""
     videos = [video if video.problem else replace(video, rules="mosev2") for video in mose(root, split)]
     path = split_folder(root, split) / "meta.json"
     if not is_file(path):

@@ -14,26 +14,19 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
+from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
-from aotlab.utils.ids import VOID
 
 FRAMES, MASKS = "JPEGImages_24fps", "Annotations_6fps"
 
 
 def sav(root: Path, split: str = "val") -> list[Video]:
-    """Read the videos of a split, sorted by name.
+    """Read the videos of a split (val or test), sorted by name; ``root`` may be the folder of the split.
 
     An object is a folder of binary PNGs (``000`` is object 1), given by its first mask with a pixel. All frames are
     tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
-
-    Args:
-        root: the folder with sav_val and sav_test, or one of them.
-        split: val or test.
-
-    Raises:
-        InputError: a folder or the list is missing or empty.
     """
     folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
     for kind in (FRAMES, MASKS):
@@ -90,11 +83,7 @@ def _stems(folder: Path) -> tuple[str, ...]:
 def _given(
     source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
 ) -> dict[int, ObjectMasks]:
-    """Return the first masks of all objects by frame index.
-
-    Raises:
-        InputError: no objects, or the first frame of an object is missing.
-    """
+    """Return the first masks of all objects by frame index."""
     given = {}
     indices = {path.stem: index for index, path in enumerate(frames)}
     for stem in sorted({item.frames[0] for item in objects}):

@@ -124,8 +124,7 @@ def annotated(name: str, folder: Path) -> Video:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a mask holds 0 and 255 only."""
-    from aotlab.masks.id_maps import read_mask
-    from aotlab.utils.ids import VOID
+    from aotlab.masks.id_maps import VOID, read_mask
 
     mask = read_mask(path)
     return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()
@@ -156,11 +155,7 @@ def require_whole(videos: Iterable[Video]) -> None:
 
 
 def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[Video]:
-    """Return the videos of these names, in the data set's order; all if ``names`` is None.
-
-    Raises:
-        InputError: unknown name.
-    """
+    """Return the videos of these names, in the data set's order; None: all. Raises `InputError` for an unknown name."""
     if names is None:
         return list(videos)
     known = [video.name for video in videos]
@@ -172,11 +167,7 @@ def select_videos(videos: Sequence[Video], names: Sequence[str] | None) -> list[
 
 
 def list_folders(parent: Path) -> list[str]:
-    """Return the sorted names of the folders in ``parent``; hidden ones are skipped.
-
-    Raises:
-        InputError: no folders.
-    """
+    """Return the sorted names of the folders in ``parent``, without hidden ones; raises `InputError` without any."""
     names = sorted(
         path.name for path in parent.iterdir() if is_folder(path) and not path.name.startswith(".")
     )
@@ -224,11 +215,7 @@ def read_video(name: str, images: Path, masks: Path) -> Video:
 
 
 def list_file(split: str, *folders: Path) -> Path:
-    """Return ``<folder>/<split>.txt`` in the first folder that has it.
-
-    Raises:
-        InputError: no such file; names the lists in the folders.
-    """
+    """Return ``<folder>/<split>.txt`` in the first folder that has it; raises `InputError` if none has."""
     for folder in folders:
         if is_file(folder / f"{split}.txt"):
             return folder / f"{split}.txt"
@@ -238,11 +225,7 @@ def list_file(split: str, *folders: Path) -> Path:
 
 
 def list_frames(images: Path) -> tuple[Path, ...]:
-    """Return the images of a folder, ordered by stem.
-
-    Raises:
-        InputError: the folder is missing or empty.
-    """
+    """Return the images of a folder, ordered by stem; raises `InputError` if the folder is missing or empty."""
     if not is_folder(images):
         raise InputError(f"{images}: no such folder; expected the frames of a sequence, 00000.jpg and so on")
     found = (path for path in images.iterdir() if path.suffix.lower() in FRAME_SUFFIXES)

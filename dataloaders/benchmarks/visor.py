@@ -11,15 +11,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video, list_file, read_each,
 
 
 def visor(root: Path, split: str = "val") -> list[Video]:
-    """Read the sequences of a split, sorted by name; those of val_unseen are marked.
-
-    Args:
-        root: the folder with JPEGImages, Annotations and ImageSets.
-        split: train, val, val_unseen.
-
-    Raises:
-        InputError: the split's list, or a sequence is missing or empty.
-    """
+    """Read the sequences of a split (train, val, val_unseen), sorted by name; those of val_unseen are marked."""
     lists = root / "ImageSets" / "2022"
     path = list_file(split, lists)
     unseen = read_names(lists / "val_unseen.txt")

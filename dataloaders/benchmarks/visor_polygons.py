@@ -18,11 +18,10 @@ import cv2
 import numpy as np
 
 from aotlab.masks.exchange.safe_files import about, read_json
-from aotlab.masks.id_maps import write_mask
+from aotlab.masks.id_maps import VOID, write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name
-from aotlab.utils.ids import VOID
+from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name, write_text
 from aotlab.utils.numbers import LONGEST_SIDE
 
 Split = Literal["train", "val"]
@@ -197,7 +196,5 @@ def _write_lists(output: Path, split: Split, names: Mapping[str, Mapping[str, st
     if split == "val":
         lists["val_unseen"] = [name for name in sorted(names) if "_".join(name.split("_")[:2]) in UNSEEN]
     for title, listed in lists.items():
-        with atomic_path(output / "ImageSets" / "2022" / f"{title}.txt") as temporary:
-            temporary.write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
-    with atomic_path(output / f"{split}_data_mapping.json") as temporary:
-        temporary.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+        write_text(output / "ImageSets" / "2022" / f"{title}.txt", "".join(f"{name}\n" for name in listed))
+    write_text(output / f"{split}_data_mapping.json", json.dumps(names, indent=1) + "\n")

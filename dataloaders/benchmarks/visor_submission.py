@@ -63,11 +63,7 @@ def write_submission(
 
 
 def read_object_names(path: Path) -> dict[str, dict[int, str]]:
-    """Return the names of objects by sequence and id.
-
-    Raises:
-        InputError: not such a file.
-    """
+    """Return the names of objects by sequence and id; raises `InputError` for another kind of file."""
     with about(path):
         return {
             str(sequence): {int(object_id): str(name) for object_id, name in objects.items()}

@@ -10,17 +10,10 @@ from aotlab.dataloaders.benchmarks.sequences import Video, list_file, list_frame
 
 
 def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """Read the videos of a split, sorted by name.
+    """Read the videos of a split (train, val or test), sorted by name.
 
     The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
-
-    Args:
-        root: the folder with JPEGImages, Annotations and ImageSets.
-        split: train, val or test.
-        all_frames: run on the 10 frames per second of JPEGImages_10fps; results are wanted for the 5 per second.
-
-    Raises:
-        InputError: the split's list, or a video is missing or empty.
+    With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
     """
     names = read_list(list_file(split, root / "ImageSets"))
     return read_each(names, lambda name: _read(root, name, all_frames=all_frames))

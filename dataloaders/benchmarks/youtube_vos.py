@@ -15,25 +15,17 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
+from aotlab.masks.id_maps import VOID
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
-from aotlab.utils.ids import VOID
 
 
 def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
-    """Read the videos of a split, sorted by name.
+    """Read the videos of a split (train, val or valid, test), sorted by name.
 
     An object is given by its mask on the first frame listed for it in meta.json. Results are for the frames listed for
-    any object, every fifth.
-
-    Args:
-        root: the folder with valid, train, ...
-        split: train, val (or valid), test.
-        all_frames: run on the 30 frames per second of ``<split>_all_frames`` from the first listed frame to the
-            last; else on the listed ones.
-
-    Raises:
-        InputError: a folder, file, or listed frame or mask is missing.
+    any object, every fifth. With ``all_frames``, the 30 frames per second of ``<split>_all_frames`` from the first
+    listed frame to the last are tracked.
     """
     folder = split_folder(root, split)
     images = folder.with_name(f"{folder.name}_all_frames") if all_frames else folder

@@ -9,9 +9,9 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
 from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
 from aotlab.dataloaders.lint.folder import LEVELS, LintResult, gather
+from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import files_of, read_given
 from aotlab.utils.errors import InputError
-from aotlab.utils.ids import VOID
 from aotlab.utils.progress import progress_bar
 
 
@@ -21,10 +21,7 @@ def lint_videos(
     """Check the files of a data set's videos.
 
     Args:
-        videos: videos returned by a reader.
         decode: decode whole files; false: only their headers.
-        workers: number of threads.
-        progress: show a progress bar on stderr.
     """
     report = LintResult([], units=len(videos), objects=0 if decode else None)
     with progress_bar(len(videos), unit="video", shown=progress) as bar, ThreadPoolExecutor(workers) as pool:
@@ -48,7 +45,6 @@ def lint_videos(
 
 
 def _masks(video: Video) -> Iterable[Path]:
-    """Return all mask files without repetition."""
     given = (path for mask in video.masks.values() for path in files_of(mask))
     separate = (path for folder in video.object_folders.values() for path in list_masks(folder))
     return dict.fromkeys((*given, *video.annotations, *separate))

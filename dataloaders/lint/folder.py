@@ -51,11 +51,8 @@ def lint_folder(
     """Check ``root/JPEGImages`` and ``root/Annotations``.
 
     Args:
-        root: the folder.
         kind: video, or static for single images.
         decode: decode whole files; false: only their headers, which hold size and mode but no ids.
-        workers: number of threads.
-        progress: show a progress bar on stderr.
 
     Raises:
         InputError: no such folder.
@@ -161,7 +158,6 @@ def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Itera
 
 
 def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bool) -> dict[Path, Facts]:
-    """Return the facts of every file."""
     frames = [(path, check_frame) for unit in units for path in unit.frames.values()]
     tasks = frames + [(path, check_mask) for unit in units for path in unit.labels.values()]
     with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders release the interpreter's lock

@@ -42,7 +42,6 @@ def move_image(
         image: H×W×3 uint8.
         mask: H×W uint8.
         phase: uses crop, clip_length, augmentation and thin_plate.
-        rng: source of all randomness.
 
     Returns:
         T×crop×crop×3 uint8 and T×crop×crop uint8.
@@ -73,7 +72,6 @@ def crop_video(
         images: H×W×3 uint8 each.
         masks: H×W uint8 each.
         phase: uses crop, short_edge and augmentation.
-        rng: source of all randomness.
 
     Returns:
         T×crop×crop×3 uint8 and T×crop×crop uint8; images smaller than the crop are padded with `FILL`

@@ -43,11 +43,7 @@ class Clip:
 
 
 def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
-    """Make a clip of at most ``max_objects`` objects from a single image.
-
-    Raises:
-        InputError: not readable.
-    """
+    """Make a clip of at most ``max_objects`` objects from a single image; raises `InputError` if it is not readable."""
     frames, labels = move_image(*_read_labelled(item), phase, rng)
     clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
     return replace(clip, names=(item.name,))
@@ -125,7 +121,6 @@ def relabel(
     Args:
         frames: T×H×W×3 uint8.
         labels: T×H×W uint8.
-        rng: source of all randomness.
         minimum: number of pixels on the reference frame that an object must exceed.
         max_objects: largest number of objects; more are sampled at random.
     """

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
+from aotlab.dataloaders.training.labelled import LabelledImage
 from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import pixels, require_runs, require_size
 from aotlab.masks.exchange.safe_files import about
 from aotlab.masks.id_maps import VOID
-from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 
 SMALLEST_AREA = 500
@@ -26,10 +26,9 @@ SMALLEST_AREA = 500
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CocoImage:
+class CocoImage(LabelledImage):
     """An image with the positions of its annotations in the JSON file."""
 
-    image: Path
     instances: Path
     height: int
     width: int
@@ -37,31 +36,12 @@ class CocoImage:
     """byte offset and length of each annotation, (annotations, 2)"""
 
     @property
-    def name(self) -> str:
-        """Path of the image."""
-        return str(self.image)
-
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image H×W×3 uint8 RGB and its mask H×W uint8.
-
-        Raises:
-            InputError: not readable, or the size differs from the JSON.
-        """
-        image = read_image(self.image)
-        height, width = image.shape[:2]
-        if (height, width) != (self.height, self.width):
-            raise InputError(
-                f"{self.image}: {width}×{height}, but {self.instances} lists {self.width}×{self.height}; "
-                "use the images that the annotations were made for"
-            )
-        return image, self.read_mask()
+    def source(self) -> Path:
+        """JSON file of all annotations."""
+        return self.instances
 
     def read_mask(self) -> np.ndarray:
-        """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255.
-
-        Raises:
-            InputError: an annotation cannot be drawn.
-        """
+        """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255."""
         mask = np.zeros((self.height, self.width), dtype=np.uint8)
         annotations = self._annotations()
         for annotation in annotations:

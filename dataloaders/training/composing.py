@@ -53,7 +53,6 @@ def compose(first: Clip, second: Clip, rng: Generator, *, max_objects: int, ente
     Args:
         first: clip of T×S×S frames, which provides the background.
         second: clip of the same shape; its objects also keep their motion.
-        rng: source of all randomness.
         max_objects: largest number of objects; more are sampled at random.
         entering: objects enter over a border, mostly hidden on the reference frame.
     """

@@ -112,17 +112,13 @@ def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
 
 
 def _saliency(folder: Path, source: SourceConfig, forms: list[tuple[str, str]], layout: str) -> ImageSet:
-    _refuse_split(source)
-    images, masks = find_paths(folder, forms, layout)
-    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
-
-
-def _refuse_split(source: SourceConfig) -> None:
     if source.split is not None:
         raise InputError(
             f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
             "kind static with a list of images"
         )
+    images, masks = find_paths(folder, forms, layout)
+    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
 
 
 def _image_set(source: SourceConfig, images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:

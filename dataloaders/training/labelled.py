@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 import numpy as np
 
+from aotlab.media.images import read_image
+from aotlab.utils.errors import InputError
 
-class LabelledImage(Protocol):
-    """An image and its mask."""
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image file and its mask."""
+
+    image: Path
 
     @property
     def name(self) -> str:
         """Name in messages: the path of the image."""
+        return str(self.image)
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the image H×W×3 uint8 RGB and its mask H×W uint8: ids, 0 background, 255 ignored.
@@ -21,9 +28,23 @@ class LabelledImage(Protocol):
         Raises:
             InputError: not readable, or image and mask differ in size.
         """
+        image, mask = read_image(self.image), self.read_mask()
+        (height, width), size = mask.shape, image.shape
+        if (height, width) != size[:2]:
+            raise InputError(
+                f"{self.image}: {size[1]}×{size[0]}, but its mask is {width}×{height} in {self.source}; "
+                "give the image that the mask was made for"
+            )
+        return image, mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
+        raise NotImplementedError
+
+    @property
+    def source(self) -> Path:
+        """File of the mask."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

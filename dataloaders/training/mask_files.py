@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from aotlab.dataloaders.training.labelled import LabelledImage
 from aotlab.masks.id_maps import VOID, read_mask
-from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.image_files import open_image
 
@@ -18,35 +18,18 @@ MaskReader = Callable[[Path], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
-class MaskedImage:
+class MaskedImage(LabelledImage):
     """An image file and its mask file."""
 
-    image: Path
     mask: Path
     reader: MaskReader
     dropped: tuple[int, ...] = ()
     """ids treated as background"""
 
     @property
-    def name(self) -> str:
-        """Path of the image."""
-        return str(self.image)
-
-    def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the image H×W×3 uint8 RGB and its mask H×W uint8.
-
-        Raises:
-            InputError: not readable, or image and mask differ in size.
-        """
-        image = read_image(self.image)
-        height, width = image.shape[:2]
-        mask = self.read_mask()
-        if mask.shape != (height, width):
-            raise InputError(
-                f"{self.mask}: the mask is {mask.shape[1]}×{mask.shape[0]}, but {self.image} is {width}×{height}; "
-                "give a mask of the image's size"
-            )
-        return image, mask
+    def source(self) -> Path:
+        """File of the mask."""
+        return self.mask
 
     def read_mask(self) -> np.ndarray:
         """Return only the mask."""
@@ -80,10 +63,6 @@ def read_one_object(path: Path) -> np.ndarray:
 
 
 def read_saliency(path: Path) -> np.ndarray:
-    """Read the brighter half of the grey levels as one object; colours are converted to grey.
-
-    Raises:
-        InputError: not readable.
-    """
+    """Read the brighter half of the grey levels as one object; colours are converted to grey."""
     with open_image(path, "mask", "give a grey PNG, white where the object is") as image:
         return (np.asarray(image.convert("L")) > 127).astype(np.uint8)

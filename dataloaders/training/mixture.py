@@ -20,7 +20,6 @@ from aotlab.configs.training import DataConfig, PhaseConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, sample_image, sample_video
 from aotlab.dataloaders.training.composing import compose
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
-from aotlab.dataloaders.training.sets import data_root, open_set
 from aotlab.dataloaders.training.touching import draw_cutouts, touch
 from aotlab.utils.errors import InputError, RunStopped
 
@@ -103,7 +102,6 @@ class Mixture:
         return clip
 
     def _draw(self, rng: Generator) -> tuple[int, int]:
-        """Draw the index of a source and of an image or video in it."""
         number = int(rng.choice(len(self.sources), p=self.weights))
         source = self.sources[number]
         if isinstance(source, VideoSet):
@@ -119,30 +117,6 @@ class Mixture:
         if isinstance(source, ImageSet):
             return sample_image(source.images[index], self.phase, rng, max_objects=most)
         return sample_video(source.videos[index], source.max_gap, self.phase, rng, max_objects=most)
-
-
-def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
-    """Find all sources of a phase; its clips have at most ``max_objects`` objects.
-
-    Raises:
-        InputError: data.root is not set, or a source has no data.
-    """
-    root = data_root(data)
-    if not phase.sources:
-        raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
-    sources, problems = [], {}
-    for source in phase.sources:
-        try:
-            sources.append(open_set(root, source))
-        except InputError as error:
-            problems[source.path] = str(error)
-    if problems:
-        first, *others = problems
-        more = f"; the same recipe also lacks {', '.join(others)}" if others else ""
-        raise InputError(f"{problems[first]}{more}")
-    weights = np.array([source.weight for source in phase.sources])
-    shares = tuple((weights / weights.sum()).tolist())
-    return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
 def describe_mixture(mixture: Mixture) -> list[str]:

@@ -1,21 +1,39 @@
-"""Training and validation data of all phases of a recipe."""
+"""Training and validation data of all phases of a recipe: sources by kind, and their mixtures."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
+
+from aotlab.configs.files import setting_path
 from aotlab.configs.schema import Config
-from aotlab.configs.training import VIDEO_SETS, DataConfig
+from aotlab.configs.training import VIDEO_SETS, DataConfig, PhaseConfig, SourceConfig
+from aotlab.dataloaders.training import image_sets, video_sets
 from aotlab.dataloaders.training.labelled import ImageSet, LabelledVideo, VideoSet
-from aotlab.dataloaders.training.mixture import Mixture, open_mixture
-from aotlab.dataloaders.training.sets import data_root, open_set
+from aotlab.dataloaders.training.mixture import Mixture
 from aotlab.utils.errors import InputError
 
 log = logging.getLogger(__name__)
 
 ENOUGH_VIDEOS = 10
 """minimum number of videos for holding some back"""
+
+READERS: dict[str, Callable[[Path, SourceConfig], ImageSet | VideoSet]] = {
+    "static": image_sets.static,
+    "coco": image_sets.coco,
+    "ecssd": image_sets.ecssd,
+    "msra10k": image_sets.msra10k,
+    "pascal_s": image_sets.pascal_s,
+    "voc2012": image_sets.voc2012,
+    "video": video_sets.video,
+    "davis": video_sets.davis,
+    "youtube_vos": video_sets.youtube_vos,
+    "vost": video_sets.vost,
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,30 @@ def open_phases(config: Config) -> PhasesData:
     if config.data.validation or not config.data.hold_back:
         return PhasesData(mixtures, validation_videos(config.data))
     return hold_back(mixtures, config.data.hold_back)
+
+
+def open_mixture(data: DataConfig, phase: PhaseConfig, seed: int, *, max_objects: int) -> Mixture:
+    """Find all sources of a phase; its clips have at most ``max_objects`` objects.
+
+    Raises:
+        InputError: data.root is not set, or a source has no data.
+    """
+    root = data_root(data)
+    if not phase.sources:
+        raise InputError(f"train.phases: phase {phase.name} has no sources; add at least one")
+    sources, problems = [], {}
+    for source in phase.sources:
+        try:
+            sources.append(open_set(root, source))
+        except InputError as error:
+            problems[source.path] = str(error)
+    if problems:
+        first, *others = problems
+        more = f"; the same recipe also lacks {', '.join(others)}" if others else ""
+        raise InputError(f"{problems[first]}{more}")
+    weights = np.array([source.weight for source in phase.sources])
+    shares = tuple((weights / weights.sum()).tolist())
+    return Mixture(tuple(sources), shares, phase, data, seed, max_objects)
 
 
 def validation_videos(data: DataConfig) -> list[LabelledVideo]:
@@ -101,3 +143,23 @@ def evenly_chosen(source: VideoSet, part: float) -> list[LabelledVideo]:
     videos = sorted(source.videos, key=lambda video: video.name)
     count = max(1, round(part * len(videos)))
     return [videos[(2 * number + 1) * len(videos) // (2 * count)] for number in range(count)]
+
+
+def open_set(root: Path, source: SourceConfig) -> ImageSet | VideoSet:
+    """Find the images or videos of one source below ``root``; raises `InputError` without labelled data there."""
+    folder = root / source.path
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; expected a training set of kind {source.kind} (see data.root)"
+        )
+    return READERS[source.kind](folder, source)
+
+
+def data_root(data: DataConfig) -> Path:
+    """Return the folder of all sources; raises `InputError` if it is not set or missing."""
+    if data.root is None:
+        raise InputError("data.root: not set; give the folder that holds the training sets, data.root=FOLDER")
+    root = setting_path(data.root)
+    if not root.is_dir():
+        raise InputError(f"data.root={root}: no such folder; give the folder that holds the training sets")
+    return root

@@ -11,8 +11,7 @@ import numpy as np
 
 from aotlab.configs.prompts import PromptSource
 from aotlab.dataloaders.training.image_sets import is_held_out
-from aotlab.masks.clicks import IGNORE
-from aotlab.masks.id_maps import read_mask
+from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 
@@ -103,17 +102,17 @@ def pick_object(
 
     ``together``: probability that all objects of the image count as one.
     """
-    ids, areas = np.unique(labels[(labels > 0) & (labels != IGNORE)], return_counts=True)
+    ids, areas = np.unique(labels[(labels > 0) & (labels != VOID)], return_counts=True)
     chances = np.where(areas >= SMALLEST, areas.astype(float) ** 0.2, 0)
     if not chances.sum():
         return None
-    void = labels == IGNORE
+    void = labels == VOID
     if len(ids) > 1 and rng.random() < together:
         mask = (labels > 0) & ~void
     else:
         mask = labels == ids[rng.choice(len(ids), p=chances / chances.sum())]
     truth = mask.astype(np.uint8)
-    truth[void] = IGNORE
+    truth[void] = VOID
     return truth, (labels > 0) & ~mask & ~void
 
 
@@ -121,7 +120,7 @@ def paste(sample: Sample, image: np.ndarray, labels: np.ndarray, rng: np.random.
     """Paste an object of another image near the object, which it may hide; one in three becomes the object itself."""
     import cv2
 
-    ids = sorted(set(np.unique(labels).tolist()) - {0, IGNORE})
+    ids = sorted(set(np.unique(labels).tolist()) - {0, VOID})
     mask = (labels == ids[rng.integers(len(ids))]).astype(np.uint8) if ids else np.zeros(1, np.uint8)
     if mask.sum() < 200:
         return sample
@@ -176,7 +175,7 @@ def look_at(sample: Sample, size: int, rng: np.random.Generator) -> Sample:
     if scale > 1.2:  # smooth outlines of enlarged masks
         soft = cv2.warpAffine((sample.truth == 1).astype(np.float32), matrix, shape, flags=cv2.INTER_LINEAR)
         smooth = np.asarray(cv2.GaussianBlur(soft, (0, 0), 0.35 * scale)) > 0.5
-        truth = np.where(truth == IGNORE, IGNORE, smooth).astype(np.uint8)
+        truth = np.where(truth == VOID, VOID, smooth).astype(np.uint8)
     others = np.asarray(cv2.warpAffine(sample.others.astype(np.uint8), matrix, shape, flags=nearest)) > 0
     return Sample(image, truth, others)
 

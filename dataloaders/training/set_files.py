@@ -13,11 +13,7 @@ from aotlab.utils.files import is_folder, plain_name, read_text
 
 
 def read_split(path: Path) -> list[str]:
-    """Return the names in a list file, one per line.
-
-    Raises:
-        InputError: missing or empty.
-    """
+    """Return the names in a list file, one per line; raises `InputError` if it is missing or empty."""
     list_file(path.stem, path.parent)
     lines = read_text(path, "write one name per line").splitlines()
     names = [plain_name(line.strip(), str(path)) for line in lines if line.strip()]
@@ -40,11 +36,7 @@ def find_paths(folder: Path, forms: Iterable[Sequence[str]], layout: str) -> tup
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the sorted names of subfolders; hidden ones and dangling links are skipped.
-
-    Raises:
-        InputError: a subfolder may not be read.
-    """
+    """Return the sorted names of readable subfolders; hidden ones and dangling links are skipped."""
     if not is_folder(folder):
         raise InputError(f"{folder}: no such folder; expected a folder with subfolders")
     with os.scandir(folder) as entries:
@@ -85,11 +77,7 @@ def files_by_stem(folder: Path, suffixes: tuple[str, ...]) -> dict[str, str]:
 
 
 def require_known(names: Iterable[str], known: Iterable[str], folder: Path) -> None:
-    """Check the names of a list.
-
-    Raises:
-        InputError: a name is missing in ``folder``.
-    """
+    """Check the names of a list; raises `InputError` if a name is missing in ``folder``."""
     missing = sorted(set(names) - set(known))
     if missing:
         raise InputError(

@@ -141,7 +141,6 @@ def touch(ground: Clip, cutouts: Sequence[Cutout], rng: Generator, *, max_object
     Args:
         ground: clip of T×S×S frames; its own objects stay, under the others.
         cutouts: two or three objects, the first one lowest.
-        rng: source of all randomness.
         max_objects: largest number of objects; more are sampled at random.
     """
     side = ground.frames.shape[1]

@@ -103,7 +103,6 @@ def spline_coordinates(
         box: part of the warped image that becomes the crop.
         shape: height and width of the image.
         crop: side of the crop in pixels.
-        rng: source of all randomness.
 
     Returns:
         crop×crop×2 float32: column and row in the image.

@@ -20,7 +20,7 @@ from parsers import parser_of
 from sphinx.application import Sphinx
 
 import aotlab
-from aotlab.configs.paths import ROOT
+from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.commands import COMMANDS
 

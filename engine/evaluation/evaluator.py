@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from tqdm import tqdm
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.engine.ensemble import Ensemble
 from aotlab.engine.evaluation.finished import FOLDER as RECORDS
 from aotlab.engine.evaluation.finished import Finished, RunRecords, forget
 from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
+from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.masks.object_masks import files_of
 from aotlab.utils.distributed import RESUME, World
@@ -26,11 +29,6 @@ from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import locked_output
 from aotlab.utils.progress import progress_bar
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-    from aotlab.engine.interface import BenchmarkTracker
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +95,7 @@ class RunOptions:
 
 
 def evaluate(
-    tracker: BenchmarkTracker,
+    tracker: Tracker | Ensemble,
     videos: Sequence[Video],
     output: Path,
     options: RunOptions | None = None,
@@ -108,7 +106,6 @@ def evaluate(
     Args:
         tracker: reset before each video.
         videos: videos to track, distributed over the ranks, all of which call this.
-        output: result folder.
         options: see `RunOptions`.
         world: ranks; None: only this process.
 
@@ -133,10 +130,9 @@ def evaluate(
 
 
 def _run_share(
-    tracker: BenchmarkTracker, videos: Sequence[Video], records: RunRecords, options: RunOptions,
+    tracker: Tracker | Ensemble, videos: Sequence[Video], records: RunRecords, options: RunOptions,
     report: EvaluationResult, world: World,
 ) -> EvaluationResult:  # fmt: skip
-    """Track this rank's videos."""
     share_videos = [videos[index] for index in world.share([len(video.frames) for video in videos])]
     total, share = sum(len(video.frames) for video in share_videos), f" (share 1 of {world.ranks})"
     with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
@@ -155,7 +151,7 @@ def _run_share(
 class _Share:
     """Videos of one rank, run one after another."""
 
-    tracker: BenchmarkTracker
+    tracker: Tracker | Ensemble
     records: RunRecords
     options: RunOptions
     report: EvaluationResult
@@ -227,7 +223,6 @@ class _Share:
 
 
 def _merged(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
-    """Merge the reports of all ranks, with sequences in the order of the data set."""
     report = EvaluationResult(parts[0].output)
     finished = {name for part in parts for name in part.finished}
     failures = {name: message for part in parts for name, message in part.failures.items()}

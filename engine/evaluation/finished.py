@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.records import load_record, save_record
 from aotlab.masks.id_maps import read_mask
 from aotlab.masks.object_masks import ObjectMasks
-from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove
+from aotlab.utils.own_files import load_record, save_record, sha256
 
 FOLDER = ".finished"
 """folder of the records in the result folder"""
@@ -44,8 +43,6 @@ class RunRecords:
         """Read the records of a run.
 
         Args:
-            output: result folder.
-            videos: sequences of the run.
             made_by: models and settings as JSON values; None: no records are read or written.
             force: ignore records of other models or settings.
 
@@ -91,11 +88,7 @@ def forget(output: Path, video: Video) -> None:
 
 
 def fingerprint(video: Video, made_by: dict[str, Any] | None) -> str:
-    """Return a digest of the inputs of a video: models, given masks, frames by name and size, options.
-
-    Raises:
-        InputError: a file is missing.
-    """
+    """Return a digest of the inputs of a video: models, given masks, frames by name and size, options."""
     masks = [(index, _digest_of(mask)) for index, mask in sorted(video.masks.items())]
     try:
         frames = [(path.name, path.stat().st_size) for path in video.frames]
@@ -110,7 +103,6 @@ def _digest(made_by: dict[str, Any] | None) -> str:
 
 
 def _digest_of(mask: Path | ObjectMasks) -> object:
-    """Return a value that identifies a given mask."""
     if isinstance(mask, Path):
         return sha256(mask)
     return [(object_id, sha256(path)) for object_id, path in sorted(mask.files.items())], sorted(

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.engine.evaluation.resizing import resize_labels
+from aotlab.engine.ensemble import Ensemble
+from aotlab.engine.inputs import Size
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
+from aotlab.masks.id_maps import resize_labels
 from aotlab.masks.object_masks import labels_of
-
-if TYPE_CHECKING:
-    from aotlab.engine.inputs import Size
-    from aotlab.engine.interface import BenchmarkTracker
-    from aotlab.engine.prediction import Prediction
 
 EDGE = 0.05
 """allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
@@ -29,7 +27,7 @@ EDGE = 0.05
 class _Layer:
     """A tracker with its prediction of the last frame."""
 
-    tracker: BenchmarkTracker
+    tracker: Tracker | Ensemble
     newest: Prediction | None = None
     ids: set[int] = field(default_factory=set)
 
@@ -64,7 +62,7 @@ class LayeredPrediction:
 class Layers:
     """Tracking of overlapping objects; objects that do not overlap share a layer."""
 
-    def __init__(self, tracker: BenchmarkTracker, length: int | None = None) -> None:
+    def __init__(self, tracker: Tracker | Ensemble, length: int | None = None) -> None:
         """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
         self._length = length
         tracker.reset(length)

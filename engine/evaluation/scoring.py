@@ -62,9 +62,7 @@ def score_videos(
 
     Args:
         videos: videos with ground truth.
-        results: result folder.
         workers: largest number of processes; fewer are used for few frames.
-        progress: show a progress bar on stderr.
 
     Raises:
         RunStopped: a process died.

@@ -7,27 +7,24 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
+from aotlab.engine.ensemble import Ensemble
 from aotlab.engine.evaluation.layers import LayeredPrediction, Layers
-from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, stream
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.masks.id_maps import write_mask
+from aotlab.masks.id_maps import resize_labels, write_mask
 from aotlab.masks.object_masks import read_given, read_objects
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-
-if TYPE_CHECKING:
-    from aotlab.engine.interface import BenchmarkTracker
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class FrameResult:
 
 
 def track_video(
-    tracker: BenchmarkTracker, video: Video, output: Path, *, overlay: bool = False
+    tracker: Tracker | Ensemble, video: Video, output: Path, *, overlay: bool = False
 ) -> Generator[FrameResult, None, None]:
     """Track one video, write the result of each frame as it is computed, and yield it.
 
@@ -82,9 +79,8 @@ def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
 
 
 def _results(
-    tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
+    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
-    """Yield the result of every frame."""
     known: set[int] = set()
     labels = OneBehind(tracker.device)
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
@@ -104,7 +100,7 @@ def _results(
 
 
 def _results_of_objects(
-    tracker: BenchmarkTracker, video: Video, frames: Iterator[np.ndarray]
+    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
     """Yield the result of every frame of a video with overlapping objects."""
     layers, labels = Layers(tracker, len(video.frames)), OneBehind(tracker.device)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from aotlab.engine.tracker import Tracker
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-
-if TYPE_CHECKING:
-    from aotlab.engine.interface import FrameTracker
 
 COLOUR = "color"
 """TraX's name of the image channel"""
@@ -27,7 +25,7 @@ Answer = tuple[list[np.ndarray], list[float]]
 class VotSession:
     """The objects of one sequence."""
 
-    def __init__(self, tracker: FrameTracker) -> None:
+    def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._count = 0
 
@@ -74,7 +72,7 @@ class VotSession:
         return labels if labels.any() else None
 
 
-def serve(server: Any, tracker: FrameTracker, to_region: Callable[[np.ndarray], Any]) -> int:
+def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> int:
     """Answer requests until the toolkit quits; returns the number of frames.
 
     Args:

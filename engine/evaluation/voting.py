@@ -59,11 +59,7 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
 
 
 def sequences_of(results: Path) -> list[str]:
-    """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder.
-
-    Raises:
-        InputError: no such folder.
-    """
+    """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
     names = _folders(results)
     names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]
     found = sorted(name for name in names if list_masks(results / name))

@@ -25,11 +25,6 @@ def write_strip(
     """Write one object of a video as a JPEG.
 
     Args:
-        path: image to write.
-        video: video with frames and annotations.
-        results: folder of all results.
-        scores: scores of this video.
-        object_id: object id.
         frames: number of frames, evenly spaced over those that count, including the worst.
 
     Raises:

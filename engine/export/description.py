@@ -11,10 +11,9 @@ import yaml
 from aotlab.configs.load import from_tree
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
 from aotlab.configs.yaml_text import read_mapping
-from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
-from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+from aotlab.utils.own_files import Kind, reading_own, sealed, sha256, unsealed
 
 FILE = "export.yaml"
 EXPORT = Kind("export", 1, "export again")
@@ -97,11 +96,7 @@ def to_text(description: Description) -> str:
 
 
 def read_description(folder: Path) -> Description:
-    """Read the description of a folder of graphs, and check the graphs' digests.
-
-    Raises:
-        InputError: not an export, or an incomplete or changed one.
-    """
+    """Read the description of a folder of graphs and check digests; raises `InputError` if anything was changed."""
     path = folder / FILE
     if not is_file(path):
         raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")

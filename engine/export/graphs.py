@@ -10,6 +10,7 @@ from collections.abc import Callable
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,14 +28,21 @@ from aotlab.engine.export.names import (
     named_identities,
     named_memory,
 )
+from aotlab.engine.prompting import SETTINGS, look_size
+from aotlab.networks.block import TemporalEmbedding, embedding_indices
 from aotlab.networks.kernels import SETS
 from aotlab.networks.operations import use
-from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
+from aotlab.networks.prompts import PLANES
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
+from aotlab.utils.errors import InputError
 
 Method = Callable[[VOSModel, Tensors], dict[str, Tensor]]
 EXAMPLE_FRAMES = 2
 """number of long-term frames that propagate is traced with; 1 would become a constant"""
+MAPS = ("quarter", "eighth", "sixteenth", "projected")
+"""feature maps by stride, and the last one projected"""
+NAMES = ("prompt_encode", "prompt_masks")
+"""the graphs' names"""
 
 
 class IndexedTemporalEmbedding(nn.Module):
@@ -89,7 +97,6 @@ def build_graphs(model: VOSModel, size: tuple[int, int], groups: int) -> dict[st
     Every method runs once, to make the examples and to fill caches with real values.
 
     Args:
-        model: the model, unchanged.
         size: (height, width) of the network's input in pixels.
         groups: number of groups of objects in a batch.
     """
@@ -219,3 +226,43 @@ def _add_temporal(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
     temporal.indices = given["temporal_indices_0"]
     query, key = temporal(given["key_0_0"], given["long_key_0_0"])
     return {"query": query, "key": key}
+
+
+def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Graph]:
+    """The two graphs of a model's prompt network.
+
+    ``prompt_encode`` takes ``image`` 1×3×H×W, normalised, and gives the maps; ``prompt_masks`` takes the maps and
+    ``planes`` 1×4×H×W of an object in 0 to 1 (see `aotlab.networks.prompts.PLANES`), and gives its ``logits`` 1×1×h×w
+    at stride 4.
+
+    Args:
+        video: (height, width) of the frames, which the network sees with a longer edge of `SETTINGS.whole_edge`.
+
+    Raises:
+        InputError: the model takes no prompts.
+    """
+    if model.prompts is None:
+        raise InputError("this model takes no prompts; export the bundled one, or without prompts")
+    network: Any = deepcopy(model.prompts).cpu().float().eval().requires_grad_(False)
+    size = look_size(video, SETTINGS.whole_edge, align_corners=model.config.align_corners)
+    drawn = torch.Generator().manual_seed(0)
+    image = {"image": torch.rand(1, 3, *size, generator=drawn)}
+    with torch.no_grad():
+        maps = _encode_prompted(network, image)
+        planes = {"planes": torch.rand(1, len(PLANES), *size, generator=drawn)}
+        masks = _segment(network, maps | planes)
+    encode, segment = NAMES
+    return {
+        encode: Graph(GraphModule(network, _encode_prompted, ("image",), MAPS), image, maps, {}),
+        segment: Graph(
+            GraphModule(network, _segment, (*MAPS, "planes"), ("logits",)), maps | planes, masks, {}
+        ),
+    }
+
+
+def _encode_prompted(network: Any, given: Tensors) -> dict[str, Tensor]:
+    return dict(zip(MAPS, network.encode(given["image"]), strict=True))
+
+
+def _segment(network: Any, given: Tensors) -> dict[str, Tensor]:
+    return {"logits": network([given[name] for name in MAPS], given["planes"])}

@@ -23,8 +23,7 @@ from aotlab.engine.export.names import (
 )
 from aotlab.engine.export.writing import require_packages
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.block import BlockMemory, Memory
-from aotlab.networks.temporal import embedding_indices
+from aotlab.networks.block import BlockMemory, Memory, embedding_indices
 from aotlab.networks.vos_model import Features, Propagated
 from aotlab.utils.errors import InputError
 
@@ -75,11 +74,7 @@ class ExportedModel(nn.Module):
         """Do nothing: graphs are compiled already."""
 
     def encode(self, image: Tensor) -> Features:
-        """Encode an image 1×3×H×W.
-
-        Raises:
-            InputError: another size than the export's.
-        """
+        """Encode an image 1×3×H×W; raises `InputError` for another size than the export's."""
         inside, video = self.description.network_size, self.description.video_size
         if list(image.shape[2:]) != inside:
             raise InputError(
@@ -185,11 +180,7 @@ def _rows(batch: Tensor, start: int, count: int) -> Tensor:
 
 
 def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:
-    """Load a graph into onnxruntime, with PyTorch's number of threads.
-
-    Raises:
-        InputError: a damaged file, or an unavailable provider.
-    """
+    """Load a graph with PyTorch's number of threads; raises `InputError` if it is damaged or lacks the provider."""
     import onnxruntime
 
     known = onnxruntime.get_available_providers()

@@ -39,8 +39,6 @@ def verify(model: VOSModel, folder: Path, *, frames: int = 12, provider: str = C
     Each stores its own masks. Logits are compared from the second frame on.
 
     Args:
-        model: the exported model.
-        folder: folder of the graphs.
         frames: number of frames, at least 2.
         provider: execution provider of onnxruntime.
 

@@ -24,15 +24,14 @@ from aotlab.engine.export.description import (
     graph_file,
     to_text,
 )
-from aotlab.engine.export.graphs import Graph, build_graphs
-from aotlab.engine.export.prompt_graphs import build_prompt_graphs
+from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graphs
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable
 from aotlab.utils.leftovers import remove_leftovers
 from aotlab.utils.locks import LOCK, locked
+from aotlab.utils.own_files import sha256
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files"""
@@ -58,7 +57,6 @@ def export_model(
     """Write a model's graphs and ``export.yaml``.
 
     Args:
-        model: the model, unchanged.
         config: ``memory.frames`` bounds long-term memory.
         folder: folder to create; its lock lies beside it.
         video: (height, width) of the frames in pixels.
@@ -161,7 +159,6 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
 
 
 def _describe(graph: Graph, file: Path) -> GraphDescription:
-    """Describe the inputs and outputs of a graph, and its file."""
 
     def shape(name: str, tensor: Tensor) -> list[Any]:
         """Return the shape of an input."""

@@ -44,7 +44,6 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
     resizing and sums do not.
 
     Args:
-        config: settings of the model.
         size: (height, width) of the network's input in pixels.
         objects: number of tracked objects.
         frames: number of frames in long-term memory.

@@ -25,11 +25,7 @@ PANEL, CAPTION = 3.2, 0.42
 
 
 def draw_similarity(similar: Mapping[str, np.ndarray], title: str, image: Path) -> None:
-    """Draw `identity_similarity` of every stage side by side as a PNG.
-
-    Raises:
-        InputError: the image cannot be written.
-    """
+    """Draw `identity_similarity` of every stage side by side as a PNG."""
     from matplotlib.figure import Figure
 
     planes = len(next(iter(similar.values())))
@@ -60,7 +56,6 @@ def draw_attention(
     Args:
         maps: result of `inspect_attention`.
         frames: H×W×3 uint8 by index, including those of `shown_frames`.
-        image: PNG file to write.
         align_corners: the model's setting, which positions the maps.
 
     Raises:
@@ -96,7 +91,6 @@ def shown_frames(maps: AttentionMaps) -> set[int]:
 
 
 def _query_name(maps: AttentionMaps) -> str:
-    """Describe the query."""
     rows, columns = np.nonzero(maps.pixels)
     if len(rows) == 1:
         return f"pixel ({columns[0]}, {rows[0]}) of frame {maps.frame}"
@@ -161,11 +155,9 @@ def _heated(frame: np.ndarray, brightness: np.ndarray, align_corners: bool) -> n
 
 
 def _show(axes: Axes, image: np.ndarray) -> None:
-    """Show an image without ticks."""
     axes.imshow(image)
     axes.axis("off")
 
 
 def _row(figure: Figure, count: int) -> list[Axes]:
-    """Return ``count`` plots side by side."""
     return list(figure.subplots(1, count, squeeze=False)[0])

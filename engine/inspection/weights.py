@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aotlab.networks.block import Block, BlockMemory, KeyValue
-from aotlab.networks.temporal import TemporalEmbedding
+from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding
 from aotlab.networks.vos_model import VOSModel
 
 

@@ -143,7 +143,6 @@ def _json_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
 
 
 def _job(row: Any, number: int, path: Path) -> Job:
-    """Return the job of a line."""
     where = f"{path}, line {number}"
     if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
         raise InputError(f"{where}: missing field 'video'")

@@ -54,7 +54,6 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
     """Return self-contained HTML, except for the thumbnails beside it.
 
     Args:
-        output: result folder.
         entries: one dictionary per job, as in ``review.json``.
     """
     counts = Counter(entry["status"] for entry in entries)

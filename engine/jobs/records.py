@@ -92,19 +92,18 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
 
     Args:
         output: folder, created if missing.
-        jobs: jobs of this run.
         settings: settings shared by all jobs, as JSON values, which identify the run.
         force: remove the results of another run first.
 
     Raises:
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
-    _tidy(require_writable(output))
-    _refuse_names(jobs)
+    for folder in (require_writable(output), output / FOLDER):
+        remove_leftovers(folder)
     run = output / FOLDER / RUN
     old = read_usable(run, RUN_KIND, _checked_run)
     new = {"settings": settings, "jobs": sorted(job.name for job in jobs)}
-    _refuse_sources(jobs, output, old["jobs"] if old is not None else ())
+    _refuse_inputs(jobs, output, old["jobs"] if old is not None else ())
     if old is not None:
         strangers = sorted(set(old["jobs"]) & _finished(output) - {job.name for job in jobs})
         if old["settings"] == settings and not strangers:
@@ -134,29 +133,17 @@ def _checked_run(content: dict[str, Any]) -> dict[str, Any]:
     return {**content, "jobs": [name for name in content["jobs"] if is_plain_name(name)]}
 
 
-def _refuse_names(jobs: Sequence[Job]) -> None:
-    """Raise `InputError` if a job has the name of a review file."""
+def _refuse_inputs(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> None:
+    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REVIEWS, FOLDER)}
     for job in jobs:
         if job.name.lower() in (FOLDER, *REVIEWS):
             raise InputError(f"job {job.name}: a review file of the run has this name; give the job another")
-
-
-def _refuse_sources(jobs: Sequence[Job], output: Path, old: Sequence[str]) -> None:
-    """Raise `InputError` if the run would overwrite a video or mask."""
-    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old, *REVIEWS, FOLDER)}
-    for job in jobs:
         for path in (Path(job.video), *(split_value(value)[1] for value in job.masks)):
             found = real_path(path)
             if not targets.isdisjoint((found, *found.parents)):
                 raise InputError(
                     f"output {output}: the results would replace {path} of job {job.name}; choose another folder"
                 )
-
-
-def _tidy(output: Path) -> None:
-    """Remove temporary files of killed runs."""
-    for folder in (output, output / FOLDER):
-        remove_leftovers(folder)
 
 
 def record_path(output: Path, name: str) -> Path:

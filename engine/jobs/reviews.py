@@ -59,7 +59,6 @@ def _line(names: Sequence[str], cells: Sequence[Any]) -> str:
 
 
 def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
-    """Return the entry of a job for all review files."""
     if record is None:
         return dict.fromkeys(COLUMNS, "") | {
             "name": name,

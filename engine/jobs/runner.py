@@ -12,7 +12,6 @@ from typing import Any
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
 from aotlab.engine.jobs.reviews import heading, row, write_reviews
-from aotlab.engine.records import load_record, save_record
 from aotlab.engine.video.frame_range import FrameNumbers
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.options import TrackOptions, located
@@ -23,13 +22,14 @@ from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output
+from aotlab.utils.own_files import load_record, save_record
 
 log = logging.getLogger(__name__)
 
 OFTEN = 20
 """number of jobs between updates of the reviews"""
 
-TrackerOf = Callable[[Sequence[str]], Any]
+TrackerOf = Callable[[tuple[str, ...]], Any]
 """returns a tracker for a job's overrides"""
 
 
@@ -48,12 +48,10 @@ def run_jobs(
     """Track all unfinished jobs; every rank must call it and gets all records in order.
 
     Args:
-        jobs: see `read_jobs`.
         output: folder that holds a folder per job.
         settings: settings that affect all results.
         options: options of every job; review and thumbnail are always written.
         tracker_of: returns a new or cached tracker.
-        world: ranks of the run.
         stop: flag that stops the run; the current job runs again next time.
         force: replace the results of another run.
         restart: run finished jobs again.

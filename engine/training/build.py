@@ -10,13 +10,14 @@ from pathlib import Path
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from aotlab.configs.paths import setting_path
+from aotlab.configs.files import setting_path
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import TrainConfig
 from aotlab.networks import kernels
 from aotlab.networks.encoders import freeze_stages, repeated_blocks, torchvision_weights
 from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.weights.checkpoints import load_weights, read_settings, read_weights
+from aotlab.networks.weights.checkpoints import load_weights, read_card, read_settings, read_weights
+from aotlab.networks.weights.model_card import PhaseRecord
 from aotlab.networks.weights.published_keys import load_encoder_weights
 from aotlab.networks.weights.zoo import resolve
 from aotlab.utils.errors import InputError
@@ -108,3 +109,26 @@ def prepare(model: VOSModel, settings: TrainConfig) -> None:
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
     if settings.compile:
         model.compile_parts(dynamic=False)
+
+
+def start_phases(config: Config) -> list[PhaseRecord]:
+    """Return the phases recorded in ``train.start_from``; empty if unset or without a card."""
+    start = config.train.start_from
+    card = read_card(resolve(setting_path(start))) if start is not None else None
+    return card.phases if card is not None else []
+
+
+def first_weights(config: Config) -> str:
+    """Return the file name of the initial weights, without machine-specific folders."""
+    settings = config.train
+    if settings.start_from is not None:
+        return setting_path(settings.start_from).name
+    if settings.encoder_weights is None:
+        first = "random weights"
+    else:
+        first = f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
+    return (
+        first
+        if settings.warm_start is None
+        else f"{setting_path(settings.warm_start).name} where weights fit, {first}"
+    )

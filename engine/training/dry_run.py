@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
@@ -22,7 +22,7 @@ from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import require_writable
-from aotlab.utils.process import peak_resident_bytes
+from aotlab.utils.processes import peak_resident_bytes
 
 GIB = 2**30
 CLIPS = 8
@@ -45,17 +45,14 @@ class TrialSteps:
 
 
 def dry_run(config: Config, world: World) -> str:
-    """Build a run, run two steps of each phase and return a forecast of the whole run.
-
-    Raises:
-        InputError: as in `engine.training.trainer.train` before its first step.
-    """
+    """Run two steps of each phase and return a forecast of the whole run; raises as `train` before its first step."""
     config = resolve_training(config)
     output = require_writable(Path(str(config.train.output)))
     data = open_phases(config)
-    videos = data.validation
     model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    lines = [_model_line(config, model, world), *_data_lines(data.mixtures)]
+    lines = [_model_line(config, model, world)]
+    for mixture in data.mixtures.values():
+        lines += [f"{mixture.phase.name}: {line}" for line in describe_mixture(mixture)]
     hours = 0.0
     state: PhaseState | None = None
     for index, mixture in data.mixtures.items():
@@ -65,9 +62,10 @@ def dry_run(config: Config, world: World) -> str:
         hours += taken
         lines += _phase_lines(mixture, trial, taken, world)
     assert state is not None
+    validated = sum(len(video.frames) for video in data.validation)
     saved = _state_bytes(state) * config.train.keep / GIB
     lines += [
-        f"validation: {len(videos)} videos, {sum(len(video.frames) for video in videos)} frames each time",
+        f"validation: {len(data.validation)} videos, {validated} frames each time",
         f"memory: {_peak_bytes(world.device) / GIB:.1f} GiB at most on a rank",
         f"disk: {saved:.2f} GiB of saved states in {output}",
         f"time: {hours:.1f} hours without validation",
@@ -76,7 +74,6 @@ def dry_run(config: Config, world: World) -> str:
 
 
 def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> TrialSteps:
-    """Run the first steps of a phase."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
     learner = wrap(ClipLearner(state.model, config.memory), world)
@@ -96,7 +93,6 @@ def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> TrialSt
 
 
 def _phase_lines(mixture: Mixture, trial: TrialSteps, hours: float, world: World) -> list[str]:
-    """Describe the cost of a phase, and whether its data pipeline keeps up."""
     phase, workers = mixture.phase, mixture.data.workers
     needed = phase.batch / world.ranks / trial.seconds
     return [
@@ -115,12 +111,6 @@ def _model_line(config: Config, model: VOSModel, world: World) -> str:
         f"{config.name}: {total:.2f} M parameters, {trained:.2f} M trained, {precision} on "
         f"{world.device.type}, {world.ranks} ranks × {config.train.accumulate} parts"
     )
-
-
-def _data_lines(mixtures: dict[int, Mixture]) -> list[str]:
-    return [
-        f"{mixture.phase.name}: {line}" for mixture in mixtures.values() for line in describe_mixture(mixture)
-    ]
 
 
 def _state_bytes(state: PhaseState) -> int:

@@ -17,11 +17,16 @@ from torch import nn
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
-from aotlab.engine.training.card import card_of
 from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.finite import NotFinite, not_finite
 from aotlab.engine.training.journal.writing import Journal, StepMeasures
-from aotlab.engine.training.phase_state import PhaseState, save_state, saved_states
+from aotlab.engine.training.phase_state import (
+    NotFinite,
+    PhaseState,
+    card_of,
+    not_finite,
+    save_state,
+    saved_states,
+)
 from aotlab.engine.training.training_step import StepResult, train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
@@ -108,11 +113,7 @@ def wrap(learner: ClipLearner, world: World) -> nn.Module:
 def step_once(
     run: TrainingRun, state: PhaseState, learner: nn.Module, batches: TimedBatches, *, may_skip: bool
 ) -> bool:
-    """Run and report one step; return False if it was skipped as not finite.
-
-    Raises:
-        NotFinite: no further steps may be skipped.
-    """
+    """Run and report one step; return False if it was skipped as not finite; raises `NotFinite` unless ``may_skip``."""
     begin, waited = time.perf_counter(), batches.seconds
     try:
         result = train_step(run.config, state, learner, batches)
@@ -195,11 +196,7 @@ def save(run: TrainingRun, state: PhaseState) -> None:
 
 
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
-    """Write the current model with its card to ``name.safetensors`` in the output folder.
-
-    Raises:
-        RunStopped: the file cannot be written.
-    """
+    """Write the current model with its card to ``name.safetensors``; raises `RunStopped` if that fails."""
     try:
         card = card_of(state, run.config, run.command)
         save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)

@@ -5,25 +5,37 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from torch import Tensor
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
-from aotlab.engine.training.build import architecture
-from aotlab.engine.training.ema import EMA
-from aotlab.engine.training.finite import NotFinite, not_finite
+from aotlab.engine.training.build import architecture, first_weights
+from aotlab.engine.training.schedule import EMA
+from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.weights.model_card import ModelCard, PhaseRecord, card_from_json
+from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
 from aotlab.utils.distributed import World
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+
+
+class NotFinite(RunStopped):
+    """Non-finite loss, gradient or weight; nothing was changed. The message names the clips."""
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of tensors with non-finite values."""
+    return [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+
 
 log = logging.getLogger(__name__)
 STATES = Kind(
@@ -103,6 +115,20 @@ def save_state(state: PhaseState, config: Config, output: Path) -> Path:
     return path
 
 
+def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
+    """Return the card of the averaged weights of a phase, up to its current step."""
+    settings, phase, world = config.train, state.phase, state.world
+    precision = fastest_precision(settings.precision, world.device)
+    record = PhaseRecord(
+        name=phase.name, steps=state.step, planned=phase.steps, hours=state.seconds / 3600,
+        batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop,
+        data=state.data,
+        seed=settings.seed, precision=precision, device=f"{world.ranks} × {world.device.type}",
+        start=state.earlier[-1].name if state.earlier else first_weights(config), command=command, scores=state.scores,
+    )  # fmt: skip
+    return ModelCard([*state.earlier, record], AVERAGED)
+
+
 def broken_weights(content: dict[str, Any]) -> list[str]:
     """Return the names of non-finite weights, averages and moments."""
     moments = {
@@ -165,11 +191,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
 
 
 def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None:
-    """Check that a state belongs to the recipe.
-
-    Raises:
-        InputError: architecture, phases or fixed settings differ.
-    """
+    """Check that a state belongs to the recipe; raises `InputError` if architecture, phases or settings differ."""
     advice = "resume with its own recipe, or give another train.output"
     with reading_own(path, STATES):
         index, phases = content["phase"], config.train.phases
@@ -193,11 +215,7 @@ def require_fitting(path: Path, content: dict[str, Any], config: Config) -> None
 
 
 def restore(state: PhaseState, content: dict[str, Any]) -> None:
-    """Restore a phase from the content of `save_state`.
-
-    Raises:
-        InputError: not a state of this phase.
-    """
+    """Restore a phase from the content of `save_state`; raises `InputError` for another phase's state."""
     with reading_own(f"state of {state.phase.name}", STATES):
         state.model.load_state_dict(content["model"])
         state.optimizer.load_state_dict(content["optimizer"])

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from aotlab.configs.prompts import PromptTraining
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.prompt_samples import Annotated, draw_sample, list_images
-from aotlab.masks.clicks import IGNORE
+from aotlab.masks.id_maps import VOID
 from aotlab.masks.simulated_prompts import MASK, add_correction, first_prompt
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
@@ -89,7 +89,7 @@ def prompt_loss(logits: Tensor, truth: Tensor, share: float) -> tuple[Tensor, Te
     """
     size = (truth.shape[1], truth.shape[2])
     full = F.interpolate(logits.float(), size, mode="bilinear", align_corners=True)[:, 0]
-    counted, target = (truth != IGNORE).float(), (truth == 1).float()
+    counted, target = (truth != VOID).float(), (truth == 1).float()
     entropy = F.binary_cross_entropy_with_logits(full, target, reduction="none") * counted
     hardest = entropy.flatten(1).topk(int(entropy[0].numel() * share), 1, sorted=False).values.mean(1)
     probability = full.sigmoid() * counted
@@ -111,7 +111,6 @@ class PromptTrainer:
         checkpoint: tracking model to start from; a prompt network that it holds is trained on.
         data: folder of the sources.
         output: folder of state, log and weights; a state there is resumed.
-        training: settings.
     """
 
     def __init__(self, checkpoint: Path, data: Path, output: Path, training: PromptTraining) -> None:
@@ -241,7 +240,6 @@ class PromptTrainer:
         return path
 
     def _card(self) -> ModelCard:
-        """The card of the tracking model and a phase ``prompts``."""
         before, training = read_card(self.checkpoint), self.training
         groups = sorted({image.group for image in self.images})
         record = PhaseRecord(
@@ -288,7 +286,7 @@ def _corrected(
 
 
 def _mean_iou(answers: Tensor, truth: Tensor) -> float:
-    counted, target = truth != IGNORE, truth == 1
+    counted, target = truth != VOID, truth == 1
     shared = (answers & target).sum((1, 2))
     union = ((answers | target) & counted).sum((1, 2))
     return float(((shared + 1e-6) / (union + 1e-6)).mean())

@@ -9,18 +9,16 @@ from pathlib import Path
 
 import torch
 
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
-from aotlab.engine.training.build import build_model
-from aotlab.engine.training.card import card_of, start_phases
-from aotlab.engine.training.ema import EMA
-from aotlab.engine.training.journal.writing import open_journal
+from aotlab.engine.training.build import build_model, start_phases
+from aotlab.engine.training.journal.writing import Journal
 from aotlab.engine.training.phase_loop import TrainingRun, run_steps, save, save_weights, validate_averaged
-from aotlab.engine.training.phase_state import PhaseState, load_state, restore, states_folder
-from aotlab.engine.training.schedule import parameter_groups
+from aotlab.engine.training.phase_state import PhaseState, card_of, load_state, restore, states_folder
+from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import remove, require_writable
@@ -43,8 +41,6 @@ def train(config: Config, world: World, *, restart: bool = False, command: str =
     """Train all phases of ``config``; every rank calls it.
 
     Args:
-        config: the recipe.
-        world: ranks of the run.
         restart: start over; otherwise the newest usable state in the output folder is resumed, if any.
         command: command line, for the model card.
 
@@ -74,7 +70,7 @@ def run_phases(config: Config, world: World, output: Path, *, command: str) -> T
     torch.manual_seed(config.train.seed)
     model = build_model(config).to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state: PhaseState | None = None
-    opened = open_journal(output, lead=world.lead, log_every=config.train.log_every)
+    opened = Journal(output, lead=world.lead, log_every=config.train.log_every)
     with stop_flag() as stop, closing(opened) as journal:
         run = TrainingRun(config, world, output, data.validation, journal, stop, command)
         for index, mixture in data.mixtures.items():

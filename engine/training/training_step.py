@@ -17,12 +17,11 @@ from aotlab.engine.training.clip_training import (
     ClipBatch,
     ClipLosses,
     ClipPlan,
+    hardest_count,
     mean_iou,
     shuffled_identities,
 )
-from aotlab.engine.training.finite import NotFinite
-from aotlab.engine.training.losses import hardest_count
-from aotlab.engine.training.phase_state import PhaseState
+from aotlab.engine.training.phase_state import NotFinite, PhaseState
 from aotlab.engine.training.schedule import learning_rate, reference_loss_weight
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
@@ -52,7 +51,6 @@ def train_step(
     """Run one optimiser step on the next ``train.accumulate`` parts of a batch.
 
     Args:
-        config: the recipe.
         state: phase whose model, optimiser, average and step number are updated.
         learner: its `ClipLearner`, wrapped in DDP if there are several ranks.
         batches: parts of this rank.

@@ -44,7 +44,6 @@ def validate(model: VOSModel, config: Config, videos: list[LabelledVideo], world
 
 
 def _score(tracker: Tracker, video: LabelledVideo) -> SequenceScores:
-    """Track and score one video in memory."""
     annotations: list[np.ndarray] = []
 
     def predictions(frames: Iterator[tuple[np.ndarray, np.ndarray]]) -> Generator[Prediction, None, None]:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from aotlab.engine.interface import FrameTracker
+from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
@@ -77,7 +78,7 @@ class Spill:
 
 
 def both_directions(
-    tracker: FrameTracker,
+    tracker: Tracker | PacedTracker,
     frames: Iterable[tuple[int, np.ndarray]],
     masks: Mapping[int, np.ndarray],
     folder: Path,
@@ -130,7 +131,7 @@ def _gather(
 
 
 def _forward(
-    tracker: FrameTracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
+    tracker: Tracker | PacedTracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
 ) -> Iterator[Answered]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
@@ -143,7 +144,7 @@ def _forward(
 
 
 def _between(
-    tracker: FrameTracker,
+    tracker: Tracker | PacedTracker,
     keys: tuple[Key | None, Key],
     gap: Spill,
     numbers: list[int],

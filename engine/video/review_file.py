@@ -14,7 +14,7 @@ from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measur
 from aotlab.engine.video.tracked import Tracked
 from aotlab.masks.doubts import Doubts
 from aotlab.media.video import FrameSource
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import write_text
 from aotlab.utils.text import columns
 
 SHOWN = 10
@@ -50,8 +50,7 @@ class ReviewFile:
         ]
         if self._levels is not None:
             review["levels"] = self._levels.report()
-        with atomic_path(self.path) as temporary:
-            temporary.write_text(json.dumps(review, indent=1) + "\n", encoding="utf-8")
+        write_text(self.path, json.dumps(review, indent=1) + "\n")
 
     def drop(self) -> None:
         """Do nothing, as nothing was written."""

@@ -8,12 +8,15 @@ from collections.abc import Callable, Container, Generator, Iterable, Iterator, 
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from aotlab.engine.pacing import PacedTracker
+from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.engine.video.directions import Answered, both_directions
 from aotlab.engine.video.options import TrackOptions, TrackResult
@@ -24,17 +27,13 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.signals import stop_flag
 
-if TYPE_CHECKING:
-    from aotlab.engine.interface import FrameTracker
-    from aotlab.engine.prediction import Prediction
-
 Numbered = tuple[int, np.ndarray]
 """index and image of a frame"""
 DEFAULTS = TrackOptions()
 
 
 def track(
-    tracker: FrameTracker,
+    tracker: Tracker | PacedTracker,
     source: FrameSource,
     masks: Mapping[int, np.ndarray],
     output: Path,
@@ -144,7 +143,7 @@ def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Nu
 class Timed:
     """Tracker that measures its time."""
 
-    def __init__(self, tracker: FrameTracker) -> None:
+    def __init__(self, tracker: Tracker | PacedTracker) -> None:
         self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
         self.seconds = 0.0
 
@@ -162,7 +161,7 @@ class Timed:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of a `Tracker`."""
-        state: dict[str, Any] = self._tracker.state_dict()  # type: ignore[attr-defined]
+        state: dict[str, Any] = self._tracker.state_dict()  # type: ignore[union-attr]
         return state
 
     def reset(self, length: int | None = None) -> None:

@@ -17,11 +17,7 @@ LONGEST_BLOCK = 2 ** SIZES[-1]
 
 
 def unpack(packed: object, size: tuple[int, int]) -> np.ndarray:
-    """Return an H×W bool mask, True where the alpha of a brush mask is above 0.
-
-    Raises:
-        ContentError: not a brush mask of this size.
-    """
+    """Return H×W bool, True where alpha is above 0; raises `ContentError` unless it is a brush mask of this size."""
     wrong = ContentError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
         raise wrong

@@ -28,11 +28,7 @@ KEYS = ("track_id", "instance_id", "object_id")
 
 
 def parse_coco(tree: Any, target: Target) -> list[Found]:
-    """Return the objects on the images of one video in COCO JSON.
-
-    Raises:
-        ContentError: another size, or several videos and none of the target's name.
-    """
+    """Return the objects of the target in COCO JSON; raises `ContentError` for another size, or without the video."""
     images, videos = tree["images"], tree.get("videos") or []
     if len(videos) > 1:
         wanted = _video(videos, target.name)["id"]
@@ -158,7 +154,6 @@ def _track(annotations: Annotations, object_id: int, regions: Sequence[Region | 
 
 
 def _class_names(tree: Any) -> dict[Any, str]:
-    """Return class names by category id."""
     return {record["id"]: str(record.get("name", "")) for record in tree.get("categories") or ()}
 
 

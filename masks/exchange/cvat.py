@@ -164,7 +164,6 @@ def _from_images(root: Element, size: Size) -> Iterator[Found]:
 
 
 def _runs(shape: Element, size: Size) -> np.ndarray:
-    """Return the pixels of a polygon or mask."""
     if shape.tag == "polygon":
         return runs_of_polygons([numbers(shape.attrib["points"])], size)
     left, top, width, height = (int(shape.attrib[key]) for key in ("left", "top", "width", "height"))

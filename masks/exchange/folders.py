@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.exchange.labelme import is_labelme, parse_labelme_files
+from aotlab.masks.exchange.labelme import is_labelme, parse_labelme
 from aotlab.masks.exchange.matching import numbers_of
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, read_json
@@ -71,15 +71,11 @@ def parse_folder(folder: Path, size: Size) -> list[Found]:
             f"holds {odd or 'no mask'}; expected a folder OBJECT/FRAME.png of binary masks, FRAME.png of object ids, "
             "LabelMe's or YOLO's files"
         )
-    return parse_labelme_files(trees, size)
+    return parse_labelme(trees, size)
 
 
 def binary_mask(path: Path, size: Size) -> np.ndarray:
-    """Return the H×W bool mask of an image of two values, one of them 0.
-
-    Raises:
-        InputError: not readable, more values, or another size.
-    """
+    """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
     with open_image(path, "mask", "give a black and white PNG") as image:
         mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
     if mask.shape != size:

@@ -113,7 +113,6 @@ def _result(region: Region, annotations: Annotations) -> dict[str, Any]:
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the regions of a task that are masks."""
     for version in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
         if not version.get("was_cancelled") and version.get("result"):
             return [one for one in version["result"] if one.get("type") in KINDS]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
+from aotlab.masks.exchange.matching import numbers_of, stem_of
 from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part
 from aotlab.masks.exchange.safe_files import ContentError, has_fields
@@ -22,12 +22,7 @@ def is_labelme(tree: Any) -> bool:
     return has_fields(tree, "shapes", "imageHeight")
 
 
-def parse_labelme(tree: Any, target: Target) -> list[Found]:
-    """Return the objects of one image; errors as `parse_labelme_files`."""
-    return parse_labelme_files([tree], target.size)
-
-
-def parse_labelme_files(trees: Sequence[Any], size: Size) -> list[Found]:
+def parse_labelme(trees: Sequence[Any], size: Size) -> list[Found]:
     """Return the objects of several images of one video; shapes with the same label and group are one object.
 
     Raises:

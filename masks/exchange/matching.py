@@ -39,7 +39,6 @@ def match(found: Sequence[Found], target: Target, frame: int | None = None) -> A
 
     Args:
         found: at least one.
-        target: the video.
         frame: return only this frame; if the file has a single frame, use it for this one.
 
     Raises:

@@ -30,7 +30,7 @@ JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], li
     ("COCO", lambda tree: has_fields(tree, "images", "annotations"), parse_coco),
     ("YouTube-VIS", lambda tree: has_fields(tree, "videos", "annotations"), parse_youtube_vis),
     ("Label Studio", is_label_studio, parse_label_studio),
-    ("LabelMe", is_labelme, parse_labelme),
+    ("LabelMe", is_labelme, lambda tree, target: parse_labelme([tree], target.size)),
     ("SA-V", lambda tree: has_fields(tree, "masklet", "masklet_id"), parse_sav),
 )
 """name, test of the content, and parser; the first match is used"""

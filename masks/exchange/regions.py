@@ -110,11 +110,7 @@ def require_size(height: object, width: object, expected: Size | None = None) ->
 
 
 def require_runs(counts: object, size: Size) -> np.ndarray:
-    """Return the run lengths of a list of counts, or of COCO's compressed text.
-
-    Raises:
-        ContentError: they do not fill an image of this size.
-    """
+    """Return run lengths from counts or COCO's compressed text; raises `ContentError` if they do not fill the image."""
     runs = decompress(counts, most=size[0] * size[1] + 2) if isinstance(counts, str) else counts
     if (
         not isinstance(runs, list)
@@ -152,16 +148,11 @@ def decompress(text: str, *, most: int) -> list[int]:
 
 def compress(runs: Iterable[int]) -> str:
     """Return COCO's compressed text of run lengths; the inverse of `decompress`."""
+    from pycocotools import mask as coco
+
     counts = [int(count) for count in runs]
-    letters = []
-    for index, count in enumerate(counts):
-        rest = count - counts[index - 2] if index > 2 else count
-        more = True
-        while more:
-            code, rest = rest & 31, rest >> 5
-            more = rest != (-1 if code & 16 else 0)
-            letters.append(chr(code + 32 * more + 48))
-    return "".join(letters)
+    text: bytes = coco.frPyObjects({"counts": counts, "size": [sum(counts), 1]}, sum(counts), 1)["counts"]
+    return text.decode()
 
 
 def pixels(runs: np.ndarray, size: Size) -> np.ndarray:

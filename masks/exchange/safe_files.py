@@ -42,11 +42,7 @@ def about(subject: object) -> Iterator[None]:
 
 
 def read_json(path: Path) -> Any:
-    """Return the value of a JSON file in UTF-8.
-
-    Raises:
-        InputError: no such file, not JSON, or larger than `LARGEST_FILE`.
-    """
+    """Return the value of a JSON file in UTF-8 of at most `LARGEST_FILE` bytes; raises `InputError` for any other."""
     try:
         return json.loads(read_bytes(path).decode("utf-8-sig"), parse_constant=_refuse_constant)
     except InputError:
@@ -93,11 +89,7 @@ def read_xml(path: Path) -> ElementTree.Element:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        InputError: no such file, not readable, or larger than `LARGEST_FILE`.
-    """
+    """Return the content of a file of at most `LARGEST_FILE` bytes; raises `InputError` for any other."""
     if not is_file(path):
         raise InputError(f"{path}: no such file; expected a file of masks")
     try:

@@ -54,7 +54,6 @@ def batch(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _convolved_batch(left: Tensor, right: Tensor) -> Tensor:
-    """One convolution of many groups."""
     pixels = left.transpose(0, 1).flatten(1)[None, None].permute(0, 3, 1, 2)  # 1×(N·K)×1×M
     kernels = right.reshape(pixels.shape[1], -1, 1, 1)  # (N·K)×D×1×1
     groups = F.conv_transpose2d(pixels, kernels, groups=len(left), dilation=DILATION)

@@ -201,7 +201,6 @@ def _key(operation: Operation, args: Sequence[Any]) -> tuple[object, ...]:
 
 
 def _class_name(key: tuple[object, ...]) -> str:
-    """`_key` as text."""
     name, dtype, autocast, gradients, threads, *sizes = key
     precision = str(autocast or dtype).removeprefix("torch.")
     return f"{name} {'x'.join(map(str, sizes))} {precision}{', gradients' if gradients else ''}, {threads} threads"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
-
-from aotlab.networks.weights.published_multiscale import NEVER_READ, family_rules
 
 # Ours to official, applied in order.
 RULES = [
@@ -54,6 +52,30 @@ RULES = [
     (r"^encoder\.layers\.(\d)\.(\d+)\.", r"encoder.layers.\1.blocks.\2."),
     (r"^(encoder.*)conv(\d)\.norm\.", r"\1bn\2."),
 ]
+MSDEAOT = [
+    (r"^stages\.1\.blocks\.0\.", "LSTT.layer_s8."),
+    (r"^stages\.1\.identity_bank\.", "patch_wise_id_bank_s8."),
+    (r"^stages\.1\.identity_norm\.", "id_norm_s8."),
+    (r"^stages\.2\.norms\.", "LSTT.decoder_norms_s4."),
+    (r"^stages\.1\.transition\.", "LSTT.s8_"),
+    (r"^stages\.2\.transition\.", "LSTT.s4_"),
+    (r"^(LSTT\.s\d_)adapter\.", r"\1proj."),
+    (r"^(LSTT\.s\d_)enter\.0\.", r"\1cons_in."),
+    (r"^(LSTT\.s\d_)enter\.1\.", r"\1cons_in_id."),
+    (r"^(LSTT\.s\d_)leave\.0\.", r"\1cons_out."),
+    (r"^(LSTT\.s\d_)leave\.1\.", r"\1cons_out_id."),
+]
+PYRAMID = [
+    (r"^projector\.", "adapters.0."),
+    (r"^stages\.(\d)\.identity_bank\.", r"patch_wise_id_banks.\1."),
+    (r"^stages\.(\d)\.identity_norm\.", r"id_norms.\1."),
+    (r"^stages\.(\d)\.transition\.adapter\.", r"adapters.\1."),
+    (r"^stages\.(\d)\.blocks\.", r"MSLSTT.layers_list.\1."),
+]
+DECODER = [(r"^decoder\.conv_out_hidden\.", "conv_output1."), (r"^decoder\.conv_out\.", "conv_output2.")]
+
+NEVER_READ = ("decoder.", "LSTT.decoder_norms.", "patch_wise_id_banks.", "id_norms.")
+"""unused keys of published multi-scale files: an FPN, norms and banks of stages without blocks"""
 COMPUTED = "relative_position_index"
 """a buffer of published Swin checkpoints that is a constant of the architecture"""
 
@@ -125,16 +147,13 @@ def grown(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     added = {key: tensor for key, tensor in current.items() if any(part in key for part in ADDED)}
     if not added or any(key in state for key in added):
         return dict(state)
-    result = added | {key: tensor for key, tensor in state.items() if not _left_behind(key, current)}
+    dropped = {key for key in state if key not in current and any(part in key for part in LEFT_BEHIND)}
+    result = added | {key: tensor for key, tensor in state.items() if key not in dropped}
     for key, tensor in current.items():
         planes = result[key].shape[1] if key.endswith("identity_bank.weight") and key in result else 0
         if 0 < planes < tensor.shape[1]:
             result[key] = torch.cat([result[key].to(tensor), tensor[:, planes:]], 1)
     return result
-
-
-def _left_behind(key: str, current: Mapping[str, Tensor]) -> bool:
-    return key not in current and any(part in key for part in LEFT_BEHIND)
 
 
 def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> list[str]:
@@ -163,3 +182,25 @@ def load_encoder_weights(encoder: nn.Module, weights: Mapping[str, Tensor]) -> l
         encoder.load_state_dict(found, strict=False)
     # Swin's output norms are not part of a classifier; they start at their own initial values.
     return [name for name, key in keys.items() if key not in found and not key.startswith("norms.")]
+
+
+def family_rules(keys: Collection[str]) -> list[tuple[str, str]]:
+    """Rules of models with several stages, which come before `RULES`; none for a model with one stage."""
+    if not any(key.startswith("stages.1.") for key in keys):
+        return []
+    norms = [
+        found for key in keys if (found := re.match(r"stages\.(\d)\.blocks\.(\d)\.output_norm\.weight", key))
+    ]
+    if not norms:
+        return MSDEAOT + DECODER
+    # Norms behind blocks are numbered through all stages, transitions from the stage they leave.
+    numbered = []
+    for number, (stage, block) in enumerate(sorted(norm.groups() for norm in norms)):
+        name = rf"^stages\.{stage}\.blocks\.{block}\.output_norm\."
+        numbered.append((name, f"MSLSTT.decoder_norms.{number}."))
+    for stage in range(1, 1 + max(int(key.split(".")[1]) for key in keys if key.startswith("stages."))):
+        for ours, published in (("enter", "convs_in"), ("leave", "convs_out")):
+            numbered.append(
+                (rf"^stages\.{stage}\.transition\.{ours}\.0\.", f"MSLSTT.{published}.{stage - 1}.")
+            )
+    return numbered + PYRAMID + DECODER

@@ -14,14 +14,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.paths import BUNDLED, BUNDLED_CHECKPOINT, ROOT
+from aotlab.configs.files import BUNDLED, BUNDLED_CHECKPOINT, ROOT
 from aotlab.configs.schema import Config
 from aotlab.configs.weights import PublishedWeights, published, published_weights
-from aotlab.utils.digests import sha256
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, remove_parts
-from aotlab.utils.files import atomic_path, expand_home, is_file, make_folder, read_text, user_cache
+from aotlab.utils.files import (
+    expand_home,
+    is_file,
+    make_folder,
+    read_text,
+    user_cache,
+    write_text,
+)
 from aotlab.utils.locks import locked
+from aotlab.utils.own_files import sha256
 
 if TYPE_CHECKING:
     from aotlab.networks.vos_model import VOSModel
@@ -134,10 +141,9 @@ def _as_stored(path: Path) -> bool:
 
 
 def _require_as_stored(name: str, path: Path) -> None:
-    """Raise `InputError` unless `_as_stored`."""
     if not _as_stored(path):
         raise InputError(
-            f"{path}: not what was stored when it was fetched; run aotlab weights get {name} --overwrite"
+            f"{path}: not what was stored when it was fetched; run aotlab weights get {name} --force"
         )
 
 
@@ -190,8 +196,7 @@ def _convert(entry: PublishedWeights, raw: Path, source: str) -> Path:
     path = weights_folder() / f"{entry.name}.safetensors"
     _record(path).unlink(missing_ok=True)
     save_checkpoint(path, model, config)
-    with atomic_path(_record(path)) as temporary:
-        temporary.write_text(f"{sha256(path)}  {path.name}\n", encoding="utf-8")
+    write_text(_record(path), f"{sha256(path)}  {path.name}\n")
     return path
 
 

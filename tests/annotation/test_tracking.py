@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
+from aotlab.annotation.description import strips
 from aotlab.annotation.planning import Request
 from aotlab.annotation.protocol import JobEvent
-from aotlab.annotation.timeline import strips
 from aotlab.engine.prediction import Prediction
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, open_session, truth

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.paths import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 from benchmarks import endurance

@@ -12,7 +12,7 @@ import torch
 
 from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from aotlab.configs.load import load_config
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "train_bundled.sh"

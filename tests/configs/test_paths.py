@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT, ROOT, setting_path
 from aotlab.configs.load import load_config
-from aotlab.configs.paths import BUNDLED_CHECKPOINT, ROOT, setting_path
-from aotlab.dataloaders.training.sets import data_root
+from aotlab.dataloaders.training.phases import data_root
 from aotlab.engine.training.build import build_model
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.utils.errors import InputError

@@ -11,13 +11,13 @@ import torch
 
 from aotlab.annotation.planning import Span
 from aotlab.annotation.tracking import results
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.configs.paths import ROOT
 from aotlab.engine.ensemble import Ensemble, augmented
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPlan
-from aotlab.engine.training.ema import EMA
+from aotlab.engine.training.schedule import EMA
 from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda

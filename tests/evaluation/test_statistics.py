@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.statistics import decay, mean, recall, summarise
+from aotlab.evaluation.tables import decay, mean, recall, summarise
 from tests.shared import golden_arrays
 
 

@@ -15,10 +15,14 @@ from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
-from aotlab.engine.training.clip_training import mean_iou
-from aotlab.engine.training.ema import EMA
-from aotlab.engine.training.losses import bootstrapped_cross_entropy, frame_loss, hardest_count, soft_jaccard
-from aotlab.engine.training.schedule import learning_rate, parameter_groups, reference_loss_weight
+from aotlab.engine.training.clip_training import (
+    bootstrapped_cross_entropy,
+    frame_loss,
+    hardest_count,
+    mean_iou,
+    soft_jaccard,
+)
+from aotlab.engine.training.schedule import EMA, learning_rate, parameter_groups, reference_loss_weight
 from aotlab.networks.encoders import freeze_stages
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel

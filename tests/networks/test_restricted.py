@@ -7,9 +7,8 @@ import torch
 
 from aotlab.configs.load import from_tree, load_config
 from aotlab.engine.relevance import relevance
-from aotlab.networks.block import BlockMemory, KeyValue
+from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, embedding_indices
 from aotlab.networks.recurrent import RecurrentLSTTBlock
-from aotlab.networks.temporal import TemporalEmbedding, embedding_indices
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_weights
 from aotlab.utils.errors import InputError

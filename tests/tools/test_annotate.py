@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools import annotate as cli
-from aotlab.tools.cli import paths, trackers
+from aotlab.tools.cli import trackers
 from tests.annotation.clips import draw_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +83,7 @@ def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatc
 
 
 def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():
-    bundled = paths.bundled()
+    bundled = BUNDLED_CHECKPOINT
     args = cli.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
     choice = trackers.tracker_choice(args)
     assert choice.chosen == {"model": bundled.stem, "policy": "first_frame", "precision": "own"}

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from aotlab.configs.paths import BUNDLED_CHECKPOINT
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.networks.weights.model_card import ModelCard

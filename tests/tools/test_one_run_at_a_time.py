@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from aotlab.configs.paths import ROOT
+from aotlab.configs.files import ROOT
 from aotlab.engine.export import writing
 from aotlab.tools.main import main
 from aotlab.utils.locks import locked, locked_output

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from aotlab.configs.load import load_config
-from aotlab.configs.published import resolve_training
+from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracker import Tracker
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip

@@ -15,7 +15,7 @@ HUGE_PAGES = 4 * 64 // 2
 SCRIPT = """
 import resource
 import numpy as np
-from aotlab.utils.allocator import give_freed_memory_back, keep_freed_memory
+from aotlab.utils.allocator import MMAP_MAX, MMAP_THRESHOLD, TOP_PAD, TRIM_THRESHOLD, keep_freed_memory, set_malloc
 
 def faults(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -27,7 +27,7 @@ usual = faults(64)
 keep_freed_memory()
 faults(64)  # the heap grows once
 kept = faults(64)
-give_freed_memory_back()
+set_malloc({MMAP_MAX: 2**16, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26, TOP_PAD: 2**17})
 print(usual, kept, faults(64))
 """
 

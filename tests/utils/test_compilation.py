@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from aotlab.utils.compilation import LOGGERS, announce_compilation
+from aotlab.utils.environment import LOGGERS, announce_compilation
 
 
 def test_one_line_says_that_the_model_compiles_and_warnings_go_to_a_file(

@@ -10,10 +10,9 @@ import pytest
 
 from aotlab.engine.evaluation.finished import Finished
 from aotlab.engine.jobs.records import RUN_KIND, JobRecord
-from aotlab.engine.records import RECORD
 from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import read_own, read_usable, write_own
+from aotlab.utils.own_files import RECORD, read_own, read_usable, write_own
 from tests.altered import altered
 
 CONTENTS = {

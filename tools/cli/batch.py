@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from aotlab.configs.schema import Config
     from aotlab.engine.jobs.listing import Job
     from aotlab.engine.jobs.records import JobRecord
-    from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.options import TrackOptions
 
 RANK_TIMEOUT = timedelta(days=30)
@@ -66,43 +66,30 @@ def run_batch(
     """
     from aotlab.engine.jobs.listing import jobs_of_videos, read_jobs
     from aotlab.engine.jobs.runner import run_jobs
+    from aotlab.engine.streaming import HELPERS
+    from aotlab.engine.tracker import Tracker
+    from aotlab.utils.devices import leave_cores
     from aotlab.utils.distributed import open_world
     from aotlab.utils.signals import stop_flag
+
+    @lru_cache(1)  # reused while settings are the same
+    def tracker_of(overrides: tuple[str, ...]) -> Tracker:
+        """Return a tracker with the overrides of a job after those of all jobs."""
+        return Tracker.from_checkpoint(
+            checkpoint, config=args.config, overrides=[*settings[1], *overrides], device=device
+        )
 
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
     made_by = inputs_of(checkpoint, settings[0], options)
     with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-        trackers = LastTracker(checkpoint, args.config, settings[1], str(world.device))
+        leave_cores(HELPERS)
+        device = str(world.device)
         records = run_jobs(
-            jobs, args.output, made_by, options, tracker_of=trackers.get, world=world, stop=stop, force=args.force,
+            jobs, args.output, made_by, options, tracker_of=tracker_of, world=world, stop=stop, force=args.force,
             restart=args.restart,
         )  # fmt: skip
         return summarise(records, jobs, args.output, stop) if world.lead else 0
-
-
-class LastTracker:
-    """Tracker of the last job, reused while settings are the same."""
-
-    def __init__(self, checkpoint: Path, config: str | None, overrides: Sequence[str], device: str) -> None:
-        self._arguments = (checkpoint, config, device)
-        self._overrides = tuple(overrides)
-        from aotlab.engine.streaming import HELPERS
-        from aotlab.utils.devices import leave_cores
-
-        leave_cores(HELPERS)
-        self._newest: tuple[tuple[str, ...], Tracker] | None = None
-
-    def get(self, overrides: Sequence[str]) -> Tracker:
-        """Return a tracker with the overrides of a job after those of all jobs."""
-        from aotlab.engine.tracker import Tracker
-
-        wanted = (*self._overrides, *overrides)
-        if self._newest is None or self._newest[0] != wanted:
-            checkpoint, config, device = self._arguments
-            tracker = Tracker.from_checkpoint(checkpoint, config=config, overrides=wanted, device=device)
-            self._newest = wanted, tracker
-        return self._newest[1]
 
 
 def summarise(records: Sequence[JobRecord], jobs: Sequence[Job], output: Path, stop: StopFlag) -> int:

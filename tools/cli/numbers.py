@@ -23,7 +23,6 @@ NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)
 PIXELS = number(Range(32, LONGEST_SIDE, whole=True))
 OBJECTS = number(Range(1, 65535, whole=True))
-OBJECT_ID = OBJECTS
 MEMORY_FRAMES = number(Range(1, 10**6, whole=True))
 SCALE = number(Range(0, 16, above_low=True))
 PORT = number(Range(0, 65535, whole=True))

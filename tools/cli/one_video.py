@@ -40,8 +40,6 @@ def run_one(
     """Track one video, or resume it; return the exit status. All inputs are checked before the slow part.
 
     Args:
-        args: of the track command.
-        checkpoint: weights.
         settings: settings, and the overrides that lead from the checkpoint's to them.
         options: frame numbers in them are those of ``args``.
 
@@ -107,11 +105,11 @@ def run_locked(
 ) -> TrackResult:
     """Track into a locked output folder; ``resume``: its results are of a run with the same inputs."""
     from aotlab.engine.pacing import PacedTracker
-    from aotlab.engine.records import save_record
     from aotlab.engine.video.given_masks import load_masks
     from aotlab.engine.video.outputs import refuse_results, remove_results
     from aotlab.engine.video.resume import STATE
     from aotlab.engine.video.tracking import removals_by_frame, track
+    from aotlab.utils.own_files import save_record
 
     if not (resume or args.force):
         refuse_results(options.write, args.output)
@@ -155,7 +153,7 @@ def load_tracker(
 def inputs_of(checkpoint: Path, settings: Config, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on, apart from the video and its masks."""
     from aotlab.configs.load import to_yaml
-    from aotlab.utils.digests import sha256
+    from aotlab.utils.own_files import sha256
 
     inputs: dict[str, Any] = {
         "checkpoint": sha256(checkpoint), "settings": to_yaml(settings), "write": sorted(options.write),
@@ -183,7 +181,7 @@ def new_record(args: Namespace, source: FrameSource, inputs: dict[str, Any]) -> 
 def record_before(args: Namespace, record: JobRecord) -> JobRecord | None:
     """Return the record of an earlier run with the same inputs; None without one, or for a stream."""
     from aotlab.engine.jobs.records import JobRecord
-    from aotlab.engine.records import load_record
+    from aotlab.utils.own_files import load_record
 
     path = Path(args.video)
     if args.realtime or isinstance(args.depth, float) or not (path.is_file() or path.is_dir()):

@@ -6,13 +6,24 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.program import argument_type
-from aotlab.tools.cli.weights import CHECKPOINT
 from aotlab.utils.errors import InputError
 from aotlab.utils.text import byte_count, size_text
+
+
+def checkpoint(text: str) -> Path:
+    """Return the file of a path, hf://owner/repository, or name of published weights, fetched on first use."""
+    from aotlab.networks.weights.zoo import resolve
+
+    return resolve(text)
+
+
+CHECKPOINT = argument_type(checkpoint)
+
 
 BYTES = argument_type(byte_count)
 SIZE = argument_type(size_text)
@@ -24,7 +35,6 @@ def add_checkpoint_option(options: Options, *, several: str | None = None, untra
     """Add ``--checkpoint``.
 
     Args:
-        options: where to add it.
         several: what repeating the option means; None: it is given once.
         untrained: whether ``--config`` without a checkpoint means random weights.
     """
@@ -100,21 +110,10 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     add_precision_option(group)
 
 
-def add_output_options(
-    parser: argparse.ArgumentParser, what: str, *, metavar: str = "DIR", default: Path | None = None,
-    restart: bool = False,
-) -> None:  # fmt: skip
-    """Add the group "output".
-
-    Args:
-        parser: of the command.
-        what: what ``--output`` is.
-        metavar: DIR or FILE.
-        default: of ``--output``.
-        restart: whether the command resumes, so that there is something to start over.
-    """
+def add_output_options(parser: argparse.ArgumentParser, what: str, *, restart: bool = False) -> None:
+    """Add the group "output", in which ``--output`` is described by ``what``; ``restart``: the command resumes."""
     group = parser.add_argument_group("output")
-    group.add_argument("--output", type=Path, metavar=metavar, default=default, help=what)
+    group.add_argument("--output", type=Path, metavar="DIR", help=what)
     add_force_option(group)
     if restart:
         add_restart_option(group)
@@ -159,8 +158,6 @@ def add_dataset_options(
     """Add the group "benchmark": ``--dataset``, ``--root`` and ``--split``; return it for more.
 
     Args:
-        parser: of the command.
-        names: of the benchmarks.
         split: default; None: the split that the server scores.
         required: whether ``--dataset`` must be given.
     """
@@ -249,3 +246,17 @@ def require_bounded(config: Config, option: str) -> None:
             f"{option}: no effect with memory.policy {config.memory.policy}, which keeps all frames; "
             f"add --memory with one of {', '.join(BOUNDED_POLICIES)}"
         )
+
+
+def bounded_settings(checkpoint: Path, config: str | None, overrides: Sequence[str]) -> Config:
+    """Return the settings of a tracker with bounded long-term memory; raise `InputError` as `read_settings` does."""
+    from aotlab.networks.weights.checkpoints import read_settings
+
+    return with_protocol(read_settings(checkpoint, config=config, overrides=overrides), "bounded", overrides)
+
+
+def print_settings(settings: Config) -> None:
+    """Print settings as YAML, for ``--print-config``."""
+    from aotlab.configs.load import to_yaml
+
+    print(to_yaml(settings), end="")

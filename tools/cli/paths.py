@@ -45,10 +45,3 @@ def require_model(checkpoint: Path | None, config: str | None) -> None:
         raise InputError(f"{checkpoint}: no such checkpoint; give a file, or a name of aotlab weights list")
     if config is not None:
         find_settings(config)
-
-
-def bundled() -> Path:
-    """Return the bundled checkpoint, the default of --checkpoint."""
-    from aotlab.configs.paths import BUNDLED_CHECKPOINT
-
-    return BUNDLED_CHECKPOINT

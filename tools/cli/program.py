@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from aotlab.tools.cli.ranks import note_for_torchrun
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
 from aotlab.utils.allocator import keep_freed_memory
 from aotlab.utils.environment import enable_fallback, set_waiting
@@ -178,3 +179,17 @@ def shown(sentence: str) -> str:
     """Return a message without control characters, shortened if very long: names from files may hold anything."""
     plain = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in sentence)
     return plain if len(plain) <= LONGEST else f"{plain[: LONGEST // 2]} ... {plain[-LONGEST // 2 :]}"
+
+
+FILE = "TORCHELASTIC_ERROR_FILE"
+"""environment variable: file in which torchrun looks for the error of a failed process"""
+
+
+def note_for_torchrun(sentence: str) -> None:
+    """Write a sentence where torchrun finds it, so that its table of failures shows it."""
+    path = os.environ.get(FILE)
+    if not path or os.path.exists(path):
+        return
+    more = {"py_callstack": sentence, "timestamp": str(int(time.time()))}
+    with suppress(OSError), open(path, "w", encoding="utf-8") as file:
+        json.dump({"message": {"message": sentence, "extraInfo": more}}, file)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.paths import bundled
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class OwnSegmenter:
             model = load_checkpoint(self._checkpoint)[0]
             if model.prompts is not None:
                 return NetworkSegmenter(model)
-        return NetworkSegmenter(load_checkpoint(bundled())[0])
+        return NetworkSegmenter(load_checkpoint(BUNDLED_CHECKPOINT)[0])
 
 
 def save_prompted_masks(
@@ -85,9 +85,6 @@ def save_prompted_masks(
     """Write the masks of boxes and points below ``--output``; return them as values of ``--mask``.
 
     Args:
-        args: of the track command.
-        source: the video.
-        numbers: its frame numbers.
         first: index of the first tracked frame, to which prompts without a frame belong.
 
     Raises:

@@ -28,11 +28,7 @@ class OutputLost(Exception):  # noqa: N818
 
 @contextmanager
 def surroundings() -> Iterator[None]:
-    """Run the block with usable standard streams, and end it in order on a signal; errors of stderr are ignored.
-
-    Raises:
-        OutputLost: standard output cannot be written.
-    """
+    """Run the block with usable standard streams and orderly ends on signals; raises `OutputLost` if stdout is lost."""
     _open_closed_streams()
     output, errors = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nothing:

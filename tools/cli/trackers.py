@@ -8,11 +8,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import BOUNDED_POLICY
 from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.options import option_overrides
-from aotlab.tools.cli.paths import bundled
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def offered_models(args: Namespace) -> dict[str, Path]:
     from aotlab.networks.weights.zoo import weights_folder
 
     models: dict[str, Path] = {}
-    for path in [*(args.checkpoint or []), bundled()]:
+    for path in [*(args.checkpoint or []), BUNDLED_CHECKPOINT]:
         if path not in models.values():
             models[path.stem if path.stem not in models else str(path)] = path
     for name in published_weights():
@@ -44,7 +44,7 @@ def tracker_choice(args: Namespace) -> TrackerChoice:
     from aotlab.annotation.trackers import TrackerChoice
 
     models = {
-        name: "the bundled model" if path == bundled() else name
+        name: "the bundled model" if path == BUNDLED_CHECKPOINT else name
         for name, path in offered_models(args).items()
     }
     policies = {OWN: f"the model's own, or {BOUNDED_POLICY}"} | {name: name for name in POLICIES}
@@ -73,7 +73,7 @@ class Loading:
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
-                named = checkpoint in (self._args.checkpoint or [bundled()])
+                named = checkpoint in (self._args.checkpoint or [BUNDLED_CHECKPOINT])
                 config = self._args.config if named else None
                 tracker = Tracker.from_checkpoint(
                     checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device

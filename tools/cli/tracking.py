@@ -107,11 +107,7 @@ def add_source_options(source: Options) -> None:
 
 
 def depth(text: str) -> int | float:
-    """Parse a depth, an int, or the rate of ``auto:FPS``, a float.
-
-    Raises:
-        ValueError: of another form.
-    """
+    """Parse a depth, an int, or the rate of ``auto:FPS``, a float; raises `ValueError` for other text."""
     rate = text.removeprefix("auto:")
     return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
 

@@ -53,11 +53,7 @@ def clip_image(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
 
 
 def save_image(image: np.ndarray, path: Path, *, keep: int) -> None:
-    """Write an H×W×3 uint8 image as JPEG, and keep the ``keep`` newest JPEGs of the folder.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
+    """Write an H×W×3 uint8 image as JPEG, and keep the ``keep`` newest JPEGs of the folder."""
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, quality=90)
     others = [other for other in path.parent.glob("*.jpg") if other != path]
@@ -73,7 +69,6 @@ def _shown_size(height: int, width: int) -> tuple[int, int]:
 
 
 def _frame(image: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Convert a normalised 3×H×W image to uint8 RGB of ``size``."""
     import cv2
 
     pixels = image.detach().float().cpu().movedim(0, -1)
@@ -83,7 +78,6 @@ def _frame(image: Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def _labels(labels: Tensor, size: tuple[int, int]) -> np.ndarray:
-    """Convert H×W labels to uint8 of ``size``."""
     import cv2
 
     small = labels.detach().cpu().to(torch.uint8).numpy()

@@ -18,11 +18,7 @@ def read_lines(log: Path) -> list[Line]:
 
 
 def append_line(log: Path, line: Line) -> None:
-    """Append ``line``; non-finite numbers become null.
-
-    Raises:
-        OSError: the log cannot be written.
-    """
+    """Append ``line``; non-finite numbers become null; raises `OSError` if the log cannot be written."""
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(_plain(line), allow_nan=False, default=str) + "\n")
 

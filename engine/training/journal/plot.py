@@ -32,7 +32,6 @@ def draw_curves(log: Path, image: Path) -> None:
 
     Args:
         log: ``log.jsonl`` of a run; lines may lack any key.
-        image: PNG file to write.
 
     Raises:
         InputError: no such log, or the plot cannot be written.

@@ -55,45 +55,6 @@ class StepMeasures:
     """seconds of the whole step, including waiting"""
 
 
-class Journal:
-    """Journal of every rank but the first, which writes nothing."""
-
-    @contextmanager
-    def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
-        """Open a phase of which ``done`` steps were run before; later log lines are removed.
-
-        Raises:
-            InputError: the log cannot be written.
-        """
-        yield
-
-    def step(self, measures: StepMeasures) -> None:
-        """Record an optimiser step."""
-
-    def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
-        """Record a validation: J&F, J and F in percent."""
-
-    def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Record clips with labels and ``predictions``, B×H×W per frame."""
-
-    def note(self, line: dict[str, Any]) -> None:
-        """Record any other event."""
-
-    def close(self) -> None:
-        """Close all files and draw the curves."""
-
-
-def open_journal(output: Path, *, lead: bool, log_every: int = 20) -> Journal:
-    """Return the journal of a run.
-
-    Args:
-        output: existing folder of the run.
-        lead: whether this process writes.
-        log_every: interval between log lines in steps; a line holds means.
-    """
-    return WrittenJournal(output, log_every) if lead else Journal()
-
-
 @dataclass
 class PhaseProgress:
     """Current phase with its progress bar and unlogged steps."""
@@ -106,13 +67,20 @@ class PhaseProgress:
     logged: bool = False
 
 
-class WrittenJournal(Journal):
-    """Writes ``log.jsonl``, ``tensorboard/``, ``images/`` and ``curves.png`` into the run's folder."""
+class Journal:
+    """``log.jsonl``, ``tensorboard/``, ``images/`` and ``curves.png`` of a run.
 
-    def __init__(self, output: Path, log_every: int) -> None:
-        self.output, self.log_every = output, log_every
+    Args:
+        output: existing folder of the run.
+        lead: whether this process writes; the journal of any other does nothing.
+        log_every: interval between log lines in steps; a line holds means.
+    """
+
+    def __init__(self, output: Path, *, lead: bool, log_every: int = 20) -> None:
+        self.output, self.lead, self.log_every = output, lead, log_every
         self.log = output / "log.jsonl"
-        self.log.touch()
+        if lead:
+            self.log.touch()
         self.starts: dict[str, int] = {}
         self.progress: PhaseProgress | None = None
         self.board: SummaryWriter | None = None
@@ -121,7 +89,14 @@ class WrittenJournal(Journal):
 
     @contextmanager
     def phase(self, name: str, steps: int, done: int) -> Iterator[None]:
-        """Show the bar of a phase; log and TensorBoard continue from ``done``."""
+        """Show the bar of a phase of which ``done`` steps were run before; later log lines are removed.
+
+        Raises:
+            InputError: the log cannot be written.
+        """
+        if not self.lead:
+            yield
+            return
         drop_later_lines(self.log, name, done)
         # Steps of earlier phases are known from the log.
         self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
@@ -136,6 +111,8 @@ class WrittenJournal(Journal):
 
     def step(self, measures: StepMeasures) -> None:
         """Update the bar; log the means of the measures every ``log_every`` steps."""
+        if not self.lead:
+            return
         progress = self.progress
         if progress is None:
             raise ValueError("a step was measured outside of Journal.phase")
@@ -148,7 +125,9 @@ class WrittenJournal(Journal):
         progress.bar.update()
 
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
-        """Log scores, print them above the bar and redraw the curves."""
+        """Log J&F, J and F in percent, print them above the bar and redraw the curves."""
+        if not self.lead:
+            return
         self.note({"phase": phase, "step": step, **scores})
         self._add_scalars("validation", phase, step, scores)
         values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
@@ -156,7 +135,9 @@ class WrittenJournal(Journal):
         self._draw()
 
     def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
-        """Write the image to ``images/PHASE_STEP.jpg`` and TensorBoard."""
+        """Write clips with labels and ``predictions``, B×H×W per frame, to ``images/`` and TensorBoard."""
+        if not self.lead:
+            return
         if self.progress is None:
             raise ValueError("images were given outside of Journal.phase")
         phase, image = self.progress.name, clip_image(clip, predictions)
@@ -171,6 +152,8 @@ class WrittenJournal(Journal):
 
     def note(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``; a failure does not stop training."""
+        if not self.lead:
+            return
         try:
             append_line(self.log, {**line, "time": time.time()})
         except OSError as error:
@@ -178,6 +161,8 @@ class WrittenJournal(Journal):
 
     def close(self) -> None:
         """Flush TensorBoard and draw ``curves.png``."""
+        if not self.lead:
+            return
         with self._tensorboard() as board:
             if board is not None:
                 board.close()
@@ -252,7 +237,6 @@ def _means(steps: list[StepMeasures]) -> dict[str, float]:
 
 
 def _postfix(means: dict[str, float]) -> str:
-    """Return the measures shown by the bar."""
     return (
         f"loss {means['loss']:.3f}  iou {means['iou']:.3f}  lr {means['lr']:.1e}  "
         f"data {means['data_seconds']:.2f} s of {means['step_seconds']:.2f} s"

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.configs.training import SourceConfig
-from aotlab.dataloaders.training.sets import open_set
+from aotlab.dataloaders.training.phases import open_set
 from aotlab.masks.id_maps import write_mask
 
 SIZE = 24, 32

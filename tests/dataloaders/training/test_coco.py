@@ -12,7 +12,7 @@ from PIL import Image
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training import coco, json_stream
 from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
-from aotlab.dataloaders.training.sets import open_set
+from aotlab.dataloaders.training.phases import open_set
 from aotlab.utils.errors import InputError
 
 HEIGHT, WIDTH = 40, 60
@@ -115,7 +115,7 @@ def test_small_blocks_give_the_same(root, monkeypatch):
 def test_an_image_of_another_size_than_the_json_says_is_named(root):
     image = opened(root)[0]
     Image.new("RGB", (10, 10)).save(image.image)
-    with pytest.raises(InputError, match=r"009\.jpg: 10×10, but .*json lists 60×40"):
+    with pytest.raises(InputError, match=r"009\.jpg: 10×10, but its mask is 60×40 in .*json"):
         image.read()
 
 

@@ -12,7 +12,8 @@ import torch
 
 from aotlab.configs.training import DataConfig, SourceConfig
 from aotlab.dataloaders.training.labelled import ImageSet
-from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture, open_mixture
+from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_mixture
+from aotlab.dataloaders.training.phases import open_mixture
 from aotlab.utils.errors import InputError, RunStopped
 from tests.dataloaders.training.made import CROP, Shown, blocks, phase, write_videos
 

@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.image_sets import is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
-from aotlab.dataloaders.training.sets import READERS, open_set
+from aotlab.dataloaders.training.phases import READERS, open_set
 from aotlab.masks.id_maps import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.training.sets import READERS, data_root, open_set, read_split
+from aotlab.dataloaders.training.phases import READERS, data_root, open_set
+from aotlab.dataloaders.training.set_files import read_split
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
@@ -81,7 +82,7 @@ def test_unequal_sizes_name_both_files(tmp_path):
     write_mask(tmp_path / "Annotations/1.png", IDS)
     (item,) = opened(tmp_path, "static").images
     with pytest.raises(
-        InputError, match=r"Annotations/1\.png: the mask is 32×24, but .*JPEGImages/1\.jpg is 20×10"
+        InputError, match=r"JPEGImages/1\.jpg: 20×10, but its mask is 32×24 in .*Annotations/1\.png"
     ):
         item.read()
 

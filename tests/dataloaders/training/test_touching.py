@@ -17,7 +17,7 @@ from aotlab.dataloaders.training.touching import (
     random_joints,
     touch,
 )
-from aotlab.evaluation.switches import touching_ids
+from benchmarks.switches import touching_ids
 from tests.dataloaders.training.made import rng
 
 SIDE = 96

@@ -9,8 +9,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
-from aotlab.engine.evaluation.resizing import resize_labels
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
 
 HEIGHT, WIDTH = 24, 32

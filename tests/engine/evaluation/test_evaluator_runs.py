@@ -13,9 +13,8 @@ import torch
 
 from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.engine.evaluation.finished import FOLDER
-from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
 from aotlab.utils.distributed import World
 from tests.engine.evaluation.test_evaluator import make_video, names, square
 from tests.engine.small_model import build

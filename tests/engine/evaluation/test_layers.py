@@ -12,9 +12,8 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.ensemble import Branch, Ensemble
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.evaluation.layers import Layers
-from aotlab.engine.evaluation.resizing import resize_labels
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
 from aotlab.tools.submit import main as submit
 from tests import miniatures
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from aotlab.engine.export.prompt_graphs import MAPS, NAMES
+from aotlab.engine.export.graphs import MAPS, NAMES
 from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.networks.prompts import PLANES

@@ -16,9 +16,8 @@ from aotlab.engine.jobs.records import (
     record_path,
 )
 from aotlab.engine.jobs.reviews import write_reviews
-from aotlab.engine.records import load_record, save_record
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import sealed
+from aotlab.utils.own_files import load_record, save_record, sealed
 
 SETTINGS = {"a": 1}
 WRONG = ["", "{", "[]", "5", "null", '{"name": 5}', '{"jobs": 5, "settings": {}}', "[" * 100000, b"\xff\xfe"]

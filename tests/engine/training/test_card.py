@@ -8,8 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import card as card_module
-from aotlab.engine.training import phase_loop
+from aotlab.engine.training import phase_loop, phase_state
 from aotlab.engine.training.trainer import train
 from aotlab.networks.weights.checkpoints import read_card
 from aotlab.utils.errors import RunStopped
@@ -40,7 +39,7 @@ def test_a_run_that_starts_from_a_file_tells_its_phases_too(recipe):
 
 def test_a_card_names_the_precision_that_was_found_to_be_fastest(recipe, monkeypatch):
     monkeypatch.setattr(
-        card_module, "fastest_precision", lambda precision, device: {"auto": "bfloat16"}[precision]
+        phase_state, "fastest_precision", lambda precision, device: {"auto": "bfloat16"}[precision]
     )
     card = read_card(run(recipe("run", phase("one"), overrides=["train.precision=auto"])).checkpoint)
     assert card.phases[0].precision == "bfloat16"

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
-from aotlab.configs.paths import ROOT
 from aotlab.configs.schema import Config
 from aotlab.engine.training.trainer import Trained, train
 from aotlab.masks.id_maps import write_mask

@@ -17,7 +17,7 @@ from aotlab.engine.training.clip_training import ClipBatch
 from aotlab.engine.training.journal import writing as journal_module
 from aotlab.engine.training.journal.images import GAP, HEIGHT, clip_image
 from aotlab.engine.training.journal.log_lines import append_line, read_lines
-from aotlab.engine.training.journal.writing import StepMeasures, open_journal
+from aotlab.engine.training.journal.writing import Journal, StepMeasures
 from aotlab.utils.errors import InputError
 
 MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr", "gradient_norm",
@@ -79,7 +79,7 @@ def predicted(clip):
 
 
 def test_a_log_line_holds_the_means_since_the_last_one(tmp_path, no_tensorboard):
-    journal = open_journal(tmp_path, lead=True, log_every=2)
+    journal = Journal(tmp_path, lead=True, log_every=2)
     train(journal, "video", 5)
     lines = strict_lines(tmp_path / "log.jsonl")
     assert [line["step"] for line in lines] == [2, 4, 5]
@@ -89,7 +89,7 @@ def test_a_log_line_holds_the_means_since_the_last_one(tmp_path, no_tensorboard)
 
 
 def test_steps_before_an_interrupt_are_logged(tmp_path, no_tensorboard):
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     with suppress(KeyboardInterrupt), journal.phase("video", 100, 0):
         for step in (1, 2, 3):
             journal.step(measures(step))
@@ -98,7 +98,7 @@ def test_steps_before_an_interrupt_are_logged(tmp_path, no_tensorboard):
 
 
 def test_iou_is_averaged_over_the_steps_that_have_objects(tmp_path, no_tensorboard):
-    journal = open_journal(tmp_path, lead=True, log_every=3)
+    journal = Journal(tmp_path, lead=True, log_every=3)
     with journal.phase("video", 3, 0):
         for step, iou in ((1, 0.5), (2, math.nan), (3, 0.75)):
             journal.step(measures(step, iou=iou))
@@ -107,7 +107,7 @@ def test_iou_is_averaged_over_the_steps_that_have_objects(tmp_path, no_tensorboa
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("nan"), torch.tensor(-math.inf)])
 def test_numbers_that_are_not_finite_are_null(tmp_path, value, no_tensorboard):
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     train(journal, "video", 1, gradient_norm=float(value), iou=math.nan)
     journal.note({"event": "skipped", "values": [{"loss": value}]})
     trained, note = strict_lines(tmp_path / "log.jsonl")
@@ -123,13 +123,13 @@ def test_numbers_of_torch_and_paths_can_be_noted(tmp_path):
 
 
 def test_resuming_takes_out_what_will_be_written_again(tmp_path, no_tensorboard):
-    first = open_journal(tmp_path, lead=True, log_every=2)
+    first = Journal(tmp_path, lead=True, log_every=2)
     train(first, "pre", 4)
     train(first, "main", 8)
     first.scores("main", 8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
     first.note({"event": "saved", "phase": "main", "step": 4})
     train(first, "late", 2)
-    second = open_journal(tmp_path, lead=True, log_every=2)
+    second = Journal(tmp_path, lead=True, log_every=2)
     second.note({"event": "resumed"})
     train(second, "main", 6, done=4)
     lines = read_lines(tmp_path / "log.jsonl")
@@ -145,10 +145,10 @@ def test_resuming_takes_out_what_will_be_written_again(tmp_path, no_tensorboard)
 
 
 def test_resuming_the_first_phase_takes_out_the_second(tmp_path, no_tensorboard):
-    first = open_journal(tmp_path, lead=True, log_every=1)
+    first = Journal(tmp_path, lead=True, log_every=1)
     train(first, "pre", 2)
     train(first, "main", 2)
-    train(open_journal(tmp_path, lead=True), "pre", 2, done=2)
+    train(Journal(tmp_path, lead=True), "pre", 2, done=2)
     assert [(line["phase"], line["step"]) for line in read_lines(tmp_path / "log.jsonl")] == [
         ("pre", 1), ("pre", 2),
     ]  # fmt: skip
@@ -156,12 +156,12 @@ def test_resuming_the_first_phase_takes_out_the_second(tmp_path, no_tensorboard)
 
 def test_the_half_line_of_a_killed_run_is_taken_out(tmp_path, no_tensorboard):
     (tmp_path / "log.jsonl").write_text('{"phase": "video", "step": 1, "loss": 2.0}\n{"phase": "vid')
-    train(open_journal(tmp_path, lead=True), "video", 2, done=1)
+    train(Journal(tmp_path, lead=True), "video", 2, done=1)
     assert [line["step"] for line in strict_lines(tmp_path / "log.jsonl")] == [1, 2]
 
 
 def test_tensorboard_has_the_scalars_with_steps_that_go_on_over_phases(tmp_path):
-    journal = open_journal(tmp_path, lead=True, log_every=2)
+    journal = Journal(tmp_path, lead=True, log_every=2)
     train(journal, "pre", 4, gradient_norm=math.inf)
     train(journal, "main", 2)
     journal.scores("main", 2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
@@ -172,11 +172,11 @@ def test_tensorboard_has_the_scalars_with_steps_that_go_on_over_phases(tmp_path)
 
 
 def test_tensorboard_of_a_resumed_run_has_every_step_once(tmp_path):
-    first = open_journal(tmp_path, lead=True, log_every=1)
+    first = Journal(tmp_path, lead=True, log_every=1)
     train(first, "pre", 2)
     train(first, "main", 3)
     first.close()
-    second = open_journal(tmp_path, lead=True, log_every=1)
+    second = Journal(tmp_path, lead=True, log_every=1)
     train(second, "main", 3, done=1)
     second.close()
     assert [step for step, _ in scalars(tmp_path, "train/loss")] == [1, 2, 3, 4, 5]
@@ -185,7 +185,7 @@ def test_tensorboard_of_a_resumed_run_has_every_step_once(tmp_path):
 def test_without_tensorboard_all_the_rest_is_written_after_one_warning(
     tmp_path, no_tensorboard, caplog, drawings
 ):
-    journal = open_journal(tmp_path, lead=True, log_every=1)
+    journal = Journal(tmp_path, lead=True, log_every=1)
     with caplog.at_level(logging.WARNING):
         train(journal, "pre", 1)
         with journal.phase("main", 1, 0):
@@ -203,7 +203,7 @@ def test_without_tensorboard_all_the_rest_is_written_after_one_warning(
 
 
 def test_scores_are_printed_and_logged(tmp_path, no_tensorboard, capsys):
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     with journal.phase("video", 5, 0):
         journal.scores("video", 3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
     assert "video, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
@@ -214,14 +214,14 @@ def test_scores_are_printed_and_logged(tmp_path, no_tensorboard, capsys):
 
 
 def test_the_bar_shows_the_phase_and_its_measures(tmp_path, no_tensorboard, capsys):
-    train(open_journal(tmp_path, lead=True), "video", 2)
+    train(Journal(tmp_path, lead=True), "video", 2)
     shown = capsys.readouterr().err
     for words in ("video: 100%", "2/2", "loss 1.500", "iou 4.500", "lr 5.5e+00", "data 8.50 s of 9.50 s"):
         assert words in shown
 
 
 def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
-    journal = open_journal(tmp_path, lead=False)
+    journal = Journal(tmp_path, lead=False)
     with journal.phase("video", 1, 0):
         journal.step(measures(1))
         journal.images(1, clip(), predicted(clip()))
@@ -236,7 +236,7 @@ def test_a_log_that_cannot_be_written_does_not_end_training(tmp_path, no_tensorb
     def full(log, line):
         raise OSError(28, "No space left on device")
 
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     monkeypatch.setattr(journal_module, "append_line", full)
     train(journal, "video", 1)
     assert "log.jsonl: a line is missing (No space left on device)" in caplog.text
@@ -247,7 +247,7 @@ def test_curves_that_cannot_be_drawn_do_not_end_training(tmp_path, no_tensorboar
         raise InputError("curves.png: cannot be written")
 
     monkeypatch.setattr(journal_module, "draw_curves", fail)
-    open_journal(tmp_path, lead=True).close()
+    Journal(tmp_path, lead=True).close()
     assert "curves.png: cannot be written" in caplog.text
 
 
@@ -271,7 +271,7 @@ def test_long_and_large_clips_are_shown_in_part_and_smaller():
 
 def test_only_the_newest_images_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "IMAGES_KEPT", 2)
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     with journal.phase("video", 9, 0):
         for step in (1, 2, 3):
             journal.images(step, clip(), predicted(clip()))
@@ -285,7 +285,7 @@ def test_only_the_newest_images_stay(tmp_path, monkeypatch):
 def test_tensorboard_has_the_images(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    journal = open_journal(tmp_path, lead=True)
+    journal = Journal(tmp_path, lead=True)
     train(journal, "pre", 2)
     with journal.phase("main", 9, 0):
         journal.images(3, clip(), predicted(clip()))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from aotlab.evaluation.switches import count_switches, touching_ids
+from benchmarks.switches import count_switches, touching_ids
 
 
 def two(gap):

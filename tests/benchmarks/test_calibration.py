@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.evaluation.calibration import expected_calibration_error, fit_temperature, probabilities_at
+from benchmarks.calibration import expected_calibration_error, fit_temperature, probabilities_at
 
 
 def test_the_error_is_the_gap_of_probability_and_share_of_right_pixels():
