@@ -156,7 +156,7 @@ def repeated_blocks(encoder: nn.Module) -> list[nn.Module]:
 
 
 def torchvision_weights(name: str) -> dict[str, Tensor]:
-    """ImageNet weights of an encoder in torchvision's key names; raises `ValueError` if torchvision has none."""
+    """ImageNet weights of an encoder in torchvision's key names; raises `ValueError` if torchvision lacks them."""
     if name not in ("mobilenet_v2", "resnet50"):
         raise ValueError(f"torchvision has no weights for {name}; give a file as train.encoder_weights")
     build = mobilenet_v2 if name == "mobilenet_v2" else resnet50

@@ -29,7 +29,7 @@ def split_folder(root: Path, split: str) -> Path:
 
 
 def video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` if there are none, or no Annotations."""
+    """Return the sorted names of a split's videos; raises `InputError` without any, or without masks."""
     for kind in ("JPEGImages", "Annotations"):
         if not is_folder(folder / kind):
             raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
