@@ -6,6 +6,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -261,9 +262,15 @@ def _load_strictly(model: VOSModel, state: Mapping[str, Tensor], path: Path, nam
 
 def _fits(preset: str, state: Mapping[str, Tensor]) -> bool:
     """Whether a state dict, in our names or published ones, is of a preset's architecture."""
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPTS)}
+    given = official_names(state)
+    return _shapes_of(preset) == {given[key]: tensor.shape for key, tensor in state.items()}
+
+
+@cache
+def _shapes_of(preset: str) -> dict[str, torch.Size]:
+    """Return the shapes of a preset's weights by their published names."""
     with torch.device("meta"):
         expected = VOSModel(load_config(preset).model).state_dict()
-    state = {key: tensor for key, tensor in state.items() if not key.startswith(PROMPTS)}
-    ours, given = official_names(expected), official_names(state)
-    shapes = {ours[key]: tensor.shape for key, tensor in expected.items()}
-    return shapes == {given[key]: tensor.shape for key, tensor in state.items()}
+    names = official_names(expected)
+    return {names[key]: tensor.shape for key, tensor in expected.items()}
