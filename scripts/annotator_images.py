@@ -1,4 +1,4 @@
-"""Makes the images of docs/annotate.md: ``python -m tests.annotation.record docs`` (needs Chromium)."""
+"""Images of docs/annotate.md: ``PYTHONPATH=src:. python scripts/annotator_images.py docs`` (needs Chromium)."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Recorder:
         return Image.open(io.BytesIO(self.page.tab.screenshot())).convert("RGB")
 
     def take(self, seconds: float = SHOWN) -> None:
-        """Add an image that stays for so long."""
+        """Add an image that stays for ``seconds``."""
         self.images.append(self.image().resize(SIZE, Image.Resampling.LANCZOS))
         self.seconds.append(seconds)
 
     def drag(self, *points: tuple[float, float]) -> None:
-        """As `Page.drag`, with images on the way."""
+        """Drag as `Page.drag` does, with images between the points."""
         tab = self.page.tab
         with self.page.done():
             tab.mouse.move(*self.page.at(*points[0]))
@@ -67,7 +67,7 @@ def box(number: int, room: int = 8) -> tuple[tuple[float, float], ...]:
 
 
 def play(recorder: Recorder, docs: Path) -> None:
-    """What the recording shows."""
+    """Box three objects, track them and open the review, with an image after each step."""
     page = recorder.page
     recorder.take(1.5)
     page.key("x")
