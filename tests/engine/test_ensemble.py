@@ -122,12 +122,6 @@ def test_new_objects_rule_over_the_common_answer(model, fused):
     assert step.ids == (1, 2, 3)
 
 
-def test_feedback_makes_a_difference(model):
-    frames, mask = clip(5), stripes([1, 2])
-    own, fused = (run(ensemble(model, fused=fused), frames, {0: mask})[-1] for fused in (False, True))
-    assert not torch.equal(own.probabilities, fused.probabilities)
-
-
 @pytest.mark.parametrize("fused", [False, True], ids=["own", "fused"])
 def test_one_plain_branch_is_the_tracker_itself(model, fused):
     frames, masks = clip(5), {0: stripes([4, 2]), 2: stripes([2, 9])}
@@ -147,19 +141,6 @@ def test_models_of_other_groups_and_weights_are_averaged(model):
     expected = 0.75 * parts[0] + 0.25 * parts[1]
     torch.testing.assert_close(steps[-1].probabilities, expected, atol=1e-6, rtol=0)
     assert together.groups == 2
-
-
-def test_before_the_first_mask_all_is_background(model):
-    together = ensemble(model)
-    assert not together.step(clip(1)[0]).labels.any()
-    assert together.ids == ()
-
-
-def test_a_reset_forgets_everything(model):
-    frames, mask, together = clip(4), stripes([1]), ensemble(model)
-    first = run(together, frames, {0: mask})[-1].probabilities
-    together.reset()
-    assert torch.equal(run(together, frames, {0: mask})[-1].probabilities, first)
 
 
 @pytest.mark.parametrize("count", [5, 7])

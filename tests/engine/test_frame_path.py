@@ -7,13 +7,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-import numpy as np
 import pytest
-import torch
 
-from aotlab.configs.load import load_config
 from aotlab.engine.tracker import Tracker
-from aotlab.networks.vos_model import VOSModel
+from tests.engine.small_model import build, clip, stripes
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("utils", "configs", "media", "masks", "networks", "dataloaders", "evaluation", "engine", "tools")
@@ -44,66 +41,44 @@ LIMITS = {
 
 
 class CallRecorder:
-    """Records the functions of ours that run, comprehensions and lambdas included."""
+    """Records the functions of ours that run, comprehensions and lambdas included, and how deep they are nested."""
 
     def __init__(self) -> None:
         self.functions: set[CodeType] = set()
-        self.deepest: list[str] = []
-        self._stack: list[CodeType] = []
+        self.depth = self.now = 0
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event not in ("call", "return") or not self._ours(code):
+        if event not in ("call", "return") or not ours(frame.f_code):
             return
-        if event == "return":
-            self._stack.pop()
-            return
-        self._stack.append(code)
-        self.functions.add(code)
-        if len(self._stack) > len(self.deepest):
-            self.deepest = [entry.co_name for entry in self._stack]
-
-    @staticmethod
-    def _ours(code: CodeType) -> bool:
-        path = Path(code.co_filename).resolve()
-        if not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix().startswith(LEAVES):
-            return False
-        return path.relative_to(ROOT).parts[0] in PACKAGES
-
-    @property
-    def files(self) -> set[str]:
-        return {str(Path(code.co_filename).relative_to(ROOT)) for code in self.functions}
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(f"{Path(code.co_filename).stem}.{code.co_name}" for code in self.functions)
+        self.now += 1 if event == "call" else -1
+        self.depth = max(self.depth, self.now)
+        self.functions.add(frame.f_code)
 
 
-def recorded(preset: str, kind: str) -> CallRecorder:
-    """The third frame of a small video, or the first that long-term memory takes in behind the reference frame."""
-    every = 2 if kind == MEMORY else 10
-    config = load_config(preset, [] if preset == "aott" else [f"memory.every={every}"])
-    torch.manual_seed(0)
-    tracker = Tracker(VOSModel(config.model), config)
-    frames = np.random.default_rng(0).integers(0, 256, (3, 33, 49, 3), dtype=np.uint8)
-    mask = np.zeros((33, 49), np.uint8)
-    mask[5:20, 10:30] = 1
-    tracker.step(frames[0], mask)
-    tracker.step(frames[1])
-    path = CallRecorder()
-    sys.setprofile(path)
-    try:
-        tracker.step(frames[2])
-    finally:
-        sys.setprofile(None)
-    assert len(tracker.banks[0]) == (2 if kind == MEMORY else 1)
-    return path
+def ours(code: CodeType) -> bool:
+    path = Path(code.co_filename).resolve()
+    if not path.is_relative_to(ROOT) or path.relative_to(ROOT).as_posix().startswith(LEAVES):
+        return False
+    return path.relative_to(ROOT).parts[0] in PACKAGES
 
 
 @pytest.mark.parametrize(("preset", "kind"), LIMITS, ids=" ".join)
 def test_a_frame_runs_through_few_functions_and_files(preset: str, kind: str) -> None:
-    path, limits = recorded(preset, kind), LIMITS[preset, kind]
-    assert "tracker.step" in path.names
-    assert len(path.functions) <= limits.functions, path.names
-    assert len(path.files) <= limits.files, sorted(path.files)
-    assert len(path.deepest) <= limits.depth, path.deepest
+    """The third frame of a small video, or the first that long-term memory stores after the reference frame."""
+    every = 2 if kind == MEMORY else 10
+    tracker = Tracker(*build(preset, *([] if preset == "aott" else [f"memory.every={every}"])))
+    first, second, third = clip(3)
+    tracker.step(first, stripes([1]))
+    tracker.step(second)
+    path, limits = CallRecorder(), LIMITS[preset, kind]
+    sys.setprofile(path)
+    try:
+        tracker.step(third)
+    finally:
+        sys.setprofile(None)
+    assert len(tracker.banks[0]) == (2 if kind == MEMORY else 1)
+    names = sorted(f"{Path(code.co_filename).stem}.{code.co_name}" for code in path.functions)
+    assert "tracker.step" in names
+    assert len(names) <= limits.functions, names
+    assert len({code.co_filename for code in path.functions}) <= limits.files, names
+    assert path.depth <= limits.depth, names

@@ -55,23 +55,6 @@ def test_a_policy_decides_which_frames_are_kept(policy, frames):
     assert long_frames(bank, block=1) == frames
 
 
-def test_keys_and_values_of_a_frame_stay_together():
-    long = filled(EveryNthFrame(2), 6).read()[0][1].long
-    assert torch.equal(long.value[..., 0], -(long.key[..., 0] - 0.1).round() - 1)
-
-
-@pytest.mark.parametrize("skip", [1, 2, 3])
-def test_short_term_memory_is_the_frame_of_skip_steps_ago(skip):
-    for frames in range(1, 8):
-        # Until there are so many frames it is the oldest there is.
-        assert short_frame(filled(FirstFrame(), frames, skip)) == max(frames - skip, 0)
-
-
-def test_the_reference_frame_alone_is_both_memories():
-    bank = filled(FirstFrame(), 1)
-    assert (long_frames(bank), short_frame(bank)) == ([0], 0)
-
-
 def test_a_later_reference_joins_long_term_memory_and_restarts_the_short_one():
     bank = filled(FirstFrame(), 4, skip=3, references=(0, 3))
     assert bank.frames == [0, 3]
@@ -87,10 +70,6 @@ def test_nbytes_counts_long_term_memory():
     assert MemoryBank(FirstFrame()).nbytes == 0
     assert filled(FirstFrame(), 9).nbytes == one
     assert filled(EveryNthFrame(3), 9).nbytes == 3 * one
-
-
-def test_the_batch_axis_is_kept():
-    assert filled(EveryNthFrame(2), 5).read()[0][0].long.value.shape == (BATCH, 3 * TOKENS, 8)
 
 
 @pytest.mark.parametrize("place", [0, 1, 3])

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
 
-from aotlab.configs.load import from_tree, load_config, to_yaml
+from aotlab.configs.load import from_tree
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.networks.vos_model import VOSModel
-from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from tests.engine.small_model import amplify, clip, run, stripes
 
 STAGES = {
@@ -70,18 +68,6 @@ def test_one_optimiser_step_reaches_every_parameter_and_lowers_the_loss(block):
 
 
 @pytest.mark.parametrize("block", STAGES)
-def test_training_mode_and_bfloat16_give_a_finite_loss(block):
-    model, config = build(block)
-    clip_ = clip_batch(clip(3), [stripes([1, 2])] * 3, 2)
-    plan = ClipPlan(torch.arange(11)[None], hardest=clip_.labels[0].numel(), feed_predictions=True)
-    with torch.autocast("cpu", torch.bfloat16):
-        losses = clip_losses(model.train(), MemoryBank(build_policy(config.memory)), clip_, plan)
-    losses.tracked.mean().backward()
-    assert losses.tracked.isfinite().all()
-    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.parametrize("block", STAGES)
 @torch.inference_mode()
 def test_a_training_clip_gives_the_trackers_masks(block):
     model, config = build(block)
@@ -113,45 +99,3 @@ def test_many_and_late_objects_are_tracked(block, policy):
     for stage in tracker.banks[0].read():
         for long, short in stage:
             assert long.key.shape[0] == short.key.shape[0] == 2  # two groups, one batch
-
-
-@pytest.mark.parametrize("block", STAGES)
-def test_a_group_that_comes_late_has_a_bank_of_its_own(block):
-    model, config = build(block, max_objects=2)
-    tracker = Tracker(model, config)
-    run(tracker, clip(4), {0: stripes([1, 2]), 2: stripes([0, 0, 5])})
-    assert [bank.frames for bank in tracker.banks] == [[0, 2], [0]]
-
-
-@pytest.mark.parametrize("block", STAGES)
-def test_a_checkpoint_holds_the_list_of_stages(tmp_path, block):
-    model, config = build(block)
-    save_checkpoint(tmp_path / "small.safetensors", model, config)
-    loaded, settings = load_checkpoint(tmp_path / "small.safetensors")
-    assert settings == config
-    frames, mask = clip(2), stripes([1, 2])
-    saved, again = (run(Tracker(m, config), frames, {0: mask})[1].logits for m in (model, loaded))
-    assert torch.equal(saved, again)
-
-
-def test_a_file_of_settings_stands_in_for_those_inside(tmp_path):
-    model, config = build("gpm")
-    save_checkpoint(tmp_path / "small.safetensors", model, config)
-    (tmp_path / "mine.yaml").write_text(to_yaml(config))
-    tracker = Tracker.from_checkpoint(
-        tmp_path / "small.safetensors", config=str(tmp_path / "mine.yaml"), overrides=["memory.every=3"]
-    )
-    assert tracker.config.memory.every == 3
-    assert tracker.model.config == config.model
-
-
-@pytest.mark.parametrize("name", ["msdeaott", "msdeaotl", "msdeaotl_hq", "r50_paotl", "swinb_msdeaotl"])
-def test_presets_track(name):
-    config = load_config(name, ["memory.every=1"])
-    torch.manual_seed(0)
-    tracker = Tracker(VOSModel(config.model), config)
-    frames = clip(3, 60, 90)
-    mask = interpolate(torch.from_numpy(stripes([1, 2]))[None, None].float(), (60, 90))[0, 0].long().numpy()
-    for prediction in run(tracker, frames, {0: mask}):
-        assert prediction.labels.shape == (60, 90)
-        assert prediction.logits.isfinite().all()

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from aotlab.engine.tracker import Tracker
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
 
@@ -89,10 +88,3 @@ def test_a_bank_without_objects_goes_and_changes_no_label(models):
     others = trackers[1].step(frames[3])
     unclaimed = others.labels != 3  # where the one object more says nothing
     assert (prediction.labels == others.labels)[unclaimed].mean() > 0.9
-
-
-def test_only_a_tracked_object_can_be_forgotten(tracker):
-    run(tracker, clip(1), {0: stripes([1])})
-    for number in (0, 2):
-        with pytest.raises(InputError, match=rf"object {number} is not tracked; give one of \[1\]"):
-            tracker.forget(number)

@@ -12,7 +12,6 @@ from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import (
     BoundedFIFO,
     EveryNthFrame,
-    FirstFrame,
     RelevanceRedundancy,
     Restricted,
     build_policy,
@@ -119,38 +118,11 @@ def test_of_frames_that_are_alike_one_goes():
     assert redundancy(keys[:1]).tolist() == [0]
 
 
-def test_a_frame_that_was_judged_often_loses_its_bonus():
-    policy = Restricted(4, 1)
-    alike = np.full(4, 0.25)
-    scores = policy.score(alike, [9, 5, 2, 1], np.zeros(4))
-    # ln(4 + 5 + 2 + 1) over the counts and 8; the reference counts as 4 frames
-    np.testing.assert_allclose(scores, 0.25 + 1.5 * np.sqrt(np.log(12) / np.array([12, 13, 10, 9])))
-
-
-def test_relevance_is_a_running_mean():
-    policy = Restricted(3, 1)
-    bank = filled(EveryNthFrame(1), 3)
-    for newest, own in ((3, [0.5, 0.3, 0.2]), (4, [0.1, 0.1, 0.8])):
-        bank.newest = newest
-        policy.evict(
-            bank, lambda key, frames, own=own: FrameRelevance(torch.tensor([own]), torch.empty(1, 3, 1, 1))
-        )
-    assert policy.running[0] == pytest.approx({0: 0.18, 1: 0.14, 2: 0.68})
-    assert policy.counts[0] == {0: 2, 1: 2, 2: 2, 4: 1}
-
-
 @pytest.mark.parametrize("early", [False, True])
 def test_relevance_is_computed_when_a_frame_has_to_go_or_from_the_first_on(early):
     counted = []
     filled(Restricted(4, 2, early), 12, relevances([[1.0] * 12], counted))
     assert counted == ([1, 2, 3, 4, 4] if early else [4, 4])
-
-
-@pytest.mark.parametrize("policy", [FirstFrame(), EveryNthFrame(1), BoundedFIFO(3, 1)])
-def test_policies_that_need_no_look_take_none(policy):
-    counted = []
-    filled(policy, 8, relevances([[1.0] * 8], counted))
-    assert counted == []
 
 
 @pytest.mark.parametrize("policy", ["restricted", "relevance_redundancy"])
@@ -196,12 +168,6 @@ def test_settings_name_bounded_policies_and_their_constants():
 )
 def test_a_long_video_is_remembered_more_rarely(length, every):
     assert build_policy(load_config("r50_aotl_rmem").memory, length=length).every == every
-
-
-def test_the_number_of_frames_is_no_matter_without_insertions():
-    for preset in ("aott", "aotl", "deaotl", "msdeaotl_hq"):
-        memory = load_config(preset).memory
-        assert build_policy(memory, length=10_000) == build_policy(memory)
 
 
 @pytest.mark.parametrize("policy", BOUNDED)

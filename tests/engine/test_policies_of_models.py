@@ -9,9 +9,7 @@ import torch
 from aotlab.configs.load import from_tree
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.objects import ObjectTable
-from aotlab.engine.policies import (
-    build_policy,
-)
+from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
 from aotlab.engine.video.budget import frame_bytes

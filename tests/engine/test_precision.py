@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.load import load_config
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.kernels.tuning import Tuner, fastest_precision
 from aotlab.networks.operations import use
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import build, clip, stripes
 
 
@@ -36,13 +34,6 @@ def test_half_precision_says_nearly_the_same(precision, count):
         assert not torch.equal(ours.logits, exact.logits)
     assert np.mean(half[1].labels == full[1].labels) > 0.95
     assert tracker.banks[0].read()[0][0].long.key.dtype in (torch.bfloat16, torch.float16)
-
-
-def test_an_unknown_precision_is_one_sentence():
-    with pytest.raises(
-        InputError, match=r"compute.precision must be one of float32, bfloat16, float16, auto, got int8"
-    ):
-        load_config("aott", ["compute.precision=int8"])
 
 
 def test_compiled_parts_are_those_of_the_tracked_model(monkeypatch):
@@ -76,7 +67,3 @@ def test_auto_times_one_product_in_both_precisions():
     ((name, timing),) = tuner.timings.items()
     assert name.startswith("precision")
     assert set(timing.seconds) == {"plain", "bfloat16"}
-
-
-def test_recipes_may_leave_the_precision_to_the_machine():
-    assert load_config("configs/recipes/mini.yaml").train.precision == "auto"

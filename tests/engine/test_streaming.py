@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from aotlab.engine.streaming import AHEAD, BEHIND, Channel, ReadAhead, Stalled, WriteBehind, stream
+from aotlab.engine.streaming import AHEAD, BEHIND, Channel, ReadAhead, Stalled, stream
 from aotlab.utils.processes import GIVE_WAY
 
 
@@ -86,22 +86,6 @@ def test_an_error_of_writing_ends_the_stream_and_is_raised(bad):
     assert len(written) == bad
 
 
-def test_of_two_errors_that_of_tracking_is_raised():
-    failed = threading.Event()
-
-    def write(result):
-        failed.set()
-        raise ValueError
-
-    def track(items):
-        yield next(items)
-        failed.wait(5)
-        raise KeyError
-
-    with pytest.raises(KeyError):
-        list(stream(ReadAhead(range(9)), track, write))
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are of Linux")
 def test_reading_and_writing_give_way_to_tracking():
     def niceness():
@@ -158,37 +142,6 @@ def test_a_reader_that_stalls_is_given_up():
     assert time.monotonic() - start < 5
 
 
-def test_items_that_there_is_no_time_for_are_dropped_but_for_those_to_keep():
-    def items():
-        for number in range(20):
-            time.sleep(0.01)
-            yield number
-
-    def track(frames):
-        for frame in frames:
-            time.sleep(0.05)
-            yield frame
-
-    reader = ReadAhead(items(), keep=lambda item: item in (7, 8))
-    found = list(stream(reader, track, lambda _: None))
-    assert {7, 8} <= set(found)
-    assert found == sorted(found)
-    assert reader.dropped == 20 - len(found) > 3
-
-
-def test_a_writer_whose_block_fails_writes_what_it_was_given():
-    written = []
-
-    def work():
-        with WriteBehind(written.append) as writer:
-            writer.put(1)
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        work()
-    assert written == [1]
-
-
 def test_a_channel_drops_the_oldest_that_need_not_be_kept():
     channel = Channel(2)
     for item in range(5):
@@ -196,15 +149,6 @@ def test_a_channel_drops_the_oldest_that_need_not_be_kept():
     assert channel.dropped == 3
     channel.end()
     assert [channel.take() for _ in range(3)] == [1, 4, None]
-
-
-def test_a_channel_hands_an_error_on_behind_what_came_before_it():
-    channel = Channel(2)
-    channel.put("a")
-    channel.end(ValueError("b"))
-    assert channel.take() == "a"
-    with pytest.raises(ValueError, match="b"):
-        channel.take()
 
 
 def test_a_closed_channel_lets_the_other_side_go():

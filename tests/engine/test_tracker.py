@@ -13,7 +13,6 @@ from aotlab.engine.policies import build_policy
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
-from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, run, stripes
 
 
@@ -75,22 +74,10 @@ def test_frames_before_the_first_mask_are_background(tracker):
     assert (predictions[2].labels == stripes([3])).all()
 
 
-def test_a_first_mask_without_object_is_refused(tracker):
-    with pytest.raises(InputError, match="holds no object"):
-        tracker.step(clip(1)[0], np.zeros((HEIGHT, WIDTH), np.uint8))
-
-
 def test_a_boolean_mask_is_one_object(tracker):
     prediction = tracker.step(clip(1)[0], stripes([3]) > 0)
     assert prediction.ids == (1,)
     assert (prediction.labels == (stripes([3]) > 0)).all()
-
-
-def test_a_start_after_empty_frames_equals_a_start_at_once(models):
-    frames = clip(4)
-    late = run(Tracker(*models["aott"]), frames, {1: stripes([1, 2])})[1:]
-    at_once = run(Tracker(*models["aott"]), frames[1:], {0: stripes([1, 2])})
-    assert all((a.labels == b.labels).all() for a, b in zip(late, at_once, strict=True))
 
 
 def test_probabilities_add_up_to_one_and_confidence_is_a_probability(tracker):
@@ -99,13 +86,6 @@ def test_probabilities_add_up_to_one_and_confidence_is_a_probability(tracker):
         torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)  # float32 rounding
         assert list(prediction.confidence) == list(prediction.ids)
         assert all(0 <= value <= 1 for value in prediction.confidence.values())
-
-
-def test_probabilities_add_up_to_one_with_several_groups(models):
-    predictions = run(Tracker(*models["few"]), clip(3), {0: stripes(range(1, 8))})
-    assert predictions[2].probabilities.shape[0] == 8
-    total = predictions[2].probabilities.sum(0)
-    torch.testing.assert_close(total, torch.ones_like(total), atol=1e-6, rtol=0)  # float32 rounding
 
 
 def test_confidence_is_the_mean_over_an_objects_own_pixels_and_zero_where_it_has_none():
@@ -168,13 +148,6 @@ def test_renaming_ids_in_the_same_order_renames_the_result(models):
     for plain, renamed in zip(few, many, strict=True):
         assert (names[plain.labels] == renamed.labels).all()
         assert torch.equal(plain.logits, renamed.logits)
-
-
-def test_ids_in_another_order_take_other_identities_but_keep_their_own_names(models):
-    frames, mask = clip(2), stripes([2, 1])
-    prediction = run(Tracker(*models["aott"]), frames, {0: mask})[0]
-    assert (prediction.labels == mask).all()
-    assert prediction.ids == (1, 2)
 
 
 def test_reset_forgets_the_video(tracker):

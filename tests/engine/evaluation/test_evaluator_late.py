@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,33 +10,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.masks.id_maps import read_mask
+from tests.engine.evaluation.painting import PaintingTracker
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
-
-
-class PaintingTracker:
-    """Repeats what it was given, later masks over earlier ones; notes the ids of every call."""
-
-    device = "cpu"
-    config = "the resolved config"
-
-    def reset(self, length: int | None = None) -> None:
-        self.given: list[list[int] | None] = []
-        self.labels: np.ndarray | None = None
-
-    def step(
-        self, frame: np.ndarray, mask: np.ndarray | None = None, *, size: tuple[int, int]
-    ) -> SimpleNamespace:
-        self.given.append(None if mask is None else np.unique(mask).tolist())
-        if self.labels is None:
-            self.labels = np.zeros(frame.shape[:2], np.uint8)
-        if mask is not None:
-            self.labels = np.where(mask > 0, mask, self.labels)
-        return SimpleNamespace(labels=self.labels)
-
-    def fresh(self) -> PaintingTracker:
-        other = PaintingTracker()
-        other.reset()
-        return other
 
 
 def run(

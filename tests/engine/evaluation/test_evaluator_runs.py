@@ -5,42 +5,20 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
 from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.engine.evaluation.finished import FOLDER
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.distributed import World
+from tests.engine.evaluation.painting import PaintingTracker
 from tests.engine.evaluation.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
-
-
-class CountingTracker:
-    """Repeats the given mask; counts its steps, and may set a flag or run out of memory on the way."""
-
-    device = "cpu"
-    groups = 1
-    one_group_at_a_time = False
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.before_step = lambda: None
-
-    def reset(self, length: int | None = None) -> None:
-        self.labels: np.ndarray | None = None
-
-    def step(self, frame, mask=None, *, size):
-        self.before_step()
-        self.steps += 1
-        self.labels = self.labels if mask is None else mask
-        return SimpleNamespace(labels=resize_labels(self.labels, size))
 
 
 @pytest.fixture
@@ -49,9 +27,9 @@ def videos(tmp_path):
 
 
 def run(
-    videos, output: Path, tracker: CountingTracker | None = None, **options
-) -> tuple[CountingTracker, EvaluationResult]:
-    tracker = tracker or CountingTracker()
+    videos, output: Path, tracker: PaintingTracker | None = None, **options
+) -> tuple[PaintingTracker, EvaluationResult]:
+    tracker = tracker or PaintingTracker()
     settings = {"progress": False, "made_by": MADE_BY, **options}
     return tracker, evaluate(tracker, videos, output, RunOptions(**settings))
 
@@ -109,7 +87,7 @@ def test_without_models_named_nothing_is_taken_over_or_recorded(videos, tmp_path
 
 
 def test_a_stop_ends_before_the_next_frame_and_the_next_run_goes_on(videos, tmp_path):
-    stop, tracker = threading.Event(), CountingTracker()
+    stop, tracker = threading.Event(), PaintingTracker()
     tracker.before_step = lambda: stop.set() if tracker.steps == 4 else None
     _, report = run(videos, tmp_path / "out", tracker, stop=stop)
     assert (report.stopped, report.finished, tracker.steps) == (True, ["a"], 5)
@@ -127,7 +105,7 @@ def test_what_a_killed_writer_left_is_cleared_away(videos, tmp_path):
     assert not left.exists()
 
 
-def out_of_memory(tracker: CountingTracker, *, smaller_batches_help: bool) -> None:
+def out_of_memory(tracker: PaintingTracker, *, smaller_batches_help: bool) -> None:
     def fail() -> None:
         if tracker.steps == 2 and not (smaller_batches_help and tracker.one_group_at_a_time):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB.")
@@ -136,7 +114,7 @@ def out_of_memory(tracker: CountingTracker, *, smaller_batches_help: bool) -> No
 
 
 def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path):
-    tracker = CountingTracker()
+    tracker = PaintingTracker()
     tracker.groups = 3
     out_of_memory(tracker, smaller_batches_help=True)
     _, report = run(videos[:1], tmp_path / "out", tracker)
@@ -146,7 +124,7 @@ def test_out_of_memory_is_tried_again_with_one_group_at_a_time(videos, tmp_path)
 
 @pytest.mark.parametrize("groups", [1, 3])
 def test_what_does_not_fit_fails_and_the_rest_goes_on(videos, tmp_path, groups):
-    tracker = CountingTracker()
+    tracker = PaintingTracker()
     tracker.groups = groups
     out_of_memory(tracker, smaller_batches_help=False)
     tracker.steps = 2
@@ -187,7 +165,7 @@ class OneOfTwo(World):
 
 
 def test_ranks_share_sequences_the_longest_first_and_every_report_has_all(videos, tmp_path, capsys):
-    lead, second = CountingTracker(), CountingTracker()
+    lead, second = PaintingTracker(), PaintingTracker()
     first = evaluate(lead, videos, tmp_path / "out", RunOptions(), OneOfTwo(0))
     joined = evaluate(second, videos, tmp_path / "out", RunOptions(), OneOfTwo(1, first))
     assert (lead.steps, second.steps) == (5, 7)  # b alone; c and a

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,36 +12,12 @@ from aotlab.engine.ensemble import Branch, Ensemble
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
-from aotlab.tools.submit import main as submit
+from aotlab.masks.id_maps import read_mask, write_mask
 from tests import miniatures
+from tests.engine.evaluation.painting import PaintingTracker
 
 SIZE = (24, 32)
 FRAME = np.zeros((*SIZE, 3), np.uint8)
-
-
-class Keeper:
-    """Answers with all masks it was given, later ones on top."""
-
-    device = "cpu"
-    one_group_at_a_time = False
-    groups = 1
-
-    def __init__(self):
-        self.labels = None
-
-    def reset(self, length=None):
-        self.labels = None
-
-    def fresh(self):
-        return Keeper()
-
-    def step(self, frame, mask=None, *, size=None):
-        if self.labels is None:
-            self.labels = np.zeros(frame.shape[:2], np.int64)
-        if mask is not None:
-            self.labels = np.where(mask > 0, mask, self.labels)
-        return SimpleNamespace(labels=resize_labels(self.labels, size))
 
 
 def box(top, left, bottom, right):
@@ -52,7 +27,7 @@ def box(top, left, bottom, right):
 
 
 def test_objects_that_lie_on_one_another_keep_all_their_pixels():
-    layers = Layers(Keeper())
+    layers = Layers(PaintingTracker())
     given = {1: box(0, 0, 20, 20), 2: box(5, 5, 10, 10), 3: box(0, 21, 20, 30), 4: box(6, 6, 8, 8)}
     layers.step(FRAME, given, size=SIZE)
     found = layers.step(FRAME, {}, size=SIZE)
@@ -62,21 +37,21 @@ def test_objects_that_lie_on_one_another_keep_all_their_pixels():
 
 
 def test_objects_whose_edges_meet_are_tracked_together():
-    layers = Layers(Keeper())
+    layers = Layers(PaintingTracker())
     found = layers.step(
         FRAME, {1: box(0, 0, 20, 10), 2: box(0, 10, 20, 30), 3: box(19, 0, 24, 20)}, size=SIZE
     )
     assert layers.count == 2
     assert found.objects[3].sum() == 100
     edge = box(0, 0, 20, 20) | box(20, 0, 21, 1)
-    other = Layers(Keeper())
+    other = Layers(PaintingTracker())
     found = other.step(FRAME, {1: edge, 2: box(20, 0, 24, 32)}, size=SIZE)
     assert other.count == 1
     assert found.objects[1].sum() == 401  # the frame on which it begins has the given mask itself
 
 
 def test_an_object_that_comes_late_is_apart_where_it_lies_on_one_of_the_frame_before():
-    layers = Layers(Keeper())
+    layers = Layers(PaintingTracker())
     layers.step(FRAME, {1: box(0, 0, 20, 20)}, size=SIZE)
     layers.step(FRAME, {2: box(0, 21, 20, 30)}, size=SIZE)
     assert layers.count == 1
@@ -87,7 +62,7 @@ def test_an_object_that_comes_late_is_apart_where_it_lies_on_one_of_the_frame_be
 
 
 def test_masks_have_the_size_that_is_asked_for():
-    layers = Layers(Keeper())
+    layers = Layers(PaintingTracker())
     given = {1: box(0, 0, 20, 20), 2: box(4, 4, 8, 8)}
     first = layers.step(FRAME, given, size=(48, 64)).objects
     later = layers.step(FRAME, {3: box(5, 5, 7, 7)}, size=(48, 64)).objects
@@ -131,19 +106,13 @@ def test_a_benchmark_of_separate_objects_gets_a_folder_for_each(tmp_path):
         out / "sav_000001" / "00004.png", np.ones(SIZE, np.uint8)
     )  # results as ids, of another program
     options = RunOptions(progress=False, made_by={"models": []}, overlay=True, stop=threading.Event())
-    report = evaluate(Keeper(), videos, out, options)
+    report = evaluate(PaintingTracker(), videos, out, options)
     assert report.finished == ["sav_000001", "sav_000002"]
     assert not (out / "sav_000001" / "00004.png").exists()
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     for stem in videos[0].results:
         assert np.array_equal(read_mask(out / "sav_000001" / "000" / f"{stem}.png"), whole)
     assert not read_mask(out / "sav_000002" / "001" / "00004.png").any()  # not yet there
-    assert evaluate(Keeper(), videos, out, options).found == ["sav_000001", "sav_000002"]
+    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000001", "sav_000002"]
     (out / "sav_000001" / "001" / "00008.png").unlink()
-    assert evaluate(Keeper(), videos, out, options).found == ["sav_000002"]
-    places = ["--root", str(tmp_path / "SA-V"), "--results", str(out), "--output", str(tmp_path / "tree")]
-    assert submit(["--dataset", "sav", *places]) == 0
-    annotated = tmp_path / "SA-V" / "sav_val" / "Annotations_6fps"
-    assert {path.relative_to(annotated) for path in annotated.rglob("*.png")} == {
-        path.relative_to(tmp_path / "tree") for path in (tmp_path / "tree").rglob("*.png")
-    }
+    assert evaluate(PaintingTracker(), videos, out, options).found == ["sav_000002"]

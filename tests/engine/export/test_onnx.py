@@ -95,17 +95,6 @@ def test_an_unknown_provider_is_refused(aott):
         exported_tracker(aott.folder, provider="Nonsense")
 
 
-def test_a_broken_file_is_named(aott, tmp_path):
-    for path in aott.folder.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    (tmp_path / "decode.onnx").unlink()
-    with pytest.raises(InputError, match=r"decode.onnx: missing, or not the graph"):
-        exported_tracker(tmp_path)
-    (tmp_path / "decode.onnx").write_bytes((aott.folder / "decode.onnx").read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"decode.onnx: missing, or not the graph"):
-        exported_tracker(tmp_path)
-
-
 @pytest.mark.slow
 def test_batches_of_several_groups_are_filled_up(tmp_path):
     export = make(tmp_path / "export", "aott", *FIFO, "model.max_objects=2", groups=2)

@@ -11,7 +11,6 @@ import torch
 from aotlab.configs.load import load_config
 from aotlab.engine.export import writing
 from aotlab.engine.export.description import exportable
-from aotlab.engine.export.runtime import exported_tracker
 from aotlab.engine.export.writing import export_model
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.attention import local_attention
@@ -100,22 +99,6 @@ def test_a_folder_with_something_in_it_stays_as_it_is(tmp_path):
     with pytest.raises(InputError, match="exists; choose"):
         export_model(*build("aott"), tmp_path, video=VIDEO)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (None, "not an export, export.yaml is missing"),
-        ("graphs: 3", "not a usable export .*; export again"),
-        ("a: [", "export.yaml: not readable as YAML"),
-        ("just text", "export.yaml: not a YAML mapping"),
-    ],
-)
-def test_a_folder_that_is_no_export_is_refused(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "export.yaml").write_text(text)
-    with pytest.raises(InputError, match=message):
-        exported_tracker(tmp_path)
 
 
 def test_an_export_leaves_the_model_as_it_is(monkeypatch, tmp_path):

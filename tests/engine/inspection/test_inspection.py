@@ -7,11 +7,9 @@ from contextlib import ExitStack
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from aotlab.configs.load import from_tree
 from aotlab.engine.inspection.attention import chosen_pixels, identity_similarity, inspect_attention
-from aotlab.engine.inspection.images import draw_attention, draw_similarity, shown_frames
 from aotlab.engine.inspection.weights import attention_weights, channel_weights, recorded_inputs, token_shares
 from aotlab.engine.tracker import Tracker
 from aotlab.networks.vos_model import VOSModel
@@ -184,13 +182,6 @@ def test_a_pixel_is_in_the_token_nearest_to_it(pixel, align_corners, token):
     assert token_shares(pixels, SIZE, align_corners=align_corners).argmax() == token
 
 
-def test_pixels_share_their_tokens_by_number():
-    pixels = np.zeros((33, 49), bool)
-    pixels[0, :2] = pixels[32, 46:] = True
-    shares = token_shares(pixels, SIZE, align_corners=True)
-    assert (shares[0], shares[11], shares.sum()) == (pytest.approx(0.4), pytest.approx(0.6), 1)
-
-
 @pytest.mark.parametrize(
     ("query", "words"),
     [((49, 0), ["pixel 49,0", "49×33"]), ((0, 33), ["0,33"]), (7, ["object 7", "1, 2"]), (2, ["no pixels"])],
@@ -229,29 +220,3 @@ def test_similarity_is_the_cosine_of_what_whole_patches_are_embedded_as():
         bank.weight[..., 16, :] = bank.weight[..., 16] = 0
     cosine = torch.cosine_similarity(ours[0], ours[1], dim=0).item()
     assert identity_similarity(model)["stage 1 (stride 16)"][4, 5] == pytest.approx(cosine)
-
-
-def test_the_image_of_similarities_is_written(tmp_path):
-    model, _ = build("gpm")
-    draw_similarity(identity_similarity(model), "small", tmp_path / "deep" / "identities.png")
-    with Image.open(tmp_path / "deep" / "identities.png") as image:
-        assert image.width > 1.5 * image.height  # two stages side by side
-
-
-@pytest.mark.parametrize("query", [(20, 20), 1])
-def test_the_image_of_attention_has_a_row_per_block_and_is_bright_where_attention_is(tmp_path, query):
-    model, config = build("lstt")
-    frames = clip(8)
-    report = inspect_attention(Tracker(model, config), frames, stripes([1, 2]), frame=7, query=query)
-    for block in report.blocks:
-        block.long[:] = 0
-        block.long[0, 0, 0] = 1
-    assert shown_frames(report) == {0, 1, 2, 3, 6, 7}  # seven are remembered, four drawn
-    draw_attention(report, dict(enumerate(frames)), tmp_path / "attention.png", align_corners=True)
-    with Image.open(tmp_path / "attention.png") as file:
-        image = np.asarray(file.convert("RGB")).astype(int)
-    assert image.shape[1] == 6 * 320
-    colourful = np.ptp(image, 2) > 60
-    second, third = (colourful[:, 320 * column : 320 * (column + 1)] for column in (1, 2))
-    assert second.sum() > 500
-    assert second[:, 200:].sum() == third.sum() == 0  # all is in the first frame's corner

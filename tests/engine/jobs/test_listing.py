@@ -63,31 +63,25 @@ def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
     ("name", "text", "words"),
     [
         ("a.csv", "video\na.mp4\n", "video, masks"),
-        ("a.csv", "video,masks,mask\n", "video, masks"),
         ("a.csv", "video,masks\n", "no jobs"),
         ("a.csv", "video,masks\na.mp4,\n", "line 2"),
         ("a.csv", "video,masks\na.mp4,a.png\nb/A.mp4,a.png\n", "2 jobs are called a"),
         ("a.csv", "video,masks,name\na.mp4,a.png,../up\n", "line 2.*not a plain name"),
-        ("a.csv", "video,masks,name\na.mp4,a.png,/up\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,.jobs\n", "not a plain name"),
         ("a.csv", "video,masks,name\na.mp4,a.png,a\x1b[2J\n", "not a plain name"),
         ("a.csv", f"video,masks,name\na.mp4,a.png,{'é' * 101}\n", "not a plain name"),
         ("a.csv", "", "header"),
-        ("a.csv", "video,masks,video\na.mp4,a.png,b.mp4\n", "header"),
         ("a.csv", "video,masks\na, b.mp4,a.png\n", "more values"),
         ("a.csv", 'video,masks\n"a.mp4,a.png\n', "not readable as CSV"),
         ("a.csv", "video,masks,overrides\na.mp4,a.png,a='\n", "not readable as CSV"),
         ("a.csv", f"video,masks\na.mp4,{'x' * 200000}\n", "not readable as CSV"),
         ("a.jsonl", '{"video": "a.mp4", "masks": 5}', "masks"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": [""]}', "masks"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": {"a": 1}}', "masks"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "overrides": 5}', "masks"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": 5}', "not a plain name"),
         ("a.jsonl", '{"video": "a.mp4", "masks": ["a.png"], "name": "\\ud800"}', "not a plain name"),
         ("a.jsonl", "[" * 100000, "not readable as JSON"),
         ("a.jsonl", "{", "line 1"),
         ("a.jsonl", "[]", "missing field 'video'"),
-        ("a.jsonl", '{"video": "a.mp4", "masks": [3]}', "masks"),
     ],
 )
 def test_a_list_that_lacks_something_is_refused_with_its_line(tmp_path, name, text, words):
@@ -119,12 +113,6 @@ def test_a_byte_order_mark_and_windows_lines_are_no_matter(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfvideo,masks\r\na.mp4,a.png\r\n")
     (job,) = read_jobs(tmp_path / "a.csv")
     assert job.name == "a"
-
-
-def test_a_long_list_is_read_in_a_moment(tmp_path):
-    lines = "".join(f"{number}.mp4,a.png\n" for number in range(5_000))
-    (tmp_path / "a.csv").write_text(f"video,masks\n{lines}")
-    assert len(read_jobs(tmp_path / "a.csv")) == 5_000
 
 
 def test_a_folder_that_may_not_be_entered_is_named(closed_folder):

@@ -6,15 +6,7 @@ import os
 import pytest
 
 from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import (
-    FOLDER,
-    RUN,
-    RUN_KIND,
-    JobRecord,
-    claim_folder,
-    digest_of,
-    record_path,
-)
+from aotlab.engine.jobs.records import FOLDER, RUN, RUN_KIND, JobRecord, claim_folder, digest_of, record_path
 from aotlab.engine.jobs.reviews import write_reviews
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import load_record, save_record, sealed

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import torch
 from safetensors.torch import load_file
 
-from aotlab.engine.training import phase_loop, phase_state
 from aotlab.engine.training.trainer import train
 from aotlab.networks.weights.checkpoints import read_card
-from aotlab.utils.errors import RunStopped
 from tests.engine.training.tiny_recipes import ALONE, phase, run
 
 
@@ -35,34 +32,6 @@ def test_a_run_that_starts_from_a_file_tells_its_phases_too(recipe):
     before = run(recipe("before", phase("one"))).checkpoint
     card = read_card(run(recipe("after", phase("two"), overrides=[f"train.start_from={before}"])).checkpoint)
     assert [each.name for each in card.phases] == ["one", "two"]
-
-
-def test_a_card_names_the_precision_that_was_found_to_be_fastest(recipe, monkeypatch):
-    monkeypatch.setattr(
-        phase_state, "fastest_precision", lambda precision, device: {"auto": "bfloat16"}[precision]
-    )
-    card = read_card(run(recipe("run", phase("one"), overrides=["train.precision=auto"])).checkpoint)
-    assert card.phases[0].precision == "bfloat16"
-
-
-def test_a_resumed_run_counts_the_time_of_all_its_sittings(recipe, monkeypatch):
-    config = recipe("run", phase("one", steps=3), overrides=["train.save_every=1"])
-    step = phase_loop.train_step
-
-    def stop_after_two(config, run, learner, batches):
-        if run.step == 2:
-            raise RunStopped("enough")
-        return step(config, run, learner, batches)
-
-    monkeypatch.setattr(phase_loop, "train_step", stop_after_two)
-    with pytest.raises(RunStopped):
-        run(config)
-    state = torch.load(next((Path(config.train.output) / "states").glob("*2.pt")), weights_only=True)
-    monkeypatch.setattr(phase_loop, "train_step", step)
-    (record,) = read_card(run(config).checkpoint).phases
-    assert state["seconds"] > 0
-    assert record.steps == 3
-    assert record.hours > state["seconds"] / 3600
 
 
 def test_the_scores_of_the_last_validation_are_on_the_card(recipe):

@@ -68,24 +68,6 @@ def test_two_ranks_equal_one_process_with_the_same_batch(recipe_file, tmp_path):
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
 
-@pytest.mark.slow  # four processes import PyTorch
-def test_torchrun_starts_the_tool(recipe_file, tmp_path):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    command = [
-        *torchrun,
-        "--master-port",
-        free_port(),
-        TRAIN,
-        "--config",
-        str(recipe_file("run", steps=2)),
-        *EXACT,
-    ]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("trained weights") == 1
-    assert len(losses(tmp_path / "run")) == 2
-
-
 @pytest.mark.slow  # starts three processes and lets one die
 def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(recipe_file, tmp_path):
     file = recipe_file("run", steps=400)
@@ -110,10 +92,3 @@ def test_a_killed_rank_ends_the_run_with_a_message_and_a_state_that_goes_on(reci
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(losses(tmp_path / "run")) == step + 1
-
-
-def test_a_batch_that_ranks_cannot_share_is_one_sentence(recipe_file, capsys):
-    assert train_tool.main(["--config", str(recipe_file("run", steps=1)), "train.accumulate=3"]) == 2
-    error = capsys.readouterr().err
-    assert len(error.strip().splitlines()) == 1
-    assert "train.phases.batch" in error

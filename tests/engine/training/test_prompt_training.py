@@ -13,7 +13,7 @@ from aotlab.configs.load import load_config
 from aotlab.configs.prompts import PromptSource, PromptTraining, load_prompt_training
 from aotlab.dataloaders.training.image_sets import is_held_out
 from aotlab.dataloaders.training.prompt_samples import draw_sample, list_images, pick_object
-from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss, rate
+from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss
 from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.simulated_prompts import add_correction, first_prompt, rough_mask
@@ -119,12 +119,6 @@ def test_the_loss_ignores_pixels_and_falls_with_the_error():
     changed = good.clone()
     changed[:, :, 12:] *= -1
     assert torch.equal(prompt_loss(changed, truth, 1.0)[0], prompt_loss(good, truth, 1.0)[0])
-
-
-def test_the_rate_rises_stays_and_falls():
-    training = PromptTraining(steps=1000, decay=0.4)
-    assert [rate(training, step) for step in (0, 99, 600, 800)] == pytest.approx([0.01, 1, 1, 0.5])
-    assert rate(training, 999) == 0.02
 
 
 def test_a_resumed_run_goes_on_and_tracking_weights_stay_bit_for_bit(data, checkpoint, tmp_path, caplog):

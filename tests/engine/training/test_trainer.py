@@ -95,16 +95,6 @@ def test_the_identity_bank_rests_while_the_model_feeds_on_its_own_masks_and_lear
     assert not torch.equal(weights(recipe("true", phase(steps=1, own_predictions_from=1.0)))[BANK], begin)
 
 
-def test_a_phase_after_one_with_own_masks_trains_the_identity_bank_again(recipe):
-    own, true = (
-        phase("own", steps=1, own_predictions_from=0.0),
-        phase("true", steps=1, own_predictions_from=1.0),
-    )
-    config = recipe("run", own, true)
-    final = weights(config)[BANK]
-    assert not torch.equal(final, load_file(f"{config.train.output}/own.safetensors")[BANK])
-
-
 def test_frozen_encoder_stages_do_not_change(recipe):
     config = recipe("run", phase(steps=1))
     begin, final = first_weights(config), weights(config)
@@ -145,9 +135,8 @@ def test_bad_settings_are_one_sentence(recipe, overrides, words):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_lower_precision_trains_too_and_keeps_float32_weights(recipe, precision):
-    config = recipe("run", phase(steps=2), overrides=[f"train.precision={precision}"])
+def test_bfloat16_trains_too_and_keeps_float32_weights(recipe):
+    config = recipe("run", phase(steps=2), overrides=["train.precision=bfloat16"])
     final = weights(config)
     assert all(tensor.dtype == torch.float32 for tensor in final.values() if tensor.is_floating_point())
     assert all(np.isfinite(line["loss"]) for line in log_lines(config))
@@ -159,20 +148,6 @@ def test_checkpointed_activations_change_no_gradient(recipe):
         for value in ("false", "true")
     )
     assert [key for key, tensor in plain.items() if not torch.equal(tensor, twice[key])] == []
-
-
-@pytest.mark.slow  # compiles C++ for half a minute
-def test_compiled_parts_train_to_the_same_loss(recipe):
-    losses = []
-    for value in ("false", "true"):
-        config = recipe(
-            f"run{value}", phase(steps=2),
-            overrides=[f"train.compile={value}", "model.stages.0.drop_path=0"],
-        )  # fmt: skip
-        run(config)
-        losses.append([line["loss"] for line in log_lines(config)])
-    # Fused kernels add in another order.
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_accumulated_parts_equal_the_whole_batch(recipe):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -136,31 +134,3 @@ def test_a_file_that_may_not_grow_keeps_the_masks_and_says_so(tmp_path):
     assert len(masks) >= int(frames)
     assert all((read_mask(path) == MASK).all() for path in masks)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["masks"]
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 KB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = shutil.which("mount") and os.geteuid() == 0
-    if (
-        not mounted
-        or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False
-        ).returncode
-    ):
-        pytest.skip("this system lets nobody mount a small disk")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def test_a_full_disk_ends_the_run_with_what_fitted(small_disk):
-    source = Source(4000)
-    options = TrackOptions(write=("masks",), progress=False)
-    result = track(Echo(), source, {0: MASK}, small_disk / "out", options)
-    assert "No space left" in result.error
-    assert source.given < 4000
-    masks = sorted((small_disk / "out" / "masks").iterdir())
-    assert len(masks) == result.frames > 10
-    assert all((read_mask(path) == MASK).all() for path in masks)

@@ -86,15 +86,6 @@ def test_videos_have_the_sources_rate_size_and_length(report):
         assert (video.rate, video.size, len(list(video))) == (12, size, 4)
 
 
-def test_soft_edges_have_soft_alpha():
-    logits = torch.tensor([[[0.75, 0.5, 0.0]], [[0.25, 0.5, 1.0]]]).log()
-    prediction = Prediction((1,), logits, logits.max(0).indices)
-    from aotlab.engine.video.outputs import with_alpha
-
-    image = with_alpha(Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
-    assert image[0, :, 3].tolist() == [64, 128, 255]
-
-
 def test_mattes_are_the_probability_of_each_object(tmp_path, source):
     logits = torch.tensor([[[0.25, 0.5, 0.0]], [[0.5, 0.5, 1.0]], [[0.25, 0.0, 0.0]]]).log()
     prediction = Prediction((1, 300), logits, logits.max(0).indices)

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from aotlab.engine.streaming import AHEAD, BEHIND
 from aotlab.engine.video import outputs
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.masks.id_maps import read_mask
@@ -87,27 +86,6 @@ def test_all_frames_pass_in_order(tmp_path):
     assert (result.frames, result.dropped, result.interrupted, result.error) == (6, 0, False, None)
 
 
-def test_reading_and_writing_keep_few_frames_waiting(tmp_path, monkeypatch):
-    source, gate, ahead = Source(40), threading.Event(), []
-    write = outputs.MaskFiles.write
-
-    def slow(self, name, tracked):
-        gate.wait(5)
-        write(self, name, tracked)
-
-    def look():
-        time.sleep(0.3)
-        ahead.append(source.given)
-        gate.set()
-
-    monkeypatch.setattr(outputs.MaskFiles, "write", slow)
-    threading.Thread(target=look).start()
-    result = track(Echo(), source, {0: MASK}, tmp_path, QUIET)
-    assert result.frames == 40
-    # waiting to be tracked and to be written, and one in the hands of each of the three
-    assert ahead[0] <= AHEAD + BEHIND + 3
-
-
 def test_a_source_that_stalls_is_given_up_and_what_came_is_kept(tmp_path):
     release = threading.Event()
     source = Source(at={3: lambda: release.wait(20)})
@@ -123,18 +101,6 @@ def test_a_source_that_breaks_off_keeps_what_came(tmp_path):
     result = track(Echo(), Source(at={2: fail(InputError("it broke"))}), {0: MASK}, tmp_path, QUIET)
     assert result.error == "it broke"
     assert written(tmp_path) == ([0, 1], 2)
-
-
-def test_a_crash_of_the_tracker_keeps_what_was_done(tmp_path):
-    with pytest.raises(RuntimeError, match="out of memory"):
-        track(Echo(at={3: fail(RuntimeError("out of memory"))}), Source(), {0: MASK}, tmp_path, QUIET)
-    assert written(tmp_path) == ([0, 1, 2], 3)
-
-
-def test_a_crash_of_the_reader_keeps_what_was_done(tmp_path):
-    with pytest.raises(RuntimeError, match="a bug"):
-        track(Echo(), Source(at={3: fail(RuntimeError("a bug"))}), {0: MASK}, tmp_path, QUIET)
-    assert written(tmp_path) == ([0, 1, 2], 3)
 
 
 def test_a_full_disk_keeps_what_fitted(tmp_path, monkeypatch):
@@ -218,8 +184,3 @@ def test_realtime_skips_frames_but_never_an_annotated_one(tmp_path):
     video = open_frames(tmp_path / "overlay.mp4")
     shown = [round(video.time(index) * 50) for index, _ in enumerate(video)]
     assert shown[-1] == numbers[-1] - numbers[0]
-
-
-def test_realtime_and_both_directions_exclude_each_other():
-    with pytest.raises(InputError, match="realtime"):
-        TrackOptions(realtime=True, both_directions=True)

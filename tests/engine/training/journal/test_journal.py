@@ -15,10 +15,9 @@ from PIL import Image
 
 from aotlab.engine.training.clip_training import ClipBatch
 from aotlab.engine.training.journal import writing as journal_module
-from aotlab.engine.training.journal.images import GAP, HEIGHT, clip_image
-from aotlab.engine.training.journal.log_lines import append_line, read_lines
+from aotlab.engine.training.journal.images import GAP, clip_image
+from aotlab.engine.training.journal.log_lines import read_lines
 from aotlab.engine.training.journal.writing import Journal, StepMeasures
-from aotlab.utils.errors import InputError
 
 MEASURES = ["loss", "reference_loss", "tracked_loss", "iou", "lr", "encoder_lr", "gradient_norm",
             "data_seconds", "step_seconds"]  # fmt: skip
@@ -97,14 +96,6 @@ def test_steps_before_an_interrupt_are_logged(tmp_path, no_tensorboard):
     assert [(line["step"], line["loss"]) for line in read_lines(tmp_path / "log.jsonl")] == [(3, 2.0)]
 
 
-def test_iou_is_averaged_over_the_steps_that_have_objects(tmp_path, no_tensorboard):
-    journal = Journal(tmp_path, lead=True, log_every=3)
-    with journal.phase("video", 3, 0):
-        for step, iou in ((1, 0.5), (2, math.nan), (3, 0.75)):
-            journal.step(measures(step, iou=iou))
-    assert read_lines(tmp_path / "log.jsonl")[0]["iou"] == 0.625
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float32("nan"), torch.tensor(-math.inf)])
 def test_numbers_that_are_not_finite_are_null(tmp_path, value, no_tensorboard):
     journal = Journal(tmp_path, lead=True)
@@ -115,11 +106,6 @@ def test_numbers_that_are_not_finite_are_null(tmp_path, value, no_tensorboard):
     assert trained["iou"] is None
     assert trained["loss"] == 1.0
     assert note["values"] == [{"loss": None}]
-
-
-def test_numbers_of_torch_and_paths_can_be_noted(tmp_path):
-    append_line(tmp_path / "log.jsonl", {"number": torch.tensor(3), "file": tmp_path})
-    assert strict_lines(tmp_path / "log.jsonl") == [{"number": 3, "file": str(tmp_path)}]
 
 
 def test_resuming_takes_out_what_will_be_written_again(tmp_path, no_tensorboard):
@@ -141,16 +127,6 @@ def test_resuming_takes_out_what_will_be_written_again(tmp_path, no_tensorboard)
     dropped = read_lines(tmp_path / "log.dropped.jsonl")
     assert [(line["phase"], line["step"]) for line in dropped] == [
         ("main", 6), ("main", 8), ("main", 8), ("late", 2),
-    ]  # fmt: skip
-
-
-def test_resuming_the_first_phase_takes_out_the_second(tmp_path, no_tensorboard):
-    first = Journal(tmp_path, lead=True, log_every=1)
-    train(first, "pre", 2)
-    train(first, "main", 2)
-    train(Journal(tmp_path, lead=True), "pre", 2, done=2)
-    assert [(line["phase"], line["step"]) for line in read_lines(tmp_path / "log.jsonl")] == [
-        ("pre", 1), ("pre", 2),
     ]  # fmt: skip
 
 
@@ -213,13 +189,6 @@ def test_scores_are_printed_and_logged(tmp_path, no_tensorboard, capsys):
     }  # fmt: skip
 
 
-def test_the_bar_shows_the_phase_and_its_measures(tmp_path, no_tensorboard, capsys):
-    train(Journal(tmp_path, lead=True), "video", 2)
-    shown = capsys.readouterr().err
-    for words in ("video: 100%", "2/2", "loss 1.500", "iou 4.500", "lr 5.5e+00", "data 8.50 s of 9.50 s"):
-        assert words in shown
-
-
 def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
     journal = Journal(tmp_path, lead=False)
     with journal.phase("video", 1, 0):
@@ -230,25 +199,6 @@ def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
     journal.close()
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == ""
-
-
-def test_a_log_that_cannot_be_written_does_not_end_training(tmp_path, no_tensorboard, caplog, monkeypatch):
-    def full(log, line):
-        raise OSError(28, "No space left on device")
-
-    journal = Journal(tmp_path, lead=True)
-    monkeypatch.setattr(journal_module, "append_line", full)
-    train(journal, "video", 1)
-    assert "log.jsonl: a line is missing (No space left on device)" in caplog.text
-
-
-def test_curves_that_cannot_be_drawn_do_not_end_training(tmp_path, no_tensorboard, caplog, monkeypatch):
-    def fail(log, image):
-        raise InputError("curves.png: cannot be written")
-
-    monkeypatch.setattr(journal_module, "draw_curves", fail)
-    Journal(tmp_path, lead=True).close()
-    assert "curves.png: cannot be written" in caplog.text
 
 
 def test_an_image_shows_two_clips_truth_above_prediction():
@@ -263,12 +213,6 @@ def test_an_image_shows_two_clips_truth_above_prediction():
             assert tuple(image[top + 65 + GAP + 30, left]) == mean_grey
 
 
-def test_long_and_large_clips_are_shown_in_part_and_smaller():
-    batch = clip(frames=13, batch=1, side=512)
-    image = clip_image(batch, predicted(batch))
-    assert image.shape == (2 * HEIGHT + GAP, 6 * HEIGHT + 5 * GAP, 3)
-
-
 def test_only_the_newest_images_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(journal_module, "IMAGES_KEPT", 2)
     journal = Journal(tmp_path, lead=True)
@@ -280,19 +224,3 @@ def test_only_the_newest_images_stay(tmp_path, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == ["video_0000002.jpg", "video_0000003.jpg"]
     with Image.open(folder / "video_0000003.jpg") as image:
         assert image.size == (3 * 65 + 2 * GAP, 4 * 65 + 4 * GAP)
-
-
-def test_tensorboard_has_the_images(tmp_path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    journal = Journal(tmp_path, lead=True)
-    train(journal, "pre", 2)
-    with journal.phase("main", 9, 0):
-        journal.images(3, clip(), predicted(clip()))
-    journal.close()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    shown = events.Images("clips")
-    assert [(each.step, each.width, each.height) for each in shown] == [
-        (5, 3 * 65 + 2 * GAP, 4 * 65 + 4 * GAP)
-    ]
