@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 import torch.nn.functional as F
 
-from aotlab.configs.load import from_tree, load_config
+from aotlab.configs.load import from_tree
 from aotlab.configs.schema import Config, ModelConfig, StageConfig
 from aotlab.engine.memory import MemoryBank
 from aotlab.engine.policies import EveryNthFrame
@@ -107,51 +105,6 @@ def test_groups_of_a_batch_do_not_see_each_other(name):
     assert (both[0] - both[1]).abs().max() > 0.01
 
 
-@torch.inference_mode()
-@pytest.mark.parametrize("name", LISTS)
-def test_every_stage_has_a_say(name):
-    """Without the memory of any one block, or the encoder's map of any one stride, logits are others."""
-    model, image, given = small(name), images(2, 33, 49), masks(1, 4, 33, 49)
-    _, bank = track(model, image, given)
-    features = model.encode(image[1:])
-    logits = model.decode(model.propagate(features, bank.read()), features)
-    for number, stage in enumerate(bank.read()):
-        for index, block in enumerate(stage):
-            reading = bank.read()
-            zeros = KeyValue(*(torch.zeros_like(x) for x in block.long))
-            reading[number][index] = BlockMemory(zeros, block.short)
-            change = (model.decode(model.propagate(features, reading), features) - logits).abs().max()
-            assert change > 1e-5, (number, index)
-        if number:
-            place = model.stages[number].shortcut
-            blind = features._replace(**{features._fields[place]: torch.zeros_like(features[place])})
-            change = (model.decode(model.propagate(blind, bank.read()), blind) - logits).abs().max()
-            assert change > 1e-5, number
-
-
-@torch.inference_mode()
-def test_long_term_memory_keeps_every_second_token_along_both_axes():
-    model, given = small("gpm 16 8"), masks(1, 4, 33, 49)
-    features = model.encode(images(1, 33, 49))
-    identities = model.assign_identities(given)
-    memory = model.memorize(model.propagate(features, identities=identities), identities)
-    assert memory[0][0].long is memory[0][0].short
-    long, short = memory[1][0]
-    for kept, whole in zip(long, short, strict=True):
-        assert torch.equal(kept.unflatten(1, (3, 4)), whole.unflatten(1, (5, 7))[:, ::2, ::2])
-
-
-@torch.inference_mode()
-def test_coarse_identities_are_repeated_over_the_tokens_of_a_finer_stage():
-    model, given = small("gpm 16 8 4"), masks(1, 4, 33, 49)
-    coarse, fine, none = model.assign_identities(given)
-    assert (coarse.shape, fine.shape, none.shape) == ((1, 12, DIM), (1, 35, DIM), (1, 0, 0))
-    rows, columns = torch.arange(5) * 3 // 5, torch.arange(7) * 4 // 7
-    bank, norm = model.stages[1].identity_bank, model.stages[1].identity_norm
-    patches = norm(bank(F.pad(given, (0, 0, 0, 0, 0, 7))).permute(0, 2, 3, 1))
-    torch.testing.assert_close(fine.unflatten(1, (5, 7)), patches[:, rows][:, :, columns])
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("stride", [2, 3])
 def test_strided_self_attention_reads_only_its_tokens(stride):
@@ -173,25 +126,6 @@ def test_every_identity_bank_begins_orthogonal_with_the_gain_of_the_coarsest():
         for stage in model.stages[:2]:
             rows = stage.identity_bank.weight.flatten(1) * side**2
             torch.testing.assert_close(rows @ rows.mT, torch.eye(len(rows)))
-
-
-@pytest.mark.parametrize(
-    ("name", "parameters"),
-    [("msdeaott", 8.64), ("msdeaotl", 11.67), ("r50_msdeaotl", 18.00), ("swinb_msdeaotl", 68.64),
-     ("msdeaotl_hq", 14.99), ("r50_paotl", 21.97)],
-)  # fmt: skip
-def test_presets_have_their_number_of_parameters(name, parameters):
-    with torch.device("meta"):
-        model = VOSModel(load_config(name).model)
-    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(parameters, abs=0.005)
-
-
-def test_settings_written_before_there_were_several_stages_mean_what_they_meant():
-    plain = dataclasses.asdict(load_config("deaotl"))
-    for stage in plain["model"]["stages"]:
-        for key in ("dim", "self_heads", "self_stride", "memory_stride", "identity_stride"):
-            del stage[key]
-    assert from_tree(plain, "old") == load_config("deaotl")
 
 
 @pytest.mark.parametrize(

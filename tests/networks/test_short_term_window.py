@@ -5,12 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aotlab.configs.load import load_config
 from aotlab.configs.schema import StageConfig
 from aotlab.networks.attention import local_attention
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.lstt import LSTTBlock
-from aotlab.networks.vos_model import VOSModel
 from tests.networks.test_attention import inputs
 
 SIZE, TOKENS, DIM = (9, 13), 9 * 13, 32
@@ -74,35 +72,11 @@ def test_windows_of_several_frames_share_one_softmax(size, window, with_value):
     torch.testing.assert_close(ours, expected, atol=2e-5, rtol=0)
 
 
-def test_the_same_frame_twice_gives_what_it_gives_once():
-    q, k, v, position = inputs((9, 13), 7)
-    once = local_attention(q, k, v, SIZE, position)
-    twice = local_attention(q, torch.cat([k, k], 1), torch.cat([v, v], 1), SIZE, position)
-    torch.testing.assert_close(twice, once, atol=1e-5, rtol=0)  # float32 rounding
-
-
-def test_a_block_reads_all_frames_of_short_term_memory():
-    one = block(window=7)
-    three = memory(3)
-    first = three._replace(short=KeyValue(*(x[:, :TOKENS] for x in three.short)))
-    together, alone = (one(tokens(0), SIZE, read, None)[0] for read in (three, first))
-    assert together.shape == alone.shape
-    assert (together - alone).abs().max() > 1e-3
-
-
 def test_without_a_window_nothing_reads_short_term_memory_and_no_parameter_is_left_of_it():
     none = block(window=0)
     outputs = [none(tokens(0), SIZE, read, None)[0] for read in (memory(), memory()._replace(short=None))]
     assert torch.equal(*outputs)
     assert not [name for name, _ in none.named_parameters() if name.startswith(("short", "position"))]
-
-
-def test_without_a_window_the_rest_of_the_block_is_as_it_was():
-    whole, none = block(window=7), block(window=0)
-    whole.load_state_dict(none.state_dict(), strict=False)
-    torch.nn.init.zeros_(whole.short_projection.weight)
-    torch.nn.init.zeros_(whole.short_projection.bias)
-    assert torch.equal(whole(tokens(0), SIZE, memory(), None)[0], none(tokens(0), SIZE, memory(), None)[0])
 
 
 def test_without_relative_positions_a_window_is_read_by_keys_alone():
@@ -130,13 +104,3 @@ def test_without_sine_positions_moving_all_tokens_moves_what_self_attention_give
             one(given, SIZE, memory(), None)
         # float32 rounding of sums in another order
         assert torch.allclose(seen[0][:, order], seen[1], atol=1e-5) == moves_along
-
-
-@pytest.mark.parametrize(
-    ("option", "published"), [("depth: 1", 5.7), ("depth: 2", 7.0), ("depth: 3", 8.3)], ids=["1", "2", "3"]
-)
-def test_the_number_of_blocks_gives_the_published_number_of_parameters(option, published):
-    config = load_config("aots", [f"model.stages.0.{option.replace(': ', '=')}"])
-    with torch.device("meta"):
-        model = VOSModel(config.model)
-    assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 1) == published

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.networks import kernels, operations
 from aotlab.networks.attention import attention
 from aotlab.networks.kernels import tuning
 from aotlab.networks.kernels.products import batch
@@ -55,14 +54,6 @@ def test_the_fastest_kernel_is_chosen_and_timed_once():
     assert [timing.choice for timing in tuner.timings.values()] == ["second"]
 
 
-def test_another_class_of_shapes_is_timed_anew():
-    tuner = Tuner()
-    with use(tuner):
-        for length in (3, 4, 3):
-            made([])(torch.zeros(length))
-    assert len(tuner.timings) == 2
-
-
 def test_gradients_and_precisions_are_classes_of_their_own():
     calls, tuner = [], Tuner()
     product = made(calls)
@@ -91,13 +82,6 @@ def test_attention_and_batches_can_be_tuned_in_every_precision(precision):
     with use(Tuner()), torch.no_grad(), torch.autocast("cpu", precision):
         assert attention(query, key, key).dtype == precision
         assert batch(query[0], key[0].mT).dtype == precision
-
-
-def test_timing_leaves_no_gradient_behind():
-    x = torch.zeros(3, requires_grad=True)
-    with use(Tuner()):
-        made([])(x).sum().backward()
-    assert torch.equal(x.grad, torch.ones(3))
 
 
 def test_a_kernel_that_does_not_fit_is_never_run():
@@ -205,11 +189,6 @@ def test_the_environment_says_where_choices_are_kept(setting, path, monkeypatch,
 def test_the_environment_can_ask_for_the_fixed_choice(monkeypatch):
     monkeypatch.setenv(tuning.VARIABLE, "off")
     assert machine_chooser.__wrapped__() is by_rule
-
-
-def test_tests_run_with_the_fixed_choice():
-    kernels.install()
-    assert operations._installed == [by_rule]
 
 
 @pytest.mark.parametrize("gradients", [False, True])
