@@ -110,16 +110,6 @@ def test_the_page_is_served_before_pytorch_is_loaded(video):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 
-def test_ctrl_c_ends_the_program_and_lets_go_of_the_project(video, monkeypatch, never_loaded):
-    from tests.annotation.browser import Program
-
-    program = Program(video)
-    program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(60) in (0, 130)
-    monkeypatch.setattr("aotlab.annotation.server.Server.run_here", lambda self: None)
-    assert cli.main([str(video), "--no-browser"]) == 0
-
-
 def test_the_page_is_small_and_loads_nothing_from_elsewhere():
     files = sorted(PAGE.iterdir())
     assert sum(path.stat().st_size for path in files) < 300_000

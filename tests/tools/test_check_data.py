@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +12,6 @@ from aotlab.dataloaders.benchmarks.sequences import list_frames
 from aotlab.masks.id_maps import write_mask
 from aotlab.tools.check_data import main
 from tests import miniatures
-from tests.shared import SHARED, needs_data
 
 SAMPLE = Path("datasets/sample")
 
@@ -50,24 +47,6 @@ def test_an_error_gives_status_1_and_a_line(tmp_path: Path, capsys: pytest.Captu
     )
     assert "objects          not read (--quick)" in lines
     assert "file" in output.err  # the bar
-
-
-@pytest.mark.parametrize(
-    "options", [["nowhere"], ["datasets/sample", "--workers", "0"], ["datasets", "--kind", "x"]]
-)
-def test_bad_usage_gives_status_2_and_one_line(options: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "tools/check_data.py", *options], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-
-
-@needs_data
-@pytest.mark.parametrize(
-    ("folder", "kind"), [("mini/pairs", "video"), ("mini/davis16", "video"), ("DAVIS", "video")]
-)
-def test_real_sets_have_no_errors(folder: str, kind: str) -> None:
-    assert main([str(SHARED / "data" / folder), "--kind", kind, "--quick", "--no-progress"]) == 0
 
 
 @pytest.mark.parametrize("name", DATASETS)

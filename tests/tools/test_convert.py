@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.yaml_text import read_mapping
-from aotlab.masks.exchange.reading import read_annotations
 from aotlab.masks.exchange.writing import FORMATS, write_annotations
 from aotlab.media.video_writer import VideoWriter
 from aotlab.tools.convert import main
-from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
+from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
 
 EXACT = ("coco", "youtube_vis", "mots", "cvat", "label_studio")
 
@@ -59,14 +58,3 @@ def test_yolo_has_the_images_that_training_needs(video, tmp_path):
     args = [str(tmp_path / "in.json"), str(tmp_path / "film"), "--to", "yolo", "--video"]
     assert main([*args, str(tmp_path / "clip.mp4")]) == 0
     assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_masks_become_any_format(name, video, tmp_path):
-    write_annotations("coco", tmp_path / "in.json", tracked(), VIDEO)
-    out = tmp_path / f"out_{FORMATS[name][0]}"
-    assert main([str(tmp_path / "in.json"), str(out), "--to", name, "--video", str(video)]) == 0
-    again = read_annotations(out, TARGET)
-    assert sorted(again.frames) == list(range(LENGTH))
-    assert len(again.objects()) == 2
-    assert main([str(tmp_path / "in.json"), str(out), "--to", name, "--video", str(video)]) == 2

@@ -133,12 +133,7 @@ def test_what_is_broken_is_named_and_the_rest_converted(
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        {"subsequence": "../../evil"},
-        {"name": "/tmp/evil.jpg"},
-        {"video": ".."},
-    ],
+    "change", [{"subsequence": "../../evil"}, {"name": "/tmp/evil.jpg"}, {"video": ".."}]
 )
 def test_names_that_leave_the_folder_are_refused(
     source: Source, change: dict[str, str], capsys: pytest.CaptureFixture[str]

@@ -12,7 +12,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
-from tests.engine.evaluation.test_evaluator_late import PaintingTracker
+from tests.engine.evaluation.painting import PaintingTracker
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 

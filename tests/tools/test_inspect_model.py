@@ -69,11 +69,6 @@ def test_the_bundled_model_is_looked_into_when_none_is_named(capsys: pytest.Capt
     assert capsys.readouterr().out.startswith(f"{BUNDLED_CHECKPOINT.stem}, 65x65")
 
 
-def test_frames_are_resized_as_the_settings_say(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--config", "aott", "--parameters", "--size", "640x480", "input.max_long_edge=160"]) == 0
-    assert "640x480 (161x113 in the network)" in capsys.readouterr().out
-
-
 def test_identities_become_an_image(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--identities", str(tmp_path / "identities.png")]) == 0
     assert capsys.readouterr().out.strip() == str(tmp_path / "identities.png")
@@ -96,24 +91,6 @@ def test_attention_becomes_an_image(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--frame", "4", "--object", "1"], ["frame 4", "from 1 to 3"]),
-        (["--frame", "0", "--object", "1"], ["frame 0", "reference frame"]),
-        (["--frame", "1", "--object", "99"], ["object 99"]),
-        (["--frame", "1", "--pixel", "64,0"], ["pixel 64,0", "64×48"]),
-    ],
-)
-def test_what_cannot_be_looked_at_is_one_sentence(
-    tmp_path: Path, video: Path, options: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(attention(video, tmp_path, *options)) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert all(word in error for word in words)
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
         ([], "--parameters, --identities and --attention"),
         (["--attention", "clip", "--mask", "first.png"], "--frame, --output, --pixel or --object"),
         (["--parameters", "--identities", "x.png"], "not allowed with"),
@@ -130,23 +107,6 @@ def test_a_wrong_command_line_is_one_sentence(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert words in error
-
-
-def test_numbers_below_one_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(["--parameters", "--objects", "0"])
-    assert stop.value.code == 2
-    assert "at least 1" in capsys.readouterr().err
-
-
-def test_a_mask_of_another_size_is_refused(
-    tmp_path: Path, video: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_mask(tmp_path / "small.png", np.ones((10, 10), np.uint8))
-    options = attention(video, tmp_path, "--frame", "1", "--object", "1")
-    options[3] = str(tmp_path / "small.png")
-    assert main(options) == 2
-    assert "10×10" in capsys.readouterr().err
 
 
 def test_the_card_of_a_checkpoint_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -150,7 +150,7 @@ def test_messages_on_a_full_disk_end_no_work(tmp_path: Path) -> None:
     assert shell('"$1" "$2" 2> /dev/full', program(tmp_path, NOISY)).returncode == 0
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("text", ["PRINTING", "NOISY"])
 def test_closed_streams_are_no_error(tmp_path: Path, closed: str, text: str) -> None:
     done = shell(f'"$1" "$2" 10 {closed}', program(tmp_path, globals()[text]))
@@ -229,9 +229,9 @@ def test_no_worker_survives_the_program_that_started_it(tmp_path: Path, number: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
-@pytest.mark.parametrize("delay", [0.15, 0.4])
+@pytest.mark.parametrize("delay", [0.2, 0.5])
 def test_several_interrupts_show_no_traceback(tmp_path: Path, delay: float) -> None:
-    script = "import sys, time; print(flush=True); from aotlab.__main__ import main; sys.exit(main())"
+    script = "import sys; from aotlab.__main__ import main; print(flush=True); sys.exit(main())"
     begun = subprocess.Popen(
         [sys.executable, "-c", script, "track", "--print-config"], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -15,7 +15,6 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
 from aotlab.engine.evaluation.paper_tables import load_table, missing
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
-from aotlab.utils.errors import InputError
 from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -182,15 +181,3 @@ def test_data_sets_lie_in_the_folder_of_the_environment_or_the_working_directory
         monkeypatch.delenv(f"AOTLAB_{name.upper()}", raising=False)
         if dataset.folder is not None:
             assert default_root(name) == Path(base) / dataset.folder
-
-
-def test_a_missing_table_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file; give a table"):
-        load_table(tmp_path / "none.yaml")
-
-
-def test_scripts_install_what_their_tools_need():
-    scripts = [*(ROOT / "scripts").glob("*.sh"), *(ROOT / "scripts" / "tables").glob("*.sh")]
-    installed = re.findall(r"^set_up (.*)$", "\n".join(path.read_text() for path in scripts), re.MULTILINE)
-    assert len(installed) == 5
-    assert set(installed) == {'"[all]"', '"[test]"'}

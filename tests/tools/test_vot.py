@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,7 +18,6 @@ from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
 SIZE = (120, 160)
-VOT = shutil.which("vot")
 
 
 def disc(row: int, column: int, radius: int) -> np.ndarray:
@@ -169,79 +166,3 @@ def test_without_trax_the_extra_is_named(
     monkeypatch.setattr("aotlab.utils.extras.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err
-
-
-WORKSPACE = """
-import sys
-import numpy as np
-from vot.region import Mask
-from vot.region.io import write_trajectory
-from vot.utilities import write_properties
-for number, track in np.load(sys.argv[1]).items():
-    masks = [Mask(mask, (0, 0), optimize=True) for mask in track]
-    write_trajectory(f"{sys.argv[2]}/groundtruth_{int(number):03d}.txt", masks)
-properties = {"name": "discs", "fps": 25, "format": "default", "channel.default": "color"}
-write_properties(f"{sys.argv[2]}/sequence", properties)
-"""
-STACK = """
-title: masks
-experiments:
-  baseline:
-    type: unsupervised
-    repetitions: 1
-    multiobject: True
-    analyses:
-      - {type: average_accuracy, name: Quality, burnin: 0, ignore_unknown: False, weighted: False}
-"""
-
-
-def make_workspace(folder: Path) -> None:
-    """Six frames of two discs that move towards each other."""
-    place = folder / "sequences" / "discs"
-    (place / "color").mkdir(parents=True)
-    ground = np.random.default_rng(0).integers(60, 120, (*SIZE, 1), dtype=np.uint8).repeat(3, axis=2)
-    tracks: dict[str, list[np.ndarray]] = {"1": [], "2": []}
-    for index in range(6):
-        image = ground.copy()
-        discs = {"1": disc(40, 40 + 3 * index, 20), "2": disc(85, 110 - 3 * index, 16)}
-        for number, colour in (("1", (220, 60, 60)), ("2", (60, 60, 220))):
-            image[discs[number]] = colour
-            tracks[number].append(discs[number].astype(np.uint8))
-        Image.fromarray(image).save(place / "color" / f"{index + 1:08d}.jpg", quality=95)
-    np.savez(folder / "tracks.npz", **{number: np.stack(track) for number, track in tracks.items()})
-    assert VOT is not None
-    python = Path(VOT).with_name("python")
-    subprocess.run([python, "-c", WORKSPACE, folder / "tracks.npz", place], check=True, timeout=400)
-    (folder / "sequences" / "list.txt").write_text("discs\n")
-    (folder / "stack.yaml").write_text(STACK)
-    (folder / "config.yaml").write_text("registry:\n- ./trackers.ini\nstack: ./stack.yaml\n")
-    command = f"{sys.executable} -m aotlab.tools.vot memory.every=2"
-    (folder / "trackers.ini").write_text(
-        f"[aotlab]\nlabel = AOT\nprotocol = trax\ncommand = {command}\ntimeout = 300\n"
-    )
-
-
-def run_vot(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [str(VOT), *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    return done.stdout + done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(VOT is None, reason="the VOT toolkit is not on the path: pip install vot-toolkit")
-def test_a_workspace_of_masks_is_tested_evaluated_and_analysed(tmp_path: Path) -> None:
-    make_workspace(tmp_path)
-    assert "Test concluded successfuly" in run_vot(tmp_path, "test", "aotlab", "-s", "sequences/discs")
-    assert "Evaluation concluded successfuly" in run_vot(tmp_path, "evaluate", "aotlab")
-    results = sorted(path.name for path in (tmp_path / "results" / "aotlab" / "baseline" / "discs").iterdir())
-    assert [name for name in results if name.endswith((".bin", ".txt"))]
-    run_vot(tmp_path, "analysis", "aotlab", "--name", "first")
-    report = json.loads((tmp_path / "analysis" / "first.json").read_text())
-    (((quality,),),) = report["results"]["baseline"]["results"]
-    assert quality > 0.5

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from aotlab.tools.cli.numbers import ABOVE_ZERO, AT_LEAST_ONE, INTEGER, PIXELS
 from aotlab.tools.cli.program import Parser
@@ -37,17 +35,6 @@ def test_a_number_that_is_none_is_refused_in_a_sentence_that_names_the_option(ca
     assert message.startswith("error: argument --number: ")
     assert words in message
     assert message.count("\n") == 1
-
-
-@given(st.integers(1, 2**31 - 1))
-def test_whole_numbers_are_read_as_they_are(value):
-    assert AT_LEAST_ONE(str(value)) == value
-    assert isinstance(AT_LEAST_ONE(str(value)), int)
-
-
-@given(st.floats(min_value=1e-300, allow_infinity=False))
-def test_finite_numbers_are_read_as_they_are(value):
-    assert ABOVE_ZERO(repr(value)) == value
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import sys
 import pytest
 
 from aotlab.tools.cli.options import add_config_options
-from aotlab.tools.cli.program import Parser, argument_type, command
+from aotlab.tools.cli.program import Parser, command
 from aotlab.tools.track import main as track
-from aotlab.utils.errors import InputError, RankError, RunStopped
-from aotlab.utils.text import byte_count, counted, size_text
+from aotlab.utils.errors import InputError, RankError
+from aotlab.utils.text import byte_count, size_text
 
 
 def parser() -> Parser:
@@ -46,12 +46,6 @@ def test_a_value_with_an_equals_sign_stays_with_its_option():
     assert args.overrides == ["memory.every=2"]
 
 
-def test_a_setting_behind_a_switch_is_a_setting():
-    args = parser().parse_args(["clip.mp4", "--flip", "memory.every=2"])
-    assert args.flip
-    assert args.overrides == ["memory.every=2"]
-
-
 def test_a_file_whose_name_looks_like_a_setting_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "take=2").touch()
@@ -66,25 +60,6 @@ def test_a_wrong_option_is_one_line_that_names_the_command(capsys):
     assert message.count("\n") == 1
     assert message.startswith("error: ")
     assert "see aotlab example --help" in message
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (InputError("x"), 2),
-        (RunStopped("x"), 1),
-        (KeyboardInterrupt(), 130),
-        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), 1),
-        (OSError(12, "Cannot allocate memory"), 1),
-    ],
-)
-def test_errors_that_a_user_should_know_give_their_exit_status(error, status, capsys):
-    @command
-    def main(argv=None):
-        raise error
-
-    assert main([]) == status
-    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("text", "size"), [("854x480", (854, 480)), ("1x1", (1, 1))])
@@ -109,23 +84,6 @@ def test_amounts_of_memory_have_units(text, count):
 def test_an_amount_without_a_unit_or_number_is_refused(text):
     with pytest.raises(ValueError, match="2GB"):
         byte_count(text)
-
-
-def test_an_argument_type_keeps_the_sentence(capsys):
-    made = Parser("example", description="An example.")
-    made.add_argument("--size", type=argument_type(size_text))
-    with pytest.raises(SystemExit):
-        made.parse_args(["--size", "big"])
-    assert "big: expected WIDTHxHEIGHT" in capsys.readouterr().err
-
-
-def test_one_is_singular():
-    assert [counted(number, "sequence") for number in (0, 1, 2)] == [
-        "0 sequences",
-        "1 sequence",
-        "2 sequences",
-    ]
-    assert counted(2, "this", "these") == "2 these"
 
 
 def test_what_all_ranks_find_wrong_is_said_by_the_first_of_each_machine(monkeypatch, capsys):

@@ -165,32 +165,6 @@ def test_a_folder_of_other_files_is_refused(clips, capsys):
     assert (out / "thesis.txt").read_text() == "mine"
 
 
-@pytest.mark.parametrize("more", [["x.mp4"], ["--mask", "a.png"], ["--realtime"]])
-def test_options_of_one_video_are_refused_beside_jobs(clips, capsys, more):
-    with pytest.raises(SystemExit) as stop:
-        run(clips, *more)
-    assert stop.value.code == 2
-    assert "one video" in capsys.readouterr().err
-
-
-def test_a_single_run_never_mixes_with_another(clips, tmp_path, capsys):
-    one = [
-        str(clips / "a"),
-        "--mask",
-        str(clips / "a.png"),
-        "--output",
-        str(tmp_path / "one"),
-        "--write",
-        "masks",
-    ]
-    assert cli.main(one) == 0
-    (tmp_path / "one" / "masks" / "00009.png").write_bytes(b"old")
-    assert cli.main([*one, "memory.every=9"]) == 2
-    assert "holds masks of another run" in capsys.readouterr().err
-    assert cli.main([*one, "memory.every=9", "--force"]) == 0
-    assert len(list((tmp_path / "one" / "masks").iterdir())) == 3
-
-
 ALONE = """
 import os, sys, torch
 torch.set_num_threads(1)
@@ -239,6 +213,14 @@ print(kills, "kills;", round(calm), "s undisturbed,", round(time.monotonic() - b
 """
 )
 ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("more", [["x.mp4"], ["--mask", "a.png"], ["--realtime"]])
+def test_options_of_one_video_are_refused_beside_jobs(clips, capsys, more):
+    with pytest.raises(SystemExit) as stop:
+        run(clips, *more)
+    assert stop.value.code == 2
+    assert "one video" in capsys.readouterr().err
 
 
 def draw_clips(folder, count):

@@ -31,11 +31,6 @@ def test_the_settings_shown_are_those_of_a_bounded_tracker(capsys):
     assert "policy: every_nth" in capsys.readouterr().out
 
 
-def test_a_model_that_keeps_the_reference_alone_stays_as_it_is(video, mask, tmp_path, tracker):
-    assert run(video, tmp_path, mask, more=["--no-overlay"]) == 0
-    assert tracker.overrides == []
-
-
 def test_a_budget_becomes_as_many_frames_as_fit(video, mask, tmp_path, tracker):
     options = ["--no-overlay", "--force", "--config", "aotl", "memory.every=1", "--memory-budget"]
     # 3×4 tokens of 256 keys and 256 values in three blocks

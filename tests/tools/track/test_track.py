@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.masks.exchange.cvat import write_cvat
-from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
-from tests.tools.track.runs import Repeater, cli, refused, run, save
+from tests.tools.track.runs import Repeater, refused, run, save
 
 
 def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, capsys):
@@ -23,23 +21,9 @@ def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, caps
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
-def test_overrides_may_follow_the_options(video, mask, tmp_path, tracker):
-    assert run(video, tmp_path, mask, more=["--no-overlay", "memory.every=2"]) == 0
-    assert tracker.overrides == ["memory.every=2"]
-    assert not (tmp_path / "out" / "overlay.mp4").exists()
-
-
 def test_masks_at_several_frames_are_used_at_theirs(video, mask, tmp_path):
     late = save(tmp_path / "late.png", 5)
     assert run(video, tmp_path, mask, f"2:{late}") == 0
-    assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
-
-
-def test_a_cvat_file_with_masks_of_several_frames_is_used_at_each_of_them(video, tmp_path):
-    frames = {index: [Region(number, runs_of(read_mask(save(tmp_path / "m.png", 1)) > 0))]
-              for index, number in ((0, 1), (2, 5))}  # fmt: skip
-    (tmp_path / "a.xml").write_bytes(write_cvat(Annotations((32, 48), frames), Written("video", "24", 4)))
-    assert run(video, tmp_path, tmp_path / "a.xml") == 0
     assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
 
 
@@ -58,11 +42,6 @@ def test_a_mask_of_wrong_size_or_without_object_is_refused(
     assert all(word in line for word in ["bad.png", *words])
 
 
-def test_a_coloured_mask_is_refused(video, tmp_path, capsys, tracker):
-    Image.new("RGB", (48, 32), (128, 0, 0)).save(tmp_path / "photo.png")
-    assert "RGB" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "photo.png"))
-
-
 def test_a_16_bit_image_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker):
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
     assert "1535 different ids" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "depth.png"))
@@ -71,10 +50,6 @@ def test_a_16_bit_image_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker
 def test_a_missing_mask_or_video_is_refused(video, mask, tmp_path, capsys, tracker):
     assert "none.png" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "none.png"))
     assert "none.mp4" in refused(capsys, tracker, run(tmp_path / "none.mp4", tmp_path, mask))
-
-
-def test_a_frame_that_the_video_does_not_have_is_refused(video, mask, tmp_path, capsys, tracker):
-    assert "0 to 3" in refused(capsys, tracker, run(video, tmp_path, f"4:{mask}"))
 
 
 def test_a_removal_behind_the_last_frame_is_refused_before_the_model_is_loaded(
@@ -96,15 +71,6 @@ def test_results_are_replaced_only_where_all_else_is_right_and_may_give_the_mask
     assert sorted(path.name for path in masks.iterdir()) == whole
 
 
-def test_two_masks_for_one_frame_are_refused(video, mask, tmp_path, capsys, tracker):
-    assert "already" in refused(capsys, tracker, run(video, tmp_path, mask, f"0:{mask}"))
-
-
-def test_an_output_that_cannot_be_written_is_refused(video, mask, tmp_path, capsys, tracker):
-    (tmp_path / "out").write_text("a file")
-    assert "out" in refused(capsys, tracker, run(video, tmp_path, mask))
-
-
 def test_results_never_overwrite_the_video(video, mask, tmp_path, capsys, tracker):
     (tmp_path / "out").mkdir()
     video.rename(tmp_path / "out" / "masks")
@@ -118,14 +84,6 @@ def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mas
     assert "00002.png" in capsys.readouterr().err
     assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
     assert (tmp_path / "out" / "overlay.mp4").is_file()
-
-
-@pytest.mark.parametrize("video", [[], ["clip.mp4", "--mask", "first.png", "--output", "out"]])
-def test_print_config_needs_no_video_and_ignores_a_given_one(capsys, video):
-    assert cli.main([*video, "memory.every=2", "--print-config", "--config", "aotl"]) == 0
-    text = capsys.readouterr().out
-    assert "name: aotl" in text
-    assert "every: 2" in text
 
 
 def test_only_the_frames_from_start_to_end_are_tracked_from_a_mask_of_the_first(
