@@ -249,21 +249,6 @@ def test_single_images_taken_for_a_video_are_told_apart(root):
     assert "kind static" in str(finding)
 
 
-def test_loose_images_are_a_set(tmp_path):
-    add_frame(tmp_path / "JPEGImages/x.jpg")
-    write_mask(tmp_path / "Annotations/x.png", ids(1))
-    report = lint_folder(tmp_path, "static")
-    assert (report.findings, report.units, report.labelled) == ([], 1, 1)
-
-
-def test_videos_below_a_resolution_are_found(root):
-    for name in ("JPEGImages", "Annotations"):
-        (root / name).rename(root / "x")
-        (root / name).mkdir()
-        (root / "x").rename(root / name / "480p")
-    assert (lint_folder(root, "video").findings, lint_folder(root, "video").units) == ([], 2)
-
-
 def test_warnings_of_one_folder_are_one_line_and_errors_are_not(tmp_path):
     folders = [tmp_path / "a" / str(n) for n in range(3)] + [tmp_path / "b" / "x"]
     lines = [str(finding) for finding in gather(Finding("warning", path, "w; do") for path in folders)]

@@ -106,14 +106,6 @@ def test_an_empty_root_says_what_is_missing(name: str, tmp_path: Path) -> None:
         open_dataset(name, tmp_path)
 
 
-@pytest.mark.parametrize("name", SCORED)
-def test_the_root_may_come_from_the_environment(
-    make: Callable[[str], Path], name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"AOTLAB_{name.upper()}", str(make(name)))
-    assert open_dataset(name, split=SCORED[name]) == open_dataset(name, make(name), SCORED[name])
-
-
 @pytest.mark.parametrize("option", ["all_frames", "new_objects"])
 def test_an_option_is_refused_where_it_means_nothing(make: Callable[[str], Path], option: str) -> None:
     with pytest.raises(InputError, match=rf"--{option.replace('_', '-')}: not for davis2017; .* can be"):

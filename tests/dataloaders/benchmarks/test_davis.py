@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, folder
 from aotlab.masks.id_maps import write_mask
-from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 
 
@@ -130,16 +128,6 @@ def test_a_missing_root_says_where_to_get_davis(tmp_path):
         davis(tmp_path / "nowhere", 2017)
 
 
-def test_a_sequence_without_first_mask_or_frames_is_named(root):
-    add_sequence(root, "empty", frames=0, labels=1)
-    add_sequence(root, "unlabelled", labels=0)
-    (root / "Annotations/480p/unlabelled").mkdir()
-    for name, message in (("empty", "no frame here"), ("unlabelled", r"00000\.png: no such mask")):
-        write_list(root, "2017/val.txt", name)
-        with pytest.raises(InputError, match=message):
-            davis(root, 2017)
-
-
 def test_a_folder_of_sequences_is_a_data_set(tmp_path):
     for name, suffix in (("second", ".png"), ("first", ".jpg")):
         images = tmp_path / "JPEGImages" / name
@@ -151,11 +139,6 @@ def test_a_folder_of_sequences_is_a_data_set(tmp_path):
     assert [video.name for video in videos] == ["first", "second"]
     assert [path.name for path in videos[1].frames] == ["a.png", "b.png"]
     assert videos == open_dataset("folder", tmp_path)
-
-
-def test_a_folder_without_sequences_says_what_is_expected(tmp_path):
-    with pytest.raises(InputError, match=r"expected .*/JPEGImages/<sequence>/\*\.jpg"):
-        folder(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -176,22 +159,3 @@ def test_a_folder_without_root_asks_for_one(monkeypatch):
     monkeypatch.delenv("AOTLAB_FOLDER", raising=False)
     with pytest.raises(InputError, match="no root; give one or set"):
         open_dataset("folder")
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA"])
-def test_the_content_of_an_image_decides_not_its_name(tmp_path, mode):
-    path = tmp_path / "frame.jpg"
-    Image.new(mode, (5, 4)).save(path, format="PNG")
-    image = read_image(path)
-    assert (image.shape, image.dtype) == ((4, 5, 3), np.uint8)
-
-
-def test_an_unreadable_image_is_named(tmp_path):
-    whole, cut, nonsense = (tmp_path / name for name in ("whole.jpg", "cut.jpg", "nonsense.jpg"))
-    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(whole)
-    cut.write_bytes(whole.read_bytes()[:1500])
-    nonsense.write_bytes(b"nonsense")
-    for path in (cut, nonsense, tmp_path / "absent.jpg"):
-        with pytest.raises(InputError, match=path.name):
-            read_image(path)

@@ -13,7 +13,7 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.utils.errors import InputError
-from tests.engine.evaluation.test_evaluator import RepeatingTracker
+from tests.engine.evaluation.painting import PaintingTracker
 from tests.miniatures import (
     make_davis2017,
     make_folder,
@@ -151,15 +151,6 @@ def test_ranges_of_frames_without_bounds_are_a_problem_of_their_video(root, span
     assert "object 1 of" in next(video.problem for video in videos if video.problem)
 
 
-class Patient(RepeatingTracker):
-    """Answers with nothing before the first mask."""
-
-    def step(self, frame, mask=None, *, size=None):
-        if mask is None and self.labels is None:
-            self.labels = np.zeros(frame.shape[:2], np.uint8)
-        return super().step(frame, mask, size=size)
-
-
 @pytest.mark.parametrize("dataset", [name for name in MAKERS if name != "longvideo"])
 @pytest.mark.parametrize("fault", ["no frames", "no masks", "no folder"])
 def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path, dataset, fault):
@@ -170,7 +161,7 @@ def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path
     if fault != "no folder":
         {"no frames": images, "no masks": masks}[fault].mkdir()
     videos = open_dataset(dataset, root)
-    report = evaluate(Patient(), videos, tmp_path / "out", RunOptions(progress=False))
+    report = evaluate(PaintingTracker(), videos, tmp_path / "out", RunOptions(progress=False))
     whole = [video.name for video in videos if video.problem is None]
     assert whole
     assert report.finished == whole
@@ -197,7 +188,7 @@ def test_a_data_set_writes_nothing_outside_the_output_folder(root, tmp_path):
     name = path.read_text().split()[0]
     path.write_text(f"../elsewhere/{name}\n")
     with pytest.raises(InputError):
-        evaluate(RepeatingTracker(), open_dataset("davis2017", root), tmp_path / "out")
+        evaluate(PaintingTracker(), open_dataset("davis2017", root), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -215,7 +206,7 @@ def test_a_mask_that_is_lossy_fails_its_sequence_alone(root, tmp_path):
     with Image.open(path) as image:
         labels = np.array(image)
     Image.fromarray(labels).save(path, format="JPEG")
-    report = evaluate(Patient(), videos, tmp_path / "out", RunOptions(progress=False))
+    report = evaluate(PaintingTracker(), videos, tmp_path / "out", RunOptions(progress=False))
     assert list(report.failures) == [videos[0].name]
     assert "a JPEG file" in report.failures[videos[0].name]
 

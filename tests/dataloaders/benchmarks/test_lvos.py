@@ -63,19 +63,3 @@ def test_metadata_that_is_missing_or_wrong_is_named(root: Path, text: str | None
         path.write_text(text)
     with pytest.raises(InputError, match=message):
         require_whole(open_dataset("lvosv2", root))
-
-
-@pytest.mark.parametrize(
-    ("span", "message"),
-    [
-        ({"start": "x"}, "object 1 of 7K7WVzGG is not readable"),
-        ({"start": 2, "end": 9, "frame_nums": 2}, r"00000002\.png: no such mask"),
-    ],
-)
-def test_an_object_that_is_listed_wrongly_is_named(root: Path, span: dict[str, object], message: str) -> None:
-    path = root / "valid" / "valid_meta.json"
-    listed = json.loads(path.read_text())
-    listed["videos"] |= json.loads(metadata(**span))["videos"]
-    path.write_text(json.dumps(listed))
-    with pytest.raises(InputError, match=message):
-        require_whole(open_dataset("lvosv2", root))

@@ -77,13 +77,6 @@ def test_the_zip_holds_one_file_from_which_the_masks_can_be_drawn(source: Source
         assert np.array_equal(drawn, labels)
 
 
-def test_the_same_results_give_the_same_archive(source: Source) -> None:
-    source.submit()
-    first = source.archive.read_bytes()
-    source.submit()
-    assert source.archive.read_bytes() == first
-
-
 def test_outlines_of_any_mask_give_it_back() -> None:
     rng = np.random.default_rng(5)
     for size in (1, 2, 5):

@@ -43,10 +43,6 @@ def test_of_labels_on_every_frame_those_where_no_object_begins_are_not_given(roo
     assert sorted(video.masks) == [0, 2]
 
 
-def test_ids_are_kept_with_their_gaps(root: Path) -> None:
-    assert [item.object_id for item in open_dataset("youtubevos2019", root)[0].objects] == [2, 3, 5]
-
-
 def test_all_frames_are_run_on_but_only_the_listed_ones_written(root: Path) -> None:
     sparse = open_dataset("youtubevos2018", root)[0]
     dense = open_dataset("youtubevos2018", root, all_frames=True)[0]
@@ -71,12 +67,6 @@ def test_frames_before_the_first_listed_one_are_not_run(root: Path) -> None:
     video = open_dataset("youtubevos2019", root)[1]
     assert video.frames[0].stem == "00005"
     assert list(video.masks) == [0]
-
-
-def test_the_name_of_the_folder_is_valid_or_val(root: Path) -> None:
-    names = [video.name for video in open_dataset("youtubevos2019", root, "valid")]
-    shutil.move(root / "valid", root / "val")
-    assert [video.name for video in open_dataset("youtubevos2019", root, "val")] == names
 
 
 def test_seen_means_a_category_of_the_training_set(root: Path) -> None:

@@ -58,15 +58,6 @@ def test_labels_follow_their_pixels(kind, thin_plate, seed, augmentation):
     assert (bright == (labels == 3)).mean() > 0.96
 
 
-def test_frames_of_a_single_image_differ_and_frames_of_a_still_video_do_not():
-    image, mask = painted((120, 160))
-    frames, labels = clip_of("static", image, mask, augmentation="aot")
-    assert not np.array_equal(labels[1], labels[2])
-    frames, labels = clip_of("video", image, mask, augmentation="aot")
-    assert np.array_equal(frames[0], frames[3])
-    assert np.array_equal(labels[0], labels[3])
-
-
 def test_the_reference_frame_of_a_single_image_is_cropped_and_flipped_but_not_turned():
     image = coloured(np.repeat(np.arange(1, 17, dtype=np.uint8), 10)[None].repeat(120, 0))
     turned = 0
@@ -75,17 +66,6 @@ def test_the_reference_frame_of_a_single_image_is_cropped_and_flipped_but_not_tu
         assert (labels[0] == labels[0][:1]).all()
         turned += not (labels[1] == labels[1][:1]).all()
     assert turned == 10
-
-
-@pytest.mark.parametrize("kind", ["static", "video"])
-def test_both_directions_occur(kind):
-    mask = np.repeat(np.arange(1, 9, dtype=np.uint8), 10)[None].repeat(80, 0)
-    rising = 0
-    for seed in range(40):
-        row = clip_of(kind, coloured(mask), mask, seed, short_edge=80)[1][0, CROP // 2]
-        row = row[row > 0].astype(int)
-        rising += row[-1] > row[0]
-    assert 8 < rising < 32  # a coin would leave this range about once in 10⁴ tries
 
 
 def test_a_crop_looks_for_an_object_on_the_reference_frame():
@@ -150,22 +130,6 @@ def test_which_augmentation_changes_whose_colours(augmentation, kind, changed):
             frame[label == 1].mean(0) for frame, label in zip(frames, labels, strict=True) if label.any()
         ]
     assert bool(np.std(means, axis=0).max() > 2) is changed
-
-
-def test_deaot_changes_the_frames_of_a_video_one_by_one():
-    image, mask = painted((80, 80))
-    image[:40] = (180, 90, 40)
-    frames, _ = clip_of("video", image, mask, 2, augmentation="deaot")
-    assert len({frame.tobytes() for frame in frames}) == 4
-
-
-def test_a_large_image_is_averaged_and_not_sampled():
-    # Stripes of one pixel: every second one alone would be black or white, all of them are grey.
-    image = np.zeros((520, 520, 3), np.uint8)
-    image[:, ::2] = 255
-    frames, _ = move_image(image, np.ones((520, 520), np.uint8), phase(clip_length=2), rng(1))
-    assert frames[0].min() > 100
-    assert frames[0].max() < 155
 
 
 def test_thin_plates_bend_and_affine_maps_do_not():

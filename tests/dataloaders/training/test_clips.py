@@ -71,15 +71,6 @@ def test_a_clip_has_no_more_objects_than_the_model_has_identities(most):
     assert all((clip.labels == number).sum() == 30 for number in range(1, most + 1))
 
 
-@pytest.mark.parametrize("most", [5, 15])
-def test_merging_two_crowded_clips_keeps_to_the_cap(most):
-    rows = np.repeat(np.arange(24, dtype=np.uint8), 300).reshape(1, 24, 300)
-    first, second = np.where(rows < 12, rows + 1, 0), np.where(rows < 12, 0, rows - 11)
-    merged = merge_clips(labelled(first), labelled(second), rng(), max_objects=most)
-    assert merged.objects == most
-    assert merged.labels.max() == most
-
-
 def test_the_objects_of_two_merged_clips_keep_apart_however_many_the_model_takes():
     ids = np.repeat(np.arange(1, 251, dtype=np.uint8), 202).reshape(1, 250, 202)
     clip = relabel(np.zeros((1, 250, 202, 3), np.uint8), ids, rng(), minimum=0, max_objects=250)
@@ -133,10 +124,6 @@ def test_frames_lie_within_the_gap_and_run_both_ways():
     assert 50 < (straight[:, 0] > 0).sum() < len(straight) - 50
 
 
-def test_a_video_shorter_than_the_clip_is_gone_through_back_and_forth():
-    assert set(choose_frames(video_of(blocks(1), blocks(1)), 5, 1, rng())) == {0, 1}
-
-
 @pytest.mark.parametrize(
     ("table", "fits"),
     [
@@ -168,18 +155,6 @@ def test_frames_without_newcomers_are_preferred():
     assert newcomers <= 2
 
 
-def test_a_newcomer_that_cannot_be_avoided_becomes_background():
-    video = video_of(blocks(1, 0, side=40), blocks(1, 2, side=40))
-    clips = [
-        sample_video(video, 1, phase(clip_length=2, short_edge=40), rng(seed), max_objects=10)
-        for seed in range(40)
-    ]
-    for clip in clips:
-        assert sorted(np.unique(clip.labels)) == list(range(clip.objects + 1))
-    # A choice that starts at frame 0 is taken up only if six in a row do.
-    assert sum(clip.objects == 2 for clip in clips) > 30
-
-
 def test_only_chosen_images_are_decoded_and_no_mask_twice_while_choosing():
     video = video_of(*[blocks(0)] * 30, blocks(1), blocks(1, 2))
     clip = sample_video(video, 1, phase(clip_length=3), rng(3), max_objects=10)
@@ -201,27 +176,6 @@ def test_small_objects_are_left_out_of_videos_but_not_of_single_images():
         == 1
     )
     assert max(sample_image(Shown(mask), still, rng(seed), max_objects=10).objects for seed in range(20)) == 2
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_labels_number_the_objects_and_keep_what_is_ignored(seed):
-    mask = blocks(3, 7, 255, 9, side=40)
-    for clip in (
-        sample_image(Shown(mask), phase(augmentation="deaot", thin_plate=0.5), rng(seed), max_objects=10),
-        sample_video(video_of(mask, mask), 1, phase(augmentation="deaot"), rng(seed), max_objects=10),
-    ):
-        assert clip.frames.shape == (3, CROP, CROP, 3)
-        assert (clip.frames.dtype, clip.labels.dtype) == (np.uint8, np.uint8)
-        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
-        assert set(np.unique(clip.labels)) <= {*range(clip.objects + 1), 255}
-    assert (sample_image(Shown(mask), phase(), rng(seed), max_objects=10).labels == 255).any()
-
-
-def test_an_image_without_an_object_makes_a_clip_without_one():
-    clip = sample_image(Shown(blocks(0, side=50)), phase(), rng(), max_objects=10)
-    assert clip.objects == 0
-    assert not clip.labels.any()
-    assert sample_video(video_of(*[blocks(0)] * 3), 1, phase(), rng(), max_objects=10).objects == 0
 
 
 def test_frames_of_two_sizes_in_one_video_are_named():

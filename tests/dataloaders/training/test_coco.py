@@ -105,13 +105,6 @@ def test_other_forms_of_the_folders_are_found(tmp_path, images, annotations, spl
     assert len(opened(tmp_path, split)) == 2
 
 
-def test_small_blocks_give_the_same(root, monkeypatch):
-    wanted = [(image.name, image.spans.tolist()) for image in opened(root)]
-    for block in (1, 2, 7, 64):
-        monkeypatch.setattr(json_stream, "BLOCK", block)
-        assert [(image.name, image.spans.tolist()) for image in opened(root)] == wanted
-
-
 def test_an_image_of_another_size_than_the_json_says_is_named(root):
     image = opened(root)[0]
     Image.new("RGB", (10, 10)).save(image.image)

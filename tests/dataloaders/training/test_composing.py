@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.training.clips import Clip
-from aotlab.dataloaders.training.composing import Motion, compose, random_motion
+from aotlab.dataloaders.training.composing import compose, random_motion
 from tests.dataloaders.training.made import rng
 
 SIDE = 80
@@ -53,12 +53,6 @@ def test_labels_lie_on_the_pasted_pixels():
         assert covered[inner].all()
 
 
-def test_the_second_clips_background_is_not_pasted():
-    for clip in drawn(range(10)):
-        away = clip.labels == 0
-        assert (clip.frames[away][:, 0] < 110).mean() > 0.97
-
-
 def test_pasted_objects_move_and_change_their_size():
     moved, grown = [], []
     for clip in drawn():
@@ -70,25 +64,11 @@ def test_pasted_objects_move_and_change_their_size():
     assert min(grown) < 0.9 < 1.1 < max(grown)
 
 
-def test_either_clips_object_may_be_in_front():
-    whole = [(clip.labels[0][25:55, 25:55] == clip.labels[0][25:55, 25:55][0, 0]).all() for clip in drawn()]
-    assert any(whole)  # the first clip's square is whole: the other is behind it, or beside
-    assert not all(whole)
-
-
 def test_the_same_draw_composes_the_same_clip():
     first, again, other = composed(3), composed(3), composed(4)
     assert np.array_equal(first.frames, again.frames)
     assert np.array_equal(first.labels, again.labels)
     assert not np.array_equal(first.frames, other.frames)
-
-
-def test_composing_changes_neither_clip():
-    first, second = square(FIRST, 0, 25, 25, 30), square(SECOND, 120, 10, 10, 40)
-    kept = first.frames.copy(), second.labels.copy()
-    compose(first, second, rng(), max_objects=10)
-    assert np.array_equal(first.frames, kept[0])
-    assert np.array_equal(second.labels, kept[1])
 
 
 def test_a_clip_without_objects_adds_nothing():
@@ -97,13 +77,6 @@ def test_a_clip_without_objects_adds_nothing():
     clip = compose(first, empty, rng(), max_objects=10)
     assert np.array_equal(clip.frames, first.frames)
     assert clip.objects == 1
-
-
-def test_pasted_objects_are_hardly_ever_slivers_on_the_reference_frame():
-    first = square(FIRST, 0, 5, 5, 70)  # covers nearly all: most motions behind it show next to nothing
-    clips = [compose(first, square(SECOND, 120, 10, 10, 40), rng(seed), max_objects=10) for seed in range(40)]
-    shown = np.array([(clip.frames[0][..., 0] > 200).sum() for clip in clips])
-    assert (shown < 0.4 * (0.25 * SIDE) ** 2).mean() < 0.2
 
 
 def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
@@ -119,10 +92,6 @@ def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
 
 def borders(labels):
     return labels[0], labels[-1], labels[:, 0], labels[:, -1]
-
-
-def test_composing_keeps_to_the_most_objects():
-    assert all(composed(seed, max_objects=1).objects == 1 for seed in range(5))
 
 
 def test_what_the_first_clip_ignores_stays_ignored_behind_which_objects_pass():
@@ -142,9 +111,3 @@ def test_a_motion_brings_objects_to_its_start_at_its_scale(crop):
     assert np.allclose((motion.at(1, centre) @ [25, 30, 1])[:2], motion.start + motion.shift)
     assert np.isclose(np.linalg.det(motion.at(0, centre)), motion.scale**2)
     assert motion.scale * 30 <= 0.6 * crop
-
-
-def test_a_motion_at_rest_leaves_objects_where_they_are():
-    centre = np.array([25.0, 30.0])
-    rest = Motion(centre, np.zeros(2), 1.0, 0.0, 0.0)
-    assert np.allclose(rest.at(0.5, centre), np.eye(3))

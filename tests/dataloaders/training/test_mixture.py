@@ -81,14 +81,6 @@ def test_sources_are_drawn_by_weight(root):
     assert 25 < videos < 75  # 50 expected, four standard deviations
 
 
-def test_the_share_of_merged_clips_is_the_phases():
-    clips = in_memory(
-        Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=0.3, clip_length=2
-    )
-    merged = sum(len(clips[index].names) == 2 for index in range(300))
-    assert 60 < merged < 120  # 90 expected, four standard deviations
-
-
 def test_the_shares_of_composed_clips_and_of_those_that_enter_are_the_phases(monkeypatch):
     composed = []
     monkeypatch.setattr(
@@ -109,15 +101,6 @@ def test_the_share_of_clips_with_touching_objects_is_the_phases():
     )
     touching = sum(clips[index].objects > 1 for index in range(200))
     assert 34 < touching < 86  # 60 expected, four standard deviations
-
-
-def test_composed_clips_are_numbered_like_merged_ones(root):
-    clips = mixture(root, VIDEOS, STATIC, merge=1.0, compose=1.0)
-    for index in range(6):
-        clip = clips[index]
-        assert same(clip, mixture(root, VIDEOS, STATIC, merge=1.0, compose=1.0)[index])
-        assert len(clip.names) == 2
-        assert sorted(set(np.unique(clip.labels[0])) - {0, 255}) == list(range(1, clip.objects + 1))
 
 
 @pytest.mark.parametrize(("balance", "shares"), [(0.5, [2 / 3, 1 / 3]), (1.0, [0.5, 0.5])])
@@ -147,22 +130,11 @@ def test_sets_that_cannot_be_balanced_are_refused():
         SourceConfig("static", kind="static", balance=2)
 
 
-def test_a_clip_is_merged_with_another_item():
-    clips = in_memory(Shown(blocks(1, side=40), "a"), Shown(blocks(1, side=40), "b"), merge=1.0)
-    assert all(set(clips[index].names) == {"a", "b"} for index in range(20))
-
-
 def test_a_clip_without_an_object_is_always_merged():
     clips = in_memory(Shown(blocks(0, side=40), "empty"), Shown(blocks(5, side=40), "full"), merge=0.0)
     found = [clips[index] for index in range(20)]
     assert {clip.names for clip in found} == {("empty", "full"), ("full",)}
     assert all(clip.objects == 1 for clip in found)
-
-
-def test_clips_without_any_object_are_background_alone():
-    clip = in_memory(Shown(blocks(0, side=40)), merge=0.0)[0]
-    assert clip.objects == 0
-    assert not clip.labels.any()
 
 
 def test_an_item_that_cannot_be_read_gives_way_to_another():
@@ -174,25 +146,6 @@ def test_an_item_that_cannot_be_read_gives_way_to_another():
     assert {reason for clip in found for reason in clip.replaced} == {"bad.jpg: cut off"}
     assert 0 < sum(bool(clip.replaced) for clip in found) < 20
     assert not any(same(found[index], found[index + 1]) for index in range(19))
-
-
-def test_a_corrupt_file_in_the_middle_of_a_video_is_named_by_the_loader(tmp_path):
-    write_videos(tmp_path / "videos", "a", "b")
-    bad = tmp_path / "videos" / "JPEGImages" / "a" / "00002.png"
-    bad.write_bytes(bad.read_bytes()[:200])
-    batches = list(clip_loader(mixture(tmp_path, VIDEOS, merge=0.0, steps=10), 0))
-    reasons = [reason for batch in batches for reason in batch.replaced]
-    assert reasons
-    assert all(reason.startswith(f"{bad}: not a readable image") for reason in reasons)
-    assert len(batches) == 10
-
-
-def test_data_of_which_nothing_can_be_read_is_one_sentence():
-    clips = in_memory(Shown(blocks(1), "bad.jpg", error=OSError("no such device")))
-    with pytest.raises(
-        InputError, match=r"10 items in a row .* of p cannot be read; .* bad\.jpg: .*no such device"
-    ):
-        clips[0]
 
 
 @pytest.mark.parametrize("workers", [0, 1])

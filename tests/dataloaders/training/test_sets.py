@@ -26,7 +26,6 @@ from tests.dataloaders.training.drawn_sets import (
     values,
 )
 from tests.dataloaders.training.made import write_videos
-from tests.shared import SHARED, needs_data
 
 
 def test_every_kind_of_the_settings_has_a_reader():
@@ -103,11 +102,6 @@ def test_the_split_of_a_video_set_chooses_and_orders(tmp_path):
     add_list(tmp_path / "ImageSets/2022/train.txt", "c", "", "a ", "c")
     found = opened(tmp_path, "video", "2022/train")
     assert [video.name for video in found.videos] == ["c", "a"]
-
-
-def test_the_gap_comes_from_the_settings(tmp_path):
-    add_video(tmp_path, "a")
-    assert open_set(tmp_path.parent, SourceConfig(tmp_path.name, max_gap=7)).max_gap == 7
 
 
 @pytest.mark.parametrize("base", ["", "DAVIS"])
@@ -192,13 +186,6 @@ def test_saliency_is_one_object_where_it_is_bright(tmp_path, kind, image, mask):
     assert np.array_equal(item.read_mask(), grades() > 127)
 
 
-def test_a_mask_beside_images_is_no_image(tmp_path):
-    add_image(tmp_path / "Imgs/5.jpg")
-    add_grey(tmp_path / "Imgs/5.png", grades())
-    add_grey(tmp_path / "Imgs/6.png", grades())
-    assert len(opened(tmp_path, "msra10k").images) == 1
-
-
 @pytest.mark.parametrize("mode", ["RGB", "1", "LA"])
 def test_saliency_may_be_stored_in_other_modes(tmp_path, mode):
     add_image(tmp_path / "images/1.jpg")
@@ -221,24 +208,3 @@ def test_voc_takes_the_instances_of_the_listed_images(tmp_path, base, split, cou
     assert len(images) == count
     assert values(images[-1]) == {0, 1, 3, 255}
     assert images[-1].name.endswith("2007_3.jpg")
-
-
-@needs_data
-@pytest.mark.parametrize(
-    ("source", "count"),
-    [
-        (SourceConfig("mini/static", "static"), 4150),
-        (SourceConfig("mini/davis16", "video", "train"), 20),
-        (SourceConfig("mini/pairs", "video"), 10),
-        (SourceConfig("DAVIS", "davis", "val"), 4),
-        (SourceConfig("DAVIS", "davis", "2016/val"), 3),
-    ],
-    ids=lambda value: f"{value.path} {value.split}" if isinstance(value, SourceConfig) else "",
-)
-def test_real_sets_open_and_show_objects(source, count):
-    found = open_set(SHARED / "data", source)
-    items = found.images if isinstance(found, ImageSet) else found.videos
-    assert len(items) == count
-    for item in (items[0], items[-1]):
-        frame = item if isinstance(found, ImageSet) else item.frames[0]
-        assert values(frame) - {0, 255}

@@ -6,20 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.training import DataConfig, SourceConfig
-from aotlab.dataloaders.training.phases import READERS, data_root, open_set
+from aotlab.configs.training import SourceConfig
+from aotlab.dataloaders.training.phases import READERS, open_set
 from aotlab.dataloaders.training.set_files import read_split
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
-from tests.dataloaders.training.drawn_sets import (
-    IDS,
-    SIZE,
-    add_image,
-    add_list,
-    add_video,
-    opened,
-)
+from tests.dataloaders.training.drawn_sets import IDS, SIZE, add_image, add_list, add_video, opened
 
 
 @pytest.mark.parametrize("kind", sorted(READERS))
@@ -107,20 +100,3 @@ def test_a_truncated_jpeg_is_never_read_as_grey(tmp_path, progressive, damage):
     path.write_bytes(cut[damage])
     with pytest.raises(InputError, match=r"cut\.jpg: not a readable image"):
         read_image(path)
-
-
-def test_opening_decodes_nothing(tmp_path):
-    for index in range(2):
-        for name in (f"JPEGImages/a/{index}.jpg", f"Annotations/a/{index}.png"):
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes(b"no image")
-    assert len(opened(tmp_path, "video").videos) == 1
-    assert len(opened(tmp_path, "static").images) == 2
-
-
-def test_the_root_has_to_be_given_and_there(tmp_path):
-    assert data_root(DataConfig(root=str(tmp_path))) == tmp_path
-    with pytest.raises(InputError, match=r"data\.root: not set"):
-        data_root(DataConfig())
-    with pytest.raises(InputError, match=r"data\.root=.*nowhere: no such folder"):
-        data_root(DataConfig(root=str(tmp_path / "nowhere")))

@@ -98,14 +98,6 @@ def test_an_object_is_cut_out_of_its_box():
     assert (mirrored(disc(3)).mask == disc(3).mask[:, ::-1]).all()
 
 
-def test_parts_of_one_body_are_cut_out_together_at_times():
-    labels = np.zeros((60, 60), np.uint8)
-    labels[:30, :30], labels[30:, :30] = 1, 2
-    image = np.zeros((60, 60, 3), np.uint8)
-    areas = {int(cut_out(image, labels, rng(seed)).mask.sum()) for seed in range(20)}
-    assert areas == {900, 1800}
-
-
 def test_colours_become_like_those_of_another():
     blue, red = disc((20, 40, 200)), disc((200, 60, 50))
     moved = like_colours(blue, red, 1.0)
