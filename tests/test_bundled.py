@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
@@ -87,21 +86,6 @@ def test_every_command_runs_with_the_bundled_model(few_frames, tmp_path, command
     given = [word.format(**places) for word in words]
     settings = [] if name == "mask" else [f"compute.precision={precision}"]
     assert main([name, *given, *settings]) == 0
-
-
-@needs_data
-def test_a_real_video_tracks_from_its_file() -> None:
-    source = open_frames(SHARED / "data" / "clips" / "cat.mp4")
-    tracker = Tracker.from_checkpoint(overrides=["input.max_long_edge=320"])
-    mask = np.zeros(source.size, np.int32)
-    mask[200:370, 60:240] = 300
-    for index, frame in enumerate(source):
-        prediction = tracker.step(frame, mask if index == 0 else None)
-        if index == 4:
-            break
-    assert prediction.labels.shape == source.size
-    assert set(np.unique(prediction.labels)) == {0, 300}
-    assert region_similarity(prediction.labels > 0, mask > 0) > 0.5  # the cat hardly moves at first
 
 
 @needs_data

@@ -22,7 +22,7 @@ from tests.annotation.browser import Page, needs_browser
 from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 from tests.annotation.served import Served
 
-pytestmark = needs_browser
+pytestmark = [needs_browser, pytest.mark.slow]  # test_results.py corrects without a page
 
 CLIPS = ("a", "b", "c")
 

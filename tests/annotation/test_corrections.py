@@ -87,17 +87,6 @@ def test_a_click_is_previewed_without_changing_a_mask(served):
     assert "no segmenter" in served.open().do("preview", frame=0, positive=[[10, 10]])["error"]
 
 
-def test_painting_on_a_frame_ahead_is_seen_by_the_running_job(folder):
-    tracker = Seer(pause=0.03)
-    session = open_session(folder, tracker)
-    draw(session, 0, 1, 2)
-    job = session.track(Request(0))
-    editing.clear(session.state, 9, 2)
-    job.wait(10)
-    assert shown(session, 2) == list(range(9))
-    session.close()
-
-
 @pytest.mark.parametrize("direction", ["forward", "backward", "both"])
 def test_a_correction_during_a_pause_is_a_reference_when_tracking_goes_on(folder, direction):
     tracker = Seer(pause=0.02)

@@ -12,7 +12,6 @@ from aotlab.media.video import open_frames
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import write_long_video
-from tests.shared import SHARED
 
 LENGTH = 60
 
@@ -34,24 +33,6 @@ def test_any_order_gives_the_frames_of_reading_in_order(video):
     store = FrameStore(video, cache_bytes=6 * 2 * 48 * 64 * 3)
     assert store.count == LENGTH
     for index in [0, 59, 3, 2, 1, 40, 41, 42, 20, 59, 0, 31, *range(59, 30, -1)]:
-        assert (store.read(index) == expected[index]).all()
-
-
-@pytest.mark.parametrize("name", ["bikes", "blocks", "cat"])
-def test_shared_clips_are_read_at_their_frame_numbers(name):
-    path = SHARED / "data" / "clips" / f"{name}.mp4"
-    if not path.is_file():
-        pytest.skip("needs ../shared/data/clips")
-    store = FrameStore(path)
-    wanted = {0, 50, store.count - 1}
-    expected = {}
-    total = 0
-    for index, frame in enumerate(open_frames(path)):
-        total = index + 1
-        if index in wanted:
-            expected[index] = frame
-    assert store.count == total
-    for index in sorted(wanted, reverse=True):
         assert (store.read(index) == expected[index]).all()
 
 

@@ -8,7 +8,7 @@ from aotlab.annotation import editing, regrouping
 from aotlab.annotation.planning import Request
 from aotlab.engine.video.review import Check
 from tests.annotation.browser import iou, needs_browser
-from tests.annotation.clips import LENGTH, Seer, truth
+from tests.annotation.clips import truth
 from tests.annotation.test_editing import draw
 
 pytestmark = needs_browser
@@ -107,25 +107,6 @@ def test_results_are_dropped_and_brought_back(page, session):
     assert "dropped on 6 frames" in page.tab.inner_text("#toasts")
     page.key_done("Control+z")
     assert (page.labels(7) == truth(7)).all()
-
-
-def test_the_page_follows_tracking_until_the_person_goes_to_another_frame(page, session):
-    draw(session, 0, 1)
-    at = threading.Semaphore(5)
-
-    class Waiting(Seer):
-        def step(self, frame, mask=None):
-            at.acquire(timeout=60)
-            return super().step(frame, mask)
-
-    session.make_tracker = Waiting
-    with page.tracked():
-        session.track(Request(0))
-        page.wait_frame(4)
-        page.seek(1)
-        assert not page.tab.is_checked("#follow")
-        at.release(LENGTH)
-    page.wait_frame(1)
 
 
 def test_the_frame_stays_where_it_is_when_objects_are_added(page):

@@ -47,18 +47,6 @@ def test_a_project_of_a_video_whose_content_changed_is_asked_about(folder):
     open_session(folder).close()
 
 
-def test_a_video_in_another_place_keeps_its_project(folder, tmp_path):
-    first = open_session(folder)
-    draw(first, 0, 1)
-    first.close()
-    other = tmp_path / "elsewhere"
-    other.mkdir()
-    folder.rename(other / "renamed")
-    again = open_session(other / "renamed", project=tmp_path / "clip.aotlab")
-    assert again.state.labels(0).any()
-    again.close()
-
-
 def test_a_project_named_without_the_suffix_opens_for_the_video_it_names_and_no_other(tmp_path):
     for name in ("take.mp4", "take.mov"):
         write_long_video(tmp_path / name, 1, size=(40, 60), group=12)

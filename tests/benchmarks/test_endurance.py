@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,9 @@ from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.masks.id_maps import write_mask
-from aotlab.utils.errors import InputError
 from benchmarks import endurance
-from benchmarks.endurance import Sample, Trial, main, resident_bytes, run, run_in_process
-from benchmarks.endurance_table import COLOURS, MIB, draw, format_table, windows
+from benchmarks.endurance import Sample, Trial, main, run
+from benchmarks.endurance_table import MIB, format_table, windows
 from tests.engine.small_model import clip, stripes
 
 WIDTH, HEIGHT = 60, 40
@@ -46,25 +44,6 @@ def test_unbounded_memory_grows_until_the_limit():
     assert len(run(trial(stop_above=2**20))) == 1
 
 
-@pytest.mark.slow  # starts processes that import PyTorch
-def test_a_trial_has_a_process_of_its_own_whose_end_is_no_error_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(endurance, "STATM", tmp_path / "none")  # of this process only
-    assert len(run_in_process(trial(frames=3))) == 3
-    monkeypatch.setattr(Trial, "__reduce__", lambda self: (exit, (9,)), raising=False)
-    assert run_in_process(trial(frames=3)) == []
-
-
-def test_resident_memory_is_that_of_the_process(tmp_path, monkeypatch):
-    before = resident_bytes()
-    block = mmap.mmap(-1, 64 * 2**20)  # new pages, not freed ones
-    block.write(bytes(len(block)))
-    assert resident_bytes() - before > 48 * 2**20
-    block.close()
-    monkeypatch.setattr(endurance, "STATM", tmp_path / "none")
-    with pytest.raises(InputError, match="resident memory is measured on Linux"):
-        resident_bytes()
-
-
 def samples_of(count: int, growth: float = 0.0) -> list[Sample]:
     """Frames of 10 ms and 100 MiB, which from frame 300 on grow by ``growth`` per hundred frames."""
     more = [growth * max(index - 300, 0) / 100 for index in range(count)]
@@ -86,20 +65,6 @@ def test_the_table_has_a_line_for_each_policy():
     assert float(lines[3].split("|")[5]) > 4
     assert lines[4].startswith("| died | 0 | - |")
     assert len({line.count("|") for line in lines}) == 1
-
-
-def test_the_plot_has_a_line_for_each_policy(tmp_path):
-    draw(
-        {f"policy {index}": samples_of(400, 20 * index) for index in range(3)},
-        tmp_path / "plot.png",
-        "a title",
-    )
-    with Image.open(tmp_path / "plot.png") as image:
-        assert image.size == (1600, 560)
-        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
-    for colour in COLOURS[:3]:
-        wanted = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
-        assert (pixels == wanted).all(1).sum() > 200, colour
 
 
 @pytest.fixture
@@ -149,26 +114,3 @@ def test_every_policy_has_a_trial_and_all_a_table(video, trials, tmp_path, capsy
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == compare
     assert list(json.loads((tmp_path / "out.json").read_text())) == compare
     assert (tmp_path / "plot.png").is_file()
-
-
-def test_without_a_mask_the_object_is_a_box_in_the_middle(video, trials):
-    assert main([str(video), "--frames", "3"]) == 0
-    rows, columns = np.nonzero(trials[0].mask)
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 26, 20, 39)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--compare", "newest"], "memory.policy must be one of first_frame"),
-        (["--compare", "restricted,memory.frames=0"], "memory.frames must be at least 1"),
-        (["--masks", "none.png"], "none.png: no such file"),
-        (["--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
-    ],
-)
-def test_wrong_options_are_one_sentence_before_anything_runs(video, trials, capsys, options, message):
-    assert main([str(video), "--frames", "3", *options]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert trials == []

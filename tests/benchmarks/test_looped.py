@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
-from aotlab.utils.errors import InputError
 from benchmarks.looped import loop_davis, looped_length, main
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 
@@ -35,18 +33,6 @@ def loop(root: Path, output: Path, times: int = 3, *, split: str = "val") -> dic
     return loop_davis(root, output, year=2017, split=split, times=times)
 
 
-def test_a_clip_goes_forward_and_backward_without_a_frame_twice_in_a_row() -> None:
-    order = [reflect(index, 4) for index in range(10)]
-    assert order == [0, 1, 2, 3, 2, 1, 0, 1, 2, 3]
-    assert all(abs(after - before) == 1 for before, after in pairwise(order))
-    assert looped_length(4, 3) == 10
-
-
-def test_a_clip_of_one_frame_stays_on_it() -> None:
-    assert [reflect(index, 1) for index in range(3)] == [0, 0, 0]
-    assert looped_length(1, 5) == 1
-
-
 def test_every_frame_of_a_loop_has_image_and_labels_of_the_one_it_repeats(
     root: Path, clips: dict[str, Clip], tmp_path: Path
 ) -> None:
@@ -61,19 +47,6 @@ def test_every_frame_of_a_loop_has_image_and_labels_of_the_one_it_repeats(
             assert frame.is_symlink()
             assert np.array_equal(read_image(frame), clip.frames[place])
             assert np.array_equal(read_mask(labels), clip.labels[place])
-
-
-def test_a_folder_that_exists_is_not_written_over(root: Path) -> None:
-    with pytest.raises(InputError, match="DAVIS: exists; choose another output or remove it"):
-        loop(root, root)
-    assert not any(path.is_symlink() for path in root.rglob("*.jpg"))
-
-
-def test_a_split_without_labels_is_refused(root: Path, clips: dict[str, Clip], tmp_path: Path) -> None:
-    lay_out_davis(root, {"deer": clips["bear"]}, "2017", "test-dev", first_only=True)
-    with pytest.raises(InputError, match=r"deer/00001\.jpg: has no labels"):
-        loop(root, tmp_path / "long", split="test-dev")
-    assert not (tmp_path / "long").exists()
 
 
 def test_the_command_prints_how_long_the_videos_are(

@@ -84,23 +84,3 @@ def test_wrong_input_is_one_sentence(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--only", "aott"],
-        ["aott", "--compare", "aott", "aott"],
-        ["--table", "a.md", "--output", "a.json"],
-        ["--train", "1x1x65"],
-        ["--train", "4x5"],
-        ["--threads", "0"],
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(
-    capsys: pytest.CaptureFixture[str], arguments: list[str]
-) -> None:
-    with pytest.raises(SystemExit) as stop:
-        main(arguments)
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.count("\n") == 1

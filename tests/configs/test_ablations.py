@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.configs.files import preset_names
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import resolve_training
 from aotlab.engine.tracker import Tracker
@@ -75,10 +74,6 @@ def test_a_row_is_aot_small_with_one_difference(name):
     assert config.model != full.model or config.memory != full.memory
 
 
-def test_rows_are_given_by_path_and_are_no_presets():
-    assert not set(DIFFERENCES) & set(preset_names())
-
-
 def test_a_recipe_takes_a_row_as_its_base_and_is_called_after_it():
     config = load_config("configs/recipes/ytvos.yaml", ["base=configs/ablations/window_7.yaml"])
     assert config.model == load("window_7").model
@@ -88,9 +83,6 @@ def test_a_recipe_takes_a_row_as_its_base_and_is_called_after_it():
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
-        (["model.stages.0.window=4"], ["window", "odd", "4"]),
-        (["model.stages.0.window=-1"], ["window", "odd", "-1"]),
-        (["memory.short_term_frames=0"], ["short_term_frames", "at least 1", "0"]),
         (["model.stages.0.block=gpm", "model.stages.0.window=0"], ["window: 0", "lstt", "gpm"]),
         (
             ["model.stages.0.block=pyramid", "model.stages.0.sine_position=false"],

@@ -20,15 +20,6 @@ def test_every_preset_loads_under_its_own_name(name):
     assert load_config(name).name == name
 
 
-def test_every_published_variant_has_its_preset():
-    aot = ["aott", "aots", "aotb", "aotl", "r50_aotl", "swinb_aotl"]
-    deaot = ["deaott", "deaots", "deaotb", "deaotl", "r50_deaotl", "swinb_deaotl"]
-    multiscale = ["msdeaott", "msdeaotl", "r50_msdeaotl", "swinb_msdeaotl", "msdeaotl_hq", "r50_paotl"]
-    vost = [f"r50_{family}_{policy}" for family in ("aotl", "deaotl") for policy in ("rmem", "ermu")]
-    scalable = ["aost", "aost_share", "r50_aost", "r50_aost_share", "swinb_aost"]
-    assert preset_names() == sorted(aot + deaot + multiscale + vost + scalable)
-
-
 def test_a_preset_inherits_from_its_base():
     config = load_config("swinb_aotl")
     assert (config.model.encoder, config.model.align_corners) == ("swin_base", False)
@@ -61,17 +52,9 @@ def test_overrides_win_over_the_file():
     assert (config.memory.every, config.input.max_short_edge, config.name) == (2, 480, "quick")
 
 
-def test_a_later_override_wins():
-    assert load_config("aotl", ["memory.every=2", "memory.every=7"]).memory.every == 7
-
-
 def test_an_override_reaches_an_item_of_a_list_and_leaves_its_neighbours():
     stage = load_config("aots", ["model.stages.0.window=7"]).model.stages[0]
     assert (stage.window, stage.depth) == (7, 2)
-
-
-def test_null_is_none():
-    assert load_config("aott", ["input.max_long_edge=null"]).input.max_long_edge is None
 
 
 @pytest.mark.parametrize(
@@ -84,15 +67,9 @@ def test_null_is_none():
         ("memory.every=often", ["memory.every", "often"]),
         ("model.align_corners=maybe", ["model.align_corners", "maybe"]),
         ("memory=5", ["memory", "5"]),
-        ("memory.every", ["key=value"]),
-        ("=5", ["key=value"]),
-        ("memory.every=0", ["memory.every", "at least 1", "0"]),
         ("memory.policy=all", ["memory.policy", "first_frame", "all"]),
         ("model.stages.0.window=8", ["window", "odd", "8"]),
         ("model.stages.0.heads=7", ["model.dim", "256", "7"]),
-        ("model.max_objects=0", ["model.max_objects", "0"]),
-        ("input.scale=-1", ["input.scale", "-1"]),
-        ("input.max_long_edge=8", ["input.max_long_edge", "8"]),
         ("train.precision=float8", ["train.precision", "bfloat16", "float8"]),
     ],
 )
@@ -120,18 +97,6 @@ def test_an_unlike_name_lists_the_presets():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.yaml: no such file"):
         load_config(tmp_path / "gone.yaml")
-
-
-@pytest.mark.parametrize("text", ["a: [1, 2", "a: b: c", "\tname: x"])
-def test_a_syntax_error_names_the_file(tmp_path, text):
-    with pytest.raises(InputError, match=r"bad\.yaml: not readable as YAML") as error:
-        load_config(write(tmp_path / "bad.yaml", text))
-    assert "\n" not in str(error.value)
-
-
-def test_a_file_that_is_no_mapping_is_refused(tmp_path):
-    with pytest.raises(InputError, match="mapping"):
-        load_config(write(tmp_path / "list.yaml", "- 1\n- 2\n"))
 
 
 def test_an_unknown_key_in_a_file_names_the_file(tmp_path):

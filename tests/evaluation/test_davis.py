@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
-from aotlab.evaluation.tables import COLUMNS, format_table, scores_table
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.evaluation.tables import scores_table
+from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table
@@ -120,40 +119,6 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 
-def test_each_png_is_read_once(tmp_path, monkeypatch):
-    labels = one_square()
-    paths = write_sequence(tmp_path / "truth", labels)
-    write_sequence(tmp_path / "found", labels)
-    read = []
-
-    def noted(path):
-        read.append(path)
-        return read_mask(path)
-
-    for module in ("davis", "sequence_scores"):
-        monkeypatch.setattr(f"aotlab.evaluation.{module}.read_mask", noted)
-    score_sequence(paths, tmp_path / "found")
-    assert len(read) == len(set(read)) == 5  # the first annotation and two scored pairs
-
-
-def test_void_in_an_annotation_is_background():
-    truth, prediction = one_square(), one_square()
-    truth[:, :4] = 255
-    assert score_labels(truth, prediction).region.tolist() == [[1.0, 1.0]]
-
-
-def test_an_object_that_enters_late_is_not_scored():
-    truth = one_square()
-    truth[1:, 20:, :5] = 2
-    assert score_labels(truth, one_square()).region.tolist() == [[1.0, 1.0]]
-
-
-def test_a_gap_in_the_first_ids_is_an_empty_object():
-    truth = np.where(one_square() == 1, 2, 0).astype(np.uint8)
-    scores = score_labels(truth, truth)
-    assert scores.region.tolist() == [[1.0, 1.0], [1.0, 1.0]]
-
-
 def test_davis_2016_takes_every_predicted_id_as_the_object():
     prediction = np.where(one_square() == 1, 255, 0).astype(np.uint8)
     assert score_labels(one_square(), prediction, merge_ids=True).region.tolist() == [[1.0, 1.0]]
@@ -192,47 +157,11 @@ def test_an_id_above_the_number_of_objects_is_refused(object_id, tmp_path):
         score_sequence(paths, tmp_path / "found")
 
 
-def test_a_missing_prediction_is_named(tmp_path):
-    paths = write_sequence(tmp_path / "truth", one_square())
-    write_sequence(tmp_path / "found", one_square())
-    (tmp_path / "found" / "00001.png").unlink()
-    with pytest.raises(InputError, match=r"00001\.png: no such mask"):
-        score_sequence(paths, tmp_path / "found")
-
-
 def test_a_prediction_of_another_size_is_named(tmp_path):
     paths = write_sequence(tmp_path / "truth", one_square())
     write_sequence(tmp_path / "found", one_square(height=48, width=64))
     with pytest.raises(InputError, match=r"00001\.png: the prediction is 64×48, its annotation 32×24"):
         score_sequence(paths, tmp_path / "found")
-
-
-def test_a_coloured_prediction_is_refused(tmp_path):
-    paths = write_sequence(tmp_path / "truth", one_square())
-    write_sequence(tmp_path / "found", one_square())
-    Image.new("RGB", (32, 24)).save(tmp_path / "found" / "00001.png")
-    with pytest.raises(InputError, match="RGB"):
-        score_sequence(paths, tmp_path / "found")
-
-
-def test_the_global_mean_is_over_objects_not_sequences():
-    good, bad = one_square(), np.zeros_like(one_square())
-    two = one_square()
-    two[:, 20:, :4] = 2
-    table = scores_table({"alone": score_labels(good, bad), "pair": score_labels(two, two)})
-    assert [table["sequences"][name]["J"] for name in ("alone", "pair")] == [0, 100]
-    assert table["J"] == pytest.approx(200 / 3)
-
-
-def test_the_text_table_has_a_row_for_each_object_sequence_and_the_mean():
-    two = one_square()
-    two[:, 20:, :4] = 2
-    scores = {"alone": score_labels(one_square(), one_square()), "pair": score_labels(two, two)}
-    lines = format_table(scores_table(scores)).splitlines()
-    assert lines[0].split() == ["sequence", "object", *COLUMNS]
-    assert [line.split()[:2] for line in lines[2:]] == [
-        ["alone", "1"], ["pair", "1"], ["pair", "2"], ["pair", "mean"], ["mean", "of"],
-    ]  # fmt: skip
 
 
 def test_a_table_of_nothing_is_refused():

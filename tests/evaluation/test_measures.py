@@ -110,15 +110,6 @@ def test_one_pixel_has_the_contour_the_definition_says(row, column, count):
     assert boundary_map(masks(7, 9, row=row, column=column)[2]).sum() == count
 
 
-def test_void_pixels_count_on_neither_side():
-    truth, prediction, void = np.zeros((3, 9, 9), dtype=bool)
-    truth[:, :3] = prediction[:, :3] = True
-    prediction[:, 3:] = void[:, 3:] = True
-    assert region_similarity(truth, prediction, void) == 1
-    assert contour_accuracy(truth, prediction, void) == 1
-    assert region_similarity(truth, prediction) == pytest.approx(1 / 3)
-
-
 @pytest.mark.parametrize("measure", [region_similarity, contour_accuracy])
 def test_masks_of_different_sizes_are_refused(measure):
     with pytest.raises(ValueError, match="one size"):

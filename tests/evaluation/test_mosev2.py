@@ -12,7 +12,6 @@ from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_frame, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, scores_table
 from aotlab.masks.id_maps import write_mask
-from tests.evaluation.plain_evaluator import boundary
 from tests.evaluation.scoring import score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
@@ -22,6 +21,19 @@ SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]
 def disc(size: tuple[int, int], row: float, column: float, radius: float) -> np.ndarray:
     rows, columns = np.mgrid[: size[0], : size[1]]
     return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+def boundary(mask: np.ndarray) -> np.ndarray:
+    """Pixels that differ from their right, lower or lower-right neighbour: H×W bool."""
+    right, below, diagonal = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
+    right[:, :-1] = mask[:, 1:]
+    below[:-1] = mask[1:]
+    diagonal[:-1, :-1] = mask[1:, 1:]
+    edges = (mask ^ right) | (mask ^ below) | (mask ^ diagonal)
+    edges[-1] = mask[-1] ^ right[-1]
+    edges[:, -1] = mask[:, -1] ^ below[:, -1]
+    edges[-1, -1] = False
+    return edges
 
 
 def near(contour: np.ndarray, radius: float) -> np.ndarray:

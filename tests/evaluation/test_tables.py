@@ -11,14 +11,7 @@ import pytest
 
 from aotlab.evaluation import lvos, visor, vost, youtube_vos
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.evaluation.tables import (
-    DAVIS_TABLE,
-    TableLayout,
-    csv_text,
-    format_table,
-    scores_table,
-    worst_objects,
-)
+from aotlab.evaluation.tables import TableLayout, csv_text, format_table, scores_table, worst_objects
 
 
 def scores_of(*values: float, seen: tuple[bool | None, ...] = ()) -> SequenceScores:
@@ -100,12 +93,3 @@ def test_the_csv_has_a_row_for_each_object_each_sequence_and_all() -> None:
 def test_the_worst_objects_come_first_and_ties_by_name() -> None:
     table = scores_table({"b": scores_of(0.5, 0.25), "a": scores_of(1.0, 0.5)})
     assert worst_objects(table, 3, "J") == [("b", "2", 25.0), ("a", "2", 50.0), ("b", "1", 50.0)]
-
-
-def test_columns_are_as_wide_as_their_names() -> None:
-    header, rule, row, *_ = format_table(
-        scores_table({"a": scores_of(0.5)}, vost.TABLE), vost.TABLE
-    ).splitlines()
-    assert len(header) == len(rule) == len(row)
-    assert header.split()[2:] == list(vost.COLUMNS)
-    assert DAVIS_TABLE.columns[0] == "J&F"

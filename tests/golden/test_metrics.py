@@ -15,14 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.scoring import rules_of, score_videos
 from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.tables import scores_table
-from tests.drawn_clips import (
-    Clip,
-    lay_out_davis,
-    lay_out_split,
-    stems_from,
-    write_labels,
-    write_list,
-)
+from tests.drawn_clips import Clip, lay_out_davis, lay_out_split, stems_from, write_labels, write_list
 from tests.evaluation.scoring import score_sequence
 from tests.shared import golden_arrays, golden_table
 

@@ -57,17 +57,6 @@ def test_ids_that_no_png_holds_are_refused(tmp_path, value):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none\.png: no such mask"):
-        read_mask(tmp_path / "none.png")
-
-
-def test_a_file_that_is_no_image_is_named(tmp_path):
-    (tmp_path / "text.png").write_text("not an image")
-    with pytest.raises(InputError, match=r"text\.png: not a readable mask"):
-        read_mask(tmp_path / "text.png")
-
-
 def test_a_coloured_image_is_no_mask(tmp_path):
     Image.new("RGB", (4, 4)).save(tmp_path / "photo.png")
     with pytest.raises(InputError, match="mode RGB"):

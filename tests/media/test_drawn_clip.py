@@ -16,13 +16,6 @@ def areas(masks):
     return np.stack([(masks == number).sum(axis=(1, 2)) for number in range(1, 5)], axis=1)
 
 
-def test_a_clip_has_the_asked_shape(clip):
-    frames, masks = clip
-    assert frames.shape == (12, 96, 160, 3)
-    assert masks.shape == (12, 96, 160)
-    assert frames.dtype == masks.dtype == np.uint8
-
-
 def test_the_same_seed_draws_the_same_clip_and_another_does_not():
     first, again, other = (draw_clip(2, 48, 64, seed=seed) for seed in (3, 3, 4))
     assert (first[0] == again[0]).all()
@@ -30,21 +23,7 @@ def test_the_same_seed_draws_the_same_clip_and_another_does_not():
     assert (first[0] != other[0]).any()
 
 
-@pytest.mark.parametrize("size", [(480, 854), (96, 160), (64, 64), (120, 80), (33, 47)])
-def test_every_object_is_whole_in_the_first_frame(size):
-    _, masks = draw_clip(1, *size, seed=7)
-    share = areas(masks)[0] / min(size) ** 2
-    assert (share > 0.04).all()
-
-
 def test_objects_hide_each_other_and_appear_again(clip):
     pixels = areas(clip[1])
     assert pixels[:, 0].min() < 0.6 * pixels[0, 0]
     assert pixels[-1, 0] > 0.9 * pixels[0, 0]
-
-
-def test_everything_moves(clip):
-    frames, masks = clip
-    assert ((masks[0] != 0) & (masks[-1] == masks[0])).sum() < 0.2 * (masks[0] != 0).sum()
-    background = (masks[0] == 0) & (masks[6] == 0)
-    assert np.abs(frames[0][background].astype(int) - frames[6][background]).mean() > 3

@@ -98,14 +98,6 @@ def test_a_clock_that_begins_later_does_not_move_the_sound(tmp_path):
     assert heard == pytest.approx([1, 2], abs=0.05)
 
 
-def test_a_source_without_sound_gives_none(tmp_path):
-    with VideoWriter(tmp_path / "a.mp4", rate=Fraction(10), size=(32, 48)) as writer:
-        writer.write(np.zeros((32, 48, 3), np.uint8))
-    source = open_frames(tmp_path / "a.mp4")
-    assert source.sound is None
-    assert clicks(copied(source, tmp_path / "out.mp4")) is None
-
-
 def test_broken_sound_does_not_cost_the_images(tmp_path):
     path = film(tmp_path / "a.mov", "pcm_s16le")
     source = open_frames(path)

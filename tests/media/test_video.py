@@ -1,7 +1,6 @@
 """Frames from files and folders, and video files."""
 
 from fractions import Fraction
-from pathlib import Path
 from types import SimpleNamespace
 
 import av
@@ -9,11 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.video import VideoWriter, open_frames
 from aotlab.utils.errors import InputError
-
-CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
 """Display matrix of a phone video: the stored image is turned to the right to be shown."""
@@ -144,10 +140,6 @@ def test_without_libx264_a_video_is_still_written(tmp_path, monkeypatch):
     assert (source.rate, source.size, len(list(source))) == (Fraction(30000, 1001), (48, 64), 5)
 
 
-def test_a_video_of_one_frame_is_read(tmp_path):
-    assert len(list(open_frames(write(tmp_path / "one.mp4", smooth(48, 64, 1))))) == 1
-
-
 def write_and_fail(path):
     with VideoWriter(path, rate=Fraction(24), size=(48, 64)) as writer:
         writer.write(smooth(48, 64)[0])
@@ -157,12 +149,6 @@ def write_and_fail(path):
 def test_a_failed_block_leaves_no_file(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         write_and_fail(tmp_path / "a.mp4")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_block_without_frames_makes_no_file(tmp_path):
-    with VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64)):
-        pass
     assert list(tmp_path.iterdir()) == []
 
 
@@ -202,24 +188,6 @@ def test_a_video_without_frames_is_refused(tmp_path, suffix):
         open_frames(path)
 
 
-def test_a_damaged_video_gives_its_frames_and_names_those_that_are_filled_in_or_do_not_decode(tmp_path):
-    path = write(tmp_path / "clip.mp4", draw_clip(30, 96, 128, seed=1)[0])
-    content = bytearray(path.read_bytes())
-    start = content.index(b"mdat")
-    middle = start + (len(content) - start) // 2
-    content[middle : middle + 3000] = bytes(3000)
-    path.write_bytes(content)
-    source, done, sentence = open_frames(path), 0, ""
-    try:
-        for _ in source:
-            done += 1
-    except InputError as error:
-        sentence = str(error)
-    assert 0 < done <= 30
-    assert source.damaged or "does not decode" in sentence
-    assert sentence or done == 30
-
-
 def test_a_folder_is_read_by_name_with_numbers_by_value(tmp_path):
     for name, value in [("10.png", 10), ("2.jpg", 2), ("1.bmp", 1), ("3.webp", 3)]:
         Image.new("RGB", (6, 4), (value * 20,) * 3).save(tmp_path / name)
@@ -250,14 +218,3 @@ def test_two_frames_of_one_stem_are_refused(tmp_path):
         Image.new("RGB", (6, 4)).save(tmp_path / name)
     with pytest.raises(InputError, match="2 images are named 0"):
         open_frames(tmp_path)
-
-
-@pytest.mark.skipif(not CLIPS.is_dir(), reason="the shared clips are not here")
-@pytest.mark.parametrize(
-    ("name", "rate", "size"),
-    [("bikes", 25, (272, 640)), ("cat", 20, (480, 368)), ("blocks", Fraction(30000, 1001), (720, 1280))],
-)
-def test_real_videos_are_read(name, rate, size):
-    source = open_frames(CLIPS / f"{name}.mp4")
-    assert (source.rate, source.size) == (rate, size)
-    assert next(iter(source)).shape == (*size, 3)

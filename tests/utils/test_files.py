@@ -40,12 +40,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_failure_before_the_first_file_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError, match="stop"):
-        write_half(tmp_path / "note.txt")
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("prepare", [make_folder, require_writable])
 def test_a_folder_under_a_file_is_refused_by_name(tmp_path, prepare):
     (tmp_path / "file").write_text("")
@@ -53,12 +47,6 @@ def test_a_folder_under_a_file_is_refused_by_name(tmp_path, prepare):
         prepare(tmp_path / "file" / "results")
     with pytest.raises(InputError, match="null byte"):
         prepare(tmp_path / "a\0b")
-
-
-def test_proving_a_folder_writable_leaves_it_empty(tmp_path):
-    folder = require_writable(tmp_path / "a" / "b")
-    assert folder.is_dir()
-    assert list(folder.iterdir()) == []
 
 
 WRITERS = {

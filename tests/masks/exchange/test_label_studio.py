@@ -10,7 +10,7 @@ from aotlab.masks.exchange.label_studio import parse_label_studio, write_label_s
 from aotlab.masks.exchange.matching import match
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, VIDEO, labels, tracked
+from tests.masks.exchange.drawn import LENGTH, TARGET, VIDEO, labels, tracked
 
 
 def test_what_is_written_reads_as_it_was(tmp_path):
@@ -84,7 +84,3 @@ def test_what_is_not_as_it_should_be_is_refused(tmp_path, result, words):
     (tmp_path / "tasks.json").write_text(json.dumps([task(0, result)]))
     with pytest.raises(InputError, match=words):
         read_annotations(tmp_path / "tasks.json", TARGET)
-
-
-def test_a_size_is_that_of_the_video():
-    assert TARGET.size == SIZE

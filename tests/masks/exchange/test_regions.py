@@ -5,14 +5,7 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.masks.exchange.outlines import outlines_of, runs_of_polygons
-from aotlab.masks.exchange.regions import (
-    compress,
-    decompress,
-    pixels,
-    require_runs,
-    require_size,
-    runs_of,
-)
+from aotlab.masks.exchange.regions import compress, decompress, pixels, require_runs, require_size, runs_of
 from aotlab.utils.errors import InputError
 
 
