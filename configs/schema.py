@@ -136,10 +136,11 @@ class ModelConfig:
             "model.decode_all_blocks must be false with a shared block",
         )
         trained = self.stages[0].depth
-        require(
-            self.depth is None or (self.scalable and 1 <= self.depth <= trained),
-            f"model.depth must be null, or 1 to {trained} for a scalable model, got {self.depth}",
-        )
+        if self.depth is not None:
+            require(
+                self.scalable, "model.depth: this model has one depth; leave it out, or use an AOST model"
+            )
+            require(1 <= self.depth <= trained, f"model.depth must be 1 to {trained}, got {self.depth}")
 
 
 def _check_stages(stages: list[StageConfig], model_dim: int) -> None:

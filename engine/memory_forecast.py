@@ -30,6 +30,7 @@ from aotlab.networks.operations import PLAIN, by_rule, use
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.devices import autocast
 from aotlab.utils.processes import worker_pool
+from aotlab.utils.text import counted
 
 RESERVED = 2**30
 """bytes of a GPU left free"""
@@ -71,13 +72,16 @@ def training_forecast(config: Config, memory: int | None = None) -> str:
         config: the recipe.
         memory: bytes of the GPU; None: no advice.
     """
-    config, lines = resolve_training(config), []
+    config, lines, known = resolve_training(config), [], dict[tuple[int, int], StepForecast]()
     for phase in config.train.phases:
-        forecast, clips = step_forecast(config, phase), phase.batch // config.train.accumulate
-        side = f"{phase.crop}×{phase.crop}"
+        step = phase.clip_length, phase.crop  # phases with the same step are run once
+        if step not in known:
+            known[step] = step_forecast(config, phase)
+        forecast, clips = known[step], phase.batch // config.train.accumulate
         lines.append(
-            f"{phase.name}: {forecast.peak(clips) / GB:.1f} GB for {clips} clips of {phase.clip_length} frames of "
-            f"{side} pixels in {_precision(config.train.precision)} ({forecast.per_clip / GB:.2f} GB for each clip)"
+            f"{phase.name}: {forecast.peak(clips) / GB:.1f} GB for {counted(clips, 'clip')} of {phase.clip_length} "
+            f"frames of {phase.crop}×{phase.crop} pixels in {_precision(config.train.precision)} "
+            f"({forecast.per_clip / GB:.2f} GB for each clip)"
         )
         if memory is not None:
             lines.append(f"{phase.name}: {_advice(config, phase, forecast, memory)}")
@@ -102,7 +106,7 @@ def tracking_forecast(config: Config, size: tuple[int, int], objects: int, memor
     """Describe the memory of tracking on one GPU; arguments as `frame_forecast`, ``memory`` as `training_forecast`."""
     forecast = frame_forecast(config, size, objects)
     text = (
-        f"a frame of {size[1]}×{size[0]} with {objects} objects: {forecast.peak / GB:.2f} GB in "
+        f"a frame of {size[1]}×{size[0]} with {counted(objects, 'object')}: {forecast.peak / GB:.2f} GB in "
         f"{_precision(config.compute.precision)}; weights {forecast.weights / GB:.2f} GB, "
         f"long-term memory at its bound {forecast.memory / GB:.2f} GB\n"
     )

@@ -60,6 +60,8 @@ def parse(argv: list[str] | None) -> Namespace:
 
 def require_given(parser: Parser, args: Namespace) -> None:
     """Refuse a command line without a video, masks or output, or with options of one video beside several."""
+    if args.gpu_memory and not args.dry_run:
+        parser.error("--gpu-memory needs --dry-run")
     masks = [*args.mask, *args.box, *args.point]
     args.several = args.jobs is not None or len(args.video) > 1
     if args.several:

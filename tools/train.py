@@ -38,6 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
+    if args.gpu_memory and not args.dry_run:
+        parser.error("--gpu-memory needs --dry-run")
     args.overrides += option_overrides(args, precision="train.precision")
     recipe = args.config or RECIPE
     require_model(None, recipe)

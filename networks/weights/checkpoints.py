@@ -168,7 +168,7 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
     tree = OmegaConf.create(read_mapping(inside, origin))
     for override in overrides:
         apply_override(tree, override)
-    return from_tree(tree, origin)
+    return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from aotlab.configs.load import load_config
 from aotlab.engine.inspection.attention import inspect_attention
 from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.tracker import Tracker
@@ -56,6 +57,15 @@ def test_a_depth_is_timed_by_its_fastest_frame_and_leaves_the_tracker_empty(monk
     paced = PacedTracker(tracker(), 30.0)
     assert paced._seconds(clip(1)[0], stripes([1])) == 2
     assert paced.tracker.ids == ()
+
+
+@pytest.mark.parametrize(
+    ("preset", "depth", "words"),
+    [("aott", 1, "this model has one depth"), ("aost", 4, "must be 1 to 3, got 4")],
+)
+def test_a_depth_that_was_not_trained_is_refused(preset, depth, words):
+    with pytest.raises(InputError, match=words):
+        load_config(preset, [f"model.depth={depth}"])
 
 
 def test_one_depth_cannot_be_chosen():
