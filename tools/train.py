@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shlex
 import sys
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.options import (
@@ -29,9 +30,8 @@ if TYPE_CHECKING:
 RECIPE = "configs/recipes/mini.yaml"
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the program; returns its exit status."""
+def parse(argv: list[str] | None) -> Namespace:
+    """Read the command line."""
     parser = Parser("train", description="Train a model through the phases of a recipe.")
     add_dry_run_options(parser)
     add_restart_option(parser)
@@ -41,6 +41,13 @@ def main(argv: list[str] | None = None) -> int:
     if args.gpu_memory and not args.dry_run:
         parser.error("--gpu-memory needs --dry-run")
     args.overrides += option_overrides(args, precision="train.precision")
+    return args
+
+
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    args = parse(argv)
     recipe = args.config or RECIPE
     require_model(None, recipe)
     from aotlab.configs.load import load_config
