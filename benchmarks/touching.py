@@ -21,7 +21,7 @@ from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.image_sets import balanced, is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet
 from aotlab.dataloaders.training.phases import open_set
-from aotlab.dataloaders.training.touching import Cutout, draw_cutouts, touch
+from aotlab.dataloaders.training.touching import Cutout, cut_out, draw_cutouts, like_colours, touch
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import scores_table
@@ -36,6 +36,9 @@ from benchmarks.switches import Switches, count_switches
 
 SAMPLED = 400
 """pixels of each frame that calibration is measured on"""
+
+PEOPLE = ("CCP", "PennFudan")
+"""sets of images of people"""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def parse(argv: list[str] | None) -> Namespace:
         ("--seed", 1, "of all that is drawn"),
     ):
         parser.add_argument(option, type=AT_LEAST_ONE, default=default, metavar="N", help=text)
+    parser.add_argument("--people", action="store_true", help="two people in every clip, and no other object")
     parser.add_argument(
         "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
     )
@@ -86,7 +90,9 @@ def main(argv: list[str] | None = None) -> int:
     scores, counted, sampled = {}, [], []
     with progress_bar(args.clips, unit="clip") as bar:
         for number in range(args.clips):
-            clip = touching_clip(images, np.random.default_rng([args.seed, number]), args.frames, args.size)
+            rng = np.random.default_rng([args.seed, number])
+            compose = two_people if args.people else touching_clip
+            clip = compose(images, rng, args.frames, args.size)
             found, pixels = track(tracker, clip)
             scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
             counted.append(count_switches(clip.labels[1:], found[1:]))
@@ -140,6 +146,25 @@ def touching_clip(images: ImageSet, rng: Generator, frames: int, side: int) -> C
     ground = panned(*images.images[int(rng.integers(len(images.images)))].read(), rng, frames, side)
     clip = touch(ground, cutouts, rng, max_objects=10)
     return replace(clip, names=(Path(images.images[index].name).stem,))
+
+
+def two_people(images: ImageSet, rng: Generator, frames: int, side: int) -> Clip:
+    """Compose a clip of T×side×side frames: people of two images meet, in like colours, before a panned image."""
+    people = [image for image in images.images if Path(image.name).parent.name in PEOPLE]
+    others = [image for image in images.images if Path(image.name).parent.name not in PEOPLE]
+    cutouts: list[Cutout] = []
+    for index in rng.permutation(len(people)):
+        image, mask = people[index].read()
+        if Path(people[index].name).parent.name == "CCP":  # ids of clothes
+            mask = ((mask > 0) & (mask < VOID)).astype(np.uint8)
+        person = cut_out(image, mask, rng)
+        if person is not None:
+            cutouts.append(like_colours(person, cutouts[0], rng.uniform(0.4, 1.0)) if cutouts else person)
+        if len(cutouts) == 2:
+            break
+    image, mask = others[int(rng.integers(len(others)))].read()
+    clip = touch(panned(image, np.zeros_like(mask), rng, frames, side), cutouts, rng, max_objects=2)
+    return replace(clip, names=(Path(people[index].name).stem,))
 
 
 def panned(image: np.ndarray, mask: np.ndarray, rng: Generator, frames: int, side: int) -> Clip:

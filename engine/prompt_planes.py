@@ -22,6 +22,8 @@ STROKE = 3.0
 """radius of a scribble in pixels of the network"""
 NOTHING = -12.0
 """logit where an object is ruled out"""
+BESIDE = 0.12
+"""distance from a box, as a share of its sides, from which pixels are not of its object"""
 SMALLEST = 32
 """shortest side of a closer look in pixels of the frame"""
 
@@ -83,9 +85,19 @@ def region_of(prompt: Prompt, rough: np.ndarray, margin: float) -> Window:
 
 
 def drop_far_parts(logits: Tensor, prompt: Prompt, near: float) -> None:
-    """Rule out, in place, connected parts of an answer H×W that are far from any prompt."""
+    """Rule out, in place, connected parts of an answer H×W that are far from any prompt, and pixels beside a box."""
     mask = (logits > 0).cpu().numpy()
     far = mask & ~supported(mask, prompt, near=near)
+    if prompt.box is not None and prompt.mask is None:
+        x, y, across, down = prompt.box
+        corners = [
+            (x - BESIDE * across, y - BESIDE * down),
+            (x + (1 + BESIDE) * across, y + (1 + BESIDE) * down),
+        ]
+        points = [*corners, *prompt.positive, *prompt.scribble]
+        low, high = np.min(points, axis=0), np.max(points, axis=0)
+        rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
+        far |= mask & ~((rows >= low[1]) & (rows <= high[1]) & (columns >= low[0]) & (columns <= high[0]))
     if far.any():
         logits[torch.from_numpy(far).to(logits.device)] = NOTHING
 

@@ -32,6 +32,8 @@ TIMINGS = Kind("cache of timings", 1, "they are measured again")
 VARIABLE = "AOTLAB_TUNE"
 ENOUGH = 0.02
 """seconds after which a kernel has been timed long enough"""
+PREPARING = 10 * ENOUGH
+"""longest first run in seconds that is not counted, as it prepares the kernel"""
 TOKENS, CHANNELS = 1620, 1024
 """size of the product by which precisions are compared"""
 TIMEOUT = 10.0
@@ -124,7 +126,7 @@ def time_kernels(operation: Operation, args: tuple[Any, ...]) -> Timing:
                 # as dense as gradients of layers are; that of a sum is one number for all
                 torch.autograd.grad(result, leaves, torch.ones_like(result))
             seconds = CLOCK() - begin
-            if turn or seconds > ENOUGH:  # the first run of a short one prepares kernels
+            if turn or seconds > PREPARING:
                 spent[name] += seconds
                 least[name] = min(least[name], seconds)
     return Timing(min(names, key=lambda name: least[name]), least, operation.rule(*args))

@@ -91,6 +91,15 @@ def test_parts_far_from_any_prompt_are_dropped_and_near_ones_kept():
     assert not (logits[50:55, 50:55] > 0).any()
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"), [({}, 24), ({"points": [(40, 10)]}, 41), ({"mask": np.ones((60, 60))}, 60)]
+)
+def test_pixels_beside_a_box_are_dropped_unless_another_prompt_is_there(options, kept):
+    logits = torch.full((60, 60), 5.0)
+    drop_far_parts(logits, Prompt(box=(10, 0, 12, 60), **options), 0.5)
+    assert (logits[10] > 0).nonzero().max() + 1 == kept
+
+
 def test_without_a_prompted_part_the_largest_counts():
     mask = np.zeros((60, 60), bool)
     mask[5:25, 5:25] = mask[50:55, 50:55] = True

@@ -32,3 +32,12 @@ def test_the_last_frame_is_encoded_once(segmenter):
     assert segmenter._known[1] is known
     segmenter(frame[::-1].copy(), {1: Prompt(points=[(10, 10)])})
     assert segmenter._known[1] is not known
+
+
+def test_the_precision_is_that_of_the_computation(segmenter):
+    frame = np.random.default_rng(2).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    rounded = NetworkSegmenter(segmenter._model, "bfloat16")
+    for each, dtype in ((segmenter, torch.float32), (rounded, torch.bfloat16)):
+        each(frame, {1: Prompt(points=[(10, 10)])})
+        maps, _ = next(iter(each._known[1]._encoded.values()))
+        assert maps[-1].dtype == dtype

@@ -72,11 +72,12 @@ class OwnSegmenter:
         from aotlab.networks.weights.checkpoints import load_checkpoint
         from aotlab.prompts.network_segmenter import NetworkSegmenter
 
+        model = None
         if self._checkpoint is not None and self._checkpoint.suffix == ".safetensors":
-            model = load_checkpoint(self._checkpoint)[0]
-            if model.prompts is not None:
-                return NetworkSegmenter(model)
-        return NetworkSegmenter(load_checkpoint(BUNDLED_CHECKPOINT)[0])
+            model, config = load_checkpoint(self._checkpoint)
+        if model is None or model.prompts is None:
+            model, config = load_checkpoint(BUNDLED_CHECKPOINT)
+        return NetworkSegmenter(model, config.compute.precision)
 
 
 def save_prompted_masks(

@@ -18,6 +18,7 @@ from aotlab.dataloaders.training.touching import (
     touch,
 )
 from benchmarks.switches import touching_ids
+from benchmarks.touching import two_people
 from tests.dataloaders.training.made import rng
 
 SIDE = 96
@@ -76,6 +77,15 @@ def test_objects_of_the_ground_stay_below():
     clip = touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=10)
     assert clip.objects == 4
     assert touch(ground(labelled=True), [disc((200, 60, 60))] * 3, rng(1), max_objects=2).objects == 2
+
+
+def test_a_clip_of_two_people_has_no_other_object():
+    sets = {"CCP": 200, "PennFudan": 200, "ECSSD": 60}
+    shown = [Shown(f"{name}/{number}.jpg", grey=grey) for name, grey in sets.items() for number in range(2)]
+    clip = two_people(ImageSet("static", tuple(shown)), rng(2), 6, SIDE)
+    assert clip.objects == 2
+    assert (clip.frames[clip.labels > 0] > 120).mean() > 0.9
+    assert (clip.frames[clip.labels == 0] < 120).mean() > 0.9
 
 
 def test_a_joint_turns_one_side_and_leaves_the_other():

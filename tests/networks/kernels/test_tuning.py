@@ -23,17 +23,21 @@ def kept(path):
     return json.loads(path.read_text())["machines"]
 
 
-def made(calls, *, slow=0.004, fits=None):
-    """An operation of two kernels, the first of them slow; what runs is noted."""
+def made(calls, *, slow=0.004, preparing=0.0, fits=None):
+    """An operation of two kernels, the first of them slow, the second only the first time; what runs is noted."""
+
+    def wait(seconds):
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
 
     def first(x):
         calls.append("first")
-        end = time.thread_time() + slow
-        while time.thread_time() < end:
-            pass
+        wait(slow)
         return x + 1
 
     def second(x):
+        wait(0 if "second" in calls else preparing)
         calls.append("second")
         return x + 1
 
@@ -51,6 +55,13 @@ def test_the_fastest_kernel_is_chosen_and_timed_once():
         product(torch.zeros(3))
         product(torch.zeros(3))
     assert calls[timed - 1 :] == ["second"] * 3
+    assert [timing.choice for timing in tuner.timings.values()] == ["second"]
+
+
+def test_the_first_run_of_a_slow_kernel_does_not_count():
+    tuner = Tuner()
+    with use(tuner):
+        made([], slow=0.03, preparing=0.08)(torch.zeros(3))
     assert [timing.choice for timing in tuner.timings.values()] == ["second"]
 
 
