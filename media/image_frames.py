@@ -53,7 +53,7 @@ class FolderImages:
 
     def __init__(self, folder: Path) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-        self.paths = sorted(names, key=_natural)
+        self.paths = sorted(names, key=lambda path: natural(path.name))
         if not self.paths:
             raise InputError(f"{folder}: holds no frames; give a folder of {', '.join(SUFFIXES)} files")
         stem, count = Counter(path.stem for path in names).most_common(1)[0]
@@ -204,6 +204,6 @@ def of_size(image: np.ndarray, size: tuple[int, int], name: str) -> np.ndarray:
     return image
 
 
-def _natural(path: Path) -> list[str | int]:
+def natural(name: str) -> list[str | int]:
     """Return a sort key that orders numbers by value, so that 2.jpg precedes 10.jpg."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]

@@ -10,6 +10,7 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.lint.files import Finding
 from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
+from aotlab.media.image_frames import natural
 from aotlab.utils.files import is_folder
 
 LOOSE = "."
@@ -59,7 +60,7 @@ def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
 
 def _order(unit: Unit) -> Iterator[Finding]:
     """Yield the first frame whose order by name differs from its order by number."""
-    wanted = sorted(unit.frames, key=_natural)
+    wanted = sorted(unit.frames, key=natural)
     if len({normal_form(stem) for stem in wanted}) < len(wanted):
         return  # equal names have no order; `_partners` reports them
     for stem, rightful in zip(unit.frames, wanted, strict=True):
@@ -127,8 +128,3 @@ def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[F
 def normal_form(stem: str) -> str:
     """Return a name in lower case without leading zeros of numbers."""
     return re.sub(r"\d+", lambda match: str(int(match[0])), stem).casefold()
-
-
-def _natural(stem: str) -> list[tuple[int, int | str]]:
-    """Return a sort key that orders numbers by value."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", stem) if part]

@@ -159,7 +159,6 @@ def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
 
 
 def _describe(graph: Graph, file: Path) -> GraphDescription:
-
     def shape(name: str, tensor: Tensor) -> list[Any]:
         """Return the shape of an input."""
         sides: list[Any] = list(tensor.shape)

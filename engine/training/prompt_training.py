@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +30,7 @@ from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+from aotlab.utils.signals import stop_flag
 
 log = logging.getLogger(__name__)
 
@@ -132,31 +131,26 @@ class PromptTrainer:
         self.average = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         self.step, self.seconds = 0, 0.0
         self.precision = fastest_precision(training.precision, CPU)
-        self.stopped = threading.Event()
         self._resume()
 
     def run(self) -> Path:
-        """Train until the last step or Ctrl-C; return the file of the averaged weights."""
-        previous = signal.signal(signal.SIGINT, lambda *_: self.stopped.set())
+        """Train until the last step, Ctrl-C or SIGTERM; return the file of the averaged weights."""
         saved = began = time.monotonic()
         lines: list[tuple[float, ...]] = []
-        try:
-            with ThreadPoolExecutor(1, "samples") as ahead:
-                batch = ahead.submit(draw_batch, self.images, self.training, self.step)
-                while self.step < self.training.steps and not self.stopped.is_set():
-                    drawn = batch.result()
-                    batch = ahead.submit(draw_batch, self.images, self.training, self.step + 1)
-                    lines.append(self.train_step(drawn))
-                    if self.step % LOG_EVERY == 0:
-                        loss, first, last = np.mean(lines, axis=0)
-                        log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
-                        lines.clear()
-                    if time.monotonic() - saved > SAVE_EVERY:
-                        saved = time.monotonic()
-                        self.seconds, began = self.seconds + saved - began, saved
-                        self.save()
-        finally:
-            signal.signal(signal.SIGINT, previous)
+        with stop_flag() as stop, ThreadPoolExecutor(1, "samples") as ahead:
+            batch = ahead.submit(draw_batch, self.images, self.training, self.step)
+            while self.step < self.training.steps and not stop.is_set():
+                drawn = batch.result()
+                batch = ahead.submit(draw_batch, self.images, self.training, self.step + 1)
+                lines.append(self.train_step(drawn))
+                if self.step % LOG_EVERY == 0:
+                    loss, first, last = np.mean(lines, axis=0)
+                    log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
+                    lines.clear()
+                if time.monotonic() - saved > SAVE_EVERY:
+                    saved = time.monotonic()
+                    self.seconds, began = self.seconds + saved - began, saved
+                    self.save()
         self.seconds += time.monotonic() - began
         self.save()
         return self.write()

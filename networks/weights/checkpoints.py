@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -130,13 +132,8 @@ def read_card(path: Path) -> ModelCard | None:
     """The model card of a checkpoint; None if it has no card, as published files. Raises as `load_checkpoint`."""
     if path.suffix != ".safetensors":
         return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            return card_from_json((file.metadata() or {}).get("card"))
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: no safetensors file, or a truncated one ({error}); fetch it again"
-        ) from error
+    with _opened(path) as file:
+        return card_from_json((file.metadata() or {}).get("card"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -150,7 +147,11 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
     """Weights, and the settings stored with them if there are any."""
     if not is_file(path):
         raise InputError(f"{path}: no such checkpoint; give a file, or a name of aotlab weights list")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pth(path), None)
+    if path.suffix != ".safetensors":
+        return _read_pth(path), None
+    with _opened(path) as file:
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        return tensors, (file.metadata() or {}).get("config")
 
 
 def _settings(path: Path, inside: str | None, config: str | None, overrides: Sequence[str]) -> Config:
@@ -171,11 +172,12 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
     return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin)
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], str | None]:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield an open safetensors file; raise `InputError` if it cannot be read."""
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            return {key: file.get_tensor(key) for key in file.keys()}, metadata.get("config")  # noqa: SIM118
+            yield file
     except (SafetensorError, OSError) as error:
         raise InputError(
             f"{path}: truncated or not a safetensors file ({error}); fetch or train it again"
