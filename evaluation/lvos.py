@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.evaluation.sequence_scores import AnnotatedSequence, ListedObject, ScoringPlan
+from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")

@@ -17,6 +17,7 @@ import numpy as np
 from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
 from aotlab.evaluation.object_scores import score_objects, wanted_files
 from aotlab.masks.id_maps import VOID, read_mask
+from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 
@@ -27,26 +28,6 @@ Merge = Literal["ids", "void"]
 FrameMeasure = Callable[[np.ndarray, np.ndarray, Sequence[int], tuple[int, int]], np.ndarray]
 """(annotation, prediction, ids, size) to M×K values of one frame; both are H×W ids cropped to the foreground,
 ``size`` is (height, width) of the whole frame"""
-
-
-class ListedObject(Protocol):
-    """An object listed in a data set's metadata."""
-
-    @property
-    def object_id(self) -> int:
-        """Object id."""
-
-    @property
-    def frames(self) -> tuple[str, ...]:
-        """Stems of its frames in temporal order, starting at the first mask."""
-
-    @property
-    def length(self) -> int:
-        """Number of frames stated in the metadata."""
-
-    @property
-    def seen(self) -> bool | None:
-        """Whether its category occurs in the training set; None: unknown."""
 
 
 class AnnotatedSequence(Protocol):

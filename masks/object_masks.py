@@ -1,4 +1,4 @@
-"""Overlapping object masks of a frame: one PNG per object, or run lengths."""
+"""Objects with separate masks: as listed in metadata, and on one frame as a PNG per object or run lengths."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ class ObjectMasks:
 
     def __str__(self) -> str:
         return f"{self.source}: frame {self.stem}"
+
+
+@dataclass(frozen=True)
+class ListedObject:
+    """An object listed in a data set's metadata."""
+
+    object_id: int
+    frames: tuple[str, ...]
+    """stems of its frames in temporal order; the mask of the first is given"""
+    length: int
+    """number of frames stated in the metadata"""
+    seen: bool | None = None
+    """whether its category occurs in the training set; None: unknown"""
 
 
 def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each
 from aotlab.masks.exchange.safe_files import about, read_json
-from aotlab.masks.object_masks import ObjectMasks
+from aotlab.masks.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, write_text
 

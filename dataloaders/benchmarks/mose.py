@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, split_folder, video_names
-from aotlab.dataloaders.benchmarks.sequences import ListedObject, Video, read_each, read_video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
 from aotlab.masks.id_maps import VOID
+from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

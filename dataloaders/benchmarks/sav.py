@@ -7,7 +7,6 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.sequences import (
-    ListedObject,
     Video,
     list_folders,
     list_frames,
@@ -15,7 +14,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_each,
 )
 from aotlab.masks.id_maps import VOID
-from aotlab.masks.object_masks import ObjectMasks
+from aotlab.masks.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 

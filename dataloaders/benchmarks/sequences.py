@@ -7,24 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.masks.object_masks import ObjectMasks
+from aotlab.masks.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 
 FRAME_SUFFIXES = (".jpg", ".jpeg", ".png")
-
-
-@dataclass(frozen=True)
-class ListedObject:
-    """An object listed in a data set's metadata."""
-
-    object_id: int
-    frames: tuple[str, ...]
-    """stems of its frames in temporal order; the mask of the first is given"""
-    length: int
-    """number of frames stated in the metadata"""
-    seen: bool | None = None
-    """whether its category occurs in the training set; None: unknown"""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
 from aotlab.dataloaders.benchmarks.sequences import (
-    ListedObject,
     Video,
     first_masks,
     list_frames,
@@ -16,6 +15,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     read_each,
 )
 from aotlab.masks.id_maps import VOID
+from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 
