@@ -84,7 +84,7 @@ class Description:
     live: bool
     objects: list[Item]
     strips: dict[int, str]
-    """by object id; characters as in `timeline.py`"""
+    """by object id; characters as in `description.py`"""
     revision: int
     outputs: list[Choice]
     tracker: dict[str, Setting]

@@ -90,16 +90,6 @@ class TrackResult:
     """reason for an early stop or missing outputs; None on success"""
 
     @property
-    def masks(self) -> Path | None:
-        """Folder of the masks, or None."""
-        return self.written.get("masks")
-
-    @property
-    def overlay(self) -> Path | None:
-        """Overlay video, or None."""
-        return self.written.get("overlay")
-
-    @property
     def frames_per_second(self) -> float:
         """Frames per second of the tracker only; 0 without frames."""
         return (self.frames - self.restored) / self.seconds if self.seconds > 0 else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -121,26 +121,20 @@ def _sum(first: Score, second: Score) -> Score:
     )
 
 
-@dataclass
 class LostFlags:
-    """Flags of lost objects: those not visible for ``frames`` frames in a row, until they are visible again.
+    """Flags of lost objects: those not visible for `LOST_AFTER` frames in a row, until they are visible again.
 
-    An object is visible if it has a pixel and a confidence of at least ``confidence``.
+    An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
     """
 
-    frames: int = LOST_AFTER
-    confidence: float = MIN_CONFIDENCE
-    _unseen: dict[int, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or not 0 <= self.confidence <= 1:
-            raise ValueError(f"expected frames from 1 and a confidence in 0 to 1, got {self}")
+    def __init__(self) -> None:
+        self._unseen: dict[int, int] = {}
 
     def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
         unseen = {}
         for object_id, value in confidence.items():
-            visible = value > 0 and value >= self.confidence
+            visible = value > 0 and value >= MIN_CONFIDENCE
             unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
         self._unseen = unseen
-        return {object_id: count >= self.frames for object_id, count in unseen.items()}
+        return {object_id: count >= LOST_AFTER for object_id, count in unseen.items()}

@@ -13,7 +13,6 @@ from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_frame, object_row, 
 from aotlab.evaluation.tables import format_table, scores_table
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.object_masks import ListedObject
-from tests.evaluation.plain_evaluator import boundary
 from tests.evaluation.scoring import score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]

@@ -73,7 +73,9 @@ def test_a_removed_object_has_no_pixel_from_its_frame_on(models, tmp_path):
         Tracker(*models["aott"]), open_frames(frames), {0: stripes([4, 9])}, tmp_path / "out", options
     )
     assert result.error is None
-    seen = [set(np.unique(read_mask(result.masks / f"{index:03d}.png"))) - {0} for index in range(6)]
+    seen = [
+        set(np.unique(read_mask(result.written["masks"] / f"{index:03d}.png"))) - {0} for index in range(6)
+    ]
     assert seen[0] == {4, 9}
     assert all(9 not in ids for ids in seen[3:])
 

@@ -169,5 +169,7 @@ def test_a_turned_clip_gives_upright_results(models, tmp_path):
         video = open_frames(report.written[name])
         assert (video.size, video.rate) == ((48, 32), Fraction(30000, 1001))
     assert read_mask(report.masks / "00002.png").shape == (48, 32)
-    untouched = next(iter(open_frames(report.overlay)))[:, :5].astype(int)  # background, no contour near
+    untouched = next(iter(open_frames(report.written["overlay"])))[:, :5].astype(
+        int
+    )  # background, no contour near
     assert np.abs(untouched - np.rot90(frames[0], -1)[:, :5]).mean() < 10

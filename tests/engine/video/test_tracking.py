@@ -45,9 +45,11 @@ def test_every_frame_gives_a_mask_and_an_overlay_frame(tmp_path):
     result = track(Repeater(), source, {0: square(3)}, tmp_path / "out")
     assert (result.frames, result.error) == (6, None)
     assert result.frames_per_second > 0
-    assert sorted(path.name for path in result.masks.iterdir()) == [f"{index:03d}.png" for index in range(6)]
-    assert (read_mask(result.masks / "005.png") == square(3)).all()
-    video = open_frames(result.overlay)
+    assert sorted(path.name for path in result.written["masks"].iterdir()) == [
+        f"{index:03d}.png" for index in range(6)
+    ]
+    assert (read_mask(result.written["masks"] / "005.png") == square(3)).all()
+    video = open_frames(result.written["overlay"])
     assert (video.rate, video.size, len(list(video))) == (Fraction(12), (32, 48), 6)
 
 
@@ -57,8 +59,12 @@ def test_results_of_a_video_file_are_named_by_number_and_keep_its_rate(tmp_path)
         for _ in range(3):
             writer.write(np.full((32, 48, 3), 90, np.uint8))
     result = track(Repeater(), open_frames(tmp_path / "in.mp4"), {0: square(1)}, tmp_path / "out")
-    assert sorted(path.name for path in result.masks.iterdir()) == ["00000.png", "00001.png", "00002.png"]
-    video = open_frames(result.overlay)
+    assert sorted(path.name for path in result.written["masks"].iterdir()) == [
+        "00000.png",
+        "00001.png",
+        "00002.png",
+    ]
+    video = open_frames(result.written["overlay"])
     assert (video.rate, video.size, len(list(video))) == (rate, (32, 48), 3)
 
 
