@@ -38,10 +38,10 @@ class Expected:
     """allowed ids besides 0"""
 
 
-def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool = False) -> list[str]:
+def check_results(results: Path, wanted: Sequence[Expected]) -> list[str]:
     """Return a line for each missing or invalid ``results/<sequence>/<frame>.png``; further files are ignored."""
     problems = []
-    for item, stem in _frames(wanted, "checking", progress):
+    for item, stem in _frames(wanted, "checking"):
         path = results / item.name / f"{stem}.png"
         problem = mask_problem(path.read_bytes(), item) if is_file(path) else "missing"
         if problem is not None:
@@ -49,9 +49,7 @@ def check_results(results: Path, wanted: Sequence[Expected], *, progress: bool =
     return problems
 
 
-def write_archive(
-    archive: Path, results: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
-) -> None:
+def write_archive(archive: Path, results: Path, wanted: Sequence[Expected], folder: str = "") -> None:
     """Pack checked results. All masks get the standard palette.
 
     Args:
@@ -65,16 +63,14 @@ def write_archive(
     """
     # PNGs are compressed already
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as out:
-        for item, stem in _frames(wanted, "packing", progress):
+        for item, stem in _frames(wanted, "packing"):
             content = (results / item.name / f"{stem}.png").read_bytes()
             entry = zipfile.ZipInfo(_entry(folder, item, stem), DATE)
             entry.external_attr = 0o644 << 16  # readable where the server unpacks it
             out.writestr(entry, with_palette(content))
 
 
-def check_archive(
-    archive: Path, wanted: Sequence[Expected], folder: str = "", *, progress: bool = False
-) -> list[str]:
+def check_archive(archive: Path, wanted: Sequence[Expected], folder: str = "") -> list[str]:
     """Return a line for each missing, invalid or unexpected entry of a zip; raises `InputError` for another file."""
     if not is_file(archive):
         raise InputError(f"{archive}: no such file; give a zip written by submit")
@@ -87,7 +83,7 @@ def check_archive(
             problems = [f"{name}: unexpected" for name in sorted(set(names) - expected)]
             problems += [f"{name}: duplicate entry" for name in sorted(expected) if names.count(name) > 1]
             present = set(names)
-            for item, stem in _frames(wanted, "checking", progress):
+            for item, stem in _frames(wanted, "checking"):
                 name = _entry(folder, item, stem)
                 problem = _entry_problem(file, name, item) if name in present else "missing"
                 if problem is not None:
@@ -131,9 +127,9 @@ def with_palette(content: bytes) -> bytes:
     return out.getvalue()
 
 
-def _frames(wanted: Sequence[Expected], verb: str, progress: bool) -> Iterator[tuple[Expected, str]]:
+def _frames(wanted: Sequence[Expected], verb: str) -> Iterator[tuple[Expected, str]]:
     total = sum(len(item.frames) for item in wanted)
-    with progress_bar(total, unit="frame", title=verb, shown=progress) as bar:
+    with progress_bar(total, unit="frame", title=verb) as bar:
         for item in wanted:
             for stem in item.frames:
                 yield item, stem

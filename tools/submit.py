@@ -48,10 +48,10 @@ def main(argv: list[str] | None = None) -> int:
     wanted = [expected_of(video) for video in videos]
     if args.check is None:
         require_output(args.output)
-        report(check_results(args.results, wanted, progress=True), args.results)
-        write_archive(args.output, args.results, wanted, folder, progress=True)
+        report(check_results(args.results, wanted), args.results)
+        write_archive(args.output, args.results, wanted, folder)
     archive = args.output if args.check is None else args.check
-    report(check_archive(archive, wanted, folder, progress=True), archive)
+    report(check_archive(archive, wanted, folder), archive)
     frames = sum(len(item.frames) for item in wanted)
     print(f"{archive}: {frames} masks of {len(wanted)} sequences of {name} {split}, all as wanted")
     if split in dataset.server:

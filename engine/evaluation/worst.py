@@ -17,22 +17,15 @@ from aotlab.utils.files import atomic_path, is_file
 
 HEIGHT = 240
 """height of a frame in the image, in pixels"""
+FRAMES = 4
+"""number of frames, evenly spaced over those that count, including the worst"""
 
 
-def write_strip(
-    path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int, frames: int = 4
-) -> None:
-    """Write one object of a video as a JPEG.
-
-    Args:
-        frames: number of frames, evenly spaced over those that count, including the worst.
-
-    Raises:
-        InputError: a frame or mask cannot be read, or the image cannot be written.
-    """
+def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScores, object_id: int) -> None:
+    """Write one object of a video as a JPEG; raises `InputError` if a file cannot be read or written."""
     files = {file.stem: file for file in video.frames}
     columns = []
-    for stem in pick_frames(scores, object_id, frames):
+    for stem in pick_frames(scores, object_id, FRAMES):
         masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
