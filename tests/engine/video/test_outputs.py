@@ -168,7 +168,7 @@ def test_a_turned_clip_gives_upright_results(models, tmp_path):
     for name in ("overlay", "prores"):
         video = open_frames(report.written[name])
         assert (video.size, video.rate) == ((48, 32), Fraction(30000, 1001))
-    assert read_mask(report.masks / "00002.png").shape == (48, 32)
+    assert read_mask(report.written["masks"] / "00002.png").shape == (48, 32)
     untouched = next(iter(open_frames(report.written["overlay"])))[:, :5].astype(
         int
     )  # background, no contour near
