@@ -131,7 +131,7 @@ IDS = st.sampled_from([0, 1, 2, 255, 256, 65535, 2**31, 2**53 + 1, 2**63 - 1, 2*
 DTYPES = st.sampled_from([np.uint8, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(IDS, min_size=1, max_size=4, unique=True), dtype=DTYPES, offset=st.integers(0, 40))
 def test_any_integer_mask_comes_back_as_it_was_given(models, ids, dtype, offset):
     ids = [number for number in ids if number <= np.iinfo(dtype).max]

@@ -119,21 +119,11 @@ def test_first_and_last_frame_and_extra_files_are_not_read(tmp_path):
     assert score_sequence(paths, tmp_path / "found").region.tolist() == [[1.0, 1.0]]
 
 
-def test_davis_2016_takes_every_predicted_id_as_the_object():
-    prediction = np.where(one_square() == 1, 255, 0).astype(np.uint8)
-    assert score_labels(one_square(), prediction, merge_ids=True).region.tolist() == [[1.0, 1.0]]
-
-
 def test_davis_2016_annotations_of_0_and_255_hold_one_object():
     truth = one_square() * np.uint8(255)
     truth[2] = 0
     scores = score_labels(truth, one_square(), merge_ids=True)
     assert scores.region.tolist() == [[1.0, 0.0]]
-
-
-def test_three_frames_leave_one_with_decay_zero():
-    table = scores_table({"short": score_labels(one_square(3), one_square(3))})
-    assert (table["J&F"], table["J-Decay"], table["F-Decay"]) == (100, 0, 0)
 
 
 @pytest.mark.parametrize("frames", [1, 2])

@@ -105,11 +105,6 @@ def test_a_pixel_that_fills_its_frame_has_no_contour():
     assert (region_similarity(empty, one), contour_accuracy(empty, one)) == (0, 1)
 
 
-@pytest.mark.parametrize(("row", "column", "count"), [(3, 4, 4), (0, 0, 1), (6, 8, 3)])
-def test_one_pixel_has_the_contour_the_definition_says(row, column, count):
-    assert boundary_map(masks(7, 9, row=row, column=column)[2]).sum() == count
-
-
 @pytest.mark.parametrize("measure", [region_similarity, contour_accuracy])
 def test_masks_of_different_sizes_are_refused(measure):
     with pytest.raises(ValueError, match="one size"):

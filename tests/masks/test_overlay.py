@@ -44,14 +44,6 @@ def test_the_frame_is_not_changed_and_no_object_means_no_change():
     assert image is not frame
 
 
-def test_ids_above_255_are_drawn():
-    assert (overlay(grey(), square(256, np.uint16))[30, 30] == overlay(grey(), square(1))[30, 30]).all()
-
-
-def test_opacity_zero_leaves_the_inside_alone():
-    assert (overlay(grey(), square(1), opacity=0)[30, 30] == 100).all()
-
-
 def test_a_wrong_size_or_opacity_is_refused():
     with pytest.raises(ValueError, match="do not fit"):
         overlay(grey(), square(1)[:10])

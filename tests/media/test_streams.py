@@ -16,7 +16,7 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.streams import StreamFrames, open_source
+from aotlab.media.streams import open_source
 from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,12 +139,3 @@ def test_a_camera_is_handed_to_ffmpegs_reader_of_cameras():
     # /dev/null is no camera: only that reader asks the device what it can do
     with pytest.raises(InputError, match="/dev/null: cannot be opened \\(Inappropriate ioctl"):
         open_source("/dev/null")
-
-
-def test_files_and_folders_are_still_files_and_folders(tmp_path):
-    path = write(tmp_path / "clip.mp4")
-    source = open_source(str(path))
-    assert not isinstance(source, StreamFrames)
-    assert (source.length, source.rate) == (6, Fraction(12))
-    with pytest.raises(InputError, match="no such file or folder"):
-        open_source(tmp_path / "none")

@@ -85,7 +85,8 @@ def test_items_that_cannot_be_read_are_listed_at_the_end_with_status_one(
     root = write_data(tmp_path)
     broken = root / "static" / "JPEGImages" / "drawn" / "00002.jpg"
     broken.write_bytes(broken.read_bytes()[:300])
-    arguments = [f"data.root={root}", f"train.output={tmp_path / 'out'}", *tiny(), "train.phases.0.steps=4"]
+    output = f"train.output={tmp_path / 'out'}"
+    arguments = [f"data.root={root}", output, *tiny(), "train.phases.0.steps=4", "train.run=[static]"]
     assert main(["--config", RECIPE, *arguments]) == 1
     shown = capsys.readouterr()
     assert "trained weights" in shown.out

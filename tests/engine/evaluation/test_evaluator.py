@@ -138,13 +138,6 @@ def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
         assert (image.size, image.format) == ((48, 36), "JPEG")
 
 
-def test_videos_with_the_reference_alone_are_not_scored(tmp_path):
-    whole = make_video(tmp_path, "a")
-    video = Video("a", frames=whole.frames, masks=whole.masks, annotations=whole.annotations[:1])
-    report = run([video], tmp_path / "out")
-    assert (score([video], report), report.failures) == ({}, {})
-
-
 def test_a_video_that_cannot_be_scored_joins_the_failures(tmp_path):
     videos = [make_video(tmp_path, "a"), make_video(tmp_path, "b")]
     report = run(videos, tmp_path / "out")
