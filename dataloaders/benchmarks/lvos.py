@@ -15,7 +15,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     masks_of,
     read_each,
 )
-from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -74,6 +73,8 @@ def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: fro
 
 def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[ListedObject, ...]:
     """Read the objects of a video in the order of the metadata; objects without frames are skipped."""
+    from aotlab.masks.id_maps import VOID
+
     objects = []
     for object_id, entry in listed.items():
         try:

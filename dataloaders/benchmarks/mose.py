@@ -10,7 +10,6 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, split_folder, video_names
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
-from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -52,6 +51,8 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
 
 def _with_objects(video: Video, listed: Mapping[Any, Any], path: Path) -> Video:
     """Add the listed objects, all of which have a mask on the first frame."""
+    from aotlab.masks.id_maps import VOID
+
     stems = tuple(frame.stem for frame in video.frames)
     try:
         ids = sorted(map(int, listed))

@@ -13,7 +13,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
-from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
@@ -65,6 +64,8 @@ def _read(folder: Path, name: str) -> Video:
 
 def _object_id(folder: Path) -> int:
     """Return the object id of a folder, one more than its number; raise `InputError` for other names."""
+    from aotlab.masks.id_maps import VOID
+
     if not (folder.name.isdecimal() and len(folder.name) < 6 and int(folder.name) + 1 < VOID):
         raise InputError(f"{folder}: expected a folder 000, 001 and so on for each object")
     return int(folder.name) + 1

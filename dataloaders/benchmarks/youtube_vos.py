@@ -14,7 +14,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_masks,
     read_each,
 )
-from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
@@ -57,6 +56,8 @@ def _objects(
     folder: Path, name: str, objects: Mapping[str, Any], seen: frozenset[str] | None
 ) -> tuple[ListedObject, ...]:
     """Read the objects of a video, sorted by id; objects without frames are skipped."""
+    from aotlab.masks.id_maps import VOID
+
     path = folder / "meta.json"
     try:
         listed = {
