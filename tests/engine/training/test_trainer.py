@@ -104,15 +104,11 @@ def test_frozen_encoder_stages_do_not_change(recipe):
     assert any(key.startswith("encoder.features.4.") for key in changed)
 
 
-def test_a_run_starts_from_a_checkpoint(recipe):
+def test_a_run_starts_from_a_checkpoint_of_its_own_architecture(recipe):
     final = run(recipe("first", phase(steps=1))).checkpoint
     start = first_weights(recipe("second", phase(steps=1), overrides=[f"train.start_from={final}"]))
     assert all(torch.equal(tensor, start[key]) for key, tensor in load_file(final).items())
-
-
-def test_a_checkpoint_of_another_architecture_is_no_start(recipe):
-    final = run(recipe("first", phase(steps=1))).checkpoint
-    config = recipe("second", phase(), overrides=[f"train.start_from={final}", "model.stages.0.window=9"])
+    config = recipe("third", phase(), overrides=[f"train.start_from={final}", "model.stages.0.window=9"])
     with pytest.raises(InputError, match=r"start_from=.*another architecture"):
         run(config)
 
@@ -144,7 +140,7 @@ def test_bfloat16_trains_too_and_keeps_float32_weights(recipe):
 
 def test_checkpointed_activations_change_no_gradient(recipe):
     plain, twice = (
-        weights(recipe(f"run{value}", phase(steps=2), overrides=[f"train.checkpoint_activations={value}"]))
+        weights(recipe(f"run{value}", phase(steps=1), overrides=[f"train.checkpoint_activations={value}"]))
         for value in ("false", "true")
     )
     assert [key for key, tensor in plain.items() if not torch.equal(tensor, twice[key])] == []
@@ -152,7 +148,7 @@ def test_checkpointed_activations_change_no_gradient(recipe):
 
 def test_accumulated_parts_equal_the_whole_batch(recipe):
     whole, parts = (
-        recipe(f"run{count}", steady_phase(steps=5), overrides=[*EXACT, f"train.accumulate={count}"])
+        recipe(f"run{count}", steady_phase(steps=2), overrides=[*EXACT, f"train.accumulate={count}"])
         for count in (1, 2)
     )
     run(whole)
@@ -163,8 +159,8 @@ def test_accumulated_parts_equal_the_whole_batch(recipe):
         assert two["gradient_norm"] == pytest.approx(one["gradient_norm"], rel=1e-3)
 
 
-@pytest.mark.parametrize("identities", [5, 15])
-def test_clips_of_more_objects_than_the_model_has_identities_are_learned_from(tmp_path, identities):
+def test_clips_of_more_objects_than_the_model_has_identities_are_learned_from(tmp_path):
+    identities = 15
     # 18 squares in every frame, more than any model here takes
     ids = np.arange(1, 19, dtype=np.uint8).reshape(3, 6).repeat(24, 0).repeat(20, 1)
     for index in range(3):
