@@ -57,15 +57,6 @@ def test_time_counts_for_its_part(tiny_run, monkeypatch, owner, name, part):
     assert {name: count for name, count in seconds.items() if count} == {part: 1.0}
 
 
-def test_the_clock_leaves_no_trace(tiny_run):
-    model, methods = tiny_run.tracker.model, (MemoryBank.read, MemoryBank.add)
-    before = dict(vars(model))
-    with clocked(tiny_run):
-        assert vars(model) != before
-    assert vars(model) == before
-    assert (MemoryBank.read, MemoryBank.add) == methods
-
-
 def test_a_measurement_holds_all_parts_and_the_machine():
     found = measure(run_of("aott,objects=3,memory.policy=every_nth,memory.every=2"))
     assert tuple(part.name for part in found.parts) == PARTS

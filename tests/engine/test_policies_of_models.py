@@ -87,11 +87,6 @@ def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
     assert sizes == {3 * frame_bytes(config, clip(1).shape[1:3], 2)}
 
 
-def test_the_bytes_of_a_frame_grow_with_groups_of_objects():
-    _, config = build("aotl", "model.max_objects=2")
-    assert frame_bytes(config, (33, 49), 3) == 2 * frame_bytes(config, (33, 49), 2)
-
-
 def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():
     frames, mask = clip(6), stripes([1, 2])
     results = []

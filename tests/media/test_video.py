@@ -152,12 +152,6 @@ def test_a_failed_block_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frame_of_another_size_is_not_written(tmp_path):
-    writer = VideoWriter(tmp_path / "a.mp4", rate=Fraction(24), size=(48, 64))
-    with pytest.raises(ValueError, match="does not fit"):
-        writer.write(smooth(48, 60)[0])
-
-
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.mp4: no such file or folder"):
         open_frames(tmp_path / "none.mp4")

@@ -52,17 +52,6 @@ def test_norms_hold_no_parameters_and_do_not_change_in_training(name):
     assert all(torch.equal(tensor, before[key]) for key, tensor in encoder.named_buffers())
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
-@torch.inference_mode()
-def test_maps_of_an_image_of_16k_plus_1_align_with_its_corners(name):
-    encoder = build_encoder(name)
-    maps = encoder(drawn(2, 3, 65, 97))
-    sizes = [(17, 25), (9, 13), (5, 7), (5, 7)]
-    assert [tuple(x.shape) for x in maps] == [
-        (2, c, *s) for c, s in zip(encoder.channels, sizes, strict=True)
-    ]
-
-
 @pytest.mark.parametrize("size", [(50, 70), (29, 113), (1, 1)])
 @torch.inference_mode()
 def test_swin_rounds_sizes_up_that_fit_neither_patches_nor_windows(swin, size):

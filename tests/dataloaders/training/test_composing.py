@@ -71,14 +71,6 @@ def test_the_same_draw_composes_the_same_clip():
     assert not np.array_equal(first.frames, other.frames)
 
 
-def test_a_clip_without_objects_adds_nothing():
-    empty = Clip(np.full((4, SIDE, SIDE, 3), 9, np.uint8), np.zeros((4, SIDE, SIDE), np.uint8), 0)
-    first = square(FIRST, 0, 25, 25, 30)
-    clip = compose(first, empty, rng(), max_objects=10)
-    assert np.array_equal(clip.frames, first.frames)
-    assert clip.objects == 1
-
-
 def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
     clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
     assert len(clips) > 30

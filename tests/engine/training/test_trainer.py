@@ -74,12 +74,6 @@ def test_phases_follow_one_another_from_the_averaged_weights(recipe, monkeypatch
     assert any(not torch.equal(tensor, begun[0][key]) for key, tensor in first.items())
 
 
-def test_one_phase_can_be_run_alone(recipe):
-    config = recipe("run", phase("first"), phase("second", steps=1), overrides=["train.run=[second]"])
-    assert run(config).checkpoint.name == "second.safetensors"
-    assert [line["phase"] for line in log_lines(config)] == ["second"]
-
-
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(recipe):
     first, again, other = (
         weights(recipe(f"run{index}", phase(steps=1), overrides=[f"train.seed={seed}"]))
