@@ -111,7 +111,7 @@ def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_pa
         ("stated", open_frames(tmp_path / "deep.tif", levels="0,65535")),
         ("auto", open_frames(tmp_path / "deep.tif")),
     ):
-        folder = track(Tracker(*models["aott"]), frames, masks, tmp_path / name, options).masks
+        folder = track(Tracker(*models["aott"]), frames, masks, tmp_path / name, options).written["masks"]
         found.append(np.stack([read_mask(path) for path in sorted(folder.iterdir())]))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).mean() > 0.99
