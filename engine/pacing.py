@@ -27,6 +27,11 @@ class PacedTracker:
         self.tracker, self.rate, self.device = tracker, rate, tracker.device
         self._measured = False
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects tracked so far."""
+        return self.tracker.ids
+
     def reset(self, length: int | None = None) -> None:
         """Forget all objects and frames; the depth stays as measured."""
         self.tracker.reset(length)

@@ -17,6 +17,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
+    add_depth_option,
     add_device_options,
     add_levels_option,
     add_memory_options,
@@ -77,6 +78,7 @@ def parse(argv: list[str] | None) -> Namespace:
     add_segmenter_option(parser)
     add_model_options(parser, several="the page offers all of them")
     add_device_options(parser)
+    add_depth_option(parser)
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
     if args.video is None and not args.print_config:

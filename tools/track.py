@@ -95,7 +95,6 @@ def track_options(args: Namespace) -> TrackOptions:
 def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
     """Return the tracker's settings, with bounded long-term memory, and their overrides."""
     overrides = [*args.overrides, *size_overrides(args), *option_overrides(args)]
-    overrides += [f"model.depth={args.depth}"] if isinstance(args.depth, int) else []
     settings = bounded_settings(args.checkpoint or BUNDLED_CHECKPOINT, args.config, overrides)
     for option in ("memory_frames", "memory_budget"):
         if getattr(args, option) is not None:

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from aotlab.annotation import editing
+from aotlab.annotation.planning import Request
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.tools import annotate as cli
 from aotlab.tools.cli import trackers
 from tests.annotation.clips import draw_folder
+from tests.engine import small_model
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "annotation" / "page"
@@ -98,6 +103,22 @@ def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chos
         "relevance_redundancy",
         "bfloat16",
     )
+
+
+@pytest.mark.parametrize(("depth", "used"), [("2", 2), ("auto:100000", 1)])
+def test_a_scalable_model_tracks_at_the_depth_that_was_asked_for(video, tmp_path, depth, used):
+    checkpoint = tmp_path / "aost.safetensors"
+    save_checkpoint(checkpoint, *small_model.build("aost"))
+    args = cli.parse([str(video), "--checkpoint", str(checkpoint), "--depth", depth])
+    with ExitStack() as leaving:
+        session = cli.open_session(args, leaving)
+        editing.paint(session.state, 0, None, [(20, 20)], radius=8)
+        session.track(Request(0, last=2)).wait()
+        assert session.job.report().problem is None
+        assert session.state.scores(2).keys() == {1}
+        tracker = session.make_tracker()
+        assert getattr(tracker, "tracker", tracker).model.depth == used
+        session.close()
 
 
 def test_the_page_is_served_before_pytorch_is_loaded(video):

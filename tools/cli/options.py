@@ -12,6 +12,7 @@ from aotlab.configs.training import PRECISIONS
 from aotlab.tools.cli.numbers import INTEGER
 from aotlab.tools.cli.program import argument_type
 from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 from aotlab.utils.text import byte_count, size_text
 
 
@@ -101,6 +102,22 @@ def add_precision_option(options: Options) -> None:
         choices=PRECISIONS,
         help="sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the settings)",
     )
+
+
+def add_depth_option(options: Options) -> None:
+    """Add ``--depth``, an int, or for ``auto:FPS`` the rate as a float."""
+    options.add_argument(
+        "--depth",
+        type=argument_type(_depth),
+        metavar="N|auto:FPS",
+        help="blocks to use of an AOST model; auto:FPS: the most that keep up with FPS, measured on the first frame "
+        "with a mask (default: all)",
+    )
+
+
+def _depth(text: str) -> int | float:
+    rate = text.removeprefix("auto:")
+    return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -226,11 +243,13 @@ def size_overrides(args: argparse.Namespace) -> list[str]:
 
 
 def option_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--memory-frames`` and ``--precision`` stand for.
+    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and a fixed ``--depth`` stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
     """
+    depth = getattr(args, "depth", None)
     given = {
+        "model.depth": None if isinstance(depth, float) else depth,
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         precision: getattr(args, "precision", None),

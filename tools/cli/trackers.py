@@ -17,6 +17,7 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.annotation.trackers import TrackerChoice
+    from aotlab.engine.pacing import PacedTracker
     from aotlab.engine.tracker import Tracker
 
 OWN = "own"
@@ -62,10 +63,11 @@ class Loading:
         self._args, self._choice = args, choice
         self._models = offered_models(args)
         self._lock = threading.Lock()
-        self._loaded: tuple[dict[str, str], Tracker] | None = None
+        self._loaded: tuple[dict[str, str], Tracker | PacedTracker] | None = None
 
-    def __call__(self) -> Tracker:
+    def __call__(self) -> Tracker | PacedTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
+        from aotlab.engine.pacing import PacedTracker
         from aotlab.engine.tracker import Tracker
 
         with self._lock:
@@ -78,7 +80,8 @@ class Loading:
                 tracker = Tracker.from_checkpoint(
                     checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device
                 )
-                self._loaded = chosen, tracker
+                paced = isinstance(self._args.depth, float)
+                self._loaded = chosen, PacedTracker(tracker, self._args.depth) if paced else tracker
             return self._loaded[1]
 
     def ahead(self) -> threading.Thread:

@@ -10,6 +10,7 @@ from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
 from aotlab.tools.cli.options import (
     Options,
     add_checkpoint_option,
+    add_depth_option,
     add_device_option,
     add_force_option,
     add_levels_option,
@@ -17,7 +18,6 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.program import Parser, argument_type
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 
 WRITABLE = (
     "masks", "objects", "review", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", *WRITTEN,
@@ -69,13 +69,7 @@ def add_tracking_options(parser: Parser) -> None:
         action="store_true",
         help="write review.json, and print which objects were lost and which frames to check",
     )
-    group.add_argument(
-        "--depth",
-        type=argument_type(depth),
-        metavar="N|auto:FPS",
-        help="blocks to use of an AOST model; auto:FPS: the most that keep up with FPS, measured on the first frame "
-        "with a mask (default: all)",
-    )
+    add_depth_option(group)
     group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
     add_force_option(group)
     add_restart_option(group)
@@ -104,12 +98,6 @@ def add_source_options(source: Options) -> None:
         metavar="SECONDS",
         help="stop after SECONDS without a frame (default: 30)",
     )
-
-
-def depth(text: str) -> int | float:
-    """Parse a depth, an int, or the rate of ``auto:FPS``, a float; raises `ValueError` for other text."""
-    rate = text.removeprefix("auto:")
-    return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
 
 
 def removal(text: str) -> tuple[int, int]:
