@@ -43,9 +43,9 @@ function giveFocusBack() {
 function clicks(app) {
   const { playback, tracking, review } = app;
   return {
-    undo: () => app.undo(), redo: () => app.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
+    undo: () => app.history.undo(), redo: () => app.history.redo(), export: () => app.exporter.open(), help: () => app.keyDialog.open(),
     add: () => app.addObject(), delete: () => app.deleteObject(), merge: () => openMerge(app),
-    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.resetFrame(),
+    holes: () => app.send('fill_holes'), absent: () => app.send('clear'), back: () => app.history.resetFrame(),
     forward: () => tracking.track('forward'), backward: () => tracking.track('backward'), both: () => tracking.track('both'),
     drop: () => tracking.drop(), take: () => tracking.takeFrame(), golive: () => tracking.goLive(), pause: () => tracking.pause(), stop: () => app.send('stop'),
     closer: () => app.timeline.zoomBy(1 / 2), wider: () => app.timeline.zoomBy(2), next: () => review.next(), play: () => playback.play(), previous: () => playback.step(-1), following: () => playback.step(1),

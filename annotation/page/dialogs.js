@@ -78,7 +78,7 @@ export function openMerge(app) {
   dialog.onclose = async () => {
     if (dialog.returnValue !== 'merge') return;
     const into = Number(element('merge-into').value);
-    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.offerUndo(`${from.name} is merged into ${app.nameOf(into)}`);
+    if ((await app.send('merge_objects', { object_id: from.id, into })) !== undefined) app.history.offer(`${from.name} is merged into ${app.nameOf(into)}`);
   };
   dialog.showModal();
 }

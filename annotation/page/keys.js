@@ -22,8 +22,8 @@ export function bindings(app) {
       { keys: ['[', ']'], text: 'smaller, larger brush', run: (key) => toolbox.resize(key === '[' ? 1 / 1.2 : 1.2) },
       { keys: ['Ctrl+Enter'], text: 'close the polygon', run: () => toolbox.close(), acts: true },
       { keys: ['Escape'], text: 'cancel what was begun; stop tracking', run: () => app.escape() },
-      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.undo() },
-      { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.redo() },
+      { keys: ['Ctrl+Z'], text: 'undo', run: () => app.history.undo() },
+      { keys: ['Ctrl+Shift+Z', 'Ctrl+Y'], text: 'redo', run: () => app.history.redo() },
     ],
     'Draw without a mouse': [
       { keys: ['W', 'A', 'S', 'D'], text: 'move the cursor', run: (key) => moveCursor(app, key) },
@@ -34,14 +34,14 @@ export function bindings(app) {
       { keys: ['N'], text: 'new object', run: () => app.addObject(), acts: true },
       { keys: ['↑', '↓'], text: 'previous, next object', run: (key) => app.chooseNext(key === '↑' ? -1 : 1) },
       { keys: ['1', '2', '3', '4', '5', '6', '7', '8', '9'], text: 'choose an object', run: (key) => app.chooseIndex(Number(key) - 1) },
-      { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.deleteKey() },
+      { keys: ['Delete'], text: 'delete the object, or the last corner or click', run: () => app.history.deleteKey() },
       { keys: ['I'], text: 'hide or show the object', run: () => app.toggle('hidden') },
       { keys: ['J'], text: 'lock or unlock the object', run: () => app.toggle('locked') },
     ],
     'Masks of this frame': [
       { keys: ['F'], text: 'fill holes', run: () => app.send('fill_holes'), acts: true },
       { keys: ['M'], text: 'the object is not on this frame', run: () => app.send('clear'), acts: true },
-      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.resetFrame(), acts: true },
+      { keys: ['R'], text: 'remove what was drawn on this frame', run: () => app.history.resetFrame(), acts: true },
     ],
     'Frames and view': [
       { keys: ['←', '→'], text: 'previous, next frame', run: (key) => playback.step(key === '←' ? -1 : 1) },

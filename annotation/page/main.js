@@ -5,6 +5,7 @@ import { Connection } from './connection.js';
 import { showTools, wire } from './controls.js';
 import { Exporter } from './dialogs.js';
 import { Frames } from './frames.js';
+import { History } from './history.js';
 import { KeyDialog } from './keydialog.js';
 import { bindings } from './keys.js';
 import { element } from './page.js';
@@ -15,7 +16,6 @@ import { Inputs } from './inputs.js';
 import { Review } from './review.js';
 import { Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
-import { toast } from './toasts.js';
 import { Toolbox } from './toolbox.js';
 import { Tracking } from './tracking.js';
 import { Viewer } from './viewer.js';
@@ -46,6 +46,7 @@ export class App {
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
     this.tracking = new Tracking(this);
     this.review = new Review(this);
+    this.history = new History(this);
     this.exporter = new Exporter(this);
     wire(this);
     this.keyDialog = new KeyDialog(new Shortcuts(bindings(this), this.inputs));
@@ -78,7 +79,7 @@ export class App {
     this.name = element('name').textContent = element('name').title = document.title = state.name;
     this.timeline.setStrips(state.strips);
     this.setObjects(state.objects);
-    this.setHistory(state.history);
+    this.history.setTitles(state.history);
     this.exporter.setNames(state.outputs);
     this.tracking.setJob(state.job);
     this.say('');
@@ -99,7 +100,7 @@ export class App {
     } else if (event.event === 'count') {
       this.playback.setCount(event.count);
     } else if (event.event === 'history') {
-      this.setHistory(event.titles);
+      this.history.setTitles(event.titles);
     } else if (event.event === 'job') {
       this.tracking.setJob(event.job);
     } else if (event.event === 'tracker') {
@@ -120,14 +121,6 @@ export class App {
     element('empty').hidden = objects.length > 0;
     for (const id of ['delete', 'holes', 'absent']) element(id).disabled = !objects.length;
     element('merge').disabled = objects.length < 2;
-  }
-
-  /** @param {(string | null)[]} titles */
-  setHistory(titles) {
-    for (const [index, id] of ['undo', 'redo'].entries()) {
-      element(id).disabled = !titles[index];
-      element(id).title = titles[index] || '';
-    }
   }
 
   /**
@@ -181,17 +174,6 @@ export class App {
     this.say(error instanceof Error ? error.message : String(error), true);
   }
 
-  /** @param {string} text @param {Record<string, () => void>} buttons */
-  toast(text, buttons) {
-    toast(text, buttons);
-  }
-
-  /** Show a message with a button that undoes the last step, if it still is the last. @param {string} text */
-  offerUndo(text) {
-    const { step } = this.connection;
-    toast(text, { Undo: () => this.undo(step) });
-  }
-
   /** @param {number} id */
   nameOf(id) {
     return this.objects.find((item) => item.id === id)?.name || `object ${id}`;
@@ -240,18 +222,7 @@ export class App {
 
   async deleteObject() {
     const item = this.objects.find((one) => one.id === this.chosen);
-    if (item && (await this.send('delete_object')) !== undefined) this.offerUndo(`${item.name} is deleted`);
-  }
-
-  /** Remove the last corner or click; without one, the object. */
-  deleteKey() {
-    if (this.toolbox.begun) this.undo();
-    else this.deleteObject();
-  }
-
-  async resetFrame() {
-    const { frame } = this.playback;
-    if ((await this.send('remove_given')) !== undefined) this.offerUndo(`Given masks of frame ${frame} are removed`);
+    if (item && (await this.send('delete_object')) !== undefined) this.history.offer(`${item.name} is deleted`);
   }
 
   /** @param {number} id @param {object} changes */
@@ -263,27 +234,6 @@ export class App {
   toggle(key) {
     const item = this.objects.find((one) => one.id === this.chosen);
     if (item) this.change(item.id, { [key]: !item[key] });
-  }
-
-  /**
-   * Undo the last corner or click; without one, the last step.
-   * @param {number} [step] undo only this step
-   */
-  async undo(step) {
-    if (step === undefined && this.toolbox.begun && !this.toolbox.dropLast()) return;
-    this.reportStep(await this.send('undo', { step }), 'undone');
-  }
-
-  async redo() {
-    this.reportStep(await this.send('redo'), 'redone');
-  }
-
-  /** @param {{title: string, frame: number | null} | undefined | null} step @param {string} what */
-  reportStep(step, what) {
-    if (!step) return;
-    this.say(`${step.title}: ${what}`);
-    if (step.title === 'tracking') this.review.refresh();
-    else if (step.frame !== null) this.playback.seek(step.frame);
   }
 
   escape() {

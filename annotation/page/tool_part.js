@@ -21,7 +21,7 @@ export const part = {
       return;
     }
     const lost = await app.send('reassign', { point: pairs([point])[0] });
-    if (lost !== undefined) app.offerUndo(`A part of ${app.nameOf(lost)} is ${app.nameOf(app.chosen)}’s now`);
+    if (lost !== undefined) app.history.offer(`A part of ${app.nameOf(lost)} is ${app.nameOf(app.chosen)}’s now`);
   },
 };
 

@@ -3,6 +3,7 @@
 
 import { pairs } from './connection.js';
 import { areas, idAt, isAway } from './labels.js';
+import { toast } from './toasts.js';
 
 /** @typedef {import('./toolbox.js').Tool} Tool */
 /** @typedef {import('./toolbox.js').Toolbox} Toolbox */
@@ -98,13 +99,13 @@ async function suggest({ app }, prompts, away) {
   if (!away || id === undefined) return id;
   app.choose(id);
   const { step } = app.connection;
-  app.toast(`${app.nameOf(id)} is new`, {
+  toast(`${app.nameOf(id)} is new`, {
     [`More of ${app.nameOf(before)}`]: async () => {
       if ((await app.send('undo', { step })) === undefined) return;
       app.choose(before);
       await app.send('suggest', { ...prompts, frame, object_id: before, extend: true });
     },
-    Undo: () => app.undo(step),
+    Undo: () => app.history.undo(step),
   });
   return id;
 }

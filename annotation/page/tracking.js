@@ -98,7 +98,7 @@ export class Tracking {
     if (element('only').checked) values.object_ids = [this.app.chosen];
     const count = await this.app.send('drop_results', values);
     if (count === undefined) return;
-    if (count) this.app.offerUndo(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
+    if (count) this.app.history.offer(`Results dropped on ${count} ${count === 1 ? 'frame' : 'frames'}`);
     else this.app.say('No results from this frame on.');
     this.app.review.refresh();
   }
