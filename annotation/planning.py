@@ -43,6 +43,8 @@ class Request:
     """last frame; None: the video's"""
     object_ids: Sequence[int] | None = None
     """objects to write; None: all that are not locked"""
+    before: int | None = None
+    """with ``forward``: given frame before ``start``; the frames between are then tracked from both"""
 
 
 @dataclass(frozen=True)
@@ -116,19 +118,28 @@ def again(state: State, span: Span, position: int | None, corrected: Collection[
 
 
 def propagation(state: State, index: int) -> Request | None:
-    """Return the request to replace results that a correction outdates, up to the next given mask; None if none."""
+    """Return the request to replace results that a correction outdates, between its given neighbours; None if none."""
     tracked, given = set(state.tracked_frames), set(state.given_frames)
-    last = index
-    while last + 1 in tracked and last + 1 not in given:
+    last = first = index
+    while last + 1 in tracked - given:
         last += 1
-    return Request(index, last=last) if last > index else None
+    while first - 1 in tracked - given:
+        first -= 1
+    before = first - 1
+    between = first < index and before in given and state.described(index) <= state.described(before)
+    between = between and all(state.labels(frame).any() for frame in (before, index))
+    if last == index and not between:
+        return None
+    return Request(index, last=last, before=before if between else None)
 
 
 def _spans(request: Request, given: Sequence[int], last: int) -> list[Span]:
     """Return the spans from the nearest mask; for both directions, from the first and the last mask."""
     if request.direction == "forward":
         starts = [index for index in given if index >= request.start]
-        return [Span(starts[0], None, starts[0], last)] if starts else []
+        spans = [Span(starts[0], None, starts[0], last)] if starts else []
+        before, start = request.before, request.start
+        return spans if before is None else [*spans, Span(before, start, before, start, (before, start))]
     if request.direction == "backward":
         starts = [index for index in given if index <= request.start]
         return [Span(None, starts[-1], request.first, starts[-1])] if starts else []

@@ -63,7 +63,7 @@ class Runner:
                 job.wait(TIMEOUT)
 
     def propagate(self, index: int) -> None:
-        """Track from a corrected frame to the next given one, after `PAUSE` seconds without a stroke.
+        """Track from a corrected frame to its given neighbours, after `PAUSE` seconds without a stroke.
 
         Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
         """

@@ -144,6 +144,22 @@ def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(fo
     session.close()
 
 
+def test_a_correction_also_changes_the_frames_since_the_given_mask_before_it(folder):
+    tracker = Seer()
+    session = open_session(folder, tracker)
+    draw(session, 0, 1, 2)
+    run(session, 0)
+    draw(session, 6, 1)
+    assert propagation(session.state, 6) == Request(6, last=LENGTH - 1, before=0)
+    tracker.calls.clear()
+    job = session.track(propagation(session.state, 6))
+    job.wait()
+    order = [index for index, _ in tracker.calls]
+    assert order == [0, *range(6, LENGTH), 6, *range(5, -1, -1), 0, *range(1, 7)]
+    assert job.report().done == job.report().total
+    session.close()
+
+
 def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
     monkeypatch.setattr("aotlab.annotation.runner.PAUSE", 0.05)
     tracker = Seer()
