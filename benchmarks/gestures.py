@@ -1,6 +1,6 @@
 """Gestures of a scripted person who annotates a clip on the annotator's page until its masks match given ones.
 
-``python -m benchmarks.gestures IMAGES MASKS``: two folders of equal file stems. Every click, drag and key counts as one.
+``python -m benchmarks.gestures IMAGES MASKS``: folders with the same stems. A click, a drag and a key count one each.
 The person judges masks by eye, here by the given ones, and acts through `annotation.actions`, as the page does.
 """
 
@@ -9,20 +9,15 @@ from __future__ import annotations
 import shutil
 import sys
 import tempfile
-import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from aotlab.annotation.actions import act
-from aotlab.annotation.runner import PAUSE
-from aotlab.annotation.session import Session
 from aotlab.evaluation.measures import region_similarity as jaccard
 from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.masks.painting import polygon
@@ -30,7 +25,7 @@ from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.errors import InputError
+from benchmarks.scripted_page import Page
 
 GOOD, DOUBTFUL = 0.92, 0.85
 """J at which a person leaves an object, and below which a frame looks wrong"""
@@ -40,76 +35,6 @@ HAND = 0.7
 """standard deviation of a drawn line in pixels"""
 MOST_TRIES = 5
 """corrections of an object on one frame before the person leaves it"""
-
-
-@dataclass
-class Page:
-    """The page as a person uses it: chosen tool and object, and the gestures so far."""
-
-    session: Session
-    gestures: dict[str, int] = field(default_factory=lambda: {"click": 0, "drag": 0, "key": 0})
-    tool: str = "box"
-    chosen: int | None = None
-    frame: int = 0
-    changed: bool = False
-    """whether the last action changed the shown frame"""
-
-    @property
-    def total(self) -> int:
-        return sum(self.gestures.values())
-
-    def labels(self, frame: int) -> np.ndarray:
-        return self.session.state.labels(frame)
-
-    def use(self, tool: str) -> None:
-        """Choose a tool by its key."""
-        if tool != self.tool:
-            self.gestures["key"] += 1
-        self.tool = tool
-
-    def choose(self, object_id: int) -> None:
-        """Choose an object by its key."""
-        if object_id != self.chosen:
-            self.gestures["key"] += 1
-        self.chosen = object_id
-
-    def go_to(self, frame: int, object_id: int) -> None:
-        """Click on a row of the timeline or of the review, which chooses the object too."""
-        self.gestures["click"] += 1
-        self.frame, self.chosen = frame, object_id
-
-    def do(self, action: str, gesture: str, **values: Any) -> Any:
-        """Carry out an action by one gesture; return its result, None if it is refused."""
-        self.gestures[gesture] += 1
-        message = {"do": action, "frame": self.frame, "object_id": self.chosen, "propagate": True, **values}
-        before = self.labels(self.frame)
-        try:
-            return act(self.session, message)
-        except InputError:
-            return None
-        finally:
-            self.changed = not np.array_equal(before, self.labels(self.frame))
-
-    def box(self, mask: np.ndarray, *, new: bool) -> None:
-        """Drag a box around a mask; for a new object press N if the page would take it for the chosen one's."""
-        self.use("box")
-        ys, xs = np.nonzero(mask)
-        left, top = max(0.0, float(xs.min()) - 2), max(0.0, float(ys.min()) - 2)
-        width, height = float(xs.max()) + 3 - left, float(ys.max()) + 3 - top
-        if not new:
-            self.do("suggest", "drag", box=(left, top, width, height))
-            return
-        own = self.labels(self.frame) == self.chosen
-        inside = own[int(top) : int(top + height), int(left) : int(left + width)].sum()
-        if own.any() and inside >= own.sum() / 2:
-            self.gestures["key"] += 1
-        self.chosen = self.do("suggest", "drag", box=(left, top, width, height), object_id=None)
-
-    def settle(self) -> None:
-        """Wait until corrections have propagated and tracking has ended."""
-        time.sleep(PAUSE + 0.1)
-        while self.session.runner.busy:
-            time.sleep(0.1)
 
 
 class Person:
@@ -144,17 +69,15 @@ class Person:
             seen.add(frame)
             page.go_to(frame, self.ids[each])
             self.improve(most)
-            self.propagate()
+            page.settle()
             yield page.total, (mean := self.mean())
 
-    def propagate(self) -> None:
-        """Wait for the page to track corrections."""
-        self.page.settle()
-
     def score(self, frame: int, each: int) -> float:
+        """Return J of an object on a frame."""
         return float(jaccard(self.page.labels(frame) == self.ids[each], self.truth[frame] == each))
 
     def mean(self) -> float:
+        """Return the mean J of all objects and frames."""
         return float(
             np.mean([self.score(frame, each) for frame in range(len(self.truth)) for each in self.ids])
         )
@@ -210,9 +133,8 @@ class Person:
         before, positive = self.score(page.frame, each), bool((regions[0] & truth).any())
         if positive and self.give_part(regions[0], truth):
             return True
-        selects = (
-            positive and np.median(page.labels(page.frame)[regions[0]]) > 0
-        )  # a click there chooses the other object
+        # a click on another object's mask chooses that object
+        selects = positive and np.median(page.labels(page.frame)[regions[0]]) > 0
         if self.trust["click"] > 0 and not selects:
             page.use("box")
             clicks = {"positive" if positive else "negative": [_middle(regions[0])]}
@@ -284,7 +206,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def annotate(args: Namespace, make_page: type[Page] = Page, make_person: type[Person] = Person) -> None:
+def annotate(args: Namespace) -> None:
     """Annotate a clip and print J by gestures."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as leaving:
         clip, truth = Path(folder) / "clip", []
@@ -293,8 +215,8 @@ def annotate(args: Namespace, make_page: type[Page] = Page, make_person: type[Pe
             shutil.copy(image, clip)
             truth.append(without_void(read_mask(args.masks / f"{image.stem}.png")))
         session = open_session(parse_annotate([str(clip)]), leaving)
-        page = make_page(session)
-        for gestures, score in make_person(page, truth).annotate(args.most, args.target):
+        page = Page(session)
+        for gestures, score in Person(page, truth).annotate(args.most, args.target):
             print(f"{gestures:4} gestures  mean J {score:.3f}", flush=True)
         kinds = ", ".join(f"{count} {kind}s" for kind, count in page.gestures.items())
         print(f"{args.images.name}: {len(truth)} frames, {page.total} gestures ({kinds}), mean J {score:.3f}")

@@ -1,0 +1,20 @@
+"""The scripted person of the benchmark of gestures."""
+
+from aotlab.annotation import editing
+from benchmarks.gestures import Person
+from benchmarks.scripted_page import Page
+from tests.annotation.clips import LENGTH, draw_folder, open_session, truth
+
+
+def test_a_box_for_each_object_and_a_key_make_all_masks_and_a_click_and_a_box_mend_one(tmp_path):
+    session = open_session(draw_folder(tmp_path / "clip"))
+    person = Person(Page(session), [truth(index) for index in range(LENGTH)])
+    assert list(person.annotate(150, 0.9)) == [(3, 1.0)]
+    assert person.page.gestures == {"click": 0, "drag": 2, "key": 1}
+    editing.clear(session.state, 5, 2)
+    assert person.worst({0}) == (5, 2)
+    person.page.go_to(5, 2)
+    person.improve(150)
+    assert person.score(5, 2) == 1
+    assert person.page.gestures == {"click": 1, "drag": 3, "key": 1}
+    session.close()
