@@ -149,6 +149,8 @@ def test_an_export_can_be_cancelled(page, session, monkeypatch):
 
     monkeypatch.setattr(session.state.frames, "read", slow)
     page.key("Shift+E")
+    assert page.tab.is_visible("#export-start")
+    assert not page.tab.is_visible("#export-cancel")
     page.tab.click("#export-start")
     page.tab.click("#export-cancel")
     page.status("export: cancelled")
