@@ -65,13 +65,6 @@ def test_the_count_to_the_next_frame_begins_anew_at_a_reference():
     assert filled(EveryNthFrame(2), 7, references=(0, 3)).frames == [0, 2, 3, 5]
 
 
-def test_nbytes_counts_long_term_memory():
-    one = BATCH * TOKENS * (DIM + 8) * 4 * 2
-    assert MemoryBank(FirstFrame()).nbytes == 0
-    assert filled(FirstFrame(), 9).nbytes == one
-    assert filled(EveryNthFrame(3), 9).nbytes == 3 * one
-
-
 @pytest.mark.parametrize("place", [0, 1, 3])
 def test_a_dropped_frame_leaves_every_stage_whatever_its_number_of_tokens(place):
     bank = MemoryBank(EveryNthFrame(1))

@@ -32,11 +32,3 @@ def test_a_log_file_gets_few_whole_lines(monkeypatch):
 
 def test_a_terminal_gets_a_bar_that_is_repainted(monkeypatch):
     assert "\r" in painted(monkeypatch, Terminal())
-
-
-def test_what_is_not_shown_writes_nothing(monkeypatch):
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    with progress_bar(3, shown=False) as bar:
-        bar.update(3)
-    assert stream.getvalue() == ""

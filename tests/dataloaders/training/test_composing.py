@@ -64,13 +64,6 @@ def test_pasted_objects_move_and_change_their_size():
     assert min(grown) < 0.9 < 1.1 < max(grown)
 
 
-def test_the_same_draw_composes_the_same_clip():
-    first, again, other = composed(3), composed(3), composed(4)
-    assert np.array_equal(first.frames, again.frames)
-    assert np.array_equal(first.labels, again.labels)
-    assert not np.array_equal(first.frames, other.frames)
-
-
 def test_objects_that_enter_show_little_at_a_border_at_first_and_more_later():
     clips = [clip for clip in (composed(seed, entering=True) for seed in range(40)) if clip.objects == 2]
     assert len(clips) > 30

@@ -40,12 +40,6 @@ def test_settings_may_stand_anywhere(line):
     assert (args.video, args.output) == ("clip.mp4", "out")
 
 
-def test_a_value_with_an_equals_sign_stays_with_its_option():
-    args = parser().parse_args(["clip.mp4", "--output", "run=3", "memory.every=2"])
-    assert args.output == "run=3"
-    assert args.overrides == ["memory.every=2"]
-
-
 def test_a_file_whose_name_looks_like_a_setting_is_a_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "take=2").touch()
