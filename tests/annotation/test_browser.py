@@ -100,7 +100,7 @@ def test_after_a_reload_and_a_kill_in_the_middle_nothing_is_lost(context, clip):
     page.open(page.tab.url)
     assert (page.labels(0) == painted).all()
     page.key("t")
-    page.tab.wait_for_selector("#strips[aria-valuenow='3']")
+    page.tab.wait_for_function("() => document.querySelector('#strips').ariaValueNow >= 3")
     program.kill()
     page.tab.wait_for_selector("#status.error")
     again = Program(clip)
