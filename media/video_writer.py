@@ -161,7 +161,7 @@ def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: t
 
     height, width = size
     if "libx264" in av.codecs_available:
-        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "20", "preset": "veryfast"})
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "21", "preset": "superfast"})
         stream.pix_fmt = "yuv420p"
     else:
         # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
