@@ -8,14 +8,13 @@ from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
-from aotlab.media.deep_images import kind_of, read_values
+from aotlab.media.frame_source import FrameSource
+from aotlab.media.images import kind_of, read_values
 from aotlab.media.levels import Levels, find_levels, read_levels
-from aotlab.media.sound import Sound
 from aotlab.media.tiff import TiffStack
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, real_path
@@ -30,26 +29,11 @@ LevelsOption = str | tuple[float, float] | None
 """``auto``, ``LOW,HIGH`` or a pair of numbers; None: 8-bit images unchanged, ``auto`` for others"""
 
 
-class IndexedImages(Protocol):
-    """Images by index, as stored."""
-
-    name: str
-    count: int
-    linear: bool
-    """whether values are linear light"""
-
-    def read(self, index: int) -> np.ndarray:
-        """Read H×W×C with 1 or 3 channels; raise `InputError` on failure."""
-
-    def title(self, index: int) -> str:
-        """Return the name of an image in messages."""
-
-    def stem(self, index: int) -> str:
-        """Return the stem of output files of an image."""
-
-
 class FolderImages:
     """Images of a folder, sorted by name; raises `InputError` for an empty folder."""
+
+    linear: bool
+    """whether values are linear light"""
 
     def __init__(self, folder: Path) -> None:
         names = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
@@ -75,30 +59,8 @@ class FolderImages:
         return self.paths[index].stem
 
 
-class StackImages:
-    """Images of a TIFF file; raises `InputError` as `TiffStack` does."""
-
-    linear = False
-
-    def __init__(self, path: Path) -> None:
-        self._stack = TiffStack(path)
-        self.name, self.count = path.stem, self._stack.count
-
-    def read(self, index: int) -> np.ndarray:
-        """Read an image as `TiffStack.read` does."""
-        return self._stack.read(index)
-
-    def title(self, index: int) -> str:
-        """Return file and index."""
-        return f"{self._stack.path}, image {index}"
-
-    def stem(self, index: int) -> str:
-        """Return the index with at least five digits."""
-        return f"{index:05d}"
-
-
-class ImageFrames:
-    """Images as a `FrameSource` with random access; outputs are named like the images.
+class ImageFrames(FrameSource):
+    """Images with random access; outputs are named like the images.
 
     Args:
         images: images of one size and type.
@@ -109,28 +71,20 @@ class ImageFrames:
         InputError: the first image cannot be read, or levels are invalid.
     """
 
-    variable = live = False
-    lost = 0
-    sound: Sound | None = None
-
     def __init__(
-        self, images: IndexedImages, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
+        self, images: FolderImages | TiffStack, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
     ) -> None:
         self._images = images
         first = images.read(0)
         if first.dtype.kind not in "uif":
             raise InputError(f"{images.title(0)}: holds values of {first.dtype}; give integers or floats")
         self._dtype = first.dtype
-        self.damaged: list[int] = []
+        self.damaged = []
         self.name = images.name
-        self.size: tuple[int, int] = (first.shape[0], first.shape[1])
+        self.size = (first.shape[0], first.shape[1])
         self.rate = Fraction(rate)
-        self.length: int | None = images.count
+        self.length = images.count
         self.levels = self._find(levels)
-
-    def time(self, index: int) -> Fraction:
-        """Return the time by the frame rate."""
-        return index / self.rate
 
     def stem(self, index: int) -> str:
         """Return the stem of the image."""

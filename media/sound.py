@@ -64,14 +64,14 @@ class SoundCopy:
         self._source = source
         self._heard: Any = self._source.streams.audio[0]
         self._target: Any = target
-        copied = self._heard.codec_context.name in COPIED
-        if copied:
+        self._copied = self._heard.codec_context.name in COPIED
+        if self._copied:
             self._stream = self._target.add_stream_from_template(self._heard)
         else:
             self._stream = self._target.add_stream(
                 "aac", rate=self._heard.rate, layout=self._heard.layout.name
             )
-        self._pieces = self._copied() if copied else self._encoded()
+        self._pieces = self._parts()
         self._done = Fraction(-1)  # written seconds
         if begin:
             self._source.seek(int(self._begin * 1_000_000))  # microseconds, of any stream
@@ -84,37 +84,28 @@ class SoundCopy:
     def finish(self, seconds: Fraction) -> None:
         """Write the rest up to the end of the video."""
         self.until(seconds)
-        if self._heard.codec_context.name not in COPIED:
-            for packet in self._stream.encode(None):
-                self._target.mux(packet)
+        if not self._copied:
+            self._target.mux(self._stream.encode(None))
 
     def close(self) -> None:
         """Close the source."""
         self._pieces.close()
         self._source.close()
 
-    def _copied(self) -> Generator[Fraction, None, None]:
-        for packet in self._whole(self._source.demux(self._heard)):
-            if packet.pts is None or packet.dts is None:
+    def _parts(self) -> Generator[Fraction, None, None]:
+        """Write packets, or frames as packets, and yield the time of each before."""
+        parts = self._source.demux(self._heard) if self._copied else self._source.decode(self._heard)
+        for part in self._whole(parts):
+            if part.pts is None or (self._copied and part.dts is None):
                 continue
-            shift = round(self._begin / packet.time_base)
-            time = (packet.pts - shift) * packet.time_base
-            if time >= 0:
-                yield time
-                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-                packet.stream = self._stream
-                self._target.mux(packet)
-
-    def _encoded(self) -> Generator[Fraction, None, None]:
-        for frame in self._whole(self._source.decode(self._heard)):
-            if frame.pts is None:
+            shift = round(self._begin / part.time_base)
+            part.pts -= shift
+            if part.pts < 0:
                 continue
-            time = frame.pts * frame.time_base - self._begin
-            if time >= 0:
-                yield time
-                frame.pts -= round(self._begin / frame.time_base)
-                for packet in self._stream.encode(frame):
-                    self._target.mux(packet)
+            yield part.pts * part.time_base
+            if self._copied:
+                part.dts, part.stream = part.dts - shift, self._stream
+            self._target.mux(part if self._copied else self._stream.encode(part))
 
     def _whole(self, pieces: Iterable[Any]) -> Iterator[Any]:
         """Yield the packets of the source up to the first broken one."""

@@ -7,19 +7,17 @@ import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, TimeoutError
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.media.frame_times import Times, rate_of, seconds_of
+from aotlab.media.frame_source import FrameSource, Times, rate_of, seconds_of
 from aotlab.media.image_frames import LevelsOption, of_size
-from aotlab.media.levels import Levels
-from aotlab.media.sound import Sound
 from aotlab.media.video import (
-    FrameSource,
     open_container,
     open_frames,
     reason_of,
@@ -32,8 +30,6 @@ from aotlab.utils.files import file_mode
 
 if TYPE_CHECKING:
     import av
-
-Result = TypeVar("Result")
 
 Shown = tuple[np.ndarray, Fraction | None]
 """a frame and its time in seconds"""
@@ -80,18 +76,14 @@ def open_source(address: str | Path, *, timeout: float = 30.0, levels: LevelsOpt
     return _open(lambda: open_container(open(path, "rb", buffering=0)), text, path.stem, timeout)
 
 
-class StreamFrames:
-    """A stream as a `FrameSource` that can be iterated once; damaged frames are skipped."""
+class StreamFrames(FrameSource):
+    """A stream, which can be iterated once; damaged frames are skipped."""
 
-    length: int | None = None
     variable = True
-    levels: Levels | None = None
-    sound: Sound | None = None
 
     def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
         self.title, self.name, self.live = title, name, live
-        self.damaged: list[int] = []
-        self.lost = 0
+        self.damaged = []
         if not container.streams.video:
             raise InputError(f"{title}: holds no video; give a source with images")
         require_decoder(container, title)
@@ -103,15 +95,11 @@ class StreamFrames:
         if first is None:
             raise InputError(f"{title}: ended before the first frame; give a source with at least one")
         self._first: Shown | None = first
-        self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
+        self.size = (first[0].shape[0], first[0].shape[1])
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the clock of the source."""
         return self._times[index]
-
-    def stem(self, index: int) -> str:
-        """Return the frame number with at least five digits."""
-        return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
         if self._first is None:
@@ -166,36 +154,24 @@ def _open(
     *,
     live: bool = False,
 ) -> StreamFrames:
-    """Open a stream and read its first frame before the timeout."""
+    """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
     import av
 
-    def work() -> StreamFrames:
+    result: Future[StreamFrames] = Future()
+
+    def work() -> None:
         try:
-            return StreamFrames(start(), title, name, live=live)
+            result.set_result(StreamFrames(start(), title, name, live=live))
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{title}: cannot be opened ({reason_of(error)}); check the address") from error
-
-    return _within(timeout, work, title)
-
-
-def _within(seconds: float, work: Callable[[], Result], title: str) -> Result:
-    """Return the result of ``work`` in another thread; raise its error, or `InputError` after a timeout."""
-    results: list[Result] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
+            message = f"{title}: cannot be opened ({reason_of(error)}); check the address"
+            result.set_exception(InputError(message))
         except BaseException as error:  # raised in the caller's thread
-            errors.append(error)
+            result.set_exception(error)
 
-    thread = threading.Thread(target=run, name="opener", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
+    threading.Thread(target=work, name="opener", daemon=True).start()
+    try:
+        return result.result(timeout)
+    except TimeoutError as error:
         raise InputError(
-            f"{title}: no frame within {seconds:g} seconds; check the source, or wait longer (timeout)"
-        )
-    return results[0]
+            f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
+        ) from error

@@ -36,8 +36,10 @@ class TiffStack:
         InputError: not a readable TIFF, unsupported axes or channels, or tifffile is not installed.
     """
 
+    linear = False
+
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, path.stem
         if not is_file(path):
             raise InputError(f"{path}: no such image file; {ADVICE}")
         self._file = _open(path)
@@ -61,12 +63,21 @@ class TiffStack:
         """Read an image as stored, H×W×C with 1 to 3 channels; raise `InputError` on failure."""
         try:
             with self._lock:
-                values, axes = self._take(index)
+                values = self._take(index)
         except Exception as error:  # as above
             raise _broken(self.path, error) from error
-        values, axes = _without_ones(values, axes)
-        channel = max(axes.find("S"), axes.find("C"))
-        return self._as_shown(values[..., None] if channel < 0 else np.moveaxis(values, channel, -1))
+        order = sorted(range(values.ndim), key=lambda place: ("YX" + self._axes).index(self._axes[place]))
+        values = values.transpose(order)
+        # only channels may be longer than 1 behind rows and columns
+        return self._as_shown(values.reshape(*values.shape[:2], -1))
+
+    def title(self, index: int) -> str:
+        """Return file and index."""
+        return f"{self.path}, image {index}"
+
+    def stem(self, index: int) -> str:
+        """Return the index with at least five digits."""
+        return f"{index:05d}"
 
     def _check(self) -> int:
         """Return the number of frames."""
@@ -97,27 +108,23 @@ class TiffStack:
         """Map values stored contiguously, as in large stacks of ImageJ."""
         if self._series.dataoffset is None:
             return None
-        if (
-            self._series.dataoffset + math.prod(self._shape) * self._series.dtype.itemsize
-            > self.path.stat().st_size
-        ):
+        end = self._series.dataoffset + math.prod(self._shape) * self._series.dtype.itemsize
+        if end > self.path.stat().st_size:
             raise _broken(self.path, ValueError("the file was cut off"))
         order = self._file.byteorder + self._series.dtype.char
         return np.memmap(self.path, order, "r", self._series.dataoffset, self._shape)
 
-    def _take(self, index: int) -> tuple[np.ndarray, str]:
-        frames = self._axes.find(self._frames) if self._frames else -1
-        axes = self._axes.replace(self._frames, "") if self._frames else self._axes
+    def _take(self, index: int) -> np.ndarray:
+        """Return the values of an image with all axes of the series."""
+        part = [slice(index, index + 1) if axis == self._frames else slice(None) for axis in self._axes]
         if self._stored is not None:
-            values = self._stored if frames < 0 else np.take(self._stored, index, axis=frames)
-            return values.astype(values.dtype.newbyteorder("=")), axes
-        outer = self._shape[: len(self._shape) - len(self._keyframe.shape)]
-        pages = np.arange(math.prod(outer)).reshape(outer)
-        if 0 <= frames < len(outer):
-            pages = np.take(pages, index, axis=frames)
-        values = np.stack([self._series.pages[int(page)].asarray() for page in pages.reshape(-1)])
-        values = values.reshape(*pages.shape, *self._keyframe.shape)
-        return (np.take(values, index, axis=frames) if frames >= len(outer) else values), axes
+            values = self._stored[tuple(part)]
+            return values.astype(values.dtype.newbyteorder("="))
+        outer = len(self._shape) - len(self._keyframe.shape)
+        pages = np.arange(math.prod(self._shape[:outer])).reshape(self._shape[:outer])[tuple(part[:outer])]
+        values = np.stack([self._series.pages[int(page)].asarray() for page in np.ravel(pages)])
+        inner = tuple(slice(None) for _ in pages.shape) + tuple(part[outer:])
+        return values.reshape(*pages.shape, *self._keyframe.shape)[inner]
 
     def _as_shown(self, values: np.ndarray) -> np.ndarray:
         """Convert to brightness or colours: look up palettes, drop alpha, invert min-is-white."""
@@ -130,12 +137,6 @@ class TiffStack:
         if values.shape[-1] == 2:  # two channels are shown in magenta and green, as microscopes do
             return values[..., [0, 1, 0]]
         return values[..., :CHANNELS]
-
-
-def _without_ones(values: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
-    kept = [position for position, axis in enumerate(axes) if axis in "YX" or values.shape[position] > 1]
-    shape = [values.shape[position] for position in kept]
-    return values.reshape(shape), "".join(axes[position] for position in kept)
 
 
 def _open(path: Path) -> tifffile.TiffFile:

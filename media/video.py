@@ -7,22 +7,16 @@ from collections.abc import Collection, Iterator
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.deep_images import kind_of
-from aotlab.media.frame_times import Times, is_variable, rate_of, seconds_of
-from aotlab.media.image_frames import (
-    FOLDER_RATE,
-    FolderImages,
-    ImageFrames,
-    LevelsOption,
-    StackImages,
-    of_size,
-)
-from aotlab.media.levels import Levels
+from aotlab.media.frame_source import FrameSource as FrameSource
+from aotlab.media.frame_source import Times, is_variable, rate_of, seconds_of
+from aotlab.media.image_frames import FOLDER_RATE, FolderImages, ImageFrames, LevelsOption, of_size
+from aotlab.media.images import kind_of
 from aotlab.media.sound import Sound
+from aotlab.media.tiff import TiffStack
 from aotlab.media.video_writer import VideoWriter as VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
@@ -37,43 +31,6 @@ PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifes
 """FFmpeg's readers of files that name other files"""
 
 NO_FRAMES = "holds no frames; give a video with at least one frame"
-
-
-class FrameSource(Protocol):
-    """Frames in order; every iteration starts at the first one and holds one frame at a time.
-
-    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
-    """
-
-    name: str
-    """file or folder name without suffix"""
-    size: tuple[int, int]
-    """height and width of every frame, as shown (after rotation)"""
-    rate: Fraction
-    """frames per second"""
-    length: int | None
-    """number of frames; None if unknown before all are read"""
-    variable: bool
-    """whether frame times are not multiples of 1 / rate"""
-    live: bool
-    """whether frames are live and lost if not read in time"""
-    damaged: list[int]
-    """frames read so far that were damaged and filled in by the decoder from their neighbours"""
-    lost: int
-    """number of packets read so far that did not decode and were skipped"""
-    levels: Levels | None
-    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
-    sound: Sound | None
-    """source of the sound; None without sound"""
-
-    def time(self, index: int) -> Fraction:
-        """Return seconds from the first frame to one that has been read."""
-
-    def stem(self, index: int) -> str:
-        """Return the stem of output files of a frame."""
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield the frames."""
 
 
 def open_frames(
@@ -95,7 +52,7 @@ def open_frames(
     if is_folder(path):
         return ImageFrames(FolderImages(path), rate, levels)
     if is_file(path) and kind_of(path) == "tiff":
-        return ImageFrames(StackImages(path), rate, levels)
+        return ImageFrames(TiffStack(path), rate, levels)
     if is_file(path):
         refuse_levels(levels, str(path))
         return VideoFrames(path)
@@ -130,12 +87,8 @@ def refuse_levels(levels: LevelsOption, title: str) -> None:
         )
 
 
-class VideoFrames:
-    """A video file as a `FrameSource`, decoded as it is read and rotated as players do."""
-
-    live = False
-    lost = 0
-    levels: Levels | None = None
+class VideoFrames(FrameSource):
+    """A video file, decoded as it is read and rotated as players do."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -143,25 +96,21 @@ class VideoFrames:
         with _open_video(path) as container:
             stream = container.streams.video[0]
             self.rate = rate_of(stream)
-            self.length: int | None = stream.frames or None
+            self.length = stream.frames or None
             first = next(_decode(path, container), None)
             heard = bool(container.streams.audio)
         if first is None:
             raise InputError(f"{path}: {NO_FRAMES}")
         with _open_video(path) as container:
             self.variable = is_variable(container, self.rate)
-        self.size: tuple[int, int] = (first[0].shape[0], first[0].shape[1])
-        self.damaged: list[int] = []
+        self.size = (first[0].shape[0], first[0].shape[1])
+        self.damaged = []
         self.sound = Sound(path, first[1] or Fraction(0)) if heard else None
         self._times = Times(self.rate, self.variable)
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
         return self._times[index]
-
-    def stem(self, index: int) -> str:
-        """Return the frame number with at least five digits."""
-        return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
         self._times.clear()

@@ -23,8 +23,14 @@ FINE = Fraction(1, 90000)
 LONGEST_GAP = Fraction(3600)
 """longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
 
-ALPHA = {".mov": ("prores_ks", "yuva444p10le"), ".webm": ("libvpx-vp9", "yuva420p")}
-"""encoder and pixel format of files with an alpha channel, by suffix"""
+H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
+"""encoder, pixel format and options"""
+
+ALPHA = {
+    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444"}),
+    ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
+}
+"""the same for files with an alpha channel, by suffix"""
 
 
 class VideoWriter:
@@ -145,8 +151,7 @@ class VideoWriter:
 
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
-        add = _add_alpha_stream if self.channels == 4 else _add_stream
-        self._stream = add(self._container, self.rate, self._stored())
+        self._stream = _add_stream(self._container, self.rate, self._stored())
         base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
         self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
         if self._sound is not None and self.channels == 3:
@@ -156,43 +161,22 @@ class VideoWriter:
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best available encoder, set for good quality."""
+    """Add the best available encoder, set for good quality; raises `InputError` if PyAV has none with alpha."""
     import av
 
-    height, width = size
-    if "libx264" in av.codecs_available:
-        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": "21", "preset": "superfast"})
-        stream.pix_fmt = "yuv420p"
-    else:
-        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
-        rate = 1 / (1 / rate).limit_denominator(65535)
-        stream = container.add_stream("mpeg4", rate=rate)
-        stream.pix_fmt = "yuv420p"
-        stream.bit_rate = max(200_000, round(height * width * rate / 4))
-    return _sized(stream, size)
-
-
-def _add_alpha_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the encoder with alpha for this kind of file; raises `InputError` if PyAV lacks the encoder."""
-    import av
-
-    codec, layout = ALPHA[Path(container.name).suffix]
+    codec, layout, options = ALPHA.get(Path(container.name).suffix, H264)
+    bits = 0 if codec == "libvpx-vp9" else None  # constant quality
     if codec not in av.codecs_available:
-        raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
-    options = (
-        {"profile": "4444"} if codec == "prores_ks" else {"crf": "24", "deadline": "good", "cpu-used": "4"}
-    )
+        if codec != "libx264":
+            raise InputError(f"{container.name}: this PyAV has no {codec} encoder; write alpha as PNG files")
+        # MPEG-4 Part 2 keeps the ticks of a second in 16 bits.
+        codec, options, rate = "mpeg4", {}, 1 / (1 / rate).limit_denominator(65535)
+        bits = max(200_000, round(size[0] * size[1] * rate / 4))
     stream: Any = container.add_stream(codec, rate=rate, options=options)
-    stream.pix_fmt = layout
-    if codec == "libvpx-vp9":
-        stream.bit_rate = 0  # constant quality
-    return _sized(stream, size)
-
-
-def _sized(stream: Any, size: tuple[int, int]) -> Any:
-    """Set size and colour tags of the stream; players guess untagged colours from the height."""
-    stream.height, stream.width = size
-    stream.codec_context.colorspace = 1  # BT.709 in each of the three lists
-    stream.codec_context.color_primaries = 1
-    stream.codec_context.color_trc = 1
+    stream.pix_fmt, (stream.height, stream.width) = layout, size
+    if bits is not None:
+        stream.bit_rate = bits
+    # players guess untagged colours from the height; 1 is BT.709 in each of the three lists
+    context = stream.codec_context
+    context.colorspace = context.color_primaries = context.color_trc = 1
     return stream

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.frame_times import is_variable
+from aotlab.media.frame_source import is_variable
 from aotlab.media.streams import open_source
 from aotlab.media.video import VideoWriter, open_container, open_frames
 from aotlab.utils.errors import InputError

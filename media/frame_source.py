@@ -1,17 +1,62 @@
-"""Presentation times of video frames."""
+"""Sources of frames, and the times of their frames."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from aotlab.media.levels import Levels
+from aotlab.media.sound import Sound
 
 if TYPE_CHECKING:
     import av
 
 PEEK = 200
 """number of packets to inspect for a variable frame rate"""
+
+
+class FrameSource(Protocol):
+    """Frames in order; every iteration starts at the first one and holds one frame at a time.
+
+    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
+    """
+
+    name: str
+    """file or folder name without suffix"""
+    size: tuple[int, int]
+    """height and width of every frame, as shown (after rotation)"""
+    rate: Fraction
+    """frames per second"""
+    length: int | None = None
+    """number of frames; None if unknown before all are read"""
+    variable: bool = False
+    """whether frame times are not multiples of 1 / rate"""
+    live: bool = False
+    """whether frames are live and lost if not read in time"""
+    damaged: list[int]
+    """frames read so far that were damaged and filled in by the decoder from their neighbours"""
+    lost: int = 0
+    """number of packets read so far that did not decode and were skipped"""
+    levels: Levels | None = None
+    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
+    sound: Sound | None = None
+    """source of the sound; None without sound"""
+
+    def time(self, index: int) -> Fraction:
+        """Return seconds from the first frame to one that has been read."""
+        return index / self.rate
+
+    def stem(self, index: int) -> str:
+        """Return the stem of output files of a frame: its number with at least five digits, or the image's name."""
+        return f"{index:05d}"
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames."""
 
 
 class Times:
