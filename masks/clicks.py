@@ -17,6 +17,12 @@ def depths(mask: np.ndarray) -> np.ndarray:
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
 
 
+def worst_error(answer: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, int]:
+    """Return the depths H×W of what is missing (1) or surplus (0), whichever is deeper, and which it is."""
+    missing, surplus = depths((truth == 1) & ~answer), depths((truth == 0) & answer)
+    return (missing, 1) if missing.max() >= surplus.max() else (surplus, 0)
+
+
 def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | None:
     """Return the next click of a person, in the middle of the largest error.
 
@@ -30,20 +36,19 @@ def next_click(answer: np.ndarray, truth: np.ndarray) -> tuple[Point, int] | Non
     Returns:
         (x, y) and 1 on the object or 0 beside it; None if nothing is wrong.
     """
-    missing, surplus = depths((truth == 1) & ~answer), depths((truth == 0) & answer)
-    if max(missing.max(), surplus.max()) <= 0:
+    depth, label = worst_error(answer, truth)
+    if depth.max() <= 0:
         return None
-    label = int(missing.max() >= surplus.max())
-    depth = missing if label else surplus
     row, column = np.unravel_index(int(depth.argmax()), depth.shape)
     return (float(column), float(row)), label
 
 
 def box_around(mask: np.ndarray) -> Box:
     """Return the box around a mask H×W bool that is not empty, at least 2 pixels wide and high."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    width, height = columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]
-    return float(columns[0]), float(rows[0]), float(max(2, width)), float(max(2, height))
+    import cv2
+
+    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    return float(left), float(top), float(max(2, width)), float(max(2, height))
 
 
 def jaccard(answer: np.ndarray, truth: np.ndarray) -> float:

@@ -65,11 +65,13 @@ def fragment(mask: np.ndarray) -> float:
     """Share of a mask (H×W bool) in its second largest connected part, 0 to 0.5; parts 2 pixels apart are one."""
     import cv2
 
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
+    pixels = mask.astype(np.uint8)
+    left, top, width, height = cv2.boundingRect(pixels)
+    if not width:
         return 0.0
-    part = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
-    joined = cv2.morphologyEx(part, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    joined = cv2.morphologyEx(
+        pixels[top : top + height, left : left + width], cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)
+    )
     _, _, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     areas = np.sort(stats[1:, cv2.CC_STAT_AREA])
     return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0

@@ -19,13 +19,8 @@ ADVICE = "give a palette PNG with one object id per pixel"
 
 def voc_palette() -> np.ndarray:
     """Return the PASCAL VOC colour of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
-    ids = np.arange(256)
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    for shift in range(8):
-        for channel in range(3):
-            bit = (ids >> (3 * shift + channel)) & 1
-            colours[:, channel] |= (bit << (7 - shift)).astype(np.uint8)
-    return colours
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    return np.concatenate([np.packbits(bits[:, channel::3], axis=1) for channel in range(3)], axis=1)
 
 
 PALETTE = voc_palette()
@@ -66,10 +61,14 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
             f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
             "save it as a palette (mode P) or 8/16-bit grey PNG"
         )
-    if size is not None and mask.shape != tuple(size):
-        height, width = size
+    return mask if size is None else of_frame(mask, size, path)
+
+
+def of_frame(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+    """Return a mask H×W or H×W×3 of (height, width); raises `InputError` for one of another size."""
+    if mask.shape[:2] != tuple(size):
         raise InputError(
-            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {width}×{height}; "
+            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {size[1]}×{size[0]}; "
             "give a mask of the frame's size"
         )
     return mask

@@ -67,12 +67,12 @@ def with_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     image = image.copy()
     for number in np.unique(labels[labels > 0]).tolist():
         inside = labels == number
-        rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
-        box = inside[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        left, top, across, down = cv2.boundingRect(inside.view(np.uint8))
+        box = inside[top : top + down, left : left + across]
         depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
         _, radius, _, (x, y) = cv2.minMaxLoc(depth)
         height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
-        write_text(image, str(number), (columns[0] + x - 1, rows[0] + y - 1), height, centred=True)
+        write_text(image, str(number), (left + x - 1, top + y - 1), height, centred=True)
     return image
 
 

@@ -56,17 +56,16 @@ class Prompt:
     @property
     def positive(self) -> list[Point]:
         """Clicks on the object."""
-        return [point for point, label in self._labelled if label]
+        return self._clicks(1)
 
     @property
     def negative(self) -> list[Point]:
         """Clicks beside the object."""
-        return [point for point, label in self._labelled if not label]
+        return self._clicks(0)
 
-    @property
-    def _labelled(self) -> list[tuple[Point, int]]:
+    def _clicks(self, label: int) -> list[Point]:
         labels = [1] * len(self.points) if self.labels is None else self.labels
-        return list(zip(self.points, labels, strict=True))
+        return [point for point, own in zip(self.points, labels, strict=True) if own == label]
 
     def check_inside(self, size: tuple[int, int]) -> None:
         """Raise InputError for points, a box or a mask that do not fit a frame of (height, width) pixels."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from aotlab.masks.clicks import box_around, depths
+from aotlab.masks.clicks import box_around, depths, worst_error
 
 POSITIVE, NEGATIVE, BOX, MASK = range(4)
 RADIUS = 5
@@ -68,12 +68,9 @@ def add_correction(
     planes: np.ndarray, answer: np.ndarray, truth: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Add in place a click in the deepest error of an answer, H×W in 0 to 1; nothing if no error is deep enough."""
-    missing, surplus = depths((truth == 1) & (answer <= 0.5)), depths((truth == 0) & (answer > 0.5))
-    if max(missing.max(), surplus.max()) >= 1:
-        positive = missing.max() >= surplus.max()
-        add_disc(
-            planes[POSITIVE if positive else NEGATIVE], draw_pixel(missing if positive else surplus, rng)
-        )
+    depth, label = worst_error(answer > 0.5, truth)
+    if depth.max() >= 1:
+        add_disc(planes[POSITIVE if label else NEGATIVE], draw_pixel(depth, rng))
 
 
 def draw_pixel(depth: np.ndarray, rng: np.random.Generator, *, exact: float = 0.5) -> Pixel | None:

@@ -198,18 +198,17 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         InputError: the folder cannot be created or written, or the file cannot be completed.
     """
-    with atomic_path(path) as temporary:
-        file = _ObservedFile(io.FileIO(temporary, "w"))
+    with atomic_path(path) as temporary, _ObservedFile(temporary, "w") as raw:
         try:
-            with file:
+            with io.BufferedWriter(raw) as file:
                 yield file
         except Exception as error:
-            if file.failure is not None:
-                raise file.failure from error
+            if raw.failure is not None:
+                raise raw.failure from error
             raise
 
 
-class _ObservedFile(io.BufferedWriter):
+class _ObservedFile(io.FileIO):
     """Binary file that keeps its write error, which PyTorch's writer replaces with another."""
 
     failure: OSError | None = None
@@ -218,14 +217,6 @@ class _ObservedFile(io.BufferedWriter):
         """Write bytes; keep and raise errors."""
         try:
             return super().write(content)
-        except OSError as error:
-            self.failure = error
-            raise
-
-    def flush(self) -> None:
-        """Flush buffers; keep and raise errors."""
-        try:
-            super().flush()
         except OSError as error:
             self.failure = error
             raise

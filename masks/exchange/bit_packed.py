@@ -21,23 +21,26 @@ def unpack(packed: object, size: tuple[int, int]) -> np.ndarray:
     wrong = ContentError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
         raise wrong
-    bits = np.unpackbits(np.array(packed, dtype=np.uint8))
-    words = size[0] * size[1] * CHANNELS
-    if len(bits) < 53 or _number(bits[:32]) != words or _number(bits[32:37]) != 7:
-        raise wrong
-    sizes = [_number(bits[start : start + 4]) + 1 for start in range(37, 53, 4)]
-    image = np.zeros(words, dtype=np.uint8)
-    position, done = 53, 0
-    while done < words:
-        bit_count = sizes[_number(bits[position + 1 : position + 3])] if position + 3 <= len(bits) else 0
-        start = position + 3 + bit_count
-        count = _number(bits[position + 3 : start]) + 1
-        repeated = position < len(bits) and bits[position] == 1
-        position = start + 8 * (1 if repeated else count)
-        if position > len(bits) or done + count > words:
+    text, place = "".join(f"{byte:08b}" for byte in packed), 0
+
+    def take(bits: int) -> int:
+        nonlocal place
+        place += bits
+        if place > len(text):
             raise wrong
-        values = np.packbits(bits[start:position])
-        image[done : done + count] = values
+        return int(text[place - bits : place], 2)
+
+    words = size[0] * size[1] * CHANNELS
+    if take(32) != words or take(5) != 7:
+        raise wrong
+    sizes = [take(4) + 1 for _ in SIZES]
+    image, done = np.zeros(words, dtype=np.uint8), 0
+    while done < words:
+        repeated, choice = take(1), take(2)
+        count = take(sizes[choice]) + 1
+        if done + count > words:
+            raise wrong
+        image[done : done + count] = take(8) if repeated else [take(8) for _ in range(count)]
         done += count
     return image.reshape(*size, CHANNELS)[..., -1] > 0
 
@@ -61,7 +64,3 @@ def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
         choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)
         yield from ((1, 1), (choice, 2), (part - 1, SIZES[choice]), (value, 8))
         length -= part
-
-
-def _number(bits: np.ndarray) -> int:
-    return int("".join("1" if bit else "0" for bit in bits) or "0", 2)

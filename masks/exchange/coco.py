@@ -74,7 +74,6 @@ def write_coco(annotations: Annotations, video: Written) -> dict[str, Any]:
     head, files = _head(annotations, video)
     height, width = annotations.size
     classes = annotations.class_ids()
-    places = [(frame, region) for frame in sorted(annotations.frames) for region in annotations.frames[frame]]
     return {
         **head,
         "videos": [{"id": 1, "name": video.video, "height": height, "width": width, "length": video.length}],
@@ -88,7 +87,7 @@ def write_coco(annotations: Annotations, video: Written) -> dict[str, Any]:
                 "image_id": frame + 1,
                 "track_id": region.object_id,
                 "segmentation": encoded(region.runs, annotations.size),
-                "area": int(region.runs[1::2].sum()),
+                "area": region.area,
                 "bbox": box_of(region.runs, annotations.size),
                 "iscrowd": 0,
                 "score": round(region.confidence, 4),
@@ -96,7 +95,7 @@ def write_coco(annotations: Annotations, video: Written) -> dict[str, Any]:
                 "attributes": {"track_id": region.object_id},  # for CVAT and datumaro
                 "category_id": classes[annotations.class_name(region.object_id)],
             }
-            for count, (frame, region) in enumerate(places, start=1)
+            for count, (frame, region) in enumerate(annotations.regions(), start=1)
         ],
     }  # fmt: skip
 
@@ -106,9 +105,8 @@ def write_youtube_vis(annotations: Annotations, video: Written) -> dict[str, Any
     head, files = _head(annotations, video)
     height, width = annotations.size
     tracks: dict[int, dict[int, Region]] = defaultdict(dict)
-    for frame, regions in annotations.frames.items():
-        for region in regions:
-            tracks[region.object_id][frame] = region
+    for frame, region in annotations.regions():
+        tracks[region.object_id][frame] = region
     return {
         **head,
         "videos": [{"id": 1, "file_names": files, "height": height, "width": width, "length": video.length}],
@@ -136,7 +134,7 @@ def _head(annotations: Annotations, video: Written) -> tuple[dict[str, Any], lis
 
 def _track(annotations: Annotations, object_id: int, regions: Sequence[Region | None]) -> dict[str, Any]:
     size = annotations.size
-    seen = [region if region is not None and region.runs[1::2].any() else None for region in regions]
+    seen = [region if region is not None and region.area else None for region in regions]
     scores = [region.confidence for region in seen if region is not None]
     return {
         "id": object_id,
@@ -148,7 +146,7 @@ def _track(annotations: Annotations, object_id: int, regions: Sequence[Region | 
         "width": size[1],
         "segmentations": [region and encoded(region.runs, size) for region in seen],
         "bboxes": [region and box_of(region.runs, size) for region in seen],
-        "areas": [region and int(region.runs[1::2].sum()) for region in seen],
+        "areas": [region and region.area for region in seen],
         "category_id": annotations.class_ids()[annotations.class_name(object_id)],
     }
 

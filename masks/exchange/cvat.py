@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
@@ -68,74 +70,66 @@ def write_cvat_polygons(annotations: Annotations, video: Written) -> bytes:
 def _document(
     annotations: Annotations, video: Written, kind: str, tracks: Iterator[tuple[int, Shapes]]
 ) -> bytes:
-    root = Element("annotations")
-    SubElement(root, "version").text = "1.1"
-    _add_task(SubElement(root, "meta"), annotations, video, kind)
+    root, (height, width) = Element("annotations"), annotations.size
+    labels = [{"name": label, "type": kind, "attributes": ""} for label in annotations.class_ids()]
+    task = {
+        "name": video.video,
+        "size": video.length,
+        "mode": "interpolation",
+        "start_frame": 0,
+        "stop_frame": video.length - 1,
+        "labels": {"label": labels},
+        "original_size": {"width": width, "height": height},
+    }
+    _add(root, {"version": "1.1", "meta": {"task": task}})
     for count, (object_id, shapes) in enumerate(tracks):
         class_name = annotations.class_name(object_id)
         attributes = {"id": count, "label": class_name, "source": "auto", "group_id": object_id}
         track = SubElement(root, "track", {key: str(value) for key, value in attributes.items()})
         for frame, shape in sorted(shapes.items()):
-            _add_shape(track, frame, kind, shape, outside=False)
-            if frame + 1 not in shapes and frame + 1 < video.length:
-                _add_shape(track, frame + 1, kind, shape, outside=True)
+            ends = frame + 1 not in shapes and frame + 1 < video.length
+            for outside in range(1 + ends):  # a shape that is outside ends the track
+                state = {"frame": frame + outside, "keyframe": 1, "outside": outside, "occluded": 0}
+                state |= {**shape, "z_order": 0}
+                SubElement(track, kind, {key: str(value) for key, value in state.items()})
     indent(root)
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
 
 
 def _polygon_tracks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and their polygons: a track of the largest parts, one of the second largest, and so on."""
-    for object_id in annotations.objects():
-        parts: dict[int, Shapes] = {}
-        for frame, regions in annotations.frames.items():
-            masks = [pixels(one.runs, annotations.size) for one in regions if one.object_id == object_id]
-            outlines = [outline for mask in masks for outline in outlines_of(mask) if len(outline) > 4]
-            for rank, outline in enumerate(outlines):
+    parts: dict[tuple[int, int], Shapes] = defaultdict(dict)
+    ranks: Counter[tuple[int, int]] = Counter()
+    for frame, region in annotations.regions():
+        for outline in outlines_of(pixels(region.runs, annotations.size)):
+            if len(outline) > 4:
                 points = [f"{x:.2f},{y:.2f}" for x, y in zip(outline[::2], outline[1::2], strict=True)]
-                parts.setdefault(rank, {})[frame] = {"points": ";".join(points)}
-        for rank in sorted(parts):
-            yield object_id, parts[rank]
+                rank = ranks[region.object_id, frame]
+                parts[region.object_id, rank][frame] = {"points": ";".join(points)}
+                ranks[region.object_id, frame] += 1
+    return ((object_id, parts[object_id, rank]) for object_id, rank in sorted(parts))
 
 
 def _mask_tracks(annotations: Annotations) -> Iterator[tuple[int, Shapes]]:
     """Yield object ids and the mask of one frame each."""
-    for frame in sorted(annotations.frames):
-        for region in annotations.frames[frame]:
-            if region.runs[1::2].any():
-                left, top, width, height = (int(value) for value in box_of(region.runs, annotations.size))
-                inside = pixels(region.runs, annotations.size)[top : top + height, left : left + width]
-                counts = ", ".join(str(count) for count in runs_of(inside.T))  # row by row
-                box = {"left": left, "top": top, "width": width, "height": height}
-                yield region.object_id, {frame: {"rle": counts, **box}}
+    for frame, region in annotations.regions():
+        if region.area:
+            left, top, width, height = (int(value) for value in box_of(region.runs, annotations.size))
+            inside = pixels(region.runs, annotations.size)[top : top + height, left : left + width]
+            counts = ", ".join(str(count) for count in runs_of(inside.T))  # row by row
+            box = {"left": left, "top": top, "width": width, "height": height}
+            yield region.object_id, {frame: {"rle": counts, **box}}
 
 
-def _add_task(meta: Element, annotations: Annotations, video: Written, kind: str) -> None:
-    """Add the task's name, length, labels and size."""
-    task = SubElement(meta, "task")
-    texts = {
-        "name": video.video,
-        "size": video.length,
-        "mode": "interpolation",
-        "start_frame": 0,
-        "stop_frame": video.length - 1,
-    }
-    for tag, text in texts.items():
-        SubElement(task, tag).text = str(text)
-    names = SubElement(task, "labels")
-    for label in annotations.class_ids():
-        entry = SubElement(names, "label")
-        SubElement(entry, "name").text = label
-        SubElement(entry, "type").text = kind
-        SubElement(entry, "attributes")
-    original = SubElement(task, "original_size")
-    height, width = annotations.size
-    SubElement(original, "width").text, SubElement(original, "height").text = str(width), str(height)
-
-
-def _add_shape(track: Element, frame: int, kind: str, shape: dict[str, object], *, outside: bool) -> None:
-    """Add a shape on a frame; ``outside`` ends the track there."""
-    state = {"frame": frame, "keyframe": 1, "outside": int(outside), "occluded": 0, **shape, "z_order": 0}
-    SubElement(track, kind, {key: str(value) for key, value in state.items()})
+def _add(parent: Element, content: Mapping[str, Any]) -> None:
+    """Add an element for each tag, with text or further elements; several for a list."""
+    for tag, value in content.items():
+        for one in value if isinstance(value, list) else [value]:
+            element = SubElement(parent, tag)
+            if isinstance(one, dict):
+                _add(element, one)
+            elif one != "":
+                element.text = str(one)
 
 
 def _from_tracks(root: Element, size: Size) -> Iterator[Found]:

@@ -14,7 +14,7 @@ from aotlab.masks.exchange.matching import numbers_of
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, read_json
 from aotlab.masks.exchange.yolo import parse_yolo
-from aotlab.masks.id_maps import read_mask, without_void
+from aotlab.masks.id_maps import of_frame, read_mask, without_void
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 from aotlab.utils.image_files import open_image
@@ -77,11 +77,7 @@ def parse_folder(folder: Path, size: Size) -> list[Found]:
 def binary_mask(path: Path, size: Size) -> np.ndarray:
     """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
     with open_image(path, "mask", "give a black and white PNG") as image:
-        mask = np.array(image if image.mode in ("1", "P", "L") else image.convert("L"))
-    if mask.shape != size:
-        raise InputError(
-            f"{path}: the mask is {mask.shape[1]}×{mask.shape[0]}, but its frame is {size[1]}×{size[0]}"
-        )
+        mask = of_frame(np.array(image if image.mode in ("1", "P", "L") else image.convert("L")), size, path)
     values = np.unique(mask)
     if len(values[values > 0]) > 1:
         raise InputError(f"{path}: holds {len(values)} grey values, but a mask of one object has two")
@@ -99,11 +95,8 @@ def _from_objects(folders: Sequence[Path], size: Size) -> list[Found]:
     for folder, path in files:
         mask = binary_mask(path, size)
         if mask.any():
-            frame, runs = frames[path.stem], runs_of(mask)
-            if folder in ids:
-                found.append(Found(frame, runs, key=ids[folder] + first, stem=path.stem))
-            else:
-                found.append(Found(frame, runs, folder.name, folder.name, path.stem))
+            named = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
+            found.append(Found(frames[path.stem], runs_of(mask), *named, path.stem))
     return found
 
 

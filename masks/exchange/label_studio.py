@@ -70,7 +70,7 @@ def write_label_studio(annotations: Annotations, video: Written) -> list[dict[st
     """
     tasks = []
     for frame in sorted(annotations.frames):
-        regions = [region for region in annotations.frames[frame] if region.runs[1::2].any()]
+        regions = [region for region in annotations.frames[frame] if region.area]
         scores = [region.confidence for region in regions]
         prediction = {
             "model_version": "aotlab",

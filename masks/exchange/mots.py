@@ -58,10 +58,9 @@ def write_mots(annotations: Annotations, video: Written) -> str:
             f"{video.video}: MOTS text cannot hold object {large[0]}; give ids below {INSTANCES}, or another format"
         )
     lines, classes = [], annotations.class_ids()
-    for frame in sorted(annotations.frames):
-        for region in annotations.frames[frame]:
-            if region.runs[1::2].any():
-                class_id = classes[annotations.class_name(region.object_id)]
-                number = class_id * INSTANCES + region.object_id
-                lines.append(f"{frame} {number} {class_id} {height} {width} {compress(region.runs)}\n")
+    for frame, region in annotations.regions():
+        if region.area:
+            class_id = classes[annotations.class_name(region.object_id)]
+            number = class_id * INSTANCES + region.object_id
+            lines.append(f"{frame} {number} {class_id} {height} {width} {compress(region.runs)}\n")
     return "".join(lines)

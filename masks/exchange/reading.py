@@ -14,7 +14,7 @@ from aotlab.masks.exchange.label_studio import is_label_studio, parse_label_stud
 from aotlab.masks.exchange.labelme import is_labelme, parse_labelme
 from aotlab.masks.exchange.matching import Target, match
 from aotlab.masks.exchange.mots import parse_mots
-from aotlab.masks.exchange.regions import Annotations, Found
+from aotlab.masks.exchange.regions import Annotations, Found, require_runs, require_size
 from aotlab.masks.exchange.safe_files import (
     ContentError,
     about,
@@ -23,8 +23,30 @@ from aotlab.masks.exchange.safe_files import (
     read_json,
     read_xml,
 )
-from aotlab.masks.exchange.sav import parse_sav
 from aotlab.utils.files import is_folder
+
+SAV_STEP = 4
+"""interval between annotated frames of SA-V: videos have 24 frames a second, masklets 6"""
+
+
+def parse_sav(tree: Any, target: Target) -> list[Found]:
+    """Return the masklets of SA-V's JSON; object ids are one more than masklet ids, as in its folders of masks.
+
+    Raises:
+        ContentError: another size, or damaged run lengths.
+    """
+    require_size(tree["video_height"], tree["video_width"], target.size)
+    count = tree.get("video_frame_count")
+    step = 1 if isinstance(count, int) and len(tree["masklet"]) >= count else SAV_STEP
+    found = []
+    for index, masks in enumerate(tree["masklet"]):
+        for masklet_id, mask in zip(tree["masklet_id"], masks, strict=False):
+            if mask and mask["counts"]:
+                runs = require_runs(mask["counts"], target.size)
+                if runs[1::2].any():
+                    found.append(Found(index * step, runs, key=int(masklet_id) + 1))
+    return found
+
 
 JSON_FORMATS: tuple[tuple[str, Callable[[Any], bool], Callable[[Any, Target], list[Found]]], ...] = (
     ("COCO", lambda tree: has_fields(tree, "images", "annotations"), parse_coco),

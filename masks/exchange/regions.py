@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +40,11 @@ class Region:
     confidence: float = 1.0
     lost: bool = False
 
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(self.runs[1::2].sum())
+
 
 @dataclass
 class Annotations:
@@ -53,9 +58,13 @@ class Annotations:
     stems: dict[int, str] = field(default_factory=dict)
     """stem of each frame's image, if known"""
 
+    def regions(self) -> Iterator[tuple[int, Region]]:
+        """Yield frame number and region of all regions, by frame."""
+        return ((frame, region) for frame in sorted(self.frames) for region in self.frames[frame])
+
     def objects(self) -> list[int]:
         """Return the ids of all objects, ascending."""
-        return sorted({region.object_id for regions in self.frames.values() for region in regions})
+        return sorted({region.object_id for _, region in self.regions()})
 
     def class_name(self, object_id: int) -> str:
         """Return the object's class name; "object" if unknown."""
@@ -120,7 +129,8 @@ def require_runs(counts: object, size: Size) -> np.ndarray:
         raise ContentError(
             f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
         )
-    return np.array(runs, dtype=np.int64)
+    result = np.array(runs, dtype=np.int64)
+    return result if result[1:].all() else runs_of(pixels(result, size))  # without empty runs
 
 
 def decompress(text: str, *, most: int) -> list[int]:
@@ -187,18 +197,10 @@ def runs_of_part(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarra
 
 def box_of(runs: np.ndarray, size: Size) -> list[float]:
     """Return x, y, width and height of the box around a region; zeros if it is empty."""
-    starts = np.cumsum(runs)[:-1:2] if len(runs) > 1 else np.array([], dtype=np.int64)
-    lengths = runs[1::2]
-    starts, lengths = starts[: len(lengths)][lengths > 0], lengths[lengths > 0]
-    if not len(starts):
-        return [0.0, 0.0, 0.0, 0.0]
-    height, last = size[0], starts + lengths - 1
-    left, right = int(starts[0] // height), int(last[-1] // height)
-    # a run that continues in the next column touches both edges
-    over = bool((starts // height != last // height).any())
-    top = 0 if over else int((starts % height).min())
-    bottom = height - 1 if over else int((last % height).max())
-    return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
+    from pycocotools import mask as coco
+
+    box: list[float] = coco.toBbox({"size": list(size), "counts": compress(runs)}).tolist()
+    return box
 
 
 def short(value: object) -> str:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
-from xml.parsers import expat
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -52,40 +51,34 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path}: not readable as JSON ({reason}); export it again") from error
 
 
+class _Tree(ElementTree.TreeBuilder):
+    """Builder of elements that refuses document types, whose entities can grow without bound, and deep nesting."""
+
+    depth = 0
+
+    def doctype(self, *_: object) -> None:
+        raise ContentError("has a document type declaration, which no labelling tool writes; remove it")
+
+    def start(self, tag: Any, attrs: Any) -> Any:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise ContentError(f"elements nest deeper than {DEEPEST}; export it again")
+        return super().start(tag, attrs)
+
+    def end(self, tag: Any) -> Any:
+        self.depth -= 1
+        return super().end(tag)
+
+
 def read_xml(path: Path) -> ElementTree.Element:
-    """Return the root element of an XML file.
-
-    Raises:
-        InputError: no such file, not XML, too large or too deep, or with a document type, whose entities can grow
-            without bound.
-    """
-    content, depth = read_bytes(path), 0
-
-    def refuse_doctype(*_: object) -> None:
-        raise InputError(
-            f"{path}: has a document type declaration, which no labelling tool writes; remove it"
-        )
-
-    def enter(*_: object) -> None:
-        nonlocal depth
-        depth += 1
-        if depth > DEEPEST:
-            raise InputError(f"{path}: elements nest deeper than {DEEPEST}; export it again")
-
-    def leave(*_: object) -> None:
-        nonlocal depth
-        depth -= 1
-
-    parser = expat.ParserCreate()
-    parser.StartDoctypeDeclHandler = refuse_doctype
-    parser.StartElementHandler, parser.EndElementHandler = enter, leave
-    try:
-        parser.Parse(content, True)
-        return ElementTree.fromstring(content)
-    except InputError:
-        raise
-    except (expat.ExpatError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{path}: not readable as XML ({error}); export it again") from error
+    """Return the root element of an XML file; raises `InputError` for one that is missing, large, deep or no XML."""
+    content = read_bytes(path)
+    with about(path):
+        try:
+            root: ElementTree.Element = ElementTree.fromstring(content, ElementTree.XMLParser(target=_Tree()))
+        except ElementTree.ParseError as error:
+            raise ContentError(f"not readable as XML ({error}); export it again") from error
+        return root
 
 
 def read_bytes(path: Path) -> bytes:
