@@ -6,7 +6,7 @@ from aotlab.annotation.protocol import Choice, Description
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE
-from aotlab.masks.exchange.names import WRITTEN
+from aotlab.masks.exchange.writing import WRITTEN
 
 OUTPUTS = {
     "masks": "masks: palette PNGs, one id per pixel",

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.masks.exchange.names import WRITTEN
+from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.tools.cli.options import add_force_option
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command

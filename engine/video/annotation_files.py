@@ -7,15 +7,15 @@ from typing import Any
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.video.scores import LostFlags
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
-from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
+from aotlab.masks.exchange.writing import write_annotations
 from aotlab.media.image_frames import store_frame
 from aotlab.media.video import FrameSource
 from aotlab.utils.files import remove
 
 
 class AnnotationFile:
-    """Objects of all frames in a format of `FORMATS`, held as run lengths until the end."""
+    """Objects of all frames in a format of `WRITTEN`, held as run lengths until the end."""
 
     def __init__(self, name: str, path: Path, source: FrameSource) -> None:
         self.path = path

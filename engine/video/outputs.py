@@ -16,7 +16,7 @@ from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.review_file import ReviewFile
 from aotlab.engine.video.thumbnail import Thumbnail
 from aotlab.engine.video.tracked import Tracked
-from aotlab.masks.exchange.writing import FORMATS
+from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.video import FrameSource
@@ -150,7 +150,7 @@ OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
     "prores": ("alpha.mov", lambda path, source: VideoFile(path, source, with_alpha)),
     "vp9": ("alpha.webm", lambda path, source: VideoFile(path, source, with_alpha)),
     "overlay": ("overlay.mp4", lambda path, source: VideoFile(path, source, with_overlay)),
-    **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in FORMATS.items()},
+    **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in WRITTEN.items()},
 }
 """file or folder name and writer by output name"""
 

@@ -90,8 +90,8 @@ def _document(
             ends = frame + 1 not in shapes and frame + 1 < video.length
             for outside in range(1 + ends):  # a shape that is outside ends the track
                 state = {"frame": frame + outside, "keyframe": 1, "outside": outside, "occluded": 0}
-                state |= {**shape, "z_order": 0}
-                SubElement(track, kind, {key: str(value) for key, value in state.items()})
+                texts = {key: str(value) for key, value in [*state.items(), *shape.items(), ("z_order", 0)]}
+                SubElement(track, kind, texts)
     indent(root)
     return b'<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="utf-8") + b"\n"
 

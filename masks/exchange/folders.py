@@ -95,8 +95,8 @@ def _from_objects(folders: Sequence[Path], size: Size) -> list[Found]:
     for folder, path in files:
         mask = binary_mask(path, size)
         if mask.any():
-            named = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
-            found.append(Found(frames[path.stem], runs_of(mask), *named, path.stem))
+            name, key = ("", ids[folder] + first) if folder in ids else (folder.name, folder.name)
+            found.append(Found(frames[path.stem], runs_of(mask), name, key, path.stem))
     return found
 
 

@@ -139,21 +139,17 @@ def decompress(text: str, *, most: int) -> list[int]:
     A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
     count on, the difference to the last but one is stored. pycocotools reads past the end of damaged texts.
     """
-    counts: list[int] = []
-    value = shift = 0
-    for letter in text:
-        code = ord(letter) - 48
-        if not 0 <= code < 64 or shift > 60 or len(counts) > most:
-            return [-1]
-        value |= (code & 31) << shift
-        shift += 5
-        if code & 32:
-            continue
-        if code & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts if not shift else [-1]
+    codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes & 32 == 0)
+    letters = np.diff(ends, prepend=-1)
+    whole = len(codes) > 0 and codes.min() >= 0 and codes.max() < 64 and codes[-1] & 32 == 0
+    if not whole or letters.max() > 12 or len(ends) > most:
+        return [-1]
+    starts = ends + 1 - letters
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, letters))
+    counts = np.add.reduceat((codes & 31) << shifts, starts) - ((codes[ends] >> 4) << 5 * letters)
+    counts[1::2], counts[2::2] = counts[1::2].cumsum(), counts[2::2].cumsum()
+    return counts.tolist()
 
 
 def compress(runs: Iterable[int]) -> str:

@@ -14,8 +14,8 @@ from PIL import Image
 from aotlab.engine import tracker as engine
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
-from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
+from aotlab.masks.exchange.writing import write_annotations
 from aotlab.tools import annotate
 from aotlab.tools import track as cli
 from tests.annotation.browser import Page, needs_browser

@@ -9,8 +9,8 @@ from aotlab.annotation.results import job_of, open_results
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, record_path
 from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.exchange.regions import Annotations, Region, runs_of
-from aotlab.masks.exchange.writing import Written, write_annotations
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
+from aotlab.masks.exchange.writing import write_annotations
 from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import save_record

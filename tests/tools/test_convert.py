@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.yaml_text import read_mapping
-from aotlab.masks.exchange.writing import FORMATS, write_annotations
+from aotlab.masks.exchange.writing import WRITTEN, write_annotations
 from aotlab.media.video_writer import VideoWriter
 from aotlab.tools.convert import main
 from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
@@ -24,11 +24,11 @@ def video(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_what_is_written_is_read_back(name, video, tmp_path, capsys):
-    write_annotations(name, tmp_path / FORMATS[name][0], tracked(), VIDEO)
+    write_annotations(name, tmp_path / WRITTEN[name][0], tracked(), VIDEO)
     out = tmp_path / "masks"
-    assert main([str(tmp_path / FORMATS[name][0]), str(out), "--to", "masks", "--video", str(video)]) == 0
+    assert main([str(tmp_path / WRITTEN[name][0]), str(out), "--to", "masks", "--video", str(video)]) == 0
     for frame in range(LENGTH):
         found = np.array(Image.open(out / f"{frame:05d}.png"))
         filled = labels(frame)

@@ -196,13 +196,13 @@ def record_before(args: Namespace, record: JobRecord) -> JobRecord | None:
 def progress(args: Namespace, source: FrameSource, options: TrackOptions, made_by: str) -> Progress | None:
     """Return where to save progress; None if what is written cannot be resumed."""
     from aotlab.engine.video.resume import NEEDED, REFUSED, Progress
-    from aotlab.masks.exchange.writing import FORMATS
+    from aotlab.masks.exchange.writing import WRITTEN
 
     path, write = Path(args.video), set(options.write)
     once = options.realtime or isinstance(args.depth, float) or not (path.is_file() or path.is_dir())
     if once or options.both_directions or NEEDED not in write or not write.isdisjoint(REFUSED):
         return None
-    confidence = not write.isdisjoint(("review", "thumbnail", *FORMATS))
+    confidence = not write.isdisjoint(("review", "thumbnail", *WRITTEN))
     return Progress(args.output, source.stem, made_by, confidence=confidence)
 
 

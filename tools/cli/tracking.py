@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from aotlab.masks.exchange.names import WRITTEN
+from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
 from aotlab.tools.cli.options import (
     Options,

@@ -7,7 +7,7 @@ from pycocotools import mask as coco
 from aotlab.masks.exchange.mots import write_mots
 from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import Annotations, Region, pixels, runs_of
-from aotlab.masks.exchange.writing import FORMATS, write_annotations
+from aotlab.masks.exchange.writing import WRITTEN, write_annotations
 from aotlab.masks.exchange.yolo import write_yolo
 from aotlab.utils.errors import InputError
 from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
@@ -49,18 +49,18 @@ def test_the_labelling_interface_lies_beside_label_studios_tasks(tmp_path):
     assert '<Label value="ball" />' in config
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_every_format_is_written_to_its_file(name, tmp_path):
-    path = tmp_path / FORMATS[name][0]
+    path = tmp_path / WRITTEN[name][0]
     write_annotations(name, path, tracked(), VIDEO)
     beside = ["label_studio_config.xml"] if name == "label_studio" else []
     assert sorted(one.name for one in tmp_path.iterdir()) == [path.name, *beside]
     assert path.is_dir() or path.stat().st_size > 100
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_video_without_objects_is_written_too(name, tmp_path):
-    write_annotations(name, tmp_path / FORMATS[name][0], Annotations(SIZE, {0: []}), VIDEO)
+    write_annotations(name, tmp_path / WRITTEN[name][0], Annotations(SIZE, {0: []}), VIDEO)
 
 
 def test_datumaro_reads_the_masks_of_coco(tmp_path):
