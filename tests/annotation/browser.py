@@ -116,6 +116,12 @@ class Page:
         self.tab.wait_for_selector("#stage[aria-busy=false]")
         self.size = self.labels(0).shape
 
+    def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
+        """Let a handler answer requests; returns when Chromium intercepts them, which begins with a delay."""
+        self.tab.route(address, handler)
+        self.tab.route("**/intercepted", lambda route: route.fulfill(body="yes"))
+        self.until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
+
     def at(self, x: float, y: float) -> list[float]:
         """Where a pixel of the frame is in the window while the whole frame shows."""
         box = self.tab.locator("#view").bounding_box()
@@ -161,7 +167,7 @@ class Page:
         """Wait until something holds."""
         end = time.monotonic() + WAIT / 1000
         while not condition():
-            assert time.monotonic() < end
+            assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
             self.tab.wait_for_timeout(30)
 
     def status(self, words: str) -> None:
