@@ -15,8 +15,6 @@ from aotlab.annotation.frames import encode_jpeg
 from aotlab.annotation.planning import Tracking
 from aotlab.annotation.state import State
 from aotlab.media.images import read_image
-from aotlab.media.levels import Levels
-from aotlab.media.sound import Sound
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
@@ -28,7 +26,7 @@ KEPT = 250
 """number of frames kept if the stream is not recorded"""
 
 
-class LiveFrames:
+class LiveFrames(FrameSource):
     """Frames of a stream with the interface of `FrameStore`; a thread reads the stream and holds its newest image.
 
     Args:
@@ -37,11 +35,6 @@ class LiveFrames:
     """
 
     live = True
-    variable = False
-    length: int | None = None
-    lost = 0
-    levels: Levels | None = None
-    sound: Sound | None = None
 
     def __init__(self, source: FrameSource, folder: Path, *, record: bool) -> None:
         self.path, self.name, self.size = folder, source.name, source.size
@@ -49,7 +42,7 @@ class LiveFrames:
         self.record = record
         self.count = 0
         """number of frames kept so far"""
-        self.damaged: list[int] = []
+        self.damaged = []
         self.problem: str | None = None
         """error message, if the stream ended with an error"""
         self.grown: Callable[[int], None] = lambda count: None
@@ -63,14 +56,6 @@ class LiveFrames:
         self._thread = threading.Thread(target=self._read_frames, name="camera", daemon=True)
         self._thread.start()
         self.take()
-
-    def time(self, index: int) -> Fraction:
-        """Return the time in seconds by the stream's rate."""
-        return index / self.rate
-
-    def stem(self, index: int) -> str:
-        """Return the file name of a frame, without suffix."""
-        return f"{index:05d}"
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self.read(index) for index in range(self.count))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.utils import allocator, devices, leftovers, processes, signals
+from aotlab.utils import allocator, devices, locks, processes, signals
 from aotlab.utils.environment import FALLBACK, enable_fallback
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +38,7 @@ GUARDED = {
     "utils/devices.py": ["os.sched_getaffinity"],
     "utils/environment.py": ["/proc/"],
     "utils/files.py": ["/proc/"],  # compared with, never opened
-    "utils/leftovers.py": ["os.kill"],
+    "utils/locks.py": ["os.kill"],
     "utils/processes.py": ["import resource"],
 }
 
@@ -74,9 +74,9 @@ def test_on_windows_leftovers_are_removed_by_age_and_no_process_is_signalled(mon
     old.touch()
     new.touch()
     os.utime(old, (0, 0))
-    monkeypatch.setattr(leftovers.os, "kill", lambda *_: pytest.fail("signal 0 ends a process on Windows"))
-    monkeypatch.setattr(leftovers, "POSIX", False)
-    leftovers.remove_leftovers(tmp_path)
+    monkeypatch.setattr(locks.os, "kill", lambda *_: pytest.fail("signal 0 ends a process on Windows"))
+    monkeypatch.setattr(locks, "POSIX", False)
+    locks.remove_leftovers(tmp_path)
     assert (old.exists(), new.exists()) == (False, True)
 
 

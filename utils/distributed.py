@@ -103,39 +103,20 @@ def open_world(device: str, *, timeout: timedelta | None = None) -> Iterator[Wor
         InputError: the device is not usable, there are fewer GPUs than ranks, torchrun's variables are incomplete, or
             the processes cannot join.
     """
+    ranks = 1
     try:
-        with _world(device, timeout) as world:
-            yield world
+        if "WORLD_SIZE" in os.environ:
+            ranks = _number("WORLD_SIZE", least=1)
+        if ranks == 1:
+            yield World(pick_device(device))
+        else:
+            here = _join(device, ranks, timeout)
+            yield World(here, dist.get_rank(), ranks)
     except InputError as error:
         raise RankError(str(error)) from error
-
-
-@contextmanager
-def _world(device: str, timeout: timedelta | None) -> Iterator[World]:
-    """Yield the world, as `open_world` does."""
-    ranks = _number("WORLD_SIZE", least=1) if "WORLD_SIZE" in os.environ else 1
-    if ranks == 1:
-        yield World(pick_device(device))
-        return
-    local, rank = _number("LOCAL_RANK"), _number("RANK")
-    if rank >= ranks:
-        raise InputError(
-            f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"
-        )
-    if device == "cuda":
-        if local >= torch.cuda.device_count():
-            raise InputError(
-                f"--nproc-per-node: rank {local} of this machine has no GPU, there are "
-                f"{torch.cuda.device_count()}; start no more processes than that"
-            )
-        device = f"cuda:{local}"
-        torch.cuda.set_device(local)
-    here = pick_device(device)
-    _join("nccl" if here.type == "cuda" else "gloo", timeout)
-    try:
-        yield World(here, dist.get_rank(), ranks)
     finally:
-        dist.destroy_process_group()
+        if ranks > 1 and dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def _number(name: str, least: int = 0) -> int:
@@ -152,15 +133,27 @@ def _number(name: str, least: int = 0) -> int:
     return int(text)
 
 
-def _join(backend: str, timeout: timedelta | None) -> None:
-    """Join the process group; raises `InputError` if the address is not set, not reachable, or taken."""
+def _join(device: str, ranks: int, timeout: timedelta | None) -> torch.device:
+    """Join the process group and return this rank's device; errors as in `open_world`."""
+    local, rank = _number("LOCAL_RANK"), _number("RANK")
+    if rank >= ranks:
+        raise InputError(
+            f"RANK={rank}: WORLD_SIZE={ranks} ranks are numbered from 0; start them with torchrun"
+        )
+    if device == "cuda":
+        if local >= torch.cuda.device_count():
+            raise InputError(
+                f"--nproc-per-node: rank {local} of this machine has no GPU, there are "
+                f"{torch.cuda.device_count()}; start no more processes than that"
+            )
+        device = f"cuda:{local}"
+        torch.cuda.set_device(local)
+    here = pick_device(device)
     try:
-        dist.init_process_group(backend, timeout=timeout)
+        dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=timeout)
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        address = (
-            f"{os.environ.get('MASTER_ADDR', 'MASTER_ADDR')}:{os.environ.get('MASTER_PORT', 'MASTER_PORT')}"
-        )
+        address = ":".join(os.environ.get(name, name) for name in ("MASTER_ADDR", "MASTER_PORT"))
         if "EADDRINUSE" in reason:
             raise InputError(
                 f"{address}: the port is taken; choose another with torchrun --master-port"
@@ -168,3 +161,4 @@ def _join(backend: str, timeout: timedelta | None) -> None:
         raise InputError(
             f"{address}: the processes cannot join there ({reason}); start them with torchrun"
         ) from error
+    return here

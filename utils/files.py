@@ -23,8 +23,8 @@ LONGEST_NAME = 255
 """largest length of a file name in bytes"""
 PLOT_SUFFIXES = (".png", ".pdf", ".svg")
 """allowed suffixes of plots"""
-NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f]|\s$|^\s")
-"""pattern of names that are not plain: leading dot, drive, slashes, control characters, surrounding spaces"""
+NOT_PLAIN = re.compile(r"^\.|^[A-Za-z]:|[/\\\x00-\x1f\x7f\ud800-\udfff]|\s$|^\s")
+"""pattern of names that are not plain: leading dot, drive, slashes, control and undecodable characters, outer spaces"""
 
 
 @contextmanager
@@ -96,7 +96,7 @@ def plain_name(name: object, source: str) -> str:
 
 def is_plain_name(name: object) -> bool:
     """Return whether `plain_name` accepts the name."""
-    return isinstance(name, str) and NOT_PLAIN.search(name) is None and len(_encoded(name)) in range(1, 201)
+    return isinstance(name, str) and not NOT_PLAIN.search(name) and len(name.encode()) in range(1, 201)
 
 
 def user_cache() -> Path:
@@ -181,14 +181,6 @@ def _shown(path: Path) -> str:
     """Return a path for a message, truncated if very long."""
     text = str(path)
     return text if len(text) <= 300 else f"{text[:140]}...{text[-140:]}"
-
-
-def _encoded(name: str) -> bytes:
-    """Return the name's bytes; empty if it cannot be encoded."""
-    try:
-        return name.encode()
-    except UnicodeEncodeError:
-        return b""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Locks: one process at a time on a file, and one run at a time on an output folder."""
+"""Locks of one process on a file and one run on an output folder, and files left by killed programs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import logging
 import math
 import os
 import platform
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -25,6 +28,11 @@ SILENT = 2.0
 """seconds of waiting before a log message"""
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 """errors of file systems without locks, on which nothing is locked"""
+LEFTOVER = re.compile(r"\.(?P<stem>.+)\.(?P<process>[0-9]{1,9})\.part(?P<suffix>(\.[^.]*)?)")
+"""pattern of the temporary names of `atomic_path`"""
+POSIX = os.name == "posix"
+DAY = 86400.0
+"""seconds"""
 
 log = logging.getLogger(__name__)
 
@@ -92,3 +100,38 @@ def _holder(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
     except OSError:
         return "another process"
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove temporary files and folders of killed programs, but not of running ones.
+
+    Args:
+        name: final name of the files to remove; None: any.
+    """
+    if not folder.is_dir():
+        return
+    for path in folder.glob(".*.part*"):
+        found = LEFTOVER.fullmatch(path.name)
+        if found is None or not _abandoned(path, int(found["process"])):
+            continue
+        if name is None or f"{found['stem']}{found['suffix']}" == name:
+            log.info("%s: half-written by a program that was killed, removed", path)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _abandoned(path: Path, process: int) -> bool:
+    """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
+    if not POSIX:  # signal 0 would terminate the process
+        with suppress(OSError):
+            return time.time() - path.stat().st_mtime > DAY
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False

@@ -26,8 +26,7 @@ from aotlab.masks.object_masks import files_of
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import real_path, require_writable
-from aotlab.utils.leftovers import remove_leftovers
-from aotlab.utils.locks import locked_output
+from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.progress import progress_bar
 
 log = logging.getLogger(__name__)

@@ -29,8 +29,7 @@ from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove, require_writable
-from aotlab.utils.leftovers import remove_leftovers
-from aotlab.utils.locks import LOCK, locked
+from aotlab.utils.locks import LOCK, locked, remove_leftovers
 from aotlab.utils.own_files import sha256
 
 NEEDED = ("onnx", "onnxscript")

@@ -20,8 +20,7 @@ from aotlab.utils.files import (
     remove,
     require_writable,
 )
-from aotlab.utils.leftovers import remove_leftovers
-from aotlab.utils.locks import LOCK
+from aotlab.utils.locks import LOCK, remove_leftovers
 from aotlab.utils.own_files import Kind, read_usable, write_own
 
 FOLDER = ".jobs"

@@ -22,8 +22,7 @@ from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import remove, require_writable
-from aotlab.utils.leftovers import remove_leftovers
-from aotlab.utils.locks import locked_output
+from aotlab.utils.locks import locked_output, remove_leftovers
 from aotlab.utils.signals import stop_flag
 
 

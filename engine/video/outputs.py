@@ -23,7 +23,7 @@ from aotlab.media.video import FrameSource
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
-from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import remove_leftovers
 
 
 class Output(Protocol):

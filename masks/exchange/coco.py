@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
-from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import (
     Annotations,
     Found,
@@ -18,8 +17,10 @@ from aotlab.masks.exchange.regions import (
     Written,
     box_of,
     compress,
+    mean_confidence,
     require_runs,
     require_size,
+    runs_of_polygons,
 )
 from aotlab.masks.exchange.safe_files import ContentError
 
@@ -135,13 +136,12 @@ def _head(annotations: Annotations, video: Written) -> tuple[dict[str, Any], lis
 def _track(annotations: Annotations, object_id: int, regions: Sequence[Region | None]) -> dict[str, Any]:
     size = annotations.size
     seen = [region if region is not None and region.area else None for region in regions]
-    scores = [region.confidence for region in seen if region is not None]
     return {
         "id": object_id,
         "video_id": 1,
         "track_id": object_id,
         "iscrowd": 0,
-        "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
+        "score": mean_confidence([region for region in seen if region]),
         "height": size[0],
         "width": size[1],
         "segmentations": [region and encoded(region.runs, size) for region in seen],

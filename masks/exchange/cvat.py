@@ -10,17 +10,18 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 
 from aotlab.masks.exchange.matching import stem_of
-from aotlab.masks.exchange.outlines import outlines_of, runs_of_polygons
 from aotlab.masks.exchange.regions import (
     Annotations,
     Found,
     Size,
     Written,
     box_of,
+    outlines_of,
     pixels,
     require_size,
     runs_of,
     runs_of_part,
+    runs_of_polygons,
 )
 from aotlab.masks.exchange.safe_files import ContentError, numbers
 

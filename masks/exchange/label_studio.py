@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from itertools import pairwise
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab.masks.exchange.bit_packed import pack, unpack
 from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
-from aotlab.masks.exchange.outlines import runs_of_polygons
 from aotlab.masks.exchange.regions import (
     Annotations,
     Found,
     Region,
     Size,
     Written,
+    mean_confidence,
     pixels,
     require_size,
     runs_of,
+    runs_of_polygons,
 )
-from aotlab.masks.exchange.safe_files import has_fields
+from aotlab.masks.exchange.safe_files import ContentError, has_fields
 
 KINDS = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
 FOLDER = "/data/local-files/?d="
 """prefix of images in Label Studio's local storage"""
+CHANNELS = 4
+"""channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
+SIZES = (3, 4, 8, 16)
+"""possible bits of a block's length"""
+LONGEST_BLOCK = 2 ** SIZES[-1]
 
 
 def is_label_studio(tree: Any) -> bool:
@@ -71,10 +77,9 @@ def write_label_studio(annotations: Annotations, video: Written) -> list[dict[st
     tasks = []
     for frame in sorted(annotations.frames):
         regions = [region for region in annotations.frames[frame] if region.area]
-        scores = [region.confidence for region in regions]
         prediction = {
             "model_version": "aotlab",
-            "score": round(sum(scores) / len(scores), 4) if scores else 0.0,
+            "score": mean_confidence(regions),
             "result": [_result(region, annotations) for region in regions],
         }
         image = f"{FOLDER}{video.video}/{annotations.stem(frame)}.jpg"
@@ -132,3 +137,53 @@ def _key(name: str, uses: Counter[str]) -> Hashable:
     """Return the object of a region: our object id, or the region's id if several tasks have it."""
     ours = re.fullmatch(r"object-(\d{1,5})", name)
     return int(ours[1]) if ours else name if uses[name] > 1 else None
+
+
+def unpack(packed: object, size: tuple[int, int]) -> np.ndarray:
+    """Return H×W bool, True where alpha is above 0; raises `ContentError` unless it is a brush mask of this size."""
+    wrong = ContentError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
+    if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
+        raise wrong
+    text, place = "".join(f"{byte:08b}" for byte in packed), 0
+
+    def take(bits: int) -> int:
+        nonlocal place
+        place += bits
+        if place > len(text):
+            raise wrong
+        return int(text[place - bits : place], 2)
+
+    words = size[0] * size[1] * CHANNELS
+    if take(32) != words or take(5) != 7:
+        raise wrong
+    sizes = [take(4) + 1 for _ in SIZES]
+    image, done = np.zeros(words, dtype=np.uint8), 0
+    while done < words:
+        repeated, choice = take(1), take(2)
+        count = take(sizes[choice]) + 1
+        if done + count > words:
+            raise wrong
+        image[done : done + count] = take(8) if repeated else [take(8) for _ in range(count)]
+        done += count
+    return image.reshape(*size, CHANNELS)[..., -1] > 0
+
+
+def pack(mask: np.ndarray) -> list[int]:
+    """Return the brush mask of an H×W bool mask; the inverse of `unpack`."""
+    flat = np.asarray(mask, dtype=bool).ravel()
+    edges = [0, *(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
+    fields = [(flat.size * CHANNELS, 32), (7, 5), *((bits - 1, 4) for bits in SIZES)]
+    for start, end in pairwise(edges):
+        fields += _blocks(int(end - start) * CHANNELS, 255 if flat[start] else 0)
+    text = "".join(f"{value:0{bits}b}" for value, bits in fields)
+    text += "0" * (-len(text) % 8)
+    return list(int(text, 2).to_bytes(len(text) // 8, "big"))
+
+
+def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
+    """Yield values and bit counts of the blocks of one run."""
+    while length > 0:
+        part = min(length, LONGEST_BLOCK)
+        choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)
+        yield from ((1, 1), (choice, 2), (part - 1, SIZES[choice]), (value, 8))
+        length -= part

@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.masks.exchange.matching import numbers_of, stem_of
-from aotlab.masks.exchange.outlines import runs_of_polygons
-from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part
+from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part, runs_of_polygons
 from aotlab.masks.exchange.safe_files import ContentError, has_fields
 from aotlab.utils.image_files import reason_of
 

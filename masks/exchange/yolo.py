@@ -10,8 +10,15 @@ import numpy as np
 
 from aotlab.configs.yaml_text import read_mapping
 from aotlab.masks.exchange.matching import numbers_of
-from aotlab.masks.exchange.outlines import outlines_of, runs_of_polygons
-from aotlab.masks.exchange.regions import Annotations, Found, Size, Written, pixels
+from aotlab.masks.exchange.regions import (
+    Annotations,
+    Found,
+    Size,
+    Written,
+    outlines_of,
+    pixels,
+    runs_of_polygons,
+)
 from aotlab.masks.exchange.safe_files import ContentError, about, numbers, read_bytes
 from aotlab.utils.files import is_file, read_text
 

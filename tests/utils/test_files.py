@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, atomic_path, make_folder, require_output, require_writable
-from aotlab.utils.leftovers import remove_leftovers
+from aotlab.utils.locks import remove_leftovers
 from tests.limits import files_up_to
 
 

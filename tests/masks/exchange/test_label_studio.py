@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from aotlab.masks.exchange.bit_packed import pack, unpack
-from aotlab.masks.exchange.label_studio import parse_label_studio, write_label_studio
+from aotlab.masks.exchange.label_studio import pack, parse_label_studio, unpack, write_label_studio
 from aotlab.masks.exchange.matching import match
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.utils.errors import InputError

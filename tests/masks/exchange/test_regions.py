@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
-from aotlab.masks.exchange.outlines import outlines_of, runs_of_polygons
-from aotlab.masks.exchange.regions import compress, decompress, pixels, require_runs, require_size, runs_of
+from aotlab.masks.exchange.regions import (
+    compress,
+    decompress,
+    outlines_of,
+    pixels,
+    require_runs,
+    require_size,
+    runs_of,
+    runs_of_polygons,
+)
 from aotlab.utils.errors import InputError
 
 

@@ -5,8 +5,7 @@ import pytest
 from pycocotools import mask as coco
 
 from aotlab.masks.exchange.mots import write_mots
-from aotlab.masks.exchange.outlines import runs_of_polygons
-from aotlab.masks.exchange.regions import Annotations, Region, pixels, runs_of
+from aotlab.masks.exchange.regions import Annotations, Region, pixels, runs_of, runs_of_polygons
 from aotlab.masks.exchange.writing import WRITTEN, write_annotations
 from aotlab.masks.exchange.yolo import write_yolo
 from aotlab.utils.errors import InputError
