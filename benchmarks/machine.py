@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import time
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from aotlab.networks import kernels
 from aotlab.networks.primitives import Linear
 from aotlab.utils.devices import settle
-from aotlab.utils.environment import cpu_lines, processor_name, waiting
+from aotlab.utils.environment import WAITING, cpu_lines, processor_name
 from aotlab.utils.processes import peak_resident_bytes
 
 SIDES = {"cpu": (512, 1024, 2048), "cuda": (4096, 8192)}
@@ -58,7 +59,8 @@ def describe_machine(device: torch.device) -> Machine:
         processor=torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name(),
         instructions=" ".join([torch.backends.cpu.get_cpu_capability(), *instruction_sets()]),
         threads=torch.get_num_threads(),
-        waiting=waiting(),
+        waiting=" ".join(f"{name}={os.environ[name]}" for name in WAITING if name in os.environ)
+        or "waiting as the system does",
         torch=torch.__version__,
         python=platform.python_version(),
     )

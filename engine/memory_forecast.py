@@ -126,7 +126,7 @@ def step_forecast(config: Config, phase: PhaseConfig, *, cpu: bool = False) -> S
         phase: its clip length and crop count.
         cpu: forecast the kernels of CPUs instead of those of GPUs.
     """
-    with worker_pool(1, [__name__]) as pool:
+    with worker_pool(1, __name__) as pool:
         return pool.submit(_steps, config, phase, cpu=cpu).result()
 
 
@@ -141,7 +141,7 @@ def frame_forecast(
         objects: number of tracked objects, at least 1.
         cpu: forecast the kernels of CPUs instead of those of GPUs.
     """
-    with worker_pool(1, [__name__]) as pool:
+    with worker_pool(1, __name__) as pool:
         return pool.submit(_frames, config, size, objects, cpu=cpu).result()
 
 

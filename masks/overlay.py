@@ -29,24 +29,21 @@ VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 
 """contour colours: the brightest of the same hue, mixed with white"""
 
 
-def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = None) -> np.ndarray:
+def overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
 
     Args:
         frame: H×W×3 uint8 RGB, not modified.
         labels: H×W object ids, 0 is background.
-        opacity: share of the colour inside a mask, 0 to 1; None: `OPACITY`, less for many objects.
 
     Returns:
         H×W×3 uint8 RGB.
 
     Raises:
-        ValueError: the sizes differ, or the opacity is out of range.
+        ValueError: the sizes differ.
     """
     if frame.shape[:2] != labels.shape:
         raise ValueError(f"labels of shape {labels.shape} do not fit a frame of shape {frame.shape}")
-    if opacity is not None and not 0 <= opacity <= 1:
-        raise ValueError(f"opacity must be between 0 and 1, got {opacity}")
     import cv2
 
     image = frame.copy()
@@ -54,8 +51,7 @@ def overlay(frame: np.ndarray, labels: np.ndarray, *, opacity: float | None = No
         window = _window(labels > 0)
         ids = palette_index(labels[window])
         many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY + 1
-        fill = opacity if opacity is not None else MANY_OPACITY if many else OPACITY
-        width, dark = (1, MANY_DARK) if many else (_line_width(labels), DARK)
+        width, fill, dark = (1, MANY_OPACITY, MANY_DARK) if many else (_line_width(labels), OPACITY, DARK)
         image[window] = _drawn(frame[window], ids, fill, width, dark)
     return image
 
@@ -100,24 +96,9 @@ def write_text(
 
 
 def strip(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
-    """Join images of one height side by side with white gaps.
-
-    Args:
-        images: images H×W×3 uint8; widths may differ.
-        gap: width of a gap in pixels.
-
-    Returns:
-        H×(sum of the widths and gaps)×3 uint8.
-
-    Raises:
-        ValueError: no images, or different heights.
-    """
-    heights = sorted({image.shape[0] for image in images})
-    if len(heights) != 1:
-        raise ValueError(f"a strip needs images of one height, got {heights or 'no image'}")
-    space = np.full((heights[0], gap, 3), 255, dtype=np.uint8)
-    parts = [part for image in images for part in (space, image)][1:]
-    return np.concatenate(parts, axis=1)
+    """Join images H×W×3 uint8 of one height side by side, with white gaps of this many pixels, at least one."""
+    parts = [np.pad(image, ((0, 0), (0, gap), (0, 0)), constant_values=255) for image in images]
+    return np.concatenate(parts, axis=1)[:, :-gap]
 
 
 def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:

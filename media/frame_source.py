@@ -60,24 +60,19 @@ class FrameSource(Protocol):
 
 
 class Times:
-    """Times since the first frame in seconds, recorded for files with a variable rate."""
+    """Recorded times since the first frame in seconds."""
 
-    def __init__(self, rate: Fraction, variable: bool) -> None:
-        self._rate, self._variable = rate, variable
+    def __init__(self, rate: Fraction) -> None:
+        self._rate = rate
         self._seconds: list[Fraction] = []
 
     def __getitem__(self, index: int) -> Fraction:
-        return self._seconds[index] - self._seconds[0] if self._variable else index / self._rate
+        return self._seconds[index] - self._seconds[0]
 
     def add(self, seconds: Fraction | None) -> None:
         """Record the next frame's time by its source's clock; None if unknown."""
-        if self._variable:
-            behind = self._seconds[-1] + 1 / self._rate if self._seconds else Fraction(0)
-            self._seconds.append(behind if seconds is None else seconds)
-
-    def clear(self) -> None:
-        """Reset the times."""
-        self._seconds = []
+        behind = self._seconds[-1] + 1 / self._rate if self._seconds else Fraction(0)
+        self._seconds.append(behind if seconds is None else seconds)
 
 
 def rate_of(stream: Any) -> Fraction:

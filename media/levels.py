@@ -19,7 +19,6 @@ VALUES = 2**16
 """number of values sampled per frame"""
 TAILS = (0.1, 99.9)
 """percentiles shown as black and white, robust to hot pixels"""
-EXPECTED = "expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def read_levels(text: str | tuple[float, float] | None) -> tuple[float, float] |
     except (ValueError, TypeError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise InputError(f"levels {text}: {EXPECTED}")
+        raise InputError(f"levels {text}: expected auto, or LOW,HIGH with LOW below HIGH, for example 0,4095")
     return low, high
 
 

@@ -89,7 +89,7 @@ class StreamFrames(FrameSource):
         require_decoder(container, title)
         rate = rate_of(container.streams.video[0])
         self.rate = rate if rate <= FASTEST else Fraction(25)
-        self._times = Times(self.rate, variable=True)
+        self._times = Times(self.rate)
         self._frames = self._decode(container)
         first = next(self._frames, None)
         if first is None:

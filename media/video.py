@@ -106,18 +106,18 @@ class VideoFrames(FrameSource):
         self.size = (first[0].shape[0], first[0].shape[1])
         self.damaged = []
         self.sound = Sound(path, first[1] or Fraction(0)) if heard else None
-        self._times = Times(self.rate, self.variable)
+        self._times = Times(self.rate)
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
-        return self._times[index]
+        return self._times[index] if self.variable else super().time(index)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        self._times.clear()
-        self.damaged = []
+        self._times, self.damaged = Times(self.rate), []
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
-                self._times.add(time)
+                if self.variable:
+                    self._times.add(time)
                 if damaged:
                     self.damaged.append(index)
                 yield of_size(image, self.size, f"{self.path}, frame {index}")

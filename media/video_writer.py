@@ -63,6 +63,8 @@ class VideoWriter:
         self.variable = variable
         self.channels = 4 if path.suffix in ALPHA else 3
         self.frames = 0
+        height, width = size
+        self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
         self._sound = sound
         self._copy: SoundCopy | None = None
         self._begin = Fraction(0)  # seconds of the first frame written
@@ -108,7 +110,10 @@ class VideoWriter:
                 self._begin = time or Fraction(0)
                 self._start()
             layout = "rgb24" if self.channels == 3 else "rgba"
-            image = av.VideoFrame.from_ndarray(self._fitting(frame), format=layout)
+            if self._stored != self.size:
+                rows, columns = (stored - own for stored, own in zip(self._stored, self.size, strict=True))
+                frame = np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge")
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=layout)
             image = image.reformat(format=self._stream.pix_fmt, dst_colorspace="ITU709")
             base = self._stream.codec_context.time_base
             tick = self._tick(None if time is None else time - self._begin, base)
@@ -135,23 +140,12 @@ class VideoWriter:
         self._skipped += excess
         return tick - excess
 
-    def _fitting(self, frame: np.ndarray) -> np.ndarray:
-        rows, columns = (stored - own for stored, own in zip(self._stored(), self.size, strict=True))
-        if not rows and not columns:
-            return np.ascontiguousarray(frame)  # `np.pad` copies
-        return np.ascontiguousarray(np.pad(frame, ((0, rows), (0, columns), (0, 0)), mode="edge"))
-
-    def _stored(self) -> tuple[int, int]:
-        """Return height and width of the file."""
-        height, width = self.size
-        return self.size if self.channels == 4 else (height + height % 2, width + width % 2)
-
     def _start(self) -> None:
         import av
 
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
-        self._stream = _add_stream(self._container, self.rate, self._stored())
+        self._stream = _add_stream(self._container, self.rate, self._stored)
         base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
         self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
         if self._sound is not None and self.channels == 3:

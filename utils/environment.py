@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Mapping, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 
 from aotlab.utils.errors import InputError
@@ -32,12 +32,6 @@ def set_waiting(environ: MutableMapping[str, str] = os.environ) -> None:
 def enable_fallback(environ: MutableMapping[str, str] = os.environ) -> None:
     """Let the CPU compute what MPS cannot, unless set by the user; call before importing torch."""
     environ.setdefault(FALLBACK, "1")
-
-
-def waiting(environ: Mapping[str, str] = os.environ) -> str:
-    """Describe how threads wait."""
-    told = [f"{name}={environ[name]}" for name in WAITING if name in environ]
-    return " ".join(told) or "waiting as the system does"
 
 
 def processor_name() -> str:

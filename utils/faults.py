@@ -22,18 +22,10 @@ def fault_sentence(error: BaseException) -> str:
     if os.environ.get(DEBUG) == "1":
         sys.stderr.write(text)
         return f"{sentence}please report the traceback above"
-    where = _saved(f"aotlab {__version__}: {' '.join(sys.argv)}\n\n{text}")
-    if where is None:
-        return f"{sentence}set {DEBUG}=1 to see the traceback, and please report it"
-    return f"{sentence}please report it with the traceback in {where} ({DEBUG}=1 shows it)"
-
-
-def _saved(text: str) -> str | None:
-    """Write a text to a new temporary file; return its path, or None on failure."""
     try:
         handle, path = tempfile.mkstemp(prefix="aotlab-", suffix=".txt")
         with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+            file.write(f"aotlab {__version__}: {' '.join(sys.argv)}\n\n{text}")
     except OSError:
-        return None
-    return path
+        return f"{sentence}set {DEBUG}=1 to see the traceback, and please report it"
+    return f"{sentence}please report it with the traceback in {path} ({DEBUG}=1 shows it)"

@@ -6,10 +6,9 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing.context import BaseContext
 
 GIVE_WAY = 5
 """niceness of helper threads above the others'; with much more, a busy machine would starve them"""
@@ -24,13 +23,19 @@ def give_way() -> None:
 
 
 @contextmanager
-def worker_pool(workers: int, preload: Sequence[str] = ()) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(workers: int, module: str) -> Iterator[ProcessPoolExecutor]:
     """Yield a process pool; if the block fails, pending work is cancelled.
 
     Args:
-        preload: modules to import once for all workers, if the system supports it.
+        workers: number of processes.
+        module: name of a module to import once for all workers, if the system supports it.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=_fresh_processes(preload), initializer=end_with_parent)
+    # not forks of this process, which could hang, as it has threads
+    server = "forkserver" in multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if server else "spawn")
+    if server:
+        context.set_forkserver_preload([module])
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent)
     try:
         yield pool
     except BaseException:
@@ -49,18 +54,6 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _fresh_processes(preload: Sequence[str]) -> BaseContext:
-    """Return the start method: forkserver if available, else spawn.
-
-    Forking this process could hang, as it has threads.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
-    return context
 
 
 def peak_resident_bytes() -> int | None:

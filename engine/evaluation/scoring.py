@@ -141,7 +141,7 @@ def _shared_out(
         plans: Sequence[ScoringPlan], results: Path
     ) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
         """Yield chunks and their scores; raise RunStopped if a process dies."""
-        with worker_pool(workers, preload=[__name__]) as pool:
+        with worker_pool(workers, __name__) as pool:
             waiting: dict[Future[FrameScores | InputError], Chunk] = {
                 pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
                 for number, plan in enumerate(plans)

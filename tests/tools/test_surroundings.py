@@ -36,7 +36,7 @@ POOLED = """
 
     @command
     def main(argv=None):
-        with worker_pool(2) as pool:
+        with worker_pool(2, "json") as pool:
             for pid in [each.result() for each in [pool.submit(work, 0.5) for _ in range(2)]]:
                 print(pid, flush=True)
             print("begun", flush=True)
