@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -31,9 +30,16 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 
-
 LOCAL = ("127.0.0.1", "localhost", "::1")
 """hosts reachable from this machine only"""
+
+TIMEOUT = 5.0
+"""seconds before a connection without the token is closed"""
+MAX_PER_ADDRESS = 16
+MAX_IN_TOTAL = 64
+
+Peer = tuple[str, int]
+"""address and port of the other side of a connection"""
 
 
 def own_names() -> set[str]:
@@ -45,77 +51,90 @@ def own_names() -> set[str]:
 class Guard:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
-    The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
+    The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send. Connections
+    that have not shown it are limited in number and time; beyond the limits the oldest is closed, never a new one,
+    which may be the user's browser.
 
     Args:
         port: port of the server, part of Host and Origin.
         token: secret; None: random.
     """
 
-    def __init__(self, app: App, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, port: int, *, host: str = "127.0.0.1", token: str | None = None) -> None:
         self._app, self._port, self._host = app, port, host
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"aotlab_{port}"  # cookies are shared by all ports of a host
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
         if host not in LOCAL:
             self._names |= own_names()
-        self._known: set[tuple[str, int]] = set()
+        self._strangers: dict[Peer, asyncio.Transport] = {}
+        """connections without the token, oldest first"""
 
-    def is_known(self, peer: tuple[str, int]) -> bool:
-        """Whether the connection from this address and port has shown the token."""
-        return peer in self._known
-
-    def opened(self, peer: tuple[str, int]) -> None:
-        """Forget an earlier connection from the same address and port."""
-        self._known.discard(peer)
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Count a new connection and schedule its end."""
+        name = transport.get_extra_info("peername")
+        if not name:
+            return
+        self._strangers = {peer: one for peer, one in self._strangers.items() if not one.is_closing()}
+        peer = (name[0], name[1])
+        same = [other for other in self._strangers if other[0] == peer[0]]
+        if len(same) >= MAX_PER_ADDRESS:
+            self._close(same[0])
+        elif len(self._strangers) >= MAX_IN_TOTAL:
+            self._close(next(iter(self._strangers)))
+        self._strangers[peer] = transport
+        asyncio.get_running_loop().call_later(TIMEOUT, self._expire, peer, transport)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] not in ("http", "websocket"):
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        first = self._asks_for_cookie(scope)
-        refusal = self._refusal(scope, headers, first=first)
+        request = HTTPConnection(scope)
+        first = self._asks_for_cookie(request)
+        refusal = self._refusal(request, first=first)
         if refusal is not None:
-            await _refuse(scope, receive, send, *refusal)
+            status, sentence = refusal
+            await PlainTextResponse(sentence, status, HEADERS)(scope, receive, send)
             return
-        if scope.get("client"):
-            self._known.add((scope["client"][0], scope["client"][1]))
+        if request.client:
+            self._strangers.pop((request.client.host, request.client.port), None)
 
-        async def with_headers(message: MutableMapping[str, Any]) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers(set_cookie=first)]
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if first:
+                    headers.append(
+                        "set-cookie", f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
+                    )
             await send(message)
 
         await self._app(scope, receive, with_headers)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str], *, first: bool) -> tuple[int, str] | None:
+    def _refusal(self, request: HTTPConnection, *, first: bool) -> tuple[int, str] | None:
         """Return status and message for a request to refuse; None to serve it."""
+        headers = request.headers
         if not self._is_ours(headers.get("host", "")):
             return 400, "wrong Host: open the address that the program printed"
         origin = headers.get("origin")
-        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        changes = request.scope["type"] == "websocket" or request.scope["method"] not in ("GET", "HEAD")
         if (origin is None and changes) or (origin is not None and origin != f"http://{headers['host']}"):
             return 403, "wrong Origin: open the address that the program printed"
         if headers.get("sec-fetch-site") == "cross-site" and not first:
             return 403, "cross-site request: open the address that the program printed"
-        if not first and not self._knows(headers.get("cookie", "")):
+        if not first and not self._is_token(request.cookies.get(self.cookie, "")):
             return 403, "no access: open the address with the token that the program printed"
         return None
 
-    def _asks_for_cookie(self, scope: Scope) -> bool:
+    def _asks_for_cookie(self, request: HTTPConnection) -> bool:
         """Whether this is the first request of a page, with the right token."""
+        scope = request.scope
         if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
             return False
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        return hmac.compare_digest(given.encode(), self.token.encode())
+        return self._is_token(request.query_params.get("token", ""))
 
-    def _knows(self, header: str) -> bool:
-        try:
-            morsel = SimpleCookie(header).get(self.cookie)
-        except CookieError:
-            return False
-        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self.token.encode())
+    def _is_token(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.token.encode())
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is an address or name of this machine; other names may be rebound."""
@@ -130,20 +149,20 @@ class Guard:
             return False
         return self._host not in LOCAL
 
-    def _headers(self, *, set_cookie: bool) -> list[tuple[bytes, bytes]]:
-        headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-        if set_cookie:
-            value = f"{self.cookie}={self.token}; HttpOnly; SameSite=Strict; Path=/"
-            headers.append((b"set-cookie", value.encode()))
-        return headers
+    def _expire(self, peer: Peer, transport: asyncio.Transport) -> None:
+        if self._strangers.get(peer) is transport:
+            self._close(peer)
+
+    def _close(self, peer: Peer) -> None:
+        self._strangers.pop(peer).abort()
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, sentence: str) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 1008, "reason": sentence})
-        return
-    headers = [(b"content-type", b"text/plain; charset=utf-8")]
-    headers += [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": sentence.encode()})
+def guarded(guard: Guard) -> type[Any]:
+    """Return uvicorn's protocol for HTTP, which tells the guard of every new connection."""
+
+    class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            guard.opened(transport)
+
+    return GuardedProtocol

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -21,10 +22,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from aotlab.annotation.actions import act
 from aotlab.annotation.description import frame_codes
-from aotlab.annotation.gate import Gate, gated
-from aotlab.annotation.guard import Guard
+from aotlab.annotation.guard import Guard, guarded
 from aotlab.annotation.protocol import Answer, Event, Failure, FrameEvent
-from aotlab.annotation.runs import encode_runs
 from aotlab.annotation.session import Session
 from aotlab.annotation.uploads import load_upload
 from aotlab.utils.errors import InputError
@@ -52,7 +51,7 @@ def build(session: Session) -> Starlette:
             Route("/masks/{index}", pages.masks, methods=["POST"]),
             Route("/newest", pages.newest),
             Route("/export.zip", pages.archive),
-            WebSocketRoute("/socket", pages.talk),
+            WebSocketRoute("/socket", lambda socket: Connection(session, socket).run()),
         ],
         exception_handlers={InputError: lambda _, error: PlainTextResponse(str(error), 404)},
     )
@@ -68,10 +67,7 @@ class Pages:
     async def file(self, request: Request) -> Response:
         """Return a file of the page."""
         name = request.path_params.get("name", "index.html")
-        if name not in self._files:
-            return PlainTextResponse("no such file", 404)
-        content, kind = self._files[name]
-        return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+        return self._files.get(name, PlainTextResponse("no such file", 404))
 
     async def frame(self, request: Request) -> Response:
         """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby."""
@@ -113,10 +109,6 @@ class Pages:
         if not path.is_file():
             return PlainTextResponse("nothing is exported yet", 404)
         return FileResponse(path, filename=path.name, headers=FRESH)
-
-    async def talk(self, socket: WebSocket) -> None:
-        """Serve the WebSocket of a page."""
-        await Connection(self._session, socket).run()
 
 
 class Connection:
@@ -187,36 +179,30 @@ class Connection:
             await self._socket.send_text(msgspec.json.encode(message).decode())
 
 
-def serve(
-    session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
-) -> Server:
-    """Return the server on a bound socket, ready for `Server.run_here`."""
-    guard = Guard(build(session), listener.getsockname()[1], host=host, token=token)
-    gate = Gate(guard.is_known)
-    config = uvicorn.Config(
-        guard,
-        http=gated(gate, guard.opened),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        ws_max_size=MESSAGE_BYTES,
-        ws_max_queue=32,
-        timeout_keep_alive=120,
-        timeout_graceful_shutdown=2,
-    )
-    return Server(config, guard, listener, host)
-
-
 class Server(uvicorn.Server):
-    """A server with its address."""
+    """The server of a session on a bound socket, with its address; `run_here` starts it."""
 
-    def __init__(self, config: uvicorn.Config, guard: Guard, listener: socket.socket, host: str) -> None:
+    def __init__(
+        self, session: Session, listener: socket.socket, *, host: str = "127.0.0.1", token: str | None = None
+    ) -> None:
+        port = listener.getsockname()[1]
+        guard = Guard(build(session), port, host=host, token=token)
+        config = uvicorn.Config(
+            guard,
+            http=guarded(guard),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws_max_size=MESSAGE_BYTES,
+            ws_max_queue=32,
+            timeout_keep_alive=120,
+            timeout_graceful_shutdown=2,
+        )
         super().__init__(config)
         self._listener = listener
         host = reachable(host)
-        name = f"[{host}]" if ":" in host else host
-        self.address = f"http://{name}:{listener.getsockname()[1]}"
+        self.address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self.url = f"{self.address}/?token={guard.token}"
         """first address to open"""
 
@@ -275,11 +261,22 @@ async def _body(request: Request) -> bytes | None:
     return b"".join(parts)
 
 
-def _page_files() -> dict[str, tuple[bytes, str]]:
+def encode_runs(labels: np.ndarray) -> bytes:
+    """Return H×W ids as run lengths, which a page decodes faster than any image format.
+
+    They run in rows, little-endian: height, width and n (uint32), n lengths (uint32), n ids (uint16).
+    """
+    flat = labels.astype(np.uint16).ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=~flat[:1]))
+    lengths = np.diff(starts, append=flat.size)
+    head = np.array([*labels.shape, len(starts)], "<u4")
+    return head.tobytes() + lengths.astype("<u4").tobytes() + flat[starts].astype("<u2").tobytes()
+
+
+def _page_files() -> dict[str, Response]:
     """Return the page's files by name, so that no name of a request reaches the file system."""
-    folder = files("aotlab.annotation") / "page"
     return {
-        file.name: (file.read_bytes(), KINDS[Path(file.name).suffix])
-        for file in folder.iterdir()
-        if Path(file.name).suffix in KINDS
+        file.name: Response(file.read_bytes(), media_type=kind, headers={"cache-control": "no-cache"})
+        for file in (files("aotlab.annotation") / "page").iterdir()
+        if (kind := KINDS.get(Path(file.name).suffix))
     }

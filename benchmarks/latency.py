@@ -20,7 +20,7 @@ import numpy as np
 
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request, Tracking
-from aotlab.annotation.server import Server, bind, serve
+from aotlab.annotation.server import Server, bind
 from aotlab.annotation.session import Session
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     with ExitStack() as leaving:
         session = open_session(parse_annotate(argv), leaving)
         token = secrets.token_urlsafe(24)
-        rows = measure(session, serve(session, bind("127.0.0.1", 0), token=token), token)
+        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
         session.close()
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")

@@ -157,9 +157,9 @@ def main(argv: list[str] | None = None) -> int:
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     """Print the address of the page and serve it until Ctrl-C."""
     from aotlab.annotation.guard import LOCAL
-    from aotlab.annotation.server import bind, serve
+    from aotlab.annotation.server import Server, bind
 
-    server = serve(session, bind(args.host, args.port), host=args.host)
+    server = Server(session, bind(args.host, args.port), host=args.host)
     name, count = session.state.frames.name, session.state.frames.count
     print(f"{name}: {counted(count, 'frame')}, masks in {session.state.project.folder}")
     print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)

@@ -1,4 +1,4 @@
-"""Reading what `annotation.runs` writes, as the page does."""
+"""Reading what `annotation.server.encode_runs` writes, as the page does."""
 
 import numpy as np
 

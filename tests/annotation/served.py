@@ -18,7 +18,7 @@ class Served:
 
     def __init__(self, session):
         self.session = session
-        self.server = web.serve(session, web.bind("127.0.0.1", 0), token=TOKEN)
+        self.server = web.Server(session, web.bind("127.0.0.1", 0), token=TOKEN)
         self.address = self.server.address
         self.host = self.address.removeprefix("http://")
         self.url = self.server.url

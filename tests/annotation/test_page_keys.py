@@ -121,7 +121,7 @@ def test_a_page_of_an_earlier_start_says_so(page, served, folder):
     again = open_session(folder)
     other = Served.__new__(Served)
     other.session = again
-    other.server = web.serve(again, web.bind("127.0.0.1", port), token="another")
+    other.server = web.Server(again, web.bind("127.0.0.1", port), token="another")
     other.thread = threading.Thread(target=other.server.run_here, daemon=True)
     other.thread.start()
     page.status("This page belongs to an earlier run of the program")

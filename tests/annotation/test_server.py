@@ -13,9 +13,8 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 
 from aotlab.annotation import server as web
-from aotlab.annotation.gate import MAX_PER_ADDRESS, Gate
-from aotlab.annotation.guard import Guard
-from aotlab.annotation.runs import encode_runs
+from aotlab.annotation.guard import MAX_PER_ADDRESS, Guard
+from aotlab.annotation.server import encode_runs
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.annotation.trackers import TrackerChoice
@@ -166,7 +165,7 @@ def test_a_job_for_an_object_that_another_page_deletes_is_refused(folder):
 
 
 def test_idle_connections_without_the_token_are_closed_and_block_nobody(session, monkeypatch):
-    monkeypatch.setattr("aotlab.annotation.server.Gate", lambda known: Gate(known, timeout=0.5))
+    monkeypatch.setattr("aotlab.annotation.guard.TIMEOUT", 0.5)
     served = Served(session)
     address = ("127.0.0.1", int(served.host.split(":")[1]))
     talk = served.open()
@@ -223,7 +222,7 @@ def test_a_message_that_is_not_json_is_told_from_an_action_that_fails(served, mo
 
 
 def test_all_interfaces_have_an_address_that_works_and_names_of_this_machine_are_hosts(session):
-    server = web.serve(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
+    server = web.Server(session, web.bind("0.0.0.0", 0), host="0.0.0.0")
     host = server.address.removeprefix("http://").rpartition(":")[0]
     assert host != "0.0.0.0"
     port = int(server.address.rpartition(":")[2])

@@ -126,7 +126,7 @@ def test_the_page_is_served_before_pytorch_is_loaded(video):
         "import sys; from contextlib import ExitStack; from aotlab.tools import annotate; "
         "from aotlab.annotation import server; "
         f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
-        "server.serve(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
+        "server.Server(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
