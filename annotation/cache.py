@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 Cached = TypeVar("Cached")
 
 
 class RecentCache(Generic[Cached]):
-    """Cache that evicts the least recently used items. Thread-safe."""
+    """Cache that evicts the least recently used items. Thread-safe.
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        """maximum size in bytes"""
+    Args:
+        limit: maximum size in bytes.
+        size_of: returns the size of an item in bytes.
+    """
+
+    def __init__(self, limit: int, size_of: Callable[[Cached], int]) -> None:
+        self.limit, self._size_of = limit, size_of
         self.nbytes = 0
-        self._items: OrderedDict[Hashable, tuple[Cached, int]] = OrderedDict()
+        self._items: OrderedDict[Hashable, Cached] = OrderedDict()
         self._lock = threading.Lock()
 
     def __contains__(self, key: Hashable) -> bool:
@@ -26,25 +30,23 @@ class RecentCache(Generic[Cached]):
     def get(self, key: Hashable) -> Cached | None:
         """Return an item; None if it is not cached."""
         with self._lock:
-            found = self._items.get(key)
-            if found is None:
-                return None
-            self._items.move_to_end(key)
-            return found[0]
+            if key in self._items:
+                self._items.move_to_end(key)
+            return self._items.get(key)
 
-    def put(self, key: Hashable, item: Cached, nbytes: int) -> None:
-        """Store an item of ``nbytes``, unless it is larger than the limit."""
+    def put(self, key: Hashable, item: Cached) -> None:
+        """Store an item, unless it is larger than the limit."""
         self.drop(key)
         with self._lock:
-            if nbytes > self.limit:
+            if self._size_of(item) > self.limit:
                 return
-            self._items[key] = (item, nbytes)
-            self.nbytes += nbytes
+            self._items[key] = item
+            self.nbytes += self._size_of(item)
             while self.nbytes > self.limit:
-                self.nbytes -= self._items.popitem(last=False)[1][1]
+                self.nbytes -= self._size_of(self._items.popitem(last=False)[1])
 
     def drop(self, key: Hashable) -> None:
         """Remove an item, if it is cached."""
         with self._lock:
             if key in self._items:
-                self.nbytes -= self._items.pop(key)[1]
+                self.nbytes -= self._size_of(self._items.pop(key))

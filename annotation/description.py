@@ -5,7 +5,7 @@ from __future__ import annotations
 from aotlab.annotation.protocol import Choice, Description
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
-from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE
+from aotlab.engine.video.scores import LostFlags
 from aotlab.masks.exchange.writing import WRITTEN
 
 OUTPUTS = {
@@ -64,13 +64,12 @@ def strips(state: State) -> dict[int, str]:
     """Return a character per frame for every object; one unseen for `LOST_AFTER` frames is lost."""
     with state.lock:
         rows = {object_id: [UNKNOWN] * state.frames.count for object_id in state.objects.ids}
-        unseen = dict.fromkeys(rows, 0)
+        lost = LostFlags()
         for index in sorted({*state.given_frames, *state.tracked_frames}):
-            scores = state.scores(index)
-            for object_id, code in frame_codes(state, index).items():
-                score = scores.get(object_id)
-                seen = code in (GIVEN, GIVEN_ABSENT) or score is None
-                seen = seen or bool(score and score.area and score.confidence >= MIN_CONFIDENCE)
-                unseen[object_id] = 0 if seen else unseen[object_id] + 1
-                rows[object_id][index] = LOST if unseen[object_id] >= LOST_AFTER else code
+            codes, confidence = frame_codes(state, index), state.confidence(index)
+            confidence |= {
+                each: 1.0 for each, code in codes.items() if code in (UNKNOWN, GIVEN, GIVEN_ABSENT)
+            }
+            for object_id, is_lost in lost.update(confidence).items():
+                rows[object_id][index] = LOST if is_lost else codes[object_id]
     return {object_id: "".join(row) for object_id, row in rows.items()}

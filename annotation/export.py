@@ -14,9 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from aotlab.annotation.state import State
-from aotlab.engine.video.outputs import OUTPUTS, Output, Tracked, VideoFile, open_outputs
+from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, VideoFile, open_outputs
 from aotlab.masks.overlay import overlay
-from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -42,14 +41,8 @@ class Stored:
 def stored(state: State, index: int) -> Stored:
     """Return the masks of a frame for outputs."""
     with state.lock:
-        labels = state.labels(index)
+        labels, confidence = state.labels(index), state.confidence(index)
         scores, described = state.scores(index), state.described(index)
-        confidence = {}
-        for object_id in state.objects.ids:
-            if object_id in described:
-                confidence[object_id] = 1.0 if state.is_given_present(index, object_id) else 0.0
-            else:
-                confidence[object_id] = scores[object_id].confidence if object_id in scores else 0.0
         differ = {
             object_id: score.disagreement
             for object_id, score in scores.items()
@@ -63,17 +56,17 @@ def export(
     folder: Path,
     names: Sequence[str],
     *,
-    on_frame: Callable[[int, int], bool] = lambda done, total: True,
+    on_frame: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Path]:
     """Write the masks of all frames; frames without masks are empty.
 
     Args:
         folder: created if missing.
         names: outputs, of `OUTPUTS`.
-        on_frame: called with the number of frames done and in total; False cancels.
+        on_frame: called with the number of frames done and in total; an error cancels.
 
     Returns:
-        written files and folders by name in `OUTPUTS`; empty if cancelled.
+        written files and folders by name in `OUTPUTS`.
 
     Raises:
         InputError: an unknown name, or the folder cannot be written.
@@ -82,31 +75,26 @@ def export(
     if unknown or not names:
         raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
     labels = {item.id: item.name for item in state.objects}
-    outputs = dict(open_outputs([name for name in names if name != "overlay"], folder, state.frames, labels))
+    opened = open_outputs([name for name in names if name != "overlay"], folder, state.frames, labels)
     if "overlay" in names:
-        outputs["overlay"] = _named_overlay(state, folder / OUTPUTS["overlay"][0])
-    complete = False
+        path = folder / OUTPUTS["overlay"][0]
+        opened["overlay"] = VideoFile(path, state.frames, lambda tracked: with_names(tracked, labels))
+    outputs = Outputs(opened, state.frames)
     try:
-        complete = _write(state, list(outputs.values()), on_frame)
-    finally:
-        for output in outputs.values():
-            output.finish() if complete else output.drop()
-    return {name: output.path for name, output in outputs.items()} if complete else {}
+        for index in range(state.frames.count):
+            image = state.frames.read(index, "export")
+            outputs.write(Tracked(index, image, stored(state, index), state.frames.time(index)))
+            on_frame(index + 1, state.frames.count)
+    except BaseException:
+        outputs.drop()
+        raise
+    if problem := outputs.finish():
+        raise problem
+    return outputs.written
 
 
-def _write(state: State, outputs: Sequence[Output], on_frame: Callable[[int, int], bool]) -> bool:
-    for index in range(state.frames.count):
-        image = state.frames.read(index, "export")
-        item = Tracked(index, image, stored(state, index), state.frames.time(index))
-        for output in outputs:
-            output.write(state.frames.stem(index), item)
-        if not on_frame(index + 1, state.frames.count):
-            return False
-    return True
-
-
-def write_archive(files: Sequence[Path], archive: Path) -> Path:
-    """Write files and folders into a ZIP archive, with names relative to its folder; return its path."""
+def write_archive(files: Sequence[Path], archive: Path) -> None:
+    """Write files and folders into a ZIP archive, with names relative to its folder."""
     with atomic_path(archive) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for top in files:
             for path in sorted(top.rglob("*")) if top.is_dir() else [top]:
@@ -115,14 +103,6 @@ def write_archive(files: Sequence[Path], archive: Path) -> Path:
                     packed = path.suffix in (".json", ".txt", ".csv", ".xml")
                     kind = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
                     target.write(path, path.relative_to(archive.parent), kind)
-    return archive
-
-
-def _named_overlay(state: State, path: Path) -> Output:
-    """Return the writer of an overlay video with the names of objects."""
-    source: FrameSource = state.frames
-    names = {item.id: item.name for item in state.objects}
-    return VideoFile(path, source, lambda tracked: with_names(tracked, names))
 
 
 def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
 from aotlab.annotation.cache import RecentCache
 from aotlab.annotation.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
 from aotlab.media.image_frames import ImageFrames, LevelsOption
-from aotlab.media.video import FrameSource, VideoFrames, open_frames
+from aotlab.media.video import VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
@@ -24,25 +25,6 @@ NEAR = 12
 
 QUALITY = 90
 """JPEG quality, 0 to 100"""
-
-
-class FrameAccess(FrameSource, Protocol):
-    """Random access to frames; also a `FrameSource`, for outputs. Methods are those of `FrameStore`."""
-
-    path: Path
-    """video"""
-    count: int
-    """current number of frames"""
-
-    def read(self, index: int, reader: str = "view") -> np.ndarray: ...
-
-    def jpeg(self, index: int, width: int | None = None) -> bytes: ...
-
-    def near_jpeg(self, index: int) -> bytes: ...
-
-    def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None: ...
-
-    def check(self, index: int) -> None: ...
 
 
 class FrameStore:
@@ -60,19 +42,23 @@ class FrameStore:
     live = False
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: LevelsOption = None) -> None:
-        self._source = open_frames(path, levels=levels)
-        self.path = Path(path)
-        self.name, self.size, self.rate = self._source.name, self._source.size, self._source.rate
-        self._make = _reader_maker(self._source)
+        self._source = source = open_frames(path, levels=levels)
+        self.path = path
+        self.name, self.size, self.rate = source.name, source.size, source.rate
+        self._make: Callable[[], FrameReader]
+        if isinstance(source, VideoFrames):
+            self._index: VideoIndex | None = VideoIndex(source.path)
+            self._make, self.count = partial(VideoReader, source, self._index), self._index.length
+        else:
+            assert isinstance(source, ImageFrames)
+            self._index, self._make, self.count = None, partial(ImageReader, source), source.length or 0
         self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
         self._lock = threading.Lock()
-        self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2)
-        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2)
-        self.count = self._reader("view")[1].length
+        self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
+        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2, len)
         self.length: int | None = self.count
-        self.variable = self._source.variable
-        self.damaged, self.lost = self._source.damaged, self._source.lost
-        self.levels, self.sound = self._source.levels, self._source.sound
+        self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
+        self.levels, self.sound = source.levels, source.sound
 
     @property
     def nbytes(self) -> int:
@@ -81,7 +67,9 @@ class FrameStore:
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame."""
-        return self._reader("view")[1].time(index) if self.variable else index / self.rate
+        if self._index is None or not (self.variable and self._index.seekable):
+            return index / self.rate
+        return (self._index.times[index] - self._index.times[0]) * self._index.time_base
 
     def stem(self, index: int) -> str:
         """Return the file name of a frame, without suffix."""
@@ -107,7 +95,7 @@ class FrameStore:
         lock, video = self._reader(reader)
         with lock:
             found = self._images.get(index)
-            return video.read(index, self._keep) if found is None else found.image()
+            return video.read(index, self._images.put) if found is None else found.image()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
@@ -116,7 +104,7 @@ class FrameStore:
         found = self._jpegs.get((index, width))
         if found is None:
             found = encode_jpeg(self.read(index, "view" if width is None else "small"), width)
-            self._jpegs.put((index, width), found, len(found))
+            self._jpegs.put((index, width), found)
         return found
 
     def near_jpeg(self, index: int) -> bytes:
@@ -125,7 +113,7 @@ class FrameStore:
         for other in sorted(range(index - NEAR, index + NEAR + 1), key=lambda other: abs(other - index)):
             if (other, None) in self._jpegs or other in self._images:
                 return self.jpeg(other)
-        key = self._reader("near")[1].key_before(index)
+        key = index if self._index is None else self._index.key_before(index)
         return encode_jpeg(self.read(key, "near"), None)
 
     def warm(self, stop: threading.Event, busy: Callable[[], bool]) -> None:
@@ -141,17 +129,12 @@ class FrameStore:
             if stop.is_set() or self._jpegs.nbytes > 0.9 * self._jpegs.limit:
                 return
             if (index, None) not in self._jpegs:
-                image = self.read(index, "warm")
-                content = encode_jpeg(image, None)
-                self._jpegs.put((index, None), content, len(content))
+                self._jpegs.put((index, None), encode_jpeg(self.read(index, "warm"), None))
 
     def check(self, index: int) -> None:
         """Raise `InputError` for a frame that does not exist."""
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
-
-    def _keep(self, index: int, decoded: Decoded) -> None:
-        self._images.put(index, decoded, decoded.nbytes)
 
     def _reader(self, name: str) -> tuple[threading.Lock, FrameReader]:
         with self._lock:
@@ -172,12 +155,3 @@ def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:
     )
     assert done
     return content.tobytes()
-
-
-def _reader_maker(source: FrameSource) -> Callable[[], FrameReader]:
-    """Return a function that makes readers of a source, which share the file's index."""
-    if isinstance(source, ImageFrames):
-        return lambda: ImageReader(source)
-    assert isinstance(source, VideoFrames)
-    index = VideoIndex(source.path)
-    return lambda: VideoReader(source, index)

@@ -22,6 +22,11 @@ class Change:
     before: bytes | None
     after: bytes | None
 
+    @property
+    def undone(self) -> Change:
+        """The change back."""
+        return Change(self.where, self.index, self.after, self.before)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -41,14 +46,17 @@ class Step:
 
 
 class History:
-    """Done and undone steps."""
+    """Done and undone steps.
 
-    def __init__(self, put: Callable[[str, int, bytes | None], None], limit: int = LIMIT_BYTES) -> None:
-        self._put = put
-        self._limit = limit
+    Args:
+        put: stores the content after a change.
+        limit: maximum size of all steps in bytes.
+    """
+
+    def __init__(self, put: Callable[[Change], None], limit: int = LIMIT_BYTES) -> None:
+        self._put, self._limit = put, limit
         self._done: list[Step] = []
         self._undone: list[Step] = []
-        self._nbytes = 0
         self._serial = 0
 
     @property
@@ -71,51 +79,46 @@ class History:
         if not changes:
             return
         self._serial += 1
-        step = Step(title, tuple(changes), frame, self._serial)
-        self._done.append(step)
+        self._done.append(Step(title, tuple(changes), frame, self._serial))
         self._undone.clear()
-        self._nbytes += step.nbytes
-        while self._nbytes > self._limit and len(self._done) > 1:
-            self._nbytes -= self._done.pop(0).nbytes
+        while len(self._done) > 1 and sum(step.nbytes for step in self._done) > self._limit:
+            self._done.pop(0)
 
     def extend(self, serial: int, changes: Sequence[Change]) -> bool:
         """Add changes to an earlier step; return False if it was undone or dropped."""
         for place, step in enumerate(self._done):
             if step.serial == serial:
-                self._done[place] = longer = replace(step, changes=(*step.changes, *changes))
-                self._nbytes += longer.nbytes - step.nbytes
+                self._done[place] = replace(step, changes=(*step.changes, *changes))
                 return True
         return False
 
     def undo(self) -> Step | None:
         """Undo the last step and return it; None without one. If it fails, the step can still be undone."""
-        if not self._done:
-            return None
-        step = self._done[-1]
-        self._apply(
-            [(change.where, change.index, change.before, change.after) for change in reversed(step.changes)]
-        )
-        self._undone.append(self._done.pop())
-        self._nbytes -= step.nbytes
+        step = self.last
+        if step is not None:
+            self._apply([change.undone for change in reversed(step.changes)])
+            self._undone.append(self._done.pop())
         return step
 
     def redo(self) -> Step | None:
         """Repeat the last undone step and return it; None without one. If it fails, it can still be redone."""
-        if not self._undone:
-            return None
-        step = self._undone[-1]
-        self._apply([(change.where, change.index, change.after, change.before) for change in step.changes])
-        self._done.append(self._undone.pop())
-        self._nbytes += step.nbytes
+        step = self.next
+        if step is not None:
+            self._apply(step.changes)
+            self._done.append(self._undone.pop())
         return step
 
-    def _apply(self, contents: Sequence[tuple[str, int, bytes | None, bytes | None]]) -> None:
-        """Store contents (where, index, new, old); if one fails, revert those before it."""
-        for count, (where, index, new, _) in enumerate(contents):
+    def revert(self, changes: Sequence[Change]) -> None:
+        """Undo changes that are no step yet, after an error, which says more than any error here."""
+        for change in reversed(changes):
+            with suppress(InputError):
+                self._put(change.undone)
+
+    def _apply(self, changes: Sequence[Change]) -> None:
+        """Store the contents after changes; if one fails, revert those before it."""
+        for count, change in enumerate(changes):
             try:
-                self._put(where, index, new)
+                self._put(change)
             except InputError:
-                for place, other, _, old in reversed(contents[:count]):
-                    with suppress(InputError):  # the first error says more
-                        self._put(place, other, old)
+                self.revert(changes[:count])
                 raise

@@ -15,15 +15,13 @@ from aotlab.annotation.history import Change
 from aotlab.annotation.planning import Request, Span, Tracking, again, plan
 from aotlab.annotation.protocol import JobEvent, JobProgress, JobStatus
 from aotlab.annotation.state import State
-from aotlab.annotation.store import Labels, encode
 from aotlab.engine.video.scores import measured
 from aotlab.masks.doubts import Doubts
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from aotlab.annotation.merging import TrackedFrame
+    from aotlab.annotation.tracking import TrackedFrame
 
-Results = Callable[[Tracking, State, int], "Iterator[TrackedFrame]"]
 MakeTracker = Callable[[], Tracking]
 RECENT = 20
 """number of frames over which the speed is measured"""
@@ -36,7 +34,7 @@ class TrackingJob:
         state: masks to read and write.
         make_tracker: called in the job's thread.
         request: what to track.
-        live: yields the results of a stream, which cannot be undone; None: results of ``request``.
+        live: track a stream from now on, which cannot be undone, instead of the frames of ``request``.
         extends: step of the history to extend, for a background job; None: add a step.
 
     Raises:
@@ -49,12 +47,12 @@ class TrackingJob:
         make_tracker: MakeTracker,
         request: Request,
         *,
-        live: Results | None = None,
+        live: bool = False,
         extends: int | None = None,
     ) -> None:
         self._state, self._make_tracker, self.request = state, make_tracker, request
         self._live, self.extends = live, extends
-        spans = plan(state, request) if live is None else []
+        spans = [] if live else plan(state, request)
         self._object_ids = None if request.object_ids is None else frozenset(request.object_ids)
         for object_id in self._object_ids or ():
             state.objects.get(object_id)
@@ -125,10 +123,7 @@ class TrackingJob:
             self._tell("running")
             self.started = time.perf_counter()
             self._times.append(self.started)
-            if self._live is None:
-                self._track(tracker)
-            else:
-                self._follow(self._live(tracker, self._state, self.request.start))
+            self._track(tracker)
             status = "stopped" if self._stop.is_set() else "done"
         except InputError as error:
             self.problem = str(error)
@@ -143,9 +138,11 @@ class TrackingJob:
         self._tell(status)
 
     def _track(self, tracker: Tracking) -> None:
-        """Track all spans, and again from every correction of a frame already tracked."""
-        from aotlab.annotation.tracking import results
+        """Track the stream, or all spans, and again from every correction of a frame already tracked."""
+        from aotlab.annotation.tracking import live_results, results
 
+        if self._live:
+            self._follow(live_results(tracker, self._state, self.request.start))
         with self._state.lock:
             self._seen = self._state.revision
         while self._waiting and not self._stop.is_set():
@@ -190,7 +187,7 @@ class TrackingJob:
                 self._go.wait()
                 self._tell("stopped" if self._stop.is_set() else "running")
                 continue
-            if self._live is None and self._take_corrections():
+            if not self._live and self._take_corrections():
                 return False
             item = next(found, None)
             if item is None:
@@ -219,7 +216,7 @@ class TrackingJob:
         state = self._state
         image = state.frames.read(found.index, "track")
         with state.lock:
-            free = {item.id for item in state.objects if not item.locked}
+            free = set(state.objects.ids).difference(state.objects.locked)
             wanted = free if self._object_ids is None else free & self._object_ids
             chosen, gone = wanted & set(found.confidence), wanted & found.gone
             old = state.tracked(found.index)
@@ -232,9 +229,9 @@ class TrackingJob:
             confidence |= {n: found.confidence[n] for n in chosen}
             differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
             signs = self._doubts.of(found.index, new, image, confidence)
-            note = {"scores": measured(new, sorted(confidence), confidence, differ, signs)}
-            change = state.change("tracked", found.index, encode(Labels(new, note)))
-            if self._live is not None:
+            scores = measured(new, sorted(confidence), confidence, differ, signs)
+            change = state.put_tracked(found.index, new, scores)
+            if self._live:
                 return
             first = self._changes.get(found.index, change)
             self._changes[found.index] = Change("tracked", found.index, first.before, change.after)

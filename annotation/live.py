@@ -7,20 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.annotation.frames import encode_jpeg
-from aotlab.annotation.planning import Tracking
-from aotlab.annotation.state import State
+from aotlab.annotation.frames import FrameStore, encode_jpeg
 from aotlab.media.images import read_image
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-
-if TYPE_CHECKING:
-    from aotlab.annotation.merging import TrackedFrame
 
 KEPT = 250
 """number of frames kept if the stream is not recorded"""
@@ -143,22 +137,5 @@ class LiveFrames(FrameSource):
             self._changed.notify_all()
 
 
-def live_results(tracker: Tracking, state: State, start: int) -> Iterator[TrackedFrame]:
-    """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
-
-    Raises:
-        InputError: the stream ended with an error.
-    """
-    from aotlab.annotation.merging import TrackedFrame
-    from aotlab.annotation.tracking import begin
-
-    frames = state.frames
-    assert isinstance(frames, LiveFrames)
-    begin(tracker, state, start, backward=False)
-    for index, image in frames.follow():
-        prediction = tracker.step(image)
-        yield TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence)
-        if not frames.record and index >= KEPT:
-            state.change("tracked", index - KEPT, None)
-    if frames.problem is not None:
-        raise InputError(frames.problem)
+Frames = FrameStore | LiveFrames
+"""random access to the frames of a file or a stream; also a `FrameSource`, for outputs"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, TypedDict
@@ -79,6 +78,11 @@ class ObjectList:
         """Ids of all objects."""
         return tuple(self._items)
 
+    @property
+    def locked(self) -> list[int]:
+        """Ids of locked objects."""
+        return [item.id for item in self if item.locked]
+
     def get(self, object_id: int) -> Item:
         """Return an object; raise `InputError` for an unknown id."""
         if object_id not in self._items:
@@ -128,8 +132,7 @@ class ObjectList:
 
     def snapshot(self) -> bytes:
         """Return everything as JSON."""
-        state = _Snapshot(self._last, list(self), self._renamed)
-        return json.dumps(asdict(state)).encode()
+        return msgspec.json.encode(_Snapshot(self._last, list(self), self._renamed))
 
     def restore(self, content: bytes) -> None:
         """Return to a `snapshot`; raise `InputError` for any other content."""

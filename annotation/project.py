@@ -6,11 +6,10 @@ import hashlib
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aotlab.annotation.frames import FrameAccess
+from aotlab.annotation.live import Frames
 from aotlab.annotation.store import LabelStore, set_damaged_aside
 from aotlab.media.image_frames import SUFFIXES
 from aotlab.media.levels import read_levels
@@ -23,22 +22,16 @@ EDGE_BYTES = 64 * 2**10
 """number of bytes read at the start and at the end of a file"""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Fingerprint stored in a project."""
+def source_of(path: Path) -> dict[str, Any]:
+    """Return the fingerprint of a video, a stack or a folder of images, as stored in a project.
 
-    bytes: int
-    """size of the file, or of all images of a folder"""
-    digest: str
-    """digest of the size and of the first and last bytes; for a folder also of names and sizes of its images"""
-
-
-def source_of(path: Path) -> Source:
-    """Return the fingerprint of a video, a stack or a folder of images; raises `InputError` if it cannot be read."""
+    ``bytes`` is the size of the file or of all images, ``digest`` that of the size and of the first and last bytes; for
+    a folder also of names and sizes of its images. Raises `InputError` if it cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=16)
     try:
         if not path.is_dir():
-            return Source(_add(digest, path), digest.hexdigest())
+            return {"bytes": _add(digest, path), "digest": digest.hexdigest()}
         images = sorted(
             (entry for entry in os.scandir(path) if Path(entry.name).suffix.lower() in SUFFIXES),
             key=lambda entry: entry.name,
@@ -50,7 +43,7 @@ def source_of(path: Path) -> Source:
             _add(digest, Path(entry.path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    return Source(sum(sizes), digest.hexdigest())
+    return {"bytes": sum(sizes), "digest": digest.hexdigest()}
 
 
 def _add(digest: hashlib.blake2b, path: Path) -> int:
@@ -108,7 +101,7 @@ class Head(NamedTuple):
     levels: tuple[float, float] | None
     """values of black and white, if given"""
     source: dict[str, Any] | None
-    """`Source` of the video; None in projects of earlier versions"""
+    """fingerprint of the video; None in projects of earlier versions"""
     objects: bytes
     """JSON of `ObjectList.snapshot`"""
 
@@ -148,7 +141,7 @@ class Project:
         InputError: the folder cannot be written, is in use by another process, or belongs to another video.
     """
 
-    def __init__(self, folder: Path, frames: FrameAccess, *, same_video: bool = False) -> None:
+    def __init__(self, folder: Path, frames: Frames, *, same_video: bool = False) -> None:
         self.folder = require_writable(folder)
         _refuse_links(folder)
         self._held = ExitStack()
@@ -157,7 +150,7 @@ class Project:
         self.objects: bytes | None = None
         """stored objects; None in a new project"""
         try:
-            self._source = None if frames.live else asdict(source_of(frames.path))
+            self._source = None if frames.live else source_of(frames.path)
             if (folder / FILE).is_file():
                 self._check(read_head(folder / FILE), same_video=same_video)
             for name in ("given", "tracked"):

@@ -40,21 +40,12 @@ class ImageReader:
 
     def __init__(self, source: ImageFrames) -> None:
         self._source = source
-        self.length = source.length or 0
 
     def read(self, index: int, keep: Keep) -> np.ndarray:
         """Return a frame; raise `InputError` for a broken file or one of another size."""
         image = self._source.read(index)
         keep(index, Decoded(lambda: image, image.nbytes))
         return image
-
-    def key_before(self, index: int) -> int:
-        """Return the frame itself."""
-        return index
-
-    def time(self, index: int) -> Fraction:
-        """Return the time by the frame rate."""
-        return self._source.time(index)
 
 
 class VideoIndex:
@@ -91,8 +82,6 @@ class VideoReader:
 
     def __init__(self, source: VideoFrames, index: VideoIndex) -> None:
         self._path, self._size, self._index = source.path, source.size, index
-        self._rate = source.rate
-        self.length = index.length
         self._container: av.container.InputContainer | None = None
         self._frames: Iterator[Any] = iter(())
         self._next = 0  # next frame to decode
@@ -120,16 +109,6 @@ class VideoReader:
             raise InputError(f"{self._path}: frame {index} does not decode ({error}); repair it") from error
         self.close()
         raise InputError(f"{self._path}: ends before frame {index}; repair the file")
-
-    def key_before(self, index: int) -> int:
-        """Return the key frame before it."""
-        return self._index.key_before(index)
-
-    def time(self, index: int) -> Fraction:
-        """Return the time stored in the file."""
-        if not self._index.seekable:
-            return index / self._rate
-        return (self._index.times[index] - self._index.times[0]) * self._index.time_base
 
     def close(self) -> None:
         """Close the file."""

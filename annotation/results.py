@@ -9,7 +9,6 @@ import numpy as np
 from aotlab.annotation.frames import CACHE_BYTES
 from aotlab.annotation.project import FILE, SUFFIX
 from aotlab.annotation.state import State
-from aotlab.annotation.store import Labels, encode
 from aotlab.engine.jobs.records import JobRecord, record_path
 from aotlab.engine.video.given_masks import GivenMasks, load_masks
 from aotlab.engine.video.scores import measured
@@ -67,13 +66,11 @@ def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
 def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -> None:
     """Store objects and masks in an empty project; tracked frames without masks show no object."""
     class_names = {**tracked.annotations.class_names, **given.annotations.class_names}
-    before = state.objects.snapshot()
-    for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
-        state.objects.add(class_names.get(object_id), object_id)
     nothing = np.zeros(state.frames.size, np.uint16)
-    for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
-        note = {"scores": measured(ids, state.objects.ids, {}, {})}
-        state.change("tracked", index, encode(Labels(ids.astype(np.uint16), note)))
-    for index, ids in given.items():
-        state.give(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
-    state.save_objects(before)  # last: it completes the project
+    with state.changing_objects([]) as objects:  # stored last: this completes the project
+        for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
+            objects.add(class_names.get(object_id), object_id)
+        for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
+            state.put_tracked(index, ids, measured(ids, objects.ids, {}, {}))
+        for index, ids in given.items():
+            state.give(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

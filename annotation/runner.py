@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 
-from aotlab.annotation.jobs import Results, TrackingJob
-from aotlab.annotation.planning import Request, Tracking, propagation
+from aotlab.annotation.jobs import MakeTracker, TrackingJob
+from aotlab.annotation.planning import Request, propagation
 from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
 
@@ -24,7 +23,7 @@ class Runner:
         make_tracker: makes the tracker of a job; called in the job's thread.
     """
 
-    def __init__(self, state: State, make_tracker: Callable[[], Tracking]) -> None:
+    def __init__(self, state: State, make_tracker: MakeTracker) -> None:
         self._state, self._make_tracker = state, make_tracker
         self.job: TrackingJob | None = None
         """last job"""
@@ -37,7 +36,7 @@ class Runner:
         """Whether a job runs or waits."""
         return self.job is not None and self.job.alive
 
-    def start(self, request: Request, live: Results | None = None) -> TrackingJob:
+    def start(self, request: Request, live: bool = False) -> TrackingJob:
         """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
         with self._lock:
             self.require_idle("tracking", "is running already")

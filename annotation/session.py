@@ -4,24 +4,68 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.annotation import editing, regrouping
+from aotlab.annotation import editing
+from aotlab.annotation.editing import Box, Clicks, Points
 from aotlab.annotation.history import Step
 from aotlab.annotation.jobs import MakeTracker, TrackingJob
-from aotlab.annotation.live import LiveFrames, live_results
+from aotlab.annotation.live import LiveFrames
 from aotlab.annotation.planning import Request
-from aotlab.annotation.protocol import CountEvent, ExportEvent, TrackerEvent
+from aotlab.annotation.protocol import (
+    Choice,
+    CountEvent,
+    ExportEvent,
+    HistoryEvent,
+    ReviewEntry,
+    Setting,
+    TrackerEvent,
+    UndoneStep,
+)
 from aotlab.annotation.runner import Runner
 from aotlab.annotation.state import State
-from aotlab.annotation.trackers import TrackerChoice
-from aotlab.engine.video.review import Check, frames_to_check
+from aotlab.engine.video.review import frames_to_check
+from aotlab.masks.painting import outlines
 from aotlab.masks.prompt import Prompt
 from aotlab.prompts.segmenter import Segmenter
 from aotlab.utils.errors import InputError
+
+MAX_REVIEW = 500
+"""maximum number of frames to check"""
+
+
+@dataclass
+class TrackerChoice:
+    """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
+
+    offered: Mapping[str, Mapping[str, str]]
+    """label of each value, by setting and value"""
+    chosen: dict[str, str]
+    """by setting"""
+
+    def choose(self, changes: Mapping[str, str]) -> None:
+        """Set values; raise `InputError`, and change nothing, if one is not offered."""
+        for name, value in changes.items():
+            if name not in self.offered:
+                raise InputError(
+                    f"{name[:40]!r}: no such setting; give one of {', '.join(self.offered) or 'none'}"
+                )
+            if value not in self.offered[name]:
+                raise InputError(
+                    f"{name} {value[:40]!r}: not offered; give one of {', '.join(self.offered[name])}"
+                )
+        self.chosen.update(changes)
+
+    def describe(self) -> dict[str, Setting]:
+        """Return all settings."""
+        return {
+            name: Setting(self.chosen[name], [Choice(value, text) for value, text in values.items()])
+            for name, values in self.offered.items()
+        }
 
 
 class Session:
@@ -55,11 +99,17 @@ class Session:
         """Last tracking job."""
         return self.runner.job
 
-    def running_job(self, action: str) -> TrackingJob:
-        """Return the running job; raise `InputError` if none is running."""
-        if self.job is None or not self.job.alive:
-            raise InputError(f"{action}: nothing is being tracked")
-        return self.job
+    def pause(self) -> None:
+        """Pause the running job; `pause`, `resume` and `stop` raise `InputError` if none is running."""
+        self._running("pause").pause()
+
+    def resume(self) -> None:
+        """Continue the paused job."""
+        self._running("resume").resume()
+
+    def stop(self) -> None:
+        """Stop the running job; its results are kept."""
+        self._running("stop").stop()
 
     def close(self) -> None:
         """Stop jobs and release the project."""
@@ -79,41 +129,47 @@ class Session:
 
     def suggest(
         self,
-        index: int,
+        frame: int,
         object_id: int | None,
-        prompt: Prompt,
-        *,
+        box: Box | None = None,
+        positive: Clicks | None = None,
+        negative: Clicks | None = None,
+        refine: bool = False,
         extend: bool = False,
-        at: editing.Click | None = None,
     ) -> int:
-        """Store the mask of the object that prompts mean; return its object id.
+        """Store the mask of the object that a box and clicks mean; return its object id.
 
         Args:
             object_id: the object; None: a new one.
-            prompt: box and clicks; its mask is refined.
+            positive: clicks on the object, the newest last.
+            negative: clicks beside it.
+            refine: change the object's mask, only near the newest click; all clicks are of one kind.
             extend: add to the object's mask instead of replacing it.
-            at: newest click, near which a known mask changes.
 
         Raises:
             InputError: as `editing.suggested`, or prompts outside the image.
         """
         if object_id is not None:
             editing.require_editable(self.state, object_id)
-        mask = self.preview(index, prompt)
-        return editing.suggested(self.state, index, object_id, mask, extend=extend, at=at)
+        on, beside = positive or [], negative or []
+        known = at = None
+        if refine and box is None:
+            if object_id is None or bool(on) == bool(beside):
+                raise InputError(
+                    "refine: give an object, and either positive or negative points, the newest last"
+                )
+            known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
+        prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
+        return editing.suggested(
+            self.state, frame, object_id, self._found(frame, prompt), extend=extend, at=at
+        )
 
-    def preview(self, index: int, prompt: Prompt) -> np.ndarray:
-        """Return the mask H×W bool that a prompt means on a frame, without storing it.
-
-        Raises:
-            InputError: a prompt outside the image, or this session has no segmenter.
-        """
-        if self.segmenter is None:
-            raise InputError("box and clicks: this session has no segmenter; draw the mask")
-        return self.segmenter(self.state.frames.read(index), {1: prompt}) == 1
+    def preview(self, frame: int, positive: Points) -> list[list[tuple[int, int]]]:
+        """Return outlines of the mask that clicks would make; raises `InputError` for clicks outside the image."""
+        return outlines(self._found(frame, Prompt(positive)))
 
     def set_tracker(self, changes: dict[str, str]) -> None:
-        """Set model, policy or precision of the next job; raise `InputError` as `TrackerChoice.choose`."""
+        """Set values of the next job; raise `InputError` as `TrackerChoice.choose`."""
         self.choice.choose(changes)
         self.state.emit(TrackerEvent(self.choice.describe()))
 
@@ -140,68 +196,47 @@ class Session:
         self.runner.require_idle("go live")
         if not self.state.labels(start).any():
             raise InputError(f"frame {start}: no mask to track; paint an object on it first")
-        return self.runner.start(Request(start), live_results)
+        return self.runner.start(Request(start), live=True)
 
     def _stream(self) -> LiveFrames:
         if self.live is None:
             raise InputError(f"{self.state.frames.name}: not a stream; open a camera or an address")
         return self.live
 
-    def undo(self, serial: int | None = None) -> Step | None:
-        """Undo the last step; raises `InputError` unless it is ``serial``, or for tracked masks while a job runs."""
+    def undo(self, step: int | None = None) -> UndoneStep | None:
+        """Undo the last step; raises `InputError` unless it is ``step``, or for tracked masks while a job runs."""
         self.runner.yield_background(wait=True)
         last = self.state.history.last
-        if serial is not None and (last is None or last.serial != serial):
+        if step is not None and (last is None or last.serial != step):
             raise InputError("undo: something else was done since; use Ctrl+Z step by step")
-        self._require_free(last)
-        return self.state.undo()
+        return self._move(last, self.state.history.undo)
 
-    def redo(self) -> Step | None:
+    def redo(self) -> UndoneStep | None:
         """Repeat the step undone last; raise `InputError` as `undo`."""
         self.runner.yield_background(wait=True)
-        self._require_free(self.state.history.next)
-        return self.state.redo()
+        return self._move(self.state.history.next, self.state.history.redo)
 
-    def delete_object(self, object_id: int) -> None:
-        """Remove an object from all frames; raise `InputError` while a job runs."""
-        self.runner.require_idle("delete")
-        regrouping.delete_object(self.state, object_id)
-
-    def merge_objects(self, object_id: int, into: int) -> None:
-        """Give all pixels of an object to another; raise `InputError` while a job runs."""
-        self.runner.require_idle("merge")
-        regrouping.merge_objects(self.state, object_id, into)
-
-    def drop_results(self, first: int, last: int, object_ids: Sequence[int] | None = None) -> int:
-        """Remove tracked masks on a range of frames; return the number of frames changed.
-
-        Raises:
-            InputError: a job is running, or an unknown object.
-        """
-        self.runner.require_idle("drop results")
-        return regrouping.drop_results(self.state, first, last, object_ids)
-
-    def review(self) -> list[Check]:
-        """Return the frames to check, worst first."""
+    def review(self) -> list[ReviewEntry]:
+        """Return the frames to check, worst first, `MAX_REVIEW` at most."""
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
             given = {index: self.state.described(index) for index in self.state.given_frames}
-        return frames_to_check(scores, given)
+        checks = frames_to_check(scores, given)[:MAX_REVIEW]
+        return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
     def archive(self) -> Path:
         """Archive of the last export."""
         return self.state.project.folder / "export" / f"{self.state.frames.name}.zip"
 
-    def export(self, names: Sequence[str], *, archive: bool = False) -> Path:
-        """Write the masks into the project's folder ``export``, replacing its contents.
+    def export(self, names: list[str]) -> str:
+        """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
         Args:
             names: outputs, of `OUTPUTS`.
-            archive: also pack them into a ZIP file.
 
         Returns:
-            the folder, or the archive.
+            name of the archive.
 
         Raises:
             InputError: as `export`, another export is running, or it was cancelled.
@@ -215,9 +250,8 @@ class Session:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
             files = export(self.state, folder, names, on_frame=self._exported)
-            if not files:
-                raise InputError("export: cancelled; nothing was written")
-            return write_archive(list(files.values()), self.archive) if archive else folder
+            write_archive(list(files.values()), self.archive)
+            return self.archive.name
         finally:
             self._export.release()
 
@@ -225,10 +259,29 @@ class Session:
         """Stop a running export; it leaves no file."""
         self._export_cancelled.set()
 
-    def _require_free(self, step: Step | None) -> None:
-        if step is not None and any(change.where == "tracked" for change in step.changes):
-            self.runner.require_idle(step.title)
+    def _running(self, action: str) -> TrackingJob:
+        if self.job is None or not self.job.alive:
+            raise InputError(f"{action}: nothing is being tracked")
+        return self.job
 
-    def _exported(self, done: int, total: int) -> bool:
+    def _found(self, frame: int, prompt: Prompt) -> np.ndarray:
+        """Return the mask H×W bool that a prompt means."""
+        if self.segmenter is None:
+            raise InputError("box and clicks: this session has no segmenter; draw the mask")
+        return self.segmenter(self.state.frames.read(frame), {1: prompt}) == 1
+
+    def _move(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
+        """Undo or repeat a step."""
+        if step is None:
+            return None
+        if any(change.where == "tracked" for change in step.changes):
+            self.runner.require_idle(step.title)
+        with self.state.lock:
+            move()
+            self.state.emit(HistoryEvent(self.state.history.titles))
+        return UndoneStep(step.title, step.frame)
+
+    def _exported(self, done: int, total: int) -> None:
         self.state.emit(ExportEvent(done, total))
-        return not (self._closed.is_set() or self._export_cancelled.is_set())
+        if self._closed.is_set() or self._export_cancelled.is_set():
+            raise InputError("export: cancelled; nothing was written")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.annotation.frames import CACHE_BYTES, FrameAccess, FrameStore
-from aotlab.annotation.history import Change, History, Step
+from aotlab.annotation.frames import CACHE_BYTES, FrameStore
+from aotlab.annotation.history import Change, History
+from aotlab.annotation.live import Frames, LiveFrames
 from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
 from aotlab.annotation.store import Labels, LabelStore, encode
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
 from aotlab.media.image_frames import LevelsOption
-from aotlab.utils.errors import InputError
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -33,7 +33,7 @@ class State:
         path: a video file, a folder of frames, or a project.
         project: project folder; None: beside the video.
         cache_bytes: memory for decoded frames.
-        frames: frames that do not come from ``path``.
+        frames: frames of a stream, which do not come from ``path``.
         levels: as of `open_frames`; None: the project's.
         same_video: as of `Project`.
 
@@ -47,14 +47,14 @@ class State:
         *,
         project: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
-        frames: FrameAccess | None = None,
+        frames: LiveFrames | None = None,
         levels: LevelsOption = None,
         same_video: bool = False,
     ) -> None:
         video, folder = locate(path, project)
-        if frames is None:
-            frames = FrameStore(video, cache_bytes=cache_bytes, levels=levels or levels_of(folder))
-        self.frames: FrameAccess = frames
+        self.frames: Frames = frames or FrameStore(
+            video, cache_bytes=cache_bytes, levels=levels or levels_of(folder)
+        )
         self.project = Project(folder, self.frames, same_video=same_video)
         self.objects = ObjectList()
         self.lock = threading.RLock()
@@ -65,11 +65,10 @@ class State:
         self.given_revisions: dict[int, int] = {}
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
-        self._given_scores: dict[int, dict[int, Score]] = {}
-        self._scores: dict[int, dict[int, Score]] = {}
+        self._scores: dict[str, dict[int, dict[int, Score]]] = {"given": {}, "tracked": {}}
         if self.project.objects is not None:
             self.objects.restore(self.project.objects)
-        for where in ("given", "tracked"):
+        for where in self._scores:
             for index in self._store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
@@ -84,7 +83,7 @@ class State:
 
     def is_given_present(self, index: int, object_id: int) -> bool:
         """Whether the given mask of a frame has pixels of this object."""
-        score = joined(self._given_scores.get(index, {}), self.objects.resolve).get(object_id)
+        score = self._joined("given", index).get(object_id)
         return score is not None and score.area > 0
 
     @property
@@ -94,12 +93,19 @@ class State:
 
     def scores(self, index: int) -> dict[int, Score]:
         """Return the tracking scores of the objects of a frame."""
-        return joined(self._scores.get(index, {}), self.objects.resolve)
+        return self._joined("tracked", index)
+
+    def confidence(self, index: int) -> dict[int, float]:
+        """Return the confidence of all objects on a frame: 1 or 0 by a given mask, 0 for an object without any."""
+        described, scores = self.described(index), self.scores(index)
+        found = {object_id: score.confidence for object_id, score in scores.items()}
+        found |= {object_id: float(self.is_given_present(index, object_id)) for object_id in described}
+        return {object_id: found.get(object_id, 0.0) for object_id in self.objects.ids}
 
     @property
     def tracked_frames(self) -> list[int]:
         """Frames with tracked masks."""
-        return sorted(self._scores)
+        return sorted(self._scores["tracked"])
 
     def given(self, index: int) -> np.ndarray:
         """Return the given mask of a frame: H×W ids of the objects it describes."""
@@ -113,11 +119,10 @@ class State:
         """Return the mask shown on a frame, H×W uint16 ids: given, and tracked for all other objects."""
         self.frames.check(index)
         with self.lock:
-            described = self.described(index)
+            described, tracked = self.described(index), self.tracked(index)
             if not described:
-                return self.tracked(index)
+                return tracked
             given = self.given(index)
-            tracked = self.tracked(index)
             shown = np.where(np.isin(tracked, list(described)), 0, tracked)
             return np.where(given > 0, given, shown).astype(np.uint16)
 
@@ -131,28 +136,30 @@ class State:
             content = encode(Labels(ids, note))
         return self.change("given", index, content)
 
+    def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
+        """Store the tracked mask of a frame, H×W ids, with its scores as of `measured`."""
+        return self.change("tracked", index, encode(Labels(labels.astype(np.uint16), {"scores": scores})))
+
     def change(self, where: str, index: int, after: bytes | None) -> Change:
         """Replace one content and return the change for the history."""
         change = Change(where, index, self._store(where).content(index), after)
         if change.before != after:
-            self._put(where, index, after)
+            self._put(change)
         return change
 
-    def save_objects(self, before: bytes) -> Change:
-        """Store the changed objects; ``before`` is their earlier snapshot, restored if they cannot be written."""
-        after = self.objects.snapshot()
+    @contextmanager
+    def changing_objects(self, changes: list[Change]) -> Iterator[ObjectList]:
+        """Yield the objects; store what the block changes of them and append the change. Errors restore them."""
+        before = self.objects.snapshot()
         try:
-            self._put("objects", 0, after)
-        except InputError:
+            yield self.objects
+            change = Change("objects", 0, before, self.objects.snapshot())
+            if change.after != before:
+                self._put(change)
+                changes.append(change)
+        except BaseException:
             self.objects.restore(before)
             raise
-        return Change("objects", 0, before, after)
-
-    def add_object(self, name: str | None) -> Change:
-        """Add an object to the end of the list; raise `InputError` as `ObjectList.add`."""
-        before = self.objects.snapshot()
-        self.objects.add(name)
-        return self.save_objects(before)
 
     @contextmanager
     def step(self, title: str, frame: int | None = None) -> Iterator[list[Change]]:
@@ -162,9 +169,7 @@ class State:
             try:
                 yield changes
             except BaseException:
-                for change in reversed(changes):
-                    with suppress(InputError):  # the first error says more
-                        self._put(change.where, change.index, change.before)
+                self.history.revert(changes)
                 raise
             self.finish(title, changes, frame)
 
@@ -173,25 +178,10 @@ class State:
         self.history.add(title, [change for change in changes if change.before != change.after], frame)
         self.emit(HistoryEvent(self.history.titles))
 
-    def undo(self) -> Step | None:
-        """Undo the last step."""
-        return self._move(self.history.undo)
-
-    def redo(self) -> Step | None:
-        """Repeat the step undone last."""
-        return self._move(self.history.redo)
-
     def emit(self, event: Event) -> None:
         """Notify all listeners."""
         for listener in list(self.listeners):
             listener(event)
-
-    def _move(self, move: Callable[[], Step | None]) -> Step | None:
-        with self.lock:
-            step = move()
-            if step is not None:
-                self.emit(HistoryEvent(self.history.titles))
-            return step
 
     def _store(self, where: str) -> LabelStore:
         return self.project.given if where == "given" else self.project.tracked
@@ -202,33 +192,32 @@ class State:
             np.zeros(self.frames.size, np.uint16) if labels is None else self.objects.resolve_ids(labels.ids)
         )
 
-    def _put(self, where: str, index: int, content: bytes | None) -> None:
-        """Replace a content on disk and in memory."""
+    def _joined(self, where: str, index: int) -> dict[int, Score]:
+        return joined(self._scores[where].get(index, {}), self.objects.resolve)
+
+    def _put(self, change: Change) -> None:
+        """Store the content after a change on disk and in memory."""
+        where, index, content = change.where, change.index, change.after
+        self.revision += 1
         if where == "objects":
             assert content is not None
             self.objects.restore(content)
             self.project.save_objects(content)
-            self.revision += 1
             self.emit(ObjectsEvent(self.revision, list(self.objects)))
             return
         self._store(where).put(index, content)
         self._load_note(where, index)
-        self.revision += 1
         if where == "given":
             self.given_revisions[index] = self.revision
         self.emit(FrameEvent(index, self.revision))
 
     def _load_note(self, where: str, index: int) -> None:
         """Load the scores of a frame and the objects it describes."""
-        store = self._store(where)
-        scores = self._given_scores if where == "given" else self._scores
+        store, scores = self._store(where), self._scores[where]
+        note = store.note(index) if index in store else {}
         scores.pop(index, None)
-        if where == "given":
-            self._described.pop(index, None)
-        if index not in store:
-            return
-        note = store.note(index)
-        scores[index] = read_scores(note.get("scores", {}))
+        if index in store:
+            scores[index] = read_scores(note.get("scores", {}))
         if where == "given":
             listed = note.get("described")
             listed = listed if isinstance(listed, list) else []

@@ -30,6 +30,8 @@ END = b"\0\0\0\0IEND\xaeB`\x82"
 """last bytes of a complete PNG"""
 HEADER_BYTES = 64 * 2**10
 """size of the start of a file that holds the note"""
+CACHE_BYTES = 32 * 2**20
+"""memory for decoded maps"""
 log = logging.getLogger(__name__)
 
 
@@ -96,12 +98,11 @@ class LabelStore:
     Args:
         folder: created with the first file.
         size: (height, width) of every map.
-        cache_bytes: memory for decoded maps.
     """
 
-    def __init__(self, folder: Path, size: tuple[int, int], *, cache_bytes: int = 32 * 2**20) -> None:
+    def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
-        self._cache: RecentCache[Labels] = RecentCache(cache_bytes)
+        self._cache: RecentCache[Labels] = RecentCache(CACHE_BYTES, lambda labels: labels.ids.nbytes)
         self._present = {
             int(path.stem) for path in folder.glob("*.png") if FRAME.fullmatch(path.stem) and path.is_file()
         }
@@ -129,7 +130,7 @@ class LabelStore:
             ) from error
         if labels.ids.shape != self.size:
             raise InputError(f"{self._path(index)}: not of the video's size; delete this file")
-        self._cache.put(index, labels, labels.ids.nbytes)
+        self._cache.put(index, labels)
         return labels
 
     def note(self, index: int) -> dict[str, Any]:
@@ -162,8 +163,7 @@ class LabelStore:
             return
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
-        labels = decode(content)
-        self._cache.put(index, labels, labels.ids.nbytes)
+        self._cache.put(index, decode(content))
         self._present.add(index)
 
     def _path(self, index: int) -> Path:

@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from aotlab.annotation.merging import Opinion, TrackedFrame, merge_directions
+from aotlab.annotation import live
 from aotlab.annotation.planning import Span, Tracking
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.transfers import on_gpu
 from aotlab.engine.video.directions import Spill, as_bytes
+from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
 REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """Tracking result on one frame."""
+
+    index: int
+    labels: np.ndarray
+    """H×W ids"""
+    confidence: Mapping[int, float]
+    """by id of each tracked object"""
+    disagreement: Mapping[int, float] = field(default_factory=dict)
+    """1 minus the IoU of both directions, where both were tracked"""
+    gone: frozenset[int] = frozenset()
+    """objects stated to be absent, which are not tracked any more"""
+    reached: int | None = None
+    """frame that the tracker has reached, if it is not this one"""
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """Prediction of one direction."""
+
+    ids: tuple[int, ...]
+    probabilities: Tensor
+    """(1+n)×H×W, background first, then the objects in the order of ``ids``"""
+    gone: frozenset[int] = frozenset()
+    """see `TrackedFrame`"""
 
 
 def results(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFrame]:
@@ -33,7 +63,25 @@ def results(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFram
     return _both_ways(tracker, state, span)
 
 
-def begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
+def live_results(tracker: Tracking, state: State, start: int) -> Iterator[TrackedFrame]:
+    """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
+
+    Raises:
+        InputError: the stream ended with an error.
+    """
+    frames = state.frames
+    assert isinstance(frames, live.LiveFrames)
+    _begin(tracker, state, start, backward=False)
+    for index, image in frames.follow():
+        prediction = tracker.step(image)
+        yield TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence)
+        if not frames.record and index >= live.KEPT:
+            state.change("tracked", index - live.KEPT, None)
+    if frames.problem is not None:
+        raise InputError(frames.problem)
+
+
+def _begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
@@ -99,7 +147,7 @@ def _steps(
     tracker: Tracking, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
-    begin(tracker, state, start, backward=frames.step < 0)
+    _begin(tracker, state, start, backward=frames.step < 0)
     gone = state.described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
@@ -135,3 +183,38 @@ def _described(state: State, index: int) -> frozenset[int]:
     """Return the objects that a reference describes; without a given mask, those it shows."""
     shown = np.unique(state.labels(index)).tolist()
     return state.described(index) or frozenset(shown) - {0}
+
+
+def merge_directions(
+    index: int, forward: Opinion, backward: Opinion, weights: Mapping[int, float]
+) -> TrackedFrame:
+    """Return the weighted mean of both directions, object by object.
+
+    Args:
+        forward: from the given masks before it.
+        backward: from the given masks after it.
+        weights: of ``backward`` by object id, from 0 at the given mask before to 1 at the one after; 0 or 1 if only
+            masks on one side describe the object, so that only this direction counts.
+    """
+    ids = forward.ids + tuple(each for each in backward.ids if each not in forward.ids)
+    total = torch.zeros(1 + len(ids), *forward.probabilities.shape[1:])
+    for channel, object_id in enumerate(ids, start=1):
+        weight = weights[object_id]
+        for share, opinion in ((1 - weight, forward), (weight, backward)):
+            if share and object_id in opinion.ids:
+                total[channel] += share * opinion.probabilities[1 + opinion.ids.index(object_id)].cpu()
+    total[0] = (1 - total[1:].sum(0)).clamp(min=0)
+    sure, channels = total.max(0)
+    confidence = {}
+    for channel, object_id in enumerate(ids, start=1):
+        pixels = sure[channels == channel]
+        confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
+    both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
+    first, second = (_labels(opinion.ids, opinion.probabilities) for opinion in (forward, backward))
+    gone = (forward.gone | backward.gone) - set(ids)
+    return TrackedFrame(index, _labels(ids, total), confidence, disagreement(both, first, second), gone)
+
+
+def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
+    channels = probabilities.max(0).indices.cpu().numpy()
+    return np.asarray(np.array([0, *ids], dtype=np.uint16)[channels])

@@ -9,7 +9,10 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from aotlab.annotation.loading import give_masks
+import numpy as np
+
+from aotlab.annotation.history import Change
+from aotlab.annotation.objects import ObjectList, usable_name
 from aotlab.annotation.state import State
 from aotlab.engine.video.given_masks import GivenMasks
 from aotlab.masks.exchange.colours import LEGENDS
@@ -39,7 +42,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
         the frames of the masks.
 
     Raises:
-        InputError: as `read_upload` and `give_masks`.
+        InputError: as `read_upload`, no object, or too many.
     """
     frames = state.frames
     frames.check(index)
@@ -47,8 +50,35 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
     for frame in found.frames:
         frames.check(frame)
     masks = GivenMasks(found)  # decoded one by one, to save memory
-    give_masks(state, masks, found.class_names)
+    object_ids = sorted({each for labels in masks.values() for each in np.unique(labels).tolist()} - {0})
+    if not object_ids:
+        raise InputError("mask: contains no object; give ids above 0")
+    with state.step("load masks", min(masks)) as changes:
+        with state.changing_objects(changes) as objects:
+            numbered = {each: _usable(objects, each, found.class_names.get(each)) for each in object_ids}
+        for frame, labels in masks.items():
+            changes.append(_give_map(state, frame, labels, numbered))
     return list(masks)
+
+
+def _usable(objects: ObjectList, object_id: int, name: str | None) -> int:
+    """Return the object of an id in a file: the one of this id, or a new one."""
+    if object_id in objects:
+        return object_id
+    free = objects.resolve(object_id) == object_id
+    return objects.add(usable_name(name), object_id if free else None).id
+
+
+def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
+    """Store a label map with its ids renamed; locked objects keep their pixels."""
+    table = np.arange(int(labels.max()) + 1, dtype=np.uint16)
+    own = {object_id: numbered[object_id] for object_id in np.unique(labels).tolist() if object_id}
+    table[list(own)] = list(own.values())
+    ids, shown, locked = table[labels], state.labels(index), state.objects.locked
+    keep = np.isin(shown, locked) | ((ids == 0) & ~np.isin(shown, list(own.values())))
+    merged = np.where(keep, shown, np.where(np.isin(ids, locked), 0, ids))
+    taken = {int(other) for other in np.unique(shown[merged != shown]) if other}
+    return state.give(index, merged, state.described(index) | taken | set(own.values()))
 
 
 def read_upload(content: bytes, target: Target, index: int) -> Annotations:

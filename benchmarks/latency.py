@@ -182,7 +182,7 @@ def add_first_mask(session: Session) -> None:
     """Paint an object in the middle of the first frame, unless it has masks."""
     if not session.state.labels(0).any():
         height, width = session.state.frames.size
-        number = editing.add_object(session.state).id
+        number = editing.add_object(session.state)
         editing.paint(session.state, 0, number, [(width / 2, height / 2)], radius=min(height, width) / 8)
 
 

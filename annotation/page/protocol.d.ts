@@ -32,6 +32,18 @@ export interface Actions {
     message: { frame: number; object_id: number; point: [number, number]; propagate?: boolean };
     result: number;
   };
+  delete_object: {
+    message: { object_id: number };
+    result: null;
+  };
+  merge_objects: {
+    message: { object_id: number; into: number };
+    result: null;
+  };
+  drop_results: {
+    message: { frame: number; last?: number | null; object_ids?: number[] | null };
+    result: number;
+  };
   describe: {
     message: {  };
     result: Description;
@@ -47,18 +59,6 @@ export interface Actions {
   change_object: {
     message: { object_id: number; changes: ItemChanges };
     result: null;
-  };
-  delete_object: {
-    message: { object_id: number };
-    result: null;
-  };
-  merge_objects: {
-    message: { object_id: number; into: number };
-    result: null;
-  };
-  drop_results: {
-    message: { frame: number; last?: number | null; object_ids?: number[] | null };
-    result: number;
   };
   set_tracker: {
     message: { changes: Record<string, string> };

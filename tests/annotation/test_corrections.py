@@ -33,11 +33,11 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
     draw(session, 0, 1, 2)
     run(session, 0)
     draw(session, 8, 1)
-    assert session.drop_results(5, LENGTH - 1) == LENGTH - 5
+    assert editing.drop_results(session.state, 5) == LENGTH - 5
     assert session.state.tracked_frames == [1, 2, 3, 4]
     assert ((session.state.labels(8) == 1) == (truth(8) == 1)).all()
     assert not session.state.labels(7).any()
-    assert session.drop_results(5, LENGTH - 1) == 0
+    assert editing.drop_results(session.state, 5) == 0
     session.undo()
     assert (session.state.labels(7) == truth(7)).all()
 
@@ -45,12 +45,12 @@ def test_results_are_dropped_from_a_frame_on_in_one_step(session):
 def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(session):
     draw(session, 0, 1, 2)
     run(session, 0)
-    assert session.drop_results(3, 4, [1]) == 2
+    assert editing.drop_results(session.state, 3, 4, [1]) == 2
     assert (session.state.labels(3) == np.where(truth(3) == 2, 2, 0)).all()
     assert set(session.state.scores(3)) == {2}
     assert (session.state.labels(5) == truth(5)).all()
     editing.change_object(session.state, 2, {"locked": True})
-    assert session.drop_results(0, LENGTH - 1) == LENGTH - 3
+    assert editing.drop_results(session.state, 0) == LENGTH - 3
     assert (session.state.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
@@ -76,7 +76,7 @@ def test_results_are_not_dropped_while_tracking_runs(session, monkeypatch):
     draw(session, 0, 1)
     monkeypatch.setattr(type(session.runner), "busy", True)
     with pytest.raises(InputError, match="not while tracking runs"):
-        session.drop_results(0, 3)
+        act(session, {"do": "drop_results", "frame": 0})
 
 
 def test_a_click_is_previewed_without_changing_a_mask(served):

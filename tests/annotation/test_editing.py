@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from aotlab.annotation import editing, regrouping
-from aotlab.annotation.loading import give_masks
-from aotlab.masks.prompt import Prompt
+from aotlab.annotation import editing
+from aotlab.annotation.uploads import load_upload
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import open_session, set_mask, square, truth
+from tests.annotation.clips import open_session, png, set_mask, square, truth
 
 
 def draw(session, index, *numbers):
@@ -57,9 +56,9 @@ def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(
     editing.remove_given(session.state, 0)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
-        lambda: session.delete_object(2),
-        lambda: session.merge_objects(2, 1),
-        lambda: session.merge_objects(1, 2),
+        lambda: editing.delete_object(session.state, 2),
+        lambda: editing.merge_objects(session.state, 2, 1),
+        lambda: editing.merge_objects(session.state, 1, 2),
     ):
         with pytest.raises(InputError, match="is locked"):
             action()
@@ -80,7 +79,7 @@ def test_a_box_that_finds_nothing_changes_nothing(folder):
     before = session.state.history.titles
     for object_id in (1, None):
         with pytest.raises(InputError, match="nothing found there"):
-            session.suggest(0, object_id, Prompt(box=(2, 2, 20, 20)))
+            session.suggest(0, object_id, (2, 2, 20, 20))
     assert (session.state.labels(0) == truth(0) * (truth(0) == 1)).all()
     assert session.state.objects.ids == (1,)
     assert session.state.history.titles == before
@@ -91,13 +90,13 @@ def test_a_click_changes_a_mask_only_near_it(session):
     draw(session, 0, 1)
     everything = np.ones(truth(0).shape, bool)
     session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
-    session.suggest(0, 1, Prompt([(20, 10)], mask=truth(0) == 1), at=((20, 10), True))
+    session.suggest(0, 1, positive=[(20, 10)], refine=True)
     added = (session.state.labels(0) == 1) & (truth(0) != 1)
     rows, columns = np.nonzero(added)
     assert 0 < added.sum() < 500
     assert np.hypot(rows - 10, columns - 20).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
-        session.suggest(0, 1, Prompt([(50, 30)], [0], mask=truth(0) == 1), at=((50, 30), False))
+        session.suggest(0, 1, negative=[(50, 30)], refine=True)
 
 
 def test_a_new_object_and_its_mask_are_one_step(session):
@@ -112,14 +111,14 @@ def test_a_new_object_and_its_mask_are_one_step(session):
 def test_a_part_of_another_object_is_reassigned(session):
     draw(session, 0, 1, 2)
     editing.outline(session.state, 0, 1, square(2, 30, 5))
-    assert regrouping.reassign(session.state, 0, 2, (3, 32)) == 1
+    assert editing.reassign(session.state, 0, 2, (3, 32)) == 1
     assert (session.state.labels(0)[30:35, 2:7] == 2).all()
     assert (session.state.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
     with pytest.raises(InputError, match="click on a part of another object"):
-        regrouping.reassign(session.state, 0, 2, (58, 2))
+        editing.reassign(session.state, 0, 2, (58, 2))
     editing.change_object(session.state, 1, {"locked": True})
     with pytest.raises(InputError, match="is locked"):
-        regrouping.reassign(session.state, 0, 2, (8, 8))
+        editing.reassign(session.state, 0, 2, (8, 8))
 
 
 @pytest.mark.parametrize("folder_name", ["given", "objects"])
@@ -180,7 +179,7 @@ def test_undo_and_redo_go_through_everything(session):
     editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
     shown.append(session.state.labels(0).copy())
     editing.change_object(session.state, 1, {"name": "ball", "colour": "#00ff00"})
-    regrouping.delete_object(session.state, 1)
+    editing.delete_object(session.state, 1)
     assert not session.state.labels(0).any()
     session.undo()
     assert session.state.objects.get(1).name == "ball"
@@ -202,7 +201,7 @@ def test_undo_and_redo_go_through_everything(session):
 def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
     for index in (0, 5):
         draw(session, index, 1, 2)
-    session.merge_objects(2, 1)
+    editing.merge_objects(session.state, 2, 1)
     assert session.state.objects.ids == (1,)
     for index in (0, 5):
         assert (session.state.labels(index) == (truth(index) > 0)).all()
@@ -210,52 +209,40 @@ def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
     session.undo()
     assert (session.state.labels(5) == truth(5)).all()
     with pytest.raises(InputError, match="itself"):
-        session.merge_objects(1, 1)
+        editing.merge_objects(session.state, 1, 1)
 
 
 def test_splitting_makes_the_part_under_the_point_a_new_object(session):
     editing.add_object(session.state)
     editing.outline(session.state, 1, 1, square(5, 5, 8))
     editing.outline(session.state, 1, 1, square(30, 20, 8))
-    item = regrouping.split_object(session.state, 1, 1, (33, 23))
+    object_id = editing.split_object(session.state, 1, 1, (33, 23))
     labels = session.state.labels(1)
-    assert (labels[20:28, 30:38] == item.id).all()
+    assert (labels[20:28, 30:38] == object_id).all()
     assert (labels[5:13, 5:13] == 1).all()
     with pytest.raises(InputError, match="not on the object"):
-        regrouping.split_object(session.state, 1, 1, (50, 5))
+        editing.split_object(session.state, 1, 1, (50, 5))
 
 
 def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     draw(session, 0, 1, 2)
-    session.delete_object(2)
-    assert editing.add_object(session.state).id == 3
+    editing.delete_object(session.state, 2)
+    assert editing.add_object(session.state) == 3
     labels = np.zeros_like(truth(0))
     labels[0:3, 0:3] = 2
-    (object_id,) = give_masks(session.state, {4: labels})
-    assert object_id == 4
+    load_upload(session.state, 4, png(labels))
+    assert session.state.objects.ids == (1, 3, 4)
     assert (session.state.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.state.labels(0))) == {0, 1}
 
 
 def test_a_mask_file_brings_its_objects_in_one_step(session):
-    give_masks(session.state, {3: truth(3)})
+    load_upload(session.state, 3, png(truth(3)))
     assert session.state.objects.ids == (1, 2)
     assert (session.state.labels(3) == truth(3)).all()
     session.undo()
     assert session.state.objects.ids == ()
     assert not session.state.labels(3).any()
-
-
-@pytest.mark.parametrize(
-    ("labels", "words"),
-    [
-        (np.zeros((40, 60), np.uint8), "no object"),
-        (np.ones((4, 6), np.uint8), r"6×4 does not match the video \(60×40\)"),
-    ],
-)
-def test_an_unusable_mask_is_refused(session, labels, words):
-    with pytest.raises(InputError, match=words):
-        give_masks(session.state, {0: labels})
 
 
 @pytest.mark.parametrize(

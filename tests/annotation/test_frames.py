@@ -40,10 +40,10 @@ def test_a_frame_that_takes_long_has_an_image_at_once_that_is_near_it(tmp_path):
     path = tmp_path / "long.mp4"
     write_long_video(path, 2, size=(48, 64), group=120)
     store = FrameStore(path)
-    store._readers["view"][0].acquire()  # someone decodes on the way to the frame
+    store._reader("view")[0].acquire()  # someone decodes on the way to the frame
     near = cv2.imdecode(np.frombuffer(store.near_jpeg(110), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - 0) < 6  # the key frame
-    store._readers["view"][0].release()
+    store._reader("view")[0].release()
     store.read(105)
     near = cv2.imdecode(np.frombuffer(store.near_jpeg(110), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert abs(int(near[20, 20]) - int(store.read(105)[20, 20, 0])) < 3

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.annotation import editing
 from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import FILE, locate
 from aotlab.annotation.state import State
@@ -35,9 +36,7 @@ def video(tmp_path):
 def project(video, tmp_path):
     """A project of it with an object that is given on frame 0."""
     state = State(video)
-    before = state.objects.snapshot()
-    state.objects.add("fish")
-    state.save_objects(before)
+    editing.add_object(state, "fish")
     labels = np.zeros(SIZE, np.uint16)
     labels[4:10, 4:10] = 1
     state.give(0, labels, [1])

@@ -7,9 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from aotlab.annotation.session import Session
+from aotlab.annotation.session import Session, TrackerChoice
 from aotlab.annotation.state import State
-from aotlab.annotation.trackers import TrackerChoice
 from tests.annotation.browser import Page, iou, needs_browser
 from tests.annotation.clips import LENGTH, Seer, truth
 from tests.annotation.served import Served

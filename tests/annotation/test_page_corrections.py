@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from aotlab.annotation import editing, regrouping
+from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
 from aotlab.engine.video.review import Check
 from tests.annotation.browser import iou, needs_browser
@@ -37,7 +37,7 @@ def test_a_click_that_is_not_on_the_object_corrects_any_mask_and_says_so_where_t
     page.status("Click on the object first")
     page.key("Escape")
     draw(session, 0, 1, 2)
-    regrouping.merge_objects(session.state, 2, 1)
+    editing.merge_objects(session.state, 2, 1)
     page.objects(1)
     page.shows("object 1")
     click(page, 45, 30, button="right")

@@ -15,9 +15,8 @@ from websockets.exceptions import InvalidStatus
 from aotlab.annotation import server as web
 from aotlab.annotation.guard import MAX_PER_ADDRESS, Guard
 from aotlab.annotation.server import encode_runs
-from aotlab.annotation.session import Session
+from aotlab.annotation.session import Session, TrackerChoice
 from aotlab.annotation.state import State
-from aotlab.annotation.trackers import TrackerChoice
 from tests.annotation.clips import LENGTH, Seer, open_session, square, truth
 from tests.annotation.runs import decode_runs
 from tests.annotation.served import TOKEN, Served

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from aotlab.annotation import editing
+from aotlab.annotation.actions import act
 from aotlab.annotation.description import strips
 from aotlab.annotation.planning import Request
 from aotlab.annotation.protocol import JobEvent
@@ -185,10 +186,10 @@ def test_while_a_job_runs_what_would_confuse_it_is_refused(folder):
     session = open_session(folder, Seer(pause=0.05))
     draw(session, 0, 1, 2)
     job = session.track(Request(0))
-    for action in (lambda: session.delete_object(1), lambda: session.merge_objects(1, 2),
-                   lambda: session.track(Request(0)), lambda: session.drop_results(0, 5)):  # fmt: skip
+    for message in ({"do": "delete_object", "object_id": 1}, {"do": "merge_objects", "object_id": 1, "into": 2},
+                    {"do": "track", "frame": 0}, {"do": "drop_results", "frame": 0}):  # fmt: skip
         with pytest.raises(InputError, match="stop it first"):
-            action()
+            act(session, message)
     job.stop()
     job.wait(5)
     session.close()
@@ -242,7 +243,7 @@ def test_strips_tell_given_absent_lost_and_sure_frames(folder):
     run(session, 0, "forward", 0, 10)
     assert strips(session.state)[1] == "G999aaaallla".replace("llla", "lllg")
     checks = session.review()
-    assert (checks[0].frame, checks[0].reason) in {(8, "lost"), (4, "area")}
+    assert (checks[0].frame, checks[0].sentence) in {(8, "is lost"), (4, "changes its size at once")}
     assert all(check.object_id == 1 for check in checks)
     session.close()
 
@@ -261,7 +262,7 @@ def test_parts_away_from_an_object_and_contact_of_like_colours_are_to_be_checked
     draw(session, 0, 1, 2)
     run(session, 0)
     check = session.review()[0]
-    assert (check.frame, check.object_id, check.reason) == (6, 1, "fragment")
+    assert (check.frame, check.object_id, check.sentence) == (6, 1, "has a part far from the rest")
     assert session.state.scores(8)[1].fragment == pytest.approx(60 / 160, abs=0.03)
     assert session.state.scores(5)[1].fragment == 0
     assert session.state.scores(8)[2].contact > 0.1

@@ -16,7 +16,7 @@ from aotlab.tools.cli.options import option_overrides
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
-    from aotlab.annotation.trackers import TrackerChoice
+    from aotlab.annotation.session import TrackerChoice
     from aotlab.engine.pacing import PacedTracker
     from aotlab.engine.tracker import Tracker
 
@@ -42,7 +42,7 @@ def offered_models(args: Namespace) -> dict[str, Path]:
 
 def tracker_choice(args: Namespace) -> TrackerChoice:
     """Return what the page offers, and what the command line chose."""
-    from aotlab.annotation.trackers import TrackerChoice
+    from aotlab.annotation.session import TrackerChoice
 
     models = {
         name: "the bundled model" if path == BUNDLED_CHECKPOINT else name
