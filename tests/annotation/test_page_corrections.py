@@ -62,7 +62,8 @@ def test_enter_or_the_first_corner_closes_a_polygon_of_the_mouse(page):
 def test_the_list_of_frames_to_check_names_a_frame_once_the_worst_first(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [(7, 2, "lost", 1.0), (7, 1, "jump", 0.9), (3, 1, "unsure", 0.8), (7, 2, "area", 0.5)]
-    monkeypatch.setattr(session, "review", lambda: [Check(*values) for values in found])
+    checks = [Check(*values) for values in found]
+    monkeypatch.setattr("aotlab.annotation.session.frames_to_check", lambda *_: checks)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
     assert page.tab.inner_text("#review").split("\n") == [
@@ -80,12 +81,12 @@ def test_objects_that_come_while_the_list_of_frames_to_check_is_made_stay(page, 
     page.objects(2)
     asked, go = threading.Event(), threading.Event()
 
-    def slow():
+    def slow(*_):
         asked.set()
         go.wait(60)
         return [Check(7, 1, "lost", 1.0)]
 
-    monkeypatch.setattr(session, "review", slow)
+    monkeypatch.setattr("aotlab.annotation.session.frames_to_check", slow)
     page.key("Shift+Delete")
     page.until(asked.is_set)
     editing.add_object(session.state)
