@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
@@ -42,7 +43,7 @@ class Doubts:
         return {
             each: (
                 fragment(ids == each),
-                touching.get(each, 0) / max(1, outline.get(each, 0)),
+                touching[each] / max(1, outline[each]),
                 flip(ids == each, changed),
             )
             for each in object_ids
@@ -77,22 +78,18 @@ def fragment(mask: np.ndarray) -> float:
     return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0
 
 
-def _sides(ids: np.ndarray, image: np.ndarray) -> tuple[dict[int, int], dict[int, int]]:
+def _sides(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
     """By object: pairs of pixels across its outline to an object of like colour, and to anything."""
-    touching: dict[int, int] = {}
-    outline: dict[int, int] = {}
-    for axis in (0, 1):
-        here = [slice(None, -APART) if axis == each else slice(None) for each in (0, 1)]
-        there = [slice(APART, None) if axis == each else slice(None) for each in (0, 1)]
-        rows, columns = np.nonzero(ids[tuple(here)] != ids[tuple(there)])
-        far = (rows + APART, columns) if axis == 0 else (rows, columns + APART)
-        one, other = ids[rows, columns], ids[far]
-        apart = _apart(image[rows, columns], image[far])
+    touching: Counter[int] = Counter()
+    outline: Counter[int] = Counter()
+    for turned, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
+        rows, columns = np.nonzero(turned[:-APART] != turned[APART:])
+        one, other = turned[rows, columns], turned[rows + APART, columns]
+        apart = _apart(pixels[rows, columns], pixels[rows + APART, columns])
         like = (one > 0) & (other > 0) & (apart <= LIKE)
         for side in (one, other):
-            for count, chosen in ((outline, side), (touching, side[like])):
-                for each, number in zip(*np.unique(chosen, return_counts=True), strict=True):
-                    count[int(each)] = count.get(int(each), 0) + int(number)
+            outline.update(side.tolist())
+            touching.update(side[like].tolist())
     return touching, outline
 
 

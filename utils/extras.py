@@ -30,14 +30,11 @@ def missing_extra(module: str) -> str | None:
 
 def libraries() -> dict[str, tuple[str, ...]]:
     """Return the modules of every extra from the metadata of the installed package."""
-    from importlib.metadata import (  # slow to import
-        PackageNotFoundError,
-        requires,
-    )
+    from importlib import metadata  # slow to import
 
     try:
-        stated = requires(PACKAGE) or []
-    except PackageNotFoundError:  # a checkout that was not installed
+        stated = metadata.requires(PACKAGE) or []
+    except metadata.PackageNotFoundError:  # a checkout that was not installed
         return {}
     found: dict[str, tuple[str, ...]] = {}
     for line in stated:

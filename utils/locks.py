@@ -124,14 +124,12 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 def _abandoned(path: Path, process: int) -> bool:
     """Return whether the process that wrote a file has certainly ended; on Windows, if the file is a day old."""
-    if not POSIX:  # signal 0 would terminate the process
-        with suppress(OSError):
-            return time.time() - path.stat().st_mtime > DAY
-        return False
     try:
+        if not POSIX:  # signal 0 would terminate the process
+            return time.time() - path.stat().st_mtime > DAY
         os.kill(process, 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):
-        return False
+        pass
     return False

@@ -72,15 +72,13 @@ def write_coco(annotations: Annotations, video: Written) -> dict[str, Any]:
 
     ``score`` is the tracker's confidence; ``lost`` is true while the object is presumed out of sight.
     """
-    head, files = _head(annotations, video)
     height, width = annotations.size
     classes = annotations.class_ids()
     return {
-        **head,
-        "videos": [{"id": 1, "name": video.video, "height": height, "width": width, "length": video.length}],
+        **_head(annotations, video, {"name": video.video}),
         "images": [
             {"id": frame + 1, "video_id": 1, "frame_id": frame, "file_name": file, "height": height, "width": width}
-            for frame, file in enumerate(files)
+            for frame, file in enumerate(_files(annotations, video))
         ],
         "annotations": [
             {
@@ -103,14 +101,11 @@ def write_coco(annotations: Annotations, video: Written) -> dict[str, Any]:
 
 def write_youtube_vis(annotations: Annotations, video: Written) -> dict[str, Any]:
     """Return YouTube-VIS JSON: an annotation for each object, with a segmentation or null for each frame."""
-    head, files = _head(annotations, video)
-    height, width = annotations.size
     tracks: dict[int, dict[int, Region]] = defaultdict(dict)
     for frame, region in annotations.regions():
         tracks[region.object_id][frame] = region
     return {
-        **head,
-        "videos": [{"id": 1, "file_names": files, "height": height, "width": width, "length": video.length}],
+        **_head(annotations, video, {"file_names": _files(annotations, video)}),
         "annotations": [
             _track(annotations, object_id, [tracks[object_id].get(frame) for frame in range(video.length)])
             for object_id in sorted(tracks)
@@ -123,14 +118,20 @@ def encoded(runs: np.ndarray, size: Size) -> dict[str, Any]:
     return {"size": list(size), "counts": compress(runs)}
 
 
-def _head(annotations: Annotations, video: Written) -> tuple[dict[str, Any], list[str]]:
-    """Return the fields of both formats, and the name of each frame's image."""
+def _head(annotations: Annotations, video: Written, names: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of both formats; the video's with its names."""
+    height, width = annotations.size
     classes = annotations.class_ids().items()
-    head = {
+    return {
         "info": {"description": f"{video.video}: tracked objects", "rate": video.rate},
         "categories": [{"id": index, "name": name, "supercategory": ""} for name, index in classes],
+        "videos": [{"id": 1, **names, "height": height, "width": width, "length": video.length}],
     }
-    return head, [f"{video.video}/{annotations.stem(frame)}.jpg" for frame in range(video.length)]
+
+
+def _files(annotations: Annotations, video: Written) -> list[str]:
+    """Return the name of each frame's image."""
+    return [f"{video.video}/{annotations.stem(frame)}.jpg" for frame in range(video.length)]
 
 
 def _track(annotations: Annotations, object_id: int, regions: Sequence[Region | None]) -> dict[str, Any]:

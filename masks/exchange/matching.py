@@ -59,13 +59,11 @@ def match(found: Sequence[Found], target: Target, frame: int | None = None) -> A
         result.frames.setdefault(frames[one.frame], []).append(Region(ids[key], one.runs))
         if one.class_name:
             result.class_names.setdefault(ids[key], one.class_name)
-    if frame is not None and frame not in result.frames:
-        if len(result.frames) > 1:
+    if frame is not None:
+        if frame not in result.frames and len(result.frames) > 1:
             others = ", ".join(map(str, sorted(result.frames)[:10]))
             raise ContentError(f"has no mask for frame {frame}, but for {others}")
-        (result.frames[frame],) = result.frames.values()
-    if frame is not None:
-        result.frames = {frame: result.frames[frame]}
+        result.frames = {frame: result.frames.get(frame) or next(iter(result.frames.values()))}
     return result
 
 
