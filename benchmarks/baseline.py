@@ -25,7 +25,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.networks.block import BlockMemory, KeyValue
 from aotlab.networks.encoders import FrozenNormConv2d
 from aotlab.networks.kernels import SETS
-from aotlab.networks.kernels.convolutions import FoldedConv2d, Followers, follow
+from aotlab.networks.kernels.convolutions import FoldedConv2d, follow
 from aotlab.networks.operations import use
 from aotlab.networks.positions import RelativePosition
 from aotlab.networks.stage import BLOCKS
@@ -149,7 +149,7 @@ def _then_normed(conv: nn.Conv2d, x: Tensor, residual: Tensor | None = None) -> 
         return convolved
     ones = torch.ones_like(conv.bias)
     normed = F.batch_norm(convolved, torch.zeros_like(ones), ones, ones, conv.bias, eps=0.0)
-    return follow(normed, Followers(conv.activation, residual)) if isinstance(conv, FoldedConv2d) else normed
+    return follow(normed, conv.activation, residual) if isinstance(conv, FoldedConv2d) else normed
 
 
 def _groups(tracker: Tracker) -> AbstractContextManager[Any]:

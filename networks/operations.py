@@ -38,13 +38,13 @@ class Operation:
         self,
         kernels: Mapping[str, Kernel],
         *,
-        rule: Callable[..., str],
-        sizes: Callable[..., tuple[int, ...]],
+        rule: Callable[..., str] | None = None,
+        sizes: Callable[..., tuple[int, ...]] | None = None,
         fits: Callable[..., bool] | None = None,
     ) -> None:
-        """Add kernels by name; the other arguments replace the attributes of their names."""
+        """Add kernels by name; the other arguments, if given, replace the attributes of their names."""
         self.kernels.update(kernels)
-        self.rule, self.sizes, self.fits = rule, sizes, fits or self.fits
+        self.rule, self.sizes, self.fits = rule or self.rule, sizes or self.sizes, fits or self.fits
 
     def __call__(self, *args: Any) -> Tensor:
         choice = _choices.get().get(self.name)

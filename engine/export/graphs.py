@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy, deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,7 +63,7 @@ class GraphModule(nn.Module):
     """A method with its inputs and outputs in a fixed order."""
 
     def __init__(
-        self, model: VOSModel, method: Method, inputs: tuple[str, ...], outputs: tuple[str, ...] = ()
+        self, model: VOSModel, method: Method, inputs: tuple[str, ...], outputs: tuple[str, ...]
     ) -> None:
         super().__init__()
         self.model, self.method, self.inputs, self.outputs = model, method, inputs, outputs
@@ -87,7 +86,7 @@ class Graph:
     """results for the examples, including those that the graph does not output"""
     same: dict[str, str]
     """names of results that equal an input or another result, with its name; the graph outputs the others"""
-    growing: dict[str, tuple[int, int]] = field(default_factory=dict)
+    growing: dict[str, tuple[int, int]]
     """axis, and its length per frame, of inputs that grow with long-term memory"""
 
 
@@ -161,7 +160,12 @@ def _graph(
 
 def _part(model: VOSModel, method: Method) -> VOSModel:
     """Copy the model without the weights that a method does not read."""
-    members: dict[Method, tuple[str, ...]] = {_encode: ("encoder", "projector"), _decode: ("decoder",)}
+    members: dict[Method, tuple[str, ...]] = {
+        _encode: ("encoder", "projector"),
+        _decode: ("decoder",),
+        _encode_prompted: ("prompts",),
+        _segment: ("prompts",),
+    }
     read = members.get(method, ("stages",))
     part = copy(model)
     part._modules = {
@@ -243,26 +247,20 @@ def build_prompt_graphs(model: VOSModel, video: tuple[int, int]) -> dict[str, Gr
     """
     if model.prompts is None:
         raise InputError("this model takes no prompts; export the bundled one, or without prompts")
-    network: Any = deepcopy(model.prompts).cpu().float().eval().requires_grad_(False)
+    model, drawn = _exportable(model), torch.Generator().manual_seed(0)
     size = look_size(video, SETTINGS.whole_edge, align_corners=model.config.align_corners)
-    drawn = torch.Generator().manual_seed(0)
-    image = {"image": torch.rand(1, 3, *size, generator=drawn)}
     with torch.no_grad():
-        maps = _encode_prompted(network, image)
+        encode = _graph(model, _encode_prompted, {"image": torch.rand(1, 3, *size, generator=drawn)})
         planes = {"planes": torch.rand(1, len(PLANES), *size, generator=drawn)}
-        masks = _segment(network, maps | planes)
-    encode, segment = NAMES
-    return {
-        encode: Graph(GraphModule(network, _encode_prompted, ("image",), MAPS), image, maps, {}),
-        segment: Graph(
-            GraphModule(network, _segment, (*MAPS, "planes"), ("logits",)), maps | planes, masks, {}
-        ),
-    }
+        segment = _graph(model, _segment, encode.results | planes)
+    return dict(zip(NAMES, (encode, segment), strict=True))
 
 
-def _encode_prompted(network: Any, given: Tensors) -> dict[str, Tensor]:
-    return dict(zip(MAPS, network.encode(given["image"]), strict=True))
+def _encode_prompted(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
+    assert model.prompts is not None
+    return dict(zip(MAPS, model.prompts.encode(given["image"]), strict=True))
 
 
-def _segment(network: Any, given: Tensors) -> dict[str, Tensor]:
-    return {"logits": network([given[name] for name in MAPS], given["planes"])}
+def _segment(model: VOSModel, given: Tensors) -> dict[str, Tensor]:
+    assert model.prompts is not None
+    return {"logits": model.prompts([given[name] for name in MAPS], given["planes"])}

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -73,8 +73,10 @@ def export_model(
     lock = folder.parent / f".{folder.name}{LOCK}"
     with locked(lock, 0, subject=folder), _new_folder(folder, force=force) as temporary:
         remove_leftovers(folder.parent, folder.name)
-        graphs = _write_graphs(build_graphs(model, size, groups), temporary, config.memory.frames)
-        _write_graphs(build_prompt_graphs(model, video) if prompts else {}, temporary, config.memory.frames)
+        graphs = build_graphs(model, size, groups)
+        for name, graph in (graphs | (build_prompt_graphs(model, video) if prompts else {})).items():
+            with _quietly():
+                _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,
@@ -82,14 +84,6 @@ def export_model(
         )  # fmt: skip
         (temporary / FILE).write_text(to_text(description), encoding="utf-8")
     return description
-
-
-def _write_graphs(graphs: Mapping[str, Graph], folder: Path, frames: int) -> Mapping[str, Graph]:
-    """Write all graphs for at most ``frames`` stored frames, and return them."""
-    for name, graph in graphs.items():
-        with _quietly():
-            _write_onnx(graph, folder / graph_file(name), frames)
-    return graphs
 
 
 @contextmanager
@@ -119,38 +113,28 @@ def _new_folder(folder: Path, *, force: bool) -> Iterator[Path]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Suppress the exporters' progress messages and warnings."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
-def _traced(graph: Graph, frames: int) -> tuple[torch.export.ExportedProgram, tuple[Any, ...]]:
-    """Return the traced program of a graph, and the free axes of its inputs."""
-    held = torch.export.Dim("frames", min=1, max=frames)
+def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
+    """Write a graph with its weights to one file (at most 2 GB), for at most ``frames`` stored frames."""
+    held, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())
     free: list[dict[int, Any] | None] = []
     for name in graph.examples:
         axis, length = graph.growing.get(name, (None, 0))
         free.append(None if axis is None else {axis: held if length == 1 else length * held})
+    shapes = (tuple(free),)
     with torch.no_grad():
-        program = torch.export.export(
-            graph.module, tuple(graph.examples.values()), dynamic_shapes=(tuple(free),), strict=False
-        )
-    return program, tuple(free)
-
-
-def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
-    """Write a graph with its weights to one file (at most 2 GB)."""
-    program, free = _traced(graph, frames)
+        program = torch.export.export(graph.module, args, dynamic_shapes=shapes, strict=False)
     converted = torch.onnx.export(
-        program, args=tuple(graph.examples.values()), dynamic_shapes=(free,), dynamo=True, verbose=False,
+        program, args=args, dynamic_shapes=shapes, dynamo=True, verbose=False,
         input_names=list(graph.module.inputs), output_names=list(graph.module.outputs),
     )  # fmt: skip
     assert converted is not None

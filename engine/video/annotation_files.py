@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.video.scores import LostFlags
+from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.exchange.writing import write_annotations
 from aotlab.media.image_frames import store_frame
@@ -14,18 +14,16 @@ from aotlab.media.video import FrameSource
 from aotlab.utils.files import remove
 
 
-class AnnotationFile:
+class AnnotationFile(Output):
     """Objects of all frames in a format of `WRITTEN`, held as run lengths until the end."""
 
     def __init__(self, name: str, path: Path, source: FrameSource) -> None:
-        self.path = path
-        self.class_names: dict[int, str] = {}
-        """class name by object id, if known"""
+        super().__init__(path)
         self._format, self._source = name, source
         self._annotations = Annotations(source.size)
         self._flags = LostFlags()
 
-    def write(self, name: str, tracked: Any) -> None:
+    def write(self, name: str, tracked: Tracked) -> None:
         """Add one frame, called ``name``; YOLO's labels get its image beside them."""
         self._annotations.frames[tracked.index] = regions_of(tracked.prediction, self._flags)
         self._annotations.stems[tracked.index] = name

@@ -10,8 +10,8 @@ import tempfile
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ Key = tuple[np.ndarray, np.ndarray]
 """image and mask of an annotated frame"""
 
 
-class Spill:
+class Spill(AbstractContextManager["Spill"]):
     """Arrays in an unnamed temporary file, read in any order.
 
     A context manager; raises `InputError` if the disk is full.
@@ -42,12 +42,7 @@ class Spill:
         self._places: list[tuple[int, int, tuple[int, ...]]] = []  # offset, bytes and shape
         self._end = 0
 
-    def __enter__(self) -> Spill:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,7 @@ from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.review_file import ReviewFile
 from aotlab.engine.video.thumbnail import Thumbnail
-from aotlab.engine.video.tracked import Tracked
+from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.overlay import overlay, with_ids
@@ -26,87 +25,50 @@ from aotlab.utils.files import atomic_path, is_folder, real_path, remove, requir
 from aotlab.utils.locks import remove_leftovers
 
 
-class Output(Protocol):
-    """One kind of output, written frame by frame."""
+class FrameFiles(Output):
+    """A folder with PNGs of single frames; ``save`` writes those of a frame by folder and name."""
 
-    path: Path
-    """file or folder of the output"""
+    def __init__(self, path: Path, source: FrameSource, save: Callable[[Path, str, Tracked], None]) -> None:
+        super().__init__(require_writable(path))
+        self._save = save
 
     def write(self, name: str, tracked: Tracked) -> None:
-        """Write the next frame, whose files are called ``name``; raise `InputError` on failure."""
-
-    def finish(self) -> None:
-        """Complete the file; raise `InputError` on failure."""
-
-    def drop(self) -> None:
-        """Remove an incomplete file; complete files are kept."""
+        """Write the files of one frame."""
+        self._save(self.path, f"{name}.png", tracked)
 
 
-class _Files:
-    """A folder with separate files per frame, which needs no completion."""
-
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        self.path = require_writable(path)
-
-    def finish(self) -> None:
-        """Do nothing."""
-
-    def drop(self) -> None:
-        """Do nothing."""
-
-
-class MaskFiles(_Files):
+def save_mask(folder: Path, name: str, tracked: Tracked) -> None:
     """``masks/<frame>.png``: the palette PNG of all objects."""
-
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Write one mask."""
-        write_mask(self.path / f"{name}.png", np.asarray(tracked.prediction.labels))
+    write_mask(folder / name, tracked.labels)
 
 
-class ObjectFiles(_Files):
+def save_objects(folder: Path, name: str, tracked: Tracked) -> None:
     """``objects/<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
-
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Write one image per object."""
-        for object_id in tracked.prediction.ids:
-            pixels = (tracked.prediction.labels == object_id).astype(np.uint8) * 255
-            _save(Image.fromarray(pixels), self.path / str(object_id) / f"{name}.png")
+    for object_id in tracked.prediction.ids:
+        _save((tracked.prediction.labels == object_id).astype(np.uint8) * 255, folder / str(object_id) / name)
 
 
-class AlphaFiles(_Files):
+def save_alpha(folder: Path, name: str, tracked: Tracked) -> None:
     """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
-
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Write one image."""
-        _save(Image.fromarray(with_alpha(tracked)), self.path / f"{name}.png")
+    _save(with_alpha(tracked), folder / name)
 
 
-class MatteFiles(_Files):
+def save_mattes(folder: Path, name: str, tracked: Tracked, white: int = 255) -> None:
     """``mattes/<id>/<frame>.png``: probability of the object in grey, from its first tracked frame on.
 
-    Args:
-        path: output folder.
-        source: source of the frames.
-        white: value of probability 1: 255, or 65535 for 16-bit PNGs.
+    ``white``: value of probability 1: 255, or 65535 for 16-bit PNGs.
     """
-
-    def __init__(self, path: Path, source: FrameSource, white: int = 255) -> None:
-        super().__init__(path, source)
-        self._white = white
-
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Write one image per object."""
-        kind = np.uint8 if self._white == 255 else np.uint16
-        for object_id, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
-            values = (own.float() * self._white).round().clamp(0, self._white).cpu().numpy().astype(kind)
-            _save(Image.fromarray(values), self.path / str(object_id) / f"{name}.png")
+    kind = np.uint8 if white == 255 else np.uint16
+    for object_id, own in zip(tracked.prediction.ids, tracked.prediction.probabilities[1:], strict=True):
+        values = (own.float() * white).round().clamp(0, white).cpu().numpy().astype(kind)
+        _save(values, folder / str(object_id) / name)
 
 
-class VideoFile:
+class VideoFile(Output):
     """Video with the rate, times, size and sound of the source."""
 
     def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
-        self.path = path
+        super().__init__(path)
         self._draw = draw
         self._writer = VideoWriter(
             path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
@@ -128,8 +90,7 @@ class VideoFile:
 
 def with_overlay(tracked: Tracked) -> np.ndarray:
     """Draw objects and ids over the frame: H×W×3 uint8."""
-    labels = np.asarray(tracked.prediction.labels)
-    return with_ids(overlay(tracked.frame, labels), labels)
+    return with_ids(overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
 def with_alpha(tracked: Tracked) -> np.ndarray:
@@ -140,16 +101,16 @@ def with_alpha(tracked: Tracked) -> np.ndarray:
 
 
 OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
-    "masks": ("masks", MaskFiles),
-    "objects": ("objects", ObjectFiles),
+    "masks": ("masks", partial(FrameFiles, save=save_mask)),
+    "objects": ("objects", partial(FrameFiles, save=save_objects)),
     "review": ("review.json", ReviewFile),
     "thumbnail": ("thumbnail.jpg", Thumbnail),
-    "mattes": ("mattes", MatteFiles),
-    "mattes16": ("mattes16", partial(MatteFiles, white=65535)),
-    "alpha": ("alpha", AlphaFiles),
-    "prores": ("alpha.mov", lambda path, source: VideoFile(path, source, with_alpha)),
-    "vp9": ("alpha.webm", lambda path, source: VideoFile(path, source, with_alpha)),
-    "overlay": ("overlay.mp4", lambda path, source: VideoFile(path, source, with_overlay)),
+    "mattes": ("mattes", partial(FrameFiles, save=save_mattes)),
+    "mattes16": ("mattes16", partial(FrameFiles, save=partial(save_mattes, white=65535))),
+    "alpha": ("alpha", partial(FrameFiles, save=save_alpha)),
+    "prores": ("alpha.mov", partial(VideoFile, draw=with_alpha)),
+    "vp9": ("alpha.webm", partial(VideoFile, draw=with_alpha)),
+    "overlay": ("overlay.mp4", partial(VideoFile, draw=with_overlay)),
     **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in WRITTEN.items()},
 }
 """file or folder name and writer by output name"""
@@ -179,7 +140,7 @@ class Outputs:
         """
         name, restored = self._source.stem(tracked.index), isinstance(tracked.prediction, Restored)
         for output in self._outputs.values():
-            if not (restored and isinstance(output, _Files)):
+            if not (restored and isinstance(output, FrameFiles)):
                 output.write(name, tracked)
         self.frames, self.last = self.frames + 1, tracked.index
         if self._written is not None:
@@ -213,8 +174,7 @@ def open_outputs(
     """
     outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
     for output in outputs.values():
-        if isinstance(output, AnnotationFile | ReviewFile):
-            output.class_names.update(class_names or {})
+        output.class_names.update(class_names or {})
     return outputs
 
 
@@ -267,7 +227,7 @@ def _results(names: Iterable[str], folder: Path) -> list[Path]:
     return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
 
 
-def _save(image: Image.Image, path: Path) -> None:
+def _save(image: np.ndarray, path: Path) -> None:
     """Write a PNG; level 1 is several times faster than Pillow's default 6, for slightly larger files."""
     with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG", compress_level=1)
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=1)

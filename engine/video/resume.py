@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +24,6 @@ SAVE_EVERY = 60.0
 """seconds between two saves"""
 NEEDED, REFUSED = "masks", ("prores", "vp9")
 """output that predictions are restored from, and outputs that need more than it holds"""
-
-
-class Stateful(Protocol):
-    """A `Tracker`, or one with a clock."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what resumes the video."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ class Progress:
         """Return the prediction of a frame; raise `InputError` if its mask cannot be read."""
         return Restored(read_mask(self._masks / f"{self._stem(index)}.png"), self._confidence[index])
 
-    def tracked(self, index: int, tracker: Stateful) -> None:
+    def tracked(self, index: int, tracker: Any) -> None:
         """Keep the tracker's state after a frame if it is time to save one."""
         self._newest = index
         if time.monotonic() - self._saved >= SAVE_EVERY:
@@ -110,7 +103,7 @@ class Progress:
         if self._state is not None and self._state[0] == tracked.index:
             self._save(*self._state)
 
-    def stopped(self, last: int, tracker: Stateful) -> None:
+    def stopped(self, last: int, tracker: Any) -> None:
         """Save the state of a run that stopped after frame ``last``; a state that cannot be saved is left out."""
         if last == self._newest:
             with suppress(InputError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score
+from aotlab.engine.video.scores import LOST_AFTER, Score
 
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""
@@ -72,7 +72,7 @@ def _of_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], s
     found: dict[str, list[Check]] = {}
     unseen = 0
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
-        unseen = 0 if index in skip or (score.area and score.confidence >= MIN_CONFIDENCE) else unseen + 1
+        unseen = 0 if index in skip or score.seen else unseen + 1
         if index in skip:
             continue
         severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}

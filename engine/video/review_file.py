@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from aotlab.engine.video.review import frames_to_check
 from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
-from aotlab.engine.video.tracked import Tracked
+from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.doubts import Doubts
 from aotlab.media.video import FrameSource
 from aotlab.utils.files import write_text
@@ -21,24 +21,21 @@ SHOWN = 10
 """largest number of printed frames to check"""
 
 
-class ReviewFile:
+class ReviewFile(Output):
     """``review.json``: the content of `review_of`, written at the end."""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
-        self.path = path
-        self.class_names: dict[int, str] = {}
-        """class name by object id, if known"""
+        super().__init__(path)
         self._name, self._levels = source.name, source.levels
         self._scores: dict[int, dict[int, Score]] = {}
         self._doubts = Doubts()
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Add one frame."""
-        prediction = tracked.prediction
-        ids, confidence = np.asarray(prediction.labels), prediction.confidence
-        signs = self._doubts.of(tracked.index, ids, tracked.frame, prediction.ids)
+        found = tracked.prediction
+        signs = self._doubts.of(tracked.index, tracked.labels, tracked.frame, found.ids)
         self._scores[tracked.index] = read_scores(
-            measured(ids, prediction.ids, confidence, prediction.disagreement, signs)
+            measured(tracked.labels, found.ids, found.confidence, found.disagreement, signs)
         )
 
     def finish(self) -> None:
@@ -52,9 +49,6 @@ class ReviewFile:
             review["levels"] = self._levels.report()
         write_text(self.path, json.dumps(review, indent=1) + "\n")
 
-    def drop(self) -> None:
-        """Do nothing, as nothing was written."""
-
 
 def review_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
@@ -64,21 +58,12 @@ def review_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str,
         scores: scores by frame and object id.
     """
     object_ids = sorted({object_id for found in scores.values() for object_id in found})
-    checks = [
-        {
-            "frame": check.frame,
-            "object_id": check.object_id,
-            "reason": check.reason,
-            "severity": check.severity,
-        }
-        for check in frames_to_check(scores)
-    ]
     return {
         "video": name,
         "frames": len(scores),
         "lost": {"frames": LOST_AFTER, "confidence": MIN_CONFIDENCE},
         "objects": [_object(object_id, scores) for object_id in object_ids],
-        "check": checks,
+        "check": [asdict(check) for check in frames_to_check(scores)],
     }
 
 
@@ -108,30 +93,17 @@ def table(review: Mapping[str, Any]) -> list[str]:
 
 def _object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
-    frames = [index for index in sorted(scores) if object_id in scores[index]]
-    ranges: list[list[int]] = []
-    unseen: list[int] = []
-    for index in frames:
-        score = scores[index][object_id]
-        if score.area and score.confidence >= MIN_CONFIDENCE:
-            unseen = []
-            continue
-        unseen.append(index)
-        if len(unseen) == LOST_AFTER:
-            ranges.append([unseen[0], index])
-        elif len(unseen) > LOST_AFTER:
-            ranges[-1][1] = index
-    visible = [scores[index][object_id] for index in frames if scores[index][object_id].area]
-    known = (scores[index][object_id].disagreement for index in frames)
-    differ = [value for value in known if value is not None]
-    confidence = sum(score.confidence for score in visible) / len(visible) if visible else 0.0
-    lost = sum(1 for index in frames if any(first <= index <= last for first, last in ranges))
+    own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
+    runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].seen)]
+    lost = [run for seen, run in runs if not seen and len(run) >= LOST_AFTER]
+    visible = [score.confidence for score in own.values() if score.area]
+    differ = [score.disagreement for score in own.values() if score.disagreement is not None]
     return {
         "id": object_id,
         "visible": len(visible),
-        "absent": len(frames) - len(visible),
-        "lost": lost,
-        "lost_on": ranges,
-        "confidence": round(confidence, 4),
+        "absent": len(own) - len(visible),
+        "lost": sum(map(len, lost)),
+        "lost_on": [[run[0], run[-1]] for run in lost],
+        "confidence": round(sum(visible) / len(visible), 4) if visible else 0.0,
         "disagreement": round(sum(differ) / len(differ), 4) if differ else None,
     }

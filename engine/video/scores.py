@@ -35,6 +35,11 @@ class Score:
     flip: float = 0.0
     """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
 
+    @property
+    def seen(self) -> bool:
+        """Whether it has pixels that are its own with enough confidence."""
+        return self.area > 0 and self.confidence >= MIN_CONFIDENCE
+
 
 def measured(
     ids: np.ndarray,

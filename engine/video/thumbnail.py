@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.video.tracked import Tracked
+from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.overlay import overlay, strip
 from aotlab.media.video import FrameSource
 from aotlab.utils.files import atomic_path
@@ -16,18 +16,18 @@ HEIGHT = 180
 """height of the thumbnail in pixels"""
 
 
-class Thumbnail:
+class Thumbnail(Output):
     """``thumbnail.jpg``, written at the end."""
 
     def __init__(self, path: Path, source: FrameSource) -> None:
-        self.path = path
+        super().__init__(path)
         self._images: dict[str, np.ndarray] = {}
         self._lowest = float("inf")
 
     def write(self, name: str, tracked: Tracked) -> None:
         """Add one frame."""
         confidence = min(tracked.prediction.confidence.values(), default=1.0)
-        image = small_overlay(tracked.frame, np.asarray(tracked.prediction.labels))
+        image = small_overlay(tracked.frame, tracked.labels)
         if not self._images:
             self._images["first"] = image
             return
@@ -41,9 +41,6 @@ class Thumbnail:
         if images:
             with atomic_path(self.path) as temporary:
                 Image.fromarray(strip(images)).save(temporary, quality=85)
-
-    def drop(self) -> None:
-        """Do nothing, as nothing was written."""
 
 
 def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:

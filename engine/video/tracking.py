@@ -141,7 +141,7 @@ def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Nu
 
 
 class Timed:
-    """Tracker that measures its time."""
+    """Tracker that measures the time of `step`; all else is the tracker's."""
 
     def __init__(self, tracker: Tracker | PacedTracker) -> None:
         self._tracker, self._labels = tracker, OneBehind(getattr(tracker, "device", None))
@@ -155,18 +155,8 @@ class Timed:
         self.seconds += time.perf_counter() - start
         return prediction
 
-    def forget(self, object_id: int) -> None:
-        """Stop tracking an object."""
-        self._tracker.forget(object_id)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state of a `Tracker`."""
-        state: dict[str, Any] = self._tracker.state_dict()  # type: ignore[union-attr]
-        return state
-
-    def reset(self, length: int | None = None) -> None:
-        """Reset the tracker."""
-        self._tracker.reset(length)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tracker, name)
 
 
 def _tracked(

@@ -49,10 +49,6 @@ def _taps(x: Tensor, gradient: Tensor, weight: Tensor, dilation: int) -> Tensor:
 _plain = depthwise.kernels["plain"]
 
 
-def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-    return _Convolved.apply(x, weight, bias, dilation)  # type: ignore[no-any-return, no-untyped-call]
-
-
 def _rule(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> str:
     slow = weight.shape[2] > 3 or dilation > 1
     return "convolved" if slow and _fits("convolved", x, weight, bias, dilation) else "plain"
@@ -70,4 +66,4 @@ def _fits(name: str, x: Tensor, weight: Tensor, bias: Tensor | None, dilation: i
     return x.is_cpu and torch.is_grad_enabled() and weight.requires_grad and not apart
 
 
-depthwise.add({"convolved": _convolved}, rule=_rule, sizes=_sizes, fits=_fits)
+depthwise.add({"convolved": _Convolved.apply}, rule=_rule, sizes=_sizes, fits=_fits)

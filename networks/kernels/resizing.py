@@ -42,13 +42,9 @@ def _taps(before: int, after: int, device: torch.device) -> tuple[Tensor, Tensor
     return index, torch.where(distance <= 1, near, far)
 
 
-def _sizes(image: Tensor, size: tuple[int, int]) -> tuple[int, ...]:
-    return (*image.shape, *size)
-
-
 def _fits(name: str, image: Tensor, size: tuple[int, int]) -> bool:
     """The sums by axis are for inference."""
     return name == "plain" or not torch.is_grad_enabled()
 
 
-resize.add({"by_axis": _by_axis}, rule=lambda *_: "plain", sizes=_sizes, fits=_fits)
+resize.add({"by_axis": _by_axis}, sizes=lambda image, size: (*image.shape, *size), fits=_fits)

@@ -86,7 +86,7 @@ class Tuner:
             return fitting[0]
         known = self.timings.get(name)
         if known is None or set(known.seconds) != set(fitting):  # another version had other kernels
-            self.timings[name] = time_kernels(operation, args)
+            self.timings[name] = time_kernels(operation, args, fitting)
             self._save()
         return self.timings[name].choice
 
@@ -105,9 +105,8 @@ class Tuner:
             self.path = None
 
 
-def time_kernels(operation: Operation, args: tuple[Any, ...]) -> Timing:
-    """Run every kernel that fits the arguments, in turn, with the gradients that arguments need."""
-    names = [name for name in operation.kernels if operation.fits(name, *args)]
+def time_kernels(operation: Operation, args: tuple[Any, ...], names: Sequence[str]) -> Timing:
+    """Run the named kernels in turn, with the gradients that arguments need."""
     needs = [isinstance(arg, Tensor) and arg.requires_grad and torch.is_grad_enabled() for arg in args]
     copies = tuple(
         arg.detach().requires_grad_(need) if isinstance(arg, Tensor) else arg
@@ -157,9 +156,7 @@ def _in_bfloat16(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x.bfloat16(), weight.bfloat16()).float()
 
 
-precision_product.add(
-    {"bfloat16": _in_bfloat16}, rule=lambda *_: PLAIN, sizes=lambda x, weight: (*x.shape, len(weight))
-)
+precision_product.add({"bfloat16": _in_bfloat16}, sizes=lambda x, weight: (*x.shape, len(weight)))
 
 
 def machine_name() -> str:

@@ -17,14 +17,6 @@ BLOCK = 8
 """side in tokens of the blocks of queries"""
 
 
-def _rule(*_: object) -> str:
-    return "plain"
-
-
-def _sizes(*_: object) -> tuple[int, ...]:
-    return ()
-
-
 def _fits(name: str, *_: object) -> bool:
     """Padding and reshaping is only for graphs."""
     return name == "plain"
@@ -48,7 +40,7 @@ def _padded_windows(x: Tensor, window: int, frames: int) -> Tensor:
     return x.unflatten(4, (window, side))[..., :window]
 
 
-windows.add({"padded": _padded_windows}, rule=_rule, sizes=_sizes, fits=_fits)
+windows.add({"padded": _padded_windows}, fits=_fits)
 
 
 @Operation
@@ -76,4 +68,4 @@ def _padded_spread(weights: Tensor) -> Tensor:
     return x[:, : -BLOCK * side].unflatten(1, (BLOCK * BLOCK, -1))  # N×64×(n·side²)
 
 
-spread.add({"padded": _padded_spread}, rule=_rule, sizes=_sizes, fits=_fits)
+spread.add({"padded": _padded_spread}, fits=_fits)
