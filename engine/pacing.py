@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 import numpy as np
 
@@ -24,21 +25,11 @@ class PacedTracker:
         """``rate``: frames per second. Raises InputError if the model is not scalable."""
         if not tracker.config.model.scalable:
             raise InputError("depth auto: this model has one depth; use an AOST model")
-        self.tracker, self.rate, self.device = tracker, rate, tracker.device
+        self.tracker, self.rate = tracker, rate
         self._measured = False
 
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far."""
-        return self.tracker.ids
-
-    def reset(self, length: int | None = None) -> None:
-        """Forget all objects and frames; the depth stays as measured."""
-        self.tracker.reset(length)
-
-    def forget(self, object_id: int) -> None:
-        """Stop tracking an object."""
-        self.tracker.forget(object_id)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.tracker, name)
 
     def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Prediction:
         """Track to the next frame; the first mask is measured at every depth, deepest first."""

@@ -7,9 +7,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from aotlab.configs.schema import StageConfig
-from aotlab.networks.block import BlockMemory, KeyValue, TemporalEmbedding, Unlabelled
+from aotlab.networks.block import BlockMemory, KeyValue, Unlabelled
 from aotlab.networks.lstt import LSTTBlock
-from aotlab.networks.positions import Size
 from aotlab.networks.primitives import Linear
 
 
@@ -53,14 +52,7 @@ class PyramidBlock(AOSTBlock):
         """No norms: outputs are normed already."""
         return [nn.Identity() for _ in range(depth)]
 
-    def forward(
-        self,
-        x: Tensor,
-        size: Size,
-        memory: BlockMemory | None,
-        identity: Tensor | None,
-        temporal: TemporalEmbedding | None = None,
-    ) -> tuple[Tensor, Unlabelled]:
-        """Propagate memory to the current frame: B×L×C to B×L×C."""
-        x, current = super().forward(x, size, memory, identity, temporal)
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Unlabelled]:
+        """As `LSTTBlock.forward`, with the output normed."""
+        x, current = super().forward(*args, **kwargs)
         return self.output_norm(x), current

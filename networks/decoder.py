@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aotlab.networks.layers import initialise
+
 
 class ConvGN(nn.Sequential):
     """Convolution with bias, then GroupNorm of 8 groups."""
@@ -46,9 +48,7 @@ class FPNDecoder(nn.Module):
         self.adapter_16x, self.adapter_8x = nn.Conv2d(sixteenth, dim, 1), nn.Conv2d(eighth, dim, 1)
         self.adapter_4x = nn.Conv2d(quarter, dim // 2, 1)
         self.conv_out = nn.Conv2d(dim // 2, outputs, 1)
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self)
 
     def forward(
         self, x: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor, depth: int = 1
@@ -74,9 +74,7 @@ class ConvDecoder(nn.Module):
     def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
         super().__init__()
         self.conv_out_hidden, self.conv_out = ConvGN(inputs, hidden, 3), nn.Conv2d(hidden, outputs, 1)
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self)
 
     def forward(self, x: Tensor, *unused: Tensor | int) -> Tensor:
         """B×inputs×h×w to B×outputs×h×w logits; maps and depth are for decoders that refine."""

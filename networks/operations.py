@@ -76,18 +76,12 @@ def use(choices: Choices | Chooser) -> Iterator[None]:
     Args:
         choices: kernels of the operations that it names; or a chooser for all that are not named.
     """
-    if callable(choices):
-        chooser = _chooser.set(choices)
-        try:
-            yield
-        finally:
-            _chooser.reset(chooser)
-        return
-    before = _choices.set({**_choices.get(), **choices})
+    variable: ContextVar[Any] = _chooser if callable(choices) else _choices
+    before = variable.set(choices if callable(choices) else {**_choices.get(), **choices})
     try:
         yield
     finally:
-        _choices.reset(before)
+        variable.reset(before)
 
 
 def install(chooser: Chooser) -> None:

@@ -16,6 +16,7 @@ from aotlab.networks.aost import AOSTBlock, PyramidBlock
 from aotlab.networks.block import Block, BlockMemory, KeyValue, TemporalEmbedding, Unlabelled
 from aotlab.networks.decoder import ConvGN
 from aotlab.networks.gpm import GPMBlock
+from aotlab.networks.layers import initialise
 from aotlab.networks.lstt import LSTTBlock
 from aotlab.networks.recurrent import RecurrentLSTTBlock
 from aotlab.utils.errors import InputError
@@ -231,9 +232,7 @@ class Transition(nn.Module):
         self.leave = nn.ModuleList(
             nn.Sequential(OrderedDict(res1=Residual(dim), res2=Residual(dim))) for _ in range(branches)
         )
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
+        initialise(self)
 
     def forward(self, coarse: Sequence[Tensor], shortcut: Tensor) -> Tensor:
         """Refine what a stage hands on.

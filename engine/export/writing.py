@@ -75,8 +75,7 @@ def export_model(
         remove_leftovers(folder.parent, folder.name)
         graphs = build_graphs(model, size, groups)
         for name, graph in (graphs | (build_prompt_graphs(model, video) if prompts else {})).items():
-            with _quietly():
-                _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
+            _write_onnx(graph, temporary / graph_file(name), config.memory.frames)
         description = Description(
             video_size=list(video), network_size=list(size), groups=groups,
             heads=model.stages[0].blocks[0].heads, config=config,
@@ -123,6 +122,7 @@ def _quietly() -> Iterator[None]:
         logging.disable(before)
 
 
+@_quietly()
 def _write_onnx(graph: Graph, path: Path, frames: int) -> None:
     """Write a graph with its weights to one file (at most 2 GB), for at most ``frames`` stored frames."""
     held, args = torch.export.Dim("frames", min=1, max=frames), tuple(graph.examples.values())

@@ -105,24 +105,23 @@ def _is_video(path: Path) -> bool:
 
 
 def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(io.StringIO(text), skipinitialspace=True, strict=True)
+    reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
     rows: list[tuple[int, dict[str, Any]]] = []
     try:
-        fields = next(reader, [])
+        fields = reader.fieldnames or []
         if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
             raise InputError(
                 f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps "
                 f"{', '.join(one for one in COLUMNS if one not in ('video', 'masks'))}"
             )
-        for values in filter(None, reader):
-            if len(values) > len(fields):
+        for row in reader:
+            if None in row:
                 raise InputError(
                     f"{path}, line {reader.line_num}: more values than the header has; use quotes"
                 )
-            row: dict[str, Any] = dict(zip(fields, values, strict=False))
-            row["masks"] = [part.strip() for part in row.get("masks", "").split(";") if part.strip()]
-            row["overrides"] = shlex.split(row["overrides"]) if row.get("overrides") else []
-            rows.append((reader.line_num, row))
+            masks = [part.strip() for part in row["masks"].split(";") if part.strip()]
+            overrides = shlex.split(row.get("overrides", ""))
+            rows.append((reader.line_num, row | {"masks": masks, "overrides": overrides}))
     except (csv.Error, ValueError) as error:
         if isinstance(error, InputError):
             raise

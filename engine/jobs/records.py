@@ -12,14 +12,7 @@ from typing import Any
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.video.given_masks import split_value
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import (
-    is_file,
-    is_folder,
-    is_plain_name,
-    real_path,
-    remove,
-    require_writable,
-)
+from aotlab.utils.files import is_file, is_folder, is_plain_name, real_path, remove, require_writable
 from aotlab.utils.locks import LOCK, remove_leftovers
 from aotlab.utils.own_files import Kind, read_usable, write_own
 
@@ -103,26 +96,22 @@ def claim_folder(output: Path, jobs: Sequence[Job], settings: dict[str, Any], *,
     old = read_usable(run, RUN_KIND, _checked_run)
     new = {"settings": settings, "jobs": sorted(job.name for job in jobs)}
     _refuse_inputs(jobs, output, old["jobs"] if old is not None else ())
+    problem, names = None, new["jobs"]
     if old is not None:
-        strangers = sorted(set(old["jobs"]) & _finished(output) - {job.name for job in jobs})
-        if old["settings"] == settings and not strangers:
-            write_own(run, RUN_KIND, new)
-            return
-        if not force:
-            difference = f"of other jobs ({strangers[0]}, …)" if strangers else "made with other settings"
-            raise InputError(
-                f"output {output}: holds results {difference}; choose another folder, or replace them with "
-                "--force"
-            )
-        for name in {*old["jobs"], *REVIEWS, FOLDER}:
-            remove(output / name)
+        names = old["jobs"]
+        strangers = sorted(set(names) & _finished(output) - set(new["jobs"]))
+        if strangers:
+            problem = f"results of other jobs ({strangers[0]}, …)"
+        elif old["settings"] != settings:
+            problem = "results made with other settings"
     elif any(path.name != LOCK for path in output.iterdir()):
+        problem = "files that are not of such a run"
+    if problem is not None:
         if not force:
             raise InputError(
-                f"output {output}: holds files that are not of such a run; choose another folder, or replace results "
-                "with --force"
+                f"output {output}: holds {problem}; choose another folder, or replace results with --force"
             )
-        for name in {*(job.name for job in jobs), *REVIEWS, FOLDER}:
+        for name in {*names, *REVIEWS, FOLDER}:
             remove(output / name)
     write_own(run, RUN_KIND, new)
 

@@ -5,7 +5,7 @@ oneDNN does all three in one pass over the result. Gradients and autocast need t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -114,12 +114,7 @@ class FoldedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W to B×C'×H'×W', with ``residual`` of that shape added before the activation."""
-        form = Form(
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            self.activation,
-            residual,  # type: ignore[arg-type]
+        geometry: Any = (self.stride, self.padding, self.dilation, self.groups)
+        return convolution(
+            x, self.weight, self.bias, Form(*geometry, activation=self.activation, residual=residual)
         )
-        return convolution(x, self.weight, self.bias, form)

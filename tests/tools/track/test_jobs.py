@@ -107,7 +107,7 @@ def test_another_runs_results_are_refused_or_replaced(clips, capsys, more):
     assert run(clips) == 0
     (out / "a" / "masks" / "old.png").write_bytes(b"of another run")
     assert run(clips, *more) == 2
-    assert "replace them with --force" in capsys.readouterr().err
+    assert "replace results with --force" in capsys.readouterr().err
     assert run(clips, *more, "--force") == 0
     assert not (out / "a" / "masks" / "old.png").exists()
 
