@@ -80,10 +80,6 @@ def output_size(size: Sequence[int]) -> Size:
 def _array(name: str, value: Any, expected: str) -> np.ndarray:
     try:
         return np.asarray(value)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        OSError,
-    ) as error:  # ragged lists, tensors on a GPU, broken images
+    # ragged lists, tensors on a GPU, broken images
+    except (ValueError, TypeError, RuntimeError, OSError) as error:
         raise InputError(f"{name}: expected {expected}, got {type(value).__name__} ({error})") from error

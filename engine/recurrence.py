@@ -74,10 +74,7 @@ def refer(
 
 
 def remember(
-    model: Model,
-    banks: Sequence[MemoryBank],
-    seen: Sequence[Seen | Reference],
-    masks: Sequence[Tensor] = (),
+    model: Model, banks: Sequence[MemoryBank], seen: Sequence[Seen | Reference], masks: Sequence[Tensor] = ()
 ) -> None:
     """Store a frame in every bank: the only change that a frame makes.
 
@@ -114,7 +111,6 @@ def one_hot(labels: Tensor, planes: int) -> Tensor:
 
     Larger labels, such as 255, are in no plane.
     """
-    table = torch.eye(
-        planes + 1, planes, dtype=torch.float32, device=labels.device
-    )  # last row: larger labels
+    # the last row is for larger labels
+    table = torch.eye(planes + 1, planes, dtype=torch.float32, device=labels.device)
     return F.embedding(labels.long().clamp(max=planes), table).movedim(-1, -3)

@@ -48,11 +48,7 @@ def stream(
         Stalled: no item came within the timeout.
         Exception: an error of reading, tracking or writing.
     """
-    with (
-        WriteBehind(write) as writer,
-        closing(iter(reader)) as items,
-        closing(track(items)) as results,
-    ):
+    with WriteBehind(write) as writer, closing(iter(reader)) as items, closing(track(items)) as results:
         for result in results:
             writer.put(result)
             yield result

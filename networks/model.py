@@ -44,10 +44,7 @@ class Model(Protocol):
         """Identity embedding B×L×C of each stage, of masks B×(m+1)×H×W."""
 
     def propagate(
-        self,
-        features: Features,
-        memory: Memory | None = None,
-        identities: Sequence[Tensor] | None = None,
+        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
     ) -> Propagated:
         """Carry identities from memory to a frame."""
 

@@ -171,13 +171,8 @@ class Stage(nn.Module):
             raise InputError(
                 "model.decode_all_blocks must be false for several stages of blocks with two branches, got true"
             )
-        return Transition(
-            self.embeddings_dim // branches,
-            shortcut,
-            dim,
-            branches=branches,
-            align_corners=model.align_corners,
-        )
+        inputs = self.embeddings_dim // branches
+        return Transition(inputs, shortcut, dim, branches=branches, align_corners=model.align_corners)
 
     def train_identities(self, learn: bool) -> None:
         """Whether identity embeddings are trained or frozen."""

@@ -15,10 +15,9 @@ from aotlab.networks.primitives import replace_linear
 WINDOW = 7
 DEPTHS = (2, 2, 18)
 HEADS = (4, 8, 16)
-# The fourth stage (2 blocks) is not built, but it counts in the slope of stochastic depth.
-DROP_PATH = torch.linspace(
-    0, 0.3, sum(DEPTHS) + 2, device="cpu"
-).tolist()  # this module may be imported on meta
+# The fourth stage (2 blocks) is not built, but it counts in the slope of stochastic depth. On the CPU, as this module
+# may be imported on meta.
+DROP_PATH = torch.linspace(0, 0.3, sum(DEPTHS) + 2, device="cpu").tolist()
 
 
 @lru_cache(maxsize=32)

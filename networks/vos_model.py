@@ -103,16 +103,10 @@ class VOSModel(nn.Module):
         Returns:
             B×L×C for every stage; B×0×0 for one without blocks, which remembers nothing.
         """
-        identities = []
-        for stage in self.stages:
-            identities.append(stage.assign_identities(masks))
-        return identities
+        return [stage.assign_identities(masks) for stage in self.stages]
 
     def propagate(
-        self,
-        features: Features,
-        memory: Memory | None = None,
-        identities: Sequence[Tensor] | None = None,
+        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
     ) -> Propagated:
         """Carry identities from memory to a frame, or on a reference frame from its own ``identities``.
 
@@ -171,10 +165,4 @@ class VOSModel(nn.Module):
             embeddings = embeddings[: len(embeddings) - computed + depth]
         if not self.config.decode_all_blocks:
             embeddings = embeddings[-1:]
-        return self.decoder(
-            torch.cat(embeddings, dim=1),
-            features.quarter,
-            features.eighth,
-            features.sixteenth,
-            depth or computed,
-        )
+        return self.decoder(torch.cat(embeddings, dim=1), *features[:3], depth or computed)

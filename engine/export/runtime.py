@@ -90,10 +90,7 @@ class ExportedModel(nn.Module):
         return identities_of(self.config, self._results("assign_identities", {"masks": masks}))
 
     def propagate(
-        self,
-        features: Features,
-        memory: Memory | None = None,
-        identities: Sequence[Tensor] | None = None,
+        self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None
     ) -> Propagated:
         """Propagate identities from memory to a frame, or on a reference frame from its own.
 
@@ -158,11 +155,10 @@ class ExportedModel(nn.Module):
                 f"memory: {frames} frames, but this export has room for {self.description.frames}; "
                 f"export again with memory.frames={frames}"
             )
-        counts = {number: stage.temporal_slots for number, stage in enumerate(self.config.stages)}
         return {
-            f"temporal_indices_{number}": embedding_indices(frames, count)
-            for number, count in counts.items()
-            if count
+            f"temporal_indices_{number}": embedding_indices(frames, stage.temporal_slots)
+            for number, stage in enumerate(self.config.stages)
+            if stage.temporal_slots
         }
 
     def _frames(self, key: Tensor) -> int:
@@ -174,9 +170,8 @@ class ExportedModel(nn.Module):
 def _rows(batch: Tensor, start: int, count: int) -> Tensor:
     """Return ``count`` rows of a batch from ``start``, padded with zeros."""
     rows = batch[start : start + count]
-    return (
-        torch.cat([rows, rows.new_zeros(count - len(rows), *rows.shape[1:])]) if len(rows) < count else rows
-    )
+    missing = count - len(rows)
+    return F.pad(rows, [0, 0] * (rows.dim() - 1) + [0, missing]) if missing else rows
 
 
 def open_onnx(path: Path, outputs: Sequence[str], provider: str) -> RunGraph:

@@ -60,12 +60,8 @@ def _line(names: Sequence[str], cells: Sequence[Any]) -> str:
 
 def _entry(output: Path, name: str, record: JobRecord | None) -> dict[str, Any]:
     if record is None:
-        return dict.fromkeys(COLUMNS, "") | {
-            "name": name,
-            "status": "waiting",
-            "notes": NOTHING,
-            "record": None,
-        }
+        own = {"name": name, "status": "waiting", "notes": NOTHING, "record": None}
+        return dict.fromkeys(COLUMNS, "") | own
     notes = _notes(output / name)
     check = sorted({one["frame"] for one in notes["check"]})
     status = "failed" if record.error is not None else "check" if check else "done"

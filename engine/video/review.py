@@ -75,25 +75,18 @@ def _of_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], s
         unseen = 0 if index in skip or score.seen else unseen + 1
         if index in skip:
             continue
-        severities = {"lost": 1.0 if unseen == LOST_AFTER else 0.0, "unsure": _unsure(score)}
-        severities |= {
-            "fragment": _part(score.fragment),
-            "flip": _part(score.flip),
-            "contact": 0.8 * score.contact,
-        }
-        if score.disagreement is not None:
-            severities["disagreement"] = score.disagreement
+        severities = {
+            "lost": float(unseen == LOST_AFTER), "unsure": _unsure(score), "fragment": _part(score.fragment),
+            "flip": _part(score.flip), "contact": 0.8 * score.contact, "disagreement": score.disagreement or 0.0,
+        }  # fmt: skip
         if order and frames[order - 1] == index - 1:
             before = scores[order - 1]
             severities["area"], severities["jump"] = _area_change(before, score), _jump(before, score)
         for reason, severity in severities.items():
             if severity >= LEAST:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
-                _add(
-                    found.setdefault(reason, []),
-                    Check(index, object_id, reason, round(severity, 3)),
-                    distance,
-                )
+                check = Check(index, object_id, reason, round(severity, 3))
+                _add(found.setdefault(reason, []), check, distance)
     return [check for checks in found.values() for check in checks]
 
 

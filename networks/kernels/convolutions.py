@@ -5,7 +5,7 @@ oneDNN does all three in one pass over the result. Gradients and autocast need t
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +26,9 @@ POST_OPS: dict[str | None, tuple[str, list[float]]] = {
 class Form(NamedTuple):
     """Stride, padding, dilation and groups of a convolution, and what follows it."""
 
-    stride: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
     groups: int
     activation: str | None = None
     """key of `POST_OPS`, applied last"""
@@ -114,7 +114,5 @@ class FoldedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """B×C×H×W to B×C'×H'×W', with ``residual`` of that shape added before the activation."""
-        geometry: Any = (self.stride, self.padding, self.dilation, self.groups)
-        return convolution(
-            x, self.weight, self.bias, Form(*geometry, activation=self.activation, residual=residual)
-        )
+        form = Form(self.stride, self.padding, self.dilation, self.groups, self.activation, residual)  # type: ignore[arg-type]
+        return convolution(x, self.weight, self.bias, form)

@@ -19,14 +19,7 @@ from aotlab.configs.schema import Config
 from aotlab.configs.weights import PublishedWeights, published, published_weights
 from aotlab.utils.errors import InputError
 from aotlab.utils.fetch import HUB, fetch, fetch_from_google_drive, from_hub, remove_parts
-from aotlab.utils.files import (
-    expand_home,
-    is_file,
-    make_folder,
-    read_text,
-    user_cache,
-    write_text,
-)
+from aotlab.utils.files import expand_home, is_file, make_folder, read_text, user_cache, write_text
 from aotlab.utils.locks import locked
 from aotlab.utils.own_files import sha256
 
