@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from aotlab.engine.inputs import MaskLike, given_mask
-from aotlab.engine.objects import ObjectTable
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompt_planes import NOTHING, Window, drop_far_parts, planes_of, region_of
 from aotlab.masks.prompt import Prompt
@@ -122,31 +120,27 @@ def exclusive(logits: Tensor) -> Tensor:
     return torch.cat([background, logits])
 
 
-class PromptTracker(Protocol):
-    """Tracker that takes prompts; all as in `Tracker`."""
-
-    objects: ObjectTable
-
-    def prompt(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> Prediction:
-        """Segment the objects of one frame."""
-
-
 def given_ids(
-    tracker: PromptTracker, frame: np.ndarray, mask: MaskLike | None, prompts: Mapping[int, Prompt] | None
+    segment: Callable[[np.ndarray, Mapping[int, Prompt]], Prediction],
+    frame: np.ndarray,
+    mask: MaskLike | None,
+    prompts: Mapping[int, Prompt] | None,
+    *,
+    required: bool,
 ) -> np.ndarray | None:
     """Return the object ids H×W that a mask and prompts give, prompted objects over the mask; None if there are none.
+
+    Args:
+        segment: `Tracker.prompt`.
+        required: refuse a mask without objects if there are no prompts.
 
     Raises:
         InputError: no such mask, or a prompted object has no pixel.
     """
-    ids = (
-        None
-        if mask is None
-        else given_mask(mask, frame, required=not (tracker.objects.by_channel or prompts))
-    )
+    ids = None if mask is None else given_mask(mask, frame, required=required and not prompts)
     if not prompts:
         return ids
-    labels = tracker.prompt(frame, prompts).labels
+    labels = segment(frame, prompts).labels
     for number in prompts:
         if not (labels == number).any():
             raise InputError(f"object {number}: no pixel found there; give another box or point")

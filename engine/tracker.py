@@ -155,7 +155,7 @@ class Tracker:
             frame = frame_array(frame, self._frame_shape)
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
         if mask is not None or prompts:
-            mask = given_ids(self, frame, mask, prompts)
+            mask = given_ids(self.prompt, frame, mask, prompts, required=not self.objects.by_channel)
         if mask is None and not self.banks:
             self._frame_shape = frame.shape
             return Prediction((), *self.label((), size))

@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-
-
-class OnDevice(Protocol):
-    """Interface of a `Prediction` whose labels may still be on a GPU."""
-
-    def receive(self) -> None:
-        """Start the copy of the labels."""
-
-    @property
-    def labels(self) -> np.ndarray:
-        """H×W ids; waits for the copy."""
+from typing import Any
 
 
 def on_gpu(device: object) -> bool:
@@ -29,11 +16,11 @@ class OneBehind:
     def __init__(self, device: object) -> None:
         """``device``: of the tracker, a `torch.device`; None: a CPU."""
         self._behind = on_gpu(device)
-        self._before: OnDevice | None = None
+        self._before: Any = None
 
-    def wait(self, newest: OnDevice) -> None:
-        """Wait for the labels that are due when ``newest`` was queued."""
-        due: OnDevice | None = newest
+    def wait(self, newest: Any) -> None:
+        """Wait for the labels that are due when ``newest``, a `Prediction` or one of layers, was queued."""
+        due = newest
         if self._behind:
             newest.receive()
             due, self._before = self._before, newest
