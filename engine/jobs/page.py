@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+
+from jinja2 import Template
 
 from aotlab.engine.video.review import SENTENCES
 from aotlab.utils.files import real_path
@@ -19,35 +19,6 @@ SHOWN = 8
 """number of frames to check per video"""
 ORDER = ("failed", "check", "done", "waiting")
 """order of statuses, most urgent first"""
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:1200px;padding:0 1em;color:#222;background:#fff}
-table{border-collapse:collapse;width:100%}
-td,th{padding:.6em .8em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
-th{position:sticky;top:0;background:#fff}
-img{max-height:110px;max-width:420px;display:block;margin-top:.3em}
-td:first-child{font-weight:600;overflow-wrap:anywhere}
-td:last-child{overflow-wrap:anywhere;min-width:22em}
-ul{margin:0;padding-left:1.2em}
-.status{padding:.1em .6em;border-radius:1em;background:#e6f4ea;color:#1b5e20;white-space:nowrap}
-.check .status{background:#fff3d6;color:#7a4b00}.failed .status{background:#fde7e9;color:#a0001c}
-.waiting .status{background:#eee;color:#666}
-.open{display:flex;gap:.5em;margin-top:.5em;align-items:baseline}
-code{background:#f3f3f3;padding:.15em .4em;font-size:13px;overflow-wrap:anywhere}
-button{font:inherit;font-size:13px;padding:.05em .7em;cursor:pointer;white-space:nowrap}
-"""
-SCRIPT = """
-document.addEventListener('click', event => {
-  if (!event.target.matches('button.copy')) return;
-  const code = event.target.parentNode.querySelector('code');
-  const range = document.createRange();
-  range.selectNodeContents(code);
-  getSelection().removeAllRanges();
-  getSelection().addRange(range);
-  document.execCommand('copy');
-  event.target.textContent = 'copied';
-  setTimeout(() => { event.target.textContent = 'copy'; }, 1500);
-});
-"""
 
 
 def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
@@ -57,33 +28,14 @@ def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
         entries: one dictionary per job, as in ``review.json``.
     """
     counts = Counter(entry["status"] for entry in entries)
-    summary = ", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status])
-    ordered = sorted(entries, key=lambda entry: (ORDER.index(entry["status"]), -_loss(entry)))
-    rows = "\n".join(_row(entry, output) for entry in ordered)
-    name = html.escape(real_path(output).name)
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{name}</title><style>{STYLE}</style>\n'
-        f"<h1>{name}</h1><p>{len(entries)} videos: {summary}. Images: first frame, least confident one, last. "
-        "The videos with the most to check come first. Run the command in a terminal to correct one; corrected masks "
-        "are exported from there.</p>\n"
-        f"<table><tr><th>video<th>status<th>frames<th>objects<th>what to check\n{rows}\n</table>"
-        f"<script>{SCRIPT}</script></html>\n"
-    )
-
-
-def _row(entry: dict[str, Any], output: Path) -> str:
-    folder, status = quote(entry["name"]), entry["status"]
-    image, todo = "", html.escape(entry["error"])
-    if status in ("done", "check"):
-        image = f'<a href="{folder}/"><img src="{folder}/thumbnail.jpg" alt="" loading="lazy"></a>'
-        listed = "".join(f"<li>{html.escape(one)}" for one in _sentences(entry))
-        command = html.escape("aotlab annotate " + shlex.quote(str(real_path(output) / entry["name"])))
-        todo += (
-            f"<ul>{listed}</ul>" if listed else ""
-        ) + f'<div class="open"><code>{command}</code><button class="copy">copy</button></div>'
-    return (
-        f'<tr class="{status}"><td>{html.escape(entry["name"])}{image}<td><span class="status">{status}</span>'
-        f"<td>{entry['frames']}<td>{entry['objects']}<td>{todo}"
+    folder = real_path(output)
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
+    return template.render(
+        name=folder.name,
+        entries=sorted(entries, key=lambda entry: (ORDER.index(entry["status"]), -_loss(entry))),
+        summary=", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status]),
+        sentences=_sentences,
+        command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
     )
 
 

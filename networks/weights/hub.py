@@ -13,27 +13,8 @@ from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, save_checkpoint
 from aotlab.networks.weights.zoo import SAVED
 
-CARD = """---
-{{ card_data }}
----
-
-# {{ name }}
-
-A model of the AOT family for semi-supervised video object segmentation: masks of any number of objects are given on
-one frame and tracked through the video. {{ millions }} million parameters, encoder {{ encoder }}, blocks {{ blocks }},
-{{ identities }} objects in a group, memory policy {{ policy }}. The file holds weights and all settings.
-
-```python
-from aotlab import Tracker
-
-tracker = Tracker.from_pretrained("hf://OWNER/REPOSITORY")  # this repository
-tracker.step(first_frame, mask)                             # H×W×3 uint8 RGB, H×W object ids
-labels = tracker.step(next_frame).labels
-```
-
-Papers: [AOT](https://arxiv.org/abs/2106.02638), [DeAOT](https://arxiv.org/abs/2210.09782).
-"""
-"""model card of a repository"""
+CARD = Path(__file__).with_name("card.md")
+"""template of the model card of a repository"""
 
 
 class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segmentation"]):
@@ -53,7 +34,8 @@ class HubModel(ModelHubMixin, library_name="aotlab", tags=["video-object-segment
         """Return the card of this model."""
         settings = self.settings.model
         card: ModelCard = ModelCard.from_template(
-            self._hub_mixin_info.model_card_data, template_str=CARD, name=self.settings.name, encoder=settings.encoder,
+            self._hub_mixin_info.model_card_data, template_path=str(CARD), name=self.settings.name,
+            encoder=settings.encoder,
             millions=f"{sum(weight.numel() for weight in self.model.parameters()) / 1e6:.1f}",
             blocks=" + ".join(f"{stage.depth} {stage.block}" for stage in settings.stages),
             identities=settings.max_objects, policy=self.settings.memory.policy,
