@@ -5,19 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.jobs.page import page
+from jinja2 import Template
+
 from aotlab.engine.jobs.records import JobRecord
-from aotlab.utils.files import atomic_path
+from aotlab.engine.video.review import SENTENCES
+from aotlab.utils.files import atomic_path, real_path
+from aotlab.utils.text import counted
 
 WIDEST = 40
 """width of names in the live table, in characters"""
 NOTHING: dict[str, Any] = {"objects": [], "check": []}
 """review of a video without one"""
+SHOWN = 8
+"""number of frames to check per video on the page"""
+ORDER = ("failed", "check", "done", "waiting")
+"""order of statuses on the page, most urgent first"""
 COLUMNS = ("name", "status", "frames", "objects", "lost_objects", "check", "error", "video")
 
 
@@ -111,3 +121,55 @@ def _csv(entries: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(entries)
     return file.getvalue()
+
+
+def page(output: Path, entries: Sequence[dict[str, Any]]) -> str:
+    """Return self-contained HTML, except for the thumbnails beside it.
+
+    Args:
+        entries: one dictionary per job, as in ``review.json``.
+    """
+    counts = Counter(entry["status"] for entry in entries)
+    folder = real_path(output)
+    template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"), autoescape=True)
+    return template.render(
+        name=folder.name,
+        entries=sorted(entries, key=lambda entry: (ORDER.index(entry["status"]), -_loss(entry))),
+        summary=", ".join(f"{counts[status]} {status}" for status in ORDER if counts[status]),
+        sentences=_sentences,
+        command=lambda entry: "aotlab annotate " + shlex.quote(str(folder / entry["name"])),
+    )
+
+
+def _sentences(entry: dict[str, Any]) -> list[str]:
+    """Return what to check: ranges with lost objects, then frames, worst first."""
+    rate = Fraction(entry["record"]["rate"])
+    objects = entry["notes"]["objects"]
+    class_names = {one["id"]: one["class_name"] for one in objects}
+
+    def name(object_id: int) -> str:
+        return f"object {object_id}" + (f" ({class_names[object_id]})" if class_names.get(object_id) else "")
+
+    sentences = [
+        f"{name(one['id'])} is lost from frame {start} to {end} (at {float(start / rate):.1f} s)"
+        for one in objects
+        for start, end in one["lost_on"]
+    ]
+    frames: dict[int, dict[int, list[str]]] = {}
+    for check in entry["notes"]["check"]:
+        if check["reason"] != "lost":
+            reasons = frames.setdefault(check["frame"], {}).setdefault(check["object_id"], [])
+            reasons.append(SENTENCES.get(check["reason"], check["reason"]))
+    for frame, found in list(frames.items())[:SHOWN]:
+        told = "; ".join(f"{name(object_id)} {', '.join(reasons)}" for object_id, reasons in found.items())
+        sentences.append(f"frame {frame}: {told}")
+    more = len(frames) - SHOWN
+    if more > 0:
+        sentences.append(f"and {counted(more, 'more frame')}, in review.json")
+    return sentences
+
+
+def _loss(entry: dict[str, Any]) -> float:
+    """Return the largest fraction of frames on which an object is lost."""
+    lost = [sum(end - start + 1 for start, end in one["lost_on"]) for one in entry["notes"]["objects"]]
+    return max(lost, default=0) / max(1, entry["frames"] or 0)

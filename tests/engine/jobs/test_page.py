@@ -2,7 +2,7 @@
 
 import re
 
-from aotlab.engine.jobs.page import page
+from aotlab.engine.jobs.reviews import page
 
 
 def entry(name, lost=(), check=(), label="", status="check", frames=20):
