@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 STATE = ".track.state"
 """name of the file in the output folder"""
@@ -32,7 +28,7 @@ NEEDED, REFUSED = "masks", ("prores", "vp9")
 
 @dataclass(frozen=True)
 class Restored:
-    """Prediction of an earlier frame from what was stored of it: its mask, and the confidence of all objects by id."""
+    """Prediction of a frame tracked before the interruption: its mask, and the confidence of its objects."""
 
     labels: np.ndarray
     """H×W object ids"""
@@ -43,14 +39,6 @@ class Restored:
     def ids(self) -> tuple[int, ...]:
         """All objects tracked so far."""
         return tuple(self.confidence)
-
-    @cached_property
-    def probabilities(self) -> Tensor:
-        """(1+n)×H×W, 0 or 1: no probabilities are stored."""
-        import torch
-
-        planes = np.stack([self.labels == object_id for object_id in (0, *self.ids)])
-        return torch.from_numpy(planes.astype(np.float32))
 
 
 class Progress:
