@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from aotlab.dataloaders.training.json_stream import stream_arrays, unscramble
 from aotlab.dataloaders.training.labelled import LabelledImage
 from aotlab.masks.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
 from aotlab.masks.exchange.safe_files import about
@@ -22,6 +23,10 @@ from aotlab.utils.errors import InputError
 
 SMALLEST_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
+WINDOW = 1 << 13
+"""number of bytes in which a JSON value is searched first; most annotations are shorter"""
+SEPARATORS = re.compile(rb"[\s,:]*")
+DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +102,7 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:
     """Return the images with at least one object, in the order of the JSON; missing files are skipped.
 
-    The JSON is streamed; only the offset of each annotation is kept in memory.
+    The JSON is mapped, not loaded; only the offset of each annotation is kept in memory.
 
     Raises:
         InputError: not a readable COCO JSON file.
@@ -123,7 +128,9 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
             if key == "images":
                 with about(f"{instances}: image {str(value['id'])[:20]}"):
                     size = require_size(value["height"], value["width"])
-                listed[value["id"]] = unscramble(value["file_name"]), *size
+                # the name was decoded a byte per character
+                name = value["file_name"].encode("latin-1").decode("utf-8", errors="replace")
+                listed[value["id"]] = name, *size
                 continue
             crowd = bool(value.get("iscrowd"))
             if crowd or value.get("area", SMALLEST_AREA) >= SMALLEST_AREA:
@@ -134,3 +141,52 @@ def _index(instances: Path) -> tuple[dict[int, tuple[str, int, int]], np.ndarray
             "and 'annotations' with image_id and segmentation"
         ) from error
     return listed, np.array(numbers, dtype=np.int64).reshape(-1, 4)
+
+
+def stream_arrays(path: Path, keys: Collection[str]) -> Iterator[tuple[str, Any, int, int]]:
+    """Yield key, value, byte offset and length of each element of the arrays under some keys of a JSON object.
+
+    Strings are decoded a byte per character.
+
+    Raises:
+        InputError: not a JSON object.
+    """
+    try:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+            at = _skip(text, 0)
+            if text[at : at + 1] != b"{":
+                raise ValueError("expected {")
+            at = _skip(text, at + 1)
+            while text[at : at + 1] != b"}":
+                key, at = _decode(text, at)
+                at = _skip(text, at)
+                if key not in keys or text[at : at + 1] != b"[":
+                    at = _skip(text, _decode(text, at)[1])
+                    continue
+                at = _skip(text, at + 1)
+                while text[at : at + 1] != b"]":
+                    value, end = _decode(text, at)
+                    yield key, value, at, end - at
+                    at = _skip(text, end)
+                at = _skip(text, at + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a complete JSON object ({error}); download the file again") from error
+
+
+def _skip(text: mmap, at: int) -> int:
+    """Return the position of the next value."""
+    match = SEPARATORS.match(text, at)
+    return match.end() if match else at
+
+
+def _decode(text: mmap, at: int) -> tuple[Any, int]:
+    """Return the value at a position, and its end."""
+    size = WINDOW
+    while True:
+        try:
+            value, length = DECODER.raw_decode(text[at : at + size].decode("latin-1"))
+            return value, at + length
+        except json.JSONDecodeError as error:
+            if at + size >= len(text):
+                raise ValueError(f"{error.msg} at byte {at + error.pos}") from error
+            size *= 2
