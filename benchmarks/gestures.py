@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from aotlab.annotation.actions import act
-from aotlab.evaluation.measures import region_similarity as jaccard
+from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.masks.painting import polygon
 from aotlab.tools.annotate import open_session

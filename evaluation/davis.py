@@ -1,4 +1,4 @@
-"""Scoring rules of DAVIS 2016 and 2017 (semi-supervised), shared by MOSE, VISOR and long videos.
+"""Scoring rules of DAVIS 2016 and 2017 (semi-supervised), shared by MOSE, VISOR, long videos and a user's folders.
 
 Objects are ids 1 to K, where K is the largest id of the first annotation. The first and the last annotated frame
 are not scored. Void pixels (255) of an annotation are background. For DAVIS 2016 all ids are merged into one.
@@ -8,6 +8,7 @@ Source: Pont-Tuset et al. 2017 and the public evaluator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,6 +55,34 @@ def plan_sequence(sequence: AnnotatedSequence, *, drop_last: bool = True) -> Sco
     scored = tuple(ordered[1:-1] if drop_last else ordered[1:])
     seen = () if sequence.seen is None else (sequence.seen,) * len(ids)
     return ScoringPlan(sequence.name, scored, ids, merge=merge, seen=seen)
+
+
+def plan_folder(sequence: AnnotatedSequence) -> ScoringPlan:
+    """Plan the scoring of a user's folder as `plan_sequence` does; ids may have gaps."""
+    plan = plan_sequence(sequence)
+    if plan.merge:
+        return plan
+    first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
+    return replace(plan, ids=tuple(sorted(_ids(first))), strict=False)
+
+
+def plan_late_objects(sequence: AnnotatedSequence) -> ScoringPlan:
+    """Plan the scoring of a user's folder with new objects in later frames; reads all annotations.
+
+    An object counts from the first frame on which the annotation or the prediction has it; objects missing from all
+    scored annotations do not count, as in evaluators that compare two folder trees.
+    """
+    plan = plan_sequence(sequence)
+    if plan.merge:
+        return plan
+    found = [_ids(read_mask(path)) for path in plan.frames]
+    ids = tuple(sorted(set().union(*found)))
+    present = np.array([[object_id in frame for frame in found] for object_id in ids], dtype=bool)
+    return replace(plan, ids=ids, present=present.reshape(len(ids), len(found)), strict=False)
+
+
+def _ids(labels: np.ndarray) -> set[int]:
+    return set(np.unique(labels).tolist()) - {0, VOID}
 
 
 def score_labels(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of, mean_of_all, measure_row
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
@@ -44,12 +44,11 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
 
 
 def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
-    j, f = float(region.mean()), float(contour.mean())
+    """Return `measure_row` and V of one object from its J and F, (n,) each."""
     both = (region + contour) / 2
     # the public evaluator rounds the variance
     spread = float(np.sqrt(np.round(np.mean((both - both.mean()) ** 2), 4)))
-    return {"J&F": 50 * (j + f), "J": 100 * j, "F": 100 * f, "V": 100 * spread}
+    return {**measure_row(region, contour), "V": 100 * spread}
 
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
@@ -61,12 +60,9 @@ def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
         return {column: mean_of(rows, column) for column in COLUMNS}
     values: Summary = {}
     for column in ("J", "F", "V"):
-        parts = [
-            mean_of([row for row, group in zip(rows, seen, strict=True) if group is wanted], column)
-            for wanted in (True, False)
-        ]
-        values |= {column: _mean(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
-    return {"J&F": _mean([values["J"], values["F"]]), **values}
+        parts = [mean_of(rows, column, seen, group) for group in (True, False)]
+        values |= {column: mean_of_all(parts), f"{column}_seen": parts[0], f"{column}_unseen": parts[1]}
+    return {"J&F": mean_of_all([values["J"], values["F"]]), **values}
 
 
 TABLE = TableLayout(COLUMNS, object_row, summary)
@@ -76,8 +72,3 @@ def _counting(item: ListedObject) -> frozenset[str]:
     """Return the stems of the frames that count for an object."""
     stated = item.frames[: item.length]
     return frozenset(stem for index, stem in enumerate(stated) if index not in (0, item.length - 1))
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(values) else None

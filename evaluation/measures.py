@@ -8,57 +8,59 @@ of the time of dilation by a disk. Merged rows are compared first, which settles
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
+from aotlab.utils.errors import InputError
+
 TOLERANCE = 0.008
 """largest distance of matching contours, as a fraction of the frame's diagonal"""
 
 
-def region_similarity(
-    annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None
-) -> float:
-    """Return J, the intersection over union.
+ObjectMeasure = Callable[[np.ndarray, np.ndarray, tuple[int, int]], Sequence[float]]
+"""(annotation, prediction, size) to J, F and further values of one object; both are H×W bool, cropped to the
+`object_box` of both, ``size`` is (height, width) of the whole frame"""
 
-    Args:
-        annotation: H×W bool, the object in the ground truth.
-        prediction: H×W bool.
-        void: H×W bool, pixels to ignore.
 
-    Returns:
-        0 to 1; 1 if both masks are empty.
+def score_object(
+    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int], measure: ObjectMeasure
+) -> Sequence[float] | float:
+    """Return the values of a measure for one object, H×W bool each; 1 if both masks are empty."""
+    union = annotation | prediction
+    box = object_box(union) if union.size else None
+    return 1.0 if box is None else measure(annotation[box], prediction[box], size)
 
-    Raises:
-        ValueError: the masks differ in size.
+
+def require_same_size(name: str, annotation: np.ndarray, prediction: np.ndarray) -> None:
+    """Check that two H×W arrays have one size; raises `InputError` about the prediction ``name``."""
+    (height, width), found = annotation.shape, prediction.shape
+    if found != (height, width):
+        raise InputError(
+            f"{name}: the prediction is {found[1]}×{found[0]}, its annotation {width}×{height}; "
+            "write predictions in the annotation's size"
+        )
+
+
+def region_and_contour(
+    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
+) -> tuple[float, float]:
+    """Return J and F as an `ObjectMeasure`.
+
+    F is 1 if neither mask has a contour, even if one is empty and the other fills the frame.
     """
-    annotation, prediction = _without_void(annotation, prediction, void)
-    union = np.count_nonzero(annotation | prediction)
-    if union == 0:
-        return 1.0
-    return np.count_nonzero(annotation & prediction) / union
+    region = region_similarity(annotation, prediction)
+    return region, 1.0 if region == 1 else match_contours(annotation, prediction, tolerance_radius(*size))
 
 
-def contour_accuracy(annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> float:
-    """Return F, the harmonic mean of contour precision and recall.
-
-    Args:
-        annotation: H×W bool, the object in the ground truth.
-        prediction: H×W bool.
-        void: H×W bool, pixels removed from both masks before contours are computed.
-
-    Returns:
-        0 to 1; 1 if neither mask has a contour, even if one is empty and the other fills the frame.
-
-    Raises:
-        ValueError: the masks differ in size.
-    """
-    annotation, prediction = _without_void(annotation, prediction, void)
-    box = object_box(annotation | prediction)
-    if box is None:
-        return 1.0
-    return match_contours(annotation[box], prediction[box], tolerance_radius(*annotation.shape))
+def region_similarity(annotation: np.ndarray, prediction: np.ndarray) -> float:
+    """Return J, the intersection over union of two H×W bool masks that are not both empty."""
+    # one bit of each byte is set, so the Hamming norm counts pixels
+    different = int(cv2.norm(annotation.view(np.uint8), prediction.view(np.uint8), cv2.NORM_HAMMING))
+    total = cv2.countNonZero((annotation | prediction).view(np.uint8))
+    return (total - different) / total
 
 
 def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) -> float:
@@ -196,20 +198,3 @@ def _spread(bits: int, reach: int, wanted: int, unit: int = 1) -> int:
         bits |= bits << step * unit | bits >> step * unit
         reach += step
     return bits
-
-
-def _without_void(
-    annotation: np.ndarray, prediction: np.ndarray, void: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return both masks as bool with void pixels cleared."""
-    if annotation.shape != prediction.shape or annotation.ndim != 2:
-        raise ValueError(
-            f"masks must be two H×W arrays of one size, got {annotation.shape} and {prediction.shape}"
-        )
-    annotation, prediction = annotation.astype(bool, copy=False), prediction.astype(bool, copy=False)
-    if void is None:
-        return annotation, prediction
-    if void.shape != annotation.shape:
-        raise ValueError(f"the void mask must have the masks' size {annotation.shape}, got {void.shape}")
-    kept = ~void.astype(bool, copy=False)
-    return annotation & kept, prediction & kept

@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation import davis
-from aotlab.evaluation.measures import TOLERANCE, boundary_map, match_contours, object_box, tolerance_radius
+from aotlab.evaluation.measures import TOLERANCE, boundary_map, match_contours, tolerance_radius
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
-from aotlab.masks.id_maps import VOID, read_mask
 
 AREA_TOLERANCE = 0.1
 """largest distance of matching contours, as a fraction of the square root of the object's area"""
@@ -31,40 +30,15 @@ MEASURES = 4
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     """Plan the scoring of a MOSE v2 video: the objects of its metadata, else those of the first annotation."""
-    plan = davis.plan_sequence(sequence)
+    plan = davis.plan_folder(sequence)
     ids = tuple(item.object_id for item in sequence.objects)
-    if not ids:
-        first = read_mask(min(sequence.annotations, key=lambda path: path.stem))
-        ids = tuple(sorted(set(np.unique(first).tolist()) - {0, VOID}))
-    return replace(plan, ids=ids, strict=False, measures=MEASURES, measure=measure_frame)
-
-
-def measure_frame(
-    annotation: np.ndarray, prediction: np.ndarray, ids: Sequence[int], size: tuple[int, int]
-) -> np.ndarray:
-    """Return J, F_dot, F and absence of each object, `MEASURES`×K, from H×W ids cropped to a box of all objects.
-
-    Args:
-        annotation: H×W ids.
-        prediction: H×W ids.
-        ids: object ids.
-        size: (height, width) of the whole frame.
-    """
-    values = np.empty((MEASURES, len(ids)))
-    for index, object_id in enumerate(ids):
-        true, found = annotation == object_id, prediction == object_id
-        box = object_box(true | found) if true.size else None
-        if box is None:
-            values[:, index] = 1
-            continue
-        values[:, index] = measure_object(true[box], found[box], size)
-    return values
+    return replace(plan, ids=ids or plan.ids, strict=False, measures=MEASURES, measure=measure_object)
 
 
 def measure_object(
     annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
-    """Return J, F_dot, F and absence of one object: H×W bool masks, not both empty, cropped to their `object_box`."""
+    """Return J, F_dot, F and absence as an `ObjectMeasure`."""
     area, union = np.count_nonzero(annotation), np.count_nonzero(annotation | prediction)
     region = min(1.0, (np.count_nonzero(annotation & prediction) + 1) / (union + 1))
     widest = TOLERANCE * math.hypot(*size)
@@ -117,8 +91,7 @@ def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent:
 
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over all objects; J&F_d and J&F_r over those that have them, else None."""
-    having = {column: [row for row in rows if column in row] for column in COLUMNS}
-    return {column: mean_of(found, column) for column, found in having.items()}
+    return {column: mean_of(rows, column) for column in COLUMNS}
 
 
 TABLE = TableLayout(COLUMNS, object_row, summary)

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.evaluation.measures import contour_accuracy, region_similarity
+from aotlab.evaluation.measures import region_and_contour, require_same_size, score_object
 from aotlab.masks.id_maps import read_mask, write_mask
-from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder
 
 
@@ -32,12 +31,8 @@ def score_objects(folders: Mapping[int, Path], results: Path, name: str) -> tupl
         annotation = read_mask(folder / name) > 0
         path = results / name if ids is not None else results / folder.name / name
         prediction = read_mask(path) > 0 if ids is None else ids == object_id
-        if annotation.shape != prediction.shape:
-            raise InputError(
-                f"{path}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
-                f"{annotation.shape[1]}×{annotation.shape[0]}; write predictions in the annotation's size"
-            )
-        values[:, index] = region_similarity(annotation, prediction), contour_accuracy(annotation, prediction)
+        require_same_size(str(path), annotation, prediction)
+        values[:, index] = score_object(annotation, prediction, annotation.shape, region_and_contour)
     extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *folders}
     return values, extra
 

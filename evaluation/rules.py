@@ -1,13 +1,17 @@
-"""Scoring rules of all benchmarks by name."""
+"""Scoring rules of all benchmarks by name, with those of VISOR and VOST, which vary those of DAVIS."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-from aotlab.evaluation import davis, folder, lvos, mosev2, sav, visor, vost, youtube_vos
+import numpy as np
+
+from aotlab.evaluation import davis, lvos, mosev2, sav, youtube_vos
+from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import DAVIS_TABLE, TableLayout
+from aotlab.evaluation.tables import DAVIS_TABLE, Row, Summary, TableLayout, mean_of, mean_row, statistics
 
 
 @dataclass(frozen=True)
@@ -20,14 +24,45 @@ class Rules:
     """minimum number of annotated frames in a sequence"""
 
 
+def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
+    """Return the means over all objects, and over those in kitchens unseen in training (Darkhalil et al. 2022)."""
+    unseen = {f"{column}_unseen": mean_of(rows, column, seen, False) for column in ("J&F", "J", "F")}
+    return {**mean_row(rows), **unseen}
+
+
+def plan_vost(sequence: AnnotatedSequence) -> ScoringPlan:
+    """Plan the scoring of J alone; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
+    return replace(davis.plan_sequence(sequence), measure=region_alone, strict=False)
+
+
+def region_alone(
+    annotation: np.ndarray, prediction: np.ndarray, size: tuple[int, int]
+) -> tuple[float, float]:
+    """Return J, and NaN in place of F, as an `ObjectMeasure`."""
+    return region_similarity(annotation, prediction), float("nan")
+
+
+def vost_row(region: np.ndarray, contour: np.ndarray) -> Row:
+    """Return J (n,) of one object over all frames, and as J_tr over the last quarter, after the transformation.
+
+    The tail starts at three quarters, rounded down.
+    """
+    return statistics("J", region) | statistics("J_tr", region[3 * len(region) // 4 :])
+
+
+VOST_COLUMNS = ("J", "J-Recall", "J-Decay", "J_tr", "J_tr-Recall", "J_tr-Decay")
+
 RULES: dict[str, Rules] = {
     "davis": Rules(davis.plan_sequence, DAVIS_TABLE),
-    "folder": Rules(folder.plan_sequence, DAVIS_TABLE),
-    "folder_late": Rules(folder.plan_with_late_objects, DAVIS_TABLE),
+    "folder": Rules(davis.plan_folder, DAVIS_TABLE),
+    "folder_late": Rules(davis.plan_late_objects, DAVIS_TABLE),
     "lvos": Rules(lvos.plan_sequence, lvos.TABLE, least=2),
     "mosev2": Rules(mosev2.plan_sequence, mosev2.TABLE),
     "sav": Rules(sav.plan_sequence, DAVIS_TABLE),
-    "visor": Rules(visor.plan_sequence, visor.TABLE, least=2),
-    "vost": Rules(vost.plan_sequence, vost.TABLE),
+    # the last frame counts
+    "visor": Rules(
+        partial(davis.plan_sequence, drop_last=False), replace(DAVIS_TABLE, summary=visor_summary), least=2
+    ),
+    "vost": Rules(plan_vost, replace(DAVIS_TABLE, columns=VOST_COLUMNS, row=vost_row)),
     "youtube_vos": Rules(youtube_vos.plan_sequence, youtube_vos.TABLE, least=2),
 }

@@ -6,15 +6,14 @@ number of processes; `join` merges the parts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-import cv2
 import numpy as np
 
-from aotlab.evaluation.measures import match_contours, object_box, tolerance_radius
+from aotlab.evaluation.measures import ObjectMeasure, region_and_contour, require_same_size, score_object
 from aotlab.evaluation.object_scores import score_objects, wanted_files
 from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.masks.object_masks import ListedObject
@@ -23,11 +22,6 @@ from aotlab.utils.files import is_file
 
 Merge = Literal["ids", "void"]
 """treat all ids as one object: ids above 0 except void, or all ids above 0 if the object is stored as 255"""
-
-
-FrameMeasure = Callable[[np.ndarray, np.ndarray, Sequence[int], tuple[int, int]], np.ndarray]
-"""(annotation, prediction, ids, size) to M×K values of one frame; both are H×W ids cropped to the foreground,
-``size`` is (height, width) of the whole frame"""
 
 
 class AnnotatedSequence(Protocol):
@@ -77,26 +71,21 @@ class ScoringPlan:
     seen: tuple[bool | None, ...] = ()
     """group of each object; empty: unknown"""
     merge: Merge | None = None
-    contour: bool = True
-    """compute F as well as J"""
     strict: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
     object_folders: Mapping[int, Path] = field(default_factory=dict)
     """annotation folder of each object, if they may overlap; ``frames`` then hold file names only"""
+    measure: ObjectMeasure = region_and_contour
     measures: int = 2
-    """number of values per object and frame: J, F and further ones of the rules"""
-    measure: FrameMeasure | None = None
-    """function that computes these values; None: `score_frame`"""
+    """number of values of ``measure``"""
 
 
 @dataclass(frozen=True)
 class SequenceScores:
-    """J and F of every object in every scored frame; NaN if a frame does not count for an object."""
+    """J, F and further values of every object in every scored frame; NaN if a frame does not count for an object."""
 
-    region: np.ndarray
-    """K×N float64"""
-    contour: np.ndarray
-    """K×N float64; all NaN if only J is scored"""
+    values: np.ndarray
+    """M×K×N float64"""
     ids: tuple[int, ...]
     """object id of each row"""
     names: tuple[str, ...] = ()
@@ -105,10 +94,13 @@ class SequenceScores:
     """stem of each column; "" for a missing frame that counts as 0"""
     seen: tuple[bool | None, ...] = ()
     """group of each row; empty: unknown"""
-    unknown_ids: frozenset[int] = field(default=frozenset())
+    unknown_ids: frozenset[int] = frozenset()
     """predicted ids that are not objects of the sequence and were ignored"""
-    others: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
-    """m×K×N float64: further values of the rules"""
+
+    @property
+    def region(self) -> np.ndarray:
+        """J, K×N."""
+        return np.asarray(self.values[0])
 
     @property
     def object_names(self) -> tuple[str, ...]:
@@ -177,26 +169,25 @@ def score_pair(
     Raises:
         InputError: sizes differ, or an id is not in the plan.
     """
-    if annotation.shape != prediction.shape:
-        raise InputError(
-            f"{name}: the prediction is {prediction.shape[1]}×{prediction.shape[0]}, its annotation "
-            f"{annotation.shape[1]}×{annotation.shape[0]}; write predictions in the annotation's size"
-        )
+    require_same_size(name, annotation, prediction)
     size = (annotation.shape[0], annotation.shape[1])
-    radius = tolerance_radius(*size)
+    unknown = set()
     if plan.merge:
         annotation = annotation > 0 if plan.merge == "void" else (annotation > 0) & (annotation != VOID)
         annotation, prediction = _cut(annotation.view(np.uint8), (prediction > 0).view(np.uint8))
-        return score_frame(annotation, prediction, plan, radius), set()
-    annotation, prediction = _cut(annotation, prediction)
-    unknown = unknown_ids(prediction, plan.ids)
+    else:
+        annotation, prediction = _cut(annotation, prediction)
+        unknown = unknown_ids(prediction, plan.ids)
     if unknown and plan.strict:
         last = max(plan.ids)
         known = f"1 to {last}" if plan.ids == tuple(range(1, last + 1)) else ", ".join(map(str, plan.ids))
         raise InputError(f"{name}: id {max(unknown)}, but the objects of the first annotation are {known}")
-    if plan.measure is not None:
-        return plan.measure(annotation, prediction, plan.ids, size), unknown
-    return score_frame(annotation, prediction, plan, radius), unknown
+    values = np.empty((plan.measures, len(plan.ids)))
+    for index, object_id in enumerate(plan.ids):
+        # a second crop removes only empty pixels or the border of the frame
+        true, found = annotation == object_id, prediction == object_id
+        values[:, index] = score_object(true, found, size, plan.measure)
+    return values, unknown
 
 
 def _cut(annotation: np.ndarray, prediction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -213,31 +204,6 @@ def _span(one: np.ndarray, other: np.ndarray) -> slice:
     return slice(max(found[0] - 1, 0), found[-1] + 2) if len(found) else slice(0)
 
 
-def score_frame(annotation: np.ndarray, prediction: np.ndarray, plan: ScoringPlan, radius: int) -> np.ndarray:
-    """Return J and F of the plan's objects in one frame, 2×K, from H×W ids cropped to a box of all objects.
-
-    Contours match within ``radius`` pixels.
-    """
-    scores = np.ones((2, len(plan.ids)))
-    if not plan.contour:
-        scores[1] = np.nan
-    for index, object_id in enumerate(plan.ids):
-        true, found = annotation == object_id, prediction == object_id
-        union = true | found
-        # a second crop removes only empty pixels or the border of the frame
-        box = object_box(union) if union.size else None
-        if box is None:
-            continue
-        true, found = true[box], found[box]
-        total = cv2.countNonZero(union[box].view(np.uint8))
-        # one bit of each byte is set, so the Hamming norm counts pixels
-        different = int(cv2.norm(true.view(np.uint8), found.view(np.uint8), cv2.NORM_HAMMING))
-        scores[0, index] = (total - different) / total
-        if plan.contour and different:
-            scores[1, index] = match_contours(true, found, radius)
-    return scores
-
-
 def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
     """Return the ids of H×W labels that are neither background nor in ``ids``."""
     if labels.max(initial=0) <= len(ids) and tuple(ids) == tuple(range(1, len(ids) + 1)):
@@ -247,21 +213,19 @@ def unknown_ids(labels: np.ndarray, ids: Sequence[int]) -> set[int]:
 
 def join(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     """Join the scores of all frames, in order, to those of the sequence."""
-    region, contour, *others = np.concatenate([part.values for part in parts], axis=2)
+    values = np.concatenate([part.values for part in parts], axis=2)
     counted = plan.counted
     if plan.present is not None:
         # if the annotation lacks the object, J below 1 means that the prediction has it
-        from_first = np.maximum.accumulate(plan.present | (region < 1), axis=1)
+        from_first = np.maximum.accumulate(plan.present | (values[0] < 1), axis=1)
         counted = from_first if counted is None else counted & from_first
     if counted is not None:
-        region, contour = np.where(counted, region, np.nan), np.where(counted, contour, np.nan)
+        values = np.where(counted, values, np.nan)
     stems = tuple(path.stem for path in plan.frames)
     if any(plan.zeros):
-        extra = np.full((len(plan.ids), max(plan.zeros)), np.nan)
-        for row, count in zip(extra, plan.zeros, strict=True):
-            row[:count] = 0
-        region, contour = np.hstack([region, extra]), np.hstack([contour, extra])
+        missing = np.arange(max(plan.zeros)) < np.array(plan.zeros)[:, None]
+        extra = np.broadcast_to(np.where(missing, 0, np.nan), (len(values), *missing.shape))
+        values = np.concatenate([values, extra], axis=2)
         stems += ("",) * max(plan.zeros)
     unknown = frozenset().union(*(part.unknown_ids for part in parts))
-    beside = {"others": np.stack(others)} if others else {}
-    return SequenceScores(region, contour, plan.ids, plan.names, stems, plan.seen, unknown, **beside)
+    return SequenceScores(values, plan.ids, plan.names, stems, plan.seen, unknown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,22 +14,7 @@ from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.utils.text import columns
 
 RECALL_THRESHOLD = 0.5
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """One measure of one object over its frames, as fractions."""
-
-    mean: float
-    recall: float
-    """fraction of frames above one half"""
-    decay: float
-    """mean of the first quarter minus mean of the last; positive if quality drops over time"""
-
-
-def summarise(values: np.ndarray) -> Statistics:
-    """Return mean, recall and decay of (N,) per-frame values in temporal order; means ignore NaN."""
-    return Statistics(mean=mean(values), recall=recall(values), decay=decay(values))
+COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
 
 
 def mean(values: np.ndarray) -> float:
@@ -56,8 +41,6 @@ def decay(values: np.ndarray) -> float:
     return mean(values[ends[0] : ends[1] + 1]) - mean(values[ends[3] : ends[4] + 1])
 
 
-COLUMNS = ("J&F", "J", "J-Recall", "J-Decay", "F", "F-Recall", "F-Decay")
-
 Row = dict[str, float]
 """value in percent by column"""
 
@@ -71,32 +54,48 @@ class TableLayout:
 
     columns: tuple[str, ...]
     row: Callable[..., Row]
-    """row of one object from its (n,) values of J, F and further measures; undefined columns are omitted"""
+    """row of one object from its (n,) values of J, F and further measures; other columns are left out"""
     summary: Callable[[Sequence[Row], Sequence[bool | None]], Summary]
     """the benchmark's summary from all rows and the group of each (seen or not)"""
 
 
+def statistics(name: str, values: np.ndarray) -> Row:
+    """Return mean, recall and decay of one measure (n,) of an object in temporal order, in percent."""
+    return {
+        name: 100 * mean(values),
+        f"{name}-Recall": 100 * recall(values),
+        f"{name}-Decay": 100 * decay(values),
+    }
+
+
 def measure_row(region: np.ndarray, contour: np.ndarray) -> Row:
     """Return the `COLUMNS` of one object from its J and F, (n,) each."""
-    j, f = summarise(region), summarise(contour)
-    fractions = ((j.mean + f.mean) / 2, j.mean, j.recall, j.decay, f.mean, f.recall, f.decay)
-    return {column: 100 * value for column, value in zip(COLUMNS, fractions, strict=True)}
+    both = 50 * (mean(region) + mean(contour))
+    return {"J&F": both, **statistics("J", region), **statistics("F", contour)}
 
 
 def mean_row(rows: Sequence[Row]) -> Row:
     """Return the mean of every column over the rows that have it; raises `ValueError` without rows."""
     if not rows:
         raise ValueError("no rows to average; score at least one object")
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        for column, value in row.items():
-            found.setdefault(column, []).append(value)
-    return {column: sum(values) / len(values) for column, values in found.items()}
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return {column: value for column in columns if (value := mean_of(rows, column)) is not None}
 
 
-def mean_of(rows: Sequence[Row], column: str) -> float | None:
-    """Return the mean of one column; None without rows."""
-    return sum(row[column] for row in rows) / len(rows) if rows else None
+def mean_of(
+    rows: Sequence[Row], column: str, seen: Sequence[bool | None] = (), group: bool | None = None
+) -> float | None:
+    """Return the mean of one column over the rows that have it, of one group if given; None without rows."""
+    if group is not None:
+        rows = [row for row, belongs in zip(rows, seen, strict=True) if belongs is group]
+    values = [row[column] for row in rows if column in row]
+    return sum(values) / len(values) if values else None
+
+
+def mean_of_all(values: Collection[float | None]) -> float | None:
+    """Return the mean of some values; None if one is."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if len(known) == len(values) else None
 
 
 def plain_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
@@ -112,8 +111,8 @@ def object_rows(scores: SequenceScores, layout: TableLayout = DAVIS_TABLE) -> li
     rows = []
     for index, region in enumerate(scores.region):
         counted = ~np.isnan(region)
-        others = (values[index][counted] for values in scores.others)
-        rows.append(layout.row(region[counted], scores.contour[index][counted], *others))
+        row = layout.row(*(values[index][counted] for values in scores.values))
+        rows.append({column: row[column] for column in layout.columns if column in row})
     return rows
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
+from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of, mean_of_all, measure_row
 
 COLUMNS = ("J&F", "J", "F")
 
@@ -39,25 +39,21 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
     )
 
 
-def object_row(region: np.ndarray, contour: np.ndarray) -> Row:
-    """Return the `COLUMNS` of one object from its J and F, (n,) each."""
-    j, f = float(region.mean()), float(contour.mean())
-    return {"J&F": 50 * (j + f), "J": 100 * j, "F": 100 * f}
-
-
 def summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
     """Return the means over objects of seen and unseen categories; ``overall`` is the mean of these four.
 
     An empty group has the values None, and ``overall`` is None too. ``J&F``, ``J`` and ``F`` cover all objects.
     """
-    groups = {
-        "seen": [row for row, group in zip(rows, seen, strict=True) if group is True],
-        "unseen": [row for row, group in zip(rows, seen, strict=True) if group is False],
+    parts = {
+        f"{column}_{name}": mean_of(rows, column, seen, group)
+        for name, group in (("seen", True), ("unseen", False))
+        for column in "JF"
     }
-    parts = {f"{column}_{name}": mean_of(group, column) for name, group in groups.items() for column in "JF"}
-    known = [value for value in parts.values() if value is not None]
-    overall = sum(known) / 4 if len(known) == 4 else None
-    return {"overall": overall, **parts, **{column: mean_of(rows, column) for column in COLUMNS}}
+    return {
+        "overall": mean_of_all(parts.values()),
+        **parts,
+        **{name: mean_of(rows, name) for name in COLUMNS},
+    }
 
 
-TABLE = TableLayout(COLUMNS, object_row, summary)
+TABLE = TableLayout(COLUMNS, measure_row, summary)

@@ -10,8 +10,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.evaluation.measures import region_similarity
 from aotlab.evaluation.tables import scores_table
+from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.media.video import open_frames
@@ -31,7 +31,7 @@ def test_the_bundled_model_follows_the_bundled_clip() -> None:
         truth = read_mask(video.annotations[index])
     for number in tracker.ids:
         # Far above what standing still or guessing gives; the real figure is near 0.9.
-        assert region_similarity(truth == number, labels == number) > 0.6
+        assert jaccard(truth == number, labels == number) > 0.6
 
 
 def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() -> None:
@@ -46,7 +46,7 @@ def test_the_bundled_film_clip_has_a_first_mask_that_fits_and_can_be_followed() 
             break
     assert tracker.ids == (1, 2, 3, 4)
     for number in tracker.ids:
-        assert region_similarity(mask == number, labels == number) > 0.7  # in 0.12 s nothing goes far
+        assert jaccard(mask == number, labels == number) > 0.7  # in 0.12 s nothing goes far
 
 
 def test_the_bundled_model_is_small_enough_to_ship() -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from aotlab.evaluation.measures import (
     boundary_map,
-    contour_accuracy,
     match_contours,
     object_box,
-    region_similarity,
+    region_and_contour,
+    score_object,
     tolerance_radius,
 )
 from tests.shared import golden_arrays
@@ -27,8 +27,13 @@ def unpack(pairs, kind, index):
 
 def golden_cases(pairs):
     for index in range(len(pairs["name"])):
-        void = unpack(pairs, "void", index) if pairs["has_void"][index] else None
-        yield index, unpack(pairs, "gt", index), unpack(pairs, "pr", index), void
+        kept = ~unpack(pairs, "void", index) if pairs["has_void"][index] else True
+        yield index, unpack(pairs, "gt", index) & kept, unpack(pairs, "pr", index) & kept
+
+
+def both(truth, prediction):
+    """J and F."""
+    return tuple(np.broadcast_to(score_object(truth, prediction, truth.shape, region_and_contour), 2))
 
 
 def masks(height, width, **pixels):
@@ -38,17 +43,13 @@ def masks(height, width, **pixels):
     return np.zeros((height, width), dtype=bool), np.ones((height, width), dtype=bool), one
 
 
-def test_region_similarity_equals_the_reference_exactly(pairs):
-    # one division of the same two integers: no rounding can differ
-    wrong = [i for i, gt, pr, void in golden_cases(pairs) if region_similarity(gt, pr, void) != pairs["J"][i]]
-    assert wrong == []
-
-
-def test_contour_accuracy_equals_the_reference(pairs):
-    # integer counts, then four float64 operations: 1e-12 leaves room for their order alone
-    for index, truth, prediction, void in golden_cases(pairs):
-        found = contour_accuracy(truth, prediction, void)
-        assert found == pytest.approx(pairs["F"][index], abs=1e-12), pairs["name"][index]
+def test_measures_equal_the_reference(pairs):
+    for index, truth, prediction in golden_cases(pairs):
+        region, contour = both(truth, prediction)
+        # one division of the same two integers: no rounding can differ
+        assert region == pairs["J"][index], pairs["name"][index]
+        # integer counts, then four float64 operations: 1e-12 leaves room for their order alone
+        assert contour == pytest.approx(pairs["F"][index], abs=1e-12), pairs["name"][index]
 
 
 def test_tolerance_radius_equals_the_reference(pairs):
@@ -58,10 +59,9 @@ def test_tolerance_radius_equals_the_reference(pairs):
 
 def test_boundary_maps_equal_the_reference(pairs):
     checked = 0
-    for index, truth, _, void in golden_cases(pairs):
+    for index, truth, _ in golden_cases(pairs):
         if f"bmap_gt_{index:03d}" in pairs:
-            kept = truth if void is None else truth & ~void
-            np.testing.assert_array_equal(boundary_map(kept), unpack(pairs, "bmap_gt", index))
+            np.testing.assert_array_equal(boundary_map(truth), unpack(pairs, "bmap_gt", index))
             checked += 1
     assert checked > 0
 
@@ -81,34 +81,28 @@ def test_tolerance_radius_is_computed_in_float64(height, width, radius):
 @pytest.mark.parametrize(("height", "width"), [(7, 9), (1, 9), (9, 1), (1, 1)])
 def test_two_empty_masks_score_one(height, width):
     empty, _, _ = masks(height, width)
-    assert (region_similarity(empty, empty), contour_accuracy(empty, empty)) == (1, 1)
+    assert both(empty, empty) == (1, 1)
 
 
 @pytest.mark.parametrize(("height", "width"), [(7, 9), (1, 9), (9, 1), (1, 1)])
 def test_two_full_masks_score_one(height, width):
     _, full, _ = masks(height, width)
-    assert (region_similarity(full, full), contour_accuracy(full, full)) == (1, 1)
+    assert both(full, full) == (1, 1)
 
 
 def test_one_pixel_where_there_is_no_object_scores_zero():
     empty, _, one = masks(7, 9, row=3, column=4)
-    assert (region_similarity(empty, one), contour_accuracy(empty, one)) == (0, 0)
+    assert both(empty, one) == (0, 0)
 
 
 def test_a_full_frame_where_there_is_no_object_has_no_wrong_contour():
     empty, full, _ = masks(7, 9)
-    assert (region_similarity(empty, full), contour_accuracy(empty, full)) == (0, 1)
+    assert both(empty, full) == (0, 1)
 
 
 def test_a_pixel_that_fills_its_frame_has_no_contour():
     empty, _, one = masks(1, 1)
-    assert (region_similarity(empty, one), contour_accuracy(empty, one)) == (0, 1)
-
-
-@pytest.mark.parametrize("measure", [region_similarity, contour_accuracy])
-def test_masks_of_different_sizes_are_refused(measure):
-    with pytest.raises(ValueError, match="one size"):
-        measure(np.zeros((4, 5), dtype=bool), np.zeros((5, 4), dtype=bool))
+    assert both(empty, one) == (0, 1)
 
 
 def slow_boundary(mask):
@@ -152,7 +146,7 @@ def test_contour_accuracy_equals_its_slow_twin(seed):
         for _ in range(2)
     )
     # the same counts divided alike: equal to the last bit
-    assert contour_accuracy(truth, prediction) == slow_contour_accuracy(truth, prediction)
+    assert both(truth, prediction)[1] == slow_contour_accuracy(truth, prediction)
 
 
 @pytest.mark.parametrize("radius", [2, 3, 8, 12])

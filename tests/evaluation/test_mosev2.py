@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_frame, object_row, plan_sequence
+from aotlab.evaluation.measures import score_object
+from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, scores_table
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.object_masks import ListedObject
@@ -96,10 +97,11 @@ def test_measures_are_those_of_a_plain_evaluator(size: tuple[int, int]) -> None:
         shift = rng.integers(-3, 4, 2)
         if object_id != 4:
             prediction[disc(size, row + shift[0], column + shift[1], radius + 1)] = object_id
-    found = measure_frame(truth, prediction, range(1, 8), size)
-    for index in range(7):
-        expected = plain_measures(truth == index + 1, prediction == index + 1)
-        assert found[:, index].tolist() == pytest.approx(expected, abs=1e-12)
+    for object_id in range(1, 7):
+        true, found = truth == object_id, prediction == object_id
+        expected = plain_measures(true, found)
+        values = np.broadcast_to(score_object(true, found, size, measure_object), 4)
+        assert values.tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_small_object_has_a_narrow_tolerance() -> None:
@@ -107,7 +109,7 @@ def test_a_small_object_has_a_narrow_tolerance() -> None:
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[100:110, 100:110] = 1  # an area of 100: one pixel of tolerance, in place of 8
     prediction[104:114, 100:110] = 1
-    region, dot, full, absent = measure_frame(truth, prediction, [1], size)[:, 0]
+    region, dot, full, absent = score_object(truth == 1, prediction == 1, size, measure_object)
     assert region == pytest.approx(61 / 141)
     assert full == 1
     assert dot < 0.75
@@ -117,12 +119,11 @@ def test_a_small_object_has_a_narrow_tolerance() -> None:
 @pytest.mark.parametrize(
     ("true", "found", "expected"),
     [
-        ([], [], [1, 1, 1, 1]),
         ([], [5], [0.5, 0, 0, 1]),  # (0 + 1) / (1 + 1)
         ([5], [], [0.5, 0, 0, 0]),
         ([5], [5], [1, 1, 1, 0]),
     ],
-    ids=["neither", "found alone", "true alone", "both"],
+    ids=["found alone", "true alone", "both"],
 )
 def test_one_pixel_is_added_to_intersection_and_union(
     true: list[int], found: list[int], expected: list[float]
@@ -130,7 +131,7 @@ def test_one_pixel_is_added_to_intersection_and_union(
     size = (200, 300)
     truth, prediction = np.zeros(size, dtype=np.uint8), np.zeros(size, dtype=np.uint8)
     truth[true, true], prediction[found, found] = 1, 1
-    assert measure_frame(truth, prediction, [1], size)[:, 0].tolist() == expected
+    assert list(score_object(truth > 0, prediction > 0, size, measure_object)) == expected
 
 
 def test_runs_of_absence_and_of_return_weigh_the_same_whatever_their_length() -> None:
@@ -164,8 +165,8 @@ def test_objects_are_those_of_the_metadata_on_all_frames_but_the_first_and_last(
     video = Video("a", (), annotations=truth, objects=(ListedObject(3, stems, 6), ListedObject(7, stems, 6)))
     scores = score_sequence(plan_sequence(video), tmp_path / "results")
     assert (scores.ids, scores.frames) == ((3, 7), stems[1:-1])
-    assert scores.others.shape == (2, 2, 4)
-    assert scores.others[1].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
+    assert scores.values.shape == (4, 2, 4)
+    assert scores.values[3].tolist() == [[0, 0, 0, 0], [1, 1, 0, 0]]
     table = scores_table({"a": scores}, TABLE)
     assert [table[column] for column in COLUMNS] == [100, 100, 100, None, 100, 100, 100]
     assert "-" in format_table(table, TABLE).splitlines()[2]

@@ -10,7 +10,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.evaluation.measures import contour_accuracy, region_similarity
+from aotlab.evaluation.measures import region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import read_mask, write_mask
@@ -59,8 +59,7 @@ def test_objects_that_overlap_are_scored_each_by_itself(videos: list[Video], tmp
     shutil.copytree(videos[0].object_folders[1].parent, results)
     scores = score_sequence(plan_sequence(videos[0]), results)
     assert scores.frames == ("00004", "00008", "00012")
-    assert (scores.region == 1).all()
-    assert (scores.contour == 1).all()
+    assert (scores.values == 1).all()
 
 
 def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> None:
@@ -69,8 +68,8 @@ def test_results_as_ids_are_scored_too(videos: list[Video], tmp_path: Path) -> N
         write_mask(tmp_path / "ids" / f"{stem}.png", ids)
     scores = score_sequence(plan_sequence(videos[0]), tmp_path / "ids")
     whole, small = (read_mask(videos[0].object_folders[object_id] / "00004.png") > 0 for object_id in (1, 2))
-    assert scores.region[:, 0].tolist() == [region_similarity(whole, whole & ~small), 1.0]
-    assert scores.contour[0, 0] == contour_accuracy(whole, whole & ~small)
+    expected = score_object(whole, whole & ~small, whole.shape, region_and_contour)
+    assert scores.values[:, :, 0].T.tolist() == [list(expected), [1, 1]]
 
 
 def test_frames_count_from_the_first_pixel_of_annotation_or_prediction(tmp_path: Path) -> None:

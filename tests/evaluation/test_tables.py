@@ -9,7 +9,8 @@ import json
 import numpy as np
 import pytest
 
-from aotlab.evaluation import lvos, visor, vost, youtube_vos
+from aotlab.evaluation import lvos, youtube_vos
+from aotlab.evaluation.rules import RULES
 from aotlab.evaluation.sequence_scores import SequenceScores
 from aotlab.evaluation.tables import TableLayout, csv_text, format_table, scores_table, worst_objects
 
@@ -17,7 +18,7 @@ from aotlab.evaluation.tables import TableLayout, csv_text, format_table, scores
 def scores_of(*values: float, seen: tuple[bool | None, ...] = ()) -> SequenceScores:
     """Objects that score the same in J and F on four frames."""
     region = np.repeat(np.array(values)[:, None], 4, axis=1)
-    return SequenceScores(region, region, ids=tuple(range(1, len(values) + 1)), seen=seen)
+    return SequenceScores(np.stack([region] * 2), ids=tuple(range(1, len(values) + 1)), seen=seen)
 
 
 @pytest.mark.parametrize(
@@ -49,18 +50,19 @@ def test_lvos_without_a_list_of_unseen_videos_has_means_over_all() -> None:
 
 
 def test_visor_tells_unseen_kitchens_beside_all() -> None:
-    table = scores_table({"a": scores_of(0.9, seen=(True,)), "b": scores_of(0.5, seen=(False,))}, visor.TABLE)
+    layout = RULES["visor"].table
+    table = scores_table({"a": scores_of(0.9, seen=(True,)), "b": scores_of(0.5, seen=(False,))}, layout)
     assert (table["J"], table["J_unseen"], table["J&F_unseen"]) == pytest.approx((70, 50, 50))
-    assert scores_table({"a": scores_of(0.9)}, visor.TABLE)["J_unseen"] is None
+    assert scores_table({"a": scores_of(0.9)}, layout)["J_unseen"] is None
 
 
 @pytest.mark.parametrize(("frames", "tail"), [(1, 1), (2, 1), (4, 1), (5, 2), (8, 2), (17, 5)])
 def test_the_tail_of_vost_begins_at_three_quarters_rounded_down(frames: int, tail: int) -> None:
     region = np.zeros(frames)
     region[-tail:] = 1
-    assert vost.object_row(region, region)["J_tr"] == 100
+    assert RULES["vost"].table.row(region, region)["J_tr"] == 100
     region[-tail] = 0
-    assert vost.object_row(region, region)["J_tr"] == pytest.approx(100 * (tail - 1) / tail)
+    assert RULES["vost"].table.row(region, region)["J_tr"] == pytest.approx(100 * (tail - 1) / tail)
 
 
 def test_the_spread_of_lvos_is_the_root_of_a_rounded_variance() -> None:
@@ -72,7 +74,7 @@ def test_the_spread_of_lvos_is_the_root_of_a_rounded_variance() -> None:
 
 def test_frames_that_do_not_count_for_an_object_are_left_out() -> None:
     region = np.array([[np.nan, np.nan, 0.5, 1.0]])
-    table = scores_table({"a": SequenceScores(region, region, ids=(7,))})
+    table = scores_table({"a": SequenceScores(np.stack([region] * 2), ids=(7,))})
     assert list(table["sequences"]["a"]["objects"]) == ["7"]
     assert (table["J"], table["J-Recall"]) == (75, 50)
 

@@ -36,8 +36,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     assert list(alone.scores) == list(shared.scores)
     for name, scores in alone.scores.items():
         # to the last bit
-        assert scores.region.tobytes() == shared.scores[name].region.tobytes()
-        assert scores.contour.tobytes() == shared.scores[name].contour.tobytes()
+        assert scores.values.tobytes() == shared.scores[name].values.tobytes()
     assert scores_table(alone.scores) == scores_table(shared.scores)
 
 

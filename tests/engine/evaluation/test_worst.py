@@ -11,10 +11,8 @@ from aotlab.evaluation.sequence_scores import SequenceScores
 
 def scores_of(*region: float) -> SequenceScores:
     """One object, id 3, by its J in every frame."""
-    values = np.array([region])
-    return SequenceScores(
-        values, values, ids=(3,), frames=tuple(f"{index:02d}" for index in range(len(region)))
-    )
+    values = np.array([[region]] * 2)
+    return SequenceScores(values, ids=(3,), frames=tuple(f"{index:02d}" for index in range(len(region))))
 
 
 @pytest.mark.parametrize(
@@ -33,5 +31,5 @@ def test_frames_that_do_not_count_are_not_shown() -> None:
 
 
 def test_a_frame_that_counts_without_being_there_has_no_image() -> None:
-    values = np.array([[0.5, 0.0]])
-    assert pick_frames(SequenceScores(values, values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]
+    values = np.array([[[0.5, 0.0]]] * 2)
+    assert pick_frames(SequenceScores(values, ids=(3,), frames=("01", "")), 3, 4) == ["01"]
