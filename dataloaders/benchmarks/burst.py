@@ -32,14 +32,12 @@ class BurstSequence:
     """folder of its frames, below the split's"""
     frames: tuple[str, ...]
     """file names of all frames"""
-    annotated: tuple[str, ...]
-    """file names of the frames with masks"""
     size: tuple[int, int]
     """(height, width) in pixels"""
     tracks: tuple[str, ...]
     """ids of the tracks in ascending order; the first is object 1"""
-    runs: tuple[Mapping[str, str], ...]
-    """run lengths by track for each annotated frame"""
+    runs: Mapping[str, Mapping[str, str]]
+    """run lengths by file name of each frame with masks, and by track"""
 
 
 def burst(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
@@ -97,7 +95,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         if sequence.name not in names:
             continue
         frames = []
-        for file in sequence.annotated:
+        for file in sequence.runs:
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
             frames.append(
@@ -122,51 +120,50 @@ def _write(path: Path, tree: Mapping[str, Any]) -> None:
 
 def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:
     source, sequence = (plain_name(entry[key], name) for key in ("dataset", "seq_name"))
-    runs = tuple(
+    annotated = [plain_name(file, name) for file in entry["annotated_image_paths"]]
+    found = (
         {str(track): str(mask["rle"]) for track, mask in frame.items()} for frame in entry["segmentations"]
     )
-    tracks = tuple(
-        sorted({track for frame in runs for track in frame} | set(entry["track_category_ids"]), key=int)
-    )
-    annotated = tuple(plain_name(file, name) for file in entry["annotated_image_paths"])
-    if len(runs) != len(annotated) or len(tracks) > MOST_TRACKS:
-        raise ValueError(f"{sequence} has {len(annotated)} annotated frames, {len(runs)} with masks")
-    size = (int(entry["height"]), int(entry["width"]))
-    frames = tuple(plain_name(file, name) for file in entry["all_image_paths"])
+    runs = dict(zip(annotated, found, strict=True))
+    ids = {track for frame in runs.values() for track in frame} | set(entry["track_category_ids"])
+    if len(runs) < len(annotated) or len(ids) > MOST_TRACKS:
+        raise ValueError(f"{sequence} has frames of one name, or {len(ids)} tracks")
     return BurstSequence(
-        f"{source}-{sequence}", f"{source}/{sequence}", frames, annotated, size, tracks, runs
+        f"{source}-{sequence}",
+        f"{source}/{sequence}",
+        tuple(plain_name(file, name) for file in entry["all_image_paths"]),
+        (int(entry["height"]), int(entry["width"])),
+        tuple(sorted(ids, key=int)),
+        runs,
     )
 
 
 def _video(entry: BurstSequence, images: Path, path: Path, *, all_frames: bool) -> Video:
-    names = sorted({*entry.frames, *entry.annotated}) if all_frames else sorted(entry.annotated)
+    annotated = sorted(entry.runs)
+    names = sorted({*entry.frames, *annotated}) if all_frames else annotated
     frames = tuple(images / entry.folder / name for name in names)
     missing = [frame for frame in frames if not is_file(frame)]
     if missing:
         raise InputError(
             f"{missing[0]}: no such frame ({len(missing)} of {len(frames)} are missing); unpack them there"
         )
-    order = sorted(range(len(entry.annotated)), key=lambda index: entry.annotated[index])
     objects, given = [], {}
     for object_id, track in enumerate(entry.tracks, start=1):
-        stems = [Path(entry.annotated[index]).stem for index in order if track in entry.runs[index]]
+        stems = tuple(Path(name).stem for name in annotated if track in entry.runs[name])
         if stems:
-            objects.append(ListedObject(object_id, tuple(stems), len(stems)))
-    for index in order:
-        stem = Path(entry.annotated[index]).stem
-        runs = {
-            item.object_id: entry.runs[index][entry.tracks[item.object_id - 1]]
-            for item in objects
-            if item.frames[0] == stem
-        }
-        if runs:
-            given[names.index(entry.annotated[index])] = ObjectMasks(path, stem, runs=runs, size=entry.size)
+            objects.append(ListedObject(object_id, stems, len(stems)))
+    for name in annotated:
+        stem, runs = Path(name).stem, entry.runs[name]
+        first = [item.object_id for item in objects if item.frames[0] == stem]
+        if first:
+            masks = {object_id: runs[entry.tracks[object_id - 1]] for object_id in first}
+            given[names.index(name)] = ObjectMasks(path, stem, runs=masks, size=entry.size)
     if not given:
         raise InputError(f"{path}: {entry.name} has no mask; give one of each object")
     return Video(
         entry.name,
         frames,
         masks=given,
-        written=frozenset(Path(name).stem for name in entry.annotated),
+        written=frozenset(Path(name).stem for name in annotated),
         objects=tuple(objects),
     )

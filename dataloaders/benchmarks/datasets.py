@@ -9,14 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.burst import burst
-from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.benchmarks.long_video import long_video
+from aotlab.dataloaders.benchmarks.davis import davis, long_video, visor, vost
 from aotlab.dataloaders.benchmarks.lvos import lvos
 from aotlab.dataloaders.benchmarks.mose import mose, mosev2
 from aotlab.dataloaders.benchmarks.sav import sav
 from aotlab.dataloaders.benchmarks.sequences import Video, folder
-from aotlab.dataloaders.benchmarks.visor import visor
-from aotlab.dataloaders.benchmarks.vost import vost
 from aotlab.dataloaders.benchmarks.youtube_vos import youtube_vos
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder

@@ -1,4 +1,8 @@
-"""Reader of DAVIS 2016 and 2017. Layout as distributed (davischallenge.org)."""
+"""Readers of DAVIS 2016 and 2017 and of sets with like lists or masks: VISOR, VOST, Long-Time Video.
+
+Layouts as distributed (davischallenge.org, epic-kitchens.github.io/VISOR after conversion by its official script,
+vostdataset.org, github.com/xmlyqing00/AFB-URR).
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.sequences import Video, list_file, read_each, read_video
+from aotlab.dataloaders.benchmarks.metadata import from_first_mask, read_names, video_names
+from aotlab.dataloaders.benchmarks.sequences import (
+    Video,
+    list_file,
+    list_frames,
+    masks_of,
+    read_each,
+    read_video,
+)
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder, plain_name, read_text
+from aotlab.utils.files import is_file, plain_name, read_text
 
 OUTPUT_HEIGHT = 480
-LAYOUT = (
-    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
-    "ImageSets/<year>/<split>.txt"
-)
 
 
 def davis(
@@ -25,10 +33,6 @@ def davis(
 
     ``year`` 2016 merges all ids of a video into one object. ``names``: sequences to read if the split has no list file.
     """
-    if not is_folder(root):
-        raise InputError(
-            f"{root}: no such folder; expected DAVIS as {LAYOUT}; get it from https://davischallenge.org"
-        )
     # the first release of DAVIS 2016 stores its lists below the resolution's name
     lists = [root / "ImageSets" / name for name in ([str(year), "480p"] if year == 2016 else [str(year)])]
     split = "test-dev" if split == "test" else split
@@ -36,7 +40,56 @@ def davis(
         listed = sorted(set(names))
     else:
         listed = read_list(list_file(split, *lists))
-    return read_each(listed, lambda name: _read_sequence(root, name, merge_ids=year == 2016))
+
+    def read(name: str) -> Video:
+        return replace(_at_480p(root, name), merge_ids=year == 2016, output_height=OUTPUT_HEIGHT)
+
+    return read_each(listed, read)
+
+
+def visor(root: Path, split: str = "val") -> list[Video]:
+    """Read the sequences of a split (train, val, val_unseen), sorted by name; those of val_unseen are marked."""
+    lists = root / "ImageSets" / "2022"
+    path = list_file(split, lists)
+    unseen = read_names(lists / "val_unseen.txt")
+
+    def read(name: str) -> Video:
+        seen = None if unseen is None else name not in unseen
+        return replace(_at_480p(root, name), seen=seen, rules="visor")
+
+    return read_each(read_list(path), read)
+
+
+def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Video]:
+    """Read the videos of a split (train, val or test), sorted by name.
+
+    The first labelled frame is given, with 255 as background. Ids that occur only in later labels are not objects.
+    With ``all_frames``, the 10 frames per second of JPEGImages_10fps are tracked; results are for the 5 per second.
+    """
+
+    def read(name: str) -> Video:
+        labelled = list_frames(root / "JPEGImages" / name)
+        frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
+        frames, annotations = from_first_mask(name, frames, root / "Annotations" / name)
+        given = masks_of(frames[:1], annotations)
+        # a label before the first frame could not be predicted
+        scored = tuple(path for path in annotations if path.stem >= frames[0].stem)
+        written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
+        return Video(name, frames, masks=given, annotations=scored, written=written, rules="vost")
+
+    return read_each(read_list(list_file(split, root / "ImageSets")), read)
+
+
+def long_video(root: Path) -> list[Video]:
+    """Read the videos, sorted by name; the first labelled frame is given, the others are scored as one object."""
+
+    def read(name: str) -> Video:
+        every = list_frames(root / "JPEGImages" / name)
+        frames, annotations = from_first_mask(name, every, root / "Annotations" / name)
+        given = masks_of(frames[:1], annotations)
+        return Video(name, frames, masks=given, annotations=annotations, merge_ids=True)
+
+    return read_each(video_names(root), read)
 
 
 def read_list(path: Path) -> list[str]:
@@ -68,9 +121,5 @@ def read_list(path: Path) -> list[str]:
     return sorted(names)
 
 
-def _read_sequence(root: Path, name: str, *, merge_ids: bool) -> Video:
-    images, masks = (root / kind / "480p" / name for kind in ("JPEGImages", "Annotations"))
-    for folder in (images, masks):
-        if not is_folder(folder):
-            raise InputError(f"{folder}: no such sequence folder; expected {LAYOUT} below {root}")
-    return replace(read_video(name, images, masks), merge_ids=merge_ids, output_height=OUTPUT_HEIGHT)
+def _at_480p(root: Path, name: str) -> Video:
+    return read_video(name, *(root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")))

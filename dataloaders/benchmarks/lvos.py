@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder, video_names
+from aotlab.dataloaders.benchmarks.metadata import (
+    read_metadata,
+    read_names,
+    read_objects,
+    split_folder,
+    video_names,
+)
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     first_masks,
@@ -33,61 +39,37 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
     folder = split_folder(root, split)
     names = video_names(folder)
     unseen = read_names(folder / "unseen_videos.txt") or read_names(root / "unseen_videos.txt")
-    if split == "test":
-        return read_each(names, lambda name: _read(folder, name, None, unseen))
     paths = [folder / f"{name}_meta.json" for name in (folder.name, split, "valid", "val")]
     path = next((path for path in paths if is_file(path)), paths[0])
-    meta = read_metadata(path)
+    meta = None if split == "test" else read_metadata(path)
 
     def read(name: str) -> Video:
-        if not meta.get(name):
-            raise InputError(
-                f"{path}: lists no object of the video {name}; expected where each begins and ends"
+        frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
+        annotations = list_masks(masks)
+        if not annotations:
+            raise InputError(f"{masks}: no mask here; expected at least the first one")
+        objects: tuple[ListedObject, ...] = ()
+        given = masks_of(frames, annotations)
+        if meta is not None:
+            if not meta.get(name):
+                raise InputError(
+                    f"{path}: lists no object of the video {name}; expected where each begins and ends"
+                )
+            objects = read_objects(
+                path, name, meta[name], _object, "frame_range with start, end and frame_nums"
             )
-        return _read(folder, name, meta[name], unseen)
+            given = first_masks(frames, annotations, objects, masks)
+        seen = None if unseen is None else name not in unseen
+        return Video(
+            name, frames, masks=given, annotations=annotations, objects=objects, seen=seen, rules="lvos"
+        )
 
     return read_each(names, read)
 
 
-def _read(folder: Path, name: str, listed: Mapping[str, Any] | None, unseen: frozenset[str] | None) -> Video:
-    frames = list_frames(folder / "JPEGImages" / name)
-    annotations = list_masks(folder / "Annotations" / name)
-    if not annotations:
-        raise InputError(f"{folder / 'Annotations' / name}: no mask here; expected at least the first one")
-    if listed is None:
-        objects: tuple[ListedObject, ...] = ()
-        given = masks_of(frames, annotations)
-    else:
-        objects = _objects(folder, name, listed)
-        given = first_masks(frames, annotations, objects, folder / "Annotations" / name)
-    return Video(
-        name,
-        frames,
-        masks=given,
-        annotations=annotations,
-        objects=objects,
-        seen=None if unseen is None else name not in unseen,
-        rules="lvos",
-    )
-
-
-def _objects(folder: Path, name: str, listed: Mapping[str, Any]) -> tuple[ListedObject, ...]:
-    """Read the objects of a video in the order of the metadata; objects without frames are skipped."""
-    from aotlab.masks.id_maps import VOID
-
-    objects = []
-    for object_id, entry in listed.items():
-        try:
-            span = {key: int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums")}
-            if not (0 <= span["start"] <= span["end"] <= LAST and 0 <= span["frame_nums"] <= LAST):
-                raise ValueError(f"a range of 0 to {LAST} is expected")
-            if not 0 < int(object_id) < VOID:
-                raise ValueError("an id of 1 to 254 is expected")
-            stems = tuple(f"{number:08d}" for number in range(span["start"], span["end"], STEP))
-            objects.append(ListedObject(int(object_id), stems, span["frame_nums"]))
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            raise InputError(
-                f"{folder}: the metadata's object {object_id} of {name} is not readable ({error!r}); "
-                "expected frame_range with start, end and frame_nums"
-            ) from error
-    return tuple(item for item in objects if item.frames)
+def _object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+    """Read the metadata of an object."""
+    start, end, length = (int(entry["frame_range"][key]) for key in ("start", "end", "frame_nums"))
+    if not (0 <= start <= end <= LAST and 0 <= length <= LAST):
+        raise ValueError(f"a range of 0 to {LAST} is expected")
+    return ListedObject(object_id, tuple(f"{number:08d}" for number in range(start, end, STEP)), length)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import list_folders, list_masks
 from aotlab.masks.exchange.safe_files import about
+from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
 
@@ -52,6 +53,33 @@ def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
     if not videos:
         raise InputError(f"{path}: lists no video; expected at least one under videos")
     return {plain_name(name, str(path)): objects for name, objects in videos.items()}
+
+
+def read_objects(
+    path: Path, name: str, objects: Mapping[Any, Any], read: Callable[[int, Any], ListedObject], expected: str
+) -> tuple[ListedObject, ...]:
+    """Read the objects that a metadata file lists for a video; those without frames are skipped.
+
+    Args:
+        read: turns id and entry into an object; any error means that the entry is not readable.
+        expected: form of an entry, for the message.
+
+    Raises:
+        InputError: an entry is not readable, or an id is not 1 to 254.
+    """
+    from aotlab.masks.id_maps import VOID
+
+    found = []
+    for object_id, entry in objects.items():
+        try:
+            if not 0 < int(object_id) < VOID:
+                raise ValueError("an id of 1 to 254 is expected")
+            found.append(read(int(object_id), entry))
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(
+                f"{path}: object {str(object_id)[:20]} of {name} is not readable ({error!r}); expected {expected}"
+            ) from error
+    return tuple(item for item in found if item.frames)
 
 
 def read_names(path: Path) -> frozenset[str] | None:

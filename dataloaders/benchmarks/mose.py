@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import read_metadata, split_folder, video_names
+from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_objects, split_folder, video_names
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -44,22 +42,14 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
 
     def read(name: str) -> Video:
         require_whole([found[name]])
-        return _with_objects(found[name], listed.get(name, {}), path)
+        stems = tuple(frame.stem for frame in found[name].frames)
+
+        def read_object(object_id: int, _: object) -> ListedObject:
+            return ListedObject(object_id, stems, len(stems))  # all have a mask on the first frame
+
+        objects = read_objects(path, name, listed.get(name, {}), read_object, "ids")
+        if not objects:
+            raise InputError(f"{path}: does not list the video {name} with objects 1 to 254; complete it")
+        return replace(found[name], objects=tuple(sorted(objects, key=lambda item: item.object_id)))
 
     return read_each(found, read)
-
-
-def _with_objects(video: Video, listed: Mapping[Any, Any], path: Path) -> Video:
-    """Add the listed objects, all of which have a mask on the first frame."""
-    from aotlab.masks.id_maps import VOID
-
-    stems = tuple(frame.stem for frame in video.frames)
-    try:
-        ids = sorted(map(int, listed))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path}: objects of {video.name} are not readable ({error}); expected ids"
-        ) from error
-    if not ids or ids[0] < 1 or ids[-1] >= VOID:
-        raise InputError(f"{path}: does not list the video {video.name} with objects 1 to 254; complete it")
-    return replace(video, objects=tuple(ListedObject(object_id, stems, len(stems)) for object_id in ids))

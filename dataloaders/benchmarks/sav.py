@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
@@ -41,23 +42,21 @@ def _read(folder: Path, name: str) -> Video:
         raise InputError(
             f"{folder / MASKS / name}: no such folder; expected a folder of PNGs for each object"
         )
-    inner = [folder / MASKS / name / item for item in list_folders(folder / MASKS / name)]
-    folders = {_object_id(path): path for path in sorted(inner, key=_object_id)}
-    stems = {object_id: _stems(masks) for object_id, masks in folders.items()}
+    source = folder / MASKS / name
+    folders = {_object_id(source / item): source / item for item in list_folders(source)}
+    masks = {object_id: list_masks(folders[object_id]) for object_id in sorted(folders)}
     objects = tuple(
-        ListedObject(object_id, stems[object_id], len(stems[object_id]))
-        for object_id in folders
-        if stems[object_id]
+        ListedObject(object_id, stems, len(stems))
+        for object_id, paths in masks.items()
+        if (stems := _stems(paths))
     )
-    given = _given(folder / MASKS / name, frames, objects, folders)
-    written = frozenset(path.stem for masks in folders.values() for path in list_masks(masks))
     return Video(
         name,
         frames,
-        masks=given,
-        written=written,
+        masks=_given(source, frames, objects, folders),
+        written=frozenset(path.stem for paths in masks.values() for path in paths),
         objects=objects,
-        object_folders=folders,
+        object_folders={object_id: folders[object_id] for object_id in masks},
         rules="sav",
     )
 
@@ -71,29 +70,27 @@ def _object_id(folder: Path) -> int:
     return int(folder.name) + 1
 
 
-def _stems(folder: Path) -> tuple[str, ...]:
+def _stems(paths: Sequence[Path]) -> tuple[str, ...]:
     """Return the stems of an object's masks from the first one with a pixel on; empty without pixels."""
     from aotlab.masks.id_maps import read_mask
 
-    paths = list_masks(folder)
-    first = next((index for index, path in enumerate(paths) if read_mask(path).any()), len(paths))
-    return tuple(path.stem for path in paths[first:])
+    return tuple(path.stem for path in dropwhile(lambda path: not read_mask(path).any(), paths))
 
 
 def _given(
     source: Path, frames: tuple[Path, ...], objects: tuple[ListedObject, ...], folders: Mapping[int, Path]
 ) -> dict[int, ObjectMasks]:
     """Return the first masks of all objects by frame index."""
-    given = {}
+    files: dict[str, dict[int, Path]] = {}
+    for item in objects:
+        stem = item.frames[0]
+        files.setdefault(stem, {})[item.object_id] = folders[item.object_id] / f"{stem}.png"
     indices = {path.stem: index for index, path in enumerate(frames)}
-    for stem in sorted({item.frames[0] for item in objects}):
-        if stem not in indices:
-            raise InputError(
-                f"{source}: an object begins on frame {stem}, which is missing; unpack all frames"
-            )
-        beginning = [item.object_id for item in objects if item.frames[0] == stem]
-        files = {object_id: folders[object_id] / f"{stem}.png" for object_id in beginning}
-        given[indices[stem]] = ObjectMasks(source, stem, files)
-    if not given:
+    missing = sorted(files.keys() - indices.keys())
+    if missing:
+        raise InputError(
+            f"{source}: an object begins on frame {missing[0]}, which is missing; unpack all frames"
+        )
+    if not files:
         raise InputError(f"{source}: no mask with a pixel; expected the first one of each object at least")
-    return given
+    return {indices[stem]: ObjectMasks(source, stem, files[stem]) for stem in sorted(files)}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, split_folder
+from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_names, read_objects, split_folder
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     first_masks,
@@ -34,10 +34,17 @@ def youtube_vos(root: Path, split: str = "val", *, all_frames: bool = False) -> 
         )
     seen = seen_categories(root)
     meta = read_metadata(folder / "meta.json")
-    return read_each(
-        sorted(meta),
-        lambda name: _read(folder, images, name, _objects(folder, name, meta[name], seen)),
-    )
+
+    def read(name: str) -> Video:
+        def read_object(object_id: int, entry: Mapping[str, Any]) -> ListedObject:
+            stems = tuple(sorted(plain_name(stem, "frames") for stem in entry["frames"]))
+            known = None if seen is None or "category" not in entry else str(entry["category"]) in seen
+            return ListedObject(object_id, stems, len(stems), seen=known)
+
+        objects = read_objects(folder / "meta.json", name, meta[name], read_object, "ids with frames")
+        return _read(folder, images, name, tuple(sorted(objects, key=lambda item: item.object_id)))
+
+    return read_each(sorted(meta), read)
 
 
 def seen_categories(root: Path) -> frozenset[str] | None:
@@ -50,39 +57,6 @@ def seen_categories(root: Path) -> frozenset[str] | None:
         return listed
     meta = read_metadata(root / "train" / "meta.json")
     return frozenset(str(item.get("category")) for objects in meta.values() for item in objects.values())
-
-
-def _objects(
-    folder: Path, name: str, objects: Mapping[str, Any], seen: frozenset[str] | None
-) -> tuple[ListedObject, ...]:
-    """Read the objects of a video, sorted by id; objects without frames are skipped."""
-    from aotlab.masks.id_maps import VOID
-
-    path = folder / "meta.json"
-    try:
-        listed = {
-            int(object_id): (
-                sorted(plain_name(stem, str(path)) for stem in objects[object_id]["frames"]),
-                dict(objects[object_id]),
-            )
-            for object_id in objects
-        }
-        if not all(0 < object_id < VOID for object_id in listed):
-            raise ValueError("an id of 1 to 254 is expected")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: the objects of {name} are not readable ({error!r}); expected ids with frames"
-        ) from error
-    return tuple(
-        ListedObject(
-            object_id,
-            tuple(frames),
-            len(frames),
-            seen=None if seen is None or "category" not in entry else str(entry["category"]) in seen,
-        )
-        for object_id, (frames, entry) in sorted(listed.items())
-        if frames
-    )
 
 
 def _read(folder: Path, images: Path, name: str, objects: tuple[ListedObject, ...]) -> Video:

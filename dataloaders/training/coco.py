@@ -33,16 +33,10 @@ DECODER = json.JSONDecoder()
 class CocoImage(LabelledImage):
     """An image with the positions of its annotations in the JSON file."""
 
-    instances: Path
     height: int
     width: int
     spans: np.ndarray
     """byte offset and length of each annotation, (annotations, 2)"""
-
-    @property
-    def source(self) -> Path:
-        """JSON file of all annotations."""
-        return self.instances
 
     def read_mask(self) -> np.ndarray:
         """Draw ids from 1 in the order of the annotations, later ones on top; crowds become 255."""
@@ -57,7 +51,7 @@ class CocoImage(LabelledImage):
         return mask
 
     def _annotations(self) -> list[dict[str, Any]]:
-        with self.instances.open("rb") as file:
+        with self.source.open("rb") as file:
             texts = []
             for offset, length in self.spans.tolist():
                 file.seek(offset)
@@ -65,7 +59,7 @@ class CocoImage(LabelledImage):
         try:
             return [json.loads(text) for text in texts]
         except ValueError as error:
-            raise InputError(f"{self.instances}: changed since it was opened; start again") from error
+            raise InputError(f"{self.source}: changed since it was opened; start again") from error
 
     def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:
         """Return H×W bool."""
@@ -73,7 +67,7 @@ class CocoImage(LabelledImage):
             return rasterise(annotation["segmentation"], self.height, self.width)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f"{self.instances}: annotation {annotation.get('id')} cannot be drawn ({error!r}); expected "
+                f"{self.source}: annotation {annotation.get('id')} cannot be drawn ({error!r}); expected "
                 "polygons or run lengths under 'segmentation'"
             ) from error
 

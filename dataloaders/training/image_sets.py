@@ -10,8 +10,14 @@ from zlib import crc32
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.coco import coco_images
-from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, Subset
-from aotlab.dataloaders.training.mask_files import read_ids, read_ids_or_saliency, read_saliency
+from aotlab.dataloaders.training.labelled import (
+    ImageSet,
+    LabelledImage,
+    Subset,
+    read_ids,
+    read_ids_or_saliency,
+    read_saliency,
+)
 from aotlab.dataloaders.training.set_files import (
     files_by_stem,
     find_paths,
@@ -74,26 +80,36 @@ def coco(folder: Path, source: SourceConfig) -> ImageSet:
     return _image_set(source, coco_images(images, json_file), images, json_file)
 
 
-def ecssd(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find ECSSD: images/ and ground_truth_mask/."""
-    forms = [(f"{prefix}images", f"{prefix}ground_truth_mask") for prefix in ("", "ECSSD/")]
-    return _saliency(folder, source, forms, "images/*.jpg and ground_truth_mask/*.png")
+SALIENCY: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "ecssd": (
+        [("images", "ground_truth_mask"), ("ECSSD/images", "ECSSD/ground_truth_mask")],
+        "images/*.jpg and ground_truth_mask/*.png",
+    ),
+    "msra10k": (
+        [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", ".")],
+        "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png beside it",
+    ),
+    # its grey levels count votes for an object; at least half of the votes select it
+    "pascal_s": (
+        [(f"{name}imgs/pascal", f"{name}masks/pascal") for name in ("datasets/", "", "PASCAL-S/datasets/")],
+        "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png",
+    ),
+}
+"""kind of a saliency set to its possible folders of images and masks, and its layout in messages"""
 
 
-def msra10k(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find MSRA10K: x.jpg beside x.png."""
-    here = ["."] if files_by_stem(folder, (".jpg",)) else []
-    forms = [(name, name) for name in ("MSRA10K_Imgs_GT/Imgs", "Imgs", "MSRA10K/Imgs", *here)]
-    return _saliency(folder, source, forms, "MSRA10K_Imgs_GT/Imgs/x.jpg with x.png beside it")
-
-
-def pascal_s(folder: Path, source: SourceConfig) -> ImageSet:
-    """Find PASCAL-S, whose grey levels count votes for an object; at least half of the votes select it."""
-    forms = [
-        (f"{prefix}imgs/pascal", f"{prefix}masks/pascal")
-        for prefix in ("datasets/", "", "PASCAL-S/datasets/")
-    ]
-    return _saliency(folder, source, forms, "datasets/imgs/pascal/*.jpg and datasets/masks/pascal/*.png")
+def saliency(folder: Path, source: SourceConfig) -> ImageSet:
+    """Find a saliency set of `SALIENCY`."""
+    if source.split is not None:
+        raise InputError(
+            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
+            "kind static with a list of images"
+        )
+    forms, layout = SALIENCY[source.kind]
+    if not files_by_stem(folder, (".jpg",)):
+        forms = [form for form in forms if form != (".", ".")]
+    images, masks = find_paths(folder, forms, layout)
+    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
 
 
 def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
@@ -109,16 +125,6 @@ def voc2012(folder: Path, source: SourceConfig) -> ImageSet:
     names = set(read_split(lists / f"{source.split or 'trainval'}.txt"))
     pairs = pair_files(images, masks, read_ids)
     return _image_set(source, [pair for pair in pairs if pair.image.stem in names], images, masks)
-
-
-def _saliency(folder: Path, source: SourceConfig, forms: list[tuple[str, str]], layout: str) -> ImageSet:
-    if source.split is not None:
-        raise InputError(
-            f"train.phases.sources.split={source.split}: {source.kind} has no splits; remove it, or use "
-            "kind static with a list of images"
-        )
-    images, masks = find_paths(folder, forms, layout)
-    return _image_set(source, pair_files(images, masks, read_saliency), images, masks)
 
 
 def _image_set(source: SourceConfig, images: Sequence[LabelledImage], where: Path, masks: Path) -> ImageSet:

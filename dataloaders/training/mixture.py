@@ -156,12 +156,17 @@ def clip_loader(
         InputError: the batch cannot be split evenly; while iterating, no readable item was drawn.
         RunStopped: while iterating, a worker process died.
     """
-    chunks = Chunks(mixture.phase, first_step, rank, ranks, parts)
+    phase = mixture.phase
+    if phase.batch % (ranks * parts):
+        raise InputError(
+            f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
+            f"train.accumulate={parts} times {ranks} ranks; give a multiple of {ranks * parts}"
+        )
     before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _Batches(mixture),
         batch_size=None,
-        sampler=chunks,
+        sampler=_chunks(phase, first_step, rank, ranks, parts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
@@ -177,37 +182,11 @@ def clip_loader(
     return _checked(batches)
 
 
-@dataclass(frozen=True)
-class Chunks:
-    """Yield the clip indices of each batch of one rank, by step and part.
-
-    Raises:
-        InputError: the batch cannot be split evenly.
-    """
-
-    phase: PhaseConfig
-    first_step: int
-    rank: int
-    ranks: int
-    parts: int
-
-    def __post_init__(self) -> None:
-        if self.phase.batch % (self.ranks * self.parts):
-            raise InputError(
-                f"train.phases.batch={self.phase.batch} of {self.phase.name}: cannot be split evenly over "
-                f"train.accumulate={self.parts} times {self.ranks} ranks; give a multiple of "
-                f"{self.ranks * self.parts}"
-            )
-
-    def __iter__(self) -> Iterator[list[int]]:
-        size = self.phase.batch // (self.ranks * self.parts)
-        for step in range(self.first_step, self.phase.steps):
-            for part in range(self.parts):
-                begin = step * self.phase.batch + (part * self.ranks + self.rank) * size
-                yield list(range(begin, begin + size))
-
-    def __len__(self) -> int:
-        return max(self.phase.steps - self.first_step, 0) * self.parts
+def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, parts: int) -> Iterator[range]:
+    """Yield the clip indices of each batch of one rank, by step and part."""
+    size = phase.batch // (ranks * parts)
+    for begin in range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size):
+        yield range(begin, begin + size)
 
 
 @dataclass(frozen=True)
@@ -216,7 +195,7 @@ class _Batches(Dataset["ClipTensors | InputError"]):
 
     mixture: Mixture
 
-    def __getitem__(self, numbers: list[int]) -> ClipTensors | InputError:
+    def __getitem__(self, numbers: range) -> ClipTensors | InputError:
         try:
             return stack_clips([self.mixture[number] for number in numbers])
         except InputError as error:

@@ -25,9 +25,7 @@ ENOUGH_VIDEOS = 10
 READERS: dict[str, Callable[[Path, SourceConfig], ImageSet | VideoSet]] = {
     "static": image_sets.static,
     "coco": image_sets.coco,
-    "ecssd": image_sets.ecssd,
-    "msra10k": image_sets.msra10k,
-    "pascal_s": image_sets.pascal_s,
+    **dict.fromkeys(image_sets.SALIENCY, image_sets.saliency),
     "voc2012": image_sets.voc2012,
     "video": video_sets.video,
     "davis": video_sets.davis,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES, list_file
-from aotlab.dataloaders.training.mask_files import MaskedImage, MaskReader
+from aotlab.dataloaders.training.labelled import MaskedImage, MaskReader
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, plain_name, read_text
 

@@ -11,8 +11,13 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.benchmarks.davis import read_list
 from aotlab.dataloaders.benchmarks.metadata import read_metadata
 from aotlab.dataloaders.benchmarks.sequences import list_file
-from aotlab.dataloaders.training.labelled import LabelledVideo, VideoSet
-from aotlab.dataloaders.training.mask_files import MaskReader, read_ids, read_one_object
+from aotlab.dataloaders.training.labelled import (
+    LabelledVideo,
+    MaskReader,
+    VideoSet,
+    read_ids,
+    read_one_object,
+)
 from aotlab.dataloaders.training.set_files import (
     find_paths,
     pair_files,

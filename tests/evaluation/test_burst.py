@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index, track: True) -> None:
     """Results that are the annotations of the masks that ``keep`` names."""
     for sequence in read_sequences(annotation_file(root, "val")):
-        for index, (file, runs) in enumerate(zip(sequence.annotated, sequence.runs, strict=True)):
+        for index, (file, runs) in enumerate(sequence.runs.items()):
             labels = np.zeros(sequence.size, dtype=np.uint8)
             for track, text in runs.items():
                 if keep(sequence.name, index, track):

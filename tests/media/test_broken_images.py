@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from aotlab.dataloaders.lint.files import check_frame, check_mask
-from aotlab.dataloaders.training.mask_files import read_ids, read_saliency
+from aotlab.dataloaders.training.labelled import read_ids, read_saliency
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
 from aotlab.media.tiff import TiffStack

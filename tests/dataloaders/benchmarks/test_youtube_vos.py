@@ -94,7 +94,7 @@ def list_nothing(videos) -> None:
         (lambda root: (root / "valid/meta.json").write_text("{"), r"meta\.json: not readable"),
         (lambda root: (root / f"valid/JPEGImages/{LATE}/00005.jpg").unlink(), r"00005\.jpg: no such frame"),
         (lambda root: (root / f"valid/Annotations/{LATE}/00010.png").unlink(), r"00010\.png: no such mask"),
-        (lambda root: change_meta(root, list_nonsense), f"{LATE} are not readable"),
+        (lambda root: change_meta(root, list_nonsense), f"object x of {LATE} is not readable"),
         (lambda root: change_meta(root, list_nothing), f"no frame of {LATE}"),
     ],
 )  # fmt: skip
