@@ -7,13 +7,55 @@ Source: Ravi et al. 2024 and the public evaluator.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from aotlab.evaluation.measures import require_same_size, score_object
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
-from aotlab.masks.id_maps import read_mask
+from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import is_file, is_folder
+
+
+@dataclass(frozen=True)
+class SeparateObjects(ScoringPlan):
+    """Plan for objects that may overlap; ``frames`` hold file names only.
+
+    Results are id PNGs, or one folder of binary PNGs per object, named like its annotations.
+    """
+
+    object_folders: Mapping[int, Path] = field(default_factory=dict)
+    """annotation folder of each object: one binary PNG per frame"""
+
+    def result_files(self, results: Path, frame: Path) -> list[Path]:
+        """Return the result files of one of the frames."""
+        folders = self.object_folders.values()
+        if not any(is_folder(results / folder.name) for folder in folders):
+            return [results / frame.name]
+        return [results / folder.name / frame.name for folder in folders if is_file(folder / frame.name)]
+
+    def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
+        """Return J and F (2×K) of one of the frames and the ignored predicted ids; NaN without an annotation.
+
+        Raises:
+            InputError: a file is missing or not a mask, or sizes differ.
+        """
+        name = frame.name
+        ids = read_mask(results / name) if is_file(results / name) else None
+        values = np.full((2, len(self.ids)), np.nan)
+        for index, (object_id, folder) in enumerate(self.object_folders.items()):
+            if not is_file(folder / name):
+                continue
+            annotation = read_mask(folder / name) > 0
+            path = results / name if ids is not None else results / folder.name / name
+            prediction = read_mask(path) > 0 if ids is None else ids == object_id
+            require_same_size(str(path), annotation, prediction)
+            values[:, index] = score_object(annotation, prediction, annotation.shape, self.measure)
+        extra = set() if ids is None else set(np.unique(ids).tolist()) - {0, *self.object_folders}
+        return values, extra
 
 
 def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
@@ -30,7 +72,7 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
             f"{sequence.name}: no object has a mask between its first and last annotation; nothing to score"
         )
     stems = sorted({stem for object_id in ids for stem in found[object_id]})
-    return ScoringPlan(
+    return SeparateObjects(
         sequence.name,
         tuple(Path(f"{stem}.png") for stem in stems),
         ids,
@@ -42,3 +84,26 @@ def plan_sequence(sequence: AnnotatedSequence) -> ScoringPlan:
         object_folders={object_id: folders[object_id] for object_id in ids},
         strict=False,
     )
+
+
+def write_object_results(output: Path, results: Path, folders: Mapping[int, Path]) -> int:
+    """Write results as one folder of 0/1 PNGs per object; return the number of files.
+
+    Args:
+        output: receives a folder per object, named like its annotations, with the same frames.
+        results: as in `SeparateObjects`.
+        folders: annotation folder of each object.
+
+    Raises:
+        InputError: a result is missing or not a mask, or a file cannot be written.
+    """
+    names = {
+        object_id: {path.name for path in folder.glob("[!.]*.png")} for object_id, folder in folders.items()
+    }
+    for name in sorted(set().union(*names.values())):
+        ids = read_mask(results / name) if is_file(results / name) else None
+        for object_id, folder in folders.items():
+            if name in names[object_id]:
+                mask = read_mask(results / folder.name / name) > 0 if ids is None else ids == object_id
+                write_mask(output / folder.name / name, mask.astype(np.uint8))
+    return sum(len(found) for found in names.values())

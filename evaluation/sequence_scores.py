@@ -7,14 +7,13 @@ number of processes; `join` merges the parts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
 from aotlab.evaluation.measures import ObjectMeasure, region_and_contour, require_same_size, score_object
-from aotlab.evaluation.object_scores import score_objects, wanted_files
 from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -73,11 +72,18 @@ class ScoringPlan:
     merge: Merge | None = None
     strict: bool = True
     """raise on a predicted id that is not an object of the sequence; false: report it and treat it as background"""
-    object_folders: Mapping[int, Path] = field(default_factory=dict)
-    """annotation folder of each object, if they may overlap; ``frames`` then hold file names only"""
     measure: ObjectMeasure = region_and_contour
     measures: int = 2
     """number of values of ``measure``"""
+
+    def result_files(self, results: Path, frame: Path) -> list[Path]:
+        """Return the result files of one of the frames."""
+        return [results / f"{frame.stem}.png"]
+
+    def score(self, results: Path, frame: Path) -> tuple[np.ndarray, set[int]]:
+        """Return J, F and others (M×K) of one of the frames, and the ignored predicted ids."""
+        (found,) = self.result_files(results, frame)
+        return score_pair(self, str(found), read_mask(frame), read_mask(found))
 
 
 @dataclass(frozen=True)
@@ -122,20 +128,13 @@ def require_predictions(plan: ScoringPlan, results: Path) -> None:
     Raises:
         InputError: files are missing; names the first and their number.
     """
-    wanted = [file for path in plan.frames for file in _files(plan, results, path)]
+    wanted = [file for path in plan.frames for file in plan.result_files(results, path)]
     missing = [path for path in wanted if not is_file(path)]
     if missing:
         raise InputError(
             f"{missing[0]}: no such mask file ({len(missing)} of {len(wanted)} scored frames are missing); "
             "expected one palette PNG for each frame"
         )
-
-
-def _files(plan: ScoringPlan, results: Path, path: Path) -> list[Path]:
-    """Return the result files of one frame."""
-    if plan.object_folders:
-        return wanted_files(plan.object_folders, results, path.name)
-    return [results / f"{path.stem}.png"]
 
 
 def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | None = None) -> FrameScores:
@@ -146,11 +145,7 @@ def score_files(plan: ScoringPlan, results: Path, first: int = 0, stop: int | No
     """
     columns, unknown = [np.empty((plan.measures, len(plan.ids), 0))], set()
     for path in plan.frames[first:stop]:
-        if plan.object_folders:
-            values, ids = score_objects(plan.object_folders, results, path.name)
-        else:
-            found = results / f"{path.stem}.png"
-            values, ids = score_pair(plan, str(found), read_mask(path), read_mask(found))
+        values, ids = plan.score(results, path)
         columns.append(values[:, :, None])
         unknown |= ids
     return FrameScores(np.concatenate(columns, axis=2), frozenset(unknown))

@@ -101,7 +101,7 @@ def write_polygons(name: str, args: argparse.Namespace) -> int:
 def write_tree(name: str, args: argparse.Namespace) -> int:
     """Write the folders of objects that SA-V's evaluator reads; return 0."""
     split, videos = open_unarchived(name, args, "folders of objects")
-    from aotlab.evaluation.object_scores import write_object_results
+    from aotlab.evaluation.sav import write_object_results
 
     require_writable(args.output)
     masks = sum(

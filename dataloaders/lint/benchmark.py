@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
-from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
-from aotlab.dataloaders.lint.folder import LEVELS, LintResult, gather
+from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, check_size, error, warning
+from aotlab.dataloaders.lint.folder import LintResult
 from aotlab.masks.id_maps import VOID
 from aotlab.masks.object_masks import files_of, read_given
 from aotlab.utils.errors import InputError
@@ -26,54 +27,44 @@ def lint_videos(
     report = LintResult([], units=len(videos), objects=0 if decode else None)
     with progress_bar(len(videos), unit="video", shown=progress) as bar, ThreadPoolExecutor(workers) as pool:
         for video in videos:
-            paths = list(_masks(video))
-            seen = pool.map(lambda path: check_frame(path, decode=decode), video.frames)
-            frames = dict(zip(video.frames, seen, strict=True))
-            masks = dict(
-                zip(paths, pool.map(lambda path: check_mask(path, decode=decode), paths), strict=True)
+            frames, masks = (
+                dict(zip(paths, pool.map(partial(check, decode=decode), paths), strict=True))
+                for paths, check in ((video.frames, check_frame), (_masks(video), check_mask))
             )
-            report.findings += gather(_check(video, frames, masks))
-            report.frames += len(frames)
-            labelled = {path.stem for path in paths} | {video.frames[index].stem for index in video.masks}
-            report.labelled += len(labelled & {path.stem for path in frames})
-            report.sizes.update(facts.size for facts in frames.values() if facts.size)
-            if report.objects is not None:
-                report.objects += _objects(video, masks)
+            stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.masks}
+            labelled = len(stems & {path.stem for path in frames})
+            objects = _objects(video, masks)
+            report.add(_check(video, frames, masks), frames.values(), labelled=labelled, objects=objects)
             bar.update()
-    report.findings.sort(key=lambda finding: LEVELS.index(finding.level))
-    return report
+    return report.sorted()
 
 
-def _masks(video: Video) -> Iterable[Path]:
+def _masks(video: Video) -> list[Path]:
     given = (path for mask in video.masks.values() for path in files_of(mask))
     separate = (path for folder in video.object_folders.values() for path in list_masks(folder))
-    return dict.fromkeys((*given, *video.annotations, *separate))
+    return list(dict.fromkeys((*given, *video.annotations, *separate)))
 
 
 def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Facts]) -> Iterator[Finding]:
     if video.problem is not None:
-        yield Finding("error", Path(video.name), video.problem)
+        yield error(Path(video.name), video.problem)
     for facts in (*frames.values(), *masks.values()):
         yield from facts.findings
     sizes = {path.stem: facts.size for path, facts in frames.items()}
     for path, facts in masks.items():
         frame = sizes.get(path.stem)
-        if frame is None:
-            if path.stem not in sizes:
-                yield Finding("warning", path, "mask without a frame, not used; add the frame")
-        elif facts.size not in (None, frame, video.output_size(*frame)):
-            message = (
-                f"{size_of(facts.size)}, but its frame is {size_of(frame)}; give a mask of the frame's size"
-            )
-            yield Finding("error", path, message)
+        if frame is not None:
+            yield from check_size(path, facts, frame, video.output_size(*frame))
+        elif path.stem not in sizes:
+            yield warning(path, "mask without a frame, not used; add the frame")
     for index, mask in video.masks.items():
         size = frames[video.frames[index]].size
         if isinstance(mask, Path) or size is None:
             continue
         try:
             read_given(mask, size=size)
-        except InputError as error:
-            yield Finding("error", mask.source, str(error).removeprefix(f"{mask.source}: "))
+        except InputError as problem:
+            yield error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
 
 
 def _objects(video: Video, masks: Mapping[Path, Facts]) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-from PIL import Image
 
 from aotlab.masks.id_maps import VOID
 from aotlab.media.images import require_end
@@ -39,6 +40,9 @@ class Finding:
         return f"{self.level} {self.file}: {self.message}{more}"
 
 
+error, warning, info = (partial(Finding, level) for level in get_args(Level))
+
+
 @dataclass(frozen=True)
 class Facts:
     """Facts read from a file."""
@@ -58,47 +62,44 @@ def check_frame(path: Path, *, decode: bool) -> Facts:
                 require_end(path, image)
                 image.load()
             return Facts((image.height, image.width))
-    except InputError as error:
-        return _unreadable(path, error)
+    except InputError as problem:
+        return _unreadable(path, problem)
 
 
 def check_mask(path: Path, *, decode: bool) -> Facts:
     """Return the size of a mask, and its ids if ``decode``."""
+    values = None
     try:
         with open_image(path, "mask", AGAIN) as image:
-            size = image.height, image.width
-            if image.format != "PNG" or image.mode not in MASK_MODES:
-                return Facts(size, None, (_wrong_form(path, image),))
-            values = np.unique(np.asarray(image)) if decode else None
-    except InputError as error:
-        return _unreadable(path, error)
-    if values is None:
-        return Facts(size)
-    ids = tuple(int(value) for value in values if value != 0)
-    fault = _judge_ids(path, ids)
-    return Facts(size, None, (fault,)) if fault else Facts(size, ids)
-
-
-def _judge_ids(path: Path, ids: tuple[int, ...]) -> Finding | None:
-    """Return a finding if the values of a mask cannot be ids."""
-    if ids and (ids[-1] > VOID or ids[0] < 0):
-        return Finding("error", path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
-    if len(ids) > MANY_IDS:
-        message = (
-            f"more than {MANY_IDS} values, like a blurred mask; save ids without smoothing, resizing or JPEG"
+            size, kind, mode = (image.height, image.width), image.format, image.mode
+            if decode and kind == "PNG" and mode in MASK_MODES:
+                values = np.unique(np.asarray(image))
+    except InputError as problem:
+        return _unreadable(path, problem)
+    ids = () if values is None else tuple(values[values != 0].tolist())
+    if kind != "PNG":
+        fault = error(path, f"{kind} file, whose compression changes ids; save the mask as palette PNG")
+    elif mode not in MASK_MODES:
+        fault = error(
+            path, f"mode {mode}, but a mask holds one id per pixel; save it as palette (mode P) or grey PNG"
         )
-        return Finding("warning", path, message)
-    return None
-
-
-def _wrong_form(path: Path, image: Image.Image) -> Finding:
-    if image.format != "PNG":
-        message = f"{image.format} file, whose compression changes ids; save the mask as palette PNG"
+    elif ids and (ids[-1] > VOID or ids[0] < 0):
+        fault = error(path, f"id {ids[-1]}; ids of training masks must be 1 to 254")
+    elif len(ids) > MANY_IDS:
+        advice = "save ids without smoothing, resizing or JPEG"
+        fault = warning(path, f"more than {MANY_IDS} values, like a blurred mask; {advice}")
     else:
-        message = (
-            f"mode {image.mode}, but a mask holds one id per pixel; save it as palette (mode P) or grey PNG"
+        return Facts(size, None if values is None else ids)
+    return Facts(size, None, (fault,))
+
+
+def check_size(path: Path, mask: Facts, *frames: tuple[int, int] | None) -> Iterator[Finding]:
+    """Yield a finding if a mask has none of the sizes that fit its frame, of which the first is the frame's."""
+    if mask.size not in (None, *frames):
+        yield error(
+            path,
+            f"{size_of(mask.size)}, but its frame is {size_of(frames[0])}; give a mask of the frame's size",
         )
-    return Finding("error", path, message)
 
 
 def size_of(size: tuple[int, int] | None) -> str:
@@ -106,5 +107,5 @@ def size_of(size: tuple[int, int] | None) -> str:
     return "unknown" if size is None else f"{size[1]}×{size[0]}"
 
 
-def _unreadable(path: Path, error: InputError) -> Facts:
-    return Facts(findings=(Finding("error", path, str(error).removeprefix(f"{path}: ")),))
+def _unreadable(path: Path, problem: InputError) -> Facts:
+    return Facts(findings=(error(path, str(problem).removeprefix(f"{path}: ")),))

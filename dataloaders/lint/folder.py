@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, size_of
+from aotlab.dataloaders.lint.files import (
+    Facts,
+    Finding,
+    check_frame,
+    check_mask,
+    check_size,
+    error,
+    size_of,
+    warning,
+)
 from aotlab.dataloaders.lint.ids import check_images, check_video, count_objects
 from aotlab.dataloaders.lint.names import LOOSE, Unit, check_names, list_unit
 from aotlab.dataloaders.training.set_files import read_split, subfolders
@@ -39,6 +48,22 @@ class LintResult:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     """number of frames by (height, width)"""
 
+    def add(
+        self, findings: Iterable[Finding], frames: Iterable[Facts], *, labelled: int, objects: int
+    ) -> None:
+        """Add what was found in a video or set; its findings are grouped."""
+        self.findings += gather(findings)
+        sizes = [facts.size for facts in frames]
+        self.frames += len(sizes)
+        self.labelled += labelled
+        self.sizes.update(size for size in sizes if size)
+        if self.objects is not None:
+            self.objects += objects
+
+    def sorted(self) -> LintResult:
+        """Return the result with its findings by level."""
+        return replace(self, findings=sorted(self.findings, key=lambda finding: LEVELS.index(finding.level)))
+
     @property
     def errors(self) -> int:
         """Number of findings that are errors."""
@@ -67,13 +92,13 @@ def lint_folder(
     facts = _read_all(units, decode=decode, workers=workers, progress=progress)
     report = LintResult(findings, units=len(units), objects=0 if decode else None)
     for unit in units:
-        findings += gather(_check_unit(unit, facts, kind))
-        _count(report, unit, facts, kind)
+        frames = [facts[path] for path in unit.frames.values()]
+        objects = count_objects(unit, facts, video=kind == "video")
+        report.add(_check_unit(unit, facts, kind), frames, labelled=len(unit.labelled), objects=objects)
     usable = [unit for unit in units if len(unit.labelled) >= (LEAST_FRAMES if kind == "video" else 1)]
     if not usable:
-        findings.append(Finding("error", root, f"nothing to train on; {_LAYOUT[kind]}"))
-    findings.sort(key=lambda finding: LEVELS.index(finding.level))
-    return report
+        report.findings.append(error(root, f"nothing to train on; {_LAYOUT[kind]}"))
+    return report.sorted()
 
 
 _LAYOUT: Mapping[Kind, str] = {
@@ -102,14 +127,6 @@ def _check_unit(unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> Iterator
     yield from (check_video if kind == "video" else check_images)(unit, facts)
 
 
-def _count(report: LintResult, unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> None:
-    report.frames += len(unit.frames)
-    report.labelled += len(unit.labelled)
-    report.sizes.update(size for path in unit.frames.values() if (size := facts[path].size))
-    if report.objects is not None:
-        report.objects += count_objects(unit, facts, video=kind == "video")
-
-
 def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, list[Finding]]:
     forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
     for image_form, mask_form in forms:
@@ -120,7 +137,7 @@ def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, lis
         if not is_folder(root / name):
             near = [folder for folder in subfolders(root) if folder.casefold() == name.casefold()]
             advice = f"rename {near[0]}" if near else _LAYOUT[kind]
-            findings.append(Finding("error", root / name, f"no such folder; {advice}"))
+            findings.append(error(root / name, f"no such folder; {advice}"))
     return None, None, findings
 
 
@@ -132,14 +149,13 @@ def _find_units(images: Path, masks: Path, kind: Kind) -> tuple[list[Unit], list
     if kind == "static" and loose.frames:
         units.append(replace(loose, name=LOOSE))
     elif loose.frames:
-        first = next(iter(loose.frames.values()))
-        message = (
-            "frame outside a video's folder, not used; make a folder per video, or use kind static for images"
-        )
-        findings.append(Finding("error", first, message, others=len(loose.frames) - 1))
+        first, *others = loose.frames.values()
+        advice = "make a folder per video, or use kind static for images"
+        stray = error(first, f"frame outside a video's folder, not used; {advice}", others=len(others))
+        findings.append(stray)
     for name in sorted(set(subfolders(masks)) - {unit.name for unit in units}):
-        message = f"masks without frames, not used; add {images / name} or remove them"
-        findings.append(Finding("warning", masks / name, message))
+        advice = f"add {images / name} or remove them"
+        findings.append(warning(masks / name, f"masks without frames, not used; {advice}"))
     return units, findings
 
 
@@ -150,42 +166,41 @@ def _check_lists(root: Path, images: Path, known: set[str], kind: Kind) -> Itera
         try:
             names = read_split(path)
         except InputError:
-            yield Finding("error", path, "empty list; write one name per line, or remove it")
+            yield error(path, "empty list; write one name per line, or remove it")
             continue
         for name in names:
             if name not in known:
-                yield Finding("error", path, f"lists {name}, which is not in {images}; correct the list")
+                yield error(path, f"lists {name}, which is not in {images}; correct the list")
 
 
 def _read_all(units: Iterable[Unit], *, decode: bool, workers: int, progress: bool) -> dict[Path, Facts]:
     frames = [(path, check_frame) for unit in units for path in unit.frames.values()]
     tasks = frames + [(path, check_mask) for unit in units for path in unit.labels.values()]
-    with ThreadPoolExecutor(max(workers, 1)) as pool:  # decoders release the interpreter's lock
+    found = {}
+    with (
+        ThreadPoolExecutor(workers) as pool,  # decoders release the interpreter's lock
+        progress_bar(len(tasks), unit="file", shown=progress) as bar,
+    ):
         facts = pool.map(lambda task: task[1](task[0], decode=decode), tasks)
-        with progress_bar(len(tasks), unit="file", shown=progress) as bar:
-            found = {}
-            for (path, _), fact in zip(tasks, facts, strict=True):
-                found[path] = fact
-                bar.update()
-        return found
+        for (path, _), fact in zip(tasks, facts, strict=True):
+            found[path] = fact
+            bar.update()
+    return found
 
 
 def _check_sizes(unit: Unit, facts: Mapping[Path, Facts], *, one_size: bool) -> Iterator[Finding]:
+    sizes = {path: size for path in unit.frames.values() if (size := facts[path].size)}
     for stem in unit.labelled:
-        frame, mask = facts[unit.frames[stem]].size, facts[unit.labels[stem]].size
-        if frame and mask and frame != mask:
-            message = f"{size_of(mask)}, but its frame is {size_of(frame)}; give a mask of the frame's size"
-            yield Finding("error", unit.labels[stem], message)
-    sizes = Counter(size for path in unit.frames.values() if (size := facts[path].size))
-    if one_size and len(sizes) > MOST_SIZES:
-        message = f"frames of {len(sizes)} sizes; give frames of one size, or if they are single images use kind static"
-        yield Finding("error", unit.images, message)
-    elif one_size and len(sizes) > 1:
-        usual = sizes.most_common(1)[0][0]
-        for path in unit.frames.values():
-            size = facts[path].size
-            if size and size != usual:
-                message = (
-                    f"{size_of(size)}, but most frames of its video {size_of(usual)}; give frames of one size"
-                )
-                yield Finding("error", path, message)
+        frame, mask = unit.frames[stem], unit.labels[stem]
+        if frame in sizes:
+            yield from check_size(mask, facts[mask], sizes[frame])
+    counts = Counter(sizes.values())
+    if one_size and len(counts) > MOST_SIZES:
+        advice = "give frames of one size, or if they are single images use kind static"
+        yield error(unit.images, f"frames of {len(counts)} sizes; {advice}")
+    elif one_size and len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        for path, size in sizes.items():
+            if size != usual:
+                most = f"most frames of its video {size_of(usual)}"
+                yield error(path, f"{size_of(size)}, but {most}; give frames of one size")

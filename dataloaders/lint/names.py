@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
-from aotlab.dataloaders.lint.files import Finding
+from aotlab.dataloaders.lint.files import Finding, error, warning
 from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
 from aotlab.media.image_frames import natural
 from aotlab.utils.files import is_folder
@@ -53,7 +53,7 @@ def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
     yield from _endings(unit.masks, (".png",), "palette PNG")
     for path in unit.labels.values():
         if path.suffix != ".png":
-            yield Finding("warning", path, "evaluation finds only masks ending in .png; rename it")
+            yield warning(path, "evaluation finds only masks ending in .png; rename it")
     if ordered:
         yield from _order(unit)
 
@@ -65,8 +65,8 @@ def _order(unit: Unit) -> Iterator[Finding]:
         return  # equal names have no order; `_partners` reports them
     for stem, rightful in zip(unit.frames, wanted, strict=True):
         if stem != rightful:
-            message = "frames are ordered by name, not by number, so this one comes too early; pad with zeros"
-            yield Finding("error", unit.frames[stem], message)
+            late = "frames are ordered by name, not by number, so this one comes too early; pad with zeros"
+            yield error(unit.frames[stem], late)
             return
 
 
@@ -78,30 +78,21 @@ def _partners(unit: Unit) -> Iterator[Finding]:
             continue
         near = unlabelled.get(normal_form(stem))
         if near is not None:
-            yield Finding(
-                "error",
-                path,
-                f"name differs from its frame {unit.frames[near].name}; rename the mask to {near}.png",
-            )
+            frame = unit.frames[near].name
+            yield error(path, f"name differs from its frame {frame}; rename the mask to {near}.png")
         else:
-            yield Finding(
-                "warning", path, "no frame of this name, not used; add the frame or remove the mask"
-            )
+            yield warning(path, "no frame of this name, not used; add the frame or remove the mask")
     seen: dict[str, str] = {}
-    for stem in unit.frames:
+    for stem, path in unit.frames.items():
         near = seen.setdefault(normal_form(stem), stem)
         if near != stem:
-            yield Finding(
-                "warning",
-                unit.frames[stem],
-                f"name differs from {unit.frames[near].name} only in zeros or case; remove one of them",
-            )
+            first = unit.frames[near].name
+            yield warning(path, f"name differs from {first} only in zeros or case; remove one of them")
 
 
 def _inner_folders(folder: Path) -> Iterator[Finding]:
     for name in subfolders(folder) if is_folder(folder) else ():
-        message = "folder inside a folder of files, not read; move or remove it"
-        yield Finding("warning", folder / name, message)
+        yield warning(folder / name, "folder inside a folder of files, not read; move or remove it")
 
 
 def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[Finding]:
@@ -116,13 +107,11 @@ def _endings(folder: Path, suffixes: tuple[str, ...], wanted: str) -> Iterator[F
         if suffix not in suffixes:
             message = f"files ending in {path.suffix or 'nothing'} are not read"
             if suffix in IMAGE_SUFFIXES:
-                yield Finding("error", path, f"{message}; convert it to {wanted}")
+                yield error(path, f"{message}; convert it to {wanted}")
             else:
-                yield Finding("warning", path, f"{message}; remove it")
+                yield warning(path, f"{message}; remove it")
         elif taken.setdefault(path.stem, path.name) != path.name:
-            yield Finding(
-                "warning", path, f"same name as {taken[path.stem]}; only one is used, remove the other"
-            )
+            yield warning(path, f"same name as {taken[path.stem]}; only one is used, remove the other")
 
 
 def normal_form(stem: str) -> str:

@@ -119,11 +119,8 @@ def _paste(
 
 def _box(labels: np.ndarray) -> tuple[int, int, int, int] | None:
     """Return the bounding box (left, top, width, height) of all objects in H×W labels, or None."""
-    rows, columns = np.nonzero(_objects(labels))
-    if not len(rows):
-        return None
-    left, top = int(columns.min()), int(rows.min())
-    return left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top
+    left, top, width, height = cv2.boundingRect(_objects(labels).view(np.uint8))
+    return (left, top, width, height) if width else None
 
 
 def _objects(labels: np.ndarray) -> np.ndarray:

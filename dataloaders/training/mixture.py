@@ -156,17 +156,11 @@ def clip_loader(
         InputError: the batch cannot be split evenly; while iterating, no readable item was drawn.
         RunStopped: while iterating, a worker process died.
     """
-    phase = mixture.phase
-    if phase.batch % (ranks * parts):
-        raise InputError(
-            f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
-            f"train.accumulate={parts} times {ranks} ranks; give a multiple of {ranks * parts}"
-        )
     before = signal.getsignal(signal.SIGCHLD)
     loader: DataLoader[ClipTensors | InputError] = DataLoader(
         _Batches(mixture),
         batch_size=None,
-        sampler=_chunks(phase, first_step, rank, ranks, parts),  # type: ignore[arg-type]
+        sampler=_chunks(mixture.phase, first_step, rank, ranks, parts),  # type: ignore[arg-type]
         num_workers=mixture.data.workers,
         collate_fn=_as_it_is,  # type: ignore[arg-type]
         worker_init_fn=_start_worker,
@@ -183,10 +177,15 @@ def clip_loader(
 
 
 def _chunks(phase: PhaseConfig, first_step: int, rank: int, ranks: int, parts: int) -> Iterator[range]:
-    """Yield the clip indices of each batch of one rank, by step and part."""
-    size = phase.batch // (ranks * parts)
-    for begin in range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size):
-        yield range(begin, begin + size)
+    """Return the clip indices of each batch of one rank, by step and part; checks that the batch can be split."""
+    size, rest = divmod(phase.batch, ranks * parts)
+    if rest:
+        raise InputError(
+            f"train.phases.batch={phase.batch} of {phase.name}: cannot be split evenly over "
+            f"train.accumulate={parts} times {ranks} ranks; give a multiple of {ranks * parts}"
+        )
+    begins = range(first_step * phase.batch + rank * size, phase.steps * phase.batch, ranks * size)
+    return (range(begin, begin + size) for begin in begins)
 
 
 @dataclass(frozen=True)
