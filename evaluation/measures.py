@@ -70,9 +70,12 @@ def match_contours(annotation: np.ndarray, prediction: np.ndarray, radius: int) 
         return float(true.length == found.length)
     precision = (found.length - _count_far(found, true, radius)) / found.length
     recall = (true.length - _count_far(true, found, radius)) / true.length
-    if precision + recall == 0:
-        return 0.0
-    return 2 * precision * recall / (precision + recall)
+    return harmonic_mean(precision, recall)
+
+
+def harmonic_mean(precision: float, recall: float) -> float:
+    """Return F of precision and recall; 0 if both are."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def tolerance_radius(height: int, width: int) -> int:

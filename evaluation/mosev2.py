@@ -17,7 +17,13 @@ import cv2
 import numpy as np
 
 from aotlab.evaluation import davis
-from aotlab.evaluation.measures import TOLERANCE, boundary_map, match_contours, tolerance_radius
+from aotlab.evaluation.measures import (
+    TOLERANCE,
+    boundary_map,
+    harmonic_mean,
+    match_contours,
+    tolerance_radius,
+)
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of
 
@@ -68,7 +74,7 @@ def match_unrounded(annotation: np.ndarray, prediction: np.ndarray, radius: floa
     near_true, near_found = (cv2.dilate(contour.astype(np.uint8), disk) > 0 for contour in (true, found))
     recall = np.count_nonzero(true & near_found) / lengths[0]
     precision = np.count_nonzero(found & near_true) / lengths[1]
-    return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+    return harmonic_mean(precision, recall)
 
 
 def object_row(region: np.ndarray, narrow: np.ndarray, full: np.ndarray, absent: np.ndarray) -> Row:

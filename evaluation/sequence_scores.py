@@ -24,31 +24,20 @@ Merge = Literal["ids", "void"]
 
 
 class AnnotatedSequence(Protocol):
-    """A sequence with ground truth, as needed for scoring."""
+    """A sequence with ground truth, as needed for scoring; `Video` documents its attributes."""
 
     @property
-    def name(self) -> str:
-        """Name of the sequence and of its result folder."""
-
+    def name(self) -> str: ...
     @property
-    def annotations(self) -> tuple[Path, ...]:
-        """Annotations (ground truth) in temporal order."""
-
+    def annotations(self) -> tuple[Path, ...]: ...
     @property
-    def object_folders(self) -> Mapping[int, Path]:
-        """Annotations of overlapping objects: a folder of binary PNGs per object."""
-
+    def object_folders(self) -> Mapping[int, Path]: ...
     @property
-    def objects(self) -> Sequence[ListedObject]:
-        """Objects listed in the metadata; empty if there is no list."""
-
+    def objects(self) -> Sequence[ListedObject]: ...
     @property
-    def merge_ids(self) -> bool:
-        """Whether all ids are one object."""
-
+    def merge_ids(self) -> bool: ...
     @property
-    def seen(self) -> bool | None:
-        """Whether the whole video belongs to the seen split; None: unknown."""
+    def seen(self) -> bool | None: ...
 
 
 @dataclass(frozen=True)

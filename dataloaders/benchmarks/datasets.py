@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from aotlab.dataloaders.benchmarks.burst import burst
 from aotlab.dataloaders.benchmarks.davis import davis, long_video, visor, vost
@@ -48,6 +49,16 @@ class DataSet:
     """folder around the sequences in submission archives, "" for the root; None: no server for PNGs"""
 
 
+def _davis(year: Literal[2016, 2017]) -> DataSet:
+    return DataSet(
+        lambda root, split, **options: davis(root, year, split, **options),
+        "DAVIS",
+        "https://davischallenge.org",
+        "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, ImageSets/<year>/<split>.txt",
+        frozenset({"names"}),
+    )
+
+
 def _youtube(year: int) -> DataSet:
     return DataSet(
         youtube_vos,
@@ -73,27 +84,14 @@ def _lvos(version: int) -> DataSet:
     )
 
 
-_DAVIS_LAYOUT = (
-    "JPEGImages/480p/<sequence>/00000.jpg, Annotations/480p/<sequence>/00000.png, "
-    "ImageSets/<year>/<split>.txt"
-)
-_DAVIS_SERVER = "the DAVIS 2017 server, linked from https://davischallenge.org"
-
 DATASETS: dict[str, DataSet] = {
-    "davis2016": DataSet(
-        lambda root, split, **options: davis(root, 2016, split, **options),
-        "DAVIS",
-        "https://davischallenge.org",
-        _DAVIS_LAYOUT,
-        frozenset({"names"}),
-    ),
-    "davis2017": DataSet(
-        lambda root, split, **options: davis(root, 2017, split, **options),
-        "DAVIS",
-        "https://davischallenge.org",
-        _DAVIS_LAYOUT,
-        frozenset({"names"}),
-        server=dict.fromkeys(("test", "test-dev", "test-challenge"), _DAVIS_SERVER),
+    "davis2016": _davis(2016),
+    "davis2017": replace(
+        _davis(2017),
+        server=dict.fromkeys(
+            ("test", "test-dev", "test-challenge"),
+            "the DAVIS 2017 server, linked from https://davischallenge.org",
+        ),
         archive="",
     ),
     "youtubevos2018": _youtube(2018),

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Literal
 
-from aotlab.dataloaders.benchmarks.metadata import from_first_mask, read_names, video_names
+from aotlab.dataloaders.benchmarks.metadata import read_names, video_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_file,
     list_frames,
+    list_masks,
     masks_of,
     read_each,
     read_video,
@@ -70,12 +72,11 @@ def vost(root: Path, split: str = "val", *, all_frames: bool = False) -> list[Vi
     def read(name: str) -> Video:
         labelled = list_frames(root / "JPEGImages" / name)
         frames = list_frames(root / "JPEGImages_10fps" / name) if all_frames else labelled
-        frames, annotations = from_first_mask(name, frames, root / "Annotations" / name)
-        given = masks_of(frames[:1], annotations)
+        video = _from_first_mask(name, frames, root / "Annotations" / name)
         # a label before the first frame could not be predicted
-        scored = tuple(path for path in annotations if path.stem >= frames[0].stem)
+        scored = tuple(path for path in video.annotations if path.stem >= video.frames[0].stem)
         written = frozenset(path.stem for path in (*labelled, *scored)) if all_frames else None
-        return Video(name, frames, masks=given, annotations=scored, written=written, rules="vost")
+        return replace(video, annotations=scored, written=written, rules="vost")
 
     return read_each(read_list(list_file(split, root / "ImageSets")), read)
 
@@ -84,10 +85,8 @@ def long_video(root: Path) -> list[Video]:
     """Read the videos, sorted by name; the first labelled frame is given, the others are scored as one object."""
 
     def read(name: str) -> Video:
-        every = list_frames(root / "JPEGImages" / name)
-        frames, annotations = from_first_mask(name, every, root / "Annotations" / name)
-        given = masks_of(frames[:1], annotations)
-        return Video(name, frames, masks=given, annotations=annotations, merge_ids=True)
+        frames = list_frames(root / "JPEGImages" / name)
+        return replace(_from_first_mask(name, frames, root / "Annotations" / name), merge_ids=True)
 
     return read_each(video_names(root), read)
 
@@ -123,3 +122,13 @@ def read_list(path: Path) -> list[str]:
 
 def _at_480p(root: Path, name: str) -> Video:
     return read_video(name, *(root / kind / "480p" / name for kind in ("JPEGImages", "Annotations")))
+
+
+def _from_first_mask(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
+    """Return a video from the first frame with a mask on, which is given; raises `InputError` without a mask."""
+    annotations = list_masks(masks)
+    stems = {path.stem for path in annotations}
+    frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
+    if not frames:
+        raise InputError(f"{masks}: no mask of a frame of {name}; expected at least the first frame's")
+    return Video(name, frames, masks=masks_of(frames[:1], annotations), annotations=annotations)

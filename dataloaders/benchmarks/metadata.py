@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from aotlab.dataloaders.benchmarks.sequences import list_folders, list_masks
+from aotlab.dataloaders.benchmarks.sequences import list_folders
 from aotlab.masks.exchange.safe_files import about
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
@@ -29,12 +29,16 @@ def split_folder(root: Path, split: str) -> Path:
     )
 
 
-def video_names(folder: Path) -> list[str]:
-    """Return the sorted names of a split's videos; raises `InputError` without any, or without masks."""
-    for kind in ("JPEGImages", "Annotations"):
+def video_names(folder: Path, *kinds: str) -> list[str]:
+    """Return the sorted names of a split's videos; raises `InputError` without any, or without one of the folders.
+
+    ``kinds``: folders of a folder per video (default: JPEGImages and Annotations); the first gives the names.
+    """
+    kinds = kinds or ("JPEGImages", "Annotations")
+    for kind in kinds:
         if not is_folder(folder / kind):
             raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
-    return list_folders(folder / "JPEGImages")
+    return list_folders(folder / kinds[0])
 
 
 def read_metadata(path: Path) -> Mapping[str, dict[Any, Any]]:
@@ -88,15 +92,3 @@ def read_names(path: Path) -> frozenset[str] | None:
         return None
     lines = read_text(path, "expected one name per line").splitlines()
     return frozenset(line.strip() for line in lines if line.strip())
-
-
-def from_first_mask(
-    name: str, frames: Sequence[Path], masks: Path
-) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return all frames from the first one with a mask on, and all masks; raises `InputError` without a mask."""
-    annotations = list_masks(masks)
-    stems = {path.stem for path in annotations}
-    start = next((index for index, path in enumerate(frames) if path.stem in stems), None)
-    if start is None:
-        raise InputError(f"{masks}: no mask of a frame of {name}; expected at least the first frame's")
-    return tuple(frames[start:]), annotations

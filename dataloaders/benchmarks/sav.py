@@ -7,6 +7,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.davis import read_list
+from aotlab.dataloaders.benchmarks.metadata import video_names
 from aotlab.dataloaders.benchmarks.sequences import (
     Video,
     list_folders,
@@ -28,11 +29,8 @@ def sav(root: Path, split: str = "val") -> list[Video]:
     tracked; results are for frames with masks, also of objects without pixels, which the public evaluator requires.
     """
     folder = root / f"sav_{split}" if is_folder(root / f"sav_{split}") else root
-    for kind in (FRAMES, MASKS):
-        if not is_folder(folder / kind):
-            raise InputError(f"{folder / kind}: no such folder; expected one folder for each video in it")
-    listed = folder / f"sav_{split}.txt"
-    names = read_list(listed) if is_file(listed) else list_folders(folder / MASKS)
+    names, listed = video_names(folder, MASKS, FRAMES), folder / f"sav_{split}.txt"
+    names = read_list(listed) if is_file(listed) else names
     return read_each(names, lambda name: _read(folder, name))
 
 
