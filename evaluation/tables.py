@@ -135,14 +135,13 @@ def scores_table(scores: Mapping[str, SequenceScores], layout: TableLayout = DAV
     return table
 
 
-def table_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """Return (sequence, object, row) of every object, and (sequence, "mean", row) of sequences with several objects."""
-    lines: list[tuple[str, str, Mapping[str, float]]] = []
-    for name, sequence in table["sequences"].items():
-        lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
-        if len(sequence["objects"]) > 1:
-            lines.append((name, "mean", sequence))
-    return lines
+def object_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
+    """Return (sequence, object, row) of every object."""
+    return [
+        (name, object_id, row)
+        for name, sequence in table["sequences"].items()
+        for object_id, row in sequence["objects"].items()
+    ]
 
 
 def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str:
@@ -150,11 +149,15 @@ def format_table(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) ->
 
     The benchmark's summary follows if it differs from that mean.
     """
-    lines = table_lines(table)
-    count = sum(object_id != "mean" for _, object_id, _ in lines)
-    objects = mean_row([dict(row) for name, object_id, row in _object_lines(table)])
-    if count > 1:
-        lines.append((f"mean of {count} objects", "", objects))
+    lines: list[tuple[str, str, Mapping[str, float]]] = []
+    for name, sequence in table["sequences"].items():
+        lines += [(name, object_id, row) for object_id, row in sequence["objects"].items()]
+        if len(sequence["objects"]) > 1:
+            lines.append((name, "mean", sequence))
+    every = [dict(row) for _, _, row in object_lines(table)]
+    objects = mean_row(every)
+    if len(every) > 1:
+        lines.append((f"mean of {len(every)} objects", "", objects))
     rows = [["sequence", "object", *layout.columns]]
     for name, object_id, row in lines:
         rows.append([name, object_id, *(f"{row[key]:.1f}" if key in row else "-" for key in layout.columns)])
@@ -184,13 +187,8 @@ def csv_text(table: Mapping[str, Any], layout: TableLayout = DAVIS_TABLE) -> str
 
 def worst_objects(table: Mapping[str, Any], count: int, column: str) -> list[tuple[str, str, float]]:
     """Return (sequence, object, value) of the ``count`` lowest objects in ``column``, worst first."""
-    every = [(name, item, row[column]) for name, item, row in _object_lines(table)]
+    every = [(name, item, row[column]) for name, item, row in object_lines(table)]
     return sorted(every, key=lambda entry: (entry[2], entry[0], entry[1]))[:count]
-
-
-def _object_lines(table: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, float]]]:
-    """Return `table_lines` without the means of sequences."""
-    return [line for line in table_lines(table) if line[1] != "mean"]
 
 
 def _cells(row: Mapping[str, float | None], columns: Sequence[str]) -> list[str]:

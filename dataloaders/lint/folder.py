@@ -84,11 +84,14 @@ def lint_folder(
     """
     if not is_folder(root):
         raise InputError(f"{root}: no such folder; give the folder that holds JPEGImages/ and Annotations/")
-    images, masks, findings = _find_folders(root, kind)
-    if images is None or masks is None:
-        return LintResult(findings)
-    units, stray = _find_units(images, masks, kind)
-    findings += stray + list(_check_lists(root, images, {unit.name for unit in units}, kind))
+    forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
+    pairs = ((root / image_form, root / mask_form) for image_form, mask_form in forms)
+    found = next((pair for pair in pairs if is_folder(pair[0]) and is_folder(pair[1])), None)
+    if found is None:
+        return LintResult(list(_missing_folders(root, kind)))
+    images, masks = found
+    units, findings = _find_units(images, masks, kind)
+    findings += _check_lists(root, images, {unit.name for unit in units}, kind)
     facts = _read_all(units, decode=decode, workers=workers, progress=progress)
     report = LintResult(findings, units=len(units), objects=0 if decode else None)
     for unit in units:
@@ -127,18 +130,11 @@ def _check_unit(unit: Unit, facts: Mapping[Path, Facts], kind: Kind) -> Iterator
     yield from (check_video if kind == "video" else check_images)(unit, facts)
 
 
-def _find_folders(root: Path, kind: Kind) -> tuple[Path | None, Path | None, list[Finding]]:
-    forms = VIDEO_FORMS if kind == "video" else (("JPEGImages", "Annotations"),)
-    for image_form, mask_form in forms:
-        if is_folder(root / image_form) and is_folder(root / mask_form):
-            return root / image_form, root / mask_form, []
-    findings = []
+def _missing_folders(root: Path, kind: Kind) -> Iterator[Finding]:
     for name in ("JPEGImages", "Annotations"):
         if not is_folder(root / name):
             near = [folder for folder in subfolders(root) if folder.casefold() == name.casefold()]
-            advice = f"rename {near[0]}" if near else _LAYOUT[kind]
-            findings.append(error(root / name, f"no such folder; {advice}"))
-    return None, None, findings
+            yield error(root / name, f"no such folder; {f'rename {near[0]}' if near else _LAYOUT[kind]}")
 
 
 def _find_units(images: Path, masks: Path, kind: Kind) -> tuple[list[Unit], list[Finding]]:

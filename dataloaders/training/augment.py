@@ -48,7 +48,7 @@ def move_image(
     """
     image, mask = _shrunk(image, mask, phase.crop)
     if rng.random() < 0.5:
-        image, mask = _mirrored(image, mask)
+        image, mask = mirrored(image, mask)
     frames, labels = [], []
     height, width = mask.shape
     for index in range(phase.clip_length):
@@ -94,7 +94,7 @@ def crop_video(
         part = _resized(image, (width, height), cv2.INTER_CUBIC)[window]
         part = _recoloured(np.ascontiguousarray(part), phase, rng, single=False)
         part_label = _resized(mask, (width, height), cv2.INTER_NEAREST_EXACT)[window]
-        frame[inside], label[inside] = _mirrored(part, part_label) if flipped else (part, part_label)
+        frame[inside], label[inside] = mirrored(part, part_label) if flipped else (part, part_label)
     return frames, labels
 
 
@@ -141,7 +141,8 @@ def _shrunk(image: np.ndarray, mask: np.ndarray, crop: int) -> tuple[np.ndarray,
     return _resized(image, size, cv2.INTER_AREA), _resized(mask, size, cv2.INTER_NEAREST_EXACT)
 
 
-def _mirrored(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mirrored(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mirror an image and its mask left to right."""
     return np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
 
 

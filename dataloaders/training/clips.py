@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.random import Generator
 
@@ -44,7 +43,7 @@ class Clip:
 
 def sample_image(item: LabelledImage, phase: PhaseConfig, rng: Generator, *, max_objects: int) -> Clip:
     """Make a clip of at most ``max_objects`` objects from a single image; raises `InputError` if it is not readable."""
-    frames, labels = move_image(*_read_labelled(item), phase, rng)
+    frames, labels = move_image(*item.read(), phase, rng)
     clip = relabel(frames, labels, rng, minimum=0, max_objects=max_objects)
     return replace(clip, names=(item.name,))
 
@@ -58,7 +57,7 @@ def sample_video(
         InputError: a frame is not readable, or two differ in size.
     """
     indices = choose_frames(video, phase.clip_length, max_gap, rng)
-    read = {index: _read_labelled(video.frames[index]) for index in sorted(set(indices))}
+    read = {index: video.frames[index].read() for index in sorted(set(indices))}
     height, width = read[indices[0]][1].shape
     for index, (_, mask) in read.items():
         if mask.shape != (height, width):
@@ -85,7 +84,7 @@ def choose_frames(video: LabelledVideo, length: int, max_gap: int, rng: Generato
 
     @cache
     def counts(index: int) -> np.ndarray:
-        return count_ids(_read_mask(video.frames[index]))
+        return count_ids(video.frames[index].read_mask())
 
     for _ in range(WINDOW_TRIES):
         steps = rng.integers(1, max_gap + 1, length - 1)
@@ -139,19 +138,3 @@ def merge_clips(first: Clip, second: Clip, rng: Generator, *, max_objects: int) 
     labels = np.where(pasted, second.labels + np.uint8(first.objects), first.labels)
     merged = relabel(frames, labels, rng, minimum=MERGE_PIXELS, max_objects=max_objects)
     return replace(merged, names=first.names + second.names)
-
-
-def _read_labelled(item: LabelledImage) -> tuple[np.ndarray, np.ndarray]:
-    try:
-        return item.read()
-    except (OSError, cv2.error) as error:
-        raise InputError(
-            f"{item.name}: cannot be read ({error}); give a whole image with its mask"
-        ) from error
-
-
-def _read_mask(item: LabelledImage) -> np.ndarray:
-    try:
-        return item.read_mask()
-    except (OSError, cv2.error) as error:
-        raise InputError(f"{item.name}: its mask cannot be read ({error}); give a whole one") from error

@@ -51,14 +51,14 @@ class CocoImage(LabelledImage):
         return mask
 
     def _annotations(self) -> list[dict[str, Any]]:
-        with self.source.open("rb") as file:
-            texts = []
-            for offset, length in self.spans.tolist():
-                file.seek(offset)
-                texts.append(file.read(length))
         try:
+            with self.source.open("rb") as file:
+                texts = []
+                for offset, length in self.spans.tolist():
+                    file.seek(offset)
+                    texts.append(file.read(length))
             return [json.loads(text) for text in texts]
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{self.source}: changed since it was opened; start again") from error
 
     def _draw(self, annotation: Mapping[str, Any]) -> np.ndarray:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from aotlab.dataloaders.training.augment import MERGE_PIXELS
+from aotlab.dataloaders.training.augment import MERGE_PIXELS, mirrored
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.composing import EDGE, Motion
 from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, VideoSet
@@ -100,7 +100,7 @@ def draw_cutouts(source: ImageSet | VideoSet, index: int, rng: Generator) -> lis
         kind = rng.random()
         image, mask = (own if kind < 0.4 else alike[int(rng.integers(len(alike)))]).read()
         cutout = (first if kind < 0.2 else cut_out(image, mask, rng)) or first
-        cutout = mirrored(cutout) if rng.random() < 0.5 else cutout
+        cutout = Cutout(*mirrored(cutout.image, cutout.mask)) if rng.random() < 0.5 else cutout
         found.append(like_colours(cutout, first, rng.uniform(0.4, 1.0)))
     return [found[number] for number in rng.permutation(len(found))]
 
@@ -116,11 +116,6 @@ def _alike(
         if subset.first <= index < subset.first + subset.count:
             return source.images[index], source.images[subset.first : subset.first + subset.count]
     return source.images[index], source.images
-
-
-def mirrored(cutout: Cutout) -> Cutout:
-    """Mirror left to right."""
-    return Cutout(np.ascontiguousarray(cutout.image[:, ::-1]), np.ascontiguousarray(cutout.mask[:, ::-1]))
 
 
 def like_colours(cutout: Cutout, other: Cutout, share: float) -> Cutout:

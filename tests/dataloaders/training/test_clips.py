@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
@@ -183,10 +182,3 @@ def test_frames_of_two_sizes_in_one_video_are_named():
     forwards = next(seed for seed in range(50) if choose_frames(video, 2, 1, rng(seed))[0] == 0)
     with pytest.raises(InputError, match=r"frame 1: 30×30, but another frame of its video is 20×20"):
         sample_video(video, 1, phase(clip_length=2), rng(forwards), max_objects=10)
-
-
-@pytest.mark.parametrize("error", [OSError("truncated"), cv2.error("truncated")])
-def test_what_a_reader_raises_becomes_a_sentence_that_names_the_item(error):
-    broken = Shown(blocks(1), "x.jpg", error=error)
-    with pytest.raises(InputError, match=r"^x\.jpg: cannot be read \(truncated\)"):
-        sample_image(broken, phase(), rng(), max_objects=10)

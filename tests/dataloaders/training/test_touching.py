@@ -13,7 +13,6 @@ from aotlab.dataloaders.training.touching import (
     cut_out,
     draw_cutouts,
     like_colours,
-    mirrored,
     random_joints,
     touch,
 )
@@ -105,7 +104,6 @@ def test_an_object_is_cut_out_of_its_box():
     assert cutout.mask.shape == (25, 25)
     assert cutout.mask.all()
     assert cut_out(image, np.where(labels, 255, 0).astype(np.uint8), rng(0)) is None
-    assert (mirrored(disc(3)).mask == disc(3).mask[:, ::-1]).all()
 
 
 def test_colours_become_like_those_of_another():
