@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.engine.ensemble import Ensemble
@@ -38,38 +37,37 @@ class EvaluationResult:
 
     output: Path
     """folder that holds a folder of PNGs per sequence"""
-    finished: list[str] = field(default_factory=list)
+    records: dict[str, Finished] = field(default_factory=dict)
     """sequences with complete results, of this or an earlier run"""
     found: list[str] = field(default_factory=list)
     """sequences finished by an earlier run"""
     failures: dict[str, str] = field(default_factory=dict)
     """error message by sequence"""
-    timed_frames: int = 0
-    seconds: float = 0.0
-    """seconds in the tracker on the timed frames, summed over ranks, without reading and writing"""
-    total_seconds: float = 0.0
-    """seconds on the timed frames with reading and writing"""
-    warmed: int = 0
-    """number of frames tracked by this process"""
     stopped: bool = False
     """whether the run was stopped early"""
 
     @property
+    def finished(self) -> list[str]:
+        """Sequences with complete results."""
+        return list(self.records)
+
+    @property
+    def timed_frames(self) -> int:
+        """Number of frames whose time counts."""
+        return sum(record.timed_frames for record in self.records.values())
+
+    @property
     def fps(self) -> float | None:
         """Frames per second of the tracker only, in one process; None without timed frames."""
-        return self.timed_frames / self.seconds if self.seconds > 0 else None
+        return self._per(sum(record.seconds for record in self.records.values()))
 
     @property
     def total_fps(self) -> float | None:
         """Frames per second with reading and writing, in one process; None without timed frames."""
-        return self.timed_frames / self.total_seconds if self.total_seconds > 0 else None
+        return self._per(sum(record.total_seconds for record in self.records.values()))
 
-    def count(self, name: str, record: Finished) -> None:
-        """Add a finished sequence."""
-        self.finished.append(name)
-        self.timed_frames += record.timed_frames
-        self.seconds += record.seconds
-        self.total_seconds += record.total_seconds
+    def _per(self, seconds: float) -> float | None:
+        return self.timed_frames / seconds if seconds > 0 else None
 
 
 @dataclass(frozen=True)
@@ -124,29 +122,12 @@ def evaluate(
                 remove_leftovers(folder)
         records = RunRecords(output, videos, options.made_by, force=options.force)
         world.gather(None)  # no rank writes before the others have looked
-        report = _run_share(tracker, videos, records, options, EvaluationResult(output), world)
-        return _merged(world.gather(report, f"{RESUME} {output}"), videos)
+        share = _Share(tracker, records, options, EvaluationResult(output))
+        share.run([videos[index] for index in world.share([len(video.frames) for video in videos])], world)
+        return _merged(world.gather(share.report, f"{RESUME} {output}"), videos)
 
 
-def _run_share(
-    tracker: Tracker | Ensemble, videos: Sequence[Video], records: RunRecords, options: RunOptions,
-    report: EvaluationResult, world: World,
-) -> EvaluationResult:  # fmt: skip
-    share_videos = [videos[index] for index in world.share([len(video.frames) for video in videos])]
-    total, share = sum(len(video.frames) for video in share_videos), f" (share 1 of {world.ranks})"
-    with progress_bar(total, unit="frame", shown=options.progress and world.lead) as bar:
-        share_run = _Share(tracker, records, options, report, bar)
-        for video in share_videos:
-            before = bar.n
-            bar.set_description(f"{video.name}{share if world.ranks > 1 else ''}", refresh=False)
-            share_run.run(video)
-            if report.stopped:
-                break
-            bar.update(before + len(video.frames) - bar.n)
-    return report
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Share:
     """Videos of one rank, run one after another."""
 
@@ -154,14 +135,28 @@ class _Share:
     records: RunRecords
     options: RunOptions
     report: EvaluationResult
-    bar: tqdm
+    warmed: int = 0
+    """number of frames tracked so far"""
 
-    def run(self, video: Video) -> None:
+    def run(self, videos: Sequence[Video], world: World) -> None:
+        """Run videos under a bar, until the run is stopped."""
+        total, share = sum(len(video.frames) for video in videos), f" (share 1 of {world.ranks})"
+        with progress_bar(total, unit="frame", shown=self.options.progress and world.lead) as self.bar:
+            for video in videos:
+                before = self.bar.n
+                self.bar.set_description(f"{video.name}{share if world.ranks > 1 else ''}", refresh=False)
+                self._run_video(video)
+                if self.report.stopped:
+                    break
+                self.bar.update(before + len(video.frames) - self.bar.n)
+
+    def _run_video(self, video: Video) -> None:
         """Run one video and report it as finished before, tracked or failed."""
-        report, overlay = self.report, self.options.overlay
+        report = self.report
         try:
             require_whole([video])
-            record = None if self.options.restart else self.records.finished(video, overlay=overlay)
+            restart, overlay = self.options.restart, self.options.overlay
+            record = None if restart else self.records.finished(video, overlay=overlay)
             if record is not None:
                 report.found.append(video.name)
             else:
@@ -171,7 +166,7 @@ class _Share:
                     report.stopped = True
                     return
                 self.records.save(video, record)
-            report.count(video.name, record)
+            report.records[video.name] = record
         except InputError as error:
             log.error("%s: skipped: %s", video.name, error)
             report.failures[video.name] = str(error)
@@ -204,7 +199,7 @@ class _Share:
     def _track(self, video: Video) -> Finished | None:
         """Track and time one video; return None if stopped."""
         report, options = self.report, self.options
-        skip = max(1, options.warm_up - report.warmed)
+        skip = max(1, options.warm_up - self.warmed)
         spent: list[float] = []
         start = time.perf_counter()
         with closing(track_video(self.tracker, video, report.output, overlay=options.overlay)) as results:
@@ -215,24 +210,24 @@ class _Share:
                     start = time.perf_counter()
                 if options.stop.is_set() and len(spent) < len(video.frames):
                     return None
-        report.warmed += len(spent)
+        self.warmed += len(spent)
         timed = spent[skip:]
         total = time.perf_counter() - start if timed else 0.0
         return Finished(timed_frames=len(timed), seconds=sum(timed), total_seconds=total)
 
 
 def _merged(parts: Sequence[EvaluationResult], videos: Sequence[Video]) -> EvaluationResult:
-    report = EvaluationResult(parts[0].output)
-    finished = {name for part in parts for name in part.finished}
+    """Join the reports of all ranks, with sequences in the order of ``videos``."""
+    records = {name: record for part in parts for name, record in part.records.items()}
     failures = {name: message for part in parts for name, message in part.failures.items()}
-    report.finished = [video.name for video in videos if video.name in finished]
-    report.failures = {video.name: failures[video.name] for video in videos if video.name in failures}
-    report.found = [name for part in parts for name in part.found]
-    report.timed_frames = sum(part.timed_frames for part in parts)
-    report.seconds = sum(part.seconds for part in parts)
-    report.total_seconds = sum(part.total_seconds for part in parts)
-    report.stopped = any(part.stopped for part in parts)
-    return report
+    names = [video.name for video in videos]
+    return EvaluationResult(
+        parts[0].output,
+        {name: records[name] for name in names if name in records},
+        [name for part in parts for name in part.found],
+        {name: failures[name] for name in names if name in failures},
+        stopped=any(part.stopped for part in parts),
+    )
 
 
 def score(videos: Sequence[Video], report: EvaluationResult) -> dict[str, SequenceScores]:

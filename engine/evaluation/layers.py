@@ -66,12 +66,7 @@ class Layers:
         """Reset ``tracker`` for the first layer; other layers use fresh trackers of its model."""
         self._length = length
         tracker.reset(length)
-        self._layers = [_Layer(tracker)]
-
-    @property
-    def count(self) -> int:
-        """Number of layers."""
-        return len(self._layers)
+        self.layers = [_Layer(tracker)]
 
     def step(self, frame: np.ndarray, given: Mapping[int, np.ndarray], *, size: Size) -> LayeredPrediction:
         """Track all objects to the next frame.
@@ -88,9 +83,9 @@ class Layers:
         for object_id, mask in sorted(given.items()):
             number = self._place(mask, shares)
             shares.setdefault(number, {})[object_id] = mask
-            self._layers[number].ids.add(object_id)
+            self.layers[number].ids.add(object_id)
         found = []
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self.layers):
             begins = labels_of(shares[number]) if number in shares else None
             layer.newest = layer.tracker.step(frame, begins, size=size)
             found.append((layer.newest, frozenset(layer.ids)))
@@ -98,17 +93,17 @@ class Layers:
 
     def _place(self, mask: np.ndarray, shares: Mapping[int, Mapping[int, np.ndarray]]) -> int:
         """Return the index of the first layer without overlap, or of a new one."""
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self.layers):
             others = list(shares.get(number, {}).values())
             if layer.newest is not None:
                 before = resize_labels(layer.newest.labels, (mask.shape[0], mask.shape[1]))
                 others += [before == object_id for object_id in layer.ids - set(shares.get(number, {}))]
             if not any(_overlap(mask, other) for other in others):
                 return number
-        other = self._layers[0].tracker.fresh()
+        other = self.layers[0].tracker.fresh()
         other.reset(self._length)
-        self._layers.append(_Layer(other))
-        return len(self._layers) - 1
+        self.layers.append(_Layer(other))
+        return len(self.layers) - 1
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
@@ -29,9 +30,6 @@ CHUNK = 16
 """number of frames that a process scores at once"""
 WORTH_A_PROCESS = 200
 """number of frames that take about as long as starting a process"""
-
-Chunk = tuple[int, int]
-"""index of the plan, first frame of the chunk"""
 
 
 @dataclass
@@ -69,20 +67,29 @@ def score_videos(
     """
     report = ScoringResult()
     plans = [plan for video in videos if (plan := _plan(video, results, report)) is not None]
-    parts: dict[Chunk, FrameScores] = {}
+    chunks = [(plan, n, n + CHUNK) for plan in plans for n in range(0, len(plan.frames), CHUNK)]
+    parts: dict[str, list[FrameScores]] = {plan.name: [] for plan in plans}
     frames = sum(len(plan.frames) for plan in plans)
     workers = min(workers, max(1, frames // WORTH_A_PROCESS))
-    score = _here if workers == 1 else _shared_out(workers)
-    with progress_bar(frames, unit="frame", shown=progress) as bar:
-        for (number, first), part in score(plans, results):
-            bar.update(len(plans[number].frames[first : first + CHUNK]))
-            if isinstance(part, FrameScores):
-                parts[number, first] = part
-            else:
-                report.failures.setdefault(plans[number].name, str(part))
-    for number, plan in enumerate(plans):
+    with ExitStack() as opened:
+        bar = opened.enter_context(progress_bar(frames, unit="frame", shown=progress))
+        every: Callable[..., Iterator[FrameScores | InputError]] = map
+        if workers > 1:
+            every = opened.enter_context(worker_pool(workers, __name__)).map
+        try:
+            for (plan, first, stop), part in zip(
+                chunks, every(partial(_score, results), chunks), strict=True
+            ):
+                bar.update(len(plan.frames[first:stop]))
+                if isinstance(part, FrameScores):
+                    parts[plan.name].append(part)
+                else:
+                    report.failures.setdefault(plan.name, str(part))
+        except BrokenProcessPool as error:
+            raise RunStopped("a scoring process died; try again with workers=1") from error
+    for plan in plans:
         if plan.name not in report.failures:
-            report.scores[plan.name] = _scores(plan, [parts[number, first] for first in _starts(plan)])
+            report.scores[plan.name] = _joined(plan, parts[plan.name])
     for name, message in report.failures.items():
         log.error("%s: not scored: %s", name, message)
     return report
@@ -103,7 +110,7 @@ def _plan(video: Video, results: Path, report: ScoringResult) -> ScoringPlan | N
         return None
 
 
-def _scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
+def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     scores = join(plan, parts)
     if scores.unknown_ids:
         found = ", ".join(map(str, sorted(scores.unknown_ids)))
@@ -111,46 +118,10 @@ def _scores(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
     return scores
 
 
-def _starts(plan: ScoringPlan) -> range:
-    return range(0, len(plan.frames), CHUNK)
-
-
-def _score_chunk(plan: ScoringPlan, results: Path, first: int, stop: int) -> FrameScores | InputError:
+def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:
+    """Score a range of the frames of a plan; its error is returned, as other chunks go on."""
+    plan, first, stop = chunk
     try:
         return score_files(plan, results / plan.name, first, stop)
     except InputError as error:
         return error
-
-
-def _here(plans: Sequence[ScoringPlan], results: Path) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
-    """Score chunks in this process; a plan that fails is skipped."""
-    for number, plan in enumerate(plans):
-        broken: InputError | None = None
-        for first in _starts(plan):
-            part = broken or _score_chunk(plan, results, first, first + CHUNK)
-            broken = part if isinstance(part, InputError) else None
-            yield (number, first), part
-
-
-def _shared_out(
-    workers: int,
-) -> Callable[[Sequence[ScoringPlan], Path], Iterator[tuple[Chunk, FrameScores | InputError]]]:
-    """Score chunks in several processes, in order of completion."""
-
-    def score(
-        plans: Sequence[ScoringPlan], results: Path
-    ) -> Iterator[tuple[Chunk, FrameScores | InputError]]:
-        """Yield chunks and their scores; raise RunStopped if a process dies."""
-        with worker_pool(workers, __name__) as pool:
-            waiting: dict[Future[FrameScores | InputError], Chunk] = {
-                pool.submit(_score_chunk, plan, results, first, first + CHUNK): (number, first)
-                for number, plan in enumerate(plans)
-                for first in _starts(plan)
-            }
-            try:
-                for future in as_completed(waiting):
-                    yield waiting[future], future.result()
-            except BrokenProcessPool as error:
-                raise RunStopped("a scoring process died; try again with workers=1") from error
-
-    return score

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.engine.tracker import Tracker
+from aotlab.masks.object_masks import labels_of
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 
@@ -26,8 +27,7 @@ class VotSession:
     """The objects of one sequence."""
 
     def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._count = 0
+        self._tracker, self._count = tracker, 0
 
     def begin(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
         """Start a video with its first frame, H×W×3 uint8 RGB, and a bool mask per object.
@@ -52,28 +52,18 @@ class VotSession:
         return self._step(frame, masks)
 
     def _step(self, frame: np.ndarray, masks: Sequence[np.ndarray]) -> Answer:
-        given = self._labels(masks, (frame.shape[0], frame.shape[1]))
-        prediction = self._tracker.step(frame, given)
-        labels, confidence = prediction.labels, prediction.confidence
-        found = [labels == object_id for object_id in range(1, self._count + 1)]
+        given = {self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)}
+        self._count += len(given)
+        visible = any(mask.any() for mask in given.values())
+        prediction = self._tracker.step(frame, labels_of(given) if visible else None)
+        labels, confidence, ids = prediction.labels, prediction.confidence, range(1, self._count + 1)
         # given masks may overlap, which labels cannot represent
-        start = self._count - len(masks)
-        for index, mask in enumerate(masks):
-            found[start + index] = np.asarray(mask, dtype=bool)
-        return found, [confidence.get(object_id, 0.0) for object_id in range(1, self._count + 1)]
-
-    def _labels(self, masks: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray | None:
-        """Return H×W ids of new objects, smaller ones on top, or None if no object has a pixel."""
-        labels = np.zeros(size, dtype=np.uint16)
-        first = self._count + 1
-        for index in sorted(range(len(masks)), key=lambda index: -int(masks[index].sum())):
-            labels[masks[index]] = first + index
-        self._count += len(masks)
-        return labels if labels.any() else None
+        found = [given.get(number, labels == number) for number in ids]
+        return found, [confidence.get(number, 0.0) for number in ids]
 
 
-def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> int:
-    """Answer requests until the toolkit quits; returns the number of frames.
+def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any]) -> None:
+    """Answer requests until the toolkit quits.
 
     Args:
         server: a `trax.Server` for masks and image paths.
@@ -83,7 +73,7 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
     Raises:
         InputError: an image cannot be read, or a region is invalid; the toolkit is notified.
     """
-    session, frames = VotSession(tracker), 0
+    session = VotSession(tracker)
     while (request := server.wait()).type in ("initialize", "frame"):
         frame = read_image(Path(request.image[COLOUR].path()))
         size = (frame.shape[0], frame.shape[1])
@@ -96,8 +86,6 @@ def serve(server: Any, tracker: Tracker, to_region: Callable[[np.ndarray], Any])
                 for mask, value in zip(found, confidence, strict=True)
             ]
         )
-        frames += 1
-    return frames
 
 
 def fit(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -47,13 +47,8 @@ def soft_jaccard(logits: Tensor, labels: Tensor) -> Tensor:
     return (losses * present).sum() / present.sum().clamp(min=1)
 
 
-def frame_loss(logits: Tensor, labels: Tensor, count: int, *, align_corners: bool) -> Tensor:
-    """Return the loss of one frame of a sample.
-
-    logits: C×H/4×W/4 of background and the sample's objects; labels: H×W. Returns a scalar.
-    """
-    size = (labels.shape[-2], labels.shape[-1])
-    logits = F.interpolate(logits[None].float(), size, mode="bilinear", align_corners=align_corners)[0]
+def frame_loss(logits: Tensor, labels: Tensor, count: int) -> Tensor:
+    """Return the loss of one frame of a sample, a scalar; arguments as `bootstrapped_cross_entropy`."""
     return 0.5 * bootstrapped_cross_entropy(logits, labels, count) + 0.5 * soft_jaccard(logits, labels)
 
 
@@ -107,9 +102,15 @@ class ClipPlan:
     """compute gradients of the loss on the reference frame"""
 
 
+def enlarged(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
+    """Resize logits C×h×w to C×H×W in float32."""
+    full = F.interpolate(logits[None].float(), list(size), mode="bilinear", align_corners=align_corners)
+    return full[0]
+
+
 def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPlan) -> ClipLosses:
     """Run a batch of clips from an empty bank; return the losses and masks of all frames."""
-    length, batch = clip.labels.shape[:2]
+    (length, batch, *size), align_corners = clip.labels.shape, model.config.align_corners
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
     losses: list[Tensor] = []
@@ -121,10 +122,11 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
         by_depth = []
         for logits in (*(model.decode(propagated, frames[frame], depth) for depth in shallower), deepest):
             by_object = logits.gather(1, plan.identities[:, :, None, None].expand_as(logits))
-            kept = [by_object[b, : count + 1] for b, count in enumerate(clip.objects)]
-            by_depth.append(_losses(kept, clip.labels[frame], plan.hardest, model.config.align_corners))
+            kept = [enlarged(by_object[b, : n + 1], size, align_corners) for b, n in enumerate(clip.objects)]
+            pairs = zip(kept, clip.labels[frame], strict=True)
+            by_depth.append(torch.stack([frame_loss(each, labels, plan.hardest) for each, labels in pairs]))
         losses.append(weighted_by_depth(by_depth))
-        predictions.append(_masks(kept, clip.labels.shape[2:], model.config.align_corners))
+        predictions.append(torch.stack([each.detach().max(0).indices for each in kept]))
 
     def remembered(frame: int, labels: Tensor) -> Tensor:
         """Masks by identity of labels B×H×W, with a plane of ignored pixels if the model has one."""
@@ -174,18 +176,3 @@ def mean_iou(prediction: Tensor, labels: Tensor, objects: list[int]) -> float:
             union = (predicted | labelled).sum((1, 2))
             scores.append(((intersection + 1e-6) / (union + 1e-6)).mean().item())
     return sum(scores) / len(scores) if scores else float("nan")
-
-
-def _losses(logits: list[Tensor], labels: Tensor, hardest: int, align_corners: bool) -> Tensor:
-    pairs = zip(logits, labels, strict=True)
-    return torch.stack([frame_loss(x, label, hardest, align_corners=align_corners) for x, label in pairs])
-
-
-@torch.no_grad()
-def _masks(logits: list[Tensor], size: torch.Size, align_corners: bool) -> Tensor:
-    """Return the most likely labels at ``size``, B×H×W, of logits with the planes of each sample."""
-    masks = []
-    for each in logits:
-        full = F.interpolate(each[None].float(), size, mode="bilinear", align_corners=align_corners)
-        masks.append(full[0].max(0).indices)
-    return torch.stack(masks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from aotlab.dataloaders.training.mixture import Mixture, clip_loader, describe_m
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.phase_loop import TimedBatches, wrap
+from aotlab.engine.training.phase_loop import wrap
 from aotlab.engine.training.phase_state import PhaseState
 from aotlab.engine.training.trainer import begin_phase
 from aotlab.engine.training.training_step import train_step
@@ -31,19 +31,6 @@ STEPS = 2
 """number of steps of each phase; the last one is timed"""
 
 
-@dataclass(frozen=True)
-class TrialSteps:
-    """Measures of the first two steps of a phase."""
-
-    seconds: float
-    """seconds of the second step"""
-    waited: float
-    """seconds of it spent waiting for data"""
-    loss: float
-    clips_per_second: float
-    """clips per second of one worker process"""
-
-
 def dry_run(config: Config, world: World) -> str:
     """Run two steps of each phase and return a forecast of the whole run; raises as `train` before its first step."""
     config = resolve_training(config)
@@ -57,10 +44,16 @@ def dry_run(config: Config, world: World) -> str:
     state: PhaseState | None = None
     for index, mixture in data.mixtures.items():
         state = begin_phase(config, world, index, mixture.phase, model)
-        trial = _trial_steps(config, state, mixture)
-        taken = mixture.phase.steps * trial.seconds / 3600
-        hours += taken
-        lines += _phase_lines(mixture, trial, taken, world)
+        phase, (measures, rate) = mixture.phase, _trial_steps(config, state, mixture)
+        seconds = measures["step_seconds"]
+        hours += phase.steps * seconds / 3600
+        lines += [
+            f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {seconds:.2f} s a step "
+            f"({measures['data_seconds']:.2f} s waiting for data), {phase.steps * seconds / 3600:.1f} hours; "
+            f"loss {measures['loss']:.3f}",
+            f"{phase.name}: a rank takes {phase.batch / world.ranks / seconds:.1f} clips/s, "
+            f"one process makes {rate:.1f}, data.workers is {mixture.data.workers}",
+        ]
     assert state is not None
     validated = sum(len(video.frames) for video in data.validation)
     saved = _state_bytes(state) * config.train.keep / GIB
@@ -73,34 +66,19 @@ def dry_run(config: Config, world: World) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> TrialSteps:
+def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:
+    """Return the measures of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
     learner = wrap(ClipLearner(state.model, config.memory), world)
-    batches = TimedBatches(
-        clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=config.train.accumulate)
-    )
+    batches = clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=config.train.accumulate)
     begin = time.perf_counter()
     for index in range(CLIPS):
         mixture[index]
     rate = CLIPS / (time.perf_counter() - begin)
-    seconds = waited = loss = 0.0
     for _ in range(STEPS):
-        begin, before = time.perf_counter(), batches.seconds
-        loss = train_step(config, state, learner, batches).loss
-        seconds, waited = time.perf_counter() - begin, batches.seconds - before
-    return TrialSteps(seconds, waited, loss, rate)
-
-
-def _phase_lines(mixture: Mixture, trial: TrialSteps, hours: float, world: World) -> list[str]:
-    phase, workers = mixture.phase, mixture.data.workers
-    needed = phase.batch / world.ranks / trial.seconds
-    return [
-        f"{phase.name}: {phase.steps} steps of {phase.batch} clips, {trial.seconds:.2f} s a step "
-        f"({trial.waited:.2f} s waiting for data), {hours:.1f} hours; loss {trial.loss:.3f}",
-        f"{phase.name}: a rank takes {needed:.1f} clips/s, one process makes {trial.clips_per_second:.1f}, "
-        f"data.workers is {workers}",
-    ]
+        measures = train_step(config, state, learner, batches).measures
+    return measures, rate
 
 
 def _model_line(config: Config, model: VOSModel, world: World) -> str:

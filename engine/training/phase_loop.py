@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
 from aotlab.engine.training.clip_training import ClipLearner
-from aotlab.engine.training.journal.writing import Journal, StepMeasures
+from aotlab.engine.training.journal.writing import Journal
 from aotlab.engine.training.phase_state import (
     NotFinite,
     PhaseState,
@@ -27,7 +27,7 @@ from aotlab.engine.training.phase_state import (
     save_state,
     saved_states,
 )
-from aotlab.engine.training.training_step import StepResult, train_step
+from aotlab.engine.training.training_step import train_step
 from aotlab.engine.training.validation import validate
 from aotlab.networks.weights.checkpoints import save_checkpoint
 from aotlab.utils.distributed import World, noticing_lost_ranks
@@ -52,23 +52,6 @@ class TrainingRun:
     """command line, for the model card"""
 
 
-@dataclass
-class TimedBatches:
-    """Batches with the seconds spent waiting for them."""
-
-    batches: Iterator[ClipTensors]
-    seconds: float = 0.0
-
-    def __iter__(self) -> Iterator[ClipTensors]:
-        return self
-
-    def __next__(self) -> ClipTensors:
-        begin = time.perf_counter()
-        batch = next(self.batches)
-        self.seconds += time.perf_counter() - begin
-        return batch
-
-
 def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """Train a phase from ``state.step`` to its last step.
 
@@ -76,27 +59,27 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space. The message names
             the newest state.
     """
-    world, steps = run.world, state.phase.steps
+    world, steps, settings = run.world, state.phase.steps, run.config.train
     with noticing_lost_ranks():
         learner = wrap(ClipLearner(state.model, run.config.memory), world)
-    loader = clip_loader(
-        mixture, state.step, rank=world.rank, ranks=world.ranks, parts=run.config.train.accumulate,
+    batches = clip_loader(
+        mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
         pin_memory=world.device.type == "cuda",
     )  # fmt: skip
-    batches = TimedBatches(loader)
     skipped = 0
     with run.journal.phase(state.phase.name, steps, state.step):
         while state.step < steps:
             with saved_when_stopped(run, state):
-                done = step_once(
-                    run, state, learner, batches, may_skip=skipped < run.config.train.skip_not_finite
-                )
+                done = step_once(run, state, learner, batches, may_skip=skipped < settings.skip_not_finite)
                 stopping = world.mean([float(run.stop.is_set())])[0] > 0
             skipped = 0 if done else skipped + 1
             if stopping:
                 stop(run, state, "interrupted", together=True)
             if state.step < steps:
-                save_and_measure(run, state)
+                if state.step % settings.save_every == 0 and world.lead:
+                    save(run, state)
+                if settings.validate_every and state.step % settings.validate_every == 0:
+                    validate_averaged(run, state)
 
 
 def wrap(learner: ClipLearner, world: World) -> nn.Module:
@@ -111,10 +94,9 @@ def wrap(learner: ClipLearner, world: World) -> nn.Module:
 
 
 def step_once(
-    run: TrainingRun, state: PhaseState, learner: nn.Module, batches: TimedBatches, *, may_skip: bool
+    run: TrainingRun, state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors], *, may_skip: bool
 ) -> bool:
     """Run and report one step; return False if it was skipped as not finite; raises `NotFinite` unless ``may_skip``."""
-    begin, waited = time.perf_counter(), batches.seconds
     try:
         result = train_step(run.config, state, learner, batches)
     except NotFinite as error:
@@ -125,10 +107,20 @@ def step_once(
         reason = {"event": "skipped", "reason": str(error)}
         run.journal.note({**reason, "phase": state.phase.name, "step": state.step})
         return False
-    seconds = time.perf_counter() - begin
-    state.seconds += seconds
-    report(run, state, result, seconds, batches.seconds - waited)
+    state.seconds += result.measures["step_seconds"]
+    run.journal.step(state.step, mean_measures(result.measures, run.world))
+    every = run.config.train.image_every
+    if every and (state.step % every == 0 or state.step == state.phase.steps):
+        run.journal.images(state.step, result.clip, result.predictions)
     return True
+
+
+def mean_measures(own: dict[str, float], world: World) -> dict[str, float]:
+    """Return the means of the measures of all ranks; IoU over the ranks that have one."""
+    known = float(not math.isnan(own["iou"]))
+    *means, share = world.mean([*{**own, "iou": own["iou"] if known else 0.0}.values(), known])
+    measures = dict(zip(own, means, strict=True))
+    return {**measures, "iou": measures["iou"] / share if share else math.nan}
 
 
 @contextmanager
@@ -162,23 +154,19 @@ def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = F
     ``together``: all ranks stop here, and the lead saves. Otherwise ranks may be lost, and each rank saves: their
     weights are equal.
     """
-    outcome = try_to_save(run, state) if run.world.lead or not together else ""
+    outcome = (
+        f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
+        "the same command resumes from it"
+    )
+    if run.world.lead or not together:
+        try:
+            save(run, state)
+        except RunStopped as error:
+            outcome = str(error)
     if together:
         outcome = run.world.gather(outcome)[0]
     run.journal.note({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
     raise RunStopped(f"{reason}; {outcome}")
-
-
-def try_to_save(run: TrainingRun, state: PhaseState) -> str:
-    """Save the state; return where it is, or why it failed and which state is left."""
-    try:
-        save(run, state)
-    except RunStopped as error:
-        return str(error)
-    return (
-        f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
-        "the same command resumes from it"
-    )
 
 
 def save(run: TrainingRun, state: PhaseState) -> None:
@@ -191,7 +179,7 @@ def save(run: TrainingRun, state: PhaseState) -> None:
         save_state(state, run.config, run.output)
     except (InputError, NotFinite) as error:
         states = saved_states(run.output)
-        newest = f"{states[0]}" if states else "the beginning, as no state was saved"
+        newest = states[0] if states else "the beginning, as no state was saved"
         raise RunStopped(f"{error}; the same command resumes from {newest}") from error
 
 
@@ -202,34 +190,6 @@ def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool =
         save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)
     except InputError as error:
         raise RunStopped(f"{error}; the same command tries again") from error
-
-
-def save_and_measure(run: TrainingRun, state: PhaseState) -> None:
-    """Save, validate or stop after a step, if due."""
-    settings = run.config.train
-    if state.step % settings.save_every == 0 and run.world.lead:
-        save(run, state)
-    if settings.validate_every and state.step % settings.validate_every == 0:
-        validate_averaged(run, state)
-
-
-def report(run: TrainingRun, state: PhaseState, result: StepResult, seconds: float, waited: float) -> None:
-    """Log the measures of a step as means over the ranks."""
-    known = result.iou == result.iou
-    loss, reference, tracked, iou, share, *times = run.world.mean(
-        [result.loss, result.reference_loss, result.tracked_loss, result.iou if known else 0.0, float(known),
-         waited, seconds]
-    )  # fmt: skip
-    rates = {group["lr_ratio"]: group["lr"] for group in state.optimizer.param_groups}
-    measures = StepMeasures(
-        step=state.step, loss=loss, reference_loss=reference, tracked_loss=tracked,
-        iou=iou / share if share else float("nan"), lr=rates[1.0], encoder_lr=rates[min(rates)],
-        gradient_norm=result.gradient_norm, data_seconds=times[0], step_seconds=times[1],
-    )  # fmt: skip
-    run.journal.step(measures)
-    images = run.config.train.image_every
-    if images and (state.step % images == 0 or state.step == state.phase.steps):
-        run.journal.images(state.step, result.clip, result.predictions)
 
 
 def validate_averaged(run: TrainingRun, state: PhaseState) -> None:

@@ -83,21 +83,16 @@ class EMA:
             if name in self.shadow:
                 self.shadow[name].lerp_(parameter, 1 - decay)
 
-    @torch.no_grad()
     def copy_to(self, model: nn.Module) -> None:
         """Copy the average into the model."""
-        for name, parameter in model.named_parameters():
-            if name in self.shadow:
-                parameter.copy_(self.shadow[name])
+        model.load_state_dict(self.shadow, strict=False)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """Use averaged weights inside the block."""
-        trained = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        trained = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         self.copy_to(model)
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    parameter.copy_(trained[name])
+            model.load_state_dict(trained)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -30,15 +31,11 @@ from aotlab.utils.devices import autocast
 
 @dataclass(frozen=True)
 class StepResult:
-    """Losses, gradient norm and masks of an optimiser step on this rank."""
+    """Measures and masks of an optimiser step on this rank."""
 
-    loss: float
-    reference_loss: float
-    tracked_loss: float
-    iou: float
-    """IoU on tracked frames, 0 to 1"""
-    gradient_norm: float
-    """norm of the gradient before clipping"""
+    measures: dict[str, float]
+    """losses in all, on reference frames and on the others; IoU of tracked objects (0 to 1, nan without objects);
+    learning rates; norm of the gradient before clipping; seconds spent waiting for data, and those of the whole step"""
     clip: ClipBatch
     """last part of the batch"""
     predictions: list[Tensor]
@@ -58,7 +55,7 @@ def train_step(
     Raises:
         NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
-    parts = config.train.accumulate
+    begin, waited, parts = time.perf_counter(), 0.0, config.train.accumulate
     precision = fastest_precision(config.train.precision, state.world.device)
     seed_step(config, state)
     set_learning_rates(config, state)
@@ -67,7 +64,9 @@ def train_step(
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
     clips: list[str] = []
     for part in range(parts):
+        asked = time.perf_counter()
         batch = next(batches)
+        waited += time.perf_counter() - asked
         clips += [name for names in batch.names for name in names]
         state.replaced.update(batch.replaced)
         clip = to_device(batch, state.world.device)
@@ -79,7 +78,13 @@ def train_step(
             state.scaler.scale(loss / parts).backward()
         results.append((loss.item(), losses, clip))
     require_finite_loss(state, [loss for loss, _, _ in results], clips)
-    return summary(results, optimise(config, state, clips))
+    norm = optimise(config, state, clips)
+    rates = {group["lr_ratio"]: group["lr"] for group in state.optimizer.param_groups}
+    measures = {
+        **means(results), "lr": rates[1.0], "encoder_lr": rates[min(rates)], "gradient_norm": norm,
+        "data_seconds": waited, "step_seconds": time.perf_counter() - begin,
+    }  # fmt: skip
+    return StepResult(measures, clip, losses.predictions)
 
 
 def feeds_predictions(state: PhaseState) -> bool:
@@ -167,24 +172,20 @@ def set_learning_rates(config: Config, state: PhaseState) -> None:
         group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
 
 
-def summary(results: list[tuple[float, ClipLosses, ClipBatch]], norm: float) -> StepResult:
-    """Return the means over the parts of a batch."""
-    _, last, clip = results[-1]
+def means(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:
+    """Return losses and IoU, averaged over the parts of a batch."""
     ious = [
         mean_iou(mask, labels, part.objects)
         for _, losses, part in results
         for mask, labels in zip(losses.predictions[1:], part.labels[1:], strict=True)
     ]
     known = [iou for iou in ious if not math.isnan(iou)]
-    return StepResult(
-        loss=sum(loss for loss, _, _ in results) / len(results),
-        reference_loss=sum(losses.reference.mean().item() for _, losses, _ in results) / len(results),
-        tracked_loss=sum(losses.tracked.mean().item() for _, losses, _ in results) / len(results),
-        iou=sum(known) / len(known) if known else float("nan"),
-        gradient_norm=norm,
-        clip=clip,
-        predictions=last.predictions,
-    )
+    return {
+        "loss": sum(loss for loss, _, _ in results) / len(results),
+        "reference_loss": sum(losses.reference.mean().item() for _, losses, _ in results) / len(results),
+        "tracked_loss": sum(losses.tracked.mean().item() for _, losses, _ in results) / len(results),
+        "iou": sum(known) / len(known) if known else math.nan,
+    }
 
 
 def to_device(batch: ClipTensors, device: torch.device) -> ClipBatch:

@@ -163,7 +163,7 @@ def run_layers(tracker, frames):
     given = {1: stripes([1]) > 0, 2: stripes([1]) > 0}
     for index, frame in enumerate(frames):
         labels.wait(layers.step(frame, {} if index else given, size=frame.shape[:2]))
-    assert layers.count == 2
+    assert len(layers.layers) == 2
 
 
 def run_annotator(tracker, frames):

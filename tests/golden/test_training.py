@@ -17,6 +17,7 @@ from aotlab.configs.schema import InputConfig
 from aotlab.dataloaders.training.clips import Clip, merge_clips, reflect, relabel
 from aotlab.engine.training.clip_training import (
     bootstrapped_cross_entropy,
+    enlarged,
     frame_loss,
     hardest_count,
     mean_iou,
@@ -47,7 +48,7 @@ def test_losses_and_their_gradients_are_the_references():
         logits = torch.from_numpy(arrays[f"logits_{case['case']}"])[0].requires_grad_()
         labels = torch.from_numpy(arrays[f"label_{case['case']}"])
         count = hardest_count(labels.numel(), case["step"], case["total_steps"])
-        total = frame_loss(logits, labels, count, align_corners=True)
+        total = frame_loss(enlarged(logits, labels.shape, True), labels, count)
         (gradient,) = torch.autograd.grad(total, logits)
         ours = {
             "ce": bootstrapped_cross_entropy(logits, labels, count),

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from aotlab.utils.files import atomic_path
+from aotlab.utils.files import write_text
 
 Line = dict[str, Any]
 
 
 def read_lines(log: Path) -> list[Line]:
     """Return all lines in order; lines that are not JSON objects, such as an incomplete last line, are skipped."""
-    return [line for _, line in _parsed(log)]
+    lines = []
+    for text in log.read_text(encoding="utf-8", errors="replace").split("\n"):
+        try:
+            lines.append(json.loads(text))
+        except (ValueError, RecursionError):
+            continue
+    return [line for line in lines if isinstance(line, dict)]
 
 
-def append_line(log: Path, line: Line) -> None:
-    """Append ``line``; non-finite numbers become null; raises `OSError` if the log cannot be written."""
+def append_lines(log: Path, lines: Iterable[Line]) -> None:
+    """Append lines; raises `OSError` if the log cannot be written."""
     with log.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_plain(line), allow_nan=False, default=str) + "\n")
+        file.write(_text(lines))
 
 
-def phase_starts(lines: list[Line]) -> dict[str, int]:
+def _text(lines: Iterable[Line]) -> str:
+    """Return lines of JSON with null for non-finite numbers."""
+    finite = (
+        {key: None if isinstance(x, float) and not math.isfinite(x) else x for key, x in line.items()}
+        for line in lines
+    )
+    return "".join(json.dumps(line, default=str) + "\n" for line in finite)
+
+
+def phase_starts(lines: Iterable[Line]) -> dict[str, int]:
     """Return the number of steps before each phase, in order of appearance."""
     lengths: dict[str, int] = {}
     for line in filter(has_step, lines):
@@ -43,48 +59,19 @@ def drop_later_lines(log: Path, phase: str, step: int) -> None:
     Raises:
         InputError: the log cannot be written.
     """
-    if not log.is_file():
-        return
-    parsed = _parsed(log)
-    names = list(phase_starts([line for _, line in parsed]))
+    lines = read_lines(log)
+    names = list(phase_starts(lines))
     later = names[names.index(phase) + 1 :] if phase in names else []
 
     def is_later(line: Line) -> bool:
         return has_step(line) and (line["phase"] in later or (line["phase"] == phase and line["step"] > step))
 
-    kept = "".join(text + "\n" for text, line in parsed if not is_later(line))
-    if kept == log.read_text(encoding="utf-8", errors="replace"):
-        return
-    with atomic_path(log) as temporary:
-        temporary.write_text(kept, encoding="utf-8")
-        with log.with_suffix(".dropped.jsonl").open("a", encoding="utf-8") as file:
-            file.writelines(text + "\n" for text, line in parsed if is_later(line))
-
-
-def _parsed(log: Path) -> list[tuple[str, Line]]:
-    """Yield lines with a JSON object, as text and parsed."""
-    parsed = []
-    for text in log.read_text(encoding="utf-8", errors="replace").split("\n"):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(line, dict):
-            parsed.append((text, line))
-    return parsed
+    dropped = [line for line in lines if is_later(line)]
+    if dropped:
+        append_lines(log.with_suffix(".dropped.jsonl"), dropped)
+    write_text(log, _text(line for line in lines if not is_later(line)))
 
 
 def has_step(line: Line) -> bool:
     """Return whether the line belongs to a step of a phase."""
     return isinstance(line.get("phase"), str) and isinstance(line.get("step"), int)
-
-
-def _plain(value: Any) -> Any:
-    """Convert to JSON values: Python numbers, null for non-finite ones."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aotlab.engine.training.journal.log_lines import Line, has_step, phase_starts, read_lines
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, is_file, real_path
+from aotlab.utils.files import atomic_path, real_path
 from aotlab.utils.numbers import Range
 
 if TYPE_CHECKING:
@@ -34,12 +33,10 @@ def draw_curves(log: Path, image: Path) -> None:
         log: ``log.jsonl`` of a run; lines may lack any key.
 
     Raises:
-        InputError: no such log, or the plot cannot be written.
+        InputError: the plot cannot be written.
     """
     from matplotlib.figure import Figure
 
-    if not is_file(log):
-        raise InputError(f"{log}: no such log; give the log.jsonl of a training run")
     lines = [line for line in read_lines(log) if has_step(line)]
     starts = phase_starts(lines)
     figure = Figure(figsize=(12, 8), dpi=100, layout="constrained")

@@ -7,9 +7,8 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from aotlab.engine.training.clip_training import ClipBatch
 from aotlab.engine.training.journal.images import clip_image, save_image
-from aotlab.engine.training.journal.log_lines import append_line, drop_later_lines, phase_starts, read_lines
+from aotlab.engine.training.journal.log_lines import append_lines, drop_later_lines, phase_starts, read_lines
 from aotlab.engine.training.journal.plot import draw_curves
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
@@ -30,41 +29,6 @@ log = logging.getLogger(__name__)
 
 IMAGES_KEPT = 8
 """number of newest images kept in the output folder; TensorBoard keeps all"""
-
-
-@dataclass(frozen=True)
-class StepMeasures:
-    """Measures of one optimiser step."""
-
-    step: int
-    """number of steps in the phase, including this one"""
-    loss: float
-    reference_loss: float
-    """loss on reference frames"""
-    tracked_loss: float
-    """loss on the other frames"""
-    iou: float
-    """mean IoU of tracked objects, 0 to 1; nan without objects"""
-    lr: float
-    encoder_lr: float
-    gradient_norm: float
-    """norm of the gradient before clipping"""
-    data_seconds: float
-    """seconds spent waiting for data"""
-    step_seconds: float
-    """seconds of the whole step, including waiting"""
-
-
-@dataclass
-class PhaseProgress:
-    """Current phase with its progress bar and unlogged steps."""
-
-    name: str
-    steps: int
-    bar: tqdm
-    pending: list[StepMeasures] = field(default_factory=list)
-    """steps since the last log line"""
-    logged: bool = False
 
 
 class Journal:
@@ -81,10 +45,12 @@ class Journal:
         self.log = output / "log.jsonl"
         if lead:
             self.log.touch()
+        self.name = ""
         self.starts: dict[str, int] = {}
-        self.progress: PhaseProgress | None = None
+        self.pending: list[dict[str, float]] = []
+        """measures of the steps since the last log line"""
         self.board: SummaryWriter | None = None
-        self.board_missing = False
+        self.board_tried = False
         self._hook = threading.excepthook
 
     @contextmanager
@@ -94,42 +60,39 @@ class Journal:
         Raises:
             InputError: the log cannot be written.
         """
-        if not self.lead:
-            yield
-            return
-        drop_later_lines(self.log, name, done)
-        # Steps of earlier phases are known from the log.
-        self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
-        self._open_board(self.starts[name] + done + 1)
-        with progress_bar(steps, title=name, done=done) as bar:
-            self.progress = PhaseProgress(name, steps, bar)
+        self.name, self.steps, self.done, self.logged = name, steps, done, False
+        if self.lead:
+            drop_later_lines(self.log, name, done)
+            # Steps of earlier phases are known from the log.
+            self.starts = phase_starts([*read_lines(self.log), {"phase": name, "step": done}])
+            self._open_board(self.starts[name] + done + 1)
+        with progress_bar(steps, title=name, done=done, shown=self.lead) as self.bar:
             try:
                 yield
             finally:
-                self._write_means(self.progress)
-                self.progress = None
+                self._log_means()
 
-    def step(self, measures: StepMeasures) -> None:
+    def step(self, step: int, measures: dict[str, float]) -> None:
         """Update the bar; log the means of the measures every ``log_every`` steps."""
-        if not self.lead:
-            return
-        progress = self.progress
-        if progress is None:
-            raise ValueError("a step was measured outside of Journal.phase")
-        progress.pending.append(measures)
-        due = measures.step % self.log_every == 0 or measures.step == progress.steps
-        if due or not progress.logged:
-            progress.bar.set_postfix_str(_postfix(_means(progress.pending)), refresh=False)
+        self.done = step
+        self.pending.append(measures)
+        due = step % self.log_every == 0 or step == self.steps
+        if due or not self.logged:
+            means = _means(self.pending)
+            self.bar.set_postfix_str(
+                f"loss {means['loss']:.3f}  iou {means['iou']:.3f}  lr {means['lr']:.1e}  "
+                f"data {means['data_seconds']:.2f} s of {means['step_seconds']:.2f} s",
+                refresh=False,
+            )
         if due:
-            self._write_means(progress)
-        progress.bar.update()
+            self._log_means()
+        self.bar.update()
 
     def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, print them above the bar and redraw the curves."""
         if not self.lead:
             return
-        self.note({"phase": phase, "step": step, **scores})
-        self._add_scalars("validation", phase, step, scores)
+        self._log_values("validation", phase, step, scores)
         values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
         tqdm.write(f"{phase}, step {step}: validation {values}", file=sys.stderr)
         self._draw()
@@ -138,83 +101,70 @@ class Journal:
         """Write clips with labels and ``predictions``, B×H×W per frame, to ``images/`` and TensorBoard."""
         if not self.lead:
             return
-        if self.progress is None:
-            raise ValueError("images were given outside of Journal.phase")
-        phase, image = self.progress.name, clip_image(clip, predictions)
-        path = self.output / "images" / f"{phase}_{step:07d}.jpg"
+        image = clip_image(clip, predictions)
         try:
-            save_image(image, path, keep=IMAGES_KEPT)
+            save_image(image, self.output / "images" / f"{self.name}_{step:07d}.jpg", keep=IMAGES_KEPT)
         except (InputError, OSError) as error:
             log.warning("%s", error)
-        with self._tensorboard() as board:
-            if board is not None:
-                board.add_image("clips", image, self.starts[phase] + step, dataformats="HWC")
+        at = self.starts[self.name] + step
+        self._on_board(lambda board: board.add_image("clips", image, at, dataformats="HWC"))
 
     def note(self, line: dict[str, Any]) -> None:
         """Append the line with the time to ``log.jsonl``; a failure does not stop training."""
         if not self.lead:
             return
         try:
-            append_line(self.log, {**line, "time": time.time()})
+            append_lines(self.log, [{**line, "time": time.time()}])
         except OSError as error:
             log.warning("%s: a line is missing (%s)", self.log, error.strerror)
 
     def close(self) -> None:
         """Flush TensorBoard and draw ``curves.png``."""
-        if not self.lead:
-            return
-        with self._tensorboard() as board:
-            if board is not None:
-                board.close()
-        self.board = None
-        if threading.excepthook == self._on_error_of_thread:
-            threading.excepthook = self._hook
-        self._draw()
+        if self.lead:
+            self._on_board(lambda board: board.close())
+            self.board, threading.excepthook = None, self._hook
+            self._draw()
 
-    def _write_means(self, progress: PhaseProgress) -> None:
+    def _log_means(self) -> None:
         """Log the means of the pending steps, if there are any."""
-        if not progress.pending:
+        if self.pending:
+            self._log_values("train", self.name, self.done, _means(self.pending))
+            self.pending, self.logged = [], True
+
+    def _log_values(self, group: str, phase: str, step: int, values: dict[str, float]) -> None:
+        """Log values, and write finite ones to TensorBoard, with steps counted over all phases."""
+        self.note({"phase": phase, "step": step, **values})
+        at = self.starts.get(phase, 0) + step
+        for name, value in values.items():
+            if math.isfinite(value):
+                self._on_board(lambda board, tag=f"{group}/{name}", y=value: board.add_scalar(tag, y, at))
+
+    def _open_board(self, first: int) -> None:
+        """Open TensorBoard's file, which replaces earlier entries from step ``first`` on."""
+        if self.board_tried:
             return
-        step, means = progress.pending[-1].step, _means(progress.pending)
-        self.note({"phase": progress.name, "step": step, **means})
-        self._add_scalars("train", progress.name, step, means)
-        progress.pending, progress.logged = [], True
-
-    def _add_scalars(self, group: str, phase: str, step: int, values: dict[str, float]) -> None:
-        """Write finite values to TensorBoard, with steps counted over all phases."""
-        with self._tensorboard() as board:
-            if board is None:
-                return
-            for name, value in values.items():
-                if math.isfinite(value):
-                    board.add_scalar(f"{group}/{name}", value, self.starts.get(phase, 0) + step)
-
-    @contextmanager
-    def _tensorboard(self) -> Iterator[SummaryWriter | None]:
-        """Yield TensorBoard's writer, if any; a failure disables it without stopping training."""
+        self.board_tried = True
         try:
-            yield self.board
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            log.warning("TensorBoard is not installed: %s and images only", self.log.name)
+            return
+        threading.excepthook = self._on_error_of_thread
+        self.board = SummaryWriter(str(self.output / "tensorboard"), purge_step=first)
+
+    def _on_board(self, write: Callable[[SummaryWriter], None]) -> None:
+        """Call TensorBoard's writer, if any; a failure disables it without stopping training."""
+        try:
+            if self.board is not None:
+                write(self.board)
         except OSError as error:
-            self.board, self.board_missing = None, True
+            self.board = None
             log.warning("%s: no more is written (%s)", self.output / "tensorboard", error.strerror or error)
 
     def _on_error_of_thread(self, of: threading.ExceptHookArgs) -> None:
         """Suppress the traceback of TensorBoard's thread; its next call raises the error again."""
         if not (type(of.thread).__module__.startswith("tensorboard.") and isinstance(of.exc_value, OSError)):
             self._hook(of)
-
-    def _open_board(self, first: int) -> None:
-        """Open TensorBoard's file, which replaces earlier entries from step ``first`` on."""
-        if self.board is not None or self.board_missing:
-            return
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.board_missing = True
-            log.warning("TensorBoard is not installed: %s and images only", self.log.name)
-            return
-        threading.excepthook = self._on_error_of_thread
-        self.board = SummaryWriter(str(self.output / "tensorboard"), purge_step=first)
 
     def _draw(self) -> None:
         """Draw ``curves.png``; a failure does not stop training."""
@@ -224,20 +174,10 @@ class Journal:
             log.warning("curves.png is not drawn: %s", error)
 
 
-def _means(steps: list[StepMeasures]) -> dict[str, float]:
+def _means(steps: list[dict[str, float]]) -> dict[str, float]:
     """Return every measure averaged over steps; iou over the steps that have one."""
-    measured = [asdict(step) for step in steps]
     means = {}
-    for name in [name for name in measured[0] if name != "step"]:
-        values = [step[name] for step in measured]
-        if name == "iou":
-            values = [value for value in values if not math.isnan(value)]
+    for name in steps[0]:
+        values = [step[name] for step in steps if name != "iou" or not math.isnan(step[name])]
         means[name] = sum(values) / len(values) if values else math.nan
     return means
-
-
-def _postfix(means: dict[str, float]) -> str:
-    return (
-        f"loss {means['loss']:.3f}  iou {means['iou']:.3f}  lr {means['lr']:.1e}  "
-        f"data {means['data_seconds']:.2f} s of {means['step_seconds']:.2f} s"
-    )

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.training.journal.plot import draw_curves
-from aotlab.utils.errors import InputError
 
 
 def training(phase, step, **values):
@@ -52,8 +51,3 @@ def test_a_falling_loss_falls_in_the_plot(tmp_path):
     blue = (image[:400, :600] == (0x1F, 0x77, 0xB4)).all(-1)
     early, late = (np.nonzero(blue[:, part])[0].mean() for part in (slice(0, 200), slice(400, 600)))
     assert late > early + 100
-
-
-def test_a_missing_log_is_named(tmp_path):
-    with pytest.raises(InputError, match="no such log"):
-        draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
