@@ -6,10 +6,10 @@ Not counted: CUDA's context, workspaces of cuDNN and gaps between tensors, for w
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +35,7 @@ from aotlab.utils.text import counted
 RESERVED = 2**30
 """bytes of a GPU left free"""
 GB = 1e9
+Forecast = TypeVar("Forecast")
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,8 @@ def training_forecast(config: Config, memory: int | None = None) -> str:
     config, lines, known = resolve_training(config), [], dict[tuple[int, int], StepForecast]()
     for phase in config.train.phases:
         step = phase.clip_length, phase.crop  # phases with the same step are run once
-        if step not in known:
-            known[step] = step_forecast(config, phase)
-        forecast, clips = known[step], phase.batch // config.train.accumulate
+        known[step] = forecast = known.get(step) or step_forecast(config, phase)
+        clips = phase.batch // config.train.accumulate
         lines.append(
             f"{phase.name}: {forecast.peak(clips) / GB:.1f} GB for {counted(clips, 'clip')} of {phase.clip_length} "
             f"frames of {phase.crop}×{phase.crop} pixels in {_precision(config.train.precision)} "
@@ -126,27 +126,28 @@ def step_forecast(config: Config, phase: PhaseConfig, *, cpu: bool = False) -> S
         phase: its clip length and crop count.
         cpu: forecast the kernels of CPUs instead of those of GPUs.
     """
-    with worker_pool(1, __name__) as pool:
-        return pool.submit(_steps, config, phase, cpu=cpu).result()
+    return _apart(_steps, config, phase, cpu)
 
 
-def frame_forecast(
-    config: Config, size: tuple[int, int], objects: int, *, cpu: bool = False
-) -> FrameForecast:
+def frame_forecast(config: Config, size: tuple[int, int], objects: int) -> FrameForecast:
     """Forecast the frames of a video, in a separate process.
 
     Args:
         config: settings of model, memory (bounded) and input.
         size: (height, width) of the video in pixels.
         objects: number of tracked objects, at least 1.
-        cpu: forecast the kernels of CPUs instead of those of GPUs.
     """
+    return _apart(_frames, config, size, objects)
+
+
+def _apart(forecast: Callable[..., Forecast], *args: object) -> Forecast:
+    """Call a function in a process of its own, as it leaves tensors without values in caches."""
     with worker_pool(1, __name__) as pool:
-        return pool.submit(_frames, config, size, objects, cpu=cpu).result()
+        return pool.submit(forecast, *args).result()
 
 
-def _steps(config: Config, phase: PhaseConfig, *, cpu: bool) -> StepForecast:
-    """Run steps with one clip and with two; leaves tensors without values in caches."""
+def _steps(config: Config, phase: PhaseConfig, cpu: bool) -> StepForecast:
+    """Run steps with one clip and with two."""
     crop, objects, peaks = phase.crop, config.model.max_objects, []
     with _without_values(cpu=cpu) as live:
         model = empty_model(config.model).train()
@@ -176,15 +177,14 @@ def _steps(config: Config, phase: PhaseConfig, *, cpu: bool) -> StepForecast:
     return StepForecast(2 * one - two, two - one)
 
 
-def _frames(config: Config, size: tuple[int, int], objects: int, *, cpu: bool) -> FrameForecast:
-    """Fill the memory and track another frame; leaves tensors without values in caches."""
+def _frames(config: Config, size: tuple[int, int], objects: int) -> FrameForecast:
+    """Fill the memory and track another frame."""
     memory = config.memory
     frames = memory.frames if memory.policy in BOUNDED_POLICIES else 1
-    kept = replace(
-        memory, policy="bounded_fifo", every=1, frames=frames
-    )  # others judge frames by their values
+    # other policies judge frames by their values
+    kept = replace(memory, policy="bounded_fifo", every=1, frames=frames)
     compute = replace(config.compute, precision=_precision(config.compute.precision), compile=False)
-    with _without_values(cpu=cpu) as live:
+    with _without_values(cpu=False) as live:
         model = empty_model(config.model)
         tracker = Tracker(model, replace(config, memory=kept, compute=compute))
         weights = live.live
@@ -206,18 +206,14 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation and count its results."""
         result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._add(tensor.untyped_storage())
+        for storage in (each.untyped_storage() for each in tree_leaves(result) if isinstance(each, Tensor)):
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._known:
+                self._known.add(key)
+                self.live += size
+                self.peak = max(self.peak, self.live)
+                weakref.finalize(storage, self._drop, key, size)
         return result
-
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known:
-            self._known.add(key)
-            self.live += size
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self._drop, key, size)
 
     def _drop(self, key: int, size: int) -> None:
         self._known.discard(key)
@@ -246,10 +242,7 @@ def _without_values(*, cpu: bool) -> Iterator[LiveBytes]:
     kernels = {"attention": "fused"}
     if not cpu:
         kernels |= dict.fromkeys(OPERATIONS.keys() - {"attention", "local_attention"}, PLAIN)
-    live = LiveBytes()
-    with ExitStack() as contexts:
-        for context in (use(by_rule), use(kernels), FakeTensorMode(), live):
-            contexts.enter_context(context)
+    with use(by_rule), use(kernels), FakeTensorMode(), LiveBytes() as live:
         yield live
 
 

@@ -20,7 +20,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.masks.id_maps import resize_labels, write_mask
-from aotlab.masks.object_masks import read_given, read_objects
+from aotlab.masks.object_masks import ObjectMasks, read_given, read_objects
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
@@ -66,8 +66,7 @@ def track_video(
 
     tracker.reset(len(video.frames))
     reader = ReadAhead(read_image(path) for path in video.frames)
-    results = _results_of_objects if video.object_folders else _results
-    return stream(reader, partial(results, tracker, video), write)
+    return stream(reader, partial(_results, tracker, video), write)
 
 
 def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
@@ -81,38 +80,24 @@ def _masks(video: Video, result: FrameResult) -> list[np.ndarray]:
 def _results(
     tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
 ) -> Generator[FrameResult, None, None]:
-    known: set[int] = set()
-    labels = OneBehind(tracker.device)
+    """Yield the result of every frame; objects that may overlap are tracked in layers."""
+    layers = Layers(tracker, len(video.frames)) if video.object_folders else None
+    labels, known = OneBehind(tracker.device), set[int]()
     for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
-        height, width = frame.shape[:2]
-        size = video.output_size(height, width)
-        mask = _reference(video, index, (height, width), known)
+        shape = (frame.shape[0], frame.shape[1])
+        size, given = video.output_size(*shape), video.masks.get(index)
+        mask = _reference(video, index, shape, known) if layers is None else None
+        objects = read_objects(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
         start = time.perf_counter()
-        prediction = tracker.step(frame, mask, size=size)
+        prediction: Prediction | LayeredPrediction = (
+            layers.step(frame, objects, size=size) if layers else tracker.step(frame, mask, size=size)
+        )
         labels.wait(prediction)
         seconds = time.perf_counter() - start
-        found: Prediction | np.ndarray = prediction
-        if mask is not None:
-            if not known:  # benchmarks expect the given mask itself in the first frame
-                found = resize_labels(mask, size)
-            known.update(np.unique(mask).tolist())
+        # benchmarks expect the given mask itself in the first frame
+        found = resize_labels(mask, size) if mask is not None and not known else prediction
+        known.update(() if mask is None else np.unique(mask).tolist())
         yield FrameResult(path, frame, found, seconds)
-
-
-def _results_of_objects(
-    tracker: Tracker | Ensemble, video: Video, frames: Iterator[np.ndarray]
-) -> Generator[FrameResult, None, None]:
-    """Yield the result of every frame of a video with overlapping objects."""
-    layers, labels = Layers(tracker, len(video.frames)), OneBehind(tracker.device)
-    for index, (path, frame) in enumerate(zip(video.frames, frames, strict=True)):
-        height, width = frame.shape[:2]
-        mask = video.masks.get(index)
-        assert not isinstance(mask, Path), "object folders come with a mask per object"
-        given = read_objects(mask, size=(height, width)) if mask is not None else {}
-        start = time.perf_counter()
-        prediction = layers.step(frame, given, size=video.output_size(height, width))
-        labels.wait(prediction)
-        yield FrameResult(path, frame, prediction, time.perf_counter() - start)
 
 
 def _reference(video: Video, index: int, size: tuple[int, int], known: set[int]) -> np.ndarray | None:

@@ -29,7 +29,9 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
         masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
-        columns.append(_shrink(np.concatenate([overlay(frame, labels) for labels in masks]), 2 * HEIGHT))
+        pair = Image.fromarray(np.concatenate([overlay(frame, labels) for labels in masks]))
+        size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
+        columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))
     image = strip(columns, gap=4)
     write_text(image, "ground truth", (8, 22), 14)
     write_text(image, "result", (8, HEIGHT + 22), 14)
@@ -68,9 +70,3 @@ def pick_frames(scores: SequenceScores, object_id: int, count: int) -> list[str]
         # replace the nearest frame
         spread.remove(min(spread, key=lambda index: abs(index - worst)))
     return [scores.frames[index] for index in sorted({*spread, worst})]
-
-
-def _shrink(image: np.ndarray, height: int) -> np.ndarray:
-    """Resize H×W×3 to a height, keeping the aspect ratio."""
-    width = max(1, round(image.shape[1] * height / image.shape[0]))
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))

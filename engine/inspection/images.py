@@ -15,7 +15,6 @@ from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MOST_FRAMES = 4
 """largest number of long-term frames drawn: the reference frame and those with most attention"""
@@ -33,7 +32,8 @@ def draw_similarity(similar: Mapping[str, np.ndarray], title: str, image: Path) 
     figure = Figure(figsize=((side + 1.2) * len(similar), side + 0.9), dpi=110, layout="constrained")
     figure.suptitle(f"{title}: cosine similarity of identities", weight="bold")
     names = ["background", *map(str, range(1, planes))]
-    for axes, (stage, matrix) in zip(_row(figure, len(similar)), similar.items(), strict=True):
+    grid = figure.subplots(1, len(similar), squeeze=False)
+    for axes, (stage, matrix) in zip(grid[0], similar.items(), strict=True):
         shown = axes.imshow(matrix, vmin=-1, vmax=1, cmap="RdBu_r")
         axes.set_title(stage, size=10)
         axes.set_xticks(range(planes), names, rotation=90, size=8)
@@ -157,7 +157,3 @@ def _heated(frame: np.ndarray, brightness: np.ndarray, align_corners: bool) -> n
 def _show(axes: Axes, image: np.ndarray) -> None:
     axes.imshow(image)
     axes.axis("off")
-
-
-def _row(figure: Figure, count: int) -> list[Axes]:
-    return list(figure.subplots(1, count, squeeze=False)[0])

@@ -123,12 +123,6 @@ def first_weights(config: Config) -> str:
     settings = config.train
     if settings.start_from is not None:
         return setting_path(settings.start_from).name
-    if settings.encoder_weights is None:
-        first = "random weights"
-    else:
-        first = f"ImageNet weights of the encoder ({Path(settings.encoder_weights).name})"
-    return (
-        first
-        if settings.warm_start is None
-        else f"{setting_path(settings.warm_start).name} where weights fit, {first}"
-    )
+    source, warm = settings.encoder_weights, settings.warm_start
+    first = f"ImageNet weights of the encoder ({Path(source).name})" if source else "random weights"
+    return f"{setting_path(warm).name} where weights fit, {first}" if warm else first

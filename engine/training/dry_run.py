@@ -16,7 +16,6 @@ from aotlab.engine.training.build import build_model
 from aotlab.engine.training.clip_training import ClipLearner
 from aotlab.engine.training.phase_loop import wrap
 from aotlab.engine.training.phase_state import PhaseState
-from aotlab.engine.training.trainer import begin_phase
 from aotlab.engine.training.training_step import train_step
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
@@ -43,8 +42,8 @@ def dry_run(config: Config, world: World) -> str:
     hours = 0.0
     state: PhaseState | None = None
     for index, mixture in data.mixtures.items():
-        state = begin_phase(config, world, index, mixture.phase, model)
-        phase, (measures, rate) = mixture.phase, _trial_steps(config, state, mixture)
+        state = PhaseState(config, world, index, model)
+        phase, (measures, rate) = mixture.phase, _trial_steps(state, mixture)
         seconds = measures["step_seconds"]
         hours += phase.steps * seconds / 3600
         lines += [
@@ -66,18 +65,18 @@ def dry_run(config: Config, world: World) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trial_steps(config: Config, state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:
+def _trial_steps(state: PhaseState, mixture: Mixture) -> tuple[dict[str, float], float]:
     """Return the measures of the last of a few steps, and the clips per second of one worker process."""
     world = state.world
     mixture = replace(mixture, phase=replace(mixture.phase, steps=STEPS))
-    learner = wrap(ClipLearner(state.model, config.memory), world)
-    batches = clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=config.train.accumulate)
+    learner = wrap(ClipLearner(state.model, state.config.memory), world)
+    batches = clip_loader(mixture, 0, rank=world.rank, ranks=world.ranks, parts=state.config.train.accumulate)
     begin = time.perf_counter()
     for index in range(CLIPS):
         mixture[index]
     rate = CLIPS / (time.perf_counter() - begin)
     for _ in range(STEPS):
-        measures = train_step(config, state, learner, batches).measures
+        measures = train_step(state, learner, batches).measures
     return measures, rate
 
 

@@ -14,7 +14,6 @@ from typing import NoReturn
 
 from torch import nn
 
-from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.labelled import LabelledVideo
 from aotlab.dataloaders.training.mixture import ClipTensors, Mixture, clip_loader
 from aotlab.engine.training.clip_training import ClipLearner
@@ -40,15 +39,13 @@ log = logging.getLogger(__name__)
 class TrainingRun:
     """State shared by all phases of a run."""
 
-    config: Config
-    world: World
     output: Path
     videos: list[LabelledVideo]
     """validation videos"""
     journal: Journal
     stop: threading.Event
     """flag that stops the run"""
-    command: str = ""
+    command: str
     """command line, for the model card"""
 
 
@@ -59,9 +56,9 @@ def run_steps(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
         RunStopped: non-finite loss or gradient, Ctrl-C, SIGTERM, lost rank, no disk space. The message names
             the newest state.
     """
-    world, steps, settings = run.world, state.phase.steps, run.config.train
+    world, steps, settings = state.world, state.phase.steps, state.config.train
     with noticing_lost_ranks():
-        learner = wrap(ClipLearner(state.model, run.config.memory), world)
+        learner = wrap(ClipLearner(state.model, state.config.memory), world)
     batches = clip_loader(
         mixture, state.step, rank=world.rank, ranks=world.ranks, parts=settings.accumulate,
         pin_memory=world.device.type == "cuda",
@@ -98,7 +95,7 @@ def step_once(
 ) -> bool:
     """Run and report one step; return False if it was skipped as not finite; raises `NotFinite` unless ``may_skip``."""
     try:
-        result = train_step(run.config, state, learner, batches)
+        result = train_step(state, learner, batches)
     except NotFinite as error:
         if not may_skip:
             raise
@@ -108,8 +105,8 @@ def step_once(
         run.journal.note({**reason, "phase": state.phase.name, "step": state.step})
         return False
     state.seconds += result.measures["step_seconds"]
-    run.journal.step(state.step, mean_measures(result.measures, run.world))
-    every = run.config.train.image_every
+    run.journal.step(state.step, mean_measures(result.measures, state.world))
+    every = state.config.train.image_every
     if every and (state.step % every == 0 or state.step == state.phase.steps):
         run.journal.images(state.step, result.clip, result.predictions)
     return True
@@ -142,7 +139,7 @@ def saved_when_stopped(run: TrainingRun, state: PhaseState) -> Iterator[None]:
             stop(
                 run, state, "out of memory; raise train.accumulate, or set train.checkpoint_activations=true"
             )
-        if run.world.ranks == 1:
+        if state.world.ranks == 1:
             raise
         # A lost rank shows up as an error in the next exchange.
         stop(run, state, f"lost contact between ranks ({str(error).splitlines()[0]})")
@@ -158,13 +155,13 @@ def stop(run: TrainingRun, state: PhaseState, reason: str, *, together: bool = F
         f"the state after step {state.step} of {state.phase.name} is saved in {run.output}, "
         "the same command resumes from it"
     )
-    if run.world.lead or not together:
+    if state.world.lead or not together:
         try:
             save(run, state)
         except RunStopped as error:
             outcome = str(error)
     if together:
-        outcome = run.world.gather(outcome)[0]
+        outcome = state.world.gather(outcome)[0]
     run.journal.note({"event": "stopped", "phase": state.phase.name, "step": state.step, "reason": reason})
     raise RunStopped(f"{reason}; {outcome}")
 
@@ -176,7 +173,7 @@ def save(run: TrainingRun, state: PhaseState) -> None:
         RunStopped: the state cannot be written, or weights are not finite; earlier states are kept.
     """
     try:
-        save_state(state, run.config, run.output)
+        save_state(state, run.output)
     except (InputError, NotFinite) as error:
         states = saved_states(run.output)
         newest = states[0] if states else "the beginning, as no state was saved"
@@ -186,8 +183,8 @@ def save(run: TrainingRun, state: PhaseState) -> None:
 def save_weights(run: TrainingRun, state: PhaseState, name: str, *, half: bool = False) -> None:
     """Write the current model with its card to ``name.safetensors``; raises `RunStopped` if that fails."""
     try:
-        card = card_of(state, run.config, run.command)
-        save_checkpoint(run.output / f"{name}.safetensors", state.model, run.config, half=half, card=card)
+        card = card_of(state, run.command)
+        save_checkpoint(run.output / f"{name}.safetensors", state.model, state.config, half=half, card=card)
     except InputError as error:
         raise RunStopped(f"{error}; the same command tries again") from error
 
@@ -204,10 +201,10 @@ def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
         broken = not_finite(state.ema.shadow)
         if broken:
             raise NotFinite(f"the averaged weights after step {state.step} are not finite ({broken[0]})")
-        scores = validate(state.model, run.config, run.videos, run.world)
+        scores = validate(state.model, state.config, run.videos, state.world)
         run.journal.scores(state.phase.name, state.step, scores)
         state.scores = scores
         if scores["J&F"] > state.best:
             state.best = scores["J&F"]
-            if run.world.lead:
+            if state.world.lead:
                 save_weights(run, state, "best")

@@ -6,7 +6,6 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,8 @@ from torch import Tensor
 
 from aotlab.configs.load import to_yaml
 from aotlab.configs.schema import Config
-from aotlab.configs.training import PhaseConfig
 from aotlab.engine.training.build import architecture, first_weights
-from aotlab.engine.training.schedule import EMA
+from aotlab.engine.training.schedule import EMA, parameter_groups
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord, card_from_json
@@ -49,38 +47,41 @@ STATE = re.compile(r"([0-9]+)_.+_([0-9]+)\.pt")
 """pattern of a state's name: index and name of its phase, and step"""
 
 
-@dataclass
 class PhaseState:
-    """A phase in progress.
+    """A phase in progress, which starts from the current weights of the model.
 
     Randomness and data of a step depend only on seed, phase and step number, so the step number suffices to resume.
     """
 
-    phase: PhaseConfig
-    index: int
-    """index of the phase in the recipe"""
-    model: VOSModel
-    optimizer: torch.optim.AdamW
-    scaler: torch.amp.GradScaler
-    ema: EMA
-    world: World
-    step: int = 0
-    """number of finished optimiser steps"""
-    best: float = -1.0
-    """best J&F of all validations so far"""
-    replaced: Counter[str] = field(default_factory=Counter)
-    """unreadable items of all phases: one sentence each, with the number of draws"""
-    seconds: float = 0.0
-    """seconds spent in the steps of this phase"""
-    scores: dict[str, float] = field(default_factory=dict)
-    """last validation scores of this phase, in percent"""
-    data: list[str] = field(default_factory=list)
-    """training data of this phase, one line per source"""
-    earlier: list[PhaseRecord] = field(default_factory=list)
-    """phases recorded in the initial weights"""
+    def __init__(self, config: Config, world: World, index: int, model: VOSModel) -> None:
+        """``index``: of the phase in the recipe."""
+        self.config, self.world, self.index, self.model = config, world, index, model
+        self.phase = phase = config.train.phases[index]
+        # The previous phase may have frozen the identity bank.
+        for stage in model.stages:
+            stage.train_identities(True)
+        groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
+        self.optimizer = torch.optim.AdamW(groups, lr=phase.lr)
+        half = config.train.precision == "float16"
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=half)
+        self.ema = EMA(model, phase.steps, config.train.ema)
+        self.step = 0
+        """number of finished optimiser steps"""
+        self.best = -1.0
+        """best J&F of all validations so far"""
+        self.replaced: Counter[str] = Counter()
+        """unreadable items of all phases: one sentence each, with the number of draws"""
+        self.seconds = 0.0
+        """seconds spent in the steps of this phase"""
+        self.scores: dict[str, float] = {}
+        """last validation scores of this phase, in percent"""
+        self.data: list[str] = []
+        """training data of this phase, one line per source"""
+        self.earlier: list[PhaseRecord] = []
+        """phases recorded in the initial weights"""
 
 
-def save_state(state: PhaseState, config: Config, output: Path) -> Path:
+def save_state(state: PhaseState, output: Path) -> None:
     """Save the state for `restore`, and delete all but the ``train.keep`` newest states.
 
     Raises:
@@ -88,8 +89,8 @@ def save_state(state: PhaseState, config: Config, output: Path) -> Path:
         NotFinite: weights or their average are not finite; nothing is written.
     """
     content = {
-        "config": to_yaml(config),
-        "architecture": str(architecture(config)),
+        "config": to_yaml(state.config),
+        "architecture": str(architecture(state.config)),
         "phase": state.index,
         "step": state.step,
         "model": state.model.state_dict(),
@@ -110,21 +111,20 @@ def save_state(state: PhaseState, config: Config, output: Path) -> Path:
     path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     with atomic_file(path) as file:
         torch.save(sealed(STATES, content), file)
-    for old in saved_states(output)[config.train.keep :]:
+    for old in saved_states(output)[state.config.train.keep :]:
         old.unlink(missing_ok=True)
-    return path
 
 
-def card_of(state: PhaseState, config: Config, command: str) -> ModelCard:
+def card_of(state: PhaseState, command: str) -> ModelCard:
     """Return the card of the averaged weights of a phase, up to its current step."""
-    settings, phase, world = config.train, state.phase, state.world
+    settings, phase, world = state.config.train, state.phase, state.world
     precision = fastest_precision(settings.precision, world.device)
+    start = state.earlier[-1].name if state.earlier else first_weights(state.config)
     record = PhaseRecord(
         name=phase.name, steps=state.step, planned=phase.steps, hours=state.seconds / 3600,
-        batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop,
-        data=state.data,
-        seed=settings.seed, precision=precision, device=f"{world.ranks} × {world.device.type}",
-        start=state.earlier[-1].name if state.earlier else first_weights(config), command=command, scores=state.scores,
+        batch=phase.batch, clip_length=phase.clip_length, crop=phase.crop, data=state.data, seed=settings.seed,
+        precision=precision, device=f"{world.ranks} × {world.device.type}", start=start, command=command,
+        scores=state.scores,
     )  # fmt: skip
     return ModelCard([*state.earlier, record], AVERAGED)
 

@@ -251,19 +251,15 @@ def _groups(network: PromptNetwork, training: PromptTraining) -> list[dict[str, 
     later = list(layers)[7 if len(layers) > 7 else -1 :]  # of MobileNetV2: from stride 16 on
     encoder = [x for module in (*later, network.projector) for x in module.parameters()]
     network.encoder.requires_grad_(False)
-    rest = [
-        x
-        for part in (network.stage, network.decoder, network.quarter, network.eighth)
-        for x in part.parameters()
+    others = (network.stage, network.decoder, network.quarter, network.eighth)
+    rest = [x for module in others for x in module.parameters()]
+    decay, peak = training.weight_decay, training.lr
+    matrices, vectors = [x for x in rest if x.dim() > 1], [x for x in rest if x.dim() <= 1]
+    return [
+        {"params": matrices, "weight_decay": decay, "peak": peak, "encoder": False},
+        {"params": vectors, "weight_decay": 0.0, "peak": peak, "encoder": False},
+        {"params": encoder, "weight_decay": decay, "peak": training.encoder_lr, "encoder": True},
     ]
-    decay, lr = training.weight_decay, training.lr
-    groups: list[tuple[list[Any], float, float, bool]] = [
-        ([x for x in rest if x.dim() > 1], decay, lr, False),
-        ([x for x in rest if x.dim() <= 1], 0.0, lr, False),
-        (encoder, decay, training.encoder_lr, True),
-    ]
-    names = ("params", "weight_decay", "peak", "encoder")
-    return [dict(zip(names, group, strict=True)) for group in groups]
 
 
 def _corrected(

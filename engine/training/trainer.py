@@ -11,15 +11,12 @@ import torch
 
 from aotlab.configs.protocol import resolve_training
 from aotlab.configs.schema import Config
-from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.mixture import Mixture, describe_mixture
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training.build import build_model, start_phases
 from aotlab.engine.training.journal.writing import Journal
 from aotlab.engine.training.phase_loop import TrainingRun, run_steps, save, save_weights, validate_averaged
 from aotlab.engine.training.phase_state import PhaseState, card_of, load_state, restore, states_folder
-from aotlab.engine.training.schedule import EMA, parameter_groups
-from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.distributed import World
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output, remove_leftovers
@@ -71,15 +68,15 @@ def run_phases(config: Config, world: World, output: Path, *, command: str) -> T
     state: PhaseState | None = None
     opened = Journal(output, lead=world.lead, log_every=config.train.log_every)
     with stop_flag() as stop, closing(opened) as journal:
-        run = TrainingRun(config, world, output, data.validation, journal, stop, command)
+        run = TrainingRun(output, data.validation, journal, stop, command)
         for index, mixture in data.mixtures.items():
             if saved is not None and index < saved["phase"]:
                 continue
-            before, state = state, begin_phase(config, world, index, mixture.phase, model)
+            before, state = state, PhaseState(config, world, index, model)
             state.data = describe_mixture(mixture)
             if before is not None:
                 state.best, state.replaced = before.best, before.replaced
-                state.earlier = card_of(before, config, command).phases
+                state.earlier = card_of(before, command).phases
             else:
                 state.earlier = start_phases(config)
             if saved is not None:
@@ -90,28 +87,15 @@ def run_phases(config: Config, world: World, output: Path, *, command: str) -> T
     return Trained(output / f"{state.phase.name}.safetensors", sum(world.gather(state.replaced), Counter()))
 
 
-def begin_phase(config: Config, world: World, index: int, phase: PhaseConfig, model: VOSModel) -> PhaseState:
-    """Create optimiser and average for a phase that starts from the current model."""
-    # The previous phase may have frozen the identity bank.
-    for stage in model.stages:
-        stage.train_identities(True)
-    groups = parameter_groups(model, phase.weight_decay, config.train.encoder_lr_ratio)
-    optimizer = torch.optim.AdamW(groups, lr=phase.lr)
-    scaler = torch.amp.GradScaler(world.device.type, enabled=config.train.precision == "float16")
-    return PhaseState(
-        phase, index, model, optimizer, scaler, EMA(model, phase.steps, config.train.ema), world
-    )
-
-
 def run_phase(run: TrainingRun, state: PhaseState, mixture: Mixture) -> None:
     """Train one phase from ``state.step`` to its end; the model then holds its averaged weights."""
     if state.step < state.phase.steps:
         run_steps(run, state, mixture)
-        if run.world.lead:
+        if state.world.lead:
             save(run, state)  # the following steps read videos, which may fail
         validate_averaged(run, state)
-        if run.world.lead:
+        if state.world.lead:
             save(run, state)
     state.ema.copy_to(state.model)
-    if run.world.lead:
-        save_weights(run, state, state.phase.name, half=run.config.train.half_weights)
+    if state.world.lead:
+        save_weights(run, state, state.phase.name, half=state.config.train.half_weights)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.mixture import ClipTensors
 from aotlab.engine.training.clip_training import (
     ClipBatch,
@@ -42,9 +41,7 @@ class StepResult:
     """predicted masks of that part, B×H×W per frame"""
 
 
-def train_step(
-    config: Config, state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]
-) -> StepResult:
+def train_step(state: PhaseState, learner: nn.Module, batches: Iterator[ClipTensors]) -> StepResult:
     """Run one optimiser step on the next ``train.accumulate`` parts of a batch.
 
     Args:
@@ -55,12 +52,9 @@ def train_step(
     Raises:
         NotFinite: raised on all ranks, with the clips of all ranks; weights and step number are unchanged.
     """
-    begin, waited, parts = time.perf_counter(), 0.0, config.train.accumulate
-    precision = fastest_precision(config.train.precision, state.world.device)
-    seed_step(config, state)
-    set_learning_rates(config, state)
-    set_training_mode(state, feeds_predictions(state))
-    state.optimizer.zero_grad(set_to_none=True)
+    begin, waited, parts = time.perf_counter(), 0.0, state.config.train.accumulate
+    precision = fastest_precision(state.config.train.precision, state.world.device)
+    begin_step(state)
     results: list[tuple[float, ClipLosses, ClipBatch]] = []
     clips: list[str] = []
     for part in range(parts):
@@ -70,7 +64,7 @@ def train_step(
         clips += [name for names in batch.names for name in names]
         state.replaced.update(batch.replaced)
         clip = to_device(batch, state.world.device)
-        plan, weight = plan_clip(config, state, clip, part)
+        plan, weight = plan_clip(state, clip, part)
         accumulating = isinstance(learner, nn.parallel.DistributedDataParallel) and part < parts - 1
         with learner.no_sync() if accumulating else nullcontext():  # type: ignore[operator]
             with autocast(state.world.device, precision):
@@ -78,7 +72,7 @@ def train_step(
             state.scaler.scale(loss / parts).backward()
         results.append((loss.item(), losses, clip))
     require_finite_loss(state, [loss for loss, _, _ in results], clips)
-    norm = optimise(config, state, clips)
+    norm = optimise(state, clips)
     rates = {group["lr_ratio"]: group["lr"] for group in state.optimizer.param_groups}
     measures = {
         **means(results), "lr": rates[1.0], "encoder_lr": rates[min(rates)], "gradient_norm": norm,
@@ -93,22 +87,28 @@ def feeds_predictions(state: PhaseState) -> bool:
     return start < 1 and state.step >= int(start * state.phase.steps)
 
 
-def set_training_mode(state: PhaseState, feeds_predictions: bool) -> None:
-    """Switch to training mode; the identity bank is frozen once it embeds predictions."""
-    for stage in state.model.stages:
-        stage.train_identities(not feeds_predictions)
-    state.model.train()
-
-
-def seed_step(config: Config, state: PhaseState) -> None:
-    """Seed dropout from seed, phase, step and rank, so that a resumed run draws the same."""
-    key = np.random.SeedSequence([config.train.seed, state.index, state.step, state.world.rank])
+def begin_step(state: PhaseState) -> None:
+    """Seed dropout, set learning rates and training mode, and clear gradients."""
+    phase, settings = state.phase, state.config.train
+    # From seed, phase, step and rank, so that a resumed run draws the same.
+    key = np.random.SeedSequence([settings.seed, state.index, state.step, state.world.rank])
     torch.manual_seed(int(key.generate_state(1)[0]))
+    assert phase.final_lr is not None  # resolve_training
+    now = learning_rate(
+        state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
+        power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
+    )  # fmt: skip
+    for group in state.optimizer.param_groups:
+        group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
+    for stage in state.model.stages:  # the identity bank is frozen once it embeds predictions
+        stage.train_identities(not feeds_predictions(state))
+    state.model.train()
+    state.optimizer.zero_grad(set_to_none=True)
 
 
-def plan_clip(config: Config, state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
+def plan_clip(state: PhaseState, clip: ClipBatch, part: int) -> tuple[ClipPlan, float]:
     """Return the plan of this part of a batch, and the weight of the loss on reference frames."""
-    phase, settings, world = state.phase, config.train, state.world
+    phase, settings, world = state.phase, state.config.train, state.world
     hardest = hardest_count(
         clip.labels[0, 0].numel(), state.step, phase.steps,
         part=settings.hardest_pixels, reached_at=settings.hardest_pixels_at,
@@ -116,7 +116,7 @@ def plan_clip(config: Config, state: PhaseState, clip: ClipBatch, part: int) -> 
     weight = reference_loss_weight(state.step, phase.steps, phase.reference_loss_until)
     # Drawn for the whole batch, so that it does not depend on ranks and parts.
     generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + state.step) % 2**63)
-    drawn = shuffled_identities(phase.batch, config.model.max_objects, generator)
+    drawn = shuffled_identities(phase.batch, state.config.model.max_objects, generator)
     identities = drawn.split(len(clip.objects))[part * world.ranks + world.rank].to(world.device)
     return ClipPlan(identities, hardest, feeds_predictions(state), reference_gradient=weight > 0), weight
 
@@ -134,7 +134,7 @@ def require_finite_loss(state: PhaseState, losses: list[float], clips: list[str]
     raise NotFinite(f"the loss of step {state.step + 1} is not finite on clips of {listed(suspects)}")
 
 
-def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
+def optimise(state: PhaseState, clips: list[str]) -> float:
     """Clip gradients, update weights and their average; return the norm before clipping.
 
     Raises:
@@ -142,7 +142,7 @@ def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
     """
     scaler = state.scaler
     scaler.unscale_(state.optimizer)
-    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), config.train.clip_gradients))
+    norm = float(nn.utils.clip_grad_norm_(state.model.parameters(), state.config.train.clip_gradients))
     # A scale above 1 may overflow; the scaler then skips the step and lowers the scale.
     if not math.isfinite(norm) and not (scaler.is_enabled() and scaler.get_scale() > 1):
         scaler.update()
@@ -158,18 +158,6 @@ def optimise(config: Config, state: PhaseState, clips: list[str]) -> float:
 def listed(names: list[list[str]]) -> str:
     """Return the unique names of all ranks."""
     return ", ".join(sorted({name for rank in names for name in rank}))
-
-
-def set_learning_rates(config: Config, state: PhaseState) -> None:
-    """Set the learning rate of every parameter group."""
-    phase, settings = state.phase, config.train
-    assert phase.final_lr is not None  # resolve_training
-    now = learning_rate(
-        state.step, phase.steps, peak=phase.lr, final=phase.final_lr, warmup=settings.warmup,
-        power=settings.power, cosine=settings.schedule == "cosine", restarts=settings.restarts,
-    )  # fmt: skip
-    for group in state.optimizer.param_groups:
-        group["lr"] = phase.final_lr + (now - phase.final_lr) * group["lr_ratio"]
 
 
 def means(results: list[tuple[float, ClipLosses, ClipBatch]]) -> dict[str, float]:

@@ -92,8 +92,8 @@ def test_weights_that_are_not_finite_are_not_saved(recipe, monkeypatch):
     config = recipe("run", phase(steps=4), overrides=EVERY)
     original, count = phase_loop.train_step, iter(range(2))
 
-    def train_step(config, state, *args):
-        result = original(config, state, *args)
+    def train_step(state, *args):
+        result = original(state, *args)
         if next(count, None) is None:
             with torch.no_grad():
                 next(state.model.decoder.parameters()).fill_(float("inf"))

@@ -60,13 +60,13 @@ def test_a_run_logs_loss_learning_rate_gradients_and_waiting(recipe):
 
 def test_phases_follow_one_another_from_the_averaged_weights(recipe, monkeypatch):
     begun = []
-    original = trainer.begin_phase
+    original = trainer.PhaseState
 
-    def begin_phase(config, world, index, phase, model):
+    def begin(config, world, index, model):
         begun.append({key: tensor.clone() for key, tensor in model.state_dict().items()})
-        return original(config, world, index, phase, model)
+        return original(config, world, index, model)
 
-    monkeypatch.setattr(trainer, "begin_phase", begin_phase)
+    monkeypatch.setattr(trainer, "PhaseState", begin)
     config = recipe("run", phase("first", steps=1), phase("second", steps=1))
     assert run(config).checkpoint.name == "second.safetensors"
     first = load_file(f"{config.train.output}/first.safetensors")
