@@ -53,20 +53,28 @@ class RunRecords:
         self._found: dict[str, Finished] = {}
         for video in videos if made_by is not None else ():
             record = load_record(_path(output, video), Finished)
-            if record is not None and record.settings not in ("", _digest(made_by)) and not force:
+            if record is None:
+                continue
+            if record.settings not in ("", _digest(made_by)) and not force:
                 raise InputError(
                     f"output {output}: holds results of other models or settings ({video.name}); choose another folder "
                     "or replace them with --force"
                 )
-            if record is not None:
-                self._found[video.name] = record
+            self._found[video.name] = record
 
     def finished(self, video: Video, *, overlay: bool) -> Finished | None:
         """Return the record of a sequence with the same models, settings and files and whole results, else None."""
         record = self._found.get(video.name)
         if record is None or record.made_by != fingerprint(video, self._made_by):
             return None
-        return record if _whole(self._output, video, overlay) else None
+        folder, images = self._output / video.name, self._output / "overlay" / video.name
+        try:
+            for file in (file for stem in video.results for file in video.result_files(stem)):
+                read_mask(folder / file)
+        except InputError:
+            return None
+        drawn = not overlay or all(is_file(images / f"{path.stem}.jpg") for path in video.frames)
+        return record if drawn else None
 
     def save(self, video: Video, record: Finished) -> None:
         """Write the record of a sequence with complete results."""
@@ -108,17 +116,6 @@ def _digest_of(mask: Path | ObjectMasks) -> object:
     return [(object_id, sha256(path)) for object_id, path in sorted(mask.files.items())], sorted(
         mask.runs.items()
     )
-
-
-def _whole(output: Path, video: Video, overlay: bool) -> bool:
-    try:
-        for stem in video.results:
-            for file in video.result_files(stem):
-                read_mask(output / video.name / file)
-    except InputError:
-        return False
-    images = output / "overlay" / video.name
-    return not overlay or all(is_file(images / f"{path.stem}.jpg") for path in video.frames)
 
 
 def _path(output: Path, video: Video) -> Path:

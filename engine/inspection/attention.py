@@ -126,9 +126,8 @@ def _block_weights(
     number, index = block
     stage, size = model.stages[number], inputs.size
     queries = token_shares(pixels, size, align_corners=model.config.align_corners)
-    long, short = attention_weights(
-        stage.blocks[index % len(stage.blocks)], inputs, queries.to(inputs.x.device)
-    )
+    block_of = stage.blocks[index % len(stage.blocks)]
+    long, short = (x.mean(1) for x in attention_weights(block_of, inputs, queries.to(inputs.x.device)))
     subsampled = [-(-side // stage.memory_stride) for side in size]
     return BlockWeights(
         f"stage {number + 1} (stride {stage.stride}), block {index + 1}",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -54,10 +56,8 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
         masks = torch.empty(-(-objects // config.max_objects), min(objects, config.max_objects) + 1, *size)
         image = torch.empty(1, 3, *size)
         memory = _filled_memory(run.model, image, masks, frames)
-        with FlopCounterMode(display=False) as counter:
-            attended = _AttentionFlops(config, counter)
-            with use({op.name: attended.counted(op) for op in (attention, local_attention)}):
-                run(image, masks, memory)
+        with FlopCounterMode(display=False) as counter, _counted_attention(config, counter) as attended:
+            run(image, masks, memory)
     flops: Counter[str] = Counter()
     for name, module in run.model.named_modules():
         # In blocks, modules without submodules count; elsewhere, whole modules.
@@ -66,7 +66,7 @@ def model_costs(config: ModelConfig, size: tuple[int, int], *, objects: int, fra
             flops[_part(config, name)] += sum(
                 counter.flop_counts.get(f"_TrackedFrame.model.{name}", {}).values()
             )
-    flops.update(attended.flops)
+    flops.update(attended)
     flops[BANKS] = counter.get_total_flops() - flops.total()
     parameters: Counter[str] = Counter()
     for name, parameter in run.model.named_parameters():
@@ -89,30 +89,25 @@ class _TrackedFrame(nn.Module):
         self.model.memorize(propagated, self.model.assign_identities(masks))
 
 
-class _AttentionFlops:
-    """FLOPs of attention operations by the part of the block that calls them.
+@contextmanager
+def _counted_attention(config: ModelConfig, counter: FlopCounterMode) -> Iterator[Counter[str]]:
+    """Yield the FLOPs of attention operations, computed by their fixed rules, by the part of the calling block.
 
     A block calls long-term attention first, then short-term attention; a shared block calls them again.
     """
+    flops, calls = Counter[str](), Counter[str]()
 
-    def __init__(self, config: ModelConfig, counter: FlopCounterMode) -> None:
-        self.flops: Counter[str] = Counter()
-        self._calls: Counter[str] = Counter()
-        self._config, self._counter = config, counter
+    def run(operation: Operation, *args: object) -> Tensor:
+        before = counter.get_total_flops()
+        result = operation.kernels[operation.rule(*args)](*args)
+        caller = max(counter.mod_tracker.parents, key=len).removeprefix("_TrackedFrame.model.")
+        part = _part(config, f"{caller}.{('long', 'short')[calls[caller] % 2]}")
+        flops[part] += counter.get_total_flops() - before
+        calls[caller] += 1
+        return result
 
-    def counted(self, operation: Operation) -> Callable[..., Tensor]:
-        """Return the operation by its fixed rule, with its FLOPs counted for its caller."""
-
-        def run(*args: object) -> Tensor:
-            before = self._counter.get_total_flops()
-            result = operation.kernels[operation.rule(*args)](*args)
-            caller = max(self._counter.mod_tracker.parents, key=len).removeprefix("_TrackedFrame.model.")
-            part = _part(self._config, f"{caller}.{('long', 'short')[self._calls[caller] % 2]}")
-            self.flops[part] += self._counter.get_total_flops() - before
-            self._calls[caller] += 1
-            return result
-
-        return run
+    with use({operation.name: partial(run, operation) for operation in (attention, local_attention)}):
+        yield flops
 
 
 def _filled_memory(model: VOSModel, image: Tensor, masks: Tensor, frames: int) -> Memory:

@@ -61,7 +61,7 @@ def recorded_inputs(model: VOSModel) -> Iterator[dict[tuple[int, int], BlockInpu
 
 
 def attention_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the softmax weights with which a block read its memory, averaged over heads and queries.
+    """Return the softmax weights with which a block read its memory, averaged over queries.
 
     Attention is a weighted sum of values, so its derivative by the values is the weights for any kind of attention. It
     is taken at the input of the layer after attention, through the block's own computation.
@@ -72,15 +72,9 @@ def attention_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tup
         queries: weights of the frame's tokens, L, which sum to 1.
 
     Returns:
-        Weights over the tokens of long-term memory, S, and of short-term memory, n·L, each summing to 1; the second is
-        empty without short-term attention.
+        Weights of each channel's head over the tokens of long-term memory, S×D, and of short-term memory, n·L×D, each
+        summing to 1 over the tokens; the second is empty without short-term attention.
     """
-    per_channel = channel_weights(block, inputs, queries)
-    return per_channel[0].mean(1), per_channel[1].mean(1)
-
-
-def channel_weights(block: Block, inputs: BlockInputs, queries: Tensor) -> tuple[Tensor, Tensor]:
-    """As `attention_weights`, for the head of each channel of the values: S×D and n·L×D."""
     memory = BlockMemory(*(KeyValue(key, value.detach().requires_grad_()) for key, value in inputs.memory))
     values, sums = {"long": memory.long.value, "short": memory.short.value}, dict[str, Tensor]()
     with ExitStack() as hooks, torch.enable_grad():

@@ -202,7 +202,7 @@ def validate_averaged(run: TrainingRun, state: PhaseState) -> None:
         if broken:
             raise NotFinite(f"the averaged weights after step {state.step} are not finite ({broken[0]})")
         scores = validate(state.model, state.config, run.videos, state.world)
-        run.journal.scores(state.phase.name, state.step, scores)
+        run.journal.scores(state.step, scores)
         state.scores = scores
         if scores["J&F"] > state.best:
             state.best = scores["J&F"]

@@ -135,7 +135,7 @@ class PromptTrainer:
 
     def run(self) -> Path:
         """Train until the last step, Ctrl-C or SIGTERM; return the file of the averaged weights."""
-        saved = began = time.monotonic()
+        saved = time.monotonic()
         lines: list[tuple[float, ...]] = []
         with stop_flag() as stop, ThreadPoolExecutor(1, "samples") as ahead:
             batch = ahead.submit(draw_batch, self.images, self.training, self.step)
@@ -147,11 +147,10 @@ class PromptTrainer:
                     loss, first, last = np.mean(lines, axis=0)
                     log.info("step %d: loss %.4f, J %.1f, corrected %.1f", self.step, loss, first, last)
                     lines.clear()
-                if time.monotonic() - saved > SAVE_EVERY:
-                    saved = time.monotonic()
-                    self.seconds, began = self.seconds + saved - began, saved
+                if (now := time.monotonic()) - saved > SAVE_EVERY:
+                    self.seconds, saved = self.seconds + now - saved, now
                     self.save()
-        self.seconds += time.monotonic() - began
+        self.seconds += time.monotonic() - saved
         self.save()
         return self.write()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -10,9 +9,10 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
 
 from aotlab.engine.training.clip_training import ClipBatch
-from aotlab.masks.overlay import overlay, strip, write_text
+from aotlab.masks.overlay import overlay, write_text
 from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import atomic_path
 
@@ -20,7 +20,7 @@ CLIPS, FRAMES, HEIGHT = 2, 6, 256
 """largest number of clips and frames in an image, and largest height of a frame in pixels"""
 
 GAP = 6
-"""width of the white gap between frames in pixels; twice that between clips"""
+"""width of the white gap around frames in pixels"""
 
 
 def clip_image(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
@@ -39,15 +39,15 @@ def clip_image(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
     scale = min(1.0, HEIGHT / height)
     size = round(width * scale), round(height * scale)
     shown = np.linspace(0, length - 1, min(length, FRAMES)).round().astype(int).tolist()
-    pairs = []
+    tiles = []
     for index in range(min(batch, CLIPS)):
-        frames = [_frame(clip.images[t, index], size) for t in shown]
-        rows = [
-            _row(caption, frames, [masks[t][index] for t in shown])
-            for caption, masks in (("ground truth", clip.labels), ("predicted", predictions))
-        ]
-        pairs.append(_column(rows, GAP))
-    return _column(pairs, 2 * GAP)
+        for caption, masks in (("ground truth", clip.labels), ("predicted", predictions)):
+            row = [_tile(clip.images[t, index], masks[t][index], size) for t in shown]
+            letters = min(11.0, size[0] / 36)
+            write_text(row[0], caption, (4, int(letters) + 4), letters)
+            tiles += [torch.from_numpy(tile).movedim(-1, 0) for tile in row]
+    grid = make_grid(tiles, nrow=len(shown), padding=GAP, pad_value=255)
+    return grid.movedim(0, -1).numpy()
 
 
 def save_image(image: np.ndarray, path: Path, *, keep: int) -> None:
@@ -58,24 +58,10 @@ def save_image(image: np.ndarray, path: Path, *, keep: int) -> None:
         old.unlink(missing_ok=True)
 
 
-def _frame(image: Tensor, size: tuple[int, int]) -> np.ndarray:
+def _tile(image: Tensor, mask: Tensor, size: tuple[int, int]) -> np.ndarray:
+    """Draw a mask over a normalised frame, resized to (width, height)."""
     pixels = image.detach().float().cpu().movedim(0, -1)
     pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
-    frame = pixels.round().clamp(0, 255).to(torch.uint8).numpy()
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
-
-
-def _row(caption: str, frames: Sequence[np.ndarray], masks: Sequence[Tensor]) -> np.ndarray:
-    """Draw frames with masks side by side, with the caption in the first one's corner."""
-    images = []
-    for frame, mask in zip(frames, masks, strict=True):
-        labels = mask.cpu().to(torch.uint8).numpy()
-        small = cv2.resize(labels, frame.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        images.append(overlay(frame, np.asarray(small)))
-    letters = min(11.0, images[0].shape[1] / 36)
-    write_text(images[0], caption, (4, int(letters) + 4), letters)
-    return strip(images, gap=GAP)
-
-
-def _column(images: Sequence[np.ndarray], gap: int) -> np.ndarray:
-    return strip([image.swapaxes(0, 1) for image in images], gap=gap).swapaxes(0, 1)
+    frame = cv2.resize(pixels.round().clamp(0, 255).byte().numpy(), size, interpolation=cv2.INTER_AREA)
+    labels = cv2.resize(mask.cpu().byte().numpy(), size, interpolation=cv2.INTER_NEAREST)
+    return overlay(np.asarray(frame), np.asarray(labels))

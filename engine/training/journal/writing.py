@@ -88,13 +88,13 @@ class Journal:
             self._log_means()
         self.bar.update()
 
-    def scores(self, phase: str, step: int, scores: dict[str, float]) -> None:
+    def scores(self, step: int, scores: dict[str, float]) -> None:
         """Log J&F, J and F in percent, print them above the bar and redraw the curves."""
         if not self.lead:
             return
-        self._log_values("validation", phase, step, scores)
+        self._log_values("validation", step, scores)
         values = "  ".join(f"{name} {value:.1f}" for name, value in scores.items())
-        tqdm.write(f"{phase}, step {step}: validation {values}", file=sys.stderr)
+        tqdm.write(f"{self.name}, step {step}: validation {values}", file=sys.stderr)
         self._draw()
 
     def images(self, step: int, clip: ClipBatch, predictions: list[Tensor]) -> None:
@@ -128,13 +128,13 @@ class Journal:
     def _log_means(self) -> None:
         """Log the means of the pending steps, if there are any."""
         if self.pending:
-            self._log_values("train", self.name, self.done, _means(self.pending))
+            self._log_values("train", self.done, _means(self.pending))
             self.pending, self.logged = [], True
 
-    def _log_values(self, group: str, phase: str, step: int, values: dict[str, float]) -> None:
+    def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
         """Log values, and write finite ones to TensorBoard, with steps counted over all phases."""
-        self.note({"phase": phase, "step": step, **values})
-        at = self.starts.get(phase, 0) + step
+        self.note({"phase": self.name, "step": step, **values})
+        at = self.starts[self.name] + step
         for name, value in values.items():
             if math.isfinite(value):
                 self._on_board(lambda board, tag=f"{group}/{name}", y=value: board.add_scalar(tag, y, at))

@@ -111,7 +111,7 @@ def test_resuming_takes_out_what_will_be_written_again(tmp_path, no_tensorboard)
     first = Journal(tmp_path, lead=True, log_every=2)
     train(first, "pre", 4)
     train(first, "main", 8)
-    first.scores("main", 8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
+    first.scores(8, {"J&F": 50.0, "J": 49.0, "F": 51.0})
     first.note({"event": "saved", "phase": "main", "step": 4})
     train(first, "late", 2)
     second = Journal(tmp_path, lead=True, log_every=2)
@@ -139,7 +139,7 @@ def test_tensorboard_has_the_scalars_with_steps_that_go_on_over_phases(tmp_path)
     journal = Journal(tmp_path, lead=True, log_every=2)
     train(journal, "pre", 4, gradient_norm=math.inf)
     train(journal, "main", 2)
-    journal.scores("main", 2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
+    journal.scores(2, {"J&F": 62.5, "J": 60.0, "F": 65.0})
     journal.close()
     assert scalars(tmp_path, "train/loss") == [(2, 1.5), (4, 3.5), (6, 1.5)]
     assert scalars(tmp_path, "train/gradient_norm") == [(6, 7.5)]
@@ -166,7 +166,7 @@ def test_without_tensorboard_all_the_rest_is_written_after_one_warning(
         with journal.phase("main", 1, 0):
             journal.step(*measures(1))
             journal.images(1, clip(), predicted(clip()))
-        journal.scores("main", 1, {"J&F": 50.0})
+        journal.scores(1, {"J&F": 50.0})
         journal.close()
     assert [record.message for record in caplog.records] == [
         "TensorBoard is not installed: log.jsonl and images only"
@@ -180,7 +180,7 @@ def test_without_tensorboard_all_the_rest_is_written_after_one_warning(
 def test_scores_are_printed_and_logged(tmp_path, no_tensorboard, capsys):
     journal = Journal(tmp_path, lead=True)
     with journal.phase("video", 5, 0):
-        journal.scores("video", 3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
+        journal.scores(3, {"J&F": 71.26, "J": 70.0, "F": 72.52})
     assert "video, step 3: validation J&F 71.3  J 70.0  F 72.5" in capsys.readouterr().err
     line = strict_lines(tmp_path / "log.jsonl")[0]
     assert {name: line[name] for name in ("phase", "step", "J&F", "J", "F")} == {
@@ -193,7 +193,7 @@ def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
     with journal.phase("video", 1, 0):
         journal.step(*measures(1))
         journal.images(1, clip(), predicted(clip()))
-    journal.scores("video", 1, {"J&F": 50.0})
+    journal.scores(1, {"J&F": 50.0})
     journal.note({"event": "saved"})
     journal.close()
     assert list(tmp_path.iterdir()) == []
@@ -201,15 +201,14 @@ def test_a_process_that_does_not_lead_writes_nothing(tmp_path, capsys):
 
 
 def test_an_image_shows_two_clips_truth_above_prediction():
-    batch = clip()
+    batch, step = clip(), 65 + GAP
     image = clip_image(batch, predicted(batch))
-    assert image.shape == (4 * 65 + 4 * GAP, 3 * 65 + 2 * GAP, 3)
-    mean_grey = (124, 116, 104)
-    truth = [65 + GAP + 30, 2 * 65 + 2 * GAP + 30]  # the object's middle in the second and third frame
-    for top in (0, 2 * 65 + 3 * GAP):
-        for left in truth:
-            assert tuple(image[top + 30, left]) != mean_grey
-            assert tuple(image[top + 65 + GAP + 30, left]) == mean_grey
+    assert image.shape == (4 * step + GAP, 3 * step + GAP, 3)
+    mean_grey, middle = (124, 116, 104), GAP + 30  # the object's middle
+    for top in (middle, 2 * step + middle):
+        for left in (step + middle, 2 * step + middle):
+            assert tuple(image[top, left]) != mean_grey
+            assert tuple(image[top + step, left]) == mean_grey
 
 
 def test_only_the_newest_images_stay(tmp_path, monkeypatch):
@@ -222,4 +221,4 @@ def test_only_the_newest_images_stay(tmp_path, monkeypatch):
     folder = tmp_path / "images"
     assert sorted(path.name for path in folder.iterdir()) == ["video_0000002.jpg", "video_0000003.jpg"]
     with Image.open(folder / "video_0000003.jpg") as image:
-        assert image.size == (3 * 65 + 2 * GAP, 4 * 65 + 4 * GAP)
+        assert image.size == (3 * 65 + 4 * GAP, 4 * 65 + 5 * GAP)
