@@ -134,10 +134,14 @@ class Journal:
     def _log_values(self, group: str, step: int, values: dict[str, float]) -> None:
         """Log values, and write finite ones to TensorBoard, with steps counted over all phases."""
         self.note({"phase": self.name, "step": step, **values})
-        at = self.starts[self.name] + step
-        for name, value in values.items():
-            if math.isfinite(value):
-                self._on_board(lambda board, tag=f"{group}/{name}", y=value: board.add_scalar(tag, y, at))
+        at = self.starts.get(self.name, 0) + step
+
+        def write(board: SummaryWriter) -> None:
+            for name, value in values.items():
+                if math.isfinite(value):
+                    board.add_scalar(f"{group}/{name}", value, at)
+
+        self._on_board(write)
 
     def _open_board(self, first: int) -> None:
         """Open TensorBoard's file, which replaces earlier entries from step ``first`` on."""
@@ -170,7 +174,7 @@ class Journal:
         """Draw ``curves.png``; a failure does not stop training."""
         try:
             draw_curves(self.log, self.output / "curves.png")
-        except (ImportError, InputError) as error:
+        except (ImportError, InputError, OSError) as error:
             log.warning("curves.png is not drawn: %s", error)
 
 
