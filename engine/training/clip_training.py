@@ -113,8 +113,7 @@ def clip_losses(model: VOSModel, bank: MemoryBank, clip: ClipBatch, plan: ClipPl
     (length, batch, *size), align_corners = clip.labels.shape, model.config.align_corners
     encoded = model.encode(clip.images.flatten(0, 1))
     frames = [Features(*parts) for parts in zip(*(x.split(batch) for x in encoded), strict=True)]
-    losses: list[Tensor] = []
-    predictions: list[Tensor] = []
+    losses, predictions = list[Tensor](), list[Tensor]()
 
     def add_loss(frame: int, propagated: Propagated, deepest: Tensor) -> None:
         """Add the loss and masks of a frame; ``deepest`` holds its logits B×C×h×w at full depth."""
