@@ -158,12 +158,10 @@ def _open_video(path: Path) -> av.container.InputContainer:
         raise InputError(
             f"{path}: not a readable video ({reason_of(error)}); give a video or a folder"
         ) from error
-    if not container.streams:
-        container.close()
-        raise InputError(f"{path}: {NO_FRAMES}")
     if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
+        problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
         container.close()
-        raise InputError(f"{path}: not a video; give a video file or a folder of frames")
+        raise InputError(f"{path}: {problem}")
     require_decoder(container, str(path))
     return container
 
