@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     require_paths(args.annotations, args.images)
     require_extra("score")
     require_writable(args.output)
-    from aotlab.dataloaders.benchmarks.visor_polygons import convert_visor
+    from aotlab.dataloaders.benchmarks.visor import convert_visor
 
     done = convert_visor(args.annotations, args.images, args.output, args.split)
     print(f"{args.output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")

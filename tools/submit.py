@@ -87,7 +87,7 @@ def write_json(name: str, args: argparse.Namespace) -> int:
 def write_polygons(name: str, args: argparse.Namespace) -> int:
     """Write the ZIP with VISOR's JSON file of polygons; return 0."""
     split, videos = open_unarchived(name, args, "a JSON file of polygons")
-    from aotlab.dataloaders.benchmarks.visor_submission import write_submission
+    from aotlab.dataloaders.benchmarks.visor import write_submission
 
     root = args.root if args.root is not None else default_root(name)
     require_writable(args.output.parent)

@@ -103,7 +103,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
             )
             count += len(frames[-1])
         kept.append({**entry, "segmentations": frames})
-    _write(path, {**tree, "sequences": kept})
+    write_text(path, json.dumps({**tree, "sequences": kept}) + "\n")
     return count
 
 
@@ -111,11 +111,7 @@ def write_selection(path: Path, annotations: Path, names: Sequence[str]) -> None
     """Write the annotations of some sequences."""
     tree = read_json(annotations)
     kept = [entry for entry in tree["sequences"] if _entry(entry, str(annotations)).name in names]
-    _write(path, {**tree, "sequences": kept})
-
-
-def _write(path: Path, tree: Mapping[str, Any]) -> None:
-    write_text(path, json.dumps(tree) + "\n")
+    write_text(path, json.dumps({**tree, "sequences": kept}) + "\n")
 
 
 def _entry(entry: Mapping[str, Any], name: str) -> BurstSequence:

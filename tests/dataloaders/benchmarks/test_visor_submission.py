@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.visor_submission import polygons_of
+from aotlab.dataloaders.benchmarks.visor import polygons_of
 from aotlab.masks.id_maps import write_mask
 from aotlab.tools.submit import main
 
