@@ -10,7 +10,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -84,37 +83,6 @@ class Trial:
         return (*self.overrides, f"memory.policy={name}", *own)
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run all policies and print a table; returns the exit status, 1 if a process died."""
-    args = parse(argv)
-    require_paths(args.video, args.masks)
-    if args.plot is not None:
-        require_output(args.plot, *PLOT_SUFFIXES)
-    if args.output is not None:
-        require_output(args.output)
-    resident_bytes()
-    clip, mask = load_clip(args)
-    trials = [
-        Trial(
-            policy, args.checkpoint or BUNDLED_CHECKPOINT, args.config, tuple(args.overrides), args.device, clip, mask,
-            args.frames, args.stop_above,
-        )
-        for policy in dict.fromkeys(args.compare)
-    ]  # fmt: skip
-    for trial in trials:  # a wrong setting is an error before the first trial runs
-        read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
-    results: dict[str, list[Sample]] = {}
-    for trial in trials:
-        results[trial.policy] = run_in_process(trial)
-        if args.output is not None:
-            write_text(args.output, json.dumps(results) + "\n")
-        if args.plot is not None:
-            draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
-    print(format_table(results))
-    return 0 if all(results.values()) else 1
-
-
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
@@ -140,7 +108,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="plot to write; also PDF or SVG")
     parser.add_argument("--output", type=Path, metavar="JSON", help="samples of all frames")
-    add_config_options(parser)
+    add_config_options(parser, parser)
     return parser.parse_args(argv)
 
 
@@ -213,5 +181,32 @@ def resident_bytes() -> int:
         ) from error
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run all policies and print a table; returns the exit status, 1 if a process died."""
+    args = parse(argv)
+    require_paths(args.video, args.masks)
+    if args.plot is not None:
+        require_output(args.plot, *PLOT_SUFFIXES)
+    if args.output is not None:
+        require_output(args.output)
+    resident_bytes()
+    clip, mask = load_clip(args)
+    trials = [
+        Trial(
+            policy, args.checkpoint or BUNDLED_CHECKPOINT, args.config, tuple(args.overrides), args.device, clip, mask,
+            args.frames, args.stop_above,
+        )
+        for policy in dict.fromkeys(args.compare)
+    ]  # fmt: skip
+    for trial in trials:  # a wrong setting is an error before the first trial runs
+        read_settings(trial.checkpoint, config=trial.config, overrides=trial.settings)
+    results: dict[str, list[Sample]] = {}
+    for trial in trials:
+        results[trial.policy] = run_in_process(trial)
+        if args.output is not None:
+            write_text(args.output, json.dumps(results) + "\n")
+        if args.plot is not None:
+            draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
+    print(format_table(results))
+    return 0 if all(results.values()) else 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -41,19 +40,6 @@ class Row:
     high: float
     """nine in ten are below"""
     unit: str = "ms"
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Print latencies and the speed of tracking; returns the exit status."""
-    with ExitStack() as leaving:
-        session = open_session(parse_annotate(argv), leaving)
-        token = secrets.token_urlsafe(24)
-        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
-        session.close()
-    for row in rows:
-        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
-    return 0
 
 
 def measure(session: Session, server: Server, token: str) -> list[Row]:
@@ -226,5 +212,14 @@ def _caller(socket: Any) -> Callable[..., Any]:
     return call
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print latencies and the speed of tracking; returns the exit status."""
+    with ExitStack() as leaving:
+        session = open_session(parse_annotate(argv), leaving)
+        token = secrets.token_urlsafe(24)
+        rows = measure(session, Server(session, bind("127.0.0.1", 0), token=token), token)
+        session.close()
+    for row in rows:
+        print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
+    return 0

@@ -6,7 +6,6 @@ aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,28 +18,6 @@ from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, real_path, write_text
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Write the folders and print the lengths of the videos; returns the exit status."""
-    parser = Parser("looped", description="DAVIS with every sequence played forward and backward.")
-    parser.prog = "python -m benchmarks.looped"
-    parser.add_argument("root", type=Path, help="folder of DAVIS")
-    parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
-    parser.add_argument(
-        "--times", type=AT_LEAST_ONE, default=3, help="repetitions, alternating in direction (default: 3)"
-    )  # fmt: skip
-    parser.add_argument(
-        "--year", type=int, choices=(2016, 2017), default=2017, help="year of the list (default: 2017)"
-    )
-    parser.add_argument("--split", default="val", help="name of the list (default: val)")
-    args = parser.parse_args(argv)
-    require_paths(args.root)
-    frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
-    shortest, longest = min(frames.values()), max(frames.values())
-    print(f"{len(frames)} sequences of {shortest} to {longest} frames in {args.output}")
-    return 0
 
 
 def looped_length(length: int, times: int) -> int:
@@ -106,5 +83,23 @@ def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]
     return files
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write the folders and print the lengths of the videos; returns the exit status."""
+    parser = Parser("looped", description="DAVIS with every sequence played forward and backward.")
+    parser.prog = "python -m benchmarks.looped"
+    parser.add_argument("root", type=Path, help="folder of DAVIS")
+    parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")
+    parser.add_argument(
+        "--times", type=AT_LEAST_ONE, default=3, help="repetitions, alternating in direction (default: 3)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--year", type=int, choices=(2016, 2017), default=2017, help="year of the list (default: 2017)"
+    )
+    parser.add_argument("--split", default="val", help="name of the list (default: val)")
+    args = parser.parse_args(argv)
+    require_paths(args.root)
+    frames = loop_davis(args.root, args.output, year=args.year, split=args.split, times=args.times)
+    shortest, longest = min(frames.values()), max(frames.values())
+    print(f"{len(frames)} sequences of {shortest} to {longest} frames in {args.output}")
+    return 0

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -19,22 +18,6 @@ from benchmarks.speed import SETTINGS, cpu_threads
 from benchmarks.timed_tracker import TimedTracker
 
 HEADING = "| operation | calls | ms | share | MB allocated | GFLOP |\n|---|---|---|---|---|---|"
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Print a Markdown table of the slowest operations; returns the exit status."""
-    parser = Parser("operations", description="Operations of one tracked frame.", epilog=SETTINGS)
-    parser.prog = "python -m benchmarks.operations"
-    parser.add_argument("settings", nargs="?", default="deaott", help="model and run (default: deaott)")
-    parser.add_argument("--rows", type=AT_LEAST_ONE, default=16, help="operations to list (default: 16)")
-    parser.add_argument(
-        "--threads", type=AT_LEAST_ONE, metavar="N", help="PyTorch's CPU threads (default: its own)"
-    )
-    args = parser.parse_args(argv)
-    with cpu_threads(args.threads):
-        print("\n".join([HEADING, *profiled(TimedTracker(parse_setting(args.settings)), args.rows)]))
-    return 0
 
 
 def profiled(run: TimedTracker, count: int) -> list[str]:
@@ -71,5 +54,17 @@ def _flops(event: Any) -> int:
     return event.flops or 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print a Markdown table of the slowest operations; returns the exit status."""
+    parser = Parser("operations", description="Operations of one tracked frame.", epilog=SETTINGS)
+    parser.prog = "python -m benchmarks.operations"
+    parser.add_argument("settings", nargs="?", default="deaott", help="model and run (default: deaott)")
+    parser.add_argument("--rows", type=AT_LEAST_ONE, default=16, help="operations to list (default: 16)")
+    parser.add_argument(
+        "--threads", type=AT_LEAST_ONE, metavar="N", help="PyTorch's CPU threads (default: its own)"
+    )
+    args = parser.parse_args(argv)
+    with cpu_threads(args.threads):
+        print("\n".join([HEADING, *profiled(TimedTracker(parse_setting(args.settings)), args.rows)]))
+    return 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,38 +36,6 @@ SETTINGS = (
     "of it; kernels=fixed, tuned or plain selects kernels; clock=cpu counts the process's own seconds, for a busy "
     "machine."
 )
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Measure what the options ask for; returns the exit status."""
-    args = parse(argv)
-    if args.output is not None:
-        require_output(args.output)
-    if args.table is not None:
-        require_output(args.table, ".md")
-    with cpu_threads(args.threads):
-        if args.table is not None:
-            write_table(args.table, extra=args.extra, only=args.only)
-            return 0
-        settings = [parse_setting(text) for text in args.compare or [args.settings]]
-        if args.train is not None:
-            steps, peak = compare_training(settings[0], args.train, progress=True)
-            show_comparison(steps, "step")
-            print(f"peak memory of B beyond the weights {peak / 2**20:.0f} MiB")
-            return write_json(args.output, steps.as_dict())
-        if args.tune:
-            settings = [replace(settings[0], kernels=kernels) for kernels in ("fixed", "tuned")]
-        runs = [TimedTracker(setting) for setting in settings]
-        if len(runs) == 1:
-            found = measure(*runs, progress=True)
-            show_measurement(found)
-            return write_json(args.output, found.as_dict())
-        pair = compare(*runs, progress=True)
-        if args.tune and runs[1].tuner is not None:
-            show_timings(runs[1].tuner.timings)
-        show_comparison(pair, "frame")
-        return write_json(args.output, pair.as_dict())
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -166,5 +133,33 @@ def write_json(output: Path | None, content: dict[str, Any]) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Measure what the options ask for; returns the exit status."""
+    args = parse(argv)
+    if args.output is not None:
+        require_output(args.output)
+    if args.table is not None:
+        require_output(args.table, ".md")
+    with cpu_threads(args.threads):
+        if args.table is not None:
+            write_table(args.table, extra=args.extra, only=args.only)
+            return 0
+        settings = [parse_setting(text) for text in args.compare or [args.settings]]
+        if args.train is not None:
+            steps, peak = compare_training(settings[0], args.train, progress=True)
+            show_comparison(steps, "step")
+            print(f"peak memory of B beyond the weights {peak / 2**20:.0f} MiB")
+            return write_json(args.output, steps.as_dict())
+        if args.tune:
+            settings = [replace(settings[0], kernels=kernels) for kernels in ("fixed", "tuned")]
+        runs = [TimedTracker(setting) for setting in settings]
+        if len(runs) == 1:
+            found = measure(*runs, progress=True)
+            show_measurement(found)
+            return write_json(args.output, found.as_dict())
+        pair = compare(*runs, progress=True)
+        if args.tune and runs[1].tuner is not None:
+            show_timings(runs[1].tuner.timings)
+        show_comparison(pair, "frame")
+        return write_json(args.output, pair.as_dict())

@@ -6,7 +6,6 @@ writes the checkpoint with the fitted temperature of its confidence.
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,41 +75,6 @@ def parse(argv: list[str] | None) -> Namespace:
         "--calibrate", type=Path, metavar="FILE", help="write the checkpoint with the fitted temperature"
     )
     return parser.parse_args(argv)
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Track all clips; print scores, switches and calibration."""
-    args = parse(argv)
-    path = args.checkpoint or BUNDLED_CHECKPOINT
-    require_paths(args.data, path)
-    model, config = load_checkpoint(path)
-    tracker = Tracker(model, config)
-    images = held_out_images(args.data)
-    scores, counted, sampled = {}, [], []
-    with progress_bar(args.clips, unit="clip") as bar:
-        for number in range(args.clips):
-            rng = np.random.default_rng([args.seed, number])
-            compose = two_people if args.people else touching_clip
-            clip = compose(images, rng, args.frames, args.size)
-            found, pixels = track(tracker, clip)
-            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
-            counted.append(count_switches(clip.labels[1:], found[1:]))
-            sampled.append(pixels)
-            bar.update()
-    table = scores_table(scores)
-    print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
-    total = Switches(
-        *(sum(getattr(one, name) for one in counted) for name in ("frames", "pixels", "switched"))
-    )
-    print(
-        f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
-    )
-    temperature = calibrate(sampled, config.confidence_temperature)
-    if args.calibrate is not None:
-        calibrated = replace(config, confidence_temperature=round(temperature, 3))
-        save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
-    return 0
 
 
 def calibrate(sampled: list[Sampled], stored: float) -> float:
@@ -213,5 +177,36 @@ def joined(parts: list[Sampled]) -> Sampled:
     return Sampled(np.concatenate(wide), np.concatenate([part.truth for part in parts]))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Track all clips; print scores, switches and calibration."""
+    args = parse(argv)
+    path = args.checkpoint or BUNDLED_CHECKPOINT
+    require_paths(args.data, path)
+    model, config = load_checkpoint(path)
+    tracker = Tracker(model, config)
+    images = held_out_images(args.data)
+    scores, counted, sampled = {}, [], []
+    with progress_bar(args.clips, unit="clip") as bar:
+        for number in range(args.clips):
+            rng = np.random.default_rng([args.seed, number])
+            compose = two_people if args.people else touching_clip
+            clip = compose(images, rng, args.frames, args.size)
+            found, pixels = track(tracker, clip)
+            scores[f"{number} {clip.names[0]}"] = score_labels(list(clip.labels), found)
+            counted.append(count_switches(clip.labels[1:], found[1:]))
+            sampled.append(pixels)
+            bar.update()
+    table = scores_table(scores)
+    print("  ".join(f"{name} {table[name]:.1f}" for name in ("J&F", "J", "F")))
+    total = Switches(
+        *(sum(getattr(one, name) for one in counted) for name in ("frames", "pixels", "switched"))
+    )
+    print(
+        f"{total.frames} contact frames: {total.switched} of {total.pixels} pixels switched, {total.share:.2%}"
+    )
+    temperature = calibrate(sampled, config.confidence_temperature)
+    if args.calibrate is not None:
+        calibrated = replace(config, confidence_temperature=round(temperature, 3))
+        save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
+    return 0

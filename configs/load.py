@@ -11,15 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from aotlab.configs.files import PRESETS, find_settings
 from aotlab.configs.schema import Config
-from aotlab.configs.yaml_text import read_mapping, require_small
+from aotlab.configs.yaml_text import UNREADABLE, read_mapping, reason_of, require_small
 from aotlab.utils.errors import InputError
+from aotlab.utils.files import read_text
 
-BAD_KEY = (ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError)
-"""errors that OmegaConf raises for malformed keys"""
 RENAMED = {"train.picture_every": "train.image_every"}
 """old keys, still read from checkpoints and files, and their present names"""
 
@@ -46,7 +44,7 @@ def from_tree(tree: Any, origin: str) -> Config:
     """Build a `Config` from a mapping; raises as `load_config`, with ``origin`` as the file's name."""
     plain = OmegaConf.to_container(tree) if OmegaConf.is_config(tree) else tree
     _rename_old_keys(plain)
-    _check_keys(plain, Config, "", origin)
+    require_keys(plain, Config, "", origin)
     try:
         schema = OmegaConf.structured(Config)
         _unfreeze(schema)
@@ -54,7 +52,7 @@ def from_tree(tree: Any, origin: str) -> Config:
         return typing.cast(Config, OmegaConf.to_object(merged))
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None) or "a key"
-        raise InputError(f"{origin}: {key}: {_first_line(error)}") from error
+        raise InputError(f"{origin}: {key}: {reason_of(error)}") from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{origin}: {error}") from error
 
@@ -73,7 +71,7 @@ def _resolve(path: Path, preset: str | None) -> DictConfig:
         try:
             tree = typing.cast(DictConfig, OmegaConf.merge(tree, settings))
         except (OmegaConfBaseException, ValueError, TypeError) as error:
-            raise InputError(f"{path}: {_first_line(error)}") from error
+            raise InputError(f"{path}: {reason_of(error)}") from error
         if not OmegaConf.is_list(then) and then is not None:
             raise InputError(f"{path}: then: must be a list of phases, got {then}")
         if then:
@@ -93,7 +91,7 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
         if path in seen:
             raise InputError(f"{path}: circular base:; remove it")
         seen.add(path)
-        settings = _read_yaml(path)
+        settings = OmegaConf.create(read_mapping(read_text(path, "give a YAML file"), str(path)))
         base = settings.pop("base", None)
         chain.append(settings)
         if base is None:
@@ -107,15 +105,6 @@ def _chain(path: Path, preset: str | None) -> list[DictConfig]:
     return chain
 
 
-def _read_yaml(path: Path) -> DictConfig:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: not readable as text ({reason}); give a YAML file") from error
-    return OmegaConf.create(read_mapping(text, str(path)))
-
-
 def apply_override(tree: DictConfig, override: str) -> None:
     """Set one ``a.b=value`` (list items by number: ``model.stages.0.window=7``) in ``tree``."""
     key, separator, value = override.partition("=")
@@ -127,15 +116,10 @@ def apply_override(tree: DictConfig, override: str) -> None:
         OmegaConf.update(tree, key, value, merge=True, force_add=True)
     except InputError:
         raise
-    except (OmegaConfBaseException, YAMLError, *BAD_KEY) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{override[:200]}: cannot be set ({_first_line(error)}); see configs/schema.py"
+            f"{override[:200]}: cannot be set ({reason_of(error)}); see configs/schema.py"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    message = str(getattr(error, "msg", None) or error)
-    return (message.splitlines() or [type(error).__name__])[0]
 
 
 def _unfreeze(node: Any) -> None:
@@ -158,7 +142,7 @@ def _rename_old_keys(tree: Any) -> None:
             node.setdefault(new.rpartition(".")[2], node.pop(key))
 
 
-def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
+def require_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
     """Raise on the first key that the dataclass ``kind`` does not have, naming the nearest one."""
     if not isinstance(tree, Mapping):
         raise InputError(
@@ -172,8 +156,8 @@ def _check_keys(tree: Any, kind: type, prefix: str, origin: str) -> None:
             raise InputError(f"{origin}: unknown key {prefix}{key}; {choice}")
         inner = hints[key]
         if dataclasses.is_dataclass(inner):
-            _check_keys(value, typing.cast(type, inner), f"{prefix}{key}.", origin)
-        elif typing.get_origin(inner) is list and isinstance(value, Sequence) and not isinstance(value, str):
-            (kind_of_item,) = typing.get_args(inner)
+            require_keys(value, typing.cast(type, inner), f"{prefix}{key}.", origin)
+        elif typing.get_origin(inner) in (list, tuple) and isinstance(value, list):
+            kind_of_item = typing.get_args(inner)[0]
             for index, item in enumerate(value if dataclasses.is_dataclass(kind_of_item) else ()):
-                _check_keys(item, kind_of_item, f"{prefix}{key}.{index}.", origin)
+                require_keys(item, kind_of_item, f"{prefix}{key}.{index}.", origin)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aotlab.configs.files import PROMPT_RECIPE
+from aotlab.configs.load import require_keys
 from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import read_text
 from aotlab.utils.numbers import require_choice
-
-RECIPE = Path(__file__).parent / "recipes" / "prompts.yaml"
-"""the recipe of the bundled prompt network"""
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class PromptSource:
 class PromptTraining:
     """Training of the prompt network."""
 
-    sources: tuple[PromptSource, ...] = field(default_factory=tuple)
+    sources: tuple[PromptSource, ...] = ()
     """sets to draw images from"""
     steps: int = 2000
     """steps of the optimiser"""
@@ -72,23 +71,15 @@ class PromptTraining:
         require_choice(self.precision, ("float32", "bfloat16", "auto"), "precision")
 
 
-def load_prompt_training(path: Path = RECIPE, **changes: Any) -> PromptTraining:
+def load_prompt_training(path: Path = PROMPT_RECIPE, **changes: Any) -> PromptTraining:
     """Read a recipe file, with ``changes``; raises `InputError` if it is unreadable or has unknown settings."""
     content = {**read_mapping(read_text(path, "give a recipe of settings"), str(path)), **changes}
-    known = {each.name for each in fields(PromptTraining)}
-    unknown = sorted(set(content) - known)
-    if unknown:
-        raise InputError(
-            f"{path}: unknown settings {', '.join(unknown)}; expected {', '.join(sorted(known))}"
-        )
+    require_keys(content, PromptTraining, "", str(path))
     try:
         sources = [
             PromptSource(**{**each, "held_out": tuple(each.get("held_out", ()))})
-            for each in content.pop("sources", [])
+            for each in content.pop("sources", ())
         ]
-    except (TypeError, AttributeError) as error:
-        raise InputError(f"{path}: sources: {error}") from error
-    try:
-        return PromptTraining(sources=tuple(sources), **content)
-    except ValueError as error:
+        return PromptTraining(tuple(sources), **content)
+    except (TypeError, ValueError) as error:
         raise InputError(f"{path}: {error}") from error

@@ -11,6 +11,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from aotlab.utils.errors import InputError
 
+UNREADABLE = (
+    yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, AttributeError, IndexError, KeyError, RecursionError,
+)  # fmt: skip
+"""errors of PyYAML and OmegaConf for malformed text and keys"""
 MOST_BYTES = 2**20
 """largest size of a settings file in bytes"""
 DEEPEST = 40
@@ -33,25 +37,17 @@ def read_mapping(text: str, origin: str) -> dict[str, Any]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         if not isinstance(root, yaml.MappingNode | NoneType):
             raise InputError(f"{origin}: not a YAML mapping of settings (key: value)")
-        _require_unique_keys(root, origin)
         content = OmegaConf.to_container(OmegaConf.create(text))
     except InputError:
         raise
-    except (
-        yaml.YAMLError,
-        OmegaConfBaseException,
-        ValueError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise InputError(f"{origin}: not readable as YAML ({_reason(error)})") from error
+    except UNREADABLE as error:
+        raise InputError(f"{origin}: not readable as YAML ({reason_of(error)})") from error
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
 
 
-def _reason(error: Exception) -> str:
-    """Return one line about a YAML error, with the line number if known."""
+def reason_of(error: Exception) -> str:
+    """Return one line about an error of YAML or OmegaConf, with the line number if known."""
     mark = getattr(error, "problem_mark", None)
     if mark is not None:
         return f"line {mark.line + 1}: {getattr(error, 'problem', None) or 'syntax'}"
@@ -88,27 +84,3 @@ def require_small(text: str, origin: str) -> None:
             raise InputError(f"{origin}: nested too deeply; the limit is {DEEPEST} levels")
         if entries > MOST_ENTRIES:
             raise InputError(f"{origin}: too many entries; the limit is {MOST_ENTRIES}")
-
-
-def _require_unique_keys(node: yaml.Node | None, origin: str) -> None:
-    """Raise InputError for a duplicate key, naming the key and both lines."""
-    waiting = [] if node is None else [node]
-    seen: set[int] = set()
-    while waiting:
-        node = waiting.pop()
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            lines: dict[str, int] = {}
-            for key, value in node.value:
-                line = key.start_mark.line + 1
-                if isinstance(key, yaml.ScalarNode) and key.value in lines:
-                    raise InputError(
-                        f"{origin}: duplicate key {key.value} in lines {lines[key.value]} and {line}; "
-                        "remove one"
-                    )
-                lines[str(key.value)] = line
-                waiting.append(value)
-        elif isinstance(node, yaml.SequenceNode):
-            waiting += node.value

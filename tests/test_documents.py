@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from aotlab.configs.load import load_config
+from aotlab.utils.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "docs" / "_ext"))
@@ -177,7 +178,7 @@ def test_the_addresses_of_the_project_agree():
 
 
 def test_a_wrong_option_is_found():
-    with pytest.raises(SystemExit):
+    with pytest.raises(InputError):
         check_options("track", ["--maks", "first.png"])
 
 

@@ -17,21 +17,21 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import PORT
 from aotlab.tools.cli.options import (
     BYTES,
-    add_depth_option,
     add_device_options,
-    add_levels_option,
     add_memory_options,
     add_model_options,
+    add_shared,
     bounded_settings,
     option_overrides,
     print_settings,
 )
 from aotlab.tools.cli.paths import ADDRESS, require_model, require_paths, require_source
-from aotlab.tools.cli.program import INTERRUPTED, Parser, command
-from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
+from aotlab.tools.cli.program import INTERRUPTED, Parser, command, option
+from aotlab.tools.cli.prompts import segmenter_of
 from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, tracker_choice
 from aotlab.utils.errors import InputError
+from aotlab.utils.extras import require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -48,41 +48,31 @@ LOAD_TIMEOUT = 1.0
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("annotate", description="Draw, track and correct masks of a video in the browser.")
-    parser.add_argument(
-        "video",
-        nargs="?",
-        metavar="VIDEO",
-        help="a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
+    parser = Parser("annotate", "Draw, track and correct masks of a video in the browser.")
+    option(
+        parser,
+        "video VIDEO",
+        "a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
         "a camera (/dev/video0), or an address (rtsp://...)",
+        nargs="?",
     )
-    parser.add_argument(
-        "--project",
-        type=Path,
-        metavar="DIR",
-        help="folder of the project (default: VIDEO.aotlab, beside the video)",
-    )
-    parser.add_argument(
-        "--same-video", action="store_true", help="open a project although its video's content has changed"
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only"
-    )
-    parser.add_argument("--port", type=PORT, default=0, help="port to listen on (default: any free one)")
-    parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
-    parser.add_argument(
-        "--cache", type=BYTES, default="512MB", metavar="SIZE", help="memory for decoded frames"
-    )
-    parser.add_argument("--record", action="store_true", help="keep all frames of a camera or address")
-    add_levels_option(parser)
-    add_segmenter_option(parser)
+    option(parser, "--project DIR", "folder of the project (default: VIDEO.aotlab, beside the video)")
+    option(parser, "--same-video", "open a project although its video's content has changed")
+    option(parser, "--host", "address to listen on; 127.0.0.1: this machine only", default="127.0.0.1")
+    option(parser, "--port", "port to listen on (default: any free one)", type=PORT, default=0)
+    option(parser, "--no-browser", "print the address and open no browser")
+    option(parser, "--cache SIZE", "memory for decoded frames", type=BYTES, default="512MB")
+    option(parser, "--record", "keep all frames of a camera or address")
+    add_shared(parser, "--levels", "--segmenter")
     add_model_options(parser, several="the page offers all of them")
     add_device_options(parser)
-    add_depth_option(parser)
+    add_shared(parser, "--depth")
     add_memory_options(parser, bounded=True)
     args = parser.parse_args(argv)
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
+    args.checkpoint = args.checkpoint or [BUNDLED_CHECKPOINT]
+    args.overrides += option_overrides(args)
     return args
 
 
@@ -128,30 +118,6 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
         leaving.callback(shutil.rmtree, temporary, ignore_errors=True)
     frames = LiveFrames(source, folder / "frames", record=args.record)
     return State(folder / "frames", project=folder, frames=frames)
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Open the video and serve its page until Ctrl-C."""
-    args = parse(argv)
-    for checkpoint in args.checkpoint or [None]:
-        require_model(checkpoint, args.config)
-    if args.print_config:
-        checkpoint = args.checkpoint[0] if args.checkpoint else BUNDLED_CHECKPOINT
-        print_settings(bounded_settings(checkpoint, args.config, [*args.overrides, *option_overrides(args)]))
-        return 0
-    require_source(args.video)
-    require_paths(*(args.segmenter or ()))
-    try:
-        import aotlab.annotation.server  # noqa: F401
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("aotlab"):
-            raise
-        raise InputError(f"annotate: {error.name} is missing; pip install 'aotlab[ui]' brings it") from error
-    with ExitStack() as leaving:
-        session = open_session(args, leaving)
-        serve_page(session, args, leaving)
-    return 0
 
 
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
@@ -210,5 +176,19 @@ def _open_browser(url: str, leaving: ExitStack) -> None:
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Open the video and serve its page until Ctrl-C."""
+    args = parse(argv)
+    for checkpoint in args.checkpoint:
+        require_model(checkpoint, args.config)
+    if args.print_config:
+        print_settings(bounded_settings(args.checkpoint[0], args.config, args.overrides))
+        return 0
+    require_source(args.video)
+    require_paths(*(args.segmenter or ()))
+    require_extra("ui")
+    with ExitStack() as leaving:
+        session = open_session(args, leaving)
+        serve_page(session, args, leaving)
+    return 0

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.options import add_checkpoint_option, add_force_option
+from aotlab.tools.cli.options import add_checkpoint_option, add_shared
 from aotlab.tools.cli.paths import require_model, require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
-from aotlab.tools.cli.prompts import add_segmenter_option, segmenter_of
+from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.prompts import segmenter_of
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_output
 
@@ -23,43 +22,36 @@ if TYPE_CHECKING:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("benchmark-prompts", description="Measure masks from a box and from simulated clicks.")
-    parser.add_argument(
-        "data", type=Path, metavar="DATA", help="folder with JPEGImages and Annotations, or of training sets"
-    )
-    parser.add_argument(
-        "--list", type=Path, metavar="FILE", help="names of folders to read, one a line (default: all)"
-    )
-    parser.add_argument(
-        "--every-frame", action="store_true", help="all annotated frames (default: the first of each folder)"
-    )
-    parser.add_argument(
-        "--held-out",
-        type=AT_LEAST_ONE,
-        metavar="N",
-        help="N objects of training sets that configs/recipes/prompts.yaml holds out of training",
-    )
-    parser.add_argument(
-        "--clicks", type=AT_LEAST_ONE, default=20, metavar="N", help="most clicks per object (default: 20)"
-    )
+    parser = Parser("benchmark-prompts", "Measure masks from a box and from simulated clicks.")
+    option(parser, "data DATA", "folder with JPEGImages and Annotations, or of training sets", type=Path)
+    option(parser, "--list FILE", "names of folders to read, one a line (default: all)")
+    option(parser, "--every-frame", "all annotated frames (default: the first of each folder)")
+    held_out = "N objects of training sets that configs/recipes/prompts.yaml holds out of training"
+    option(parser, "--held-out N", held_out, type=AT_LEAST_ONE)
+    option(parser, "--clicks N", "most clicks per object (default: 20)", type=AT_LEAST_ONE, default=20)
     add_checkpoint_option(parser)
-    parser.add_argument("--baselines", action="store_true", help="also measure GrabCut and an ellipse")
-    parser.add_argument(
-        "--shuffle", action="store_true", help="give each object the prompts of another (negative control)"
-    )
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="JSON file with the results of every object"
-    )
-    add_force_option(parser)
-    add_segmenter_option(parser)
+    option(parser, "--baselines", "also measure GrabCut and an ellipse")
+    option(parser, "--shuffle", "give each object the prompts of another (negative control)")
+    option(parser, "--output FILE", "JSON file with the results of every object")
+    add_shared(parser, "--force", "--segmenter")
     return parser.parse_args(argv)
+
+
+def _cases(args: Namespace) -> list[Case]:
+    from aotlab.configs.prompts import load_prompt_training
+    from aotlab.prompts.benchmark import held_out_cases, read_cases
+
+    if args.held_out:
+        return list(held_out_cases(args.data, load_prompt_training().sources, args.held_out))
+    names = args.list.read_text().split() if args.list else []
+    return list(read_cases(args.data, names, every_frame=args.every_frame))
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Measure every method on every object and print one table."""
     args = parse(argv)
-    require_paths(args.data, *([args.list] if args.list else []), *(args.segmenter or ()))
+    require_paths(args.data, args.list, *(args.segmenter or ()))
     require_model(args.checkpoint, None)
     if args.output is not None:
         require_output(args.output, ".json")
@@ -84,17 +76,3 @@ def main(argv: list[str] | None = None) -> int:
         listed = {name: [asdict(result) for result in found] for name, found in results.items()}
         args.output.write_text(json.dumps(listed, indent=1) + "\n")
     return 0
-
-
-def _cases(args: Namespace) -> list[Case]:
-    from aotlab.configs.prompts import load_prompt_training
-    from aotlab.prompts.benchmark import held_out_cases, read_cases
-
-    if args.held_out:
-        return list(held_out_cases(args.data, load_prompt_training().sources, args.held_out))
-    names = args.list.read_text().split() if args.list else []
-    return list(read_cases(args.data, names, every_frame=args.every_frame))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

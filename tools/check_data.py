@@ -6,16 +6,13 @@ aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark
 
 from __future__ import annotations
 
-import argparse
 import os
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.extras import require_extra
 from aotlab.utils.text import columns
 
@@ -23,57 +20,6 @@ if TYPE_CHECKING:
     from aotlab.dataloaders.lint.folder import LintResult
 
 MOST_SIZES = 5
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Print findings and counts; return 1 if there are errors."""
-    args = parse(argv)
-    require_paths(args.root)
-    require_extra("train")
-    from aotlab.dataloaders.lint.benchmark import lint_videos
-    from aotlab.dataloaders.lint.folder import lint_folder
-
-    if args.dataset is not None:
-        videos = open_dataset(args.dataset, args.root, args.split)
-        report = lint_videos(
-            videos, decode=not args.quick, workers=args.workers, progress=not args.no_progress
-        )
-    else:
-        report = lint_folder(
-            args.root, args.kind, decode=not args.quick, workers=args.workers, progress=not args.no_progress
-        )
-    for finding in report.findings:
-        print(finding)
-    print(summary(report, args.kind))
-    return 1 if report.errors else 0
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = Parser("check_data", description="Check a folder of frames and masks before training.")
-    parser.add_argument(
-        "root", type=Path, metavar="DIR", help="folder with JPEGImages/ and Annotations/, or of a benchmark"
-    )
-    parser.add_argument(
-        "--kind",
-        choices=("video", "static"),
-        default="video",
-        help="video: a folder of frames for each video; static: single images",
-    )
-    parser.add_argument(
-        "--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}"
-    )
-    parser.add_argument(
-        "--split", default="val", metavar="NAME", help="with --dataset: train, val, test, ..."
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="read sizes only, which finds no broken files and no ids"
-    )
-    cores = min(os.cpu_count() or 1, 8)
-    parser.add_argument("--workers", type=AT_LEAST_ONE, default=cores, metavar="N", help="threads")
-    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
-    return parser.parse_args(argv)
 
 
 def summary(report: LintResult, kind: str) -> str:
@@ -94,5 +40,30 @@ def summary(report: LintResult, kind: str) -> str:
     return "\n".join("  ".join(row).rstrip() for row in columns(list(rows.items())))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Print findings and counts; return 1 if there are errors."""
+    parser = Parser("check_data", "Check a folder of frames and masks before training.")
+    option(parser, "root DIR", "folder with JPEGImages/ and Annotations/, or of a benchmark")
+    kinds = "video: a folder of frames for each video; static: single images"
+    option(parser, "--kind", kinds, choices=("video", "static"), default="video")
+    option(parser, "--dataset NAME", f"check it as a benchmark: one of {', '.join(DATASETS)}")
+    option(parser, "--split NAME", "with --dataset: train, val, test, ...", default="val")
+    option(parser, "--quick", "read sizes only, which finds no broken files and no ids")
+    option(parser, "--workers N", "threads", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8))
+    option(parser, "--no-progress", "show no progress bar")
+    args = parser.parse_args(argv)
+    require_paths(args.root)
+    require_extra("train")
+    from aotlab.dataloaders.lint.benchmark import lint_videos
+    from aotlab.dataloaders.lint.folder import lint_folder
+
+    how = {"decode": not args.quick, "workers": args.workers, "progress": not args.no_progress}
+    if args.dataset is not None:
+        report = lint_videos(open_dataset(args.dataset, args.root, args.split), **how)
+    else:
+        report = lint_folder(args.root, args.kind, **how)
+    for finding in report.findings:
+        print(finding)
+    print(summary(report, args.kind))
+    return 1 if report.errors else 0

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.masks.exchange.writing import WRITTEN
-from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, remove, require_output
@@ -21,37 +20,6 @@ if TYPE_CHECKING:
 
 FORMATS = (*WRITTEN, "masks")
 """formats of other tools, and PNGs of object ids"""
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Read, match the frames with the video's, and write."""
-    parser = Parser("convert", description="Convert masks of a video between formats.")
-    parser.add_argument("masks", type=Path, metavar="IN", help="file or folder of masks, as for track --mask")
-    parser.add_argument("output", type=Path, metavar="OUT", help="file or folder to write")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
-    parser.add_argument("--video", type=Path, required=True, help="the video, or its folder of frames")
-    add_force_option(parser)
-    args = parser.parse_args(argv)
-    require_paths(args.masks, args.video)
-    require_extra("video")
-    require_new(args.output, force=args.force)
-    if any(
-        real_path(args.output) in (path, *path.parents) for path in map(real_path, (args.masks, args.video))
-    ):
-        raise InputError(f"{args.output}: the output would replace the input; give another name")
-    from aotlab.masks.exchange.matching import Target
-    from aotlab.masks.exchange.reading import read_annotations
-    from aotlab.media.video import open_frames
-
-    source = open_frames(args.video)
-    found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
-    remove(args.output)
-    found.stems = {frame: source.stem(frame) for frame in found.frames}
-    write(found, source, args.to, args.output)
-    objects, frames = counted(len(found.objects()), "object"), counted(len(found.frames), "frame")
-    print(f"{args.output}: {objects} on {frames}")
-    return 0
 
 
 def write(found: Annotations, source: FrameSource, name: str, output: Path) -> None:
@@ -74,5 +42,31 @@ def write(found: Annotations, source: FrameSource, name: str, output: Path) -> N
             store_frame(source, index, image, output / "images" / source.stem(index))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Read, match the frames with the video's, and write."""
+    parser = Parser("convert", "Convert masks of a video between formats.")
+    option(parser, "masks IN", "file or folder of masks, as for track --mask", type=Path)
+    option(parser, "output OUT", "file or folder to write", type=Path)
+    option(parser, "--to", "format to write", required=True, choices=FORMATS)
+    option(parser, "--video", "the video, or its folder of frames", type=Path, required=True)
+    add_shared(parser, "--force")
+    args = parser.parse_args(argv)
+    require_paths(args.masks, args.video)
+    require_extra("video")
+    require_new(args.output, force=args.force)
+    inputs = map(real_path, (args.masks, args.video))
+    if any(real_path(args.output) in (path, *path.parents) for path in inputs):
+        raise InputError(f"{args.output}: the output would replace the input; give another name")
+    from aotlab.masks.exchange.matching import Target
+    from aotlab.masks.exchange.reading import read_annotations
+    from aotlab.media.video import open_frames
+
+    source = open_frames(args.video)
+    found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
+    remove(args.output)
+    found.stems = {frame: source.stem(frame) for frame in found.frames}
+    write(found, source, args.to, args.output)
+    objects, frames = counted(len(found.objects()), "object"), counted(len(found.frames), "frame")
+    print(f"{args.output}: {objects} on {frames}")
+    return 0

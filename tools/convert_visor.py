@@ -6,11 +6,8 @@ aotlab convert_visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option, report_failures
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 
@@ -18,22 +15,12 @@ from aotlab.utils.files import require_writable
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
-    parser = Parser("convert_visor", description="Convert VISOR's polygons and frames to a data set.")
-    parser.add_argument(
-        "--annotations", type=Path, required=True, metavar="DIR", help="folder of the split's JSON files"
-    )
-    parser.add_argument(
-        "--images", type=Path, required=True, metavar="DIR", help="folder with <video>/<frame>.jpg"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder of the data set to write"
-    )
-    parser.add_argument(
-        "--split",
-        choices=("train", "val"),
-        default="val",
-        help="val keeps only the objects of the first frame",
-    )
+    parser = Parser("convert_visor", "Convert VISOR's polygons and frames to a data set.")
+    option(parser, "--annotations DIR", "folder of the split's JSON files", required=True)
+    option(parser, "--images DIR", "folder with <video>/<frame>.jpg", required=True)
+    option(parser, "--output DIR", "folder of the data set to write", required=True)
+    split = "val keeps only the objects of the first frame"
+    option(parser, "--split", split, choices=("train", "val"), default="val")
     args = parser.parse_args(argv)
     require_paths(args.annotations, args.images)
     require_extra("score")
@@ -44,10 +31,4 @@ def main(argv: list[str] | None = None) -> int:
     print(f"{args.output}: {len(done.frames)} sequences, {sum(done.frames.values())} masks")
     if done.short:
         print(f"left out, as too short: {len(done.short)}")
-    for name, message in done.failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
-    return 1 if done.failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return report_failures(done.failures)

@@ -8,13 +8,9 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from pathlib import Path
-
-from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option, report_failures
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, require_writable
@@ -25,7 +21,14 @@ from aotlab.utils.text import counted
 @command
 def main(argv: list[str] | None = None) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
-    args = parse(argv)
+    parser = Parser("ensemble", "Combine several sets of results by weighted voting.")
+    option(parser, "results DIR", "folders with <sequence>/<frame>.png, the best first", nargs="+")
+    option(parser, "--weights W", "weight of each folder (default: all equal)", nargs="+")
+    option(parser, "--output DIR", "folder for the voted results", required=True)
+    add_shared(parser, "--force")
+    args = parser.parse_args(argv)
+    if len(args.results) < 2:
+        parser.error("give at least two folders of results")
     require_paths(*args.results)
     require_extra("score")
     from aotlab.engine.evaluation.voting import sequences_of, vote_sequence, whole_weights
@@ -46,33 +49,4 @@ def main(argv: list[str] | None = None) -> int:
             bar.update()
     done = counted(len(names) - len(failures), "sequence")
     print(f"{counted(frames, 'frame')} of {done} in {args.output}")
-    for name, message in failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
-    return 1 if failures else 0
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = Parser("ensemble", description="Combine several sets of results by weighted voting.")
-    parser.add_argument(
-        "results",
-        type=Path,
-        nargs="+",
-        metavar="DIR",
-        help="folders with <sequence>/<frame>.png, the best first",
-    )
-    parser.add_argument(
-        "--weights", nargs="+", metavar="W", help="weight of each folder (default: all equal)"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder for the voted results"
-    )
-    add_force_option(parser)
-    args = parser.parse_args(argv)
-    if len(args.results) < 2:
-        parser.error("give at least two folders of results")
-    return args
-
-
-if __name__ == "__main__":
-    sys.exit(main(None))
+    return report_failures(failures)

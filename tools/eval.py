@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
-import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -29,13 +27,13 @@ from aotlab.tools.cli.options import (
     add_device_options,
     add_memory_options,
     add_model_options,
-    add_output_options,
+    add_shared,
     option_overrides,
     print_settings,
     require_bounded,
 )
 from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, after_printing, command
+from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable, write_text
@@ -52,6 +50,151 @@ WARM_UP = 10
 """number of frames per process that --fps-report leaves out"""
 RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
+
+
+def settings_of(args: argparse.Namespace) -> Config:
+    """Return the settings of the first model."""
+    from aotlab.networks.weights.checkpoints import read_settings
+
+    checkpoint, config = models(args)[0]
+    return read_settings(checkpoint, config=config, overrides=args.overrides)
+
+
+def track(
+    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
+) -> EvaluationResult:
+    """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
+    from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
+    from aotlab.engine.streaming import HELPERS
+    from aotlab.utils.devices import leave_cores
+
+    leave_cores(HELPERS)
+    tracker, made_by = load(args, str(world.device))
+    options = RunOptions(
+        overlay=args.overlay,
+        made_by=made_by,
+        restart=args.restart,
+        force=args.force,
+        warm_up=WARM_UP if args.fps_report else 0,
+        stop=stop,
+    )
+    report = evaluate(tracker, videos, args.output, options, world)
+    if report.stopped:
+        raise RunStopped(
+            f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
+            "the same command resumes"
+        )
+    return report
+
+
+def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
+    """Return the tracker that the options ask for, and all that its results depend on."""
+    from aotlab.engine.ensemble import Ensemble, augmented
+    from aotlab.engine.tracker import Tracker
+    from aotlab.utils.own_files import sha256
+
+    chosen = models(args)
+    weights = args.weights or [1.0] * len(chosen)
+    if len(weights) != len(chosen):
+        raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
+    branches, made_by = [], []
+    for (checkpoint, config), weight in zip(chosen, weights, strict=True):
+        single = Tracker.from_checkpoint(
+            checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
+        )
+        settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
+        made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
+        if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
+            return single, {"models": made_by}
+        branches += augmented(
+            single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
+        )
+    views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
+    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": made_by, **views}
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser("eval", "Run a model on a benchmark and score it.")
+    data = add_dataset_options(parser, list(DATASETS), split="val")
+    option(data, "--all-frames", "run on all frames, not only the labelled ones")
+    output = parser.add_argument_group("output")
+    option(output, "--output DIR", "folder for the results and scores.json")
+    add_shared(output, "--force", "--restart")
+    add_view_options(parser)
+    several = "the models are averaged, each with its own --config"
+    add_model_options(parser, several=several, several_configs=True)
+    add_device_options(parser)
+    add_memory_options(parser, bounded=False)
+    args = parser.parse_args(argv)
+    args.overrides += option_overrides(args)
+    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
+    if missing and not args.print_config:
+        parser.error(f"{' and '.join(missing)} must be given")
+    return args
+
+
+def add_view_options(parser: argparse.ArgumentParser) -> None:
+    """Add test-time augmentation, overlays and timing."""
+    option(parser, "--overlay", "also write images with the masks drawn in")
+    option(
+        parser,
+        "--fps-report",
+        f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
+    )
+    group = parser.add_argument_group("test-time augmentation and ensembles")
+    option(group, "--flip", "average with the mirrored frame")
+    option(group, "--scales S", "average over test-time scales", type=SCALE, nargs="+", default=[1.0])
+    weights = "weight of each --checkpoint (default: all equal)"
+    option(group, "--weights W", weights, type=ABOVE_ZERO, nargs="+")
+    option(
+        group,
+        "--feedback",
+        "what each branch stores in memory: its own prediction or the fused one",
+        choices=("own", "fused"),
+        default="own",
+    )
+    option(group, "--max-long-edge N", "sets input.max_long_edge, in pixels", type=PIXELS)
+
+
+def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:
+    """Return (checkpoint, preset) of each model; None: the checkpoint's own settings."""
+    checkpoints = args.checkpoint or [BUNDLED_CHECKPOINT]
+    configs = args.config or [None]
+    if len(configs) not in (1, len(checkpoints)):
+        raise InputError(
+            f"--config: {len(configs)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
+            "for each in the same order"
+        )
+    return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
+
+
+def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult, *, total: bool = False) -> None:
+    """Write scores, speed and failures as JSON; ``total``: also the speed with reading and writing."""
+    content = {**table, "fps": report.fps}
+    if total:
+        content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
+    content["failures"] = report.failures
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def show(
+    table: dict[str, Any], layout: TableLayout, report: EvaluationResult, *, total: bool = False
+) -> None:
+    """Print the table and the speed, and failures on stderr."""
+    from aotlab.evaluation.tables import format_table
+
+    if table:
+        print(format_table(table, layout))
+    if report.found:
+        print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
+    if report.fps is not None:
+        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
+    if total and report.total_fps is not None:
+        print(f"{report.total_fps:.2f} with reading and writing")
+    elif total:
+        print(f"no frame was timed: no process tracked more than the {WARM_UP} to warm up")
+    report_failures(report.failures)
 
 
 @command
@@ -92,170 +235,3 @@ def main(argv: list[str] | None = None) -> int:
     with after_printing():
         write_scores(args.output / "scores.json", table, report, total=args.fps_report)
     return 1 if report.failures else 0
-
-
-def settings_of(args: argparse.Namespace) -> Config:
-    """Return the settings of the first model."""
-    from aotlab.networks.weights.checkpoints import read_settings
-
-    checkpoint, config = models(args)[0]
-    return read_settings(checkpoint or BUNDLED_CHECKPOINT, config=config, overrides=args.overrides)
-
-
-def track(
-    videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
-) -> EvaluationResult:
-    """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
-    from aotlab.engine.streaming import HELPERS
-    from aotlab.utils.devices import leave_cores
-
-    leave_cores(HELPERS)
-    tracker, made_by = load(args, str(world.device))
-    options = RunOptions(
-        overlay=args.overlay,
-        made_by=made_by,
-        restart=args.restart,
-        force=args.force,
-        warm_up=WARM_UP if args.fps_report else 0,
-        stop=stop,
-    )
-    report = evaluate(tracker, videos, args.output, options, world)
-    if report.stopped:
-        raise RunStopped(
-            f"{len(report.finished)} of {len(videos)} sequences are done, in {args.output}; "
-            "the same command resumes"
-        )
-    return report
-
-
-def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dict[str, Any]]:
-    """Return the tracker that the options ask for, and all that its results depend on."""
-    from aotlab.engine.ensemble import Ensemble, augmented
-    from aotlab.engine.tracker import Tracker
-    from aotlab.utils.own_files import sha256
-
-    chosen = [(checkpoint or BUNDLED_CHECKPOINT, config) for checkpoint, config in models(args)]
-    weights = args.weights or [1.0] * len(chosen)
-    if len(weights) != len(chosen):
-        raise InputError(f"--weights: {len(weights)} of them for {len(chosen)} models; give one for each")
-    if not all(0 < weight < math.inf for weight in weights):
-        raise InputError(f"--weights {' '.join(map(str, weights))}: give finite numbers above 0")
-    branches, made_by = [], []
-    for (checkpoint, config), weight in zip(chosen, weights, strict=True):
-        single = Tracker.from_checkpoint(
-            checkpoint, config=config, overrides=args.overrides, device=device, protocol="published"
-        )
-        settings = hashlib.sha256(repr(single.config).encode()).hexdigest()
-        made_by.append({"checkpoint": sha256(checkpoint), "settings": settings, "weight": weight})
-        if len(chosen) == 1 and not args.flip and args.scales == [1.0]:
-            return single, {"models": made_by}
-        branches += augmented(
-            single.model, single.config, scales=args.scales, flip=args.flip, weight=weight, device=device
-        )
-    views = {"flip": args.flip, "scales": args.scales, "feedback": args.feedback}
-    return Ensemble(branches, fused_feedback=args.feedback == "fused"), {"models": made_by, **views}
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = Parser("eval", description="Run a model on a benchmark and score it.")
-    data = add_dataset_options(parser, list(DATASETS), split="val", required=False)
-    data.add_argument(
-        "--sequence", action="append", metavar="NAME", help="run on this sequence only; may be repeated"
-    )
-    data.add_argument(
-        "--all-frames", action="store_true", help="run on all frames, not only the labelled ones"
-    )
-    data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
-    add_output_options(parser, "folder for the results and scores.json", restart=True)
-    add_view_options(parser)
-    add_model_options(
-        parser, several="the models are averaged, each with its own --config", several_configs=True
-    )
-    add_device_options(parser)
-    add_memory_options(parser, bounded=False)
-    args = parser.parse_args(argv)
-    args.overrides = [*args.overrides, *option_overrides(args)]
-    if args.max_long_edge is not None:
-        args.overrides.append(f"input.max_long_edge={args.max_long_edge}")
-    missing = [f"--{name}" for name in ("dataset", "output") if getattr(args, name) is None]
-    if missing and not args.print_config:
-        parser.error(f"{' and '.join(missing)} must be given")
-    return args
-
-
-def add_view_options(parser: argparse.ArgumentParser) -> None:
-    """Add test-time augmentation, overlays and timing."""
-    parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
-    parser.add_argument(
-        "--fps-report",
-        action="store_true",
-        help=f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
-    )
-    group = parser.add_argument_group("test-time augmentation and ensembles")
-    group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
-    group.add_argument(
-        "--scales", type=SCALE, nargs="+", default=[1.0], metavar="S", help="average over test-time scales"
-    )
-    group.add_argument(
-        "--weights",
-        type=ABOVE_ZERO,
-        nargs="+",
-        metavar="W",
-        help="weight of each --checkpoint (default: all equal)",
-    )
-    group.add_argument(
-        "--feedback",
-        choices=("own", "fused"),
-        default="own",
-        help="what each branch stores in memory: its own prediction or the fused one",
-    )
-    group.add_argument(
-        "--max-long-edge", type=PIXELS, metavar="N", help="sets input.max_long_edge, in pixels"
-    )
-
-
-def models(args: argparse.Namespace) -> list[tuple[Path | None, str | None]]:
-    """Return (checkpoint, preset) of each model; None: the bundled one, and the checkpoint's own settings."""
-    checkpoints = args.checkpoint or [None]
-    configs = args.config or [None]
-    if len(configs) not in (1, len(checkpoints)):
-        raise InputError(
-            f"--config: {len(configs)} of them for {len(checkpoints)} of --checkpoint; give none, one for all, or one "
-            "for each in the same order"
-        )
-    return [(path, configs[number % len(configs)]) for number, path in enumerate(checkpoints)]
-
-
-def write_scores(path: Path, table: dict[str, Any], report: EvaluationResult, *, total: bool = False) -> None:
-    """Write scores, speed and failures as JSON; ``total``: also the speed with reading and writing."""
-    content = {**table, "fps": report.fps}
-    if total:
-        content |= {"fps_total": report.total_fps, "timed_frames": report.timed_frames}
-    content["failures"] = report.failures
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
-
-
-def show(
-    table: dict[str, Any], layout: TableLayout, report: EvaluationResult, *, total: bool = False
-) -> None:
-    """Print the table and the speed, and failures on stderr."""
-    from aotlab.evaluation.tables import format_table
-
-    if table:
-        print(format_table(table, layout))
-    if report.found:
-        print(f"finished before: {len(report.found)} of {len(report.finished)}; --restart runs them again")
-    if report.fps is not None:
-        print(f"{report.fps:.2f} frames per second over {report.timed_frames} frames")
-    if total and report.total_fps is not None:
-        print(f"{report.total_fps:.2f} with reading and writing")
-    elif total:
-        print(f"no frame was timed: no process tracked more than the {WARM_UP} to warm up")
-    for name, message in report.failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main(None))

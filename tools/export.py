@@ -6,95 +6,53 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.tools.cli.numbers import INTEGER
+from aotlab.tools.cli.numbers import AT_LEAST_ONE, AT_LEAST_TWO
 from aotlab.tools.cli.options import (
     SIZE,
     add_memory_options,
     add_model_options,
-    add_output_options,
+    add_shared,
+    checkpoint_of,
     option_overrides,
     print_settings,
 )
 from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.errors import InputError, RunStopped
+from aotlab.tools.cli.program import Parser, command, option
+from aotlab.utils.errors import RunStopped
 
 if TYPE_CHECKING:
     from aotlab.networks.vos_model import VOSModel
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Export, and verify if asked to; returns the exit status."""
-    args = parse(argv)
-    args.overrides += option_overrides(args)
-    require_model(args.checkpoint, args.config)
-    from aotlab.engine.export.description import exportable
-    from aotlab.engine.export.writing import NEEDED, export_model, require_packages
-    from aotlab.networks.weights.checkpoints import build_or_load, read_settings
-
-    path = args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
-    settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
-    if args.print_config:
-        print_settings(settings)
-        return 0
-    if args.output is None:
-        raise InputError("--output: missing; give the folder to write")
-    if min(*args.size, *([] if args.objects is None else [args.objects])) < 1 or args.verify_frames < 2:
-        raise InputError(
-            f"--size {args.size[0]}x{args.size[1]} --objects {args.objects} --verify-frames {args.verify_frames}: "
-            "sides and objects must be at least 1, frames to verify at least 2"
-        )
-    require_packages(*NEEDED, *(["onnxruntime"] if args.verify else []))
-    model, config = build_or_load(path, config=args.config, overrides=args.overrides)
-    identities = config.model.max_objects
-    description = export_model(
-        model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
-        prompts=args.prompts, force=args.force,
-    )  # fmt: skip
-    print(
-        f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
-        f"{args.size[1]}, up to {description.frames} frames in long-term memory"
-    )
-    if args.verify:
-        check(args, model)
-    return 0
-
-
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("export", description="Write a model as ONNX files.")
-    parser.add_argument(
-        "--size", type=SIZE, default=(854, 480), metavar="WIDTHxHEIGHT",
-        help="size of the frames (default: 854x480)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--objects", type=INTEGER, metavar="N",
-        help="objects per batch; more objects run as further batches (default: the model's identities)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--prompts", action="store_true",
-        help="also write the prompt network: prompt_encode.onnx and prompt_masks.onnx",
-    )  # fmt: skip
-    parser.add_argument(
-        "--verify", action="store_true",
-        help="track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
-    )  # fmt: skip
-    parser.add_argument("--verify-frames", type=INTEGER, default=12, metavar="N", help="frames of that clip")
-    parser.add_argument(
-        "--provider",
-        metavar="NAME",
-        help="execution provider of onnxruntime for --verify (default: CPUExecutionProvider)",
+    parser = Parser("export", "Write a model as ONNX files.")
+    size = "size of the frames (default: 854x480)"
+    option(parser, "--size WIDTHxHEIGHT", size, type=SIZE, default=(854, 480))
+    objects = "objects per batch; more objects run as further batches (default: the model's identities)"
+    option(parser, "--objects N", objects, type=AT_LEAST_ONE)
+    option(parser, "--prompts", "also write the prompt network: prompt_encode.onnx and prompt_masks.onnx")
+    option(
+        parser,
+        "--verify",
+        "track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
     )
-    add_output_options(parser, "folder to write")
+    option(parser, "--verify-frames N", "frames of that clip", type=AT_LEAST_TWO, default=12)
+    provider = "execution provider of onnxruntime for --verify (default: CPUExecutionProvider)"
+    option(parser, "--provider NAME", provider)
+    output = parser.add_argument_group("output")
+    option(output, "--output DIR", "folder to write")
+    add_shared(output, "--force")
     add_model_options(parser, untrained=True)
     add_memory_options(parser, bounded=False)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.output is None and not args.print_config:
+        parser.error("--output must be given")
+    args.overrides += option_overrides(args)
+    return args
 
 
 def check(args: Namespace, model: VOSModel) -> None:
@@ -116,5 +74,31 @@ def check(args: Namespace, model: VOSModel) -> None:
         )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Export, and verify if asked to; returns the exit status."""
+    args = parse(argv)
+    require_model(args.checkpoint, args.config)
+    from aotlab.engine.export.description import exportable
+    from aotlab.engine.export.writing import NEEDED, export_model, require_packages
+    from aotlab.networks.weights.checkpoints import build_or_load, read_settings
+
+    path = checkpoint_of(args)
+    settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
+    if args.print_config:
+        print_settings(settings)
+        return 0
+    require_packages(*NEEDED, *(["onnxruntime"] if args.verify else []))
+    model, config = build_or_load(path, config=args.config, overrides=args.overrides)
+    identities = config.model.max_objects
+    description = export_model(
+        model, config, args.output, video=args.size[::-1], groups=-(-(args.objects or identities) // identities),
+        prompts=args.prompts, force=args.force,
+    )  # fmt: skip
+    print(
+        f"{args.output}: {config.name} as {len(description.graphs)} ONNX graphs for {args.size[0]}x"
+        f"{args.size[1]}, up to {description.frames} frames in long-term memory"
+    )
+    if args.verify:
+        check(args, model)
+    return 0

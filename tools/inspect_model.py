@@ -9,21 +9,17 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+from argparse import Namespace
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECTS
-from aotlab.tools.cli.options import add_device_option, add_force_option, add_model_options, print_settings
+from aotlab.tools.cli.options import SIZE, add_model_options, add_shared, checkpoint_of, print_settings
 from aotlab.tools.cli.paths import require_model, require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, argument_type, command, option
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import PLOT_SUFFIXES, atomic_path, require_output, require_writable
-from aotlab.utils.numbers import LONGEST_SIDE
+from aotlab.utils.files import PLOT_SUFFIXES, require_output, require_writable, write_text
 from aotlab.utils.text import columns
 
 COUNTED = (
@@ -34,52 +30,23 @@ COUNTED = (
 )
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run the requested inspection; return the exit status."""
-    args = parse(argv)
-    require_model(args.checkpoint, args.config)
-    if args.print_config:
-        from aotlab.networks.weights.checkpoints import read_settings
-
-        print_settings(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides))
-    elif args.card:
-        show_card(checkpoint_of(args))
-    elif args.parameters:
-        show_costs(args)
-    elif args.identities:
-        show_identities(args)
-    else:
-        show_attention(args)
-    return 0
-
-
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("inspect_model", description="Look inside a model.", epilog=COUNTED)
+    parser = Parser("inspect_model", "Look inside a model.", epilog=COUNTED)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--card",
-        action="store_true",
-        help="print how the weights were trained: data, phases, hours, commands",
-    )
-    what.add_argument("--parameters", action="store_true", help="print parameters and FLOPs of every part")
-    what.add_argument(
-        "--identities",
-        type=Path,
-        metavar="FILE.png",
-        help="plot the similarity of each stage's identities",
-    )
-    what.add_argument(
-        "--attention", type=Path, metavar="VIDEO",
-        help="draw the attention to long- and short-term memory in every block, on a video or image folder",
-    )  # fmt: skip
-    parser.add_argument(
-        "--output", type=Path, metavar="PATH",
-        help="with --parameters a JSON file to write, with --attention a folder",
-    )  # fmt: skip
-    add_force_option(parser)
-    add_cost_options(parser)
+    option(what, "--card", "print how the weights were trained: data, phases, hours, commands")
+    option(what, "--parameters", "print parameters and FLOPs of every part")
+    option(what, "--identities FILE.png", "plot the similarity of each stage's identities", type=Path)
+    attention = "draw the attention to long- and short-term memory in every block, on a video or image folder"
+    option(what, "--attention VIDEO", attention, type=Path)
+    output = "with --parameters a JSON file to write, with --attention a folder"
+    option(parser, "--output PATH", output, type=Path)
+    add_shared(parser, "--force")
+    group = parser.add_argument_group("with --parameters")
+    size = "size of the frame before it is resized for the network (default: 854x480)"
+    option(group, "--size WIDTHxHEIGHT", size, type=SIZE, default=(854, 480))
+    option(group, "--objects N", "tracked objects", type=OBJECTS, default=1)
+    option(group, "--stored-frames N", "frames in long-term memory", type=MEMORY_FRAMES, default=1)
     add_attention_options(parser)
     add_model_options(parser, untrained=True)
     args = parser.parse_args(argv)
@@ -95,49 +62,23 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def add_cost_options(parser: Parser) -> None:
-    """Add the options that costs depend on."""
-    group = parser.add_argument_group("with --parameters")
-    group.add_argument(
-        "--size", type=two_numbers("x"), default=(854, 480), metavar="WIDTHxHEIGHT",
-        help="size of the frame before it is resized for the network (default: 854x480)",
-    )  # fmt: skip
-    group.add_argument("--objects", type=OBJECTS, default=1, metavar="N", help="tracked objects")
-    group.add_argument(
-        "--stored-frames", type=MEMORY_FRAMES, default=1, metavar="N", help="frames in long-term memory"
-    )
-
-
 def add_attention_options(parser: Parser) -> None:
     """Add the options that choose the attention to draw."""
     group = parser.add_argument_group("with --attention")
-    group.add_argument("--mask", type=Path, metavar="FILE", help="PNG of object ids for the first frame")
-    group.add_argument(
-        "--frame", type=NOT_NEGATIVE, metavar="N", help="frame whose attention is drawn, counted from 0"
-    )
+    option(group, "--mask FILE", "PNG of object ids for the first frame")
+    option(group, "--frame N", "frame whose attention is drawn, counted from 0", type=NOT_NEGATIVE)
     whose = group.add_mutually_exclusive_group()
-    whose.add_argument("--pixel", type=two_numbers(","), metavar="X,Y", help="pixel whose attention is drawn")
-    whose.add_argument("--object", type=OBJECTS, metavar="ID", help="object whose attention is drawn")
-    add_device_option(group)
+    option(whose, "--pixel X,Y", "pixel whose attention is drawn", type=argument_type(pixel))
+    option(whose, "--object ID", "object whose attention is drawn", type=OBJECTS)
+    add_shared(group, "--device")
 
 
-def two_numbers(between: str) -> Callable[[str], tuple[int, int]]:
-    """Return an argparse type for two numbers separated by ``between``."""
-
-    def read(text: str) -> tuple[int, int]:
-        match = re.fullmatch(f"([0-9]{{1,5}}){between}([0-9]{{1,5}})", text)
-        if match is None or max(int(match[1]), int(match[2])) > LONGEST_SIDE:
-            raise ArgumentTypeError(
-                f"{text[:40]}: expected two numbers of at most {LONGEST_SIDE} like 854{between}480"
-            )
-        return int(match[1]), int(match[2])
-
-    return read
-
-
-def checkpoint_of(args: Namespace) -> Path | None:
-    """Return the weights to inspect; None: random ones of a preset."""
-    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
+def pixel(text: str) -> tuple[int, int]:
+    """Return (x, y) of "120,80"."""
+    match = re.fullmatch("([0-9]{1,5}),([0-9]{1,5})", text)
+    if match is None:
+        raise InputError(f"{text[:40]}: expected two numbers like 854,480")
+    return int(match[1]), int(match[2])
 
 
 def show_identities(args: Namespace) -> None:
@@ -176,8 +117,6 @@ def show_costs(args: Namespace) -> None:
         require_output(args.output)
     require_new(args.output, force=args.force)
     width, height = args.size
-    if min(width, height) < 1:
-        raise InputError(f"--size {width}x{height}: both must be at least 1")
     config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
     size = network_size((height, width), config.input, align_corners=config.model.align_corners)
     parts = model_costs(config.model, size, objects=args.objects, frames=args.stored_frames)
@@ -194,8 +133,7 @@ def show_costs(args: Namespace) -> None:
             "config": config.name, "frame": [width, height], "network": [size[1], size[0]], "objects": args.objects,
             "memory_frames": args.stored_frames, "parts": [asdict(part) for part in parts],
         }  # fmt: skip
-        with atomic_path(args.output) as temporary:
-            temporary.write_text(json.dumps(report, indent=1))
+        write_text(args.output, json.dumps(report, indent=1))
 
 
 def show_attention(args: Namespace) -> None:
@@ -224,5 +162,21 @@ def show_attention(args: Namespace) -> None:
     print(image)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run the requested inspection; return the exit status."""
+    args = parse(argv)
+    require_model(args.checkpoint, args.config)
+    if args.print_config:
+        from aotlab.networks.weights.checkpoints import read_settings
+
+        print_settings(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides))
+    elif args.card:
+        show_card(checkpoint_of(args))
+    elif args.parameters:
+        show_costs(args)
+    elif args.identities:
+        show_identities(args)
+    else:
+        show_attention(args)
+    return 0

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
 from pathlib import Path
 
-from aotlab.tools.cli.options import add_force_option
+from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.tools.cli.prompts import add_prompt_options, segmenter_of
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_output
 
 
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = Parser("mask", description="Make a mask of one image from boxes and points.")
-    parser.add_argument("image", type=Path, metavar="IMAGE", help="image to segment")
-    add_prompt_options(parser, frames=False)
-    parser.add_argument("--output", type=Path, metavar="FILE", help="PNG to write (default: IMAGE.mask.png)")
-    add_force_option(parser)
-    args = parser.parse_args(argv)
-    if not (args.box or args.point):
-        parser.error("a --box or --point must be given")
-    return args
-
-
 @command
 def main(argv: list[str] | None = None) -> int:
     """Segment the objects and write one palette PNG."""
-    args = parse(argv)
+    parser = Parser("mask", "Make a mask of one image from boxes and points.")
+    option(parser, "image IMAGE", "image to segment", type=Path)
+    add_prompt_options(parser, frames=False)
+    option(parser, "--output FILE", "PNG to write (default: IMAGE.mask.png)")
+    add_shared(parser, "--force")
+    args = parser.parse_args(argv)
+    if not (args.box or args.point):
+        parser.error("a --box or --point must be given")
     require_paths(args.image)
     output = require_output(args.output or args.image.with_suffix(".mask.png"), ".png")
     if real_path(output) == real_path(args.image):
@@ -48,7 +40,3 @@ def main(argv: list[str] | None = None) -> int:
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,6 @@ import argparse
 import json
 import logging
 import os
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +24,9 @@ from aotlab.dataloaders.benchmarks.datasets import (
 )
 from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_whole, select_videos
 from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
-from aotlab.tools.cli.options import add_dataset_options, add_force_option
+from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, after_printing, command
+from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -36,25 +35,6 @@ if TYPE_CHECKING:
     from aotlab.engine.evaluation.scoring import ScoringResult
 
 log = logging.getLogger(__name__)
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Score; return 0, or 1 if a sequence could not be scored."""
-    args = parse(argv)
-    require_extra("score")
-    for path in (args.json, args.csv, args.draw_worst):
-        require_new(path, force=args.force)
-    if args.annotations is not None:
-        return run([one_video(args)], args)
-    if find_dataset(args.dataset)[1].hota:
-        return run_hota(args)
-    every = open_dataset(
-        args.dataset, args.root, args.split, new_objects=args.new_objects, sequences=args.sequence or ()
-    )
-    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
-        require_paths(args.results)
-    return run(scorable(select_videos(every, args.sequence), args), args)
 
 
 def one_video(args: argparse.Namespace) -> Video:
@@ -71,17 +51,13 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
     from aotlab.engine.evaluation.scoring import rules_of, score_videos
     from aotlab.evaluation.tables import csv_text, format_table, scores_table, worst_objects
 
-    require_results(videos, args.results)
-    for path in (args.json, args.csv):
-        if path is not None:
-            require_output(path)
+    require_results(videos, args)
     report = score_videos(videos, args.results, workers=args.workers, progress=True)
     layout = rules_of(videos).table
     table = scores_table(report.scores, layout) if report.scores else {}
     if table:
         print(format_table(table, layout))
-    for name, message in report.failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
+    status = report_failures(report.failures)
     with after_printing():
         if args.json is not None:
             # the same content as an evaluation run writes
@@ -92,7 +68,7 @@ def run(videos: list[Video], args: argparse.Namespace) -> int:
                 write_text(args.csv, csv_text(table, layout))
             column = layout.columns[0]
             show_worst(worst_objects(table, args.worst, column), column, videos, report, args)
-    return 1 if report.failures else 0
+    return status
 
 
 def run_hota(args: argparse.Namespace) -> int:
@@ -106,9 +82,7 @@ def run_hota(args: argparse.Namespace) -> int:
     root = args.root if args.root is not None else default_root(find_dataset(args.dataset)[0])
     videos = select_videos(open_dataset(args.dataset, args.root, args.split), args.sequence)
     require_whole(videos)
-    require_results(videos, args.results)
-    if args.json is not None:
-        require_output(args.json)
+    require_results(videos, args)
     names = [video.name for video in videos]
     with tempfile.TemporaryDirectory() as folder:
         truth, found = Path(folder) / "truth.json", Path(folder) / "found.json"
@@ -125,36 +99,20 @@ def run_hota(args: argparse.Namespace) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("score", description="Score result PNGs by a benchmark's rules.")
-    parser.add_argument(
-        "result", type=Path, nargs="?", metavar="RESULT", help="with --annotations: folder with <frame>.png"
-    )
-    parser.add_argument(
-        "--annotations",
-        type=Path,
-        metavar="DIR",
-        help="score RESULT against the PNGs of this folder, by the rules of DAVIS 2017",
-    )
-    data = add_dataset_options(parser, list(DATASETS), split="val", required=False)
-    data.add_argument(
-        "--sequence", action="append", metavar="NAME", help="score this sequence only; may be repeated"
-    )
-    data.add_argument("--new-objects", action="store_true", help="folder: later masks add objects")
-    parser.add_argument("--results", type=Path, metavar="DIR", help="folder with <sequence>/<frame>.png")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores as JSON")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table as CSV")
-    parser.add_argument(
-        "--workers",
-        type=AT_LEAST_ONE,
-        default=os.cpu_count() or 1,
-        metavar="N",
-        help="processes (default: one per core)",
-    )
-    parser.add_argument("--worst", type=NOT_NEGATIVE, default=0, metavar="N", help="list the N worst objects")
-    parser.add_argument(
-        "--draw-worst", type=Path, metavar="DIR", help="draw the worst objects into this folder"
-    )
-    add_force_option(parser)
+    parser = Parser("score", "Score result PNGs by a benchmark's rules.")
+    result = "with --annotations: folder with <frame>.png"
+    option(parser, "result RESULT", result, type=Path, nargs="?")
+    annotations = "score RESULT against the PNGs of this folder, by the rules of DAVIS 2017"
+    option(parser, "--annotations DIR", annotations)
+    add_dataset_options(parser, list(DATASETS), split="val")
+    option(parser, "--results DIR", "folder with <sequence>/<frame>.png")
+    option(parser, "--json FILE", "write the scores as JSON")
+    option(parser, "--csv FILE", "write the table as CSV")
+    cores = os.cpu_count() or 1
+    option(parser, "--workers N", "processes (default: one per core)", type=AT_LEAST_ONE, default=cores)
+    option(parser, "--worst N", "list the N worst objects", type=NOT_NEGATIVE, default=0)
+    option(parser, "--draw-worst DIR", "draw the worst objects into this folder")
+    add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if (args.result is None) != (args.annotations is None) or (args.result or args.dataset) is None:
         parser.error("give RESULT with --annotations, or --dataset with --results")
@@ -185,13 +143,20 @@ def scorable(videos: Sequence[Video], args: argparse.Namespace) -> list[Video]:
     )
 
 
-def require_results(videos: Sequence[Video], results: Path) -> None:
-    """Raise `InputError` if no video has a folder of results; single missing ones are reported as failures."""
+def require_results(videos: Sequence[Video], args: argparse.Namespace) -> None:
+    """Raise `InputError` if no video has a folder of results, or the scores cannot be written.
+
+    Single missing folders are reported as failures.
+    """
+    results = args.results
     if not any(is_folder(results / video.name) for video in videos):
         raise InputError(
             f"{results}: holds no results of the {len(videos)} sequences; "
             f"expected {results / videos[0].name}/<frame>.png and so on"
         )
+    for path in (args.json, args.csv):
+        if path is not None:
+            require_output(path)
 
 
 def show_worst(
@@ -217,5 +182,20 @@ def show_worst(
         print(f"{rank:4}  {value:5.1f}  {name}  {item}{drawn}")
 
 
-if __name__ == "__main__":
-    sys.exit(main(None))
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Score; return 0, or 1 if a sequence could not be scored."""
+    args = parse(argv)
+    require_extra("score")
+    for path in (args.json, args.csv, args.draw_worst):
+        require_new(path, force=args.force)
+    if args.annotations is not None:
+        return run([one_video(args)], args)
+    if find_dataset(args.dataset)[1].hota:
+        return run_hota(args)
+    every = open_dataset(
+        args.dataset, args.root, args.split, new_objects=args.new_objects, sequences=args.sequence or ()
+    )
+    if submission_hint(args.dataset, args.root, args.split, args.results) is None:
+        require_paths(args.results)
+    return run(scorable(select_videos(every, args.sequence), args), args)

@@ -6,17 +6,17 @@ aotlab submit --dataset youtubevos2019 --check youtubevos2019.zip
 
 from __future__ import annotations
 
-import argparse
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
-from aotlab.tools.cli.options import add_dataset_options, add_force_option
+from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_output, require_writable
@@ -25,119 +25,69 @@ if TYPE_CHECKING:
     from aotlab.evaluation.submission import Expected
 
 
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Write or check an archive; return 0."""
-    args = parse(argv)
-    name, dataset = find_dataset(args.dataset)
-    require_new(args.output, force=args.force)
-    if dataset.hota:
-        return write_json(name, args)
-    if dataset.polygons:
-        return write_polygons(name, args)
-    if dataset.object_tree:
-        return write_tree(name, args)
-    folder = archive_folder(name, dataset)
-    require_paths(args.results, args.check)
-    require_extra("score")
-    from aotlab.evaluation.submission import check_archive, check_results, write_archive
-
-    split = args.split or next(iter(dataset.server))
-    videos = open_dataset(name, args.root, split)
-    require_whole(videos)  # a server takes all sequences or none
-    wanted = [expected_of(video) for video in videos]
-    if args.check is None:
-        require_output(args.output)
-        report(check_results(args.results, wanted), args.results)
-        write_archive(args.output, args.results, wanted, folder)
-    archive = args.output if args.check is None else args.check
-    report(check_archive(archive, wanted, folder), archive)
-    frames = sum(len(item.frames) for item in wanted)
-    print(f"{archive}: {frames} masks of {len(wanted)} sequences of {name} {split}, all as wanted")
-    if split in dataset.server:
-        print(f"scored by {dataset.server[split]}")
-    return 0
-
-
-def open_unarchived(name: str, args: argparse.Namespace, kind: str) -> tuple[str, Sequence[Video]]:
-    """Return split and videos of a benchmark whose server takes ``kind`` instead of an archive."""
-    if args.check is not None:
-        raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
-    require_paths(args.results)
-    require_extra("score")
-    split = args.split or "val"
-    videos = open_dataset(name, args.root, split)
-    require_whole(videos)
-    return split, videos
-
-
-def write_json(name: str, args: argparse.Namespace) -> int:
-    """Write BURST's JSON file of predictions; return 0."""
-    require_output(args.output)
-    split, videos = open_unarchived(name, args, "a JSON file")
-    from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
-
-    root = args.root if args.root is not None else default_root(name)
-    names = [video.name for video in videos]
-    masks = write_predictions(args.output, annotation_file(root, split), args.results, names)
-    print(f"{args.output}: {masks} masks of {len(names)} sequences of {name} {split}")
-    return 0
-
-
-def write_polygons(name: str, args: argparse.Namespace) -> int:
-    """Write the ZIP with VISOR's JSON file of polygons; return 0."""
-    split, videos = open_unarchived(name, args, "a JSON file of polygons")
-    from aotlab.dataloaders.benchmarks.visor import write_submission
-
-    root = args.root if args.root is not None else default_root(name)
-    require_writable(args.output.parent)
-    sequences = {video.name: video.results for video in videos}
-    names = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
-    masks = write_submission(args.output, args.results, sequences, names, split)
-    print(f"{args.output}: {masks} masks of {len(videos)} sequences of {name} {split}")
-    return 0
-
-
-def write_tree(name: str, args: argparse.Namespace) -> int:
-    """Write the folders of objects that SA-V's evaluator reads; return 0."""
-    split, videos = open_unarchived(name, args, "folders of objects")
-    from aotlab.evaluation.sav import write_object_results
-
-    require_writable(args.output)
-    masks = sum(
-        write_object_results(args.output / video.name, args.results / video.name, video.object_folders)
-        for video in videos
-    )
-    print(f"{args.output}: {masks} masks of {len(videos)} sequences of {name} {split}")
-    return 0
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
+def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("submit", description="Pack results for a benchmark's server, or check an archive.")
-    able = [
-        name
-        for name, dataset in DATASETS.items()
-        if dataset.archive is not None or dataset.hota or dataset.object_tree or dataset.polygons
-    ]
+    parser = Parser("submit", "Pack results for a benchmark's server, or check an archive.")
+    able = [name for name, data in DATASETS.items() if data.archive is not None or kind_of(data)]
     add_dataset_options(parser, able, split=None)
-    parser.add_argument("--results", type=Path, metavar="DIR", help="folder with <sequence>/<frame>.png")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="archive to write; burst: a JSON file, sav: a folder"
-    )
-    parser.add_argument("--check", type=Path, metavar="FILE", help="check this archive and write nothing")
-    add_force_option(parser)
+    option(parser, "--results DIR", "folder with <sequence>/<frame>.png")
+    option(parser, "--output FILE", "archive to write; burst: a JSON file, sav: a folder")
+    option(parser, "--check FILE", "check this archive and write nothing")
+    add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):
         parser.error("give --results DIR with --output FILE.zip, or --check FILE.zip")
     return args
 
 
-def archive_folder(name: str, dataset: DataSet) -> str:
-    """Return the folder around the sequences in a server's archive; raise `InputError` without one."""
-    if dataset.archive is None:
-        raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
-    return dataset.archive
+def kind_of(dataset: DataSet) -> str | None:
+    """Return what a server takes instead of an archive of masks; None: an archive."""
+    if dataset.hota:
+        return "a JSON file"
+    if dataset.polygons:
+        return "a JSON file of polygons"
+    return "folders of objects" if dataset.object_tree else None
+
+
+def write_kind(name: str, dataset: DataSet, split: str, videos: Sequence[Video], args: Namespace) -> int:
+    """Write what a server takes instead of an archive; return the number of masks."""
+    if dataset.object_tree:
+        from aotlab.evaluation.sav import write_object_results
+
+        require_writable(args.output)
+        return sum(
+            write_object_results(args.output / video.name, args.results / video.name, video.object_folders)
+            for video in videos
+        )
+    require_output(args.output)
+    root = default_root(name) if args.root is None else args.root
+    if dataset.hota:
+        from aotlab.dataloaders.benchmarks.burst import annotation_file, write_predictions
+
+        names = [video.name for video in videos]
+        return write_predictions(args.output, annotation_file(root, split), args.results, names)
+    from aotlab.dataloaders.benchmarks.visor import write_submission
+
+    sequences = {video.name: video.results for video in videos}
+    mapping = root / f"{split.removesuffix('_unseen')}_data_mapping.json"
+    return write_submission(args.output, args.results, sequences, mapping, split)
+
+
+def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
+    """Write an archive unless one is given, and check it; return the number of masks.
+
+    ``folder``: folder around the sequences in the archive.
+    """
+    from aotlab.evaluation.submission import check_archive, check_results, write_archive
+
+    wanted = [expected_of(video) for video in videos]
+    if args.check is None:
+        require_output(args.output)
+        report(check_results(args.results, wanted), args.results)
+        write_archive(args.output, args.results, wanted, folder)
+    archive = args.check or args.output
+    report(check_archive(archive, wanted, folder), archive)
+    return sum(len(item.frames) for item in wanted)
 
 
 def expected_of(video: Video) -> Expected:
@@ -167,5 +117,29 @@ def report(problems: Sequence[str], archive: Path) -> None:
         )
 
 
-if __name__ == "__main__":
-    sys.exit(main(None))
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Write what a benchmark's server takes, or check an archive; return 0."""
+    args = parse(argv)
+    name, dataset = find_dataset(args.dataset)
+    kind = kind_of(dataset)
+    require_new(args.output, force=args.force)
+    if kind is not None and args.check is not None:
+        raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
+    if kind is None and dataset.archive is None:
+        raise InputError(f"--dataset {name}: no server takes its masks; score them with aotlab score")
+    require_paths(args.results, args.check)
+    require_extra("score")
+    split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
+    videos = open_dataset(name, args.root, split)
+    require_whole(videos)  # a server takes all sequences or none
+    what = f"sequences of {name} {split}"
+    if dataset.archive is None:
+        masks = write_kind(name, dataset, split, videos, args)
+        print(f"{args.output}: {masks} masks of {len(videos)} {what}")
+        return 0
+    masks = pack(videos, dataset.archive, args)
+    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all as wanted")
+    if split in dataset.server:
+        print(f"scored by {dataset.server[split]}")
+    return 0

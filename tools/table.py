@@ -6,7 +6,6 @@ aotlab table aot_davis2017 --smoke     (the bundled model on the bundled clip)
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import subprocess
@@ -26,8 +25,8 @@ from aotlab.engine.evaluation.paper_tables import (
     missing,
 )
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.options import add_device_option
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.options import add_shared
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
@@ -35,41 +34,6 @@ SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=(
 SMOKE_NOTE = (
     "smoke test: every row is the bundled model on the bundled clip, which no published figure compares with"
 )
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """Run and print a table; returns 0, or 1 if a command failed."""
-    args = parse(argv)
-    table = load_table(args.table)
-    output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
-    runner = Runner(smoke(table) if args.smoke else table, output, args.device, args.ranks)
-    ours, lacking = [], dict[str, None]()
-    for row in runner.table.rows:
-        gaps = missing(runner.table, row)
-        lacking |= dict.fromkeys(gaps)
-        ours.append("missing" if gaps else runner.run(row))
-    text = format_table(runner.table, ours)
-    if lacking:
-        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
-    print(text)
-    write_text(output.with_suffix(".md"), text + "\n")
-    return 1 if runner.failed else 0
-
-
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = Parser("table", description="Run a table of a paper and compare.")
-    parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
-    add_device_option(parser)
-    parser.add_argument(
-        "--ranks", type=AT_LEAST_ONE, default=1, metavar="N", help="processes that share the videos"
-    )
-    parser.add_argument("--smoke", action="store_true", help="run every row with the bundled model and clip")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", default=Path("results/tables"), help="folder for the results"
-    )
-    return parser.parse_args(argv)
 
 
 def smoke(table: PaperTable) -> PaperTable:
@@ -103,15 +67,8 @@ class Runner:
             results = self.results(row.model, row.benchmark)
             if benchmark.server is not None:
                 archive = results.with_suffix(".zip")
-                self.call(
-                    "submit",
-                    *where(benchmark),
-                    "--results",
-                    str(results),
-                    "--output",
-                    str(archive),
-                    "--force",
-                )
+                files = ("--results", str(results), "--output", str(archive))
+                self.call("submit", *where(benchmark), *files, "--force")
                 return f"server: {archive}"
         except subprocess.CalledProcessError as error:
             self.failed = True
@@ -163,5 +120,27 @@ def of_model(model: Model) -> tuple[str, ...]:
     return (*files, *presets, *(("--weights", *model.weights) if model.weights else ()))
 
 
-if __name__ == "__main__":
-    sys.exit(main(None))
+@command
+def main(argv: list[str] | None = None) -> int:
+    """Run and print a table; returns 0, or 1 if a command failed."""
+    parser = Parser("table", "Run a table of a paper and compare.")
+    option(parser, "table", "name of a table, for example aot_davis2017, or a YAML file")
+    add_shared(parser, "--device")
+    option(parser, "--ranks N", "processes that share the videos", type=AT_LEAST_ONE, default=1)
+    option(parser, "--smoke", "run every row with the bundled model and clip")
+    option(parser, "--output DIR", "folder for the results", default=Path("results/tables"))
+    args = parser.parse_args(argv)
+    table = load_table(args.table)
+    output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)
+    runner = Runner(smoke(table) if args.smoke else table, output, args.device, args.ranks)
+    ours, lacking = [], dict[str, None]()
+    for row in runner.table.rows:
+        gaps = missing(runner.table, row)
+        lacking |= dict.fromkeys(gaps)
+        ours.append("missing" if gaps else runner.run(row))
+    text = format_table(runner.table, ours)
+    if lacking:
+        text += "\n\nmissing:\n" + "\n".join(f"- {line}" for line in lacking)
+    print(text)
+    write_text(output.with_suffix(".md"), text + "\n")
+    return 1 if runner.failed else 0

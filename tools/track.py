@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
-from aotlab.tools.cli.batch import add_job_options, refuse_with_jobs, run_batch
+from aotlab.tools.cli.batch import refuse_with_jobs, run_batch
 from aotlab.tools.cli.one_video import forecast, run_one
 from aotlab.tools.cli.options import (
     add_config_options,
-    add_dry_run_options,
     add_memory_options,
-    add_precision_option,
-    add_size_option,
+    add_shared,
     bounded_settings,
     option_overrides,
     print_settings,
     require_bounded,
-    size_overrides,
 )
 from aotlab.tools.cli.paths import require_masks, require_model, require_source
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.tools.cli.prompts import add_prompt_options
 from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
 from aotlab.utils.extras import require_extra
@@ -31,30 +27,42 @@ from aotlab.utils.extras import require_extra
 if TYPE_CHECKING:
     from aotlab.engine.video.options import TrackOptions
 
+SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
+"""names of ``--size`` to `input.scale`"""
+
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("track", description="Track the objects of one or more masks through a video.")
-    parser.add_argument(
-        "video",
-        nargs="*",
-        metavar="VIDEO",
-        help="video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
+    parser = Parser("track", "Track the objects of one or more masks through a video.")
+    option(
+        parser,
+        "video VIDEO",
+        "video file, image folder, TIFF stack, rtsp:// or http:// address, camera (/dev/video0), or - for "
         "standard input; several videos are jobs, with their masks beside them",
+        nargs="*",
     )
     add_most_used_options(parser)
     add_prompt_options(parser)
     add_tracking_options(parser)
-    add_job_options(parser)
+    option(
+        parser.add_argument_group("many videos"),
+        "--jobs LIST",
+        "CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
+        "distributes the jobs",
+        type=Path,
+    )
     model = parser.add_argument_group("model and precision")
     add_config_options(parser, model)
-    add_precision_option(model)
-    add_size_option(model)
+    add_shared(model, "--precision")
+    size = "sets input.scale to 0.6, 0.8 or 1: smaller is faster and less accurate (default: full)"
+    option(model, "--size", size, choices=SIZES)
     add_memory_options(parser, bounded=True, budget=True)
-    add_dry_run_options(parser)
+    add_shared(parser, "--dry-run", "--gpu-memory")
     args = parser.parse_args(argv)
     if not args.print_config:
         require_given(parser, args)
+    args.overrides += [] if args.size is None else [f"input.scale={SIZES[args.size]}"]
+    args.overrides += option_overrides(args)
     return args
 
 
@@ -92,14 +100,13 @@ def track_options(args: Namespace) -> TrackOptions:
     )
 
 
-def memory_settings(args: Namespace) -> tuple[Config, list[str]]:
-    """Return the tracker's settings, with bounded long-term memory, and their overrides."""
-    overrides = [*args.overrides, *size_overrides(args), *option_overrides(args)]
-    settings = bounded_settings(args.checkpoint or BUNDLED_CHECKPOINT, args.config, overrides)
-    for option in ("memory_frames", "memory_budget"):
-        if getattr(args, option) is not None:
-            require_bounded(settings, f"--{option.replace('_', '-')}")
-    return settings, overrides
+def settings_of(args: Namespace) -> Config:
+    """Return the tracker's settings, with bounded long-term memory."""
+    settings = bounded_settings(args.checkpoint, args.config, args.overrides)
+    for name in ("memory_frames", "memory_budget"):
+        if getattr(args, name) is not None:
+            require_bounded(settings, f"--{name.replace('_', '-')}")
+    return settings
 
 
 @command
@@ -108,19 +115,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_settings(memory_settings(args)[0])
+        print_settings(settings_of(args))
         return 0
-    checkpoint = args.checkpoint or BUNDLED_CHECKPOINT
     if args.several:
-        return run_batch(args, checkpoint, memory_settings(args), track_options(args))
+        return run_batch(args, settings_of(args), track_options(args))
     args.video = args.video[0]
     require_source(args.video)
     require_masks(args.mask)
     require_extra("video")
     if args.dry_run:
-        return forecast(args, memory_settings(args)[0])
-    return run_one(args, checkpoint, memory_settings(args), track_options(args))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return forecast(args, settings_of(args))
+    return run_one(args, settings_of(args), track_options(args))

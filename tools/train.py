@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.options import (
     add_config_options,
     add_device_options,
-    add_dry_run_options,
-    add_restart_option,
+    add_shared,
     option_overrides,
     print_settings,
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
 from aotlab.utils.extras import require_extra
+from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
     from aotlab.engine.training.trainer import Trained
@@ -32,9 +32,8 @@ RECIPE = "configs/recipes/mini.yaml"
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("train", description="Train a model through the phases of a recipe.")
-    add_dry_run_options(parser)
-    add_restart_option(parser)
+    parser = Parser("train", "Train a model through the phases of a recipe.")
+    add_shared(parser, "--dry-run", "--gpu-memory", "--restart")
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
     args = parser.parse_args(argv)
@@ -42,6 +41,18 @@ def parse(argv: list[str] | None) -> Namespace:
         parser.error("--gpu-memory needs --dry-run")
     args.overrides += option_overrides(args, precision="train.precision")
     return args
+
+
+def summarise(trained: Trained) -> int:
+    """Print the file of the weights, and what could not be read; return the exit status."""
+    print(f"trained weights: {trained.checkpoint}")
+    if not trained.replaced:
+        return 0
+    items = counted(len(trained.replaced), "item")
+    print(f"{items} could not be read and were replaced by others:", file=sys.stderr)
+    for sentence, times in sorted(trained.replaced.items()):
+        print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
+    return 1
 
 
 @command
@@ -79,19 +90,3 @@ def main(argv: list[str] | None = None) -> int:
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
         trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
         return summarise(trained) if world.lead else 0
-
-
-def summarise(trained: Trained) -> int:
-    """Print the file of the weights, and what could not be read; return the exit status."""
-    print(f"trained weights: {trained.checkpoint}")
-    if not trained.replaced:
-        return 0
-    count = len(trained.replaced)
-    print(f"{count} item{'s' * (count > 1)} could not be read and were replaced by others:", file=sys.stderr)
-    for sentence, times in sorted(trained.replaced.items()):
-        print(f"  {sentence} (drawn {times} times)", file=sys.stderr)
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

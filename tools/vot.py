@@ -8,10 +8,6 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
-import sys
-from argparse import Namespace
-
-from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.tools.cli.options import (
     add_device_options,
     add_memory_options,
@@ -29,10 +25,15 @@ from aotlab.utils.extras import require_extra
 @command
 def main(argv: list[str] | None = None) -> int:
     """Serve until the toolkit quits; returns the exit status."""
-    args = parse(argv)
+    parser = Parser("vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says.")
+    add_model_options(parser)
+    add_device_options(parser)
+    add_memory_options(parser, bounded=True)
+    args = parser.parse_args(argv)
+    args.overrides += option_overrides(args)
     require_model(args.checkpoint, args.config)
     if args.print_config:
-        print_settings(bounded_settings(args.checkpoint or BUNDLED_CHECKPOINT, args.config, args.overrides))
+        print_settings(bounded_settings(args.checkpoint, args.config, args.overrides))
         return 0
     require_extra("vot")
     import trax
@@ -41,10 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.tracker import Tracker
 
     tracker = Tracker.from_checkpoint(
-        args.checkpoint or BUNDLED_CHECKPOINT,
-        config=args.config,
-        overrides=args.overrides,
-        device=args.device,
+        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
     )
     server = trax.Server(
         [trax.Region.MASK],
@@ -63,20 +61,3 @@ def main(argv: list[str] | None = None) -> int:
         raise RunStopped(f"the toolkit closed the connection ({error}); see its messages") from error
     server.quit()
     return 0
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = Parser(
-        "vot", description="Track for the VOT toolkit, which starts this command as its trackers.ini says."
-    )
-    add_model_options(parser)
-    add_device_options(parser)
-    add_memory_options(parser, bounded=True)
-    args = parser.parse_args(argv)
-    args.overrides = [*args.overrides, *option_overrides(args)]
-    return args
-
-
-if __name__ == "__main__":
-    sys.exit(main())

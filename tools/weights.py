@@ -3,55 +3,13 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.text import columns
 
 SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
-
-
-def parse(argv: list[str] | None) -> Namespace:
-    """Read the command line."""
-    parser = Parser("weights", description="List, fetch and check the published AOT and DeAOT checkpoints.")
-    parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="name of the list; verify without a name checks all"
-    )
-    parser.add_argument(
-        "--from",
-        dest="source",
-        metavar="SOURCE",
-        help="get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive",
-    )
-    parser.add_argument("--force", action="store_true", help="get: download again and replace the file")
-    args = parser.parse_args(argv)
-    if args.action in ("get", "path") and not args.names:
-        parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
-    if args.source and len(args.names) != 1:
-        parser.error("--from is for one NAME")
-    return args
-
-
-@command
-def main(argv: list[str] | None = None) -> int:
-    """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
-    args = parse(argv)
-    if args.action == "list":
-        print(listed())
-    elif args.action == "get":
-        from aotlab.networks.weights.zoo import get_weights
-
-        for name in args.names:
-            print(get_weights(name, source=args.source, overwrite=args.force))
-    elif args.action == "path":
-        for name in args.names:
-            print(require_fetched(name))
-    else:
-        return verify(args.names)
-    return 0
 
 
 def listed() -> str:
@@ -100,5 +58,30 @@ def verify(names: list[str]) -> int:
     return status
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+@command
+def main(argv: list[str] | None = None) -> int:
+    """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
+    parser = Parser("weights", "List, fetch and check the published AOT and DeAOT checkpoints.")
+    parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
+    option(parser, "names NAME", "name of the list; verify without a name checks all", nargs="*")
+    source = "get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
+    option(parser, "--from SOURCE", source, dest="source")
+    option(parser, "--force", "get: download again and replace the file")
+    args = parser.parse_args(argv)
+    if args.action in ("get", "path") and not args.names:
+        parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")
+    if args.source and len(args.names) != 1:
+        parser.error("--from is for one NAME")
+    if args.action == "list":
+        print(listed())
+    elif args.action == "get":
+        from aotlab.networks.weights.zoo import get_weights
+
+        for name in args.names:
+            print(get_weights(name, source=args.source, overwrite=args.force))
+    elif args.action == "path":
+        for name in args.names:
+            print(require_fetched(name))
+    else:
+        return verify(args.names)
+    return 0

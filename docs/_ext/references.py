@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 import aotlab
 from aotlab.configs.files import ROOT
 from aotlab.configs.schema import Config
-from aotlab.tools.cli.commands import COMMANDS
+from aotlab.tools.main import COMMANDS
 
 REPOSITORY = "https://github.com/aotlab/aotlab/blob/main"
 

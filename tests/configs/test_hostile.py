@@ -32,7 +32,7 @@ FILES = {
     "lists in lists": (r"nested too deeply; the limit is 40", "a: " + "[" * 5000),
     "mappings in mappings": (r"nested too deeply; the limit is 40", "a: " + "{a: " * 5000),
     "a key twice": (
-        r"duplicate key every in lines 3 and 4",
+        r"line 4: found duplicate key every",
         "base: aott\nmemory:\n  every: 3\n  every: 4",
     ),
     "a tag": (r"not readable as YAML \(line 1", "name: !!python/object/apply:os.system [ls]"),

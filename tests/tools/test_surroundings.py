@@ -26,13 +26,16 @@ WORKING = """
             print("begun", flush=True)
             time.sleep(60)
         return 0
-
-    sys.exit(main())
 """
 POOLED = """
-    import sys, time
+    import time
     from aotlab.tools.cli.program import command
     from aotlab.utils.processes import worker_pool
+
+    def work(seconds):
+        import os
+        time.sleep(seconds)
+        return os.getpid()
 
     @command
     def main(argv=None):
@@ -43,14 +46,6 @@ POOLED = """
             for each in [pool.submit(work, 1.0) for _ in range(60)]:
                 each.result()
         return 0
-
-    def work(seconds):
-        import os
-        time.sleep(seconds)
-        return os.getpid()
-
-    if __name__ == "__main__":
-        sys.exit(main())
 """
 PRINTING = """
     import sys
@@ -61,8 +56,6 @@ PRINTING = """
         for number in range(int(sys.argv[1])):
             print("line", number)
         return 0
-
-    sys.exit(main())
 """
 NOISY = """
     import logging, sys
@@ -75,8 +68,6 @@ NOISY = """
             print("remark", number, file=sys.stderr, flush=True)
         logging.warning("a warning")
         return 0
-
-    sys.exit(main())
 """
 
 
@@ -98,8 +89,6 @@ SWALLOWING = """
         if sys.argv[1] == "broken":
             raise AttributeError("a half imported module")
         return 0
-
-    sys.exit(main())
 """
 
 

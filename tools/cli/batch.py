@@ -27,18 +27,6 @@ RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
 
 
-def add_job_options(parser: Parser) -> None:
-    """Add the list of jobs."""
-    group = parser.add_argument_group("many videos")
-    group.add_argument(
-        "--jobs",
-        type=Path,
-        metavar="LIST",
-        help="CSV or JSON-lines file, or a folder of videos with their masks beside them; resumes; torchrun "
-        "distributes the jobs",
-    )
-
-
 def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
     """Refuse options for one video if there are several."""
     single = {
@@ -51,12 +39,7 @@ def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
         parser.error(f"{given[0]}: is about one video, and there are several; leave it out")
 
 
-def run_batch(
-    args: Namespace,
-    checkpoint: Path,
-    settings: tuple[Config, list[str]],
-    options: TrackOptions,
-) -> int:
+def run_batch(args: Namespace, settings: Config, options: TrackOptions) -> int:
     """Track all jobs, distributed over the ranks; return 1 if one failed, else 0.
 
     Arguments as in `run_one`.
@@ -75,13 +58,12 @@ def run_batch(
     @lru_cache(1)  # reused while settings are the same
     def tracker_of(overrides: tuple[str, ...]) -> Tracker:
         """Return a tracker with the overrides of a job after those of all jobs."""
-        return Tracker.from_checkpoint(
-            checkpoint, config=args.config, overrides=[*settings[1], *overrides], device=device
-        )
+        every = [*args.overrides, *overrides]
+        return Tracker.from_checkpoint(args.checkpoint, config=args.config, overrides=every, device=device)
 
     listed = read_jobs(args.jobs) if args.jobs else jobs_of_videos(args.video)
     jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
-    made_by = inputs_of(checkpoint, settings[0], options)
+    made_by = inputs_of(args.checkpoint, settings, options)
     with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         leave_cores(HELPERS)
         device = str(world.device)

@@ -11,14 +11,13 @@ from aotlab.utils.numbers import COUNT, COUNT_OR_NONE, LONGEST_SIDE, MOST, POSIT
 
 def number(allowed: Range) -> Callable[[str], float]:
     """Return an argparse type for numbers in a range."""
-    read = partial(read_number, allowed=allowed)
-    read.__name__ = "number"  # type: ignore[attr-defined]
-    return argument_type(read)
+    return argument_type(partial(read_number, allowed=allowed))
 
 
 INTEGER = number(Range(-MOST, MOST, whole=True))
 """for options whose bounds are known later, and checked there"""
 AT_LEAST_ONE = number(COUNT)
+AT_LEAST_TWO = number(Range(2, MOST, whole=True))
 NOT_NEGATIVE = number(COUNT_OR_NONE)
 ABOVE_ZERO = number(POSITIVE)
 PIXELS = number(Range(32, LONGEST_SIDE, whole=True))

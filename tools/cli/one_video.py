@@ -34,13 +34,11 @@ UNFINISHED = "not finished"
 """error of a run record until the run has ended"""
 
 
-def run_one(
-    args: Namespace, checkpoint: Path, settings: tuple[Config, list[str]], options: TrackOptions
-) -> int:
+def run_one(args: Namespace, settings: Config, options: TrackOptions) -> int:
     """Track one video, or resume it; return the exit status. All inputs are checked before the slow part.
 
     Args:
-        settings: settings, and the overrides that lead from the checkpoint's to them.
+        settings: those of the checkpoint with the overrides of ``args``.
         options: frame numbers in them are those of ``args``.
 
     Raises:
@@ -50,104 +48,43 @@ def run_one(
         raise InputError(
             f"{args.video}: torchrun distributes several videos only; start one without torchrun"
         )
-    from aotlab.engine.video.frame_range import FrameNumbers
-    from aotlab.engine.video.options import located
     from aotlab.engine.video.outputs import refuse_source, remove_temporary_files
-    from aotlab.media.streams import open_source
 
-    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    source, numbers = open_video(args)
     show_levels(source)
-    numbers = FrameNumbers(source, by_name=options.by_name)
     refuse_source(options.write, args.output, Path(args.video))
     with locked_output(require_writable(args.output)):
         remove_temporary_files(options.write, args.output)
-        record = new_record(args, source, inputs_of(checkpoint, settings[0], options))
-        before = record_before(args, record)
+        run = Run(args, settings, options, source, numbers)
+        before = run.before()
         if before is not None and before.whole and not (args.restart or args.force):
             print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
             return 0
-        here = located(options, numbers, args.start, args.end)
-        result = run_locked(
-            args, source, (checkpoint, *settings), here, numbers, record, resume=before is not None
-        )
+        result = run.track(resume=before is not None)
     return summarise(result, args, numbers)
+
+
+def open_video(args: Namespace) -> tuple[FrameSource, FrameNumbers]:
+    """Open the video; return it and the numbers of its frames on the command line."""
+    from aotlab.engine.video.frame_range import FrameNumbers
+    from aotlab.media.streams import open_source
+
+    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    return source, FrameNumbers(source, by_name=args.frame_numbers == "file")
 
 
 def forecast(args: Namespace, settings: Config) -> int:
     """Check the inputs and print the memory of a frame; write nothing. Return 0."""
     from aotlab.engine.memory_forecast import tracking_forecast
-    from aotlab.engine.video.frame_range import FrameNumbers
     from aotlab.engine.video.given_masks import load_masks
-    from aotlab.media.streams import open_source
     from aotlab.prompts.texts import read_prompts
 
-    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
-    numbers = FrameNumbers(source, by_name=args.frame_numbers == "file")
+    source, numbers = open_video(args)
     masks = load_masks(args.mask, source, numbers, numbers.range(args.start, args.end))
     prompts = read_prompts(args.box, args.point, args.not_point)
-    objects = {
-        *masks.annotations.objects(),
-        *(object_id for given in prompts.values() for object_id in given),
-    }
+    objects = set(masks.annotations.objects()).union(*prompts.values())
     print(tracking_forecast(settings, source.size, len(objects), args.gpu_memory), end="")
     return 0
-
-
-def run_locked(
-    args: Namespace,
-    source: FrameSource,
-    model: tuple[Path, Config, list[str]],
-    options: TrackOptions,
-    numbers: FrameNumbers,
-    record: JobRecord,
-    *,
-    resume: bool,
-) -> TrackResult:
-    """Track into a locked output folder; ``resume``: its results are of a run with the same inputs."""
-    from aotlab.engine.pacing import PacedTracker
-    from aotlab.engine.video.given_masks import load_masks
-    from aotlab.engine.video.outputs import refuse_results, remove_results
-    from aotlab.engine.video.resume import STATE
-    from aotlab.engine.video.tracking import removals_by_frame, track
-    from aotlab.utils.own_files import save_record
-
-    if not (resume or args.force):
-        refuse_results(options.write, args.output)
-    prompted = save_prompted_masks(args, source, numbers, options.frames.first)
-    masks = load_masks([*args.mask, *prompted], source, numbers, options.frames)
-    removals_by_frame(options.removals, masks, source)
-    tracker = load_tracker(args, model, source, masks)
-    tracker.reset(options.frames.count(source.length))
-    saved = progress(args, source, options, record.made_by)
-    if saved is not None and resume and not args.restart:
-        saved.load(tracker)
-    if saved is None or saved.last < 0:
-        remove_results(options.write, args.output)  # after all checks: masks may be among them
-    save_record(args.output / RECORD, record)
-    named = replace(options, class_names=masks.annotations.class_names)
-    paced = PacedTracker(tracker, args.depth) if isinstance(args.depth, float) else tracker
-    result = track(paced, source, masks, args.output, named, saved)
-    record.frames, record.error = result.frames, UNFINISHED if result.interrupted else result.error
-    record.written = sorted(path.name for path in result.written.values())
-    save_record(args.output / RECORD, record)
-    if record.whole:
-        remove(args.output / STATE)
-    return result
-
-
-def load_tracker(
-    args: Namespace, model: tuple[Path, Config, list[str]], source: FrameSource, masks: GivenMasks
-) -> Tracker:
-    """Load the model, with as much memory as ``--memory-budget`` allows."""
-    from aotlab.engine.streaming import HELPERS
-    from aotlab.engine.tracker import Tracker
-    from aotlab.utils.devices import leave_cores
-
-    leave_cores(HELPERS)
-    checkpoint, settings, overrides = model
-    if args.memory_budget is not None:
-        overrides = [*overrides, *fit_budget(args.memory_budget, settings, source, masks)]
-    return Tracker.from_checkpoint(checkpoint, config=args.config, overrides=overrides, device=args.device)
 
 
 def inputs_of(checkpoint: Path, settings: Config, options: TrackOptions) -> dict[str, Any]:
@@ -163,47 +100,106 @@ def inputs_of(checkpoint: Path, settings: Config, options: TrackOptions) -> dict
     return inputs | {name: value for name, value in given.items() if value}
 
 
-def new_record(args: Namespace, source: FrameSource, inputs: dict[str, Any]) -> JobRecord:
-    """Return the record of a run that starts."""
-    from aotlab.engine.jobs.listing import Job
-    from aotlab.engine.jobs.records import JobRecord, digest_of
+class Run:
+    """Tracking of one video into a locked output folder."""
 
-    prompts = (args.box, args.point, args.not_point, [str(path) for path in args.segmenter or ()])
-    job = Job(
-        source.name, args.video, tuple(args.mask), levels=args.levels, start=args.start, end=args.end
-    )  # fmt: skip
-    record = JobRecord.of(job)
-    record.made_by = digest_of(job, inputs | {"prompts": prompts, "budget": args.memory_budget})
-    record.error, record.rate = UNFINISHED, str(source.rate)
-    return record
+    def __init__(
+        self,
+        args: Namespace,
+        settings: Config,
+        options: TrackOptions,
+        source: FrameSource,
+        numbers: FrameNumbers,
+    ) -> None:
+        """Arguments as in `run_one`; ``numbers``: of the video's frames on the command line."""
+        from aotlab.engine.jobs.listing import Job
+        from aotlab.engine.jobs.records import JobRecord, digest_of
+        from aotlab.engine.video.options import located
 
+        self._args, self._settings, self._source, self._numbers = args, settings, source, numbers
+        prompts = (args.box, args.point, args.not_point, [str(path) for path in args.segmenter or ()])
+        inputs = inputs_of(args.checkpoint, settings, options)
+        inputs |= {"prompts": prompts, "budget": args.memory_budget}
+        levels, start, end = args.levels, args.start, args.end
+        job = Job(source.name, args.video, tuple(args.mask), levels=levels, start=start, end=end)
+        self._record = JobRecord.of(job)
+        self._record.made_by = digest_of(job, inputs)
+        self._record.error, self._record.rate = UNFINISHED, str(source.rate)
+        self._options = located(options, numbers, start, end)
+        path, paced = Path(args.video), isinstance(args.depth, float)
+        self._once = args.realtime or paced or not (path.is_file() or path.is_dir())
+        """whether another run need not give the same"""
 
-def record_before(args: Namespace, record: JobRecord) -> JobRecord | None:
-    """Return the record of an earlier run with the same inputs; None without one, or for a stream."""
-    from aotlab.engine.jobs.records import JobRecord
-    from aotlab.utils.own_files import load_record
+    def before(self) -> JobRecord | None:
+        """Return the record of an earlier run with the same inputs; None without one, or for a stream."""
+        from aotlab.engine.jobs.records import JobRecord
+        from aotlab.utils.own_files import load_record
 
-    path = Path(args.video)
-    if args.realtime or isinstance(args.depth, float) or not (path.is_file() or path.is_dir()):
-        return None
-    before = load_record(args.output / RECORD, JobRecord)
-    if before is None or before.made_by != record.made_by:
-        return None
-    whole = all((args.output / name).exists() for name in before.written)
-    return before if whole else replace(before, error=UNFINISHED)
+        before = None if self._once else load_record(self._args.output / RECORD, JobRecord)
+        if before is None or before.made_by != self._record.made_by:
+            return None
+        whole = all((self._args.output / name).exists() for name in before.written)
+        return before if whole else replace(before, error=UNFINISHED)
 
+    def track(self, *, resume: bool) -> TrackResult:
+        """Track; ``resume``: the folder holds results of a run with the same inputs."""
+        from aotlab.engine.pacing import PacedTracker
+        from aotlab.engine.video.given_masks import load_masks
+        from aotlab.engine.video.outputs import refuse_results, remove_results
+        from aotlab.engine.video.resume import STATE
+        from aotlab.engine.video.tracking import removals_by_frame, track
+        from aotlab.utils.own_files import save_record
 
-def progress(args: Namespace, source: FrameSource, options: TrackOptions, made_by: str) -> Progress | None:
-    """Return where to save progress; None if what is written cannot be resumed."""
-    from aotlab.engine.video.resume import NEEDED, REFUSED, Progress
-    from aotlab.masks.exchange.writing import WRITTEN
+        args, source, options, record = self._args, self._source, self._options, self._record
+        if not (resume or args.force):
+            refuse_results(options.write, args.output)
+        prompted = save_prompted_masks(args, source, self._numbers, options.frames.first)
+        masks = load_masks([*args.mask, *prompted], source, self._numbers, options.frames)
+        removals_by_frame(options.removals, masks, source)
+        tracker = self._tracker(masks)
+        tracker.reset(options.frames.count(source.length))
+        saved = self._progress()
+        if saved is not None and resume and not args.restart:
+            saved.load(tracker)
+        if saved is None or saved.last < 0:
+            remove_results(options.write, args.output)  # after all checks: masks may be among them
+        save_record(args.output / RECORD, record)
+        named = replace(options, class_names=masks.annotations.class_names)
+        paced = PacedTracker(tracker, args.depth) if isinstance(args.depth, float) else tracker
+        result = track(paced, source, masks, args.output, named, saved)
+        record.frames, record.error = result.frames, UNFINISHED if result.interrupted else result.error
+        record.written = sorted(path.name for path in result.written.values())
+        save_record(args.output / RECORD, record)
+        if record.whole:
+            remove(args.output / STATE)
+        return result
 
-    path, write = Path(args.video), set(options.write)
-    once = options.realtime or isinstance(args.depth, float) or not (path.is_file() or path.is_dir())
-    if once or options.both_directions or NEEDED not in write or not write.isdisjoint(REFUSED):
-        return None
-    confidence = not write.isdisjoint(("review", "thumbnail", *WRITTEN))
-    return Progress(args.output, source.stem, made_by, confidence=confidence)
+    def _tracker(self, masks: GivenMasks) -> Tracker:
+        """Load the model, with as much memory as ``--memory-budget`` allows."""
+        from aotlab.engine.streaming import HELPERS
+        from aotlab.engine.tracker import Tracker
+        from aotlab.utils.devices import leave_cores
+
+        leave_cores(HELPERS)
+        args, overrides = self._args, self._args.overrides
+        if args.memory_budget is not None:
+            overrides = [*overrides, *fit_budget(args.memory_budget, self._settings, self._source, masks)]
+        return Tracker.from_checkpoint(
+            args.checkpoint, config=args.config, overrides=overrides, device=args.device
+        )
+
+    def _progress(self) -> Progress | None:
+        """Return where to save progress; None if what is written cannot be resumed."""
+        from aotlab.engine.video.resume import NEEDED, REFUSED, Progress
+        from aotlab.masks.exchange.writing import WRITTEN
+
+        write = set(self._options.write)
+        refused = self._options.both_directions or NEEDED not in write or not write.isdisjoint(REFUSED)
+        if self._once or refused:
+            return None
+        confidence = not write.isdisjoint(("review", "thumbnail", *WRITTEN))
+        made_by = self._record.made_by
+        return Progress(self._args.output, self._source.stem, made_by, confidence=confidence)
 
 
 def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenMasks) -> list[str]:

@@ -10,8 +10,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NoReturn
 
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
@@ -22,6 +23,8 @@ from aotlab.utils.extras import missing_extra
 from aotlab.utils.faults import fault_sentence
 
 Main = Callable[..., int]
+Options = argparse._ActionsContainer
+"""a parser, or a group of its options"""
 
 INTERRUPTED = 130
 """exit status after Ctrl-C, as in shells"""
@@ -54,12 +57,12 @@ class Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser with errors of one line on stderr and exit status 2.
+    """Argument parser that raises `InputError`.
 
     Settings (``overrides``) may be anywhere on the command line, also after an option with several values.
     """
 
-    def __init__(self, tool: str, *, description: str, epilog: str | None = None) -> None:
+    def __init__(self, tool: str, description: str, *, epilog: str | None = None) -> None:
         """``tool``: name of the command after ``aotlab``."""
         name = tool.replace("_", "-")
         super().__init__(prog=f"aotlab {name}", description=description, epilog=epilog, formatter_class=Help)
@@ -73,9 +76,8 @@ class Parser(argparse.ArgumentParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
-        """Print the message without the usage block and exit."""
-        said = InputError(f"{message}; see {self.prog} --help")
-        self.exit(2, None if _others_say(said) else f"error: {shown(str(said))}\n")
+        """Raise `InputError`."""
+        raise InputError(f"{message}; see {self.prog} --help")
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         """Split into arguments and settings; the value of an option with one value is an argument."""
@@ -96,6 +98,23 @@ class Parser(argparse.ArgumentParser):
         return others, settings
 
 
+def option(to: Options, name: str, text: str, **settings: Any) -> None:
+    """Add an option or argument as its help shows it: ``--json FILE``, ``data DIR``, or the switch ``--force``.
+
+    Values called FILE or DIR are paths.
+
+    Args:
+        text: help.
+        settings: further arguments of ``add_argument``.
+    """
+    name, _, value = name.partition(" ")
+    if value:
+        settings = {"metavar": value, **({"type": Path} if value in ("FILE", "DIR") else {}), **settings}
+    elif name.startswith("-") and not settings:
+        settings = {"action": "store_true"}
+    to.add_argument(name, help=text, **settings)
+
+
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
     """Return an argparse type that keeps the message of ``read``'s ValueError."""
 
@@ -112,6 +131,8 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status`` to print one line on stderr instead of a traceback.
+
+    Run it at once if its module is the program, as in ``python -m aotlab.tools.eval``: it must be defined last.
 
     Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 130 for Ctrl-C, 141
     for a closed output pipe, 70 for any other error.
@@ -140,14 +161,11 @@ def command(main: Main) -> Main:
             if str(error):
                 return _say(f"error: standard output: cannot be written ({error})", 1)
             return PIPE_CLOSED
-        except Exception as error:  # internal error; the traceback is kept in a file
-            sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
-            if sentence is not None:
-                return _say(f"error: {sentence}", 2)
-            if out_of_memory(error):
-                return _say(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
-            return _say(f"error: {fault_sentence(error)}", FAULT)
+        except Exception as error:
+            return _say_unforeseen(error)
 
+    if main.__module__ == "__main__":
+        sys.exit(run())
     return run
 
 
@@ -160,12 +178,29 @@ def after_printing() -> Iterator[None]:
         raise RunStopped(f"{error}; what was printed is complete") from error
 
 
+def report_failures(failures: Mapping[str, str]) -> int:
+    """Print the message of each item that failed; return the exit status."""
+    for name, message in failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if failures else 0
+
+
 def _say(sentence: str, status: int) -> int:
     """Print a message on stderr, if it can be written; return ``status``."""
     note_for_torchrun(sentence)
     with suppress(OSError):
         print(shown(sentence), file=sys.stderr)
     return status
+
+
+def _say_unforeseen(error: Exception) -> int:
+    """Print a message about a missing library, too little memory or an internal error; return the exit status."""
+    sentence = missing_extra(error.name or "") if isinstance(error, ModuleNotFoundError) else None
+    if sentence is not None:
+        return _say(f"error: {sentence}", 2)
+    if out_of_memory(error):
+        return _say(f"stopped: out of memory; {MEMORY_ADVICE}", 1)
+    return _say(f"error: {fault_sentence(error)}", FAULT)  # the traceback is kept in a file
 
 
 def _others_say(error: InputError) -> bool:

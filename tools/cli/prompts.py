@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.tools.cli.options import add_shared
+from aotlab.tools.cli.program import option
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,27 +26,16 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) 
     """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
     where = "[FRAME/]ID" if frames else "ID"
     group = parser.add_argument_group("prompts instead of masks")
-    for option, values, text in (
+    for name, values, text in (
         ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
         ("--point", "X,Y", "point on an object; several refine the mask"),
         ("--not-point", "X,Y", "point that is not on the object"),
     ):
-        group.add_argument(option, action="append", default=[], metavar=f"{where}:{values}", help=text)
-    add_segmenter_option(group)
+        option(group, f"{name} {where}:{values}", text, action="append", default=[])
+    add_shared(group, "--segmenter")
 
 
-def add_segmenter_option(parser: argparse._ActionsContainer) -> None:
-    """Add ``--segmenter``."""
-    parser.add_argument(
-        "--segmenter",
-        nargs=2,
-        type=Path,
-        metavar=("ENCODER", "DECODER"),
-        help="SAM-like segmenter as two ONNX files (default: the model's own)",
-    )
-
-
-def segmenter_of(args: argparse.Namespace, checkpoint: Path | None = None) -> Segmenter:
+def segmenter_of(args: argparse.Namespace, checkpoint: Path = BUNDLED_CHECKPOINT) -> Segmenter:
     """Return the ONNX segmenter, or the prompt network of the checkpoint or else of the bundled model."""
     if args.segmenter is not None:
         from aotlab.prompts.onnx_segmenter import OnnxSegmenter
@@ -56,7 +47,7 @@ def segmenter_of(args: argparse.Namespace, checkpoint: Path | None = None) -> Se
 class OwnSegmenter:
     """Prompt network of a checkpoint, or of the bundled model; loaded at the first prompt."""
 
-    def __init__(self, checkpoint: Path | None) -> None:
+    def __init__(self, checkpoint: Path) -> None:
         self._checkpoint = checkpoint
         self._lock = threading.Lock()
         self._segmenter: Segmenter | None = None
@@ -72,10 +63,9 @@ class OwnSegmenter:
         from aotlab.networks.weights.checkpoints import load_checkpoint
         from aotlab.prompts.network_segmenter import NetworkSegmenter
 
-        model = None
-        if self._checkpoint is not None and self._checkpoint.suffix == ".safetensors":
-            model, config = load_checkpoint(self._checkpoint)
-        if model is None or model.prompts is None:
+        own = self._checkpoint.suffix == ".safetensors"
+        model, config = load_checkpoint(self._checkpoint if own else BUNDLED_CHECKPOINT)
+        if model.prompts is None:
             model, config = load_checkpoint(BUNDLED_CHECKPOINT)
         return NetworkSegmenter(model, config.compute.precision)
 

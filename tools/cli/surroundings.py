@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import IO, Any
 
@@ -32,8 +33,8 @@ def surroundings() -> Iterator[None]:
     _open_closed_streams()
     output, errors = sys.stdout, sys.stderr
     with open(os.devnull, "w", encoding="utf-8") as nothing:
-        sys.stdout = _Output(output or nothing)  # type: ignore[assignment]
-        sys.stderr = _Errors(errors or nothing)  # type: ignore[assignment]
+        sys.stdout = _Stream(output or nothing, partial(_lost, output or nothing))  # type: ignore[assignment]
+        sys.stderr = _Stream(errors or nothing, partial(suppress, OSError))  # type: ignore[assignment]
         try:
             with _ended_in_order():
                 yield
@@ -88,43 +89,33 @@ def _ended_in_order() -> Iterator[None]:
 
 
 class _Stream:
-    """Standard stream; `_try` handles errors."""
+    """Standard stream; ``guard`` returns a context that handles its errors."""
 
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
+    def __init__(self, stream: IO[str], guard: Callable[[], AbstractContextManager[None]]) -> None:
+        self._stream, self._guard = stream, guard
 
     def write(self, text: str) -> int:
         """Write text."""
-        self._try(lambda: self._stream.write(text))
+        with self._guard():
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         """Write what is buffered."""
-        self._try(self._stream.flush)
-
-    def _try(self, action: Callable[[], object]) -> None:
-        raise NotImplementedError
+        with self._guard():
+            self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
 
-class _Errors(_Stream):
-    """Standard error, whose errors are ignored."""
-
-    def _try(self, action: Callable[[], object]) -> None:
-        with suppress(OSError):
-            action()
-
-
-class _Output(_Stream):
-    """Standard output, whose errors raise `OutputLost`."""
-
-    def _try(self, action: Callable[[], object]) -> None:
-        try:
-            action()
-        except OSError as error:
-            # The interpreter flushes once more when it ends.
-            with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
-                os.dup2(nothing.fileno(), self._stream.fileno())
-            raise OutputLost("" if isinstance(error, BrokenPipeError) else error.strerror) from error
+@contextmanager
+def _lost(output: IO[str]) -> Iterator[None]:
+    """Turn an error of standard output into `OutputLost`."""
+    try:
+        yield
+    except OSError as error:
+        # The interpreter flushes once more when it ends.
+        with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), output.fileno())
+        raise OutputLost("" if isinstance(error, BrokenPipeError) else error.strerror) from error

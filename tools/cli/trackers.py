@@ -12,7 +12,6 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import BOUNDED_POLICY
 from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.options import option_overrides
 from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def offered_models(args: Namespace) -> dict[str, Path]:
     from aotlab.networks.weights.zoo import weights_folder
 
     models: dict[str, Path] = {}
-    for path in [*(args.checkpoint or []), BUNDLED_CHECKPOINT]:
+    for path in [*args.checkpoint, BUNDLED_CHECKPOINT]:
         if path not in models.values():
             models[path.stem if path.stem not in models else str(path)] = path
     for name in published_weights():
@@ -75,8 +74,7 @@ class Loading:
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
-                named = checkpoint in (self._args.checkpoint or [BUNDLED_CHECKPOINT])
-                config = self._args.config if named else None
+                config = self._args.config if checkpoint in self._args.checkpoint else None
                 tracker = Tracker.from_checkpoint(
                     checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device
                 )
@@ -102,4 +100,4 @@ class Loading:
         """Return the overrides of the command line, then the chosen ones."""
         keys = {"policy": "memory.policy", "precision": "compute.precision"}
         picked = [f"{key}={chosen[name]}" for name, key in keys.items() if chosen[name] != OWN]
-        return [*self._args.overrides, *option_overrides(self._args), *picked]
+        return [*self._args.overrides, *picked]

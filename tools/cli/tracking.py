@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
-from aotlab.tools.cli.options import (
-    Options,
-    add_checkpoint_option,
-    add_depth_option,
-    add_device_option,
-    add_force_option,
-    add_levels_option,
-    add_restart_option,
-)
-from aotlab.tools.cli.program import Parser, argument_type
+from aotlab.tools.cli.options import add_checkpoint_option, add_shared
+from aotlab.tools.cli.program import Options, Parser, argument_type, option
 from aotlab.utils.errors import InputError
 
 WRITABLE = (
@@ -28,76 +19,69 @@ WRITABLE = (
 def add_most_used_options(parser: Parser) -> None:
     """Add the options that nearly every call has; the help lists them first."""
     group = parser.add_argument_group("most used")
-    group.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="[FRAME:]FILE",
-        help="PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations from "
+    option(
+        group,
+        "--mask [FRAME:]FILE",
+        "PNG with one object id per pixel (0: background) for FRAME (default: the first); or annotations from "
         "COCO, YouTube-VIS, CVAT, Label Studio, LabelMe, a colour PNG with a legend, a folder of masks; "
         "may be repeated",
+        action="append",
+        default=[],
     )
-    group.add_argument("--output", type=Path, metavar="DIR", help="folder for the results")
+    option(group, "--output DIR", "folder for the results")
     add_checkpoint_option(group)
-    group.add_argument(
-        "--write",
-        default="masks,overlay",
-        metavar="LIST",
-        help=f"outputs, comma-separated: {', '.join(WRITABLE)}",
-    )
-    add_device_option(group)
+    outputs = f"outputs, comma-separated: {', '.join(WRITABLE)}"
+    option(group, "--write LIST", outputs, default="masks,overlay")
+    add_shared(group, "--device")
 
 
 def add_tracking_options(parser: Parser) -> None:
     """Add how masks are tracked, what is reported, and how the source is read."""
     group = parser.add_argument_group("tracking")
-    group.add_argument(
+    option(
+        group,
         "--both-directions",
-        action="store_true",
-        help="track forward and backward from every --mask and merge; each mask must label every object in its frame",
+        "track forward and backward from every --mask and merge; each mask must label every object in its frame",
     )
-    group.add_argument(
-        "--remove",
+    option(
+        group,
+        "--remove FRAME:ID",
+        "stop tracking an object at this frame; may be repeated",
         action="append",
         type=argument_type(removal),
         default=[],
-        metavar="FRAME:ID",
-        help="stop tracking an object at this frame; may be repeated",
     )
-    group.add_argument(
+    option(
+        group,
         "--review",
-        action="store_true",
-        help="write review.json, and print which objects were lost and which frames to check",
+        "write review.json, and print which objects were lost and which frames to check",
     )
-    add_depth_option(group)
-    group.add_argument("--no-overlay", action="store_true", help="leave the overlay out of --write")
-    add_force_option(group)
-    add_restart_option(group)
+    add_shared(group, "--depth")
+    option(group, "--no-overlay", "leave the overlay out of --write")
+    add_shared(group, "--force", "--restart")
     add_source_options(parser.add_argument_group("source"))
 
 
 def add_source_options(source: Options) -> None:
     """Add which frames are tracked, and how the source is read."""
-    for option, which in (("--start", "first"), ("--end", "last")):
-        source.add_argument(
-            option, type=NOT_NEGATIVE, metavar="FRAME",
-            help=f"{which} frame to track; a list of jobs has it as a column (default: the {which} of the video)",
-        )  # fmt: skip
-    source.add_argument(
+    for name, which in (("--start", "first"), ("--end", "last")):
+        option(
+            source,
+            f"{name} FRAME",
+            f"{which} frame to track; a list of jobs has it as a column (default: the {which} of the video)",
+            type=NOT_NEGATIVE,
+        )
+    option(
+        source,
         "--frame-numbers",
+        "numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
         choices=("index", "file"),
         default="index",
-        help="numbers of frames on the command line: counted from 0, or those in the file names of an image folder",
     )
-    add_levels_option(source)
-    source.add_argument("--realtime", action="store_true", help="drop frames to keep up with the source")
-    source.add_argument(
-        "--timeout",
-        type=ABOVE_ZERO,
-        default=30.0,
-        metavar="SECONDS",
-        help="stop after SECONDS without a frame (default: 30)",
-    )
+    add_shared(source, "--levels")
+    option(source, "--realtime", "drop frames to keep up with the source")
+    wait = "stop after SECONDS without a frame (default: 30)"
+    option(source, "--timeout SECONDS", wait, type=ABOVE_ZERO, default=30.0)
 
 
 def removal(text: str) -> tuple[int, int]:

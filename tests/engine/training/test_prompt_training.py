@@ -162,7 +162,7 @@ def test_the_command_trains_by_a_recipe(data, checkpoint, tmp_path, capsys):
 def test_recipes_with_unknown_settings_are_refused(tmp_path):
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("step: 1\n")
-    with pytest.raises(InputError, match="unknown settings step"):
+    with pytest.raises(InputError, match="unknown key step; did you mean steps"):
         load_prompt_training(recipe)
     recipe.write_text("precision: float8\n")
     with pytest.raises(InputError, match="precision must be one of float32"):

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from aotlab.masks.id_maps import write_mask
-from aotlab.tools.cli.commands import COMMANDS
 from aotlab.tools.cli.program import EXIT_CODES, command
-from aotlab.tools.main import main
+from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,7 +20,7 @@ sys.path.append(str(ROOT / "docs" / "_ext"))
 from parsers import parser_of  # noqa: E402
 
 OWN_HELP = {
-    "--annotations", "--output", "--weights", "--sequence", "--dataset", "--split", "--mask", "--objects", "--size",
+    "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers",
 }  # fmt: skip
 """options whose help says what they are of a command"""
