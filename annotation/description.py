@@ -49,12 +49,12 @@ UNKNOWN, GIVEN, GIVEN_ABSENT, ABSENT, LOST = "-Ggal"
 
 def frame_codes(state: State, index: int) -> dict[int, str]:
     """Return the characters of all objects on one frame, without `LOST`."""
-    described, scores = state.described(index), state.scores(index)
+    described, scores, confidence = state.described(index), state.scores(index), state.confidence(index)
     codes = dict.fromkeys(state.objects.ids, UNKNOWN)
     for object_id in codes:
         score = scores.get(object_id)
         if object_id in described:
-            codes[object_id] = GIVEN if state.is_given_present(index, object_id) else GIVEN_ABSENT
+            codes[object_id] = GIVEN if confidence[object_id] else GIVEN_ABSENT
         elif score is not None:
             codes[object_id] = str(min(9, int(score.confidence * 10))) if score.area else ABSENT
     return codes

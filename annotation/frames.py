@@ -14,7 +14,7 @@ import numpy as np
 from aotlab.annotation.cache import RecentCache
 from aotlab.annotation.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
 from aotlab.media.image_frames import ImageFrames, LevelsOption
-from aotlab.media.video import VideoFrames, open_frames
+from aotlab.media.video import FrameSource, VideoFrames, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
@@ -27,7 +27,7 @@ QUALITY = 90
 """JPEG quality, 0 to 100"""
 
 
-class FrameStore:
+class FrameStore(FrameSource):
     """A video with random access. Viewing, tracking and thumbnails have separate readers: none makes another seek.
 
     Args:
@@ -38,8 +38,6 @@ class FrameStore:
     Raises:
         InputError: as `open_frames`, or the file cannot be indexed.
     """
-
-    live = False
 
     def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: LevelsOption = None) -> None:
         self._source = source = open_frames(path, levels=levels)
@@ -56,19 +54,14 @@ class FrameStore:
         self._lock = threading.Lock()
         self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
         self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2, len)
-        self.length: int | None = self.count
+        self.length = self.count
         self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
         self.levels, self.sound = source.levels, source.sound
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the caches in bytes."""
-        return self._images.nbytes + self._jpegs.nbytes
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame."""
         if self._index is None or not (self.variable and self._index.seekable):
-            return index / self.rate
+            return super().time(index)
         return (self._index.times[index] - self._index.times[0]) * self._index.time_base
 
     def stem(self, index: int) -> str:

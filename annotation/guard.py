@@ -42,12 +42,6 @@ Peer = tuple[str, int]
 """address and port of the other side of a connection"""
 
 
-def own_names() -> set[str]:
-    """Return the names of this machine in a network, lower case."""
-    short = socket.gethostname().lower()
-    return {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
-
-
 class Guard:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
@@ -65,8 +59,9 @@ class Guard:
         self.token = token or secrets.token_urlsafe(24)
         self.cookie = f"aotlab_{port}"  # cookies are shared by all ports of a host
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower()}
-        if host not in LOCAL:
-            self._names |= own_names()
+        if host not in LOCAL:  # this machine's names in a network
+            short = socket.gethostname().lower()
+            self._names |= {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
         self._strangers: dict[Peer, asyncio.Transport] = {}
         """connections without the token, oldest first"""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aotlab.annotation.history import Change
-from aotlab.annotation.planning import Request, Span, Tracking, again, plan
+from aotlab.annotation.planning import Request, Span, again, plan
 from aotlab.annotation.protocol import JobEvent, JobProgress, JobStatus
 from aotlab.annotation.state import State
 from aotlab.engine.video.scores import measured
@@ -21,14 +21,16 @@ from aotlab.utils.errors import InputError
 
 if TYPE_CHECKING:
     from aotlab.annotation.tracking import TrackedFrame
+    from aotlab.engine.pacing import PacedTracker
+    from aotlab.engine.tracker import Tracker
 
-MakeTracker = Callable[[], Tracking]
+MakeTracker = Callable[[], "Tracker | PacedTracker"]
 RECENT = 20
 """number of frames over which the speed is measured"""
 
 
 class TrackingJob:
-    """One run of the tracker.
+    """One run of the tracker, in a thread that starts at once.
 
     Args:
         state: masks to read and write.
@@ -76,15 +78,12 @@ class TrackingJob:
         self._go.set()
         self._changes: dict[int, Change] = {}
         self._thread = threading.Thread(target=self._run, name="tracking", daemon=True)
+        self._thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether it has not ended yet."""
         return self.status in ("starting", "running", "paused")
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
 
     def pause(self) -> None:
         """Pause after the current frame."""
@@ -137,7 +136,7 @@ class TrackingJob:
                 self._state.finish("tracking", changes, self.request.start)
         self._tell(status)
 
-    def _track(self, tracker: Tracking) -> None:
+    def _track(self, tracker: Tracker | PacedTracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
         from aotlab.annotation.tracking import live_results, results
 

@@ -152,9 +152,3 @@ def _checked(item: Item) -> Item:
         raise InputError(
             f"object {item.id}: {error}; give a colour as #rrggbb, for example #ff8800"
         ) from error
-
-
-def usable_name(text: str | None) -> str | None:
-    """Return the part of a text that can be a name; None if nothing is left."""
-    kept = "".join(letter for letter in (text or "") if letter.isprintable()).strip()[:NAME_LENGTH]
-    return kept or None

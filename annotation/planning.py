@@ -4,30 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
-
-import numpy as np
 
 from aotlab.annotation.protocol import Direction
 from aotlab.annotation.state import State
 from aotlab.utils.errors import InputError
-
-
-class Tracking(Protocol):
-    """Interface of a tracker, a part of `aotlab.Tracker`."""
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """Objects tracked so far."""
-
-    def step(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Any:
-        """See `Tracker.step`."""
-
-    def forget(self, object_id: int) -> None:
-        """See `Tracker.forget`."""
-
-    def reset(self, length: int | None = None) -> None:
-        """See `Tracker.reset`."""
 
 
 @dataclass(frozen=True)

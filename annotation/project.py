@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aotlab.annotation.live import Frames
-from aotlab.annotation.store import LabelStore, set_damaged_aside
+from aotlab.annotation.store import LabelStore
 from aotlab.media.image_frames import SUFFIXES
 from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
@@ -153,26 +153,15 @@ class Project:
             self._source = None if frames.live else source_of(frames.path)
             if (folder / FILE).is_file():
                 self._check(read_head(folder / FILE), same_video=same_video)
-            for name in ("given", "tracked"):
-                set_damaged_aside(folder / name, frames.size)
+            self.given, self.tracked = (
+                LabelStore(folder / name, frames.size) for name in ("given", "tracked")
+            )
         except BaseException:
             self.close()
             raise
-        self.given = LabelStore(folder / "given", frames.size)
-        self.tracked = LabelStore(folder / "tracked", frames.size)
 
     def save_objects(self, objects: bytes) -> None:
         """Store the objects; raise `InputError` if the file cannot be written."""
-        content = json.dumps({**self._head(), "objects": json.loads(objects)}, indent=1)
-        write_text(self.folder / FILE, content + "\n")
-        self.objects = objects
-
-    def close(self) -> None:
-        """Release the lock."""
-        self._held.close()
-
-    def _head(self) -> dict[str, Any]:
-        """Return version and video of ``project.json``."""
         frames = self._frames
         path = os.path.relpath(real_path(frames.path), real_path(self.folder)).replace(os.sep, "/")
         video: dict[str, Any] = {"path": path, "frames": frames.count, "size": list(frames.size)}
@@ -180,7 +169,13 @@ class Project:
             video["levels"] = [frames.levels.low, frames.levels.high]
         if self._source is not None:
             video["source"] = self._source
-        return {"version": PROJECT.version, "video": video}
+        content = {"version": PROJECT.version, "video": video, "objects": json.loads(objects)}
+        write_text(self.folder / FILE, json.dumps(content, indent=1) + "\n")
+        self.objects = objects
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._held.close()
 
     def _check(self, head: Head, *, same_video: bool) -> None:
         """Load the objects of this video's project."""

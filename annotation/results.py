@@ -43,11 +43,10 @@ def open_results(
         raise InputError(f"{folder}: its video {job.video} is missing; restore it")
     fresh = not (project_folder / FILE).is_file()
     state = State(Path(job.video), project=project_folder, cache_bytes=cache_bytes, levels=job.levels)
-    if not fresh:
-        return state
     try:
-        frames = range(min(job.frames, state.frames.count))
-        _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames), frames)
+        if fresh:
+            frames = range(min(job.frames, state.frames.count))
+            _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames), frames)
     except BaseException:  # an incomplete project would be opened as complete next time
         state.close()
         remove(project_folder)

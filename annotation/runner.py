@@ -27,7 +27,7 @@ class Runner:
         self._state, self._make_tracker = state, make_tracker
         self.job: TrackingJob | None = None
         """last job"""
-        self._timer: threading.Timer | None = None
+        self._timer = threading.Timer(PAUSE, self._propagate)  # never started; its successors are
         self._lock = threading.RLock()
         self._closed = False
 
@@ -41,7 +41,6 @@ class Runner:
         with self._lock:
             self.require_idle("tracking", "is running already")
             self.job = TrackingJob(self._state, self._make_tracker, request, live=live)
-            self.job.start()
             return self.job
 
     def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
@@ -53,8 +52,7 @@ class Runner:
     def yield_background(self, *, wait: bool = False) -> None:
         """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._timer.cancel()
             job = self.job
         if job is not None and job.extends is not None and job.alive:
             job.stop()
@@ -67,8 +65,7 @@ class Runner:
         Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
         """
         with self._lock:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._timer.cancel()
             if self.job is None or (self.job.alive and self.job.extends is None):
                 return
             self._timer = threading.Timer(PAUSE, self._propagate, (index,))
@@ -79,7 +76,7 @@ class Runner:
         """Stop all jobs."""
         self._closed = True
         self.yield_background(wait=True)
-        if self.job is not None and self.job.alive:
+        if self.job is not None:
             self.job.stop()
             self.job.wait(10)
 
@@ -93,4 +90,3 @@ class Runner:
             request, step = propagation(self._state, index), self._state.history.last
             if request is not None and step is not None:
                 self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)
-                self.job.start()

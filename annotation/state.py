@@ -15,7 +15,7 @@ from aotlab.annotation.live import Frames, LiveFrames
 from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
-from aotlab.annotation.store import Labels, LabelStore, encode
+from aotlab.annotation.store import LabelStore, encode
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
 from aotlab.media.image_frames import LevelsOption
 
@@ -81,11 +81,6 @@ class State:
         """Return the objects that the given mask of a frame describes."""
         return frozenset(map(self.objects.resolve, self._described.get(index, ()))) - {0}
 
-    def is_given_present(self, index: int, object_id: int) -> bool:
-        """Whether the given mask of a frame has pixels of this object."""
-        score = self._joined("given", index).get(object_id)
-        return score is not None and score.area > 0
-
     @property
     def given_frames(self) -> list[int]:
         """Frames whose given mask describes an object."""
@@ -97,9 +92,9 @@ class State:
 
     def confidence(self, index: int) -> dict[int, float]:
         """Return the confidence of all objects on a frame: 1 or 0 by a given mask, 0 for an object without any."""
-        described, scores = self.described(index), self.scores(index)
-        found = {object_id: score.confidence for object_id, score in scores.items()}
-        found |= {object_id: float(self.is_given_present(index, object_id)) for object_id in described}
+        found = {object_id: score.confidence for object_id, score in self.scores(index).items()}
+        present = {object_id for object_id, score in self._joined("given", index).items() if score.area > 0}
+        found |= {object_id: float(object_id in present) for object_id in self.described(index)}
         return {object_id: found.get(object_id, 0.0) for object_id in self.objects.ids}
 
     @property
@@ -133,12 +128,12 @@ class State:
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
             note = {"described": object_ids, "scores": measured(ids, object_ids, {}, {})}
-            content = encode(Labels(ids, note))
+            content = encode(ids, note)
         return self.change("given", index, content)
 
     def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
         """Store the tracked mask of a frame, H×W ids, with its scores as of `measured`."""
-        return self.change("tracked", index, encode(Labels(labels.astype(np.uint16), {"scores": scores})))
+        return self.change("tracked", index, encode(labels, {"scores": scores}))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
         """Replace one content and return the change for the history."""
@@ -187,10 +182,8 @@ class State:
         return self.project.given if where == "given" else self.project.tracked
 
     def _ids(self, where: str, index: int) -> np.ndarray:
-        labels = self._store(where).read(index)
-        return (
-            np.zeros(self.frames.size, np.uint16) if labels is None else self.objects.resolve_ids(labels.ids)
-        )
+        ids = self._store(where).read(index)
+        return np.zeros(self.frames.size, np.uint16) if ids is None else self.objects.resolve_ids(ids)
 
     def _joined(self, where: str, index: int) -> dict[int, Score]:
         return joined(self._scores[where].get(index, {}), self.objects.resolve)

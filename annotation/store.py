@@ -7,8 +7,8 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from io import BytesIO
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,53 +28,36 @@ FRAME = re.compile("[0-9]{6}|[1-9][0-9]{6,8}")
 """stem of a frame's file"""
 END = b"\0\0\0\0IEND\xaeB`\x82"
 """last bytes of a complete PNG"""
-HEADER_BYTES = 64 * 2**10
-"""size of the start of a file that holds the note"""
 CACHE_BYTES = 32 * 2**20
 """memory for decoded maps"""
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The label map of one frame."""
+def encode(ids: np.ndarray, note: dict[str, Any]) -> bytes:
+    """Return a palette PNG (16-bit grey if an id is above 255) of H×W ids, with the note as text.
 
-    ids: np.ndarray
-    """H×W uint16 object ids, 0 is background"""
-    note: dict[str, Any] = field(default_factory=dict)
-    """JSON values: scores, and the described objects of a given mask"""
-
-
-def encode(labels: Labels) -> bytes:
-    """Return a palette PNG (16-bit grey if an id is above 255) with the note as text."""
+    The note holds JSON values: scores, and the described objects of a given mask.
+    """
     text = PngInfo()
-    text.add_text(NOTE, json.dumps(labels.note, separators=(",", ":")))
-    if labels.ids.max(initial=0) > 255:
-        image = Image.fromarray(labels.ids.astype(np.uint16))
+    text.add_text(NOTE, json.dumps(note, separators=(",", ":")))
+    if ids.max(initial=0) > 255:
+        image = Image.fromarray(ids.astype(np.uint16))
     else:
-        height, width = labels.ids.shape
-        image = Image.frombytes("P", (width, height), labels.ids.astype(np.uint8).tobytes())
+        image = Image.frombytes("P", ids.shape[::-1], ids.astype(np.uint8).tobytes())
         image.putpalette(PALETTE.tobytes())
     content = BytesIO()
     image.save(content, format="PNG", pnginfo=text, compress_level=1)
     return content.getvalue()
 
 
-def decode(content: bytes) -> Labels:
-    """Read a PNG of `encode`; other content raises any error of a decoder."""
+def decode(content: bytes) -> np.ndarray:
+    """Read H×W uint16 ids from a PNG of `encode`; other content raises any error of a decoder."""
     with Image.open(BytesIO(content), formats=["PNG"]) as image:
-        note = image.info.get(NOTE, "{}")
-        ids = np.array(image).astype(np.uint16)
-    return Labels(ids, json.loads(note))
+        return np.array(image).astype(np.uint16)
 
 
-def set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
-    """Rename files that are cut off or of another size, so that they are not overwritten, and log a warning.
-
-    Args:
-        folder: of a `LabelStore`.
-        size: (height, width) of every map.
-    """
+def _set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
+    """Rename files that are cut off or of another size, so that they are not overwritten, and log a warning."""
     for path in folder.glob("*.png"):
         if not FRAME.fullmatch(path.stem) or not path.is_file():
             continue
@@ -93,7 +76,7 @@ def set_damaged_aside(folder: Path, size: tuple[int, int]) -> None:
 
 
 class LabelStore:
-    """Label maps by frame number; each file is replaced as a whole.
+    """Label maps by frame number; each file is replaced as a whole. Damaged files are set aside.
 
     Args:
         folder: created with the first file.
@@ -102,7 +85,8 @@ class LabelStore:
 
     def __init__(self, folder: Path, size: tuple[int, int]) -> None:
         self.folder, self.size = folder, size
-        self._cache: RecentCache[Labels] = RecentCache(CACHE_BYTES, lambda labels: labels.ids.nbytes)
+        _set_damaged_aside(folder, size)
+        self._cache: RecentCache[np.ndarray] = RecentCache(CACHE_BYTES, attrgetter("nbytes"))
         self._present = {
             int(path.stem) for path in folder.glob("*.png") if FRAME.fullmatch(path.stem) and path.is_file()
         }
@@ -113,7 +97,7 @@ class LabelStore:
     def __iter__(self) -> Iterator[int]:
         return iter(sorted(self._present))
 
-    def read(self, index: int) -> Labels | None:
+    def read(self, index: int) -> np.ndarray | None:
         """Return the map of a frame, which must not be changed; None without a file.
 
         Raises:
@@ -123,22 +107,20 @@ class LabelStore:
         if found is not None or index not in self._present:
             return found
         try:
-            labels = decode(self._path(index).read_bytes())
+            ids = decode(self._path(index).read_bytes())
         except Exception as error:  # decoders raise all kinds of errors
             raise InputError(
                 f"{self._path(index)}: not a readable mask ({error}); delete this file"
             ) from error
-        if labels.ids.shape != self.size:
+        if ids.shape != self.size:
             raise InputError(f"{self._path(index)}: not of the video's size; delete this file")
-        self._cache.put(index, labels)
-        return labels
+        self._cache.put(index, ids)
+        return ids
 
     def note(self, index: int) -> dict[str, Any]:
         """Return the note of a frame, without decoding the pixels."""
-        with self._path(index).open("rb") as file:
-            head = file.read(HEADER_BYTES)
         try:
-            with Image.open(BytesIO(head), formats=["PNG"]) as image:
+            with Image.open(self._path(index), formats=["PNG"]) as image:
                 note = json.loads(image.info.get(NOTE, "{}"))
         except Exception:  # decoders raise all kinds of errors; a note is optional
             return {}

@@ -10,14 +10,17 @@ import torch
 from torch import Tensor
 
 from aotlab.annotation import live
-from aotlab.annotation.planning import Span, Tracking
+from aotlab.annotation.planning import Span
 from aotlab.annotation.state import State
+from aotlab.engine.pacing import PacedTracker
 from aotlab.engine.prediction import Prediction
+from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import on_gpu
 from aotlab.engine.video.directions import Spill, as_bytes
 from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
+AnyTracker = Tracker | PacedTracker
 REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
 
@@ -50,7 +53,7 @@ class Opinion:
     """see `TrackedFrame`"""
 
 
-def results(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFrame]:
+def results(tracker: AnyTracker, state: State, span: Span) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     Frames and given masks are read when tracking reaches them. The caller stores the results.
@@ -60,10 +63,10 @@ def results(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFram
         return _one_way(tracker, state, span.after, range(span.after - 1, span.first - 1, -1))
     if span.after is None:
         return _one_way(tracker, state, span.before, range(span.before + 1, span.last + 1))
-    return _both_ways(tracker, state, span)
+    return _both_ways(tracker, state, span, span.before, span.after)
 
 
-def live_results(tracker: Tracking, state: State, start: int) -> Iterator[TrackedFrame]:
+def live_results(tracker: AnyTracker, state: State, start: int) -> Iterator[TrackedFrame]:
     """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
@@ -73,15 +76,14 @@ def live_results(tracker: Tracking, state: State, start: int) -> Iterator[Tracke
     assert isinstance(frames, live.LiveFrames)
     _begin(tracker, state, start, backward=False)
     for index, image in frames.follow():
-        prediction = tracker.step(image)
-        yield TrackedFrame(index, np.asarray(prediction.labels), prediction.confidence)
+        yield _tracked_frame(index, tracker.step(image), frozenset())
         if not frames.record and index >= live.KEPT:
             state.change("tracked", index - live.KEPT, None)
     if frames.problem is not None:
         raise InputError(frames.problem)
 
 
-def _begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> None:
+def _begin(tracker: AnyTracker, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
@@ -102,7 +104,7 @@ def _begin(tracker: Tracking, state: State, start: int, *, backward: bool) -> No
             tracker.step(image, mask)
 
 
-def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+def _one_way(tracker: AnyTracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
     A GPU computes the next frame while a result is received and stored.
@@ -118,25 +120,25 @@ def _one_way(tracker: Tracking, state: State, start: int, frames: range) -> Iter
     yield from (_tracked_frame(*step) for step in waiting)
 
 
-def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedFrame]:
+def _both_ways(
+    tracker: AnyTracker, state: State, span: Span, before: int, after: int
+) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
-    assert span.before is not None
-    assert span.after is not None
     described = {index: _described(state, index) for index in span.given}
     known: dict[int, tuple[tuple[int, ...], frozenset[int]]] = {}
     with Spill(state.project.folder, compress=True) as stored:
-        back, on = range(span.after - 1, span.first - 1, -1), range(span.before + 1, span.last + 1)
-        for index, prediction, gone in _steps(tracker, state, span.after, back):
-            if index > span.before:
+        back, on = range(after - 1, span.first - 1, -1), range(before + 1, span.last + 1)
+        for index, prediction, gone in _steps(tracker, state, after, back):
+            if index > before:
                 known[index] = prediction.ids, gone
                 stored.append(as_bytes(prediction))
             yield _tracked_frame(index, prediction, gone)
-        for index, prediction, gone in _steps(tracker, state, span.before, on):
-            if index >= span.after:
+        for index, prediction, gone in _steps(tracker, state, before, on):
+            if index >= after:
                 yield _tracked_frame(index, prediction, gone)
                 continue
             forward = Opinion(prediction.ids, prediction.probabilities, gone)
-            share = torch.from_numpy(stored[span.after - 1 - index].astype(np.float32))
+            share = torch.from_numpy(stored[after - 1 - index].astype(np.float32))
             ids, missing = known[index]
             backward = Opinion(ids, share / share.sum(0).clamp(min=1), missing)
             weights = _weights({*forward.ids, *backward.ids}, index, described)
@@ -144,7 +146,7 @@ def _both_ways(tracker: Tracking, state: State, span: Span) -> Iterator[TrackedF
 
 
 def _steps(
-    tracker: Tracking, state: State, start: int, frames: range
+    tracker: AnyTracker, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
     _begin(tracker, state, start, backward=frames.step < 0)

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from aotlab.annotation.history import Change
-from aotlab.annotation.objects import ObjectList, usable_name
+from aotlab.annotation.objects import NAME_LENGTH, ObjectList
 from aotlab.annotation.state import State
 from aotlab.engine.video.given_masks import GivenMasks
 from aotlab.masks.exchange.colours import LEGENDS
@@ -45,7 +45,6 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
         InputError: as `read_upload`, no object, or too many.
     """
     frames = state.frames
-    frames.check(index)
     found = read_upload(content, Target(frames.name, frames.size, frames.count, frames.stem), index)
     for frame in found.frames:
         frames.check(frame)
@@ -62,11 +61,12 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
 
 
 def _usable(objects: ObjectList, object_id: int, name: str | None) -> int:
-    """Return the object of an id in a file: the one of this id, or a new one."""
+    """Return the object of an id in a file: the one of this id, or a new one with what can be a name of ``name``."""
     if object_id in objects:
         return object_id
+    kept = "".join(filter(str.isprintable, name or "")).strip()[:NAME_LENGTH]
     free = objects.resolve(object_id) == object_id
-    return objects.add(usable_name(name), object_id if free else None).id
+    return objects.add(kept or None, object_id if free else None).id
 
 
 def _give_map(state: State, index: int, labels: np.ndarray, numbered: Mapping[int, int]) -> Change:
@@ -157,9 +157,9 @@ def _of_archive(contents: Contents, folder: Path, target: Target, index: int) ->
         raise InputError("masks: none in the archive; add PNGs, or a file of annotations")
     frames = _frames(list(images), target) if len(images) > 1 else dict.fromkeys(images, index)
     plain = replace(target, stem=None)  # files are named after frame numbers here
-    legend = next((name for path in contents for name in LEGENDS if path.name == name), None)
-    if legend is not None:
-        (folder / legend).write_bytes(next(contents[path] for path in contents if path.name == legend))
+    legends = [path for path in contents if path.name in LEGENDS]
+    if legends:
+        (folder / legends[0].name).write_bytes(contents[legends[0]])
         return _in_colours(images, frames, folder, plain)
     return _of_folder(images, frames, folder, plain)
 

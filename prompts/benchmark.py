@@ -115,11 +115,8 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
         found.setdefault(image.mask.parent if image.video else image.mask, image)
     if not found:
         raise InputError(f"{root}: the recipe holds no image out of training")
-    chosen = list(found.values())
-    chosen = (
-        [chosen[index * len(chosen) // limit] for index in range(limit)] if len(chosen) > limit else chosen
-    )
-    for image in chosen:
+    images, count = list(found.values()), min(limit, len(found))
+    for image in (images[index * len(images) // count] for index in range(count)):
         rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))
         picked = pick_object(read_mask(image.mask), rng, together=float(image.parts > 0))
         if picked is not None:
@@ -128,10 +125,10 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
 
 def _image_of(root: Path, annotation: Path) -> Path:
     stem = root / "JPEGImages" / annotation.relative_to(root / "Annotations")
-    for suffix in IMAGES:
-        if stem.with_suffix(suffix).is_file():
-            return stem.with_suffix(suffix)
-    raise InputError(f"{stem.with_suffix('.jpg')}: no such image; every annotation needs one")
+    path = next((path for path in map(stem.with_suffix, IMAGES) if path.is_file()), None)
+    if path is None:
+        raise InputError(f"{stem.with_suffix('.jpg')}: no such image; every annotation needs one")
+    return path
 
 
 def measure(segmenter: Segmenter, case: Case, *, limit: int, other: Case | None = None) -> Result:

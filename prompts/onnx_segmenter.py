@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from aotlab.masks.clicks import box_around
 from aotlab.masks.prompt import Prompt
 from aotlab.utils.errors import InputError
 
@@ -104,7 +105,9 @@ class OnnxSegmenter:
         scale = self._edge / max(frame.shape[:2])
         points = [*prompt.positive, *prompt.negative]
         labels = [1.0] * len(prompt.positive) + [0.0] * len(prompt.negative)
-        box = prompt.box or _around(prompt.mask)
+        box = prompt.box
+        if box is None and prompt.mask is not None and (prompt.mask > 0.5).any():
+            box = box_around(prompt.mask > 0.5)
         if box is None:
             points, labels = [*points, (0.0, 0.0)], [*labels, -1.0]
         else:
@@ -139,15 +142,6 @@ class OnnxSegmenter:
             raise InputError(f"segmenter: the encoder fails ({error})") from error
         self._known = key, np.asarray(embedding)
         return self._known[1]
-
-
-def _around(mask: np.ndarray | None) -> tuple[float, float, float, float] | None:
-    """Return the box around a mask H×W; None for no mask or an empty one."""
-    if mask is None or not (mask > 0.5).any():
-        return None
-    rows, columns = np.nonzero(mask > 0.5)
-    left, top = float(columns.min()), float(rows.min())
-    return left, top, float(columns.max()) + 1 - left, float(rows.max()) + 1 - top
 
 
 def _load(path: Path) -> Any:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from aotlab.masks.prompt import Prompt
 
-
-class Segmenter(Protocol):
-    """Segments the objects of one frame from prompts."""
-
-    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Return H×W uint16 object ids of a frame H×W×3 uint8 RGB; prompts are by object id.
-
-        Raises:
-            InputError: a prompt outside the frame.
-        """
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""from a frame H×W×3 uint8 RGB and prompts by object id to H×W uint16 ids; `InputError` for a prompt outside"""

@@ -14,7 +14,7 @@ from aotlab.annotation import editing
 from aotlab.annotation.objects import ObjectList
 from aotlab.annotation.project import FILE, locate
 from aotlab.annotation.state import State
-from aotlab.annotation.store import Labels, encode
+from aotlab.annotation.store import encode
 from aotlab.engine.video.scores import read_scores
 from aotlab.utils.errors import InputError
 
@@ -97,7 +97,7 @@ def test_masks_that_are_damaged_or_strange_end_nothing(video, project):
     ids = np.zeros(SIZE, np.uint16)
     notes = [{"described": 5}, {"described": [None]}, {"scores": {"1": [10**400] * 5, "x": 1}}, {"scores": 5}]
     wrong = [content[: len(content) * tenth // 10] for tenth in range(10)]
-    wrong += [encode(Labels(ids, note)) for note in notes] + [encode(Labels(ids[:5])), b"GIF89a"]
+    wrong += [encode(ids, note) for note in notes] + [encode(ids[:5], {}), b"GIF89a"]
     for each in wrong:
         path.write_bytes(each)
         assert look(video)
@@ -113,7 +113,7 @@ def test_masks_that_are_damaged_or_strange_end_nothing(video, project):
 def test_a_damaged_mask_is_named_and_kept_aside(video, project, caplog, damage):
     path = project / "given" / "000000.png"
     content = path.read_bytes()
-    content = content[:-30] if damage == "cut off" else encode(Labels(np.ones((5, 7), np.uint16)))
+    content = content[:-30] if damage == "cut off" else encode(np.ones((5, 7), np.uint16), {})
     path.write_bytes(content)
     state = State(video)
     assert f"{path}: damaged, or not of the video's size 32×24; kept as 000000.png.damaged" in caplog.text
