@@ -29,7 +29,7 @@ class PromptSource:
     weight: float = 1.0
     """frequency of the set, times the root of its number of images"""
     parts: float = 0.0
-    """probability that all objects of an image count as one"""
+    """probability that objects that touch count as one"""
 
 
 @dataclass(frozen=True)

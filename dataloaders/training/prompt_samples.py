@@ -34,7 +34,7 @@ class Annotated:
     weight: float
     """relative frequency"""
     parts: float
-    """probability that all objects count as one (images whose objects are parts of a person)"""
+    """probability that objects that touch count as one (a rider and a horse, or the parts of a person)"""
     video: bool = False
     """whether its set is one of videos"""
 
@@ -86,10 +86,12 @@ def draw_sample(
         picked = pick_object(labels, rng, together=drawn.parts)
         if picked is None:
             continue
-        sample = Sample(image, *picked)
-        if rng.random() < 0.22:
+        sample, hidden = Sample(image, *picked), rng.random()
+        if hidden < 0.22:
             other = images[rng.choice(len(images), p=chances)]
             sample = paste(sample, read_image(other.image), read_mask(other.mask), rng)
+        elif hidden < 0.34:
+            sample = behind_bars(sample, rng)
         sample = look_at(sample, size, rng)
         if (sample.truth == 1).sum() >= 40 and (sample.truth == 0).sum() >= 100:
             return Sample(recolour(sample.image, rng), sample.truth, sample.others)
@@ -100,17 +102,20 @@ def pick_object(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Draw one object, larger ones a little more often; return truth and others, or None if there is no object.
 
-    ``together``: probability that all objects of the image count as one.
+    ``together``: probability that it and all objects that it touches count as one.
     """
+    import cv2
+
     ids, areas = np.unique(labels[(labels > 0) & (labels != VOID)], return_counts=True)
     chances = np.where(areas >= SMALLEST, areas.astype(float) ** 0.2, 0)
     if not chances.sum():
         return None
     void = labels == VOID
+    mask = labels == ids[rng.choice(len(ids), p=chances / chances.sum())]
     if len(ids) > 1 and rng.random() < together:
-        mask = (labels > 0) & ~void
-    else:
-        mask = labels == ids[rng.choice(len(ids), p=chances / chances.sum())]
+        joined = cv2.dilate(((labels > 0) & ~void).astype(np.uint8), np.ones((5, 5)))
+        parts = cv2.connectedComponents(joined)[1]
+        mask = np.isin(parts, np.unique(parts[mask])) & (labels > 0) & ~void
     truth = mask.astype(np.uint8)
     truth[void] = VOID
     return truth, (labels > 0) & ~mask & ~void
@@ -140,6 +145,30 @@ def paste(sample: Sample, image: np.ndarray, labels: np.ndarray, rng: np.random.
         return Sample(mixed, visible.astype(np.uint8), (target | sample.others) & ~visible)
     truth = np.where(visible, 0, sample.truth).astype(np.uint8)
     return Sample(mixed, truth, sample.others | visible)
+
+
+def behind_bars(sample: Sample, rng: np.random.Generator) -> Sample:
+    """Draw one to six straight bars in colours of the image over the object, as of a fence, a net or a pole."""
+    import cv2
+
+    rows, columns = sample.truth.shape
+    x, y, width, height = cv2.boundingRect((sample.truth == 1).astype(np.uint8))
+    direction, count = rng.uniform(0, np.pi), int(rng.integers(1, 7))
+    cover = np.zeros((rows, columns), np.uint8)
+    for _ in range(count):
+        angle = direction + rng.normal() * (0.05 if count > 2 else 0.5)
+        reach = (rows + columns) * np.array([np.cos(angle), np.sin(angle)])
+        middle = np.array([x, y]) + rng.uniform(0, 1, 2) * (width, height)
+        ends = [tuple(np.rint(middle + side * reach).astype(int).tolist()) for side in (-1, 1)]
+        thickness = max(1, round(max(width, height) * float(np.exp(rng.uniform(np.log(0.01), np.log(0.12))))))
+        cv2.line(cover, ends[0], ends[1], 1, thickness)
+    visible = cover > 0
+    if (sample.truth[~visible] == 1).sum() < SMALLEST:
+        return sample
+    colour = sample.image[rng.integers(rows), rng.integers(columns)] * rng.uniform(0.5, 1.2)
+    shade = np.clip(colour + rng.uniform(0, 12) * rng.normal(size=(rows, columns, 1)), 0, 255)
+    image = np.where(visible[..., None], shade, sample.image).astype(np.uint8)
+    return Sample(image, np.where(visible, 0, sample.truth).astype(np.uint8), sample.others & ~visible)
 
 
 def _placement(mask: np.ndarray, truth: np.ndarray, rng: np.random.Generator) -> tuple[Matrix, float]:
