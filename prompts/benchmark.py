@@ -118,7 +118,10 @@ def held_out_cases(root: Path, sources: Sequence[PromptSource], limit: int) -> I
     images, count = list(found.values()), min(limit, len(found))
     for image in (images[index * len(images) // count] for index in range(count)):
         rng = np.random.default_rng(zlib.crc32(image.mask.stem.encode()))
-        picked = pick_object(read_mask(image.mask), rng, together=float(image.parts > 0))
+        labels = read_mask(image.mask)
+        if image.parts > 0.5:  # the parts of one person count as one object
+            labels[(labels > 0) & (labels != VOID)] = 1
+        picked = pick_object(labels, rng, together=0)
         if picked is not None:
             yield Case(f"{image.group}/{image.mask.stem}", read_image(image.image), picked[0])
 

@@ -111,8 +111,9 @@ def pick_object(
     if not chances.sum():
         return None
     void = labels == VOID
+    several = len(ids) > 1 and rng.random() < together
     mask = labels == ids[rng.choice(len(ids), p=chances / chances.sum())]
-    if len(ids) > 1 and rng.random() < together:
+    if several:
         joined = cv2.dilate(((labels > 0) & ~void).astype(np.uint8), np.ones((5, 5)))
         parts = cv2.connectedComponents(joined)[1]
         mask = np.isin(parts, np.unique(parts[mask])) & (labels > 0) & ~void
