@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -210,3 +211,7 @@ def main(argv: list[str] | None = None) -> int:
             draw(results, args.plot, f"{clip[0].shape[1]}×{clip[0].shape[0]}, {args.frames} frames")
     print(format_table(results))
     return 0 if all(results.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ The person judges masks by eye, here by the given ones, and acts through `annota
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Iterator
@@ -227,3 +228,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print J by gestures; return the exit status."""
     annotate(parse(argv))
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

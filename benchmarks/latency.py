@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -225,3 +226,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in rows:
         print(f"{row.name:45} median {row.median:8.2f} {row.unit:2}  high {row.high:8.2f} {row.unit}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

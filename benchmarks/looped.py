@@ -6,6 +6,7 @@ aotlab eval --dataset davis2017 --root results/davis_looped --memory restricted 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -103,3 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     shortest, longest = min(frames.values()), max(frames.values())
     print(f"{len(frames)} sequences of {shortest} to {longest} frames in {args.output}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     with cpu_threads(args.threads):
         print("\n".join([HEADING, *profiled(TimedTracker(parse_setting(args.settings)), args.rows)]))
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

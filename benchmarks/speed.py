@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -163,3 +164,7 @@ def main(argv: list[str] | None = None) -> int:
             show_timings(runs[1].tuner.timings)
         show_comparison(pair, "frame")
         return write_json(args.output, pair.as_dict())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

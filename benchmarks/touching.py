@@ -6,6 +6,7 @@ writes the checkpoint with the fitted temperature of its confidence.
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,3 +211,7 @@ def main(argv: list[str] | None = None) -> int:
         calibrated = replace(config, confidence_temperature=round(temperature, 3))
         save_checkpoint(args.calibrate, load_checkpoint(path)[0], calibrated, half=True, card=read_card(path))
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

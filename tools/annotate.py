@@ -192,3 +192,7 @@ def main(argv: list[str] | None = None) -> int:
         session = open_session(args, leaving)
         serve_page(session, args, leaving)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

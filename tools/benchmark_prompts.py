@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -76,3 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         listed = {name: [asdict(result) for result in found] for name, found in results.items()}
         args.output.write_text(json.dumps(listed, indent=1) + "\n")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -7,6 +7,7 @@ aotlab check_data datasets/SA-V --dataset sav --split val   # a benchmark
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
@@ -67,3 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         print(finding)
     print(summary(report, args.kind))
     return 1 if report.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,3 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     objects, frames = counted(len(found.objects()), "object"), counted(len(found.frames), "frame")
     print(f"{args.output}: {objects} on {frames}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

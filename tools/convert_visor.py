@@ -6,6 +6,8 @@ aotlab convert_visor --annotations GroundTruth-SparseAnnotations/annotations/val
 
 from __future__ import annotations
 
+import sys
+
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command, option, report_failures
 from aotlab.utils.extras import require_extra
@@ -32,3 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     if done.short:
         print(f"left out, as too short: {len(done.short)}")
     return report_failures(done.failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

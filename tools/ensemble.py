@@ -8,6 +8,8 @@ views is more accurate than voting: see aotlab eval.
 
 from __future__ import annotations
 
+import sys
+
 from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command, option, report_failures
@@ -50,3 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     done = counted(len(names) - len(failures), "sequence")
     print(f"{counted(frames, 'frame')} of {done} in {args.output}")
     return report_failures(failures)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -235,3 +236,7 @@ def main(argv: list[str] | None = None) -> int:
     with after_printing():
         write_scores(args.output / "scores.json", table, report, total=args.fps_report)
     return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

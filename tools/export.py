@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -102,3 +103,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.verify:
         check(args, model)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from argparse import Namespace
 from dataclasses import asdict
 from itertools import islice
@@ -180,3 +181,7 @@ def main(argv: list[str] | None = None) -> int:
     else:
         show_attention(args)
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

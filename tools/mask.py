@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from aotlab.tools.cli.options import add_shared
@@ -40,3 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -199,3 +200,7 @@ def main(argv: list[str] | None = None) -> int:
     if submission_hint(args.dataset, args.root, args.split, args.results) is None:
         require_paths(args.results)
     return run(scorable(select_videos(every, args.sequence), args), args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -143,3 +143,7 @@ def main(argv: list[str] | None = None) -> int:
     if split in dataset.server:
         print(f"scored by {dataset.server[split]}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -144,3 +144,7 @@ def main(argv: list[str] | None = None) -> int:
     print(text)
     write_text(output.with_suffix(".md"), text + "\n")
     return 1 if runner.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,3 +127,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.dry_run:
         return forecast(args, settings_of(args))
     return run_one(args, settings_of(args), track_options(args))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

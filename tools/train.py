@@ -90,3 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         typed = shlex.join(sys.argv[1:] if argv is None else argv)
         trained = train(config, world, restart=args.restart, command=f"aotlab train {typed}")
         return summarise(trained) if world.lead else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -38,3 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     print(PromptTrainer(args.checkpoint, args.data, args.output, training).run())
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

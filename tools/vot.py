@@ -8,6 +8,8 @@ command = aotlab vot --checkpoint r50_aotl
 
 from __future__ import annotations
 
+import sys
+
 from aotlab.tools.cli.options import (
     add_device_options,
     add_memory_options,
@@ -61,3 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         raise RunStopped(f"the toolkit closed the connection ({error}); see its messages") from error
     server.quit()
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

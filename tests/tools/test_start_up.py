@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import subprocess
 import sys
@@ -76,12 +75,6 @@ def test_help_imports_nothing_heavy(tmp_path):
     modules = modules_of(tmp_path, [json.dumps(lines)], way="several")
     assert {f"aotlab.tools.{tool}" for tool in COMMANDS} <= set(modules)
     assert copies(modules) == []
-
-
-def test_a_command_is_defined_last_as_it_may_run_at_once():
-    for path in [*(ROOT / "tools").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]:
-        if "\n@command\ndef main(" in (text := path.read_text()):
-            assert getattr(ast.parse(text).body[-1], "name", "") == "main", path
 
 
 def test_every_tool_is_a_command():

@@ -65,15 +65,15 @@ SHARED: dict[str, tuple[str, str, dict[str, Any]]] = {
             {},
         ),
         (
-            "--segmenter",
+            "--segmenter ENCODER DECODER",
             "SAM-like segmenter as two ONNX files (default: the model's own)",
-            {"nargs": 2, "type": Path, "metavar": ("ENCODER", "DECODER")},
+            {"nargs": 2, "type": Path},
         ),
         ("--sequence NAME", "use this sequence only; may be repeated", {"action": "append"}),
         ("--new-objects", "folder: later masks add objects", {}),
     )
 }
-"""name, help and settings of an option, as in `option`"""
+"""name, help and further parameters of an option, as of `option`"""
 
 
 def add_shared(to: Options, *names: str) -> None:

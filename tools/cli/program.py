@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
@@ -98,21 +98,33 @@ class Parser(argparse.ArgumentParser):
         return others, settings
 
 
-def option(to: Options, name: str, text: str, **settings: Any) -> None:
+def option(
+    to: Options,
+    name: str,
+    text: str,
+    *,
+    type: Callable[[str], Any] | None = None,
+    default: Any = None,
+    nargs: str | int | None = None,
+    choices: Iterable[Any] | None = None,
+    action: str | None = None,
+    dest: str | None = None,
+    required: bool = False,
+) -> None:
     """Add an option or argument as its help shows it: ``--json FILE``, ``data DIR``, or the switch ``--force``.
 
-    Values called FILE or DIR are paths.
-
-    Args:
-        text: help.
-        settings: further arguments of ``add_argument``.
+    Values called FILE or DIR are paths. The other parameters are those of ``add_argument``; ``text`` is its help.
     """
     name, _, value = name.partition(" ")
-    if value:
-        settings = {"metavar": value, **({"type": Path} if value in ("FILE", "DIR") else {}), **settings}
-    elif name.startswith("-") and not settings:
-        settings = {"action": "store_true"}
-    to.add_argument(name, help=text, **settings)
+    metavar = tuple(value.split()) if isinstance(nargs, int) else value or None
+    parameters = {
+        "metavar": metavar, "type": type or (Path if value in ("FILE", "DIR") else None), "default": default,
+        "nargs": nargs, "choices": choices, "action": action, "dest": dest, "required": required or None,
+    }  # fmt: skip
+    given = {key: each for key, each in parameters.items() if each is not None}
+    if name.startswith("-") and not given:
+        given = {"action": "store_true"}
+    to.add_argument(name, help=text, **given)
 
 
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -131,8 +143,6 @@ def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def command(main: Main) -> Main:
     """Wrap a ``main(argv) -> status`` to print one line on stderr instead of a traceback.
-
-    Run it at once if its module is the program, as in ``python -m aotlab.tools.eval``: it must be defined last.
 
     Exit status: 2 for `InputError` and missing libraries, 1 for `RunStopped` and too little memory, 130 for Ctrl-C, 141
     for a closed output pipe, 70 for any other error.
@@ -164,8 +174,6 @@ def command(main: Main) -> Main:
         except Exception as error:
             return _say_unforeseen(error)
 
-    if main.__module__ == "__main__":
-        sys.exit(run())
     return run
 
 

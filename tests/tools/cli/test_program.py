@@ -126,6 +126,7 @@ def test_what_libraries_note_for_their_makers_is_not_shown(tmp_path):
         "    logging.getLogger('aotlab.engine').info('ours')\n"
         "    logging.getLogger('library').warning('theirs')\n"
         "    raise KeyboardInterrupt\n"
+        "raise SystemExit(main())\n"
     )
     done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "ours\ntheirs\ninterrupted\n")
