@@ -103,7 +103,10 @@ class VOSModel(nn.Module):
         Returns:
             B×L×C for every stage; B×0×0 for one without blocks, which remembers nothing.
         """
-        return [stage.assign_identities(masks) for stage in self.stages]
+        identities = []
+        for stage in self.stages:
+            identities.append(stage.assign_identities(masks))
+        return identities
 
     def propagate(
         self, features: Features, memory: Memory | None = None, identities: Sequence[Tensor] | None = None

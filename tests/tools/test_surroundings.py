@@ -26,16 +26,13 @@ WORKING = """
             print("begun", flush=True)
             time.sleep(60)
         return 0
+
+    sys.exit(main())
 """
 POOLED = """
-    import time
+    import sys, time
     from aotlab.tools.cli.program import command
     from aotlab.utils.processes import worker_pool
-
-    def work(seconds):
-        import os
-        time.sleep(seconds)
-        return os.getpid()
 
     @command
     def main(argv=None):
@@ -46,6 +43,14 @@ POOLED = """
             for each in [pool.submit(work, 1.0) for _ in range(60)]:
                 each.result()
         return 0
+
+    def work(seconds):
+        import os
+        time.sleep(seconds)
+        return os.getpid()
+
+    if __name__ == "__main__":
+        sys.exit(main())
 """
 PRINTING = """
     import sys
@@ -56,6 +61,8 @@ PRINTING = """
         for number in range(int(sys.argv[1])):
             print("line", number)
         return 0
+
+    sys.exit(main())
 """
 NOISY = """
     import logging, sys
@@ -68,6 +75,8 @@ NOISY = """
             print("remark", number, file=sys.stderr, flush=True)
         logging.warning("a warning")
         return 0
+
+    sys.exit(main())
 """
 
 
@@ -89,6 +98,8 @@ SWALLOWING = """
         if sys.argv[1] == "broken":
             raise AttributeError("a half imported module")
         return 0
+
+    sys.exit(main())
 """
 
 

@@ -12,7 +12,13 @@ from PIL import Image
 from aotlab.configs.load import load_config
 from aotlab.configs.prompts import PromptSource, PromptTraining, load_prompt_training
 from aotlab.dataloaders.training.image_sets import is_held_out
-from aotlab.dataloaders.training.prompt_samples import draw_sample, list_images, pick_object
+from aotlab.dataloaders.training.prompt_samples import (
+    Sample,
+    behind_bars,
+    draw_sample,
+    list_images,
+    pick_object,
+)
 from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss
 from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import write_mask
@@ -70,15 +76,30 @@ def test_a_sample_shows_its_object_and_follows_from_the_seed(data):
     assert (draw_batch(images, TRAINING, 5).planes == draw_batch(images, TRAINING, 5).planes).all()
 
 
-def test_objects_are_drawn_one_by_one_or_together():
+def test_objects_are_drawn_one_by_one_or_together_with_those_that_they_touch():
     labels = np.zeros((40, 40), np.uint8)
-    labels[:20], labels[30:], labels[25] = 1, 2, 255
-    truth, others = pick_object(labels, np.random.default_rng(0), together=1.0)
-    assert (truth == 1).sum() == 1200
-    assert (truth == 255).sum() == 40
-    assert not others.any()
+    labels[:10], labels[10:20], labels[30:], labels[25] = 1, 2, 3, 255
+    for seed in range(4):
+        truth, others = pick_object(labels, np.random.default_rng(seed), together=1.0)
+        assert ((truth == 1).sum(), others.sum()) in {(800, 400), (400, 800)}
+        assert (truth[:20] == 1).all() != (truth[30:] == 1).all()
+        assert (truth == 255).sum() == 40
     truth, others = pick_object(labels, np.random.default_rng(0), together=0.0)
-    assert (truth == 1).sum() + others.sum() == 1200
+    assert (truth == 1).sum() == 400
+    assert others.sum() == 800
+
+
+def test_bars_hide_parts_of_the_object_only_where_they_are_drawn():
+    rng = np.random.default_rng(0)
+    truth = np.zeros((80, 80), np.uint8)
+    truth[20:60, 20:60] = 1
+    sample = Sample(np.full((80, 80, 3), 255, np.uint8), truth, np.zeros((80, 80), bool))
+    hidden = [behind_bars(sample, rng) for _ in range(8)]
+    assert any((each.truth != truth).any() for each in hidden)
+    for each in hidden:
+        assert (each.truth <= truth).all()
+        assert (each.image[(each.image == 255).all(2) & (truth == 1)] == 255).all()
+        assert not (each.truth[(each.image < 255).any(2)] == 1).any()
     assert pick_object(np.zeros((9, 9), np.uint8), np.random.default_rng(0), together=0.0) is None
 
 
