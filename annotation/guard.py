@@ -95,6 +95,7 @@ class Guard:
             self._strangers.pop((request.client.host, request.client.port), None)
 
         async def with_headers(message: Message) -> None:
+            """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(HEADERS)

@@ -86,7 +86,7 @@ class LiveFrames(FrameSource):
         """Do nothing: kept frames are JPEGs."""
 
     def take(self) -> int:
-        """Keep the newest image; return its frame number. Raises `InputError` if there is none or the disk is full."""
+        """Keep the newest image; return its frame number. Raises `InputError` without an image or disk space."""
         with self._changed:
             self._changed.wait_for(lambda: self._newest is not None or self._ended, 30)
             image = self._newest

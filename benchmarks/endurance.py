@@ -1,4 +1,4 @@
-"""Time and memory of a tracker on a very long video, each memory policy in a process of its own.
+"""Time and memory of a tracker on a very long video, each memory policy in a separate process.
 
 python -m benchmarks.endurance clip.mp4 --frames 3000 --compare first_frame every_nth \
     bounded_fifo,memory.frames=9,memory.newest=null --size 320x180 --masks first.png --plot endurance.png

@@ -141,7 +141,7 @@ def frame_forecast(config: Config, size: tuple[int, int], objects: int) -> Frame
 
 
 def _apart(forecast: Callable[..., Forecast], *args: object) -> Forecast:
-    """Call a function in a process of its own, as it leaves tensors without values in caches."""
+    """Call a function in a separate process, as it leaves tensors without values in caches."""
     with worker_pool(1, __name__) as pool:
         return pool.submit(forecast, *args).result()
 

@@ -128,7 +128,7 @@ def given_ids(
     *,
     required: bool,
 ) -> np.ndarray | None:
-    """Return the object ids H×W that a mask and prompts give, prompted objects over the mask; None if there are none.
+    """Return the object ids H×W that a mask and prompts give, prompted objects over the mask; None without objects.
 
     Args:
         segment: `Tracker.prompt`.

@@ -31,7 +31,7 @@ def visor_summary(rows: Sequence[Row], seen: Sequence[bool | None]) -> Summary:
 
 
 def plan_vost(sequence: AnnotatedSequence) -> ScoringPlan:
-    """Plan the scoring of J alone; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
+    """Plan the scoring of J only; unknown predicted ids are background (Tokmakov et al. 2023, public evaluator)."""
     return replace(davis.plan_sequence(sequence), measure=region_alone, strict=False)
 
 

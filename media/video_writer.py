@@ -155,7 +155,7 @@ class VideoWriter:
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:
-    """Add the best available encoder, set for good quality; raises `InputError` if PyAV has none with alpha."""
+    """Add the best available encoder, set for good quality; raises `InputError` if PyAV lacks an encoder with alpha."""
     import av
 
     codec, layout, options = ALPHA.get(Path(container.name).suffix, H264)

@@ -53,6 +53,6 @@ class PyramidBlock(AOSTBlock):
         return [nn.Identity() for _ in range(depth)]
 
     def forward(self, *args: Any, **kwargs: Any) -> tuple[Tensor, Unlabelled]:
-        """As `LSTTBlock.forward`, with the output normed."""
+        """Run `LSTTBlock.forward` and normalise its output."""
         x, current = super().forward(*args, **kwargs)
         return self.output_norm(x), current

@@ -44,6 +44,7 @@ def lvos(root: Path, split: str = "val") -> list[Video]:
     meta = None if split == "test" else read_metadata(path)
 
     def read(name: str) -> Video:
+        """Read a video; raises `InputError` without masks, or if the metadata do not describe it."""
         frames, masks = list_frames(folder / "JPEGImages" / name), folder / "Annotations" / name
         annotations = list_masks(masks)
         if not annotations:

@@ -41,6 +41,7 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
     found = {video.name: video for video in videos}
 
     def read(name: str) -> Video:
+        """Read a video; raises `InputError` if it is damaged, or the metadata list no object of it."""
         require_whole([found[name]])
         stems = tuple(frame.stem for frame in found[name].frames)
 

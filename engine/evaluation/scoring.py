@@ -119,7 +119,7 @@ def _joined(plan: ScoringPlan, parts: Sequence[FrameScores]) -> SequenceScores:
 
 
 def _score(results: Path, chunk: tuple[ScoringPlan, int, int]) -> FrameScores | InputError:
-    """Score a range of the frames of a plan; its error is returned, as other chunks go on."""
+    """Score a range of the frames of a plan; its error is returned, so that other chunks are still scored."""
     plan, first, stop = chunk
     try:
         return score_files(plan, results / plan.name, first, stop)

@@ -53,7 +53,7 @@ class IndexedTemporalEmbedding(nn.Module):
         self.indices: Tensor | None = None
 
     def forward(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """As `TemporalEmbedding.forward`, with `indices` T int64; None: one frame."""
+        """Add the embeddings as `TemporalEmbedding.forward` does, of frames `indices` (T int64); None: one frame."""
         added = self.memory[:1] if self.indices is None else self.memory[self.indices]  # T×C
         key = key.unflatten(1, (-1, query.shape[1])) + added[:, None]  # B×T×L×C
         return query + self.query, key.flatten(1, 2)
