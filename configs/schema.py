@@ -213,7 +213,8 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """Size of the network's input. Larger frames are scaled down; smaller ones are never scaled up."""
+    """Size of the network's input. Larger frames are scaled down, then smaller ones up, at most twice and within the
+    same limits; without `max_long_edge` nothing is scaled up."""
 
     max_long_edge: int | None = 1040
     """longest side in pixels"""
@@ -221,9 +222,14 @@ class InputConfig:
     """shortest side in pixels"""
     scale: float = 1.0
     """factor on both sides after the limits"""
+    min_short_edge: int | None = None
+    """shortest side in pixels below which frames are scaled up"""
+    min_object: int | None = None
+    """side in pixels of the square with whose area the smallest object of a video's first mask is scaled up"""
 
     def __post_init__(self) -> None:
-        require_numbers(self, "input.", {"max_long_edge": EDGE, "max_short_edge": EDGE, "scale": SCALE})
+        edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")
+        require_numbers(self, "input.", {**dict.fromkeys(edges, EDGE), "scale": SCALE})
 
 
 @dataclass(frozen=True)

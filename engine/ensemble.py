@@ -53,11 +53,11 @@ class Branch:
         """Mirror maps ...×W if the branch mirrors."""
         return maps.flip(-1) if self.flip else maps
 
-    def look(self, frame: np.ndarray, size: Size) -> View:
-        """Look at a frame H×W×3 uint8 with this branch's memory; nothing changes."""
+    def look(self, frame: np.ndarray, size: Size, mask: np.ndarray | None) -> View:
+        """Look at a frame H×W×3 uint8, with a mask of ids H×W if one is given; memory is unchanged."""
         tracker = self.tracker
         with tracker.autocast:
-            features = tracker.encode(frame[:, ::-1] if self.flip else frame)
+            features = tracker.encode(frame[:, ::-1] if self.flip else frame, mask)
             seen = look(tracker.model, tracker.banks, features)
             logits, channels = tracker.label(seen, size)
         return View(features, seen, self.mirror(logits), self.mirror(channels))
@@ -134,7 +134,7 @@ class Ensemble:
         size = (frame.shape[0], frame.shape[1]) if size is None else output_size(size)
         if mask is None and not self.ids:
             return Prediction((), *self.branches[0].tracker.label((), size))
-        views = [branch.look(frame, size) for branch in self.branches]
+        views = [branch.look(frame, size, mask) for branch in self.branches]
         fused = self._fuse(views)
         channels = fused.max(0).indices
         for branch, view in zip(self.branches, views, strict=True):

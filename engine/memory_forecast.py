@@ -188,7 +188,8 @@ def _frames(config: Config, size: tuple[int, int], objects: int) -> FrameForecas
         model = empty_model(config.model)
         tracker = Tracker(model, replace(config, memory=kept, compute=compute))
         weights = live.live
-        mask = (np.arange(size[0] * size[1]) % (objects + 1)).reshape(size)
+        mask = np.zeros(size, int)
+        mask.flat[:objects] = np.arange(1, objects + 1)  # small objects: the largest input
         for index in range(frames + 2):
             live.peak = live.live
             tracker.step(np.zeros((*size, 3), np.uint8), mask if index == 0 else None)

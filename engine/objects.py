@@ -129,6 +129,12 @@ class ObjectTable:
         self.by_channel, self.batches = by_channel, batches
 
 
+def smallest_area(mask: np.ndarray) -> int | None:
+    """Pixels of the smallest object of a mask H×W of ids; None without objects."""
+    areas = np.unique(mask[mask > 0], return_counts=True)[1]
+    return int(areas.min()) if len(areas) else None
+
+
 def overrule(predicted: Tensor, given: Tensor, objects: int) -> Tensor:
     """Correct the predicted channels H×W of a frame by a mask of any size.
 

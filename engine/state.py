@@ -13,11 +13,10 @@ from aotlab.engine.inputs import Size
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.objects import ObjectTable
 from aotlab.networks.model import Model
-from aotlab.networks.preprocess import network_size
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import Kind, reading_own, unsealed
 
-STATES = Kind("tracker state", 1, "save it again")
+STATES = Kind("tracker state", 2, "save it again")
 
 
 class TrackerState(NamedTuple):
@@ -76,7 +75,5 @@ def _restored(state: dict[str, Any], config: Config, device: torch.device) -> Tr
         ):
             raise ValueError("memory that is not finite")
     shape = None if state["frame_shape"] is None else tuple(state["frame_shape"])
-    size: Size = (0, 0)
-    if shape is not None:
-        size = network_size(shape[:2], config.input, align_corners=config.model.align_corners)
-    return TrackerState(length, objects, banks, shape, size, bool(state["one_group_at_a_time"]))
+    height, width = map(int, state["network_size"])
+    return TrackerState(length, objects, banks, shape, (height, width), bool(state["one_group_at_a_time"]))

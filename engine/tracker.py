@@ -20,7 +20,7 @@ from aotlab.configs.protocol import Protocol, with_protocol
 from aotlab.configs.schema import Config
 from aotlab.engine.inputs import FrameLike, MaskLike, Size, frame_array, output_size
 from aotlab.engine.memory import MemoryBank, build_bank
-from aotlab.engine.objects import ObjectTable, certain, overrule
+from aotlab.engine.objects import ObjectTable, certain, overrule, smallest_area
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
@@ -160,7 +160,7 @@ class Tracker:
             self._frame_shape = frame.shape
             return Prediction((), *self.label((), size))
         with self.autocast:
-            features = self.encode(frame)  # once for all groups of objects
+            features = self.encode(frame, mask)  # once for all groups of objects
             seen = look(self.model, self.banks, features)  # propagate and decode
             logits, channels = self.label(seen, size)
             if mask is None:
@@ -186,11 +186,12 @@ class Tracker:
             logits = exclusive(prompted.logits(list(prompts.values())))
         return Prediction(tuple(prompts), logits, logits.max(0).indices)
 
-    def encode(self, frame: np.ndarray) -> Features:
-        """Encode a frame H×W×3 uint8, resized and normalised for the network."""
+    def encode(self, frame: np.ndarray, mask: np.ndarray | None = None) -> Features:
+        """Encode a frame H×W×3 uint8, resized and normalised for the network; the first mask decides the size."""
         if not self.banks:
             size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
-            self._network_size = network_size(size, self.config.input, align_corners=align)
+            smallest = None if mask is None else smallest_area(mask)
+            self._network_size = network_size(size, self.config.input, align_corners=align, smallest=smallest)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before
@@ -276,6 +277,7 @@ class Tracker:
             "objects": self.objects.state_dict(),
             "one_group_at_a_time": self.one_group_at_a_time,
             "frame_shape": self._frame_shape,
+            "network_size": self._network_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
         }
         return sealed(STATES, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import torch
@@ -15,6 +16,8 @@ IMAGE_STD = (0.229, 0.224, 0.225)
 STRIDE = 16
 """pixels per token of the encoder's last map"""
 LIMITS = InputConfig()
+MOST_ENLARGED = 2.0
+"""largest factor by which frames are scaled up"""
 
 
 def normalise(image: Tensor) -> Tensor:
@@ -32,17 +35,19 @@ def _statistics(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tenso
 
 
 def network_size(
-    size: tuple[int, int], limits: InputConfig = LIMITS, *, align_corners: bool
+    size: tuple[int, int], limits: InputConfig = LIMITS, *, align_corners: bool, smallest: int | None = None
 ) -> tuple[int, int]:
     """The size a frame is resized to before the network (the rule of the published evaluation).
 
-    Edges over their limits are scaled down, never up; then ``limits.scale`` applies; then both sides are rounded to
-    16k+1 (``align_corners``) or 16k, half to even, at least one token.
+    Edges over their limits are scaled down; ``min_short_edge`` and ``min_object`` scale up (not part of the published
+    rule); then ``scale`` applies; then both sides are rounded to 16k+1 (``align_corners``) or 16k, half to even, at
+    least one token.
 
     Args:
         size: (height, width) of the frame in pixels.
         limits: of the edges.
         align_corners: the model's.
+        smallest: area of the smallest object in pixels of the frame; None: unknown, ``min_object`` has no effect.
 
     Returns:
         (height, width) in pixels.
@@ -54,7 +59,22 @@ def network_size(
     if limits.max_long_edge is not None and max(height, width) > limits.max_long_edge:
         ratio = limits.max_long_edge / max(height, width)
         height, width = height * ratio, width * ratio
+    shown = None if smallest is None else math.sqrt(smallest / (size[0] * size[1]) * height * width)
+    ratio = _enlargement(height, width, shown, limits) * limits.scale
     extra = 1 if align_corners else 0
-    sides = [int(side * limits.scale) - extra for side in (height, width)]
+    sides = [int(side * ratio) - extra for side in (height, width)]
     rounded = [max(round(side / STRIDE), 1) * STRIDE + extra for side in sides]
     return rounded[0], rounded[1]
+
+
+def _enlargement(height: float, width: float, shown: float | None, limits: InputConfig) -> float:
+    """Factor, at least 1, by which a frame is scaled up if its smallest object has the area of ``shown``×``shown``."""
+    if limits.max_long_edge is None:
+        return 1.0
+    room = min(MOST_ENLARGED, limits.max_long_edge / max(height, width))
+    if limits.max_short_edge is not None:
+        room = min(room, limits.max_short_edge / min(height, width))
+    wanted = (limits.min_short_edge or 0) / min(height, width)
+    if shown is not None and limits.min_object is not None:
+        wanted = max(wanted, limits.min_object / shown)
+    return max(1.0, min(wanted, room))

@@ -62,7 +62,7 @@ def graph_file(graph: str) -> str:
 
 
 def exportable(config: Config) -> Config:
-    """Return the settings of graphs: float32, and a memory of at most ``memory.frames``.
+    """Return the settings of graphs: float32, one size of frames, and a memory of at most ``memory.frames``.
 
     ``first_frame`` becomes a ``bounded_fifo`` that stores reference frames only, the same for up to that many masks.
 
@@ -86,7 +86,8 @@ def exportable(config: Config) -> Config:
         )
     if memory.policy == "first_frame":
         memory = replace(memory, policy="bounded_fifo", every=NEVER)
-    return replace(config, memory=memory, compute=ComputeConfig())
+    fixed = replace(config.input, min_object=None)
+    return replace(config, memory=memory, compute=ComputeConfig(), input=fixed)
 
 
 def to_text(description: Description) -> str:

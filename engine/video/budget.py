@@ -13,7 +13,7 @@ from aotlab.networks.vos_model import VOSModel
 
 
 def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
-    """Return the bytes of long-term memory per frame.
+    """Return the bytes of long-term memory per frame, at most if frames are enlarged for small objects.
 
     Measured by storing a reference frame on the meta device, so it holds for any model.
 
@@ -23,7 +23,7 @@ def frame_bytes(config: Config, size: tuple[int, int], objects: int) -> int:
         objects: number of tracked objects, at least 1.
     """
     identities = config.model.max_objects
-    height, width = network_size(size, config.input, align_corners=config.model.align_corners)
+    height, width = network_size(size, config.input, align_corners=config.model.align_corners, smallest=1)
     groups, bank = -(-objects // identities), MemoryBank(FirstFrame())
     with torch.device("meta"), torch.inference_mode():
         model = VOSModel(config.model).eval()
