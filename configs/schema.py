@@ -213,8 +213,11 @@ class MemoryConfig:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """Size of the network's input. Larger frames are scaled down, then smaller ones up, at most twice and within the
-    same limits; without `max_long_edge` nothing is scaled up."""
+    """Size of the network's input.
+
+    Larger frames are scaled down, then smaller ones up, at most twice and within the same limits; without
+    `max_long_edge` nothing is scaled up.
+    """
 
     max_long_edge: int | None = 1040
     """longest side in pixels"""
@@ -225,7 +228,7 @@ class InputConfig:
     min_short_edge: int | None = None
     """shortest side in pixels below which frames are scaled up"""
     min_object: int | None = None
-    """side in pixels of the square with whose area the smallest object of a video's first mask is scaled up"""
+    """square root of the smallest object's area in pixels, on the first mask, below which frames are scaled up"""
 
     def __post_init__(self) -> None:
         edges = ("max_long_edge", "max_short_edge", "min_short_edge", "min_object")

@@ -190,8 +190,9 @@ class Tracker:
         """Encode a frame H×W×3 uint8, resized and normalised for the network; the first mask decides the size."""
         if not self.banks:
             size, align = (frame.shape[0], frame.shape[1]), self.config.model.align_corners
-            smallest = None if mask is None else smallest_area(mask)
-            self._network_size = network_size(size, self.config.input, align_corners=align, smallest=smallest)
+            limits = self.config.input
+            smallest = None if mask is None or limits.min_object is None else smallest_area(mask)
+            self._network_size = network_size(size, limits, align_corners=align, smallest=smallest)
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"]))
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()  # copied while the GPU computes the frame before

@@ -87,6 +87,7 @@ def test_objects_are_drawn_one_by_one_or_together_with_those_that_they_touch():
     truth, others = pick_object(labels, np.random.default_rng(0), together=0.0)
     assert (truth == 1).sum() == 400
     assert others.sum() == 800
+    assert pick_object(np.zeros((9, 9), np.uint8), np.random.default_rng(0), together=0.0) is None
 
 
 def test_bars_hide_parts_of_the_object_only_where_they_are_drawn():
@@ -100,7 +101,6 @@ def test_bars_hide_parts_of_the_object_only_where_they_are_drawn():
         assert (each.truth <= truth).all()
         assert (each.image[(each.image == 255).all(2) & (truth == 1)] == 255).all()
         assert not (each.truth[(each.image < 255).any(2)] == 1).any()
-    assert pick_object(np.zeros((9, 9), np.uint8), np.random.default_rng(0), together=0.0) is None
 
 
 def test_simulated_prompts_lie_where_they_belong():
