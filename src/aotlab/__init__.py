@@ -13,20 +13,45 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
+    from aotlab.engine.video.tracking import track
+    from aotlab.masks.id_maps import read_mask, write_mask
+    from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
+    from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
+    from aotlab.utils.errors import InputError
 
 __version__ = "0.2.0"
-__all__ = ["Prediction", "Prompt", "Tracker", "__version__", "load_model", "to_detections"]
 
 _HOMES = {
-    "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "InputError": ("aotlab.utils.errors", "InputError"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
-    "to_detections": ("aotlab.engine.video.detections", "to_detections"),
+    "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "draw_overlay": ("aotlab.masks.overlay", "overlay"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
+    "open_frames": ("aotlab.media.video", "open_frames"),
+    "read_mask": ("aotlab.masks.id_maps", "read_mask"),
+    "to_detections": ("aotlab.engine.video.detections", "to_detections"),
+    "track": ("aotlab.engine.video.tracking", "track"),
+    "write_mask": ("aotlab.masks.id_maps", "write_mask"),
 }
 """public name to the module that owns it and its name there"""
+
+__all__ = [
+    "InputError",
+    "Prediction",
+    "Prompt",
+    "Tracker",
+    "__version__",
+    "draw_overlay",
+    "load_model",
+    "open_frames",
+    "read_mask",
+    "to_detections",
+    "track",
+    "write_mask",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,1 @@
+"""Labelling studio of aotlab: annotation page, formats of other tools, reviews."""

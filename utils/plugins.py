@@ -1,0 +1,37 @@
+"""Plug-ins: objects that other installed packages offer through entry points."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from aotlab.utils.errors import InputError
+
+COMMANDS = "aotlab.commands"
+"""group of ``main(argv) -> exit status``; the name is that of the command"""
+MASK_READERS = "aotlab.mask_readers"
+"""group of readers of annotation files"""
+MASK_WRITERS = "aotlab.mask_writers"
+"""group of writers of annotation files"""
+OUTPUTS = "aotlab.outputs"
+"""group of outputs of ``aotlab track``"""
+SEGMENTERS = "aotlab.segmenters"
+"""group of segmenters, which turn prompts into masks"""
+
+
+def list_plugins(group: str) -> dict[str, EntryPoint]:
+    """Return the entry points of a group by name; none of them is imported."""
+    return {point.name: point for point in entry_points(group=group)}
+
+
+def load_plugin(point: EntryPoint) -> Any:
+    """Import what an entry point names.
+
+    Raises:
+        InputError: the package that offers it is broken.
+    """
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        package = point.dist.name if point.dist is not None else point.value
+        raise InputError(f"{point.name}: {package} does not load ({error}); reinstall it") from error
