@@ -13,10 +13,26 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
+    from aotlab.engine.video.outputs import LostFlags
+    from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.engine.video.tracking import track
+    from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats, read_annotations
+    from aotlab.masks.coco import format_coco, parse_coco
     from aotlab.masks.id_maps import read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
+    from aotlab.masks.regions import (
+        Annotations,
+        ParsedRegion,
+        Region,
+        VideoInfo,
+        decode_runs,
+        encode_runs,
+        fill_polygons,
+        match_regions,
+        number_frames,
+        parse_runs,
+    )
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
     from aotlab.utils.errors import InputError
@@ -24,13 +40,32 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "Annotations": ("aotlab.masks.regions", "Annotations"),
     "InputError": ("aotlab.utils.errors", "InputError"),
+    "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
+    "MaskWriter": ("aotlab.masks.annotations", "MaskWriter"),
+    "Output": ("aotlab.engine.video.tracked", "Output"),
+    "ParsedRegion": ("aotlab.masks.regions", "ParsedRegion"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
+    "Region": ("aotlab.masks.regions", "Region"),
+    "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "VideoInfo": ("aotlab.masks.regions", "VideoInfo"),
+    "decode_runs": ("aotlab.masks.regions", "decode_runs"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
+    "encode_runs": ("aotlab.masks.regions", "encode_runs"),
+    "fill_polygons": ("aotlab.masks.regions", "fill_polygons"),
+    "find_mask_writer": ("aotlab.masks.annotations", "find_mask_writer"),
+    "format_coco": ("aotlab.masks.coco", "format_coco"),
+    "list_mask_formats": ("aotlab.masks.annotations", "list_mask_formats"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
+    "match_regions": ("aotlab.masks.regions", "match_regions"),
+    "number_frames": ("aotlab.masks.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
+    "parse_coco": ("aotlab.masks.coco", "parse_coco"),
+    "parse_runs": ("aotlab.masks.regions", "parse_runs"),
+    "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
@@ -39,14 +74,33 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "Annotations",
     "InputError",
+    "LostFlags",
+    "MaskWriter",
+    "Output",
+    "ParsedRegion",
     "Prediction",
     "Prompt",
+    "Region",
+    "TrackedFrame",
     "Tracker",
+    "VideoInfo",
     "__version__",
+    "decode_runs",
     "draw_overlay",
+    "encode_runs",
+    "fill_polygons",
+    "find_mask_writer",
+    "format_coco",
+    "list_mask_formats",
     "load_model",
+    "match_regions",
+    "number_frames",
     "open_frames",
+    "parse_coco",
+    "parse_runs",
+    "read_annotations",
     "read_mask",
     "to_detections",
     "track",
