@@ -25,7 +25,7 @@ from aotlab.annotation.session import Session
 from aotlab.engine.tracker import Tracker
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
-from aotlab.tools.cli.program import command
+from aotlab.tools.cli.parser import command
 
 TIMES = 40
 TRACKED = 10

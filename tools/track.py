@@ -13,15 +13,21 @@ from aotlab.tools.cli.one_video import dry_run, run_one
 from aotlab.tools.cli.options import (
     add_config_options,
     add_memory_options,
+    add_prompt_options,
     add_shared,
     bounded_settings,
     option_overrides,
     print_settings,
     require_bounded,
 )
-from aotlab.tools.cli.paths import require_masks, require_model, require_source
-from aotlab.tools.cli.program import Parser, command, option
-from aotlab.tools.cli.prompts import add_prompt_options
+from aotlab.tools.cli.parser import (
+    CommandParser,
+    command,
+    option,
+    require_masks,
+    require_model,
+    require_source,
+)
 from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
 from aotlab.utils.extras import require_extra
 
@@ -34,7 +40,7 @@ SIZES = {"fast": 0.6, "balanced": 0.8, "full": 1.0}
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("track", "Track the objects of one or more masks through a video.")
+    parser = CommandParser("track", "Track the objects of one or more masks through a video.")
     option(
         parser,
         "video VIDEO",
@@ -67,7 +73,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def require_given(parser: Parser, args: Namespace) -> None:
+def require_given(parser: CommandParser, args: Namespace) -> None:
     """Refuse a command line without a video, masks or output, or with options of one video beside several."""
     masks = [*args.mask, *args.box, *args.point]
     args.several = args.jobs is not None or len(args.video) > 1

@@ -18,8 +18,7 @@ from aotlab.tools.cli.options import (
     option_overrides,
     print_settings,
 )
-from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.extras import require_extra
 from aotlab.utils.text import counted
 
@@ -32,7 +31,7 @@ RECIPE = "configs/recipes/mini.yaml"
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("train", "Train a model through the phases of a recipe.")
+    parser = CommandParser("train", "Train a model through the phases of a recipe.")
     add_shared(parser, "--dry-run", "--restart")
     add_device_options(parser)
     add_config_options(parser, parser.add_argument_group("model"), unset=RECIPE)
