@@ -23,8 +23,7 @@ from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.masks.painting import polygon
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from benchmarks.scripted_page import Page
 
 GOOD, DOUBTFUL = 0.92, 0.85
@@ -193,7 +192,7 @@ def _middle(region: np.ndarray) -> tuple[float, float]:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(
+    parser = CommandParser(
         "gestures", description="Count the gestures of a scripted person on the annotator's page."
     )
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images")

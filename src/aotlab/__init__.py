@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.outputs import LostFlags
     from aotlab.engine.video.tracked import Output, TrackedFrame
@@ -35,12 +36,16 @@ if TYPE_CHECKING:
     )
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
+    from aotlab.prompts.segmenter import load_segmenter
+    from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
+    from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "Annotations": ("aotlab.masks.regions", "Annotations"),
+    "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
     "MaskWriter": ("aotlab.masks.annotations", "MaskWriter"),
@@ -51,7 +56,9 @@ _HOMES = {
     "Region": ("aotlab.masks.regions", "Region"),
     "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
     "VideoInfo": ("aotlab.masks.regions", "VideoInfo"),
+    "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "decode_runs": ("aotlab.masks.regions", "decode_runs"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
     "encode_runs": ("aotlab.masks.regions", "encode_runs"),
@@ -60,6 +67,7 @@ _HOMES = {
     "format_coco": ("aotlab.masks.coco", "format_coco"),
     "list_mask_formats": ("aotlab.masks.annotations", "list_mask_formats"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
+    "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
     "match_regions": ("aotlab.masks.regions", "match_regions"),
     "number_frames": ("aotlab.masks.regions", "number_frames"),
     "open_frames": ("aotlab.media.video", "open_frames"),
@@ -67,6 +75,7 @@ _HOMES = {
     "parse_runs": ("aotlab.masks.regions", "parse_runs"),
     "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
+    "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -75,6 +84,7 @@ _HOMES = {
 
 __all__ = [
     "Annotations",
+    "CommandParser",
     "InputError",
     "LostFlags",
     "MaskWriter",
@@ -85,8 +95,10 @@ __all__ = [
     "Region",
     "TrackedFrame",
     "Tracker",
+    "TrackerOptions",
     "VideoInfo",
     "__version__",
+    "add_tracker_options",
     "decode_runs",
     "draw_overlay",
     "encode_runs",
@@ -95,6 +107,7 @@ __all__ = [
     "format_coco",
     "list_mask_formats",
     "load_model",
+    "load_segmenter",
     "match_regions",
     "number_frames",
     "open_frames",
@@ -102,6 +115,7 @@ __all__ = [
     "parse_runs",
     "read_annotations",
     "read_mask",
+    "read_tracker_options",
     "to_detections",
     "track",
     "write_mask",
