@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import msgspec
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.description import describe, strips
 from aotlab_studio.planning import Request

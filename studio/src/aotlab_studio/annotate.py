@@ -29,7 +29,7 @@ from aotlab.tools.cli.paths import ADDRESS, require_model, require_paths, requir
 from aotlab.tools.cli.program import INTERRUPTED, Parser, command, option
 from aotlab.tools.cli.prompts import segmenter_of
 from aotlab.tools.cli.surroundings import OutputLost
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.text import counted
 from aotlab_studio.models import Loading, tracker_choice

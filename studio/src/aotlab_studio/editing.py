@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from msgspec import Meta
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.history import Change
 from aotlab_studio.objects import Item, ItemChanges
 from aotlab_studio.painting import LARGEST_RADIUS, filled, near_click, piece_at, polygon, stroke

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, VideoFile, open_outputs
 from aotlab.masks.overlay import overlay
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab.utils.files import atomic_path
 from aotlab_studio.state import State
 

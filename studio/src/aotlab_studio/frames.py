@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.media.image_frames import ImageFrames, LevelsOption
 from aotlab.media.video import FrameSource, VideoFrames, open_frames
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.cache import RecentCache
 from aotlab_studio.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
 

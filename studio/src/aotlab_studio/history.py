@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 
 LIMIT_BYTES = 256 * 2**20
 """maximum size of all steps; beyond it the oldest are dropped"""

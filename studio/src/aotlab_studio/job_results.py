@@ -9,7 +9,7 @@ import numpy as np
 from aotlab.engine.jobs.records import JobRecord, record_path
 from aotlab.engine.video.given_masks import GivenMasks, load_masks
 from aotlab.engine.video.scores import measured
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab.utils.files import is_folder, real_path, remove
 from aotlab.utils.own_files import load_record
 from aotlab_studio.frames import CACHE_BYTES

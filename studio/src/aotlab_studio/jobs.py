@@ -13,18 +13,17 @@ import numpy as np
 
 from aotlab.engine.video.scores import measured
 from aotlab.masks.doubts import Doubts
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.history import Change
 from aotlab_studio.planning import Request, Span, again, plan
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.state import State
 
 if TYPE_CHECKING:
-    from aotlab.engine.pacing import PacedTracker
-    from aotlab.engine.tracker import Tracker
+    from aotlab import Tracker
     from aotlab_studio.tracking import TrackedFrame
 
-MakeTracker = Callable[[], "Tracker | PacedTracker"]
+MakeTracker = Callable[[], "Tracker"]
 RECENT = 20
 """number of frames over which the speed is measured"""
 
@@ -136,7 +135,7 @@ class TrackingJob:
                 self._state.finish("tracking", changes, self.request.start)
         self._tell(status)
 
-    def _track(self, tracker: Tracker | PacedTracker) -> None:
+    def _track(self, tracker: Tracker) -> None:
         """Track the stream, or all spans, and again from every correction of a frame already tracked."""
         from aotlab_studio.tracking import live_results, results
 

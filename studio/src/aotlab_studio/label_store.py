@@ -16,10 +16,9 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from aotlab.masks.id_maps import PALETTE
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab import PALETTE, InputError
 from aotlab_studio.cache import RecentCache
+from aotlab_studio.files import write_bytes
 
 NOTE = "aotlab"
 """key of the PNG text that holds the note"""
@@ -143,8 +142,7 @@ class LabelStore:
             self._present.discard(index)
             self._cache.drop(index)
             return
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(path, content)
         self._cache.put(index, decode(content))
         self._present.add(index)
 

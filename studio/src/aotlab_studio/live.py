@@ -9,11 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from aotlab.media.images import read_image
-from aotlab.media.video import FrameSource
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path
+from aotlab import FrameSource, InputError
+from aotlab_studio.files import write_bytes
 from aotlab_studio.frames import FrameStore, encode_jpeg
 
 KEPT = 250
@@ -63,7 +62,8 @@ class LiveFrames(FrameSource):
     def read(self, index: int, reader: str = "view") -> np.ndarray:
         """Return a kept frame, H×W×3 uint8 RGB; raise `InputError` if it is not kept."""
         self.check(index)
-        return read_image(self._file(index))
+        with Image.open(self._file(index)) as image:
+            return np.asarray(image)
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a kept frame as JPEG; raise `InputError` if it is not kept."""
@@ -110,8 +110,7 @@ class LiveFrames(FrameSource):
     def _keep(self, image: np.ndarray) -> int:
         with self._keeping:
             index = self.count
-            with atomic_path(self._file(index)) as temporary:
-                temporary.write_bytes(encode_jpeg(image, None))
+            write_bytes(self._file(index), encode_jpeg(image, None))
             self.count += 1
         if not self.record and index >= KEPT:
             self._file(index - KEPT).unlink(missing_ok=True)

@@ -12,11 +12,11 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import BOUNDED_POLICY
 from aotlab.configs.schema import POLICIES
 from aotlab.configs.training import PRECISIONS
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 
 if TYPE_CHECKING:
     from aotlab.engine.pacing import PacedTracker
-    from aotlab.engine.tracker import Tracker
+    from aotlab import Tracker
     from aotlab_studio.session import TrackerChoice
 
 OWN = "own"
@@ -67,7 +67,7 @@ class Loading:
     def __call__(self) -> Tracker | PacedTracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
         from aotlab.engine.pacing import PacedTracker
-        from aotlab.engine.tracker import Tracker
+        from aotlab import Tracker
 
         with self._lock:
             chosen = dict(self._choice.chosen)

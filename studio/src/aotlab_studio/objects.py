@@ -10,10 +10,8 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import Kind, reading_own
+from aotlab import InputError
 
-OBJECTS = Kind("list of objects", 1, "restore the file from a copy, or delete it")
 MAX_OBJECTS = 1000
 NAME_LENGTH = 60
 COLOURS = (
@@ -51,7 +49,7 @@ class ItemChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class _Snapshot:
+class Snapshot:
     """State of an `ObjectList`."""
 
     last: Annotated[int, Meta(ge=0, le=65535)]
@@ -132,13 +130,17 @@ class ObjectList:
 
     def snapshot(self) -> bytes:
         """Return everything as JSON."""
-        return msgspec.json.encode(_Snapshot(self._last, list(self), self._renamed))
+        return msgspec.json.encode(Snapshot(self._last, list(self), self._renamed))
 
     def restore(self, content: bytes) -> None:
         """Return to a `snapshot`; raise `InputError` for any other content."""
-        with reading_own("project.json", OBJECTS):
-            state = msgspec.json.decode(content, type=_Snapshot)
+        try:
+            state = msgspec.json.decode(content, type=Snapshot)
             items = {item.id: _checked(item) for item in state.items}
+        except (msgspec.DecodeError, InputError) as error:
+            raise InputError(
+                f"project.json: not a usable list of objects ({error}); restore it from a copy, or delete it"
+            ) from error
         self._items, self._renamed, self._last = items, state.renamed, state.last
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 
 Point = tuple[float, float]
 LARGEST_RADIUS = 500.0

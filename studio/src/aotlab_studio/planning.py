@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.protocol import Direction
 from aotlab_studio.state import State
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.media.image_frames import ImageFrames, of_size
 from aotlab.media.video import VideoFrames, upright
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 
 if TYPE_CHECKING:
     import av

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.jobs import MakeTracker, TrackingJob
 from aotlab_studio.planning import Request, propagation
 from aotlab_studio.state import State

@@ -20,7 +20,7 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.actions import act
 from aotlab_studio.description import frame_codes
 from aotlab_studio.guard import Guard, guarded

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.engine.video.review import frames_to_check
-from aotlab.masks.prompt import Prompt
-from aotlab.prompts.segmenter import Segmenter
-from aotlab.utils.errors import InputError
+from aotlab import Prompt
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.editing import Box, Clicks, Points
 from aotlab_studio.history import Step
@@ -34,6 +33,8 @@ from aotlab_studio.protocol import (
 from aotlab_studio.runner import Runner
 from aotlab_studio.state import State
 
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 MAX_REVIEW = 500
 """maximum number of frames to check"""
 

@@ -16,7 +16,7 @@ from aotlab_studio.history import Change, History
 from aotlab_studio.label_store import LabelStore, encode
 from aotlab_studio.live import Frames, LiveFrames
 from aotlab_studio.objects import ObjectList
-from aotlab_studio.project import Project, levels_of, locate
+from aotlab_studio.project import Project, locate, read_levels
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
 
 Listener = Callable[[Event], None]
@@ -53,7 +53,7 @@ class State:
     ) -> None:
         video, folder = locate(path, project)
         self.frames: Frames = frames or FrameStore(
-            video, cache_bytes=cache_bytes, levels=levels or levels_of(folder)
+            video, cache_bytes=cache_bytes, levels=levels or read_levels(folder)
         )
         self.project = Project(folder, self.frames, same_video=same_video)
         self.objects = ObjectList()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -9,18 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab.engine.pacing import PacedTracker
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.tracker import Tracker
-from aotlab.engine.transfers import on_gpu
-from aotlab.engine.video.directions import Spill, as_bytes
+from aotlab import Prediction
+from aotlab import Tracker
 from aotlab.engine.video.scores import disagreement
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import live
 from aotlab_studio.planning import Span
 from aotlab_studio.state import State
 
-AnyTracker = Tracker | PacedTracker
 REFERENCES = 4
 """maximum number of given masks on the other side of the start that the tracker is shown"""
 
@@ -43,7 +41,7 @@ class TrackedFrame:
 
 
 @dataclass(frozen=True)
-class Opinion:
+class DirectionResult:
     """Prediction of one direction."""
 
     ids: tuple[int, ...]
@@ -53,7 +51,7 @@ class Opinion:
     """see `TrackedFrame`"""
 
 
-def results(tracker: AnyTracker, state: State, span: Span) -> Iterator[TrackedFrame]:
+def results(tracker: Tracker, state: State, span: Span) -> Iterator[TrackedFrame]:
     """Yield the results of a span; frames between two references come twice, merged the second time.
 
     Frames and given masks are read when tracking reaches them. The caller stores the results.
@@ -66,7 +64,7 @@ def results(tracker: AnyTracker, state: State, span: Span) -> Iterator[TrackedFr
     return _both_ways(tracker, state, span, span.before, span.after)
 
 
-def live_results(tracker: AnyTracker, state: State, start: int) -> Iterator[TrackedFrame]:
+def live_results(tracker: Tracker, state: State, start: int) -> Iterator[TrackedFrame]:
     """Yield the results on the stream's images from now on; frame ``start`` and its masks are the reference.
 
     Raises:
@@ -83,7 +81,7 @@ def live_results(tracker: AnyTracker, state: State, start: int) -> Iterator[Trac
         raise InputError(frames.problem)
 
 
-def _begin(tracker: AnyTracker, state: State, start: int, *, backward: bool) -> None:
+def _begin(tracker: Tracker, state: State, start: int, *, backward: bool) -> None:
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
@@ -104,49 +102,52 @@ def _begin(tracker: AnyTracker, state: State, start: int, *, backward: bool) -> 
             tracker.step(image, mask)
 
 
-def _one_way(tracker: AnyTracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
+def _one_way(tracker: Tracker, state: State, start: int, frames: range) -> Iterator[TrackedFrame]:
     """Track away from a reference; given masks on the way are further references.
 
     A GPU computes the next frame while a result is received and stored.
     """
-    behind = on_gpu(getattr(tracker, "device", None))
+    on_gpu = str(tracker.device).startswith("cuda")
     waiting: list[tuple[int, Prediction, frozenset[int]]] = []
     for step in _steps(tracker, state, start, frames):
-        if behind:
+        if on_gpu:
             step[1].receive(confidence=True)
         waiting.append(step)
-        if len(waiting) > behind:
+        if len(waiting) > on_gpu:
             yield replace(_tracked_frame(*waiting.pop(0)), reached=step[0])
     yield from (_tracked_frame(*step) for step in waiting)
 
 
 def _both_ways(
-    tracker: AnyTracker, state: State, span: Span, before: int, after: int
+    tracker: Tracker, state: State, span: Span, before: int, after: int
 ) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
     described = {index: _described(state, index) for index in span.given}
-    known: dict[int, tuple[tuple[int, ...], frozenset[int]]] = {}
-    with Spill(state.project.folder, compress=True) as stored:
-        back, on = range(after - 1, span.first - 1, -1), range(before + 1, span.last + 1)
-        for index, prediction, gone in _steps(tracker, state, after, back):
+    stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
+    with tempfile.TemporaryFile(dir=state.project.folder) as file:
+        for index, prediction, gone in _steps(tracker, state, after, range(after - 1, span.first - 1, -1)):
             if index > before:
-                known[index] = prediction.ids, gone
-                stored.append(as_bytes(prediction))
+                levels = (prediction.probabilities * 255).round().byte().cpu().numpy()
+                content = zlib.compress(levels.tobytes(), 1)
+                stored[index] = file.tell(), len(content), prediction.ids, gone
+                file.write(content)
             yield _tracked_frame(index, prediction, gone)
-        for index, prediction, gone in _steps(tracker, state, before, on):
+        for index, prediction, gone in _steps(tracker, state, before, range(before + 1, span.last + 1)):
             if index >= after:
                 yield _tracked_frame(index, prediction, gone)
                 continue
-            forward = Opinion(prediction.ids, prediction.probabilities, gone)
-            share = torch.from_numpy(stored[after - 1 - index].astype(np.float32))
-            ids, missing = known[index]
-            backward = Opinion(ids, share / share.sum(0).clamp(min=1), missing)
+            forward = DirectionResult(prediction.ids, prediction.probabilities, gone)
+            offset, size, ids, missing = stored[index]
+            file.seek(offset)
+            levels = np.frombuffer(zlib.decompress(file.read(size)), np.uint8).reshape(-1, *state.frames.size)
+            share = torch.from_numpy(levels.astype(np.float32))
+            backward = DirectionResult(ids, share / share.sum(0).clamp(min=1), missing)
             weights = _weights({*forward.ids, *backward.ids}, index, described)
             yield merge_directions(index, forward, backward, weights)
 
 
 def _steps(
-    tracker: AnyTracker, state: State, start: int, frames: range
+    tracker: Tracker, state: State, start: int, frames: range
 ) -> Iterator[tuple[int, Prediction, frozenset[int]]]:
     """Yield frame number, prediction, and the objects that a given mask stated to be absent."""
     _begin(tracker, state, start, backward=frames.step < 0)
@@ -188,7 +189,7 @@ def _described(state: State, index: int) -> frozenset[int]:
 
 
 def merge_directions(
-    index: int, forward: Opinion, backward: Opinion, weights: Mapping[int, float]
+    index: int, forward: DirectionResult, backward: DirectionResult, weights: Mapping[int, float]
 ) -> TrackedFrame:
     """Return the weighted mean of both directions, object by object.
 
@@ -202,9 +203,9 @@ def merge_directions(
     total = torch.zeros(1 + len(ids), *forward.probabilities.shape[1:])
     for channel, object_id in enumerate(ids, start=1):
         weight = weights[object_id]
-        for share, opinion in ((1 - weight, forward), (weight, backward)):
-            if share and object_id in opinion.ids:
-                total[channel] += share * opinion.probabilities[1 + opinion.ids.index(object_id)].cpu()
+        for share, result in ((1 - weight, forward), (weight, backward)):
+            if share and object_id in result.ids:
+                total[channel] += share * result.probabilities[1 + result.ids.index(object_id)].cpu()
     total[0] = (1 - total[1:].sum(0)).clamp(min=0)
     sure, channels = total.max(0)
     confidence = {}
@@ -212,7 +213,7 @@ def merge_directions(
         pixels = sure[channels == channel]
         confidence[object_id] = float(pixels.mean()) if len(pixels) else 0.0
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
-    first, second = (_labels(opinion.ids, opinion.probabilities) for opinion in (forward, backward))
+    first, second = (_labels(result.ids, result.probabilities) for result in (forward, backward))
     gone = (forward.gone | backward.gone) - set(ids)
     return TrackedFrame(index, _labels(ids, total), confidence, disagreement(both, first, second), gone)
 

@@ -16,7 +16,7 @@ from aotlab.masks.exchange.colours import LEGENDS
 from aotlab.masks.exchange.matching import LARGEST_ID, Target, numbers_of
 from aotlab.masks.exchange.reading import read_annotations
 from aotlab.masks.exchange.regions import Annotations
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio.history import Change
 from aotlab_studio.objects import NAME_LENGTH, ObjectList
 from aotlab_studio.state import State
