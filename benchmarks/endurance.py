@@ -30,10 +30,8 @@ from aotlab.engine.tracker import Tracker
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import BYTES, CHECKPOINT, SIZE, add_config_options
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, require_output, write_text
 from aotlab.utils.progress import progress_bar
@@ -86,7 +84,7 @@ class Trial:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("endurance", description="Time and memory of a tracker on a very long video.")
+    parser = CommandParser("endurance", description="Time and memory of a tracker on a very long video.")
     parser.prog = "python -m benchmarks.endurance"
     parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
     parser.add_argument("--frames", type=AT_LEAST_ONE, default=3000, help="of the long video (default: 3000)")

@@ -19,8 +19,7 @@ import numpy as np
 
 from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask, without_void
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab_studio.actions import act
 from aotlab_studio.annotate import open_session
 from aotlab_studio.annotate import parse as parse_annotate
@@ -193,7 +192,7 @@ def _middle(region: np.ndarray) -> tuple[float, float]:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser(
+    parser = CommandParser(
         "gestures", description="Count the gestures of a scripted person on the annotator's page."
     )
     parser.add_argument("images", type=Path, metavar="IMAGES", help="folder of images")

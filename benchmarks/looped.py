@@ -14,9 +14,7 @@ from typing import Literal
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.dataloaders.training.clips import reflect
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, real_path, write_text
 
@@ -87,7 +85,7 @@ def _files(video: Video, order: Sequence[int], output: Path) -> dict[Path, Path]
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write the folders and print the lengths of the videos; returns the exit status."""
-    parser = Parser("looped", description="DAVIS with every sequence played forward and backward.")
+    parser = CommandParser("looped", description="DAVIS with every sequence played forward and backward.")
     parser.prog = "python -m benchmarks.looped"
     parser.add_argument("root", type=Path, help="folder of DAVIS")
     parser.add_argument("output", type=Path, help="folder for the looped sequences, in the same layout")

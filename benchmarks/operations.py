@@ -12,8 +12,7 @@ import numpy as np
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import conv_flop_count
 
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from benchmarks.settings import parse_setting
 from benchmarks.speed import SETTINGS, cpu_threads
 from benchmarks.timed_tracker import TimedTracker
@@ -58,7 +57,7 @@ def _flops(event: Any) -> int:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Print a Markdown table of the slowest operations; returns the exit status."""
-    parser = Parser("operations", description="Operations of one tracked frame.", epilog=SETTINGS)
+    parser = CommandParser("operations", description="Operations of one tracked frame.", epilog=SETTINGS)
     parser.prog = "python -m benchmarks.operations"
     parser.add_argument("settings", nargs="?", default="deaott", help="model and run (default: deaott)")
     parser.add_argument("--rows", type=AT_LEAST_ONE, default=16, help="operations to list (default: 16)")

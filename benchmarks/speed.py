@@ -21,8 +21,7 @@ from typing import Any
 import torch
 
 from aotlab.networks.kernels.tuning import Timing
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.program import Parser, argument_type, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, argument_type, command
 from aotlab.utils.files import require_output, write_text
 from benchmarks.parts import Measurement, measure
 from benchmarks.settings import parse_setting
@@ -41,7 +40,7 @@ SETTINGS = (
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("speed", description="Seconds per frame of a model.", epilog=SETTINGS)
+    parser = CommandParser("speed", description="Seconds per frame of a model.", epilog=SETTINGS)
     parser.prog = "python -m benchmarks.speed"
     parser.add_argument(
         "settings", nargs="?", metavar="SETTINGS", help="a setting to measure (default: aott)"

@@ -27,9 +27,7 @@ from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.progress import progress_bar
 from benchmarks.calibration import expected_calibration_error, fit_temperature, probabilities_at
 from benchmarks.switches import Switches, count_switches
@@ -59,7 +57,9 @@ class Sampled:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("touching", description="Count identity switches on composed clips of touching objects.")
+    parser = CommandParser(
+        "touching", description="Count identity switches on composed clips of touching objects."
+    )
     parser.add_argument("data", type=Path, metavar="DATA", help="folder that holds static/")
     parser.add_argument(
         "--checkpoint", type=Path, metavar="FILE", help="weights (default: the bundled model)"

@@ -136,7 +136,7 @@ def test_imports_go_leftwards_only(package):
         ("tools", "from aotlab.tools import track", "tools"),
         ("tools", "from . import track", "tools"),
         ("tools", "from benchmarks.speed import main", "benchmarks"),
-        ("engine", "from aotlab.tools.cli import program", "tools"),
+        ("engine", "from aotlab.tools.cli import parser", "tools"),
     ],
 )
 def test_a_breach_is_found(package, source, breach):

@@ -9,11 +9,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_checkpoint_option, add_shared
-from aotlab.tools.cli.paths import require_model, require_new, require_paths
-from aotlab.tools.cli.program import Parser, command, option
-from aotlab.tools.cli.prompts import segmenter_of
+from aotlab.tools.cli.parser import (
+    AT_LEAST_ONE,
+    CommandParser,
+    command,
+    option,
+    require_model,
+    require_new,
+    require_paths,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_output
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("benchmark-prompts", "Measure masks from a box and from simulated clicks.")
+    parser = CommandParser("benchmark-prompts", "Measure masks from a box and from simulated clicks.")
     option(parser, "data DATA", "folder with JPEGImages and Annotations, or of training sets", type=Path)
     option(parser, "--list FILE", "names of folders to read, one a line (default: all)")
     option(parser, "--every-frame", "all annotated frames (default: the first of each folder)")
@@ -58,12 +63,15 @@ def main(argv: list[str] | None = None) -> int:
         require_output(args.output, ".json")
     require_new(args.output, force=args.force)
     from aotlab.prompts.benchmark import BASELINES, Result, measure, rows_of, table_of
+    from aotlab.prompts.segmenter import load_segmenter
     from aotlab.utils.progress import progress_bar
 
     cases = _cases(args)
     if len(cases) < 1 + args.shuffle:
         raise InputError(f"{args.data}: {len(cases)} annotated objects; nothing to measure")
-    methods = {"ONNX" if args.segmenter else "model": segmenter_of(args, args.checkpoint)}
+    methods = {
+        "ONNX" if args.segmenter else "model": load_segmenter(args.segmenter, checkpoint=args.checkpoint)
+    }
     methods |= BASELINES if args.baselines else {}
     others = [*cases[1:], cases[0]] if args.shuffle else [None] * len(cases)
     results: dict[str, list[Result]] = {name: [] for name in methods}

@@ -11,9 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option, require_paths
 from aotlab.utils.extras import require_extra
 from aotlab.utils.text import columns
 
@@ -44,7 +42,7 @@ def summary(report: LintResult, kind: str) -> str:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Print findings and counts; return 1 if there are errors."""
-    parser = Parser("check_data", "Check a folder of frames and masks before training.")
+    parser = CommandParser("check_data", "Check a folder of frames and masks before training.")
     option(parser, "root DIR", "folder with JPEGImages/ and Annotations/, or of a benchmark")
     kinds = "video: a folder of frames for each video; static: single images"
     option(parser, "--kind", kinds, choices=("video", "static"), default="video")

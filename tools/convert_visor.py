@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from aotlab.tools.cli.paths import require_paths
-from aotlab.tools.cli.program import Parser, command, option, report_failures
+from aotlab.tools.cli.parser import CommandParser, command, option, report_failures, require_paths
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 
@@ -17,7 +16,7 @@ from aotlab.utils.files import require_writable
 @command
 def main(argv: list[str] | None = None) -> int:
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
-    parser = Parser("convert_visor", "Convert VISOR's polygons and frames to a data set.")
+    parser = CommandParser("convert_visor", "Convert VISOR's polygons and frames to a data set.")
     option(parser, "--annotations DIR", "folder of the split's JSON files", required=True)
     option(parser, "--images DIR", "folder with <video>/<frame>.jpg", required=True)
     option(parser, "--output DIR", "folder of the data set to write", required=True)

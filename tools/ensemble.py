@@ -11,8 +11,14 @@ from __future__ import annotations
 import sys
 
 from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command, option, report_failures
+from aotlab.tools.cli.parser import (
+    CommandParser,
+    command,
+    option,
+    report_failures,
+    require_new,
+    require_paths,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import real_path, require_writable
@@ -23,7 +29,7 @@ from aotlab.utils.text import counted
 @command
 def main(argv: list[str] | None = None) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
-    parser = Parser("ensemble", "Combine several sets of results by weighted voting.")
+    parser = CommandParser("ensemble", "Combine several sets of results by weighted voting.")
     option(parser, "results DIR", "folders with <sequence>/<frame>.png, the best first", nargs="+")
     option(parser, "--weights W", "weight of each folder (default: all equal)", nargs="+")
     option(parser, "--output DIR", "folder for the voted results", required=True)

@@ -22,7 +22,6 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset, submission_hint
 from aotlab.dataloaders.benchmarks.sequences import Video, select_videos
-from aotlab.tools.cli.numbers import ABOVE_ZERO, PIXELS, SCALE
 from aotlab.tools.cli.options import (
     add_dataset_options,
     add_device_options,
@@ -33,8 +32,17 @@ from aotlab.tools.cli.options import (
     print_settings,
     require_bounded,
 )
-from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
+from aotlab.tools.cli.parser import (
+    ABOVE_ZERO,
+    PIXELS,
+    SCALE,
+    CommandParser,
+    after_printing,
+    command,
+    option,
+    report_failures,
+    require_model,
+)
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable, write_text
@@ -116,7 +124,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("eval", "Run a model on a benchmark and score it.")
+    parser = CommandParser("eval", "Run a model on a benchmark and score it.")
     data = add_dataset_options(parser, list(DATASETS), split="val")
     option(data, "--all-frames", "run on all frames, not only the labelled ones")
     output = parser.add_argument_group("output")

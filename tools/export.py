@@ -10,18 +10,16 @@ import sys
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from aotlab.tools.cli.numbers import AT_LEAST_ONE, AT_LEAST_TWO
 from aotlab.tools.cli.options import (
     SIZE,
     add_memory_options,
     add_model_options,
     add_shared,
-    checkpoint_of,
     option_overrides,
     print_settings,
+    read_checkpoint_option,
 )
-from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, AT_LEAST_TWO, CommandParser, command, option, require_model
 from aotlab.utils.errors import RunStopped
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("export", "Write a model as ONNX files.")
+    parser = CommandParser("export", "Write a model as ONNX files.")
     size = "size of the frames (default: 854x480)"
     option(parser, "--size WIDTHxHEIGHT", size, type=SIZE, default=(854, 480))
     objects = "objects per batch; more objects run as further batches (default: the model's identities)"
@@ -84,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.engine.export.writing import NEEDED, export_model, require_packages
     from aotlab.networks.weights.checkpoints import build_or_load, read_settings
 
-    path = checkpoint_of(args)
+    path = read_checkpoint_option(args)
     settings = exportable(read_settings(path, config=args.config, overrides=args.overrides))
     if args.print_config:
         print_settings(settings)

@@ -15,10 +15,25 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
-from aotlab.tools.cli.numbers import MEMORY_FRAMES, NOT_NEGATIVE, OBJECTS
-from aotlab.tools.cli.options import SIZE, add_model_options, add_shared, checkpoint_of, print_settings
-from aotlab.tools.cli.paths import require_model, require_new, require_paths
-from aotlab.tools.cli.program import Parser, argument_type, command, option
+from aotlab.tools.cli.options import (
+    SIZE,
+    add_model_options,
+    add_shared,
+    print_settings,
+    read_checkpoint_option,
+)
+from aotlab.tools.cli.parser import (
+    MEMORY_FRAMES,
+    NOT_NEGATIVE,
+    OBJECTS,
+    CommandParser,
+    argument_type,
+    command,
+    option,
+    require_model,
+    require_new,
+    require_paths,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import PLOT_SUFFIXES, require_output, require_writable, write_text
 from aotlab.utils.text import columns
@@ -33,7 +48,7 @@ COUNTED = (
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("inspect_model", "Look inside a model.", epilog=COUNTED)
+    parser = CommandParser("inspect_model", "Look inside a model.", epilog=COUNTED)
     what = parser.add_mutually_exclusive_group()
     option(what, "--card", "print how the weights were trained: data, phases, hours, commands")
     option(what, "--parameters", "print parameters and FLOPs of every part")
@@ -63,7 +78,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def add_attention_options(parser: Parser) -> None:
+def add_attention_options(parser: CommandParser) -> None:
     """Add the options that choose the attention to draw."""
     group = parser.add_argument_group("with --attention")
     option(group, "--mask FILE", "PNG of object ids for the first frame")
@@ -90,7 +105,7 @@ def show_identities(args: Namespace) -> None:
 
     require_output(args.identities, *PLOT_SUFFIXES)
     require_new(args.identities, force=args.force)
-    model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
+    model, config = build_or_load(read_checkpoint_option(args), config=args.config, overrides=args.overrides)
     draw_similarity(identity_similarity(model), config.name, args.identities)
     print(args.identities)
 
@@ -118,7 +133,7 @@ def show_costs(args: Namespace) -> None:
         require_output(args.output)
     require_new(args.output, force=args.force)
     width, height = args.size
-    config = read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides)
+    config = read_settings(read_checkpoint_option(args), config=args.config, overrides=args.overrides)
     size = network_size((height, width), config.input, align_corners=config.model.align_corners)
     parts = model_costs(config.model, size, objects=args.objects, frames=args.stored_frames)
     parts.append(PartCost("total", sum(part.parameters for part in parts), sum(part.flops for part in parts)))
@@ -150,7 +165,7 @@ def show_attention(args: Namespace) -> None:
     source = open_frames(args.attention)
     mask = read_mask(args.mask, size=source.size)
     require_writable(args.output)
-    model, config = build_or_load(checkpoint_of(args), config=args.config, overrides=args.overrides)
+    model, config = build_or_load(read_checkpoint_option(args), config=args.config, overrides=args.overrides)
     tracker = Tracker(model, config, device=args.device)
     whose = args.object if args.pixel is None else args.pixel
     report = inspect_attention(tracker, source, mask, frame=args.frame, query=whose)
@@ -171,9 +186,11 @@ def main(argv: list[str] | None = None) -> int:
     if args.print_config:
         from aotlab.networks.weights.checkpoints import read_settings
 
-        print_settings(read_settings(checkpoint_of(args), config=args.config, overrides=args.overrides))
+        print_settings(
+            read_settings(read_checkpoint_option(args), config=args.config, overrides=args.overrides)
+        )
     elif args.card:
-        show_card(checkpoint_of(args))
+        show_card(read_checkpoint_option(args))
     elif args.parameters:
         show_costs(args)
     elif args.identities:

@@ -1,4 +1,4 @@
-"""Entry point of the command ``aotlab``: one subcommand per module of this package."""
+"""Entry point of the command ``aotlab``: one subcommand per module of this package, and those of plug-ins."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import importlib
 import sys
 
 from aotlab import __version__
-from aotlab.tools.cli.program import EXIT_CODES, command
+from aotlab.tools.cli.parser import EXIT_CODES, command
 from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import COMMANDS as PLUGIN_GROUP
+from aotlab.utils.plugins import list_plugins, load_plugin
 
 COMMON = {
     "track": "track objects in a video",
-    "annotate": "draw, track and correct masks in the browser",
     "mask": "make a mask of one image from boxes and points",
     "eval": "run a model on a benchmark and score it",
     "score": "score folders of results",
@@ -24,7 +25,6 @@ COMMON = {
 }
 """commands shown first"""
 MORE = {
-    "convert": "convert masks from one format to another",
     "benchmark_prompts": "measure masks from boxes and simulated clicks",
     "train_prompts": "train masks from clicks and boxes",
     "ensemble": "combine several sets of results by voting",
@@ -34,6 +34,11 @@ MORE = {
     "convert_visor": "convert VISOR's polygons and frames to a data set",
 }
 COMMANDS = {**COMMON, **MORE}
+STUDIO = {
+    "annotate": "draw, track and correct masks in the browser",
+    "convert": "convert masks from one format to another",
+}
+"""commands of the package aotlab-studio"""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     name = arguments[0].replace("-", "_") if arguments else ""
     if name not in COMMANDS:
-        return answer(arguments)
+        return run_other(arguments)
     tool = importlib.import_module(f"aotlab.tools.{name}")
     sys.argv[0] = f"aotlab {arguments[0]}"
     status: int = tool.main(arguments[1:])
@@ -49,31 +54,53 @@ def main(argv: list[str] | None = None) -> int:
 
 
 @command
-def answer(arguments: list[str]) -> int:
-    """Answer --help and --version, and refuse what is no command; return the exit status."""
+def run_other(arguments: list[str]) -> int:
+    """Run a plug-in's command, or answer --help and --version; return the exit status.
+
+    Raises:
+        InputError: unknown command, or one whose package is not installed.
+    """
     first = arguments[0] if arguments else "--help"
+    if first in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
     if first == "--version":
         print(f"aotlab {__version__}")
-    elif first in ("-h", "--help"):
-        print(usage())
-    elif first.startswith("-"):
+        return 0
+    if first.startswith("-"):
         raise InputError(f"aotlab {first}: a command comes first; see aotlab --help")
-    else:
-        near = difflib.get_close_matches(first.replace("-", "_"), COMMANDS, n=1)
-        hint = f"did you mean {near[0].replace('_', '-')}?" if near else "see aotlab --help"
-        raise InputError(f"aotlab {first}: no such command; {hint}")
-    return 0 if arguments else 2
+    plugins = list_plugins(PLUGIN_GROUP)
+    if first in plugins:
+        sys.argv[0] = f"aotlab {first}"
+        status: int = load_plugin(plugins[first])(arguments[1:])
+        return status
+    if first in STUDIO:
+        raise InputError(f"aotlab {first}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
+    names = {name.replace("_", "-") for name in COMMANDS} | {*STUDIO, *plugins}
+    near = difflib.get_close_matches(first, names, n=1)
+    raise InputError(
+        f"aotlab {first}: no such command; " + (f"did you mean {near[0]}?" if near else "see aotlab --help")
+    )
 
 
 def usage() -> str:
     """Return all commands with one line each, and the exit codes."""
-    width = max(map(len, COMMANDS))
+    sections = {"commands": COMMON, "more": MORE, "installed": _describe_plugins()}
+    width = max(len(name) for section in sections.values() for name in section)
     parts = ["usage: aotlab COMMAND [OPTIONS]   (aotlab COMMAND --help)"]
-    for title, commands in (("commands", COMMON), ("more", MORE)):
+    for title, commands in sections.items():
         lines = [f"  {name.replace('_', '-'):{width}}  {text}" for name, text in commands.items()]
-        parts.append("\n".join([f"{title}:", *lines]))
+        parts += ["\n".join([f"{title}:", *lines])] if lines else []
     codes = "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items())
     return "\n\n".join([*parts, f"exit codes: {codes}"])
+
+
+def _describe_plugins() -> dict[str, str]:
+    """Return the commands of installed plug-ins with what they do, if known, or the package that brings them."""
+    found = {}
+    for name, point in sorted(list_plugins(PLUGIN_GROUP).items()):
+        found[name] = STUDIO.get(name) or f"of the package {point.dist.name if point.dist else point.value}"
+    return found
 
 
 if __name__ == "__main__":

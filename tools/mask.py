@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command, option
-from aotlab.tools.cli.prompts import add_prompt_options, segmenter_of
+from aotlab.tools.cli.options import add_prompt_options, add_shared
+from aotlab.tools.cli.parser import CommandParser, command, option, require_new, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_output
 
@@ -16,7 +14,7 @@ from aotlab.utils.files import real_path, require_output
 @command
 def main(argv: list[str] | None = None) -> int:
     """Segment the objects and write one palette PNG."""
-    parser = Parser("mask", "Make a mask of one image from boxes and points.")
+    parser = CommandParser("mask", "Make a mask of one image from boxes and points.")
     option(parser, "image IMAGE", "image to segment", type=Path)
     add_prompt_options(parser, frames=False)
     option(parser, "--output FILE", "PNG to write (default: IMAGE.mask.png)")
@@ -31,12 +29,14 @@ def main(argv: list[str] | None = None) -> int:
     require_new(output, force=args.force)
     from aotlab.masks.id_maps import write_mask
     from aotlab.media.images import read_image
+    from aotlab.prompts.segmenter import load_segmenter
     from aotlab.prompts.texts import masks_of_frame, read_prompts
 
     prompts = read_prompts(args.box, args.point, args.not_point)
     if set(prompts) != {0}:
         raise InputError(f"{args.image}: is one image; give boxes and points without a frame")
-    labels = masks_of_frame(read_image(args.image), prompts[0], segmenter_of(args))
+    segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin)
+    labels = masks_of_frame(read_image(args.image), prompts[0], segmenter)
     write_mask(output, labels)
     counts = ", ".join(f"object {number} {(labels == number).sum()} pixels" for number in prompts[0])
     print(f"{output}: {counts}")

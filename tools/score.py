@@ -24,10 +24,18 @@ from aotlab.dataloaders.benchmarks.datasets import (
     submission_hint,
 )
 from aotlab.dataloaders.benchmarks.sequences import Video, annotated, require_whole, select_videos
-from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.options import add_dataset_options, add_shared
-from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
+from aotlab.tools.cli.parser import (
+    AT_LEAST_ONE,
+    NOT_NEGATIVE,
+    CommandParser,
+    after_printing,
+    command,
+    option,
+    report_failures,
+    require_new,
+    require_paths,
+)
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
@@ -100,7 +108,7 @@ def run_hota(args: argparse.Namespace) -> int:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = Parser("score", "Score result PNGs by a benchmark's rules.")
+    parser = CommandParser("score", "Score result PNGs by a benchmark's rules.")
     result = "with --annotations: folder with <frame>.png"
     option(parser, "result RESULT", result, type=Path, nargs="?")
     annotations = "score RESULT against the PNGs of this folder, by the rules of DAVIS 2017"

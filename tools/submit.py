@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.tools.cli.options import add_dataset_options, add_shared
-from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import CommandParser, command, option, require_new, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_output, require_writable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("submit", "Pack results for a benchmark's server, or check an archive.")
+    parser = CommandParser("submit", "Pack results for a benchmark's server, or check an archive.")
     able = [name for name, data in DATASETS.items() if data.archive is not None or kind_of(data)]
     add_dataset_options(parser, able, split=None)
     option(parser, "--results DIR", "folder with <sequence>/<frame>.png")

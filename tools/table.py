@@ -24,9 +24,8 @@ from aotlab.engine.evaluation.paper_tables import (
     load_table,
     missing,
 )
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
@@ -123,7 +122,7 @@ def of_model(model: Model) -> tuple[str, ...]:
 @command
 def main(argv: list[str] | None = None) -> int:
     """Run and print a table; returns 0, or 1 if a command failed."""
-    parser = Parser("table", "Run a table of a paper and compare.")
+    parser = CommandParser("table", "Run a table of a paper and compare.")
     option(parser, "table", "name of a table, for example aot_davis2017, or a YAML file")
     add_shared(parser, "--device")
     option(parser, "--ranks N", "processes that share the videos", type=AT_LEAST_ONE, default=1)

@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 
 from aotlab.configs.files import PROMPT_RECIPE
-from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.options import add_checkpoint_option, add_shared
-from aotlab.tools.cli.paths import require_model, require_paths
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option, require_model, require_paths
 from aotlab.utils.files import remove, require_writable
 
 
 @command
 def main(argv: list[str] | None = None) -> int:
     """Train until the last step or Ctrl-C, and write the weights."""
-    parser = Parser("train_prompts", "Train the prompt network of a tracking model.")
+    parser = CommandParser("train_prompts", "Train the prompt network of a tracking model.")
     option(parser, "data DATA", "folder that holds the recipe's data sets", type=Path)
     option(parser, "--output DIR", "folder for state, log and weights", required=True)
     add_shared(parser, "--restart")

@@ -11,15 +11,10 @@ from __future__ import annotations
 import sys
 
 from aotlab.tools.cli.options import (
-    add_device_options,
-    add_memory_options,
-    add_model_options,
-    bounded_settings,
-    option_overrides,
-    print_settings,
+    add_tracker_options,
+    read_tracker_options,
 )
-from aotlab.tools.cli.paths import require_model
-from aotlab.tools.cli.program import Parser, command
+from aotlab.tools.cli.parser import CommandParser, command, require_model
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.extras import require_extra
 
@@ -27,25 +22,22 @@ from aotlab.utils.extras import require_extra
 @command
 def main(argv: list[str] | None = None) -> int:
     """Serve until the toolkit quits; returns the exit status."""
-    parser = Parser("vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says.")
-    add_model_options(parser)
-    add_device_options(parser)
-    add_memory_options(parser, bounded=True)
+    parser = CommandParser(
+        "vot", "Track for the VOT toolkit, which starts this command as its trackers.ini says."
+    )
+    add_tracker_options(parser)
     args = parser.parse_args(argv)
-    args.overrides += option_overrides(args)
     require_model(args.checkpoint, args.config)
+    options = read_tracker_options(args)
     if args.print_config:
-        print_settings(bounded_settings(args.checkpoint, args.config, args.overrides))
+        print(options.settings_as_yaml(), end="")
         return 0
     require_extra("vot")
     import trax
 
     from aotlab.engine.evaluation.vot import COLOUR, serve
-    from aotlab.engine.tracker import Tracker
 
-    tracker = Tracker.from_checkpoint(
-        args.checkpoint, config=args.config, overrides=args.overrides, device=args.device
-    )
+    tracker = options.load()
     server = trax.Server(
         [trax.Region.MASK],
         [trax.Image.PATH],

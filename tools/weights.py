@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from aotlab.tools.cli.program import Parser, command, option
+from aotlab.tools.cli.parser import CommandParser, command, option
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.text import columns
@@ -61,7 +61,7 @@ def verify(names: list[str]) -> int:
 @command
 def main(argv: list[str] | None = None) -> int:
     """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
-    parser = Parser("weights", "List, fetch and check the published AOT and DeAOT checkpoints.")
+    parser = CommandParser("weights", "List, fetch and check the published AOT and DeAOT checkpoints.")
     parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
     option(parser, "names NAME", "name of the list; verify without a name checks all", nargs="*")
     source = "get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive"

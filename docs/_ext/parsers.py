@@ -5,21 +5,21 @@ from __future__ import annotations
 import importlib
 from unittest.mock import patch
 
-from aotlab.tools.cli.program import Parser
+from aotlab.tools.cli.parser import CommandParser
 
 
 class _Found(BaseException):
     """Carries a parser out of the program that built it."""
 
 
-def parser_of(command: str) -> Parser:
+def parser_of(command: str) -> CommandParser:
     """Return the parser of a command, named as in ``aotlab <command>``."""
     module = importlib.import_module(f"aotlab.tools.{command.replace('-', '_')}")
 
-    def stop(self: Parser, *_: object) -> None:
+    def stop(self: CommandParser, *_: object) -> None:
         raise _Found(self)
 
-    with patch.object(Parser, "parse_args", stop):
+    with patch.object(CommandParser, "parse_args", stop):
         try:
             module.main.__wrapped__([])
         except _Found as found:

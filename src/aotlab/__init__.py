@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
+    from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.tracking import track
     from aotlab.masks.id_maps import read_mask, write_mask
@@ -19,19 +20,27 @@ if TYPE_CHECKING:
     from aotlab.masks.prompt import Prompt
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
+    from aotlab.prompts.segmenter import load_segmenter
+    from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
+    from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
 
 __version__ = "0.2.0"
 
 _HOMES = {
+    "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
+    "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
+    "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
+    "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
     "open_frames": ("aotlab.media.video", "open_frames"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
+    "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -39,15 +48,20 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "CommandParser",
     "InputError",
     "Prediction",
     "Prompt",
     "Tracker",
+    "TrackerOptions",
     "__version__",
+    "add_tracker_options",
     "draw_overlay",
     "load_model",
+    "load_segmenter",
     "open_frames",
     "read_mask",
+    "read_tracker_options",
     "to_detections",
     "track",
     "write_mask",

@@ -117,7 +117,7 @@ def test_objects_of_the_first_frame_of_each_folder_are_read(folder):
 
 
 def test_the_command_prints_a_table_and_writes_every_object(folder, monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+    monkeypatch.setattr("aotlab.prompts.segmenter.CheckpointSegmenter", lambda checkpoint: by_colour)
     output = folder / "results.json"
     assert cli.main([str(folder), "--baselines", "--output", str(output)]) == 0
     table = capsys.readouterr().out

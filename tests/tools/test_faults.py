@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.tools.cli.program import command
+from aotlab.tools.cli.parser import command
 from aotlab.utils.errors import out_of_memory
 
 

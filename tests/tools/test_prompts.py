@@ -36,7 +36,7 @@ class Losing(Loaded):
 
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
-    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+    monkeypatch.setattr("aotlab.prompts.segmenter.CheckpointSegmenter", lambda checkpoint: by_colour)
 
 
 @pytest.fixture

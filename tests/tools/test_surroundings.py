@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKING = """
     import sys, time
     from pathlib import Path
-    from aotlab.tools.cli.program import command
+    from aotlab.tools.cli.parser import command
     from aotlab.utils.files import atomic_path
 
     @command
@@ -31,7 +31,7 @@ WORKING = """
 """
 POOLED = """
     import sys, time
-    from aotlab.tools.cli.program import command
+    from aotlab.tools.cli.parser import command
     from aotlab.utils.processes import worker_pool
 
     @command
@@ -54,7 +54,7 @@ POOLED = """
 """
 PRINTING = """
     import sys
-    from aotlab.tools.cli.program import command
+    from aotlab.tools.cli.parser import command
 
     @command
     def main(argv=None):
@@ -67,7 +67,7 @@ PRINTING = """
 NOISY = """
     import logging, sys
     from tqdm import tqdm
-    from aotlab.tools.cli.program import command
+    from aotlab.tools.cli.parser import command
 
     @command
     def main(argv=None):
@@ -82,10 +82,10 @@ NOISY = """
 
 SWALLOWING = """
     import sys, time
-    from aotlab.tools.cli import surroundings
-    from aotlab.tools.cli.program import command
+    from aotlab.tools.cli import stdio
+    from aotlab.tools.cli.parser import command
 
-    surroundings.GRACE = 0.2
+    stdio.GRACE = 0.2
 
     @command
     def main(argv=None):

@@ -79,7 +79,7 @@ def test_a_rank_that_dies_is_one_sentence_to_the_others(tmp_path: Path) -> None:
     program.write_text(
         textwrap.dedent("""
         import os, signal, sys
-        from aotlab.tools.cli.program import command
+        from aotlab.tools.cli.parser import command
         from aotlab.utils.distributed import open_world
 
         @command

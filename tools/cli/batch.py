@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.one_video import inputs_of
-from aotlab.tools.cli.program import Parser
-from aotlab.tools.cli.surroundings import BY_SIGNAL
+from aotlab.tools.cli.parser import CommandParser
+from aotlab.tools.cli.stdio import BY_SIGNAL
 from aotlab.utils.signals import StopFlag
 from aotlab.utils.text import counted
 
@@ -27,12 +27,12 @@ RANK_TIMEOUT = timedelta(days=30)
 """timeout of ranks that wait for longer jobs"""
 
 
-def refuse_with_jobs(parser: Parser, args: Namespace) -> None:
+def refuse_with_jobs(parser: CommandParser, args: Namespace) -> None:
     """Refuse options for one video if there are several."""
     single = {
         "VIDEO": args.jobs and args.video, "--mask": args.mask, "--box": args.box, "--point": args.point,
         "--realtime": args.realtime, "--memory-budget": args.memory_budget, "--start": args.start is not None,
-        "--end": args.end is not None, "--dry-run": args.dry_run, "--depth auto": isinstance(args.depth, float),
+        "--end": args.end is not None, "--dry-run": args.dry_run,
     }  # fmt: skip
     given = [name for name, value in single.items() if value]
     if given:

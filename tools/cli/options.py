@@ -5,17 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.protocol import with_protocol
 from aotlab.configs.schema import BOUNDED_POLICIES, POLICIES, Config
 from aotlab.configs.training import PRECISIONS
-from aotlab.tools.cli.numbers import INTEGER
-from aotlab.tools.cli.program import Options, Parser, argument_type, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, INTEGER, CommandParser, Options, argument_type
 from aotlab.utils.errors import InputError
-from aotlab.utils.numbers import COUNT, POSITIVE, read_number
 from aotlab.utils.text import byte_count, size_text
+
+if TYPE_CHECKING:
+    from aotlab.engine.tracker_options import TrackerOptions
 
 
 def checkpoint(text: str) -> Path:
@@ -25,65 +26,55 @@ def checkpoint(text: str) -> Path:
     return resolve(text)
 
 
-def depth(text: str) -> int | float:
-    """Return a number of blocks as an int, or the rate of ``auto:FPS`` as a float."""
-    rate = text.removeprefix("auto:")
-    return float(read_number(rate, POSITIVE)) if rate != text else int(read_number(text, COUNT))
-
-
 CHECKPOINT = argument_type(checkpoint)
 BYTES = argument_type(byte_count)
 SIZE = argument_type(size_text)
+WITHOUT_NEWEST = "memory.newest=null"
+"""the override by which `memory.frames` alone sets how many frames are kept"""
 
-SHARED: dict[str, tuple[str, str, dict[str, Any]]] = {
-    name.split()[0]: (name, text, settings)
-    for name, text, settings in (
-        ("--device", "cpu, cuda, cuda:N or mps", {"default": "cpu"}),
-        (
-            "--precision",
-            "sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the settings)",
-            {"choices": PRECISIONS},
-        ),
-        (
-            "--depth N|auto:FPS",
-            "blocks to use of an AOST model; auto:FPS: the most that keep up with FPS, measured on the first frame "
-            "with a mask (default: all)",
-            {"type": argument_type(depth)},
-        ),
-        ("--force", "replace existing results of another run", {}),
-        ("--restart", "start over instead of resuming", {}),
-        ("--dry-run", "check all inputs, forecast time and memory, and write nothing", {}),
-        (
-            "--gpu-memory SIZE",
-            "with --dry-run: what fits a GPU of this size, for example 24GB; needs none",
-            {"type": BYTES},
-        ),
-        (
-            "--levels auto|LOW,HIGH",
-            "values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of the "
-            "video (default: 8-bit images unchanged, others auto)",
-            {},
-        ),
-        (
-            "--segmenter ENCODER DECODER",
-            "SAM-like segmenter as two ONNX files (default: the model's own)",
-            {"nargs": 2, "type": Path},
-        ),
-        ("--sequence NAME", "use this sequence only; may be repeated", {"action": "append"}),
-        ("--new-objects", "folder: later masks add objects", {}),
-    )
+SHARED: dict[str, dict[str, Any]] = {
+    "--device": {"default": "cpu", "help": "cpu, cuda, cuda:N or mps"},
+    "--precision": {
+        "choices": PRECISIONS,
+        "help": "sets the precision of the computation; auto: bfloat16 if it is faster here (default: as in the "
+        "settings)",
+    },
+    "--depth": {
+        "metavar": "N",
+        "type": AT_LEAST_ONE,
+        "help": "blocks to use of an AOST model (default: all)",
+    },
+    "--force": {"action": "store_true", "help": "replace existing results of another run"},
+    "--restart": {"action": "store_true", "help": "start over instead of resuming"},
+    "--dry-run": {
+        "action": "store_true",
+        "help": "check all inputs and write nothing; in training, estimate the time of the run",
+    },
+    "--levels": {
+        "metavar": "auto|LOW,HIGH",
+        "help": "values shown as black and white in all frames of an image folder or TIFF stack; auto: percentiles of "
+        "the video (default: 8-bit images unchanged, others auto)",
+    },
+    "--segmenter": {
+        "metavar": ("ENCODER", "DECODER"),
+        "nargs": 2,
+        "type": Path,
+        "help": "SAM-like segmenter as two ONNX files (default: the model's own)",
+    },
+    "--segmenter-plugin": {"metavar": "NAME", "help": "segmenter of an installed package"},
+    "--sequence": {"metavar": "NAME", "action": "append", "help": "use this sequence only; may be repeated"},
+    "--new-objects": {"action": "store_true", "help": "folder: later masks add objects"},
 }
-"""name, help and further parameters of an option, as of `option`"""
+"""parameters of ``add_argument`` by option"""
 
 
 def add_shared(to: Options, *names: str) -> None:
     """Add options of `SHARED`."""
-    for shared in names:
-        name, text, settings = SHARED[shared]
-        option(to, name, text, **settings)
+    for name in names:
+        to.add_argument(name, **SHARED[name])
 
 
-def add_checkpoint_option(options: Options, *, several: str | None = None, untrained: bool = False) -> None:
+def add_checkpoint_option(to: Options, *, several: str | None = None, untrained: bool = False) -> None:
     """Add ``--checkpoint``, by default the bundled one; None if it is repeated or ``untrained``.
 
     Args:
@@ -92,40 +83,44 @@ def add_checkpoint_option(options: Options, *, several: str | None = None, untra
     """
     repeated = f"; may be repeated: {several}" if several else ""
     random = "; random weights if only --config is given" if untrained else ""
-    option(
-        options,
-        "--checkpoint FILE|NAME",
-        f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
+    to.add_argument(
+        "--checkpoint",
+        metavar="FILE|NAME",
         type=CHECKPOINT,
         action="append" if several else "store",
         default=None if several or untrained else BUNDLED_CHECKPOINT,
+        help=f"weights: a file, or a name of `aotlab weights`{repeated} (default: the bundled model{random})",
     )
 
 
-def checkpoint_of(args: argparse.Namespace) -> Path | None:
-    """Return the checkpoint of a command that takes untrained models; None: random weights of ``--config``."""
-    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
-
-
 def add_config_options(
-    parser: Parser, options: Options, *, several: bool = False, unset: str = "the checkpoint's"
+    parser: CommandParser, to: Options, *, several: bool = False, unset: str = "the checkpoint's"
 ) -> None:
     """Add ``--config`` (``several``: a list), ``--print-config`` and the ``key=value`` overrides.
 
     ``unset``: the settings of a command line without ``--config``, as the help states them.
     """
-    option(
-        options,
-        "--config NAME",
-        f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
+    to.add_argument(
+        "--config",
+        metavar="NAME",
         action="append" if several else "store",
+        help=f"preset (aott, aotl, r50_aotl, ...) or YAML file with the settings (default: {unset})",
     )
-    option(options, "--print-config", "print the resolved settings and stop")
-    option(parser, "overrides key=value", "settings to change, for example memory.every=2", nargs="*")
+    to.add_argument("--print-config", action="store_true", help="print the resolved settings and stop")
+    parser.add_argument(
+        "overrides",
+        metavar="key=value",
+        nargs="*",
+        help="settings to change, for example memory.every=2; a file of such a name is given as ./name",
+    )
 
 
 def add_model_options(
-    parser: Parser, *, several: str | None = None, several_configs: bool = False, untrained: bool = False
+    parser: CommandParser,
+    *,
+    several: str | None = None,
+    several_configs: bool = False,
+    untrained: bool = False,
 ) -> None:
     """Add the group "model": ``--checkpoint``, ``--config``, ``--print-config`` and overrides.
 
@@ -136,72 +131,80 @@ def add_model_options(
     add_config_options(parser, group, several=several_configs)
 
 
-def add_device_options(parser: Parser) -> None:
+def add_device_options(parser: CommandParser) -> None:
     """Add the group "device and precision"."""
     add_shared(parser.add_argument_group("device and precision"), "--device", "--precision")
 
 
-def add_dataset_options(
-    parser: Parser, names: Sequence[str], *, split: str | None
-) -> argparse._ArgumentGroup:
-    """Add the group "benchmark": ``--dataset``, ``--root``, ``--split`` and which sequences; return it for more.
-
-    ``split``: default; None: the split that the server scores, of a data set that must be given, whole.
-    """
-    group = parser.add_argument_group("benchmark")
-    option(group, "--dataset NAME", f"one of {', '.join(names)}", required=split is None)
-    root = "folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)"
-    option(group, "--root DIR", root)
-    server = "" if split else " (default: the one the server scores)"
-    option(group, "--split NAME", f"train, val, test, ...{server}", default=split)
-    if split is not None:
-        add_shared(group, "--sequence", "--new-objects")
-    return group
-
-
-def add_memory_options(parser: Parser, *, bounded: bool, budget: bool = False) -> None:
+def add_memory_options(parser: CommandParser, *, bounded: bool, budget: bool = False) -> None:
     """Add the group "memory": ``--memory`` and ``--memory-frames``, with ``budget`` also ``--memory-budget``.
 
     ``bounded``: whether the command bounds memory by itself.
     """
     group = parser.add_argument_group("memory")
     replaced = ", but restricted instead of every_nth" if bounded else ""
-    option(
-        group,
-        "--memory POLICY",
-        f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
+    group.add_argument(
+        "--memory",
+        metavar="POLICY",
+        help=f"sets memory.policy: {', '.join(POLICIES)} (default: as in the settings{replaced})",
     )
     size = group.add_mutually_exclusive_group()
-    option(
-        size,
-        "--memory-frames N",
-        "sets memory.frames: most frames in long-term memory, the reference frame included (default: as in the "
-        "settings)",
+    size.add_argument(
+        "--memory-frames",
+        metavar="N",
         type=INTEGER,
+        help="sets memory.frames: most frames in long-term memory, the reference frame included (default: as in the "
+        "settings)",
     )
     if budget:
-        option(size, "--memory-budget SIZE", "store as many frames as fit, for example 2GB", type=BYTES)
+        size.add_argument(
+            "--memory-budget", metavar="SIZE", type=BYTES, help="store as many frames as fit, for example 2GB"
+        )
 
 
-WITHOUT_NEWEST = "memory.newest=null"
-"""the override by which `memory.frames` alone sets how many frames are kept"""
+def add_tracker_options(
+    parser: CommandParser, *, several: str | None = None, memory_budget: bool = False
+) -> None:
+    """Add the options of a tracker: checkpoint, settings, device, precision, depth and memory.
+
+    Args:
+        several: what repeating ``--checkpoint`` means; None: it is given once.
+        memory_budget: add ``--memory-budget`` too, which the command itself must apply.
+    """
+    add_model_options(parser, several=several)
+    group = parser.add_argument_group("device and precision")
+    add_shared(group, "--device", "--precision", "--depth")
+    add_memory_options(parser, bounded=True, budget=memory_budget)
+
+
+def read_tracker_options(args: argparse.Namespace) -> TrackerOptions:
+    """Return the tracker options of a parsed command line; the files are read by `TrackerOptions.load`."""
+    from aotlab.engine.tracker_options import TrackerOptions
+
+    chosen = args.checkpoint if isinstance(args.checkpoint, list) else [args.checkpoint or BUNDLED_CHECKPOINT]
+    overrides = (*args.overrides, *option_overrides(args))
+    return TrackerOptions(tuple(chosen), args.config, overrides, args.device)
 
 
 def option_overrides(args: argparse.Namespace, *, precision: str = "compute.precision") -> list[str]:
-    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and a fixed ``--depth`` stand for.
+    """Return the settings that ``--memory``, ``--memory-frames``, ``--precision`` and ``--depth`` stand for.
 
     A number of frames replaces a model's `memory.newest`. ``precision``: key that ``--precision`` sets.
     """
-    depth = getattr(args, "depth", None)
-    given = {
-        "model.depth": None if isinstance(depth, float) else depth,
+    values = {
+        "model.depth": getattr(args, "depth", None),
         "memory.policy": getattr(args, "memory", None),
         "memory.frames": getattr(args, "memory_frames", None),
         "input.max_long_edge": getattr(args, "max_long_edge", None),
         precision: getattr(args, "precision", None),
     }
-    overrides = [f"{key}={value}" for key, value in given.items() if value is not None]
-    return overrides if given["memory.frames"] is None else [*overrides, WITHOUT_NEWEST]
+    overrides = [f"{key}={value}" for key, value in values.items() if value is not None]
+    return overrides if values["memory.frames"] is None else [*overrides, WITHOUT_NEWEST]
+
+
+def read_checkpoint_option(args: argparse.Namespace) -> Path | None:
+    """Return the checkpoint of a command that takes untrained models; None: random weights of ``--config``."""
+    return args.checkpoint or (None if args.config else BUNDLED_CHECKPOINT)
 
 
 def require_bounded(config: Config, name: str) -> None:
@@ -225,3 +228,38 @@ def print_settings(settings: Config) -> None:
     from aotlab.configs.load import to_yaml
 
     print(to_yaml(settings), end="")
+
+
+def add_dataset_options(
+    parser: CommandParser, names: Sequence[str], *, split: str | None
+) -> argparse._ArgumentGroup:
+    """Add the group "benchmark": ``--dataset``, ``--root``, ``--split`` and which sequences; return it for more.
+
+    ``split``: default; None: the split that the server scores, of a data set that must be given, whole.
+    """
+    group = parser.add_argument_group("benchmark")
+    group.add_argument("--dataset", metavar="NAME", required=split is None, help=f"one of {', '.join(names)}")
+    group.add_argument(
+        "--root",
+        metavar="DIR",
+        type=Path,
+        help="folder of the data set (default: $AOTLAB_<NAME>, else in $AOTLAB_DATA or ./datasets)",
+    )
+    server = "" if split else " (default: the one the server scores)"
+    group.add_argument("--split", metavar="NAME", default=split, help=f"train, val, test, ...{server}")
+    if split is not None:
+        add_shared(group, "--sequence", "--new-objects")
+    return group
+
+
+def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
+    """Add ``--box``, ``--point``, ``--not-point`` and ``--segmenter``; with ``frames`` they may name a frame."""
+    where = "[FRAME/]ID" if frames else "ID"
+    group = parser.add_argument_group("prompts instead of masks")
+    for name, values, text in (
+        ("--box", "X,Y,W,H|X1:Y1-X2:Y2", "box around an object, in pixels"),
+        ("--point", "X,Y", "point on an object; several refine the mask"),
+        ("--not-point", "X,Y", "point that is not on the object"),
+    ):
+        group.add_argument(name, metavar=f"{where}:{values}", action="append", default=[], help=text)
+    add_shared(group, "--segmenter", "--segmenter-plugin")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from aotlab.masks.exchange.writing import WRITTEN
-from aotlab.tools.cli.numbers import ABOVE_ZERO, NOT_NEGATIVE
 from aotlab.tools.cli.options import add_checkpoint_option, add_shared
-from aotlab.tools.cli.program import Options, Parser, argument_type, option
+from aotlab.tools.cli.parser import ABOVE_ZERO, NOT_NEGATIVE, CommandParser, Options, argument_type, option
 from aotlab.utils.errors import InputError
 
 WRITABLE = (
@@ -16,7 +15,7 @@ WRITABLE = (
 """names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
 
 
-def add_most_used_options(parser: Parser) -> None:
+def add_most_used_options(parser: CommandParser) -> None:
     """Add the options that nearly every call has; the help lists them first."""
     group = parser.add_argument_group("most used")
     option(
@@ -35,7 +34,7 @@ def add_most_used_options(parser: Parser) -> None:
     add_shared(group, "--device")
 
 
-def add_tracking_options(parser: Parser) -> None:
+def add_tracking_options(parser: CommandParser) -> None:
     """Add how masks are tracked, what is reported, and how the source is read."""
     group = parser.add_argument_group("tracking")
     option(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from aotlab.masks.id_maps import write_mask
-from aotlab.tools.cli.program import EXIT_CODES, command
+from aotlab.tools.cli.parser import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped
 

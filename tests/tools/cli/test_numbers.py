@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aotlab.tools.cli.numbers import ABOVE_ZERO, AT_LEAST_ONE, INTEGER, PIXELS
-from aotlab.tools.cli.program import Parser
+from aotlab.tools.cli.parser import ABOVE_ZERO, AT_LEAST_ONE, INTEGER, PIXELS, CommandParser
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
@@ -27,7 +26,7 @@ from aotlab.utils.errors import InputError
     ],
 )
 def test_a_number_that_is_none_is_refused_in_a_sentence_that_names_the_option(kind, text, words):
-    parser = Parser("test", description="")
+    parser = CommandParser("test", description="")
     parser.add_argument("--number", type=kind)
     with pytest.raises(InputError, match=r"^argument --number: ") as caught:
         parser.parse_args([f"--number={text}"])

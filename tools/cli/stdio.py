@@ -1,4 +1,4 @@
-"""Standard streams, which may be closed or full, and signals that request termination."""
+"""Standard streams, which may be closed or full, and signals that end a command."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import IO, Any
 
 from aotlab.utils.signals import ENDING
 
+INTERRUPTED = 130
+"""exit status after Ctrl-C, as in shells"""
 PIPE_CLOSED = 141
 """exit status after a closed output pipe, as in shells"""
 BY_SIGNAL = 128
@@ -23,37 +25,34 @@ GRACE = 5.0
 """seconds in which further requests to end are ignored"""
 
 
-class OutputLost(Exception):  # noqa: N818
+class StdoutError(Exception):
     """Standard output cannot be written; the message is the reason, empty for a closed pipe."""
 
 
 @contextmanager
-def surroundings() -> Iterator[None]:
-    """Run the block with usable standard streams and orderly ends on signals; raises `OutputLost` if stdout is lost."""
-    _open_closed_streams()
-    output, errors = sys.stdout, sys.stderr
-    with open(os.devnull, "w", encoding="utf-8") as nothing:
-        sys.stdout = _Stream(output or nothing, partial(_lost, output or nothing))  # type: ignore[assignment]
-        sys.stderr = _Stream(errors or nothing, partial(suppress, OSError))  # type: ignore[assignment]
-        try:
-            with _ended_in_order():
-                yield
-                sys.stdout.flush()
-        finally:
-            sys.stdout, sys.stderr = output, errors
+def guarded_streams() -> Iterator[None]:
+    """Run the block with usable standard streams; raise `StdoutError` if standard output cannot be written.
 
-
-def _open_closed_streams() -> None:
-    """Open closed standard descriptors, so that no other file gets their numbers."""
-    for number in range(3):
+    Errors of standard error are ignored.
+    """
+    for number in range(3):  # so that no other file gets the number of a closed stream
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number
+    output, errors = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nothing:
+        sys.stdout = _Stream(output or nothing, partial(_stdout_errors, output or nothing))  # type: ignore[assignment]
+        sys.stderr = _Stream(errors or nothing, partial(suppress, OSError))  # type: ignore[assignment]
+        try:
+            yield
+            sys.stdout.flush()
+        finally:
+            sys.stdout, sys.stderr = output, errors
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
+def signals_as_exceptions() -> Iterator[None]:
     """Raise an exception on SIGTERM and SIGHUP, so that files are cleaned up and processes end.
 
     The block ends with this exception, or that of Ctrl-C, whatever error a library turns it into: an interrupted
@@ -64,27 +63,27 @@ def _ended_in_order() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in ENDING}
-    taken = [number for number in ENDING if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
-    asked: list[tuple[float, BaseException]] = []
+    replaced = [number for number in ENDING if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
+    raised: list[tuple[float, BaseException]] = []
 
     def end(number: int, _: FrameType | None) -> None:
         now = time.monotonic()
-        if number != signal.SIGINT and asked and now < asked[-1][0] + GRACE:
+        if number != signal.SIGINT and raised and now < raised[-1][0] + GRACE:
             return  # it is ending
-        how = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(BY_SIGNAL + number)
-        asked.append((now, how))
-        raise how
+        error = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(BY_SIGNAL + number)
+        raised.append((now, error))
+        raise error
 
     try:
-        for number in taken:
+        for number in replaced:
             signal.signal(number, end)
         yield
     except Exception as error:
-        if not asked:
+        if not raised:
             raise
-        raise asked[-1][1] from error
+        raise raised[-1][1] from error
     finally:
-        for number in taken:
+        for number in replaced:
             signal.signal(number, before[number])
 
 
@@ -110,12 +109,12 @@ class _Stream:
 
 
 @contextmanager
-def _lost(output: IO[str]) -> Iterator[None]:
-    """Turn an error of standard output into `OutputLost`."""
+def _stdout_errors(output: IO[str]) -> Iterator[None]:
+    """Turn an error of standard output into `StdoutError`."""
     try:
         yield
     except OSError as error:
         # The interpreter flushes once more when it ends.
         with suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), output.fileno())
-        raise OutputLost("" if isinstance(error, BrokenPipeError) else error.strerror) from error
+        raise StdoutError("" if isinstance(error, BrokenPipeError) else error.strerror) from error
