@@ -17,13 +17,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from aotlab.annotation.actions import act
 from aotlab.masks.clicks import jaccard
 from aotlab.masks.id_maps import read_mask, without_void
-from aotlab.masks.painting import polygon
-from aotlab.tools.annotate import open_session
-from aotlab.tools.annotate import parse as parse_annotate
 from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
+from aotlab_studio.actions import act
+from aotlab_studio.annotate import open_session
+from aotlab_studio.annotate import parse as parse_annotate
+from aotlab_studio.painting import polygon
 from benchmarks.scripted_page import Page
 
 GOOD, DOUBTFUL = 0.92, 0.85

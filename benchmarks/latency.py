@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.annotation import editing
-from aotlab.annotation.planning import Request
-from aotlab.annotation.server import Server, bind
-from aotlab.annotation.session import Session
 from aotlab.engine.tracker import Tracker
-from aotlab.tools.annotate import open_session
-from aotlab.tools.annotate import parse as parse_annotate
 from aotlab.tools.cli.parser import command
+from aotlab_studio import editing
+from aotlab_studio.annotate import open_session
+from aotlab_studio.annotate import parse as parse_annotate
+from aotlab_studio.planning import Request
+from aotlab_studio.server import Server, bind
+from aotlab_studio.session import Session
 
 TIMES = 40
 TRACKED = 10

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.annotation.actions import act
-from aotlab.annotation.runner import PAUSE
-from aotlab.annotation.session import Session
 from aotlab.utils.errors import InputError
+from aotlab_studio.actions import act
+from aotlab_studio.runner import PAUSE
+from aotlab_studio.session import Session
 
 
 @dataclass

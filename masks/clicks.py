@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from aotlab.masks.id_maps import VOID
-from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Box
+from aotlab.masks.prompt import Box, Point
 
 
 def depths(mask: np.ndarray) -> np.ndarray:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aotlab.masks.painting import Point
 from aotlab.utils.errors import InputError
 
+Point = tuple[float, float]
+"""x and y in pixels"""
 Box = tuple[float, float, float, float]
 """left, top, width and height in pixels"""
 

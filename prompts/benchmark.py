@@ -16,8 +16,7 @@ from aotlab.configs.prompts import PromptSource
 from aotlab.dataloaders.training.prompt_samples import Annotated, list_images, pick_object
 from aotlab.masks.clicks import box_around, jaccard, next_click
 from aotlab.masks.id_maps import VOID, read_mask
-from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Prompt
+from aotlab.masks.prompt import Point, Prompt
 from aotlab.media.images import read_image
 from aotlab.prompts.segmenter import Segmenter
 from aotlab.utils.errors import InputError

@@ -16,10 +16,10 @@ fi
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 bash scripts/docs.sh
-.venv/bin/python scripts/page_types.py annotation/page/protocol.d.ts
+.venv/bin/python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts
 if command -v npx >/dev/null; then
-    npx --yes --package typescript@5 tsc --project tests/annotation
-    npx --yes --package eslint@9 eslint --config tests/annotation/eslint.config.mjs annotation/page
+    npx --yes --package typescript@5 tsc --project studio/tests/annotation
+    npx --yes --package eslint@9 eslint --config studio/tests/annotation/eslint.config.mjs studio/src/aotlab_studio/page
 else
     echo "no npx: the annotation page is not checked by tsc and eslint (apt-get install npm)"
 fi

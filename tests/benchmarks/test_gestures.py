@@ -1,9 +1,9 @@
 """The scripted person of the benchmark of gestures."""
 
-from aotlab.annotation import editing
+from aotlab_studio import editing
 from benchmarks.gestures import Person
 from benchmarks.scripted_page import Page
-from tests.annotation.clips import LENGTH, draw_folder, open_session, truth
+from studio.tests.annotation.clips import LENGTH, draw_folder, open_session, truth
 
 
 def test_a_box_for_each_object_and_a_key_make_all_masks_and_a_click_and_a_box_mend_one(tmp_path):

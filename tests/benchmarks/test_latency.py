@@ -2,9 +2,9 @@
 
 import json
 
-from aotlab.tools.cli.trackers import Loading
+from aotlab_studio.models import Loading
 from benchmarks.latency import main
-from tests.annotation.clips import Seer, draw_folder
+from studio.tests.annotation.clips import Seer, draw_folder
 
 
 def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):

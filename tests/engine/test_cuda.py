@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from aotlab.annotation.planning import Span
-from aotlab.annotation.tracking import results
 from aotlab.configs.files import ROOT
 from aotlab.configs.load import load_config
 from aotlab.engine.ensemble import Ensemble, augmented
@@ -20,6 +18,8 @@ from aotlab.engine.training.clip_training import ClipBatch, ClipLearner, ClipPla
 from aotlab.engine.training.schedule import EMA
 from aotlab.engine.transfers import OneBehind
 from aotlab.utils.devices import autocast
+from aotlab_studio.planning import Span
+from aotlab_studio.tracking import results
 from tests.engine.fake_cuda import CUDA, NEEDS_HOST, fake_cuda, on_cuda, tracker_on_cuda
 from tests.engine.small_model import clip, stripes
 

@@ -12,7 +12,7 @@ from aotlab.prompts.texts import masks_of_frame, read_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
+from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 from tests.prompts.colour import by_colour
 
 

@@ -1,0 +1,176 @@
+"""Results and events sent to the page. The messages of the page are the parameters of `actions.py`.
+
+A message is JSON with ``id``, ``do`` (name of an action) and the action's parameters. The server replies with an
+`Answer` or a `Failure` of this id, and sends events at any time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aotlab_studio.objects import Item
+
+Direction = Literal["forward", "backward", "both"]
+JobStatus = Literal["starting", "running", "paused", "done", "stopped", "failed"]
+
+
+@dataclass(frozen=True)
+class UndoneStep:
+    """A step that was undone or repeated."""
+
+    title: str
+    frame: int | None
+
+
+@dataclass(frozen=True)
+class ReviewEntry:
+    """A frame to check."""
+
+    frame: int
+    object_id: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A named value."""
+
+    value: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the tracker."""
+
+    chosen: str
+    offered: list[Choice]
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """Progress of a tracking job."""
+
+    background: bool
+    """a correction that propagates"""
+    status: JobStatus
+    direction: Direction
+    frame: int
+    done: int
+    """frames tracked"""
+    total: int
+    """frames to track; 0: unknown"""
+    speed: float
+    """frames per second"""
+    remaining: float | None
+    """seconds"""
+    current_pass: int
+    """pass over the frames, from 1"""
+    passes: int
+    problem: str | None
+    """error message"""
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a page needs when it opens."""
+
+    name: str
+    frames: int
+    size: tuple[int, int]
+    """height, width"""
+    rate: float
+    live: bool
+    objects: list[Item]
+    strips: dict[int, str]
+    """by object id; characters as in `description.py`"""
+    revision: int
+    outputs: list[Choice]
+    tracker: dict[str, Setting]
+    history: tuple[str | None, str | None]
+    """titles of the steps to undo and to redo"""
+    job: JobProgress | None
+
+
+@dataclass(frozen=True)
+class FrameEvent:
+    """The masks of a frame changed."""
+
+    frame: int
+    revision: int
+    codes: dict[int, str] = field(default_factory=dict)
+    """this frame's characters of the strips by object id"""
+    event: Literal["frame"] = "frame"
+
+
+@dataclass(frozen=True)
+class ObjectsEvent:
+    """The list of objects changed."""
+
+    revision: int
+    objects: list[Item]
+    event: Literal["objects"] = "objects"
+
+
+@dataclass(frozen=True)
+class CountEvent:
+    """A stream has more frames."""
+
+    count: int
+    event: Literal["count"] = "count"
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """The steps to undo or redo changed."""
+
+    titles: tuple[str | None, str | None]
+    event: Literal["history"] = "history"
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """A tracking job made progress."""
+
+    job: JobProgress
+    event: Literal["job"] = "job"
+
+
+@dataclass(frozen=True)
+class TrackerEvent:
+    """Settings of the tracker changed."""
+
+    settings: dict[str, Setting]
+    event: Literal["tracker"] = "tracker"
+
+
+@dataclass(frozen=True)
+class ExportEvent:
+    """An export made progress."""
+
+    done: int
+    total: int
+    event: Literal["export"] = "export"
+
+
+Event = FrameEvent | ObjectsEvent | CountEvent | HistoryEvent | JobEvent | TrackerEvent | ExportEvent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of an action."""
+
+    id: int | None
+    result: Any
+    revision: int
+    step: int
+    """the last step of the history; 0: none"""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error of an action."""
+
+    id: int | None
+    error: str

@@ -1,0 +1,261 @@
+"""A headless Chromium on a running annotation page, with the mouse and keyboard of a person."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aotlab.masks.id_maps import read_mask
+
+ROOT = Path(__file__).resolve().parents[3]
+SAMPLE = ROOT / "datasets" / "sample"
+SEQUENCE = "pond"
+FRAMES = SAMPLE / "JPEGImages" / "480p" / SEQUENCE
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+]  # fmt: skip
+WAIT = 240_000
+"""Milliseconds; a busy machine is slow."""
+WATCH = """
+window.counts = { done: 0, ended: 0 };
+new MutationObserver((records) => records.forEach(({ target, attributeName, oldValue }) => {
+    if (target.id === 'stage' && attributeName === 'aria-busy' && oldValue === 'true') counts.done += 1;
+    if (target.id === 'job' && attributeName === 'hidden' && oldValue === null) counts.ended += 1;
+})).observe(document, { subtree: true, attributeFilter: ['aria-busy', 'hidden'], attributeOldValue: true });
+"""
+"""Counts how often the page became idle and how often tracking ended."""
+PIXEL = """([x, y]) => {
+    const view = document.getElementById('view'), box = view.getBoundingClientRect();
+    return [...view.getContext('2d').getImageData(x - box.left, y - box.top, 1, 1).data];
+}"""
+
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
+)
+
+
+def true_mask(index, object_id):
+    """The ground truth of an object of the bundled clip."""
+    return read_mask(SAMPLE / "Annotations" / "480p" / SEQUENCE / f"{index:05d}.png") == object_id
+
+
+def iou(first, second):
+    """J of two masks."""
+    return (first & second).sum() / max(1, (first | second).sum())
+
+
+class Program:
+    """``aotlab annotate`` in a process of its own."""
+
+    def __init__(self, video: Path, *options: str) -> None:
+        command = [
+            sys.executable,
+            "-m",
+            "aotlab.tools.main",
+            "annotate",
+            str(video),
+            "--no-browser",
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        assert self.process.stdout is not None
+        self.url = ""
+        for line in self.process.stdout:
+            found = re.search(r"http://\S+", line)
+            if found:
+                self.url = found[0]
+                break
+        assert self.url, "the program did not start"
+
+    def kill(self) -> None:
+        """End it without any warning."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def close(self) -> None:
+        """End it as Ctrl-C does."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+class Page:
+    """One tab. Points are in pixels of the frame."""
+
+    def __init__(self, context, url: str) -> None:
+        self.tab = context.new_page()
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+        self.tab.set_default_timeout(WAIT)
+        self.devtools = context.new_cdp_session(self.tab)
+        self.tab.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.add_init_script(WATCH)
+        self.open(url)
+
+    def open(self, url: str) -> None:
+        """Load the page and wait until it is usable."""
+        self.tab.goto(url)
+        self.tab.wait_for_selector("#stage[aria-busy=false]")
+        self.size = self.labels(0).shape
+
+    def answer(self, address: str | re.Pattern[str], handler: Callable) -> None:
+        """Let a handler answer requests; returns when Chromium intercepts them, which begins with a delay."""
+        self.tab.route(address, handler)
+        self.tab.route("**/intercepted", lambda route: route.fulfill(body="yes"))
+        self.until(lambda: self.tab.evaluate("fetch('intercepted').then((answer) => answer.ok)"))
+
+    def at(self, x: float, y: float) -> list[float]:
+        """Where a pixel of the frame is in the window while the whole frame shows."""
+        box = self.tab.locator("#view").bounding_box()
+        height, width = self.size
+        zoom = min(box["width"] / width, box["height"] / height)
+        return [
+            box["x"] + (box["width"] - zoom * width) / 2 + x * zoom,
+            box["y"] + (box["height"] - zoom * height) / 2 + y * zoom,
+        ]
+
+    def pixel(self, x: float, y: float) -> list[int]:
+        """The colour that is drawn at a pixel of the frame."""
+        return list(self.tab.evaluate(PIXEL, self.at(x, y)))
+
+    def place(self) -> list[int]:
+        """The readout: pixel under the pointer, zoom in percent."""
+        return [int(value) for value in re.findall(r"-?\d+", self.tab.inner_text("#place"))]
+
+    def tool(self) -> str:
+        """The chosen tool."""
+        return str(self.tab.get_attribute("#tools [data-tool][aria-pressed=true]", "data-tool"))
+
+    def radius(self) -> float:
+        """The size of the brush."""
+        return float(self.tab.inner_text("#tools output").removesuffix(" px"))
+
+    def chosen(self, name: str) -> None:
+        """Wait until an object is the chosen one."""
+        self.tab.wait_for_selector(f"#objects [aria-pressed=true] .name >> text='{name}'")
+
+    def objects(self, count: int) -> None:
+        """Wait until the list has so many objects."""
+        self.tab.wait_for_function(
+            "count => document.querySelectorAll('#objects li').length === count", arg=count
+        )
+
+    def shows(self, *names: str) -> None:
+        """Wait until the masks of these objects, and no others, are drawn."""
+        text = f"Masks: {', '.join(names)}" if names else "No masks"
+        self.tab.wait_for_selector(f"#view[aria-description='{text}']")
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something holds."""
+        end = time.monotonic() + WAIT / 1000
+        while not condition():
+            assert time.monotonic() < end, (self.tab.inner_text("#status"), self.requests[-9:])
+            self.tab.wait_for_timeout(30)
+
+    def status(self, words: str) -> None:
+        """Wait until the status line says this."""
+        self.tab.wait_for_function(
+            "words => document.getElementById('status').textContent.includes(words)", arg=words
+        )
+
+    def drag(self, *points: tuple[float, float], steps: int = 4) -> None:
+        """Press at the first point, move over the others, lift at the last; wait for the answer."""
+        with self.done():
+            self.tab.mouse.move(*self.at(*points[0]))
+            self.tab.mouse.down()
+            for point in points[1:]:
+                self.tab.mouse.move(*self.at(*point), steps=steps)
+            self.tab.mouse.up()
+
+    def done(self) -> Counted:
+        """Waits, at the end of the block, for the answer of what was done in it."""
+        return Counted(self, "done")
+
+    def key(self, *names: str) -> None:
+        """Press keys."""
+        for name in names:
+            self.tab.keyboard.press(name)
+
+    def key_done(self, name: str) -> None:
+        """Press a key and wait for the answer of what it did."""
+        with self.done():
+            self.key(name)
+
+    def seek(self, frame: int) -> None:
+        """Go to a frame through its field."""
+        self.tab.fill("#frame", str(frame))
+        self.tab.press("#frame", "Enter")
+        self.tab.evaluate("document.activeElement.blur()")
+        self.wait_frame(frame)
+
+    def wait_frame(self, frame: int) -> None:
+        """Wait until a frame shows."""
+        self.tab.wait_for_selector(f"#strips[aria-valuenow='{frame}']")
+
+    def tracked(self) -> Counted:
+        """Waits, at the end of the block, until the page knows that a tracking that began in it has ended."""
+        return Counted(self, "ended")
+
+    def track(self, key: str, last: int | None = None) -> None:
+        """Track, to a frame if given, and wait for the end."""
+        if last is not None:
+            self.tab.fill("#last", str(last))
+            self.tab.evaluate("document.activeElement.blur()")
+        with self.done(), self.tracked():
+            self.key(key)
+
+    def labels(self, frame: int) -> np.ndarray:
+        """The masks of a frame, as the page gets them: H×W ids."""
+        from studio.tests.annotation.runs import decode_runs
+
+        answer = self.tab.request.get(f"{self.tab.url}labels/{frame}")
+        return decode_runs(answer.body())
+
+    def paint(self, mask: np.ndarray, radius: float = 12) -> None:
+        """Draw a mask with the brush: strokes along rows, and one around the inside of the edge."""
+        import cv2
+
+        inner = cv2.erode(
+            mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (int(2 * radius) + 1,) * 2)
+        )
+        for y in range(0, mask.shape[0], int(radius * 1.5)):
+            columns = np.flatnonzero(inner[y])
+            if len(columns):
+                self.drag((columns[0] + 0.5, y + 0.5), (columns[-1] + 0.5, y + 0.5), steps=6)
+        contours, _ = cv2.findContours(inner, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        for contour in contours:
+            points = [(float(x) + 0.5, float(y) + 0.5) for x, y in contour[::4, 0]]
+            self.drag(*points, points[0], steps=1)
+
+
+class Counted:
+    """Waits, at the end of the block, until one of the counts of `WATCH` is higher than at its start."""
+
+    def __init__(self, page: Page, name: str) -> None:
+        self.tab = page.tab
+        self.count = f"counts.{name}"
+
+    def __enter__(self) -> None:
+        self.before = self.tab.evaluate(self.count)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.tab.wait_for_function(f"before => {self.count} > before", arg=self.before)

@@ -1,0 +1,135 @@
+"""A drawn video of two squares that slide, and a tracker that knows where they are."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+
+import numpy as np
+import torch
+from PIL import Image
+
+from aotlab.engine.prediction import Prediction
+from aotlab_studio import editing
+from aotlab_studio.session import Session
+from aotlab_studio.state import State
+from tests.prompts.colour import by_colour
+
+HEIGHT, WIDTH, LENGTH = 40, 60, 12
+
+
+def truth(index):
+    """Labels of frame ``index``: object 1 slides right, object 2 stays."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint16)
+    labels[5:15, 5 + 2 * index : 15 + 2 * index] = 1
+    labels[25:35, 40:50] = 2
+    return labels
+
+
+def image(index):
+    colours = np.array([[40, 40, 40 + index], [220, 60, 60], [60, 200, 80]], np.uint8)
+    return colours[truth(index)]
+
+
+def draw_folder(folder, length=LENGTH):
+    folder.mkdir(parents=True)
+    for index in range(length):
+        Image.fromarray(image(index)).save(folder / f"{index:05d}.png")
+    return folder
+
+
+def number_of(frame):
+    """Which frame an image is."""
+    return int(frame[0, 0, 2]) - 40
+
+
+def write_long_video(path, rounds, *, size, group=250):
+    """``rounds`` times one group of images, which is encoded once: frame i is as bright as i % group says."""
+    import av
+
+    height, width = size
+    once = path.with_name(f"once-{path.name}")
+    with av.open(str(once), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast", "bf": "2"})
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = width, height, "yuv420p", group
+        for index in range(group):
+            frame = av.VideoFrame(width, height, "yuv420p")
+            for plane, value in zip(frame.planes, (index % 220 + 16, 128, 128), strict=True):
+                plane.update(bytes([value]) * plane.buffer_size)
+            frame.pts = index
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(once)) as source, av.open(str(path), "w") as target:
+        packets = [packet for packet in source.demux(video=0) if packet.size]
+        copy = target.add_stream_from_template(source.streams.video[0])
+        span = (
+            max(packet.pts for packet in packets)
+            + packets[0].duration
+            - min(packet.pts for packet in packets)
+        )
+        times = [(packet.pts, packet.dts) for packet in packets]
+        for number in range(rounds):
+            for packet, (pts, dts) in zip(packets, times, strict=True):
+                packet.pts, packet.dts, packet.stream = pts + number * span, dts + number * span, copy
+                target.mux(packet)
+
+
+class Seer:
+    """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
+
+    def __init__(self, pause=0.0):
+        self.pause = pause
+        self.calls = []
+        self.reset()
+
+    def reset(self, length=None):
+        self._ids = []
+        self._drop = set()
+
+    @property
+    def ids(self):
+        return tuple(self._ids)
+
+    def forget(self, number):
+        self._ids.remove(number)
+
+    def step(self, frame, mask=None):
+        time.sleep(self.pause)
+        index = number_of(frame)
+        self.calls.append((index, None if mask is None else sorted(set(np.unique(mask).tolist()) - {0})))
+        labels = truth(index)
+        if mask is not None:
+            self._ids += [int(n) for n in np.unique(mask) if n and n not in self._ids]
+            labels = np.where(mask > 0, mask, np.where(np.isin(labels, np.unique(mask)), 0, labels))
+        labels = np.where(np.isin(labels, self._ids), labels, 0)
+        rows = np.stack([labels == number for number in (0, *self._ids)])
+        logits = torch.from_numpy(np.where(rows, 2.0, -2.0).astype(np.float32))
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+def open_session(path, tracker=None, **options):
+    tracker = tracker or Seer()
+    return Session(State(path, **options), lambda: tracker, by_colour)
+
+
+def set_mask(state, index, object_id, mask):
+    editing.edit_mask(state, index, object_id, lambda _: mask, "drawn")
+
+
+def square(x, y, side):
+    return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
+
+
+def png(labels):
+    content = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")
+    return content.getvalue()
+
+
+def packed(members, compression=zipfile.ZIP_DEFLATED):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", compression) as archive:
+        for name, member in members.items():
+            archive.writestr(name, member)
+    return content.getvalue()

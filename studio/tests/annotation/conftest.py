@@ -1,0 +1,53 @@
+"""A folder of frames, a session of it, and a browser."""
+
+import pytest
+
+from studio.tests.annotation.browser import CHROMIUM, FLAGS, Page
+from studio.tests.annotation.clips import draw_folder, open_session
+from studio.tests.annotation.served import Served
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return draw_folder(tmp_path / "clip")
+
+
+@pytest.fixture
+def session(folder):
+    session = open_session(folder)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def served(session):
+    served = Served(session)
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(browser):
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 720}, accept_downloads=True, has_touch=True
+    )
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context, served):
+    page = Page(context, served.url)
+    page.key("b")
+    yield page
+    page.tab.close()  # the server's end would wait for it
+    assert page.problems == []

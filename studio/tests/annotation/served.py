@@ -1,0 +1,76 @@
+"""A session behind a running server, in this process."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import httpx
+from websockets.sync.client import connect
+
+from aotlab_studio import server as web
+
+TOKEN = "secret"
+
+
+class Served:
+    """A session behind a running server."""
+
+    def __init__(self, session):
+        self.session = session
+        self.server = web.Server(session, web.bind("127.0.0.1", 0), token=TOKEN)
+        self.address = self.server.address
+        self.host = self.address.removeprefix("http://")
+        self.url = self.server.url
+        self.cookie = f"aotlab_{self.host.split(':')[1]}={TOKEN}"
+        self.thread = threading.Thread(target=self.server.run_here, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            self.thread.join(0.02)
+
+    def get(self, path, method="GET", cookie=True, **headers):
+        own = {"cookie": self.cookie} if cookie else {}
+        content = headers.pop("content", None)
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        return httpx.request(method, self.address + path, headers=own | named, content=content)
+
+    def open(self, **headers):
+        own = {"Cookie": self.cookie, "Origin": self.address} | headers
+        extra = {key: value for key, value in own.items() if value and key != "Origin"}
+        return Talk(
+            connect(
+                f"ws://{self.host}/socket", origin=own["Origin"] or None, additional_headers=extra, proxy=None
+            )
+        )
+
+    def close(self):
+        self.server.should_exit = True
+        self.thread.join(10)
+        self.session.close()
+
+
+class Talk:
+    """A page's side of the WebSocket."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.events = []
+        self.count = 0
+
+    def do(self, action, **values):
+        self.count += 1
+        return self.raw(json.dumps({"id": self.count, "do": action, **values}))
+
+    def raw(self, text):
+        self.socket.send(text)
+        while True:
+            answer = json.loads(self.socket.recv(timeout=20))
+            if "event" not in answer:
+                return answer
+            self.events.append(answer)
+
+    def until(self, wanted):
+        while not (self.events and wanted(self.events[-1])):
+            answer = json.loads(self.socket.recv(timeout=20))
+            if "event" in answer:
+                self.events.append(answer)

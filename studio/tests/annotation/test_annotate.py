@@ -1,0 +1,174 @@
+"""The annotate command: what it refuses, prints and measures; and the page's files."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from aotlab.configs.files import BUNDLED_CHECKPOINT
+from aotlab.networks.weights.checkpoints import save_checkpoint
+from aotlab_studio import annotate as cli
+from aotlab_studio import editing
+from aotlab_studio import models as trackers
+from aotlab_studio.planning import Request
+from studio.tests.annotation.clips import draw_folder
+from tests.engine import small_model
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = ROOT / "studio" / "src" / "aotlab_studio" / "page"
+
+
+@pytest.fixture
+def video(tmp_path):
+    return draw_folder(tmp_path / "clip")
+
+
+@pytest.fixture
+def never_loaded(monkeypatch):
+    monkeypatch.setattr(cli.Loading, "ahead", lambda self: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["none.mp4"], "none.mp4: no such file"),
+        (["{video}", "--segmenter", "a.onnx", "b.onnx"], "a.onnx: no such file"),
+        (["{video}", "--checkpoint", "none.safetensors"], "none.safetensors: no such checkpoint"),
+        (["{video}", "--host", "192.0.2.1"], "cannot listen there"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(video, capsys, options, words):
+    assert cli.main([option.format(video=video) for option in options]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert words in lines[0]
+
+
+def test_settings_are_shown_with_memory_bounded(capsys):
+    assert cli.main(["--print-config", "--config", "aotl"]) == 0
+    assert "policy: restricted" in capsys.readouterr().out
+
+
+def test_the_address_is_printed_and_elsewhere_has_a_warning(video, capsys, monkeypatch, never_loaded):
+    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
+    assert cli.main([str(video), "--no-browser", "--host", "0.0.0.0"]) == 0
+    captured = capsys.readouterr()
+    assert "clip: 12 frames, masks in" in captured.out
+    assert "/?token=" in captured.out
+    assert "warning: --host 0.0.0.0" in captured.err
+    assert cli.main([str(video), "--no-browser"]) == 0
+    assert "0.0.0.0" not in captured.out
+    assert re.search(r"open http://127\.0\.0\.1:\d+/\?token=\S{20,}", capsys.readouterr().out)
+
+
+def test_the_token_is_not_on_the_browsers_command_line(video, capsys, monkeypatch, never_loaded):
+    opened = []
+
+    def look(url):
+        file = Path(url.removeprefix("file://"))
+        opened.append((url, file.stat().st_mode & 0o777, file.read_text()))
+
+    monkeypatch.setattr("webbrowser.open", look)
+    monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: time.sleep(0.5))
+    assert cli.main([str(video)]) == 0
+    ((url, mode, page),) = opened
+    address = re.search(r"http://\S+token=\S+", capsys.readouterr().out)[0]
+    assert "token" not in url
+    assert mode == 0o600
+    assert address in page
+    assert not Path(url.removeprefix("file://")).exists()
+
+
+def test_models_policies_and_precisions_are_offered_by_name_and_loaded_when_chosen():
+    bundled = BUNDLED_CHECKPOINT
+    args = cli.parse(["clip", "--checkpoint", str(bundled), "--memory", "first_frame"])
+    choice = trackers.tracker_choice(args)
+    assert choice.chosen == {"model": bundled.stem, "policy": "first_frame", "precision": "own"}
+    assert "/" not in "".join(choice.offered["model"])
+    loading = trackers.Loading(args, choice)
+    first = loading()
+    assert loading() is first
+    assert first.config.memory.policy == "first_frame"
+    choice.choose({"policy": "relevance_redundancy", "precision": "bfloat16"})
+    second = loading()
+    assert (second.config.memory.policy, second.config.compute.precision) == (
+        "relevance_redundancy",
+        "bfloat16",
+    )
+
+
+def test_scalable_model_tracks_at_the_given_depth(video, tmp_path):
+    checkpoint = tmp_path / "aost.safetensors"
+    save_checkpoint(checkpoint, *small_model.build("aost"))
+    args = cli.parse([str(video), "--checkpoint", str(checkpoint), "--depth", "2"])
+    with ExitStack() as leaving:
+        session = cli.open_session(args, leaving)
+        editing.paint(session.state, 0, None, [(20, 20)], radius=8)
+        session.track(Request(0, last=2)).wait()
+        assert session.job.report().problem is None
+        assert session.state.scores(2).keys() == {1}
+        assert session.make_tracker().model.depth == 2
+        session.close()
+
+
+def test_the_page_is_served_before_pytorch_is_loaded(video):
+    code = (
+        "import sys; from contextlib import ExitStack; from aotlab_studio import annotate; "
+        "from aotlab_studio import server; "
+        f"session = annotate.open_session(annotate.parse([{str(video)!r}]), ExitStack()); "
+        "server.Server(session, server.bind('127.0.0.1', 0)); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+def test_the_page_is_small_and_loads_nothing_from_elsewhere():
+    files = sorted(PAGE.iterdir())
+    assert sum(path.stat().st_size for path in files) < 300_000
+    for path in files:
+        addresses = re.findall(r"https?://[^\s'\"`]+", path.read_text(encoding="utf-8"))
+        assert [url for url in addresses if not url.startswith("http://www.w3.org/")] == []
+
+
+@pytest.mark.skipif(shutil.which("tsc") is None, reason="no TypeScript compiler (npm install -g typescript)")
+def test_the_types_of_the_page_are_right():
+    options = [
+        "--checkJs",
+        "--allowJs",
+        "--noEmit",
+        "--strict",
+        "--target",
+        "ES2022",
+        "--lib",
+        "ES2022,DOM,DOM.Iterable",
+    ]
+    run = subprocess.run(["tsc", *options, *map(str, PAGE.glob("*.js"))], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_page_ends_at_once_while_a_model_is_being_loaded(tmp_path, number, status):
+    program = tmp_path / "page.py"
+    program.write_text(
+        "import time\n"
+        "from aotlab_studio import models\n"
+        "from aotlab_studio.annotate import main\n"
+        "models.Loading.__call__ = lambda self: time.sleep(300)\n"
+        "raise SystemExit(main())\n"
+    )
+    Image.new("RGB", (32, 24)).save(tmp_path / "00000.png")
+    command = [sys.executable, program, tmp_path, "--project", tmp_path / "p.aotlab", "--no-browser"]
+    page = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert page.stdout is not None
+    assert any(line.startswith("open http") for line in page.stdout)
+    page.send_signal(number)
+    assert page.wait(60) == status
+    assert page.communicate()[1] == ("interrupted\n" if status == 130 else "")

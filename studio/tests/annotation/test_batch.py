@@ -1,0 +1,122 @@
+"""As a labelling lead: clips with CVAT XML, the page about them in a browser, one corrected, CVAT XML again."""
+
+from __future__ import annotations
+
+import shlex
+import zipfile
+from contextlib import ExitStack
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aotlab.engine import tracker as engine
+from aotlab.engine.prediction import Prediction
+from aotlab.engine.video.given_masks import load_masks
+from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
+from aotlab.masks.exchange.writing import write_annotations
+from aotlab.tools import annotate
+from aotlab.tools import track as cli
+from studio.tests.annotation.browser import Page, needs_browser
+from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, truth
+from studio.tests.annotation.served import Served
+
+pytestmark = [needs_browser, pytest.mark.slow]  # test_results.py corrects without a page
+
+CLIPS = ("a", "b", "c")
+
+
+class Loser(Seer):
+    """Follows the truth, and loses all objects of the second clip."""
+
+    clips = 0
+    config = None
+
+    @classmethod
+    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
+        return cls()
+
+    def reset(self, length=None):
+        type(self).clips += length is not None
+        super().reset(length)
+
+    def step(self, frame, mask=None):
+        prediction = super().step(frame, mask)
+        if self.clips != 2 or mask is not None:
+            return prediction
+        logits = torch.full_like(prediction.logits, -2.0)
+        logits[0] = 2.0
+        return Prediction(self.ids, logits, logits.max(0).indices)
+
+
+@pytest.fixture
+def batch(tmp_path, monkeypatch):
+    """A list of three clips, tracked."""
+    monkeypatch.setattr(engine, "Tracker", Loser)
+    monkeypatch.setattr(Loser, "clips", 0)
+    regions = [Region(number, runs_of(truth(0) == number)) for number in (1, 2)]
+    for name in CLIPS:
+        draw_folder(tmp_path / name)
+        first = Annotations(truth(0).shape, {0: regions}, {1: "cell", 2: "dish"}, {0: "00000"})
+        write_annotations("cvat", tmp_path / f"{name}.xml", first, Written(name, "24", LENGTH))
+    (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(f"{name},{name}.xml\n" for name in CLIPS))
+    command = ["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out"), "--write", "cvat"]
+    assert cli.main(command) == 0
+    return tmp_path / "out"
+
+
+def copied_command(context, report):
+    """What the report's first button copies; the page asks for nothing from elsewhere."""
+    tab = context.new_page()
+    requests = []
+    tab.on("request", lambda request: requests.append(request.url))
+    tab.goto(report.as_uri())
+    assert "cell" in tab.inner_text("tr.check")
+    button = tab.locator("button.copy").first
+    button.click()
+    assert button.inner_text() == "copied"
+    tab.evaluate("document.body.append(Object.assign(document.createElement('textarea'), { id: 'paste' }))")
+    tab.focus("#paste")
+    tab.keyboard.press("Control+v")
+    command = tab.input_value("#paste")
+    tab.close()
+    assert all(url.startswith("file:") for url in requests)
+    return command
+
+
+def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
+    context, batch, tmp_path, monkeypatch
+):
+    command = shlex.split(copied_command(context, batch / "review.html"))
+    assert command == ["aotlab", "annotate", str(batch / "b")]
+    monkeypatch.chdir("/")
+    session = annotate.open_session(annotate.parse(command[2:]), ExitStack())
+    session.make_tracker = Seer
+    served = Served(session)
+    page = Page(context, served.url)
+    assert page.tab.inner_text("#objects").split("\n")[0].startswith("cell")
+    assert not page.labels(4).any()
+    page.tab.wait_for_selector("#review li")
+    page.key("Home")
+    page.track("t", last=LENGTH - 1)
+    assert (page.labels(4) == truth(4)).all()
+
+    page.key("Shift+E")
+    for name, wanted in (("masks", False), ("overlay", False), ("cvat", True)):
+        page.tab.set_checked(f"#outputs input[name={name}]", wanted)
+    page.tab.click("#export-start")
+    page.tab.wait_for_selector("#download:not([hidden])")
+    with page.tab.expect_download() as download:
+        page.tab.click("#download")
+    download.value.save_as(tmp_path / "corrected.zip")
+    page.tab.close()
+    assert page.problems == []
+    with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
+        archive.extract("cvat.xml", tmp_path)
+    again = load_masks([str(tmp_path / "cvat.xml")], session.state.frames)
+    served.close()
+    assert again.annotations.class_names == {1: "cell", 2: "dish"}
+    assert all((again[index] == truth(index)).all() for index in range(LENGTH))
+    with Image.open(batch / "b" / "thumbnail.jpg") as image:
+        assert np.array(image).any()

@@ -1,0 +1,274 @@
+"""What a person does to masks: painting, objects, undo."""
+
+import numpy as np
+import pytest
+
+from aotlab.utils.errors import InputError
+from aotlab_studio import editing
+from aotlab_studio.uploads import load_upload
+from studio.tests.annotation.clips import open_session, png, set_mask, square, truth
+
+
+def draw(session, index, *numbers):
+    """Give the true masks of some objects on a frame, adding the objects if need be."""
+    while max(numbers) not in session.state.objects:
+        editing.add_object(session.state)
+    for number in numbers:
+        set_mask(session.state, index, number, truth(index) == number)
+
+
+def test_a_stroke_is_a_round_brush_along_its_points(session):
+    editing.add_object(session.state)
+    editing.paint(session.state, 2, 1, [(10.5, 20.5), (30.5, 20.5)], radius=3)
+    labels = session.state.labels(2)
+    assert labels[20, 10:31].all()
+    assert labels[17:24, 20].all()
+    assert not labels[15, 20]
+    assert not labels[25, 20]
+    assert labels[20, 8] == 1
+    assert not labels[20, 6]
+    assert not session.state.labels(3).any()
+
+
+def test_the_eraser_takes_only_the_chosen_object(session):
+    draw(session, 0, 1, 2)
+    editing.paint(session.state, 0, 1, [(10, 10), (45, 30)], radius=50, erase=True)
+    assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    assert session.state.described(0) == {1, 2}
+
+
+def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(session):
+    draw(session, 0, 1, 2)
+    editing.outline(session.state, 0, 1, square(40, 25, 5))
+    assert (session.state.labels(0)[25:30, 40:45] == 1).all()
+    session.undo()
+    editing.change_object(session.state, 2, {"locked": True})
+    editing.outline(session.state, 0, 1, square(38, 25, 5))
+    assert (session.state.labels(0)[25:30, 40:43] == 2).all()
+    assert (session.state.labels(0)[25:30, 38:40] == 1).all()
+    with pytest.raises(InputError, match="locked"):
+        editing.paint(session.state, 0, 2, [(1, 1)], radius=2)
+
+
+def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(session):
+    draw(session, 0, 1, 2)
+    editing.change_object(session.state, 2, {"locked": True})
+    editing.remove_given(session.state, 0)
+    assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
+    for action in (
+        lambda: editing.delete_object(session.state, 2),
+        lambda: editing.merge_objects(session.state, 2, 1),
+        lambda: editing.merge_objects(session.state, 1, 2),
+    ):
+        with pytest.raises(InputError, match="is locked"):
+            action()
+    assert session.state.objects.ids == (1, 2)
+
+
+def test_a_hidden_object_is_not_painted_unseen(session):
+    draw(session, 0, 1)
+    editing.change_object(session.state, 1, {"hidden": True})
+    with pytest.raises(InputError, match="is hidden; show it first"):
+        editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+
+
+def test_a_box_that_finds_nothing_changes_nothing(folder):
+    session = open_session(folder)
+    session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
+    draw(session, 0, 1)
+    before = session.state.history.titles
+    for object_id in (1, None):
+        with pytest.raises(InputError, match="nothing found there"):
+            session.suggest(0, object_id, (2, 2, 20, 20))
+    assert (session.state.labels(0) == truth(0) * (truth(0) == 1)).all()
+    assert session.state.objects.ids == (1,)
+    assert session.state.history.titles == before
+    session.close()
+
+
+def test_a_click_changes_a_mask_only_near_it(session):
+    draw(session, 0, 1)
+    everything = np.ones(truth(0).shape, bool)
+    session.segmenter = lambda frame, prompts: everything.astype(np.uint16)
+    session.suggest(0, 1, positive=[(20, 10)], refine=True)
+    added = (session.state.labels(0) == 1) & (truth(0) != 1)
+    rows, columns = np.nonzero(added)
+    assert 0 < added.sum() < 500
+    assert np.hypot(rows - 10, columns - 20).max() < 11
+    with pytest.raises(InputError, match="nothing found at the click"):
+        session.suggest(0, 1, negative=[(50, 30)], refine=True)
+
+
+def test_a_new_object_and_its_mask_are_one_step(session):
+    assert editing.paint(session.state, 0, None, [(10, 10)], radius=3) == 1
+    session.undo()
+    assert session.state.objects.ids == ()
+    assert not session.state.labels(0).any()
+    session.redo()
+    assert (session.state.labels(0) == 1).any()
+
+
+def test_a_part_of_another_object_is_reassigned(session):
+    draw(session, 0, 1, 2)
+    editing.outline(session.state, 0, 1, square(2, 30, 5))
+    assert editing.reassign(session.state, 0, 2, (3, 32)) == 1
+    assert (session.state.labels(0)[30:35, 2:7] == 2).all()
+    assert (session.state.labels(0)[:25] == np.where(truth(0) == 1, 1, 0)[:25]).all()
+    with pytest.raises(InputError, match="click on a part of another object"):
+        editing.reassign(session.state, 0, 2, (58, 2))
+    editing.change_object(session.state, 1, {"locked": True})
+    with pytest.raises(InputError, match="is locked"):
+        editing.reassign(session.state, 0, 2, (8, 8))
+
+
+@pytest.mark.parametrize("folder_name", ["given", "objects"])
+def test_when_nothing_can_be_written_masks_history_and_objects_stay(session, monkeypatch, folder_name):
+    draw(session, 0, 1)
+    editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+    before, titles = session.state.labels(0), session.state.history.titles
+    target = session.state.project.given if folder_name == "given" else session.state.project
+    name = "put" if folder_name == "given" else "save_objects"
+
+    def fail(*_):
+        raise InputError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, name, fail)
+        with pytest.raises(InputError, match="full"):
+            editing.paint(session.state, 0, None, [(50, 10)], radius=4)
+        if folder_name == "given":
+            with pytest.raises(InputError, match="full"):
+                session.undo()
+        else:
+            with pytest.raises(InputError, match="full"):
+                editing.add_object(session.state)
+    assert session.state.objects.ids == (1,)
+    assert session.state.history.titles == titles
+    assert (session.state.labels(0) == before).all()
+    session.undo()
+    assert session.state.labels(0)[30, 30] == 0
+
+
+def test_a_mask_that_cannot_be_removed_is_one_sentence(session, monkeypatch):
+    draw(session, 0, 1)
+
+    def refuse(self, missing_ok=False):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.unlink", refuse)
+        with pytest.raises(InputError, match="Permission denied"):
+            session.undo()
+    assert (session.state.labels(0) == 1).any()
+    assert session.undo() is not None
+
+
+def test_holes_are_filled(session):
+    editing.add_object(session.state)
+    editing.outline(session.state, 0, 1, square(10, 10, 20))
+    editing.outline(session.state, 0, 1, square(15, 15, 5), erase=True)
+    assert not session.state.labels(0)[17, 17]
+    editing.fill_holes(session.state, 0, 1)
+    assert session.state.labels(0)[17, 17] == 1
+
+
+def test_undo_and_redo_go_through_everything(session):
+    shown = []
+    draw(session, 0, 1)
+    shown.append(session.state.labels(0).copy())
+    editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
+    shown.append(session.state.labels(0).copy())
+    editing.change_object(session.state, 1, {"name": "ball", "colour": "#00ff00"})
+    editing.delete_object(session.state, 1)
+    assert not session.state.labels(0).any()
+    session.undo()
+    assert session.state.objects.get(1).name == "ball"
+    assert (session.state.labels(0) == shown[1]).all()
+    session.undo()
+    assert session.state.objects.get(1).name == "object 1"
+    session.undo()
+    assert (session.state.labels(0) == shown[0]).all()
+    while session.undo() is not None:
+        pass
+    assert session.state.objects.ids == ()
+    while session.redo() is not None:
+        pass
+    assert session.state.objects.ids == ()
+    session.undo()
+    assert (session.state.labels(0) == shown[1]).all()
+
+
+def test_merging_two_objects_changes_all_frames_and_can_be_undone(session):
+    for index in (0, 5):
+        draw(session, index, 1, 2)
+    editing.merge_objects(session.state, 2, 1)
+    assert session.state.objects.ids == (1,)
+    for index in (0, 5):
+        assert (session.state.labels(index) == (truth(index) > 0)).all()
+        assert session.state.described(index) == {1}
+    session.undo()
+    assert (session.state.labels(5) == truth(5)).all()
+    with pytest.raises(InputError, match="itself"):
+        editing.merge_objects(session.state, 1, 1)
+
+
+def test_splitting_makes_the_part_under_the_point_a_new_object(session):
+    editing.add_object(session.state)
+    editing.outline(session.state, 1, 1, square(5, 5, 8))
+    editing.outline(session.state, 1, 1, square(30, 20, 8))
+    object_id = editing.split_object(session.state, 1, 1, (33, 23))
+    labels = session.state.labels(1)
+    assert (labels[20:28, 30:38] == object_id).all()
+    assert (labels[5:13, 5:13] == 1).all()
+    with pytest.raises(InputError, match="not on the object"):
+        editing.split_object(session.state, 1, 1, (50, 5))
+
+
+def test_a_deleted_objects_number_and_pixels_never_come_back(session):
+    draw(session, 0, 1, 2)
+    editing.delete_object(session.state, 2)
+    assert editing.add_object(session.state) == 3
+    labels = np.zeros_like(truth(0))
+    labels[0:3, 0:3] = 2
+    load_upload(session.state, 4, png(labels))
+    assert session.state.objects.ids == (1, 3, 4)
+    assert (session.state.labels(4)[0:3, 0:3] == 4).all()
+    assert set(np.unique(session.state.labels(0))) == {0, 1}
+
+
+def test_a_mask_file_brings_its_objects_in_one_step(session):
+    load_upload(session.state, 3, png(truth(3)))
+    assert session.state.objects.ids == (1, 2)
+    assert (session.state.labels(3) == truth(3)).all()
+    session.undo()
+    assert session.state.objects.ids == ()
+    assert not session.state.labels(3).any()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": ""}, {"name": "x" * 61}, {"name": "a\nb"}, {"colour": "red"}],
+)
+def test_unusable_settings_of_an_object_are_refused(session, changes):
+    editing.add_object(session.state)
+    with pytest.raises(InputError):
+        editing.change_object(session.state, 1, changes)
+    assert session.state.objects.get(1).name == "object 1"
+
+
+def test_a_stroke_that_changes_nothing_is_no_step(session):
+    draw(session, 0, 1)
+    titles = session.state.history.titles
+    editing.outline(session.state, 0, 1, square(7, 7, 3))
+    assert session.state.history.titles == titles
+
+
+def test_the_history_is_bounded(session):
+    session.state.history._limit = 2000
+    editing.add_object(session.state)
+    for x in range(40):
+        editing.paint(session.state, 0, 1, [(x, 20)], radius=3)
+    count = 0
+    while session.undo() is not None:
+        count += 1
+    assert 0 < count < 20
