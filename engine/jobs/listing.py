@@ -10,10 +10,10 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aotlab.engine.video.job import Job
 from aotlab.media.image_frames import SUFFIXES
 from aotlab.media.levels import read_levels
 from aotlab.utils.errors import InputError
@@ -26,60 +26,30 @@ VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts
 COLUMNS = ("name", "video", "masks", "overrides", "levels", "start", "end")
 
 
-@dataclass(frozen=True)
-class Job:
-    """One video to track."""
-
-    name: str
-    """name of its result folder"""
-    video: str
-    """source, as in `open_source`"""
-    masks: tuple[str, ...]
-    """masks, ``[FRAME:]FILE`` each"""
-    overrides: tuple[str, ...] = ()
-    """``key=value`` settings of this job only"""
-    levels: str | None = None
-    """levels, as in `open_source`"""
-    start: int | None = None
-    """number of the first frame to track; None: the first of the video"""
-    end: int | None = None
-    """number of the last frame to track; None: the last of the video"""
-
-    def cost(self) -> int:
-        """Return the bytes of the video, for even distribution; 0 if unknown."""
-        path = Path(self.video)
-        try:
-            if path.is_dir():
-                return sum(one.stat().st_size for one in path.iterdir())
-            return path.stat().st_size
-        except OSError:
-            return 0
-
-
 def read_jobs(path: Path) -> list[Job]:
     """Read the jobs of a list or folder, in order.
 
     A CSV has a header with ``video`` and ``masks`` (separated by ;), and optionally ``name``, ``overrides`` (separated
     by spaces), ``levels``, ``start`` and ``end``. JSON lines are objects with the same keys and lists as values. Paths
-    are relative to the list. In a folder, masks lie beside each video, see `jobs_of_videos`.
+    are relative to the list. In a folder, masks lie beside each video, see `list_video_jobs`.
 
     Raises:
         InputError: not readable, a missing field, or a duplicate name.
     """
     if is_folder(path):
-        videos = sorted(one for one in path.iterdir() if _is_video(one))
+        videos = sorted(file for file in path.iterdir() if _is_video(file))
         if not videos:
             raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
-        return jobs_of_videos([str(video) for video in videos])
+        return list_video_jobs([str(video) for video in videos])
     text = read_text(path, "give a CSV, JSON lines, or a folder")
     rows = _json_rows(text, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(text, path)
     jobs = [_job(row, number, path) for number, row in rows]
     if not jobs:
         raise InputError(f"{path}: holds no jobs; give a line for every video")
-    return _named_once(jobs, str(path))
+    return _require_different_names(jobs, str(path))
 
 
-def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
+def list_video_jobs(videos: Sequence[str]) -> list[Job]:
     """Return a job per video with masks beside it: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks.
 
     Raises:
@@ -89,18 +59,20 @@ def jobs_of_videos(videos: Sequence[str]) -> list[Job]:
     for video in videos:
         path = Path(video) if Path(video).name not in ("", "..") else real_path(Path(video))
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
-        masks = [str(one) for one in beside if one != path and file_mode(one)]
+        masks = [str(file) for file in beside if file != path and file_mode(file)]
         if not masks:
-            raise InputError(f"{video}: no masks beside it; expected {', '.join(one.name for one in beside)}")
+            raise InputError(
+                f"{video}: no masks beside it; expected {', '.join(file.name for file in beside)}"
+            )
         jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
-    return _named_once(jobs, "jobs")
+    return _require_different_names(jobs, "jobs")
 
 
 def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASKS:
         return False
     if is_folder(path):
-        return any(one.suffix.lower() in SUFFIXES for one in path.iterdir())
+        return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
     return path.suffix.lower() in VIDEOS
 
 
@@ -112,7 +84,7 @@ def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
         if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
             raise InputError(
                 f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps "
-                f"{', '.join(one for one in COLUMNS if one not in ('video', 'masks'))}"
+                f"{', '.join(name for name in COLUMNS if name not in ('video', 'masks'))}"
             )
         for row in reader:
             if None in row:
@@ -147,7 +119,7 @@ def _job(row: Any, number: int, path: Path) -> Job:
         raise InputError(f"{where}: missing field 'video'")
     masks, overrides = row.get("masks"), row.get("overrides") or []
     masks = [masks] if isinstance(masks, str) else masks
-    if not masks or not _are_texts(masks) or not _are_texts(overrides):
+    if not masks or not _is_text_list(masks) or not _is_text_list(overrides):
         raise InputError(f"{where}: expected masks, and overrides as key=value texts")
     levels = row.get("levels") or None
     if levels is not None:
@@ -170,7 +142,7 @@ def _frame(value: Any, where: str) -> int | None:
     return int(value)
 
 
-def _are_texts(values: Any) -> bool:
+def _is_text_list(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
 
 
@@ -181,7 +153,7 @@ def _relative(mask: str, folder: str) -> str:
     return f"{match[1] or ''}{os.path.join(folder, match[2])}"
 
 
-def _named_once(jobs: list[Job], where: str) -> list[Job]:
+def _require_different_names(jobs: list[Job], where: str) -> list[Job]:
     """Check that names differ, ignoring case, as some file systems do; return the jobs."""
     name, count = Counter(job.name.lower() for job in jobs).most_common(1)[0]
     if count > 1:

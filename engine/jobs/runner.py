@@ -1,45 +1,60 @@
-"""Batch tracking: jobs are distributed over ranks and fail independently."""
+"""Tracking of many videos: jobs are distributed over ranks, fail independently and resume."""
 
 from __future__ import annotations
 
+import csv
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
-from aotlab.engine.jobs.summary import format_heading, format_row, write_summary
-from aotlab.engine.video.frame_range import FrameNumbers
-from aotlab.engine.video.given_masks import load_masks
-from aotlab.engine.video.options import TrackOptions, located
-from aotlab.engine.video.tracking import track
-from aotlab.media.streams import open_source
+from aotlab.engine.tracker import Tracker
+from aotlab.engine.tracker_options import TrackerOptions
+from aotlab.engine.video.inputs import split_mask_value
+from aotlab.engine.video.job import (
+    RECORD,
+    Job,
+    JobRecord,
+    describe_inputs,
+    digest_inputs,
+    is_finished,
+    read_job_record,
+    run_job,
+)
+from aotlab.engine.video.outputs import finish_batch
+from aotlab.engine.video.tracking import TrackOptions
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
-from aotlab.utils.files import remove, require_writable
-from aotlab.utils.locks import locked_output
-from aotlab.utils.own_files import load_record, save_record
+from aotlab.utils.files import atomic_path, is_plain_name, real_path, remove, require_writable
+from aotlab.utils.locks import LOCK, locked_output, remove_leftovers
+from aotlab.utils.own_files import Kind, read_usable, save_record, write_own
+from aotlab.utils.plugins import OUTPUTS, list_plugins
 
 log = logging.getLogger(__name__)
 
-OFTEN = 20
+RUN = ".jobs.json"
+"""name of the run's record in the output folder; no job's name starts with a dot"""
+RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
+RESERVED = ("summary.csv", "review.json", "review.html")
+"""names of files of the whole run"""
+SUMMARY_EVERY = 20
 """number of jobs between updates of the summary"""
-
-TrackerOf = Callable[[tuple[str, ...]], Any]
-"""returns a tracker for a job's overrides"""
+COLUMNS = ("name", "status", "frames", "error", "video")
+"""columns of ``summary.csv``"""
+MAX_WIDTH = 40
+"""largest width of the logged column of names in characters; longer names are not truncated"""
 
 
 def run_jobs(
     jobs: Sequence[Job],
     output: Path,
-    settings: dict[str, Any],
+    tracker: TrackerOptions,
     options: TrackOptions,
     *,
-    tracker_of: TrackerOf,
     world: World,
     stop: threading.Event,
     force: bool = False,
@@ -48,91 +63,166 @@ def run_jobs(
     """Track all unfinished jobs; every rank must call it and gets all records in order.
 
     Args:
-        output: folder that holds a folder per job.
-        settings: settings that affect all results.
-        options: options of every job.
-        tracker_of: returns a new or cached tracker.
-        stop: flag that stops the run; the current job runs again next time.
+        output: folder that holds a folder per job, ``summary.csv`` and the files of `Output.finish_batch`.
+        tracker: the model of all jobs; it runs on the device of ``world``.
+        options: options of every job; an installed review is always written.
+        stop: flag that stops the run; the current job resumes next time.
         force: replace the results of another run.
         restart: run finished jobs again.
 
     Raises:
         InputError: the output cannot be written, is in use by another process, or holds another run's results.
     """
+    inputs = describe_inputs(tracker, options)
+    tracker = replace(tracker, device=str(world.device))
+    review = [name for name in ("review",) if name in list_plugins(OUTPUTS)]
+    options = replace(options, write=tuple(dict.fromkeys((*options.write, *review))), progress=False)
+
+    @lru_cache(1)  # reused while settings are the same
+    def load_tracker(tracker: TrackerOptions) -> Tracker:
+        return tracker.load()
+
+    def run(job: Job) -> JobRecord | None:
+        """Track a job unless it is finished; return None if stopped."""
+        folder = output / job.name
+        try:
+            made_by, earlier = digest_inputs(job, inputs), read_job_record(folder)
+            if earlier is not None and is_finished(earlier, folder, made_by):
+                return earlier
+            result = run_job(
+                job, folder, tracker, options, inputs=inputs, load_tracker=load_tracker, force=True
+            )
+        except InputError as error:
+            problem = str(error)
+        except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
+            problem = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
+        else:
+            return None if result is None or result.interrupted else read_job_record(folder)
+        record = replace(JobRecord.start(job), error=problem)
+        save_record(require_writable(folder) / RECORD, record)
+        return record
+
     with locked_output(require_writable(output), world):
         if world.lead:
-            claim_folder(output, jobs, settings, force=force)
+            claim_folder(output, jobs, inputs, force=force)
             for job in jobs if restart else ():
-                remove(record_path(output, job.name))
-        world.gather(None)  # other ranks wait until the lead has locked the folder
-        return _run_share(jobs, output, settings, options, tracker_of=tracker_of, world=world, stop=stop)
+                remove(output / job.name / RECORD)
+        world.gather(None)  # other ranks wait until the lead has claimed the folder
+        numbers = world.share([_video_bytes(job) for job in jobs])
+        names = [jobs[number].name for number in numbers]
+        records: list[JobRecord] = []
+        log.info("%s", _format_line(names, ("job", "status", "frames", "frames/s")))
+        for number in numbers:
+            record = None if stop.is_set() else run(jobs[number])
+            if record is None:
+                break
+            records.append(record)
+            log.info("%s", _format_record(record, names))
+            if world.ranks == 1 and len(records) % SUMMARY_EVERY == 0:
+                write_summary(output, [record.name for record in records], records, options.write)
+        by_name = {
+            record.name: record for part in world.gather(records, f"{RESUME} {output}") for record in part
+        }
+        records = [by_name[job.name] for job in jobs if job.name in by_name]
+        if world.lead:
+            write_summary(output, [job.name for job in jobs], records, options.write)
+        return records
 
 
-def _run_share(
-    jobs: Sequence[Job], output: Path, settings: dict[str, Any], options: TrackOptions, *, tracker_of: TrackerOf,
-    world: World, stop: threading.Event,
-) -> list[JobRecord]:  # fmt: skip
-    """Track this rank's jobs; return the records of all ranks."""
-    numbers = world.share([job.cost() for job in jobs])
-    options = replace(options, progress=False)
-    records, names = [], [jobs[number].name for number in numbers]
-    log.info("%s", format_heading(names))
-    for done, number in enumerate(numbers, start=1):
-        record = None if stop.is_set() else _run(jobs[number], output, settings, options, tracker_of)
-        if record is None:
-            break
-        records.append(record)
-        log.info("%s", format_row(record, names))
-        if world.ranks == 1 and done % OFTEN == 0:
-            write_summary(output, [record.name for record in records], records, options.write)
-    gathered = {one.name: one for part in world.gather(records, f"{RESUME} {output}") for one in part}
-    found = [gathered[job.name] for job in jobs if job.name in gathered]
-    if world.lead:
-        write_summary(output, [job.name for job in jobs], found, options.write)
-    return found
+def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, force: bool) -> None:
+    """Start or resume a run in a folder.
+
+    Args:
+        output: existing folder.
+        inputs: what the results of all jobs depend on, as JSON values, which identify the run.
+        force: remove the results of another run first.
+
+    Raises:
+        InputError: the folder holds other results or files, or outputs would overwrite inputs.
+    """
+    remove_leftovers(output)
+    old = read_usable(output / RUN, RUN_KIND, _read_run)
+    old_names = old["jobs"] if old is not None else []
+    names = sorted(job.name for job in jobs)
+    _refuse_inputs(jobs, output, old_names)
+    problem = None
+    if old is not None:
+        others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD).exists())
+        if others:
+            problem = f"results of other jobs ({others[0]}, …)"
+        elif old["settings"] != inputs:
+            problem = "results made with other settings"
+    elif any(path.name != LOCK for path in output.iterdir()):
+        problem = "files that are not of such a run"
+    if problem is not None:
+        if not force:
+            raise InputError(
+                f"output {output}: holds {problem}; choose another folder, or replace results with --force"
+            )
+        for name in {*(old_names or names), *RESERVED, RUN}:
+            remove(output / name)
+    write_own(output / RUN, RUN_KIND, {"settings": inputs, "jobs": names})
 
 
-def _done_before(job: Job, output: Path, settings: dict[str, Any]) -> JobRecord | None:
-    """Return the record of a job finished by an earlier run with the same inputs and existing results."""
-    record = load_record(record_path(output, job.name), JobRecord)
-    if record is None or not record.whole:
-        return None
+def _read_run(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a run without names that leave the folder."""
+    return {**content, "jobs": [name for name in content["jobs"] if is_plain_name(name)]}
+
+
+def _refuse_inputs(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
+    """Raise `InputError` if results would overwrite a video or mask, or a file of the run."""
+    targets = {real_path(output / name) for name in (*(job.name for job in jobs), *old_names, *RESERVED)}
+    for job in jobs:
+        if job.name.lower() in RESERVED:
+            raise InputError(f"job {job.name}: a file of the run has this name; give the job another")
+        for path in (Path(job.video), *(split_mask_value(value)[1] for value in job.masks)):
+            resolved = real_path(path)
+            if not targets.isdisjoint((resolved, *resolved.parents)):
+                raise InputError(
+                    f"output {output}: the results would replace {path} of job {job.name}; choose another folder"
+                )
+
+
+def _video_bytes(job: Job) -> int:
+    """Return the size of a video, for even distribution; 0 if unknown."""
+    path = Path(job.video)
     try:
-        same = record.made_by == digest_of(job, settings)
-    except InputError:
-        return None
-    there = all((output / job.name / name).exists() for name in record.written)
-    return record if same and there else None
+        return sum(file.stat().st_size for file in (path.iterdir() if path.is_dir() else [path]))
+    except OSError:
+        return 0
 
 
-def _run(
-    job: Job, output: Path, settings: dict[str, Any], options: TrackOptions, tracker_of: TrackerOf
-) -> JobRecord | None:
-    """Run one job from its first frame, unless it is finished; return None if stopped."""
-    before = _done_before(job, output, settings)
-    if before is not None:
-        return before
-    clear_job(output, job.name)
-    record = JobRecord.of(job)
-    try:
-        record.made_by = digest_of(job, settings)
-        source = open_source(job.video, timeout=options.timeout, levels=job.levels)
-        record.rate = str(source.rate)
-        numbers = FrameNumbers(source, by_name=options.by_name)
-        here = located(options, numbers, job.start, job.end)
-        masks = load_masks(job.masks, source, numbers, here.frames)
-        tracker = tracker_of(job.overrides)
-        tracker.reset(here.frames.count(source.length))
-        named = replace(here, class_names=masks.annotations.class_names)
-        result = track(tracker, source, masks, output / job.name, named)
-    except InputError as error:
-        record.error = str(error)
-    except Exception as error:  # a failing job must not stop the others; internal errors get a sentence
-        record.error = f"out of memory; {MEMORY_ADVICE}" if out_of_memory(error) else fault_sentence(error)
-    else:
-        if result.interrupted:
-            return None
-        record.frames, record.seconds, record.error = result.frames, round(result.seconds, 3), result.error
-        record.written = sorted(path.name for path in result.written.values())
-    save_record(record_path(output, record.name), record)
-    return record
+def write_summary(
+    output: Path, names: Sequence[str], records: Sequence[JobRecord], outputs: Sequence[str]
+) -> None:
+    """Write ``summary.csv`` for these jobs, some of which may have no record, and the lists of the outputs."""
+    by_name = {record.name: record for record in records}
+    rows: list[dict[str, Any]] = [
+        {**asdict(by_name[name]), "status": "failed" if by_name[name].error else "done"}
+        if name in by_name
+        else {"name": name, "status": "waiting"}
+        for name in names
+    ]
+    with (
+        atomic_path(output / "summary.csv") as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
+    ):
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    finish_batch(outputs, output, rows)
+
+
+def _format_record(record: JobRecord, names: Sequence[str]) -> str:
+    """Return the logged line of a job."""
+    if record.error is not None:
+        return f"{_format_line(names, (record.name, 'failed'))}  {record.error}"
+    speed = f"{record.frames / record.seconds:.1f}" if record.seconds else "-"
+    return _format_line(names, (record.name, "done", record.frames, speed))
+
+
+def _format_line(names: Sequence[str], cells: Sequence[Any]) -> str:
+    widths = (min(MAX_WIDTH, max(map(len, names), default=0)), 6, 6, 0)
+    return "  ".join(
+        f"{cell:<{width}}" for cell, width in zip(map(str, cells), widths, strict=False)
+    ).rstrip()

@@ -21,7 +21,7 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.utils.errors import InputError
 
-Answered = tuple[int, np.ndarray, Any]
+FramePrediction = tuple[int, np.ndarray, Any]
 """index, image and prediction of a frame"""
 
 Key = tuple[np.ndarray, np.ndarray]
@@ -76,7 +76,7 @@ def both_directions(
     masks: Mapping[int, np.ndarray],
     folder: Path,
     stop: threading.Event,
-) -> Iterator[Answered]:
+) -> Iterator[FramePrediction]:
     """Yield every frame with what the annotated frames before and after it say.
 
     Args:
@@ -125,7 +125,7 @@ def _gather(
 
 def _forward(
     tracker: Tracker, before: Key | None, gap: Spill, numbers: list[int], stop: threading.Event
-) -> Iterator[Answered]:
+) -> Iterator[FramePrediction]:
     """Yield the frames of a gap, tracked from the annotated frame before it; empty predictions without one."""
     tracker.reset(len(gap) + 1)
     if before is not None and numbers:
@@ -142,7 +142,7 @@ def _between(
     gap: Spill,
     numbers: list[int],
     stop: threading.Event,
-) -> Iterator[Answered]:
+) -> Iterator[FramePrediction]:
     """Yield the frames of a gap with their merged predictions."""
     before, after = keys
     if not numbers:
@@ -153,7 +153,7 @@ def _between(
         for position in reversed(range(len(gap))):
             if stop.is_set():
                 return
-            backward.append(as_bytes(tracker.step(gap[position])))
+            backward.append(quantize_probabilities(tracker.step(gap[position])))
         tracker.reset(len(gap) + 1)
         if before is not None:
             tracker.step(*before)
@@ -161,40 +161,40 @@ def _between(
             if stop.is_set():
                 return
             forward = None if before is None else tracker.step(gap[position])
-            behind = backward[len(gap) - 1 - position]
-            yield index, gap[position], fuse_directions(forward, ids, behind, (position + 1) / (len(gap) + 1))
+            later, weight = backward[len(gap) - 1 - position], (position + 1) / (len(gap) + 1)
+            yield index, gap[position], fuse_directions(forward, ids, later, weight)
 
 
 def fuse_directions(
-    forward: Prediction | None, ids: tuple[int, ...], behind: np.ndarray, weight: float
+    forward: Prediction | None, ids: tuple[int, ...], backward: np.ndarray, weight: float
 ) -> Prediction:
     """Return the weighted mean of the probabilities of both directions; objects unknown to one have 0 there.
 
     Args:
-        forward: prediction from the annotated frame before; None: use only ``behind``.
-        ids: objects of ``behind``.
-        behind: probabilities from the annotated frame after, (1+n)×H×W, 0 to 255.
-        weight: weight of ``behind``, 0 at the annotated frame before to 1 at the one after.
+        forward: prediction from the annotated frame before; None: use only ``backward``.
+        ids: objects of ``backward``.
+        backward: probabilities from the annotated frame after, (1+n)×H×W, 0 to 255.
+        weight: weight of ``backward``, 0 at the annotated frame before to 1 at the one after.
     """
-    back = torch.from_numpy(behind.astype(np.float32))
-    back = back / back.sum(0).clamp(min=1)
+    probabilities = torch.from_numpy(backward.astype(np.float32))
+    probabilities = probabilities / probabilities.sum(0).clamp(min=1)
     if forward is None:
-        nothing = torch.zeros_like(back[:1])
+        nothing = torch.zeros_like(probabilities[:1])
         forward, weight = Prediction((), nothing, nothing[0].long()), 1.0
     names = forward.ids + tuple(object_id for object_id in ids if object_id not in forward.ids)
     known = forward.probabilities
-    total = torch.zeros(1 + len(names), *behind.shape[1:], device=known.device)
+    total = torch.zeros(1 + len(names), *backward.shape[1:], device=known.device)
     total[: len(known)] = (1 - weight) * known
     rows = [0, *(1 + names.index(object_id) for object_id in ids)]
-    total[rows] += weight * back.to(known.device)
+    total[rows] += weight * probabilities.to(known.device)
     both = [object_id for object_id in forward.ids if object_id in ids]
-    behind_labels = np.array([0, *ids])[back.max(0).indices.numpy()]
-    differ = measure_disagreement(both, np.asarray(forward.labels), behind_labels)
+    backward_labels = np.array([0, *ids])[probabilities.max(0).indices.numpy()]
+    differ = measure_disagreement(both, np.asarray(forward.labels), backward_labels)
     logits, temperature = total.clamp(min=1e-30).log(), forward.temperature
     return Prediction(names, logits, total.max(0).indices, disagreement=differ, temperature=temperature)
 
 
-def as_bytes(prediction: Prediction) -> np.ndarray:
+def quantize_probabilities(prediction: Prediction) -> np.ndarray:
     """Return probabilities (1+n)×H×W as uint8, 0 to 255."""
     return (prediction.probabilities * 255).round().byte().cpu().numpy()
 

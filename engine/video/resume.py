@@ -22,8 +22,10 @@ STATE = ".track.state"
 PROGRESS = Kind("progress of a tracked video", 1, "--restart tracks it from the first frame")
 SAVE_EVERY = 60.0
 """seconds between two saves"""
-NEEDED, REFUSED = "masks", ("prores", "vp9")
-"""output that predictions are restored from, and outputs that need more than it holds"""
+SOURCE_OUTPUT = "masks"
+"""output that predictions are restored from"""
+UNSUPPORTED_OUTPUTS = {"prores", "vp9"}
+"""outputs that need more than a restored prediction holds"""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Progress:
         """index of the last frame that need not be tracked again"""
         self._newest, self._measure = -1, confidence
         self._path, self._made_by = folder / STATE, made_by
-        self._masks, self._stem = folder / NEEDED, stem
+        self._masks, self._stem = folder / SOURCE_OUTPUT, stem
         self._confidence: dict[int, Mapping[int, float]] = {}
         self._state: tuple[int, dict[str, Any]] | None = None
         self._saved = time.monotonic()
@@ -112,7 +114,7 @@ class Progress:
     def _save(self, last: int, state: dict[str, Any]) -> None:
         import torch
 
-        frames = {index: found for index, found in self._confidence.items() if index <= last}
+        frames = {index: scores for index, scores in self._confidence.items() if index <= last}
         content = {"made_by": self._made_by, "last": last, "confidence": frames, "state": state}
         with atomic_file(self._path) as file:
             torch.save(sealed(PROGRESS, content), file)

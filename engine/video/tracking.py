@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,115 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.streaming import ReadAhead, Stalled, stream
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
-from aotlab.engine.video.directions import Answered, both_directions
-from aotlab.engine.video.options import TrackOptions, TrackResult
-from aotlab.engine.video.outputs import Outputs, find_output, open_outputs
+from aotlab.engine.video.directions import FramePrediction, both_directions
+from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
+from aotlab.engine.video.outputs import Outputs, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
 from aotlab.engine.video.tracked import TrackedFrame
+from aotlab.media.levels import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
 from aotlab.utils.signals import stop_flag
 
-Numbered = tuple[int, np.ndarray]
+NumberedFrame = tuple[int, np.ndarray]
 """index and image of a frame"""
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """Options of `track`."""
+
+    write: tuple[str, ...] = ("masks", "overlay")
+    """outputs to write, names of `list_outputs`"""
+    both_directions: bool = False
+    """track forward and backward from every annotated frame and merge the predictions"""
+    realtime: bool = False
+    """drop frames to keep up with the source"""
+    timeout: float = 30.0
+    """seconds without a frame after which tracking stops"""
+    removals: tuple[tuple[int, int], ...] = ()
+    """(frame, object id) pairs: stop tracking the object at that frame"""
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """class names by object id, for outputs that store them"""
+    frames: FrameRange = ALL_FRAMES
+    """frames to track"""
+    by_name: bool = False
+    """frame numbers of masks and removals are those of file names; see `with_indices`"""
+    frame_number: Callable[[int], int] = int
+    """number by which the user calls a frame, by its index"""
+    progress: bool = True
+    """show a progress bar if stderr is a terminal"""
+
+    def __post_init__(self) -> None:
+        if not self.write:
+            raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
+        for name in self.write:
+            find_output(name)
+        if not 0 < self.timeout < math.inf:
+            raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
+        if self.realtime and self.both_directions:
+            raise InputError("realtime: cannot go with both_directions, which needs later frames; give one")
+        if self.removals and self.both_directions:
+            raise InputError(
+                "remove: cannot go with both_directions, where each mask shows all objects of its frame; "
+                "give a mask without the object"
+            )
+
+    def with_indices(self, numbers: FrameNumbers, start: int | None, end: int | None) -> TrackOptions:
+        """Return the options of one video, with frame numbers turned into indices.
+
+        Args:
+            numbers: of the video; those of `removals`, ``start`` and ``end``.
+            start: number of the first frame to track; None: the first of the video.
+            end: number of the last frame to track; None: the last of the video.
+
+        Raises:
+            InputError: the video does not have such a frame.
+        """
+        removals = tuple((numbers.index(frame), object_id) for frame, object_id in self.removals)
+        return replace(
+            self,
+            removals=removals,
+            frames=numbers.range(start, end),
+            by_name=False,
+            frame_number=numbers.number,
+        )
+
+
+@dataclass(frozen=True)
+class TrackResult:
+    """Results of `track`."""
+
+    frames: int
+    """number of frames written"""
+    seconds: float
+    """seconds spent in the tracker, without reading and writing"""
+    written: dict[str, Path] = field(default_factory=dict)
+    """completed outputs by name; after an early stop they hold the frames until then"""
+    summaries: tuple[str, ...] = ()
+    """what the outputs have to print, see `Output.summary`"""
+    restored: int = 0
+    """number of written frames that an earlier, interrupted run had tracked"""
+    dropped: int = 0
+    """number of frames dropped to keep up"""
+    damaged: tuple[int, ...] = ()
+    """indices of damaged frames concealed by the decoder"""
+    lost: int = 0
+    """number of undecodable packets of a stream"""
+    levels: Levels | None = None
+    """black and white levels of images that are not shown as stored"""
+    interrupted: bool = False
+    """whether Ctrl-C or SIGTERM stopped it"""
+    error: str | None = None
+    """reason for an early stop or missing outputs; None on success"""
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of the tracker only; 0 without frames."""
+        return (self.frames - self.restored) / self.seconds if self.seconds > 0 else 0.0
+
+
 DEFAULTS = TrackOptions()
 
 
@@ -58,28 +156,42 @@ def track(
         options.write, require_writable(output), source, options.class_names, options.frame_number
     )
     outputs = Outputs(opened, source, None if saved is None else saved.written)
-    timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
+    timed: Any = TimedTracker(tracker)
+    removals = group_removals(options.removals, masks, source)
     with stop_flag() as stop:
+
+        def predict(frames: Iterator[NumberedFrame]) -> Generator[TrackedFrame, None, None]:
+            if options.both_directions:
+                predictions = both_directions(timed, frames, masks, output, stop)
+            else:
+                predictions = track_forward(timed, frames, masks, removals, saved)
+            for index, frame, prediction in predictions:
+                yield TrackedFrame(index, frame, prediction, source.time(index))
+
         reader = _read_ahead(source, stop, options, {*masks, *removals})
-        follow: Callable[..., Iterator[Answered]] = partial(forward, removals=removals, saved=saved)
-        if options.both_directions:
-            follow = partial(both_directions, folder=output, stop=stop)
-        tracked = partial(_tracked, partial(follow, timed, masks=masks), source)
-        problem = _run(stream(reader, tracked, outputs.write), outputs, source, options)
-    unused = None if stop.is_set() else _unused(source, masks, removals, outputs.last + 1)
+        problem = _run(stream(reader, predict, outputs.write), outputs, source, options)
+    unused = None if stop.is_set() else _describe_unused(source, masks, removals, outputs.last + 1)
     if saved is not None and (stop.is_set() or problem is not None):
         saved.stopped(outputs.last, timed)
+    missing = set(options.write) - set(outputs.written)
     return TrackResult(
-        outputs.frames, timed.seconds, outputs.written, tuple(outputs.summaries),
-        dropped=reader.dropped, damaged=tuple(source.damaged),
-        restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first), lost=source.lost,
-        interrupted=stop.is_set(), error=_sentence(problem, set(options.write) - set(outputs.written)) or unused,
-    )  # fmt: skip
+        outputs.frames,
+        timed.seconds,
+        outputs.written,
+        tuple(outputs.summaries),
+        restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first),
+        dropped=reader.dropped,
+        damaged=tuple(source.damaged),
+        lost=source.lost,
+        levels=source.levels,
+        interrupted=stop.is_set(),
+        error=_describe_problem(problem, missing) or unused,
+    )
 
 
 def _read_ahead(
     source: FrameSource, stop: threading.Event, options: TrackOptions, kept: Container[int]
-) -> ReadAhead[Numbered]:
+) -> ReadAhead[NumberedFrame]:
     """Return the frames of a source by index; in real time all but ``kept`` ones may be dropped."""
     frames = options.frames.frames(source)
     if not options.realtime:
@@ -89,13 +201,13 @@ def _read_ahead(
     )
 
 
-def forward(
-    tracker: Timed,
-    frames: Iterator[Numbered],
+def track_forward(
+    tracker: TimedTracker,
+    frames: Iterator[NumberedFrame],
     masks: Mapping[int, np.ndarray],
     removals: Mapping[int, Sequence[int]],
     saved: Progress | None = None,
-) -> Iterator[Answered]:
+) -> Iterator[FramePrediction]:
     """Yield index, image and prediction of every frame in order; ``removals``: object ids by frame."""
     for index, frame in frames:
         if saved is not None and index <= saved.last:
@@ -109,7 +221,7 @@ def forward(
         yield index, frame, prediction
 
 
-def removals_by_frame(
+def group_removals(
     removals: Iterable[tuple[int, int]], masks: Mapping[int, np.ndarray], source: FrameSource
 ) -> dict[int, list[int]]:
     """Return the object ids to remove by frame.
@@ -117,7 +229,7 @@ def removals_by_frame(
     Raises:
         InputError: the frame is after the end of the video, or no earlier mask has the object.
     """
-    found: dict[int, list[int]] = {}
+    ids_by_frame: dict[int, list[int]] = {}
     for frame, object_id in dict.fromkeys(removals):
         if source.length is not None and frame >= source.length:
             raise InputError(
@@ -128,11 +240,11 @@ def removals_by_frame(
                 f"remove {frame}:{object_id}: no mask of an earlier frame has object {object_id}; give another frame "
                 "or id"
             )
-        found.setdefault(frame, []).append(object_id)
-    return found
+        ids_by_frame.setdefault(frame, []).append(object_id)
+    return ids_by_frame
 
 
-def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Numbered]:
+def in_real_time(frames: Iterator[NumberedFrame], source: FrameSource) -> Iterator[NumberedFrame]:
     """Yield index and image, at the source's frame rate unless it is live."""
     start: float | None = None
     for index, frame in frames:
@@ -143,7 +255,7 @@ def in_real_time(frames: Iterator[Numbered], source: FrameSource) -> Iterator[Nu
         yield index, frame
 
 
-class Timed:
+class TimedTracker:
     """Tracker that measures the time of `step`; all else is the tracker's."""
 
     def __init__(self, tracker: Tracker) -> None:
@@ -160,14 +272,6 @@ class Timed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tracker, name)
-
-
-def _tracked(
-    track: Callable[[Iterator[Numbered]], Iterator[Answered]], source: FrameSource, frames: Iterator[Numbered]
-) -> Generator[TrackedFrame, None, None]:
-    """Yield tracked frames for the outputs."""
-    for index, frame, prediction in track(frames):
-        yield TrackedFrame(index, frame, prediction, source.time(index))
 
 
 def _run(
@@ -203,7 +307,7 @@ def _run(
     return problem
 
 
-def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
+def _describe_problem(problem: BaseException | None, missing: set[str]) -> str | None:
     """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None
@@ -211,7 +315,9 @@ def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 
-def _unused(source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int) -> str | None:
+def _describe_unused(
+    source: FrameSource, masks: Iterable[int], removals: Iterable[int], frames: int
+) -> str | None:
     """Return the sentence about masks and removals on missing frames, or None."""
     if not frames:
         return f"{source.name}: ended before the first frame to track; give an earlier start"

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
+    from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
     from aotlab.engine.video.outputs import LostFlags
     from aotlab.engine.video.tracked import Output, TrackedFrame
-    from aotlab.engine.video.tracking import track
+    from aotlab.engine.video.tracking import TrackOptions, TrackResult, track
     from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats, read_annotations
     from aotlab.masks.coco import format_coco, parse_coco
     from aotlab.masks.id_maps import read_mask, write_mask
@@ -47,6 +48,8 @@ _HOMES = {
     "Annotations": ("aotlab.masks.regions", "Annotations"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
     "InputError": ("aotlab.utils.errors", "InputError"),
+    "Job": ("aotlab.engine.video.job", "Job"),
+    "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
     "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
     "MaskWriter": ("aotlab.masks.annotations", "MaskWriter"),
     "Output": ("aotlab.engine.video.tracked", "Output"),
@@ -54,6 +57,8 @@ _HOMES = {
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
     "Region": ("aotlab.masks.regions", "Region"),
+    "TrackOptions": ("aotlab.engine.video.tracking", "TrackOptions"),
+    "TrackResult": ("aotlab.engine.video.tracking", "TrackResult"),
     "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
@@ -74,8 +79,10 @@ _HOMES = {
     "parse_coco": ("aotlab.masks.coco", "parse_coco"),
     "parse_runs": ("aotlab.masks.regions", "parse_runs"),
     "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
+    "read_job_record": ("aotlab.engine.video.job", "read_job_record"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
+    "run_job": ("aotlab.engine.video.job", "run_job"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -86,6 +93,8 @@ __all__ = [
     "Annotations",
     "CommandParser",
     "InputError",
+    "Job",
+    "JobRecord",
     "LostFlags",
     "MaskWriter",
     "Output",
@@ -93,6 +102,8 @@ __all__ = [
     "Prediction",
     "Prompt",
     "Region",
+    "TrackOptions",
+    "TrackResult",
     "TrackedFrame",
     "Tracker",
     "TrackerOptions",
@@ -114,8 +125,10 @@ __all__ = [
     "parse_coco",
     "parse_runs",
     "read_annotations",
+    "read_job_record",
     "read_mask",
     "read_tracker_options",
+    "run_job",
     "to_detections",
     "track",
     "write_mask",

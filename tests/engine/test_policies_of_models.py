@@ -12,7 +12,7 @@ from aotlab.engine.objects import ObjectTable
 from aotlab.engine.policies import build_policy
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.training.clip_training import ClipBatch, ClipPlan, clip_losses
-from aotlab.engine.video.budget import frame_bytes
+from aotlab.engine.video.job import memory_bytes_per_frame
 from aotlab.networks.vos_model import Features, VOSModel
 from tests.engine.frames import advance, begin
 from tests.engine.small_model import build, clip, run, stripes
@@ -84,7 +84,7 @@ def test_a_tracker_remembers_no_more_than_it_may_and_in_the_same_memory(policy):
             addresses.add(tuple(x.data_ptr() for block in bank.read()[0] for x in block.long))
             sizes.add(bank.nbytes)
     assert len(addresses) == len(sizes) == 1
-    assert sizes == {3 * frame_bytes(config, clip(1).shape[1:3], 2)}
+    assert sizes == {3 * memory_bytes_per_frame(config, clip(1).shape[1:3], 2)}
 
 
 def test_while_no_frame_has_to_go_a_bounded_policy_tracks_like_the_unbounded_one():

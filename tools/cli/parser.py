@@ -177,11 +177,6 @@ def require_source(source: str) -> None:
         require_paths(source)
 
 
-def require_masks(values: Sequence[str]) -> None:
-    """Raise `InputError` for the first missing file of ``[FRAME:]FILE`` values."""
-    require_paths(*(re.sub(r"^[0-9]+:", "", value) for value in values))
-
-
 def require_new(path: Path | None, *, force: bool) -> None:
     """Raise `InputError` if an output exists, unless it is an empty folder or ``force``; None: no output."""
     if path is None or force or not file_mode(path):
