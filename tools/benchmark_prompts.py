@@ -14,7 +14,6 @@ from aotlab.tools.cli.parser import (
     AT_LEAST_ONE,
     CommandParser,
     command,
-    option,
     require_model,
     require_new,
     require_paths,
@@ -29,16 +28,28 @@ if TYPE_CHECKING:
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("benchmark-prompts", "Measure masks from a box and from simulated clicks.")
-    option(parser, "data DATA", "folder with JPEGImages and Annotations, or of training sets", type=Path)
-    option(parser, "--list FILE", "names of folders to read, one a line (default: all)")
-    option(parser, "--every-frame", "all annotated frames (default: the first of each folder)")
+    parser.add_argument(
+        "data", metavar="DATA", type=Path, help="folder with JPEGImages and Annotations, or of training sets"
+    )
+    parser.add_argument(
+        "--list", metavar="FILE", type=Path, help="names of folders to read, one a line (default: all)"
+    )
+    parser.add_argument(
+        "--every-frame", action="store_true", help="all annotated frames (default: the first of each folder)"
+    )
     held_out = "N objects of training sets that configs/recipes/prompts.yaml holds out of training"
-    option(parser, "--held-out N", held_out, type=AT_LEAST_ONE)
-    option(parser, "--clicks N", "most clicks per object (default: 20)", type=AT_LEAST_ONE, default=20)
+    parser.add_argument("--held-out", metavar="N", type=AT_LEAST_ONE, help=held_out)
+    parser.add_argument(
+        "--clicks", metavar="N", type=AT_LEAST_ONE, default=20, help="most clicks per object (default: 20)"
+    )
     add_checkpoint_option(parser)
-    option(parser, "--baselines", "also measure GrabCut and an ellipse")
-    option(parser, "--shuffle", "give each object the prompts of another (negative control)")
-    option(parser, "--output FILE", "JSON file with the results of every object")
+    parser.add_argument("--baselines", action="store_true", help="also measure GrabCut and an ellipse")
+    parser.add_argument(
+        "--shuffle", action="store_true", help="give each object the prompts of another (negative control)"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="JSON file with the results of every object"
+    )
     add_shared(parser, "--force", "--segmenter")
     return parser.parse_args(argv)
 

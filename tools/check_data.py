@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option, require_paths
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_paths
 from aotlab.utils.extras import require_extra
 from aotlab.utils.text import columns
 
@@ -43,14 +44,24 @@ def summary(report: LintResult, kind: str) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Print findings and counts; return 1 if there are errors."""
     parser = CommandParser("check_data", "Check a folder of frames and masks before training.")
-    option(parser, "root DIR", "folder with JPEGImages/ and Annotations/, or of a benchmark")
+    parser.add_argument(
+        "root", metavar="DIR", type=Path, help="folder with JPEGImages/ and Annotations/, or of a benchmark"
+    )
     kinds = "video: a folder of frames for each video; static: single images"
-    option(parser, "--kind", kinds, choices=("video", "static"), default="video")
-    option(parser, "--dataset NAME", f"check it as a benchmark: one of {', '.join(DATASETS)}")
-    option(parser, "--split NAME", "with --dataset: train, val, test, ...", default="val")
-    option(parser, "--quick", "read sizes only, which finds no broken files and no ids")
-    option(parser, "--workers N", "threads", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8))
-    option(parser, "--no-progress", "show no progress bar")
+    parser.add_argument("--kind", choices=("video", "static"), default="video", help=kinds)
+    parser.add_argument(
+        "--dataset", metavar="NAME", help=f"check it as a benchmark: one of {', '.join(DATASETS)}"
+    )
+    parser.add_argument(
+        "--split", metavar="NAME", default="val", help="with --dataset: train, val, test, ..."
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="read sizes only, which finds no broken files and no ids"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=AT_LEAST_ONE, default=min(os.cpu_count() or 1, 8), help="threads"
+    )
+    parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
     args = parser.parse_args(argv)
     require_paths(args.root)
     require_extra("train")

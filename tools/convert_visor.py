@@ -7,8 +7,9 @@ aotlab convert_visor --annotations GroundTruth-SparseAnnotations/annotations/val
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-from aotlab.tools.cli.parser import CommandParser, command, option, report_failures, require_paths
+from aotlab.tools.cli.parser import CommandParser, command, report_failures, require_paths
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_writable
 
@@ -17,11 +18,17 @@ from aotlab.utils.files import require_writable
 def main(argv: list[str] | None = None) -> int:
     """Write frames, masks and lists; returns 0, or 1 if something was skipped as broken."""
     parser = CommandParser("convert_visor", "Convert VISOR's polygons and frames to a data set.")
-    option(parser, "--annotations DIR", "folder of the split's JSON files", required=True)
-    option(parser, "--images DIR", "folder with <video>/<frame>.jpg", required=True)
-    option(parser, "--output DIR", "folder of the data set to write", required=True)
+    parser.add_argument(
+        "--annotations", metavar="DIR", type=Path, required=True, help="folder of the split's JSON files"
+    )
+    parser.add_argument(
+        "--images", metavar="DIR", type=Path, required=True, help="folder with <video>/<frame>.jpg"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, required=True, help="folder of the data set to write"
+    )
     split = "val keeps only the objects of the first frame"
-    option(parser, "--split", split, choices=("train", "val"), default="val")
+    parser.add_argument("--split", choices=("train", "val"), default="val", help=split)
     args = parser.parse_args(argv)
     require_paths(args.annotations, args.images)
     require_extra("score")

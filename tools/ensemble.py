@@ -9,12 +9,12 @@ views is more accurate than voting: see aotlab eval.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.parser import (
     CommandParser,
     command,
-    option,
     report_failures,
     require_new,
     require_paths,
@@ -30,9 +30,19 @@ from aotlab.utils.text import counted
 def main(argv: list[str] | None = None) -> int:
     """Vote; returns 0, or 1 if a sequence could not be voted on."""
     parser = CommandParser("ensemble", "Combine several sets of results by weighted voting.")
-    option(parser, "results DIR", "folders with <sequence>/<frame>.png, the best first", nargs="+")
-    option(parser, "--weights W", "weight of each folder (default: all equal)", nargs="+")
-    option(parser, "--output DIR", "folder for the voted results", required=True)
+    parser.add_argument(
+        "results",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        help="folders with <sequence>/<frame>.png, the best first",
+    )
+    parser.add_argument(
+        "--weights", metavar="W", nargs="+", help="weight of each folder (default: all equal)"
+    )
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, required=True, help="folder for the voted results"
+    )
     add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if len(args.results) < 2:

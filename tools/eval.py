@@ -39,7 +39,6 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     after_printing,
     command,
-    option,
     report_failures,
     require_model,
 )
@@ -126,9 +125,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = CommandParser("eval", "Run a model on a benchmark and score it.")
     data = add_dataset_options(parser, list(DATASETS), split="val")
-    option(data, "--all-frames", "run on all frames, not only the labelled ones")
+    data.add_argument(
+        "--all-frames", action="store_true", help="run on all frames, not only the labelled ones"
+    )
     output = parser.add_argument_group("output")
-    option(output, "--output DIR", "folder for the results and scores.json")
+    output.add_argument("--output", metavar="DIR", type=Path, help="folder for the results and scores.json")
     add_shared(output, "--force", "--restart")
     add_view_options(parser)
     several = "the models are averaged, each with its own --config"
@@ -145,25 +146,28 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def add_view_options(parser: argparse.ArgumentParser) -> None:
     """Add test-time augmentation, overlays and timing."""
-    option(parser, "--overlay", "also write images with the masks drawn in")
-    option(
-        parser,
+    parser.add_argument("--overlay", action="store_true", help="also write images with the masks drawn in")
+    parser.add_argument(
         "--fps-report",
-        f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
+        action="store_true",
+        help=f"print frames per second with and without reading and writing, after {WARM_UP} frames to warm up",
     )
     group = parser.add_argument_group("test-time augmentation and ensembles")
-    option(group, "--flip", "average with the mirrored frame")
-    option(group, "--scales S", "average over test-time scales", type=SCALE, nargs="+", default=[1.0])
+    group.add_argument("--flip", action="store_true", help="average with the mirrored frame")
+    group.add_argument(
+        "--scales", metavar="S", type=SCALE, nargs="+", default=[1.0], help="average over test-time scales"
+    )
     weights = "weight of each --checkpoint (default: all equal)"
-    option(group, "--weights W", weights, type=ABOVE_ZERO, nargs="+")
-    option(
-        group,
+    group.add_argument("--weights", metavar="W", type=ABOVE_ZERO, nargs="+", help=weights)
+    group.add_argument(
         "--feedback",
-        "what each branch stores in memory: its own prediction or the fused one",
         choices=("own", "fused"),
         default="own",
+        help="what each branch stores in memory: its own prediction or the fused one",
     )
-    option(group, "--max-long-edge N", "sets input.max_long_edge, in pixels", type=PIXELS)
+    group.add_argument(
+        "--max-long-edge", metavar="N", type=PIXELS, help="sets input.max_long_edge, in pixels"
+    )
 
 
 def models(args: argparse.Namespace) -> list[tuple[Path, str | None]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.tools.cli.options import (
@@ -19,7 +20,7 @@ from aotlab.tools.cli.options import (
     print_settings,
     read_checkpoint_option,
 )
-from aotlab.tools.cli.parser import AT_LEAST_ONE, AT_LEAST_TWO, CommandParser, command, option, require_model
+from aotlab.tools.cli.parser import AT_LEAST_ONE, AT_LEAST_TWO, CommandParser, command, require_model
 from aotlab.utils.errors import RunStopped
 
 if TYPE_CHECKING:
@@ -30,20 +31,26 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("export", "Write a model as ONNX files.")
     size = "size of the frames (default: 854x480)"
-    option(parser, "--size WIDTHxHEIGHT", size, type=SIZE, default=(854, 480))
+    parser.add_argument("--size", metavar="WIDTHxHEIGHT", type=SIZE, default=(854, 480), help=size)
     objects = "objects per batch; more objects run as further batches (default: the model's identities)"
-    option(parser, "--objects N", objects, type=AT_LEAST_ONE)
-    option(parser, "--prompts", "also write the prompt network: prompt_encode.onnx and prompt_masks.onnx")
-    option(
-        parser,
-        "--verify",
-        "track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
+    parser.add_argument("--objects", metavar="N", type=AT_LEAST_ONE, help=objects)
+    parser.add_argument(
+        "--prompts",
+        action="store_true",
+        help="also write the prompt network: prompt_encode.onnx and prompt_masks.onnx",
     )
-    option(parser, "--verify-frames N", "frames of that clip", type=AT_LEAST_TWO, default=12)
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="track a drawn clip with PyTorch and with the graphs; exit status 1 if their logits differ",
+    )
+    parser.add_argument(
+        "--verify-frames", metavar="N", type=AT_LEAST_TWO, default=12, help="frames of that clip"
+    )
     provider = "execution provider of onnxruntime for --verify (default: CPUExecutionProvider)"
-    option(parser, "--provider NAME", provider)
+    parser.add_argument("--provider", metavar="NAME", help=provider)
     output = parser.add_argument_group("output")
-    option(output, "--output DIR", "folder to write")
+    output.add_argument("--output", metavar="DIR", type=Path, help="folder to write")
     add_shared(output, "--force")
     add_model_options(parser, untrained=True)
     add_memory_options(parser, bounded=False)

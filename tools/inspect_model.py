@@ -29,7 +29,6 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     argument_type,
     command,
-    option,
     require_model,
     require_new,
     require_paths,
@@ -50,19 +49,27 @@ def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = CommandParser("inspect_model", "Look inside a model.", epilog=COUNTED)
     what = parser.add_mutually_exclusive_group()
-    option(what, "--card", "print how the weights were trained: data, phases, hours, commands")
-    option(what, "--parameters", "print parameters and FLOPs of every part")
-    option(what, "--identities FILE.png", "plot the similarity of each stage's identities", type=Path)
+    what.add_argument(
+        "--card",
+        action="store_true",
+        help="print how the weights were trained: data, phases, hours, commands",
+    )
+    what.add_argument("--parameters", action="store_true", help="print parameters and FLOPs of every part")
+    what.add_argument(
+        "--identities", metavar="FILE.png", type=Path, help="plot the similarity of each stage's identities"
+    )
     attention = "draw the attention to long- and short-term memory in every block, on a video or image folder"
-    option(what, "--attention VIDEO", attention, type=Path)
+    what.add_argument("--attention", metavar="VIDEO", type=Path, help=attention)
     output = "with --parameters a JSON file to write, with --attention a folder"
-    option(parser, "--output PATH", output, type=Path)
+    parser.add_argument("--output", metavar="PATH", type=Path, help=output)
     add_shared(parser, "--force")
     group = parser.add_argument_group("with --parameters")
     size = "size of the frame before it is resized for the network (default: 854x480)"
-    option(group, "--size WIDTHxHEIGHT", size, type=SIZE, default=(854, 480))
-    option(group, "--objects N", "tracked objects", type=OBJECTS, default=1)
-    option(group, "--stored-frames N", "frames in long-term memory", type=MEMORY_FRAMES, default=1)
+    group.add_argument("--size", metavar="WIDTHxHEIGHT", type=SIZE, default=(854, 480), help=size)
+    group.add_argument("--objects", metavar="N", type=OBJECTS, default=1, help="tracked objects")
+    group.add_argument(
+        "--stored-frames", metavar="N", type=MEMORY_FRAMES, default=1, help="frames in long-term memory"
+    )
     add_attention_options(parser)
     add_model_options(parser, untrained=True)
     args = parser.parse_args(argv)
@@ -81,11 +88,15 @@ def parse(argv: list[str] | None) -> Namespace:
 def add_attention_options(parser: CommandParser) -> None:
     """Add the options that choose the attention to draw."""
     group = parser.add_argument_group("with --attention")
-    option(group, "--mask FILE", "PNG of object ids for the first frame")
-    option(group, "--frame N", "frame whose attention is drawn, counted from 0", type=NOT_NEGATIVE)
+    group.add_argument("--mask", metavar="FILE", type=Path, help="PNG of object ids for the first frame")
+    group.add_argument(
+        "--frame", metavar="N", type=NOT_NEGATIVE, help="frame whose attention is drawn, counted from 0"
+    )
     whose = group.add_mutually_exclusive_group()
-    option(whose, "--pixel X,Y", "pixel whose attention is drawn", type=argument_type(pixel))
-    option(whose, "--object ID", "object whose attention is drawn", type=OBJECTS)
+    whose.add_argument(
+        "--pixel", metavar="X,Y", type=argument_type(pixel), help="pixel whose attention is drawn"
+    )
+    whose.add_argument("--object", metavar="ID", type=OBJECTS, help="object whose attention is drawn")
     add_shared(group, "--device")
 
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from aotlab.tools.cli.options import add_prompt_options, add_shared
-from aotlab.tools.cli.parser import CommandParser, command, option, require_new, require_paths
+from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import real_path, require_output
 
@@ -15,9 +15,9 @@ from aotlab.utils.files import real_path, require_output
 def main(argv: list[str] | None = None) -> int:
     """Segment the objects and write one palette PNG."""
     parser = CommandParser("mask", "Make a mask of one image from boxes and points.")
-    option(parser, "image IMAGE", "image to segment", type=Path)
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="image to segment")
     add_prompt_options(parser, frames=False)
-    option(parser, "--output FILE", "PNG to write (default: IMAGE.mask.png)")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="PNG to write (default: IMAGE.mask.png)")
     add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if not (args.box or args.point):

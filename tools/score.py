@@ -31,7 +31,6 @@ from aotlab.tools.cli.parser import (
     CommandParser,
     after_printing,
     command,
-    option,
     report_failures,
     require_new,
     require_paths,
@@ -110,17 +109,21 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = CommandParser("score", "Score result PNGs by a benchmark's rules.")
     result = "with --annotations: folder with <frame>.png"
-    option(parser, "result RESULT", result, type=Path, nargs="?")
+    parser.add_argument("result", metavar="RESULT", type=Path, nargs="?", help=result)
     annotations = "score RESULT against the PNGs of this folder, by the rules of DAVIS 2017"
-    option(parser, "--annotations DIR", annotations)
+    parser.add_argument("--annotations", metavar="DIR", type=Path, help=annotations)
     add_dataset_options(parser, list(DATASETS), split="val")
-    option(parser, "--results DIR", "folder with <sequence>/<frame>.png")
-    option(parser, "--json FILE", "write the scores as JSON")
-    option(parser, "--csv FILE", "write the table as CSV")
+    parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the scores as JSON")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write the table as CSV")
     cores = os.cpu_count() or 1
-    option(parser, "--workers N", "processes (default: one per core)", type=AT_LEAST_ONE, default=cores)
-    option(parser, "--worst N", "list the N worst objects", type=NOT_NEGATIVE, default=0)
-    option(parser, "--draw-worst DIR", "draw the worst objects into this folder")
+    parser.add_argument(
+        "--workers", metavar="N", type=AT_LEAST_ONE, default=cores, help="processes (default: one per core)"
+    )
+    parser.add_argument("--worst", metavar="N", type=NOT_NEGATIVE, default=0, help="list the N worst objects")
+    parser.add_argument(
+        "--draw-worst", metavar="DIR", type=Path, help="draw the worst objects into this folder"
+    )
     add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if (args.result is None) != (args.annotations is None) or (args.result or args.dataset) is None:

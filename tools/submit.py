@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.tools.cli.options import add_dataset_options, add_shared
-from aotlab.tools.cli.parser import CommandParser, command, option, require_new, require_paths
+from aotlab.tools.cli.parser import CommandParser, command, require_new, require_paths
 from aotlab.utils.errors import InputError
 from aotlab.utils.extras import require_extra
 from aotlab.utils.files import require_output, require_writable
@@ -29,9 +29,11 @@ def parse(argv: list[str] | None) -> Namespace:
     parser = CommandParser("submit", "Pack results for a benchmark's server, or check an archive.")
     able = [name for name, data in DATASETS.items() if data.archive is not None or kind_of(data)]
     add_dataset_options(parser, able, split=None)
-    option(parser, "--results DIR", "folder with <sequence>/<frame>.png")
-    option(parser, "--output FILE", "archive to write; burst: a JSON file, sav: a folder")
-    option(parser, "--check FILE", "check this archive and write nothing")
+    parser.add_argument("--results", metavar="DIR", type=Path, help="folder with <sequence>/<frame>.png")
+    parser.add_argument(
+        "--output", metavar="FILE", type=Path, help="archive to write; burst: a JSON file, sav: a folder"
+    )
+    parser.add_argument("--check", metavar="FILE", type=Path, help="check this archive and write nothing")
     add_shared(parser, "--force")
     args = parser.parse_args(argv)
     if (args.check is None) != (args.results is not None and args.output is not None):

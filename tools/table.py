@@ -25,7 +25,7 @@ from aotlab.engine.evaluation.paper_tables import (
     missing,
 )
 from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
@@ -123,11 +123,15 @@ def of_model(model: Model) -> tuple[str, ...]:
 def main(argv: list[str] | None = None) -> int:
     """Run and print a table; returns 0, or 1 if a command failed."""
     parser = CommandParser("table", "Run a table of a paper and compare.")
-    option(parser, "table", "name of a table, for example aot_davis2017, or a YAML file")
+    parser.add_argument("table", help="name of a table, for example aot_davis2017, or a YAML file")
     add_shared(parser, "--device")
-    option(parser, "--ranks N", "processes that share the videos", type=AT_LEAST_ONE, default=1)
-    option(parser, "--smoke", "run every row with the bundled model and clip")
-    option(parser, "--output DIR", "folder for the results", default=Path("results/tables"))
+    parser.add_argument(
+        "--ranks", metavar="N", type=AT_LEAST_ONE, default=1, help="processes that share the videos"
+    )
+    parser.add_argument("--smoke", action="store_true", help="run every row with the bundled model and clip")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, default=Path("results/tables"), help="folder for the results"
+    )
     args = parser.parse_args(argv)
     table = load_table(args.table)
     output = require_writable(args.output / ("smoke" if args.smoke else "") / table.name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aotlab.configs.files import PROMPT_RECIPE
 from aotlab.tools.cli.options import add_checkpoint_option, add_shared
-from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, option, require_model, require_paths
+from aotlab.tools.cli.parser import AT_LEAST_ONE, CommandParser, command, require_model, require_paths
 from aotlab.utils.files import remove, require_writable
 
 
@@ -16,12 +16,22 @@ from aotlab.utils.files import remove, require_writable
 def main(argv: list[str] | None = None) -> int:
     """Train until the last step or Ctrl-C, and write the weights."""
     parser = CommandParser("train_prompts", "Train the prompt network of a tracking model.")
-    option(parser, "data DATA", "folder that holds the recipe's data sets", type=Path)
-    option(parser, "--output DIR", "folder for state, log and weights", required=True)
+    parser.add_argument("data", metavar="DATA", type=Path, help="folder that holds the recipe's data sets")
+    parser.add_argument(
+        "--output", metavar="DIR", type=Path, required=True, help="folder for state, log and weights"
+    )
     add_shared(parser, "--restart")
     add_checkpoint_option(parser)
-    option(parser, "--recipe FILE", "settings (default: configs/recipes/prompts.yaml)", default=PROMPT_RECIPE)
-    option(parser, "--steps N", "steps (default: those of the recipe)", type=AT_LEAST_ONE)
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=Path,
+        default=PROMPT_RECIPE,
+        help="settings (default: configs/recipes/prompts.yaml)",
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=AT_LEAST_ONE, help="steps (default: those of the recipe)"
+    )
     args = parser.parse_args(argv)
     require_paths(args.data, args.recipe)
     require_model(args.checkpoint, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from aotlab.tools.cli.parser import CommandParser, command, option
+from aotlab.tools.cli.parser import CommandParser, command
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 from aotlab.utils.text import columns
@@ -63,10 +63,12 @@ def main(argv: list[str] | None = None) -> int:
     """List, fetch, locate or verify weights; return 1 if verify finds a changed file."""
     parser = CommandParser("weights", "List, fetch and check the published AOT and DeAOT checkpoints.")
     parser.add_argument("action", nargs="?", default="list", choices=["list", "get", "path", "verify"])
-    option(parser, "names NAME", "name of the list; verify without a name checks all", nargs="*")
+    parser.add_argument(
+        "names", metavar="NAME", nargs="*", help="name of the list; verify without a name checks all"
+    )
     source = "get: a URL, a file, or hf://owner/repository[/file] instead of Google Drive"
-    option(parser, "--from SOURCE", source, dest="source")
-    option(parser, "--force", "get: download again and replace the file")
+    parser.add_argument("--from", metavar="SOURCE", dest="source", help=source)
+    parser.add_argument("--force", action="store_true", help="get: download again and replace the file")
     args = parser.parse_args(argv)
     if args.action in ("get", "path") and not args.names:
         parser.error(f"{args.action} needs a NAME; aotlab weights list shows them")

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -103,35 +103,6 @@ def is_setting(argument: str) -> bool:
     """Return whether an argument is a setting such as ``memory.every=2``; a file of such a name is ``./a=b``."""
     key, equals, _ = argument.partition("=")
     return bool(equals) and key == key.lower() and all(part.isidentifier() for part in key.split("."))
-
-
-def option(
-    to: Options,
-    name: str,
-    text: str,
-    *,
-    type: Callable[[str], Any] | None = None,
-    default: Any = None,
-    nargs: str | int | None = None,
-    choices: Iterable[Any] | None = None,
-    action: str | None = None,
-    dest: str | None = None,
-    required: bool = False,
-) -> None:
-    """Add an option or argument as its help shows it: ``--json FILE``, ``data DIR``, or the switch ``--force``.
-
-    Values called FILE or DIR are paths. The other parameters are those of ``add_argument``; ``text`` is its help.
-    """
-    name, _, value = name.partition(" ")
-    metavar = tuple(value.split()) if isinstance(nargs, int) else value or None
-    parameters = {
-        "metavar": metavar, "type": type or (Path if value in ("FILE", "DIR") else None), "default": default,
-        "nargs": nargs, "choices": choices, "action": action, "dest": dest, "required": required or None,
-    }  # fmt: skip
-    given = {key: each for key, each in parameters.items() if each is not None}
-    if name.startswith("-") and not given:
-        given = {"action": "store_true"}
-    to.add_argument(name, help=text, **given)
 
 
 def argument_type(read: Callable[[str], Any]) -> Callable[[str], Any]:

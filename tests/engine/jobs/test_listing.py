@@ -6,7 +6,8 @@ import os
 import pytest
 from PIL import Image
 
-from aotlab.engine.jobs.listing import Job, jobs_of_videos, read_jobs
+from aotlab.engine.video.job import Job
+from aotlab.engine.jobs.listing import list_video_jobs, read_jobs
 from aotlab.utils.errors import InputError
 
 
@@ -94,7 +95,7 @@ def test_a_video_without_masks_and_an_empty_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match="no videos"):
         read_jobs(tmp_path)
     with pytest.raises(InputError, match=r"a\.png"):
-        jobs_of_videos([str(tmp_path / "a.mp4")])
+        list_video_jobs([str(tmp_path / "a.mp4")])
     with pytest.raises(InputError, match="no such file"):
         read_jobs(tmp_path / "none.csv")
 
@@ -126,5 +127,5 @@ def test_the_folder_one_is_in_has_a_name(tmp_path, monkeypatch):
     folder.mkdir()
     (tmp_path / "clip.png").write_bytes(b"")
     monkeypatch.chdir(folder)
-    (job,) = jobs_of_videos(["."])
+    (job,) = list_video_jobs(["."])
     assert (job.name, job.masks) == ("clip", (str(tmp_path / "clip.png"),))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.video.given_masks import load_masks, split_value
+from aotlab.engine.video.inputs import load_masks, split_mask_value as split_value
 from aotlab.masks.exchange.coco import write_coco
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.video import open_frames
