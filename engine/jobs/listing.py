@@ -9,10 +9,11 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from aotlab.engine.video.inputs import resolve_mask_value
 from aotlab.engine.video.job import Job
 from aotlab.media.image_frames import SUFFIXES
 from aotlab.media.levels import read_levels
@@ -23,7 +24,8 @@ MASKS = (".png", ".xml", ".json", ".masks")
 """suffixes of mask files beside a video: NAME.png, NAME.xml, NAME.json, or a folder NAME.masks"""
 VIDEOS = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".tif", ".tiff")
 """suffixes of videos in a folder of jobs"""
-COLUMNS = ("name", "video", "masks", "overrides", "levels", "start", "end")
+REQUIRED, OPTIONAL = ("video", "masks"), ("name", "overrides", "levels", "start", "end")
+"""columns of a list"""
 
 
 def read_jobs(path: Path) -> list[Job]:
@@ -42,8 +44,8 @@ def read_jobs(path: Path) -> list[Job]:
             raise InputError(f"{path}: holds no videos; give a folder of videos with their masks beside them")
         return list_video_jobs([str(video) for video in videos])
     text = read_text(path, "give a CSV, JSON lines, or a folder")
-    rows = _json_rows(text, path) if path.suffix.lower() in (".jsonl", ".ndjson") else _csv_rows(text, path)
-    jobs = [_job(row, number, path) for number, row in rows]
+    read_rows = _read_json_rows if path.suffix.lower() in (".jsonl", ".ndjson") else _read_csv_rows
+    jobs = [_read_job(row, f"{path}, line {number}", path.parent) for number, row in read_rows(text, path)]
     if not jobs:
         raise InputError(f"{path}: holds no jobs; give a line for every video")
     return _require_different_names(jobs, str(path))
@@ -61,9 +63,8 @@ def list_video_jobs(videos: Sequence[str]) -> list[Job]:
         beside = [path.parent / f"{path.stem}{ending}" for ending in MASKS]
         masks = [str(file) for file in beside if file != path and file_mode(file)]
         if not masks:
-            raise InputError(
-                f"{video}: no masks beside it; expected {', '.join(file.name for file in beside)}"
-            )
+            names = ", ".join(file.name for file in beside)
+            raise InputError(f"{video}: no masks beside it; expected {names}")
         jobs.append(Job(plain_name(path.stem, video), video, tuple(masks)))
     return _require_different_names(jobs, "jobs")
 
@@ -76,15 +77,15 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
-def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
+def _read_csv_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield line numbers and rows with masks and overrides as lists."""
     reader = csv.DictReader(io.StringIO(text), restval="", skipinitialspace=True, strict=True)
-    rows: list[tuple[int, dict[str, Any]]] = []
     try:
-        fields = reader.fieldnames or []
-        if not {"video", "masks"} <= set(fields) <= set(COLUMNS) or len(set(fields)) < len(fields):
+        columns = reader.fieldnames or []
+        if not {*REQUIRED} <= {*columns} <= {*REQUIRED, *OPTIONAL} or len({*columns}) < len(columns):
             raise InputError(
-                f"{path}: a header of {', '.join(fields)}; expected video, masks, and perhaps "
-                f"{', '.join(name for name in COLUMNS if name not in ('video', 'masks'))}"
+                f"{path}: a header of {', '.join(columns)}; expected {', '.join(REQUIRED)}, and perhaps "
+                f"{', '.join(OPTIONAL)}"
             )
         for row in reader:
             if None in row:
@@ -92,29 +93,23 @@ def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
                     f"{path}, line {reader.line_num}: more values than the header has; use quotes"
                 )
             masks = [part.strip() for part in row["masks"].split(";") if part.strip()]
-            overrides = shlex.split(row.get("overrides", ""))
-            rows.append((reader.line_num, row | {"masks": masks, "overrides": overrides}))
+            yield reader.line_num, {**row, "masks": masks, "overrides": shlex.split(row.get("overrides", ""))}
+    except InputError:
+        raise
     except (csv.Error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(f"{path}, line {reader.line_num}: not readable as CSV ({error})") from error
-    return rows
 
 
-def _json_rows(text: str, path: Path) -> list[tuple[int, dict[str, Any]]]:
-    rows = []
+def _read_json_rows(text: str, path: Path) -> Iterator[tuple[int, Any]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                row = json.loads(line)
+                yield number, json.loads(line)
             except (ValueError, RecursionError) as error:
                 raise InputError(f"{path}, line {number}: not readable as JSON ({error})") from error
-            rows.append((number, row))
-    return rows
 
 
-def _job(row: Any, number: int, path: Path) -> Job:
-    where = f"{path}, line {number}"
+def _read_job(row: Any, where: str, folder: Path) -> Job:
     if not isinstance(row, dict) or not isinstance(row.get("video"), str) or not row["video"]:
         raise InputError(f"{where}: missing field 'video'")
     masks, overrides = row.get("masks"), row.get("overrides") or []
@@ -125,32 +120,26 @@ def _job(row: Any, number: int, path: Path) -> Job:
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
         read_levels(levels)
-    start, end = (_frame(row.get(key), f"{where}: {key}") for key in ("start", "end"))
+    ends: list[int | None] = []
+    for key in ("start", "end"):
+        text = "" if row.get(key) is None else str(row[key])
+        if text and not re.fullmatch("[0-9]{1,9}", text):
+            raise InputError(f"{where}: {key} {text[:40]}: expected a frame number, for example 100")
+        ends.append(int(text) if text else None)
     name = plain_name(row.get("name") or Path(row["video"]).stem, where)
-    folder = str(path.parent)
-    video = row["video"] if re.match(r"[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
-    files = tuple(_relative(mask, folder) for mask in masks)
-    return Job(name, video, files, tuple(overrides), levels, start, end)
-
-
-def _frame(value: Any, where: str) -> int | None:
-    """Return a frame number; None for an empty field."""
-    if value is None or value == "":
-        return None
-    if not re.fullmatch("[0-9]{1,9}", str(value), re.ASCII):
-        raise InputError(f"{where} {str(value)[:40]}: expected a frame number, for example 100")
-    return int(value)
+    video = row["video"] if re.match("[a-z]+://", row["video"]) else os.path.join(folder, row["video"])
+    return Job(
+        name,
+        video,
+        tuple(resolve_mask_value(mask, folder) for mask in masks),
+        tuple(overrides),
+        levels,
+        *ends,
+    )
 
 
 def _is_text_list(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(text, str) and text for text in values)
-
-
-def _relative(mask: str, folder: str) -> str:
-    """Resolve the file of ``[FRAME:]FILE`` relative to the list."""
-    match = re.fullmatch(r"([0-9]{1,9}:)?(.+)", mask, re.DOTALL)
-    assert match is not None
-    return f"{match[1] or ''}{os.path.join(folder, match[2])}"
 
 
 def _require_different_names(jobs: list[Job], where: str) -> list[Job]:

@@ -41,12 +41,6 @@ RUN = ".jobs.json"
 RUN_KIND = Kind("record of a list of jobs", 1, "replace the results with --force, or choose another folder")
 RESERVED = ("summary.csv", "review.json", "review.html")
 """names of files of the whole run"""
-SUMMARY_EVERY = 20
-"""number of jobs between updates of the summary"""
-COLUMNS = ("name", "status", "frames", "error", "video")
-"""columns of ``summary.csv``"""
-MAX_WIDTH = 40
-"""largest width of the logged column of names in characters; longer names are not truncated"""
 
 
 def run_jobs(
@@ -109,21 +103,19 @@ def run_jobs(
                 remove(output / job.name / RECORD)
         world.gather(None)  # other ranks wait until the lead has claimed the folder
         numbers = world.share([_video_bytes(job) for job in jobs])
-        names = [jobs[number].name for number in numbers]
         records: list[JobRecord] = []
-        log.info("%s", _format_line(names, ("job", "status", "frames", "frames/s")))
         for number in numbers:
             record = None if stop.is_set() else run(jobs[number])
             if record is None:
                 break
             records.append(record)
-            log.info("%s", _format_record(record, names))
-            if world.ranks == 1 and len(records) % SUMMARY_EVERY == 0:
+            speed = f"{record.frames} frames, {record.frames / max(record.seconds, 1e-9):.1f} per second"
+            log.info("%s: %s", record.name, speed if record.error is None else f"failed, {record.error}")
+            if world.ranks == 1 and len(records) % 20 == 0:
                 write_summary(output, [record.name for record in records], records, options.write)
-        by_name = {
-            record.name: record for part in world.gather(records, f"{RESUME} {output}") for record in part
-        }
-        records = [by_name[job.name] for job in jobs if job.name in by_name]
+        gathered = [record for part in world.gather(records, f"{RESUME} {output}") for record in part]
+        order = {job.name: place for place, job in enumerate(jobs)}
+        records = sorted(gathered, key=lambda record: order[record.name])
         if world.lead:
             write_summary(output, [job.name for job in jobs], records, options.write)
         return records
@@ -141,8 +133,8 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         InputError: the folder holds other results or files, or outputs would overwrite inputs.
     """
     remove_leftovers(output)
-    old = read_usable(output / RUN, RUN_KIND, _read_run)
-    old_names = old["jobs"] if old is not None else []
+    old = read_usable(output / RUN, RUN_KIND, lambda content: (content["settings"], list(content["jobs"])))
+    old_names = [name for name in old[1] if is_plain_name(name)] if old is not None else []
     names = sorted(job.name for job in jobs)
     _refuse_inputs(jobs, output, old_names)
     problem = None
@@ -150,7 +142,7 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         others = sorted(name for name in {*old_names} - {*names} if (output / name / RECORD).exists())
         if others:
             problem = f"results of other jobs ({others[0]}, …)"
-        elif old["settings"] != inputs:
+        elif old[0] != inputs:
             problem = "results made with other settings"
     elif any(path.name != LOCK for path in output.iterdir()):
         problem = "files that are not of such a run"
@@ -162,11 +154,6 @@ def claim_folder(output: Path, jobs: Sequence[Job], inputs: dict[str, Any], *, f
         for name in {*(old_names or names), *RESERVED, RUN}:
             remove(output / name)
     write_own(output / RUN, RUN_KIND, {"settings": inputs, "jobs": names})
-
-
-def _read_run(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a run without names that leave the folder."""
-    return {**content, "jobs": [name for name in content["jobs"] if is_plain_name(name)]}
 
 
 def _refuse_inputs(jobs: Sequence[Job], output: Path, old_names: Sequence[str]) -> None:
@@ -207,22 +194,8 @@ def write_summary(
         atomic_path(output / "summary.csv") as temporary,
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n")
+        columns = ("name", "status", "frames", "error", "video")
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     finish_batch(outputs, output, rows)
-
-
-def _format_record(record: JobRecord, names: Sequence[str]) -> str:
-    """Return the logged line of a job."""
-    if record.error is not None:
-        return f"{_format_line(names, (record.name, 'failed'))}  {record.error}"
-    speed = f"{record.frames / record.seconds:.1f}" if record.seconds else "-"
-    return _format_line(names, (record.name, "done", record.frames, speed))
-
-
-def _format_line(names: Sequence[str], cells: Sequence[Any]) -> str:
-    widths = (min(MAX_WIDTH, max(map(len, names), default=0)), 6, 6, 0)
-    return "  ".join(
-        f"{cell:<{width}}" for cell, width in zip(map(str, cells), widths, strict=False)
-    ).rstrip()

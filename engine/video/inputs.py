@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,6 +166,12 @@ def split_mask_value(value: str) -> tuple[int | None, Path]:
     """Split ``FRAME:FILE``; the frame is None for a value without a leading number and colon."""
     match = re.fullmatch(r"([0-9]{1,9}):(.+)", value)
     return (int(match[1]), Path(match[2])) if match else (None, Path(value))
+
+
+def resolve_mask_value(value: str, folder: Path) -> str:
+    """Return ``[FRAME:]FILE`` with the file relative to a folder."""
+    frame, file = split_mask_value(value)
+    return ("" if frame is None else f"{frame}:") + os.path.join(folder, file)
 
 
 def _require_frame(frame: int, value: str, source: FrameSource, within: FrameRange) -> None:

@@ -19,7 +19,13 @@ from aotlab.engine.recurrence import refer, remember
 from aotlab.engine.streaming import HELPERS
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.tracker_options import TrackerOptions
-from aotlab.engine.video.inputs import FrameNumbers, VideoMasks, load_masks, split_mask_value
+from aotlab.engine.video.inputs import (
+    FrameNumbers,
+    VideoMasks,
+    load_masks,
+    resolve_mask_value,
+    split_mask_value,
+)
 from aotlab.engine.video.outputs import (
     OUTPUTS,
     refuse_results,
@@ -94,10 +100,7 @@ class JobRecord:
     def start(cls, job: Job) -> JobRecord:
         """Return the record of an unfinished job, with absolute paths."""
         video = job.video if "://" in job.video or job.video == "-" else os.path.abspath(job.video)
-        masks = [
-            ("" if frame is None else f"{frame}:") + os.path.abspath(file)
-            for frame, file in map(split_mask_value, job.masks)
-        ]
+        masks = [resolve_mask_value(value, Path.cwd()) for value in job.masks]
         return cls(job.name, video, error=UNFINISHED, masks=masks, levels=job.levels)
 
 
@@ -200,7 +203,7 @@ def describe_inputs(tracker: TrackerOptions, options: TrackOptions) -> dict[str,
         "write": sorted(options.write),
         "both_directions": options.both_directions,
     }
-    optional = {"removals": options.removals, "by_name": options.by_name}
+    optional = {"removals": [list(removal) for removal in options.removals], "by_name": options.by_name}
     return inputs | {name: value for name, value in optional.items() if value}
 
 
