@@ -1,4 +1,4 @@
-"""The track command: its checks and its results, with a tracker that repeats the last mask."""
+"""``aotlab track`` on one video, with a tracker that repeats the last mask."""
 
 import os
 import signal
@@ -9,151 +9,184 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aotlab.engine.video import resume
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.video import open_frames
+from aotlab.tools.track import main
 from tests.tools.track.runs import Repeater, refused, run, save
 
+NAMES = [f"{index:05d}.png" for index in range(4)]
 
-def test_a_folder_is_tracked_to_masks_and_an_overlay(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask) == 0
+
+def values(folder):
+    """Largest id of each mask, by name."""
+    return {path.name: read_mask(path).max() for path in sorted((folder / "out" / "masks").iterdir())}
+
+
+@pytest.mark.parametrize("value", [1, 700])
+def test_folder_is_tracked_to_masks_and_overlay(video, mask, tmp_path, capsys, value):
+    assert run(video, tmp_path, save(mask, value)) == 0
     assert "4 frames" in capsys.readouterr().out
-    assert (read_mask(tmp_path / "out" / "masks" / "00003.png") == read_mask(mask)).all()
+    assert values(tmp_path) == dict.fromkeys(NAMES, value)
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
-def test_masks_at_several_frames_are_used_at_theirs(video, mask, tmp_path):
-    late = save(tmp_path / "late.png", 5)
-    assert run(video, tmp_path, mask, f"2:{late}") == 0
-    assert [read_mask(path).max() for path in sorted((tmp_path / "out" / "masks").iterdir())] == [1, 1, 5, 5]
+def test_file_address_is_a_path(video, mask, tmp_path):
+    assert run(f"file://{video}", tmp_path, mask) == 0
 
 
-def test_a_16_bit_mask_gives_16_bit_masks(video, tmp_path):
-    assert run(video, tmp_path, save(tmp_path / "first.png", 700)) == 0
-    assert read_mask(tmp_path / "out" / "masks" / "00003.png").max() == 700
+def test_masks_are_used_at_their_frames(video, mask, tmp_path):
+    assert run(video, tmp_path, mask, f"2:{save(tmp_path / 'late.png', 5)}") == 0
+    assert list(values(tmp_path).values()) == [1, 1, 5, 5]
+
+
+def test_both_directions_cover_all_frames(video, mask, tmp_path):
+    assert run(video, tmp_path, f"1:{mask}", f"3:{mask}", more=["--both-directions"]) == 0
+    assert values(tmp_path) == dict.fromkeys(NAMES, 1)
+
+
+def test_only_frames_from_start_to_end_are_tracked(video, mask, tmp_path, tracker):
+    assert run(video, tmp_path, mask, more=["--start", "1", "--end", "2"]) == 0
+    assert list(values(tmp_path)) == NAMES[1:3]
+    assert tracker.length == 2
+    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 2
+
+
+def test_frames_are_numbered_as_in_file_names(video, mask, tmp_path, capsys):
+    for index, path in enumerate(sorted(video.iterdir())):
+        path.rename(video / f"shot.{1001 + index}.png")
+    late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
+    ends = ["--end", "1003", "--remove", "1003:1"]
+    assert run(video, tmp_path, mask, f"1003:{late}", more=[*more, *ends]) == 0
+    assert values(tmp_path) == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
+    assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
+    assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("value", "size", "words"), [(1, (30, 48), ["48×30", "48×32"]), (0, (32, 48), ["holds no object"])]
+    ("more", "expected"),
+    [
+        (["--write", "objects,coco,alpha,overlay", "--no-overlay"], ["alpha", "coco.json", "objects"]),
+        (["--write", "masks", "--write", "coco, masks"], ["coco.json", "masks"]),
+        ([], ["masks", "overlay.mp4"]),
+    ],
 )
-def test_a_mask_of_wrong_size_or_without_object_is_refused(
-    video, tmp_path, capsys, tracker, value, size, words
+def test_write_chooses_outputs(video, mask, tmp_path, capsys, more, expected):
+    assert run(video, tmp_path, mask, more=more) == 0
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == expected
+    assert expected[-1] in capsys.readouterr().out
+
+
+def test_write_help_lists_outputs(capsys):
+    assert main(["--write", "help"]) == 0
+    assert "palette PNGs" in capsys.readouterr().out
+
+
+SMALL = (30, 48)
+REFUSED = [
+    (["video"], "missing: a mask (--mask, --box or --point), --output DIR; see aotlab track --help"),
+    (["--output", "out"], "missing: a VIDEO, a mask"),
+    (["video", "--mask", "small.png"], "48×30"),
+    (["video", "--mask", "empty.png"], "empty.png: holds no object"),
+    (["video", "--mask", "depth.png"], "1535 different ids"),
+    (["video", "--mask", "none.png"], "none.png: no such file"),
+    (["none.mp4", "--mask", "first.png"], "none.mp4: no such file"),
+    (["file:///none.mp4", "--mask", "first.png"], "/none.mp4: no such file"),
+    (["video", "--mask", "first.png", "--remove", "99999:1"], "remove 99999:1: the video holds 4 frames"),
+    (["video", "--mask", "first.png", "--remove", "1:0"], "1:0: expected FRAME:ID"),
+    (["video", "--mask", "first.png", "--start", "9"], "holds 4 frames"),
+    (["video", "--mask", "0:first.png", "--start", "2"], "mask 0:first.png: not between start and end"),
+    (["video", "--mask", "first.png", "--write", "masks,gif"], "write gif: unknown output"),
+    (["video", "--mask", "first.png", "--both-directions", "--realtime"], "realtime: cannot go with both"),
+    (["http://127.0.0.1:9/live", "--mask", "first.png", "--timeout", "5"], "live: cannot be opened"),
+    (["video", "--mask", "first.png", "--config", "aott", "--memory-frames", "4"], "--memory-frames: no effect"),
+    (["video", "--mask", "first.png", "--config", "aott", "--memory-budget", "1GB"], "--memory-budget: no effect"),
+    (["video", "--mask", "first.png", "--config", "aotl", "--memory-budget", "9KB"], "too little"),
+    (["video", "--mask", "first.png", "--memory-budget", "2"], "--memory-budget: 2: expected bytes"),
+    (["video", "--mask", "first.png", "--memory-budget", "1GB", "--memory-frames", "4"], "--memory-"),
+    (["video", "--mask", "first.png", "--memory", "all"], "every_nth"),
+    (["video", "--mask", "first.png", "--memory", "restricted", "--memory-frames", "0"], "at least 1"),
+    (["video", "--mask", "first.png", "--jobs", "jobs.csv"], "is about one video"),
+    (["video", "other", "--realtime"], "--realtime: is about one video"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "words"), REFUSED, ids=lambda value: str(value)[-40:])
+def test_invalid_line_is_refused_before_loading(
+    video, mask, tmp_path, capsys, tracker, monkeypatch, line, words
 ):
-    line = refused(capsys, tracker, run(video, tmp_path, save(tmp_path / "bad.png", value, size)))
-    assert all(word in line for word in ["bad.png", *words])
-
-
-def test_a_16_bit_image_is_not_taken_for_a_mask(video, tmp_path, capsys, tracker):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "small.png", 1, SMALL)
+    save(tmp_path / "empty.png", 0)
     Image.fromarray(np.arange(32 * 48, dtype=np.uint16).reshape(32, 48)).save(tmp_path / "depth.png")
-    assert "1535 different ids" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "depth.png"))
+    complete = "missing" in words
+    assert words in refused(capsys, tracker, main(line if complete else [*line, "--output", "out"]))
 
 
-def test_a_missing_mask_or_video_is_refused(video, mask, tmp_path, capsys, tracker):
-    assert "none.png" in refused(capsys, tracker, run(video, tmp_path, tmp_path / "none.png"))
-    assert "none.mp4" in refused(capsys, tracker, run(tmp_path / "none.mp4", tmp_path, mask))
+def test_one_video_is_refused_by_several_ranks(video, mask, tmp_path, capsys, tracker, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "torchrun distributes several videos only" in refused(capsys, tracker, run(video, tmp_path, mask))
 
 
-def test_a_removal_behind_the_last_frame_is_refused_before_the_model_is_loaded(
-    video, mask, tmp_path, capsys, tracker
-):
-    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--remove", "99999:1"]))
-    assert "remove 99999:1: the video holds 4 frames" in line
+def test_dry_run_checks_and_writes_nothing(video, mask, tmp_path, capsys, tracker):
+    assert run(video, tmp_path, mask, more=["--dry-run", "--box", "2:1,1,9,9"]) == 0
+    assert "4 frames of 48×32, 2 objects to track" in capsys.readouterr().out
+    assert run(video, tmp_path, f"9:{mask}", more=["--dry-run"]) == 2
+    assert tracker.loads == 0
+    assert not (tmp_path / "out").exists()
 
 
-def test_results_are_replaced_only_where_all_else_is_right_and_may_give_the_masks(
-    video, mask, tmp_path, capsys, tracker
-):
+@pytest.mark.parametrize(
+    ("more", "overrides"),
+    [
+        ([], []),  # `Tracker.from_checkpoint` bounds memory by itself
+        (["--memory", "every_nth"], ["memory.policy=every_nth"]),
+        (["memory.policy=every_nth"], ["memory.policy=every_nth"]),
+        (["--memory-frames", "4"], ["memory.frames=4", "memory.newest=null"]),
+        (["--size", "fast"], ["input.scale=0.6"]),
+        # 3×4 tokens of 256 keys and 256 values in three blocks take 73 728 bytes
+        (["memory.every=1", "--memory-budget", "221189B"], ["memory.every=1", "memory.newest=null", "memory.frames=3"]),
+        (["memory.every=1", "--memory-budget", "2GB"], ["memory.every=1", "memory.newest=null", "memory.frames=6"]),
+    ],
+)  # fmt: skip
+def test_options_set_memory(video, mask, tmp_path, tracker, more, overrides):
+    assert run(video, tmp_path, mask, more=["--no-overlay", "--config", "aotl", *more]) == 0
+    assert tracker.overrides == overrides
+    assert tracker.length == 4
+
+
+@pytest.mark.parametrize(("more", "policy"), [([], "restricted"), (["--memory", "every_nth"], "every_nth")])
+def test_printed_settings_are_those_of_the_tracker(capsys, more, policy):
+    assert main(["--config", "aotl", "--print-config", *more]) == 0
+    assert f"policy: {policy}" in capsys.readouterr().out
+
+
+def test_results_are_replaced_after_all_checks(video, mask, tmp_path, capsys):
     assert run(video, tmp_path, mask) == 0
-    masks, whole = tmp_path / "out" / "masks", ["00000.png", "00001.png", "00002.png", "00003.png"]
+    assert run(video, tmp_path, mask, more=["memory.every=9"]) == 2
+    assert "holds masks of another run" in capsys.readouterr().err
     for wrong in (["--remove", "99999:1"], ["--mask", "9:gone.png"], ["--mask", f"9:{mask}"]):
         assert run(video, tmp_path, mask, more=["--force", *wrong]) == 2
-        assert sorted(path.name for path in masks.iterdir()) == whole
-    assert run(video, tmp_path, masks / "00002.png", more=["--force"]) == 0
-    assert sorted(path.name for path in masks.iterdir()) == whole
+        assert list(values(tmp_path)) == NAMES
+    assert run(video, tmp_path, tmp_path / "out" / "masks" / NAMES[2], more=["--force"]) == 0
+    assert list(values(tmp_path)) == NAMES
 
 
 def test_results_never_overwrite_the_video(video, mask, tmp_path, capsys, tracker):
     (tmp_path / "out").mkdir()
     video.rename(tmp_path / "out" / "masks")
-    line = refused(capsys, tracker, run(tmp_path / "out" / "masks", tmp_path, mask))
-    assert "overwrite" in line
+    assert "overwrite" in refused(capsys, tracker, run(tmp_path / "out" / "masks", tmp_path, mask))
 
 
-def test_a_broken_frame_ends_the_run_with_status_1_and_keeps_the_rest(video, mask, tmp_path, capsys):
-    (video / "00002.png").write_bytes(b"broken")
+def test_broken_frame_ends_with_status_1_and_keeps_the_rest(video, mask, tmp_path, capsys):
+    (video / NAMES[2]).write_bytes(b"broken")
     assert run(video, tmp_path, mask) == 1
-    assert "00002.png" in capsys.readouterr().err
-    assert len(list((tmp_path / "out" / "masks").iterdir())) == 2
+    assert NAMES[2] in capsys.readouterr().err
+    assert list(values(tmp_path)) == NAMES[:2]
     assert (tmp_path / "out" / "overlay.mp4").is_file()
 
 
-def test_only_the_frames_from_start_to_end_are_tracked_from_a_mask_of_the_first(
-    video, mask, tmp_path, tracker
-):
-    assert run(video, tmp_path, mask, more=["--start", "1", "--end", "2"]) == 0
-    assert [path.name for path in sorted((tmp_path / "out" / "masks").iterdir())] == [
-        "00001.png",
-        "00002.png",
-    ]
-    assert tracker.length == 2
-    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 2
-
-
-@pytest.mark.parametrize(
-    ("start", "masks", "words"),
-    [("9", ["first.png"], "holds 4 frames"), ("2", ["0:first.png"], "mask 0:{}: not between start and end")],
-)
-def test_a_start_or_mask_outside_the_frames_is_refused(
-    video, mask, tmp_path, capsys, tracker, start, masks, words
-):
-    masks = [one.replace("first.png", str(mask)) for one in masks]
-    assert words.format(mask) in refused(
-        capsys, tracker, run(video, tmp_path, *masks, more=["--start", start])
-    )
-
-
-def test_frames_may_be_numbered_as_in_file_names(video, mask, tmp_path, capsys, tracker):
-    for index, path in enumerate(sorted(video.iterdir())):
-        path.rename(video / f"shot.{1001 + index}.png")
-    late, more = save(tmp_path / "late.png", 5), ["--frame-numbers", "file", "--write", "masks"]
-    assert (
-        run(video, tmp_path, mask, f"1003:{late}", more=[*more, "--end", "1003", "--remove", "1003:1"]) == 0
-    )
-    found = {path.name: read_mask(path).max() for path in (tmp_path / "out" / "masks").iterdir()}
-    assert found == {"shot.1001.png": 1, "shot.1002.png": 1, "shot.1003.png": 5}
-    assert run(video, tmp_path, f"3:{late}", more=[*more, "--force"]) == 2
-    assert "no frame is numbered 3; its file names have 1001 to 1004" in capsys.readouterr().err
-
-
-def test_one_video_is_not_given_to_several_ranks(video, mask, tmp_path, capsys, tracker, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "torchrun distributes several videos only" in refused(capsys, tracker, run(video, tmp_path, mask))
-
-
-def test_write_chooses_what_is_written(video, mask, tmp_path, capsys):
-    assert run(video, tmp_path, mask, more=["--write", "objects,coco,alpha,overlay", "--no-overlay"]) == 0
-    visible = sorted(path.name for path in (tmp_path / "out").glob("[!.]*"))
-    assert visible == ["alpha", "coco.json", "objects"]
-    assert "coco.json" in capsys.readouterr().out
-
-
-def test_an_unknown_result_is_refused(video, mask, tmp_path, capsys, tracker):
-    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--write", "masks,gif"]))
-    assert "write masks,gif: give some of masks, objects, review" in line
-
-
-def test_both_directions_keep_the_given_masks(video, mask, tmp_path):
-    other = save(tmp_path / "other.png", 1)
-    assert run(video, tmp_path, f"1:{mask}", f"3:{other}", more=["--both-directions"]) == 0
-    found = [read_mask(path).any() for path in sorted((tmp_path / "out" / "masks").iterdir())]
-    assert found == [True] * 4  # frame 0 is before the first mask
-
-
-def test_realtime_with_both_directions_is_refused(video, mask, tmp_path, capsys, tracker):
-    line = refused(capsys, tracker, run(video, tmp_path, mask, more=["--both-directions", "--realtime"]))
-    assert "realtime: cannot go with both_directions" in line
-
-
-def test_a_pipe_is_tracked_and_the_number_of_skipped_frames_is_said(mask, tmp_path, capsys):
+def test_pipe_is_tracked_and_skipped_frames_are_counted(mask, tmp_path, capsys):
     with av.open(str(tmp_path / "clip.mkv"), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
@@ -165,27 +198,79 @@ def test_a_pipe_is_tracked_and_the_number_of_skipped_frames_is_said(mask, tmp_pa
     content = (tmp_path / "clip.mkv").read_bytes()
     threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(content,), daemon=True).start()
     assert run(tmp_path / "pipe", tmp_path, mask, more=["--realtime"]) == 0
-    out = capsys.readouterr().out
-    written = len(list((tmp_path / "out" / "masks").iterdir()))
-    assert f"{written} frame" in out  # one, on a busy machine
+    out, written = capsys.readouterr().out, len(values(tmp_path))
+    assert f"{written} frame" in out
     assert f"{4 - written} skipped" in out
 
 
-def test_an_interrupt_has_its_status_and_finishes_the_files(video, mask, tmp_path, monkeypatch, capsys):
-    original = Repeater.step
+WRITE = ["--write", "masks,overlay,coco,objects,mattes"]
 
-    def step(self, frame, mask=None):
+
+@pytest.fixture
+def interrupted(video, mask, tmp_path, monkeypatch, capsys):
+    """Output folder of a run that Ctrl-C stopped on its third frame."""
+    step = Repeater.step
+
+    def interrupt(self, frame, mask=None):
         if frame[0, 0, 2] == 42:
             os.kill(os.getpid(), signal.SIGINT)
-        return original(self, frame, mask)
+        return step(self, frame, mask)
 
-    monkeypatch.setattr(Repeater, "step", step)
-    assert run(video, tmp_path, mask) == 130
+    with monkeypatch.context() as patch:
+        patch.setattr(Repeater, "step", interrupt)
+        assert run(video, tmp_path, mask, more=WRITE) == 130
     assert "hold the first 3 frames" in capsys.readouterr().err
-    assert len(list((tmp_path / "out" / "masks").iterdir())) == 3
-    assert len(list(open_frames(tmp_path / "out" / "overlay.mp4"))) == 3
+    return tmp_path / "out"
 
 
-def test_a_camera_or_address_that_does_not_answer_is_refused(mask, tmp_path, capsys, tracker):
-    line = refused(capsys, tracker, run("http://127.0.0.1:9/live", tmp_path, mask, more=["--timeout", "5"]))
-    assert "http://127.0.0.1:9/live: cannot be opened" in line
+def files(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("[!.]*") if path.is_file()}
+
+
+def test_interrupt_leaves_complete_files(interrupted, tmp_path):
+    assert list(values(tmp_path)) == NAMES[:3]
+    assert len(list(open_frames(interrupted / "overlay.mp4"))) == 3
+
+
+def test_resumed_run_equals_an_undisturbed_one(interrupted, video, mask, tmp_path, tracker, capsys):
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, more=WRITE) == 0
+    assert tracker.steps - steps == 1
+    assert "4 frames, 3 of them before" in capsys.readouterr().out
+    assert run(video, tmp_path / "calm", mask, more=WRITE) == 0
+    assert files(interrupted) == files(tmp_path / "calm" / "out")
+    assert not (interrupted / resume.STATE).exists()
+
+
+def test_progress_is_saved_while_tracking(request, video, mask, tmp_path, tracker, monkeypatch):
+    monkeypatch.setattr(resume, "SAVE_EVERY", 0)
+    monkeypatch.setattr(resume.Progress, "stopped", lambda *_: None)  # as if it had been killed
+    request.getfixturevalue("interrupted")
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, more=WRITE) == 0
+    assert tracker.steps - steps == 1
+
+
+@pytest.mark.parametrize("more", [["--restart"], ["--write", "vp9", "--force"], ["--end", "3", "--force"]])
+def test_other_inputs_start_over(interrupted, video, mask, tmp_path, tracker, more):
+    steps = tracker.steps
+    assert run(video, tmp_path, mask, more=[*WRITE, *more]) == 0
+    assert tracker.steps - steps == 4
+
+
+def test_damaged_progress_is_one_sentence(interrupted, video, mask, tmp_path, capsys):
+    (interrupted / resume.STATE).write_bytes(b"PK damaged")
+    assert run(video, tmp_path, mask, more=WRITE) == 2
+    assert "--restart tracks it from the first frame" in capsys.readouterr().err
+    assert run(video, tmp_path, mask, more=[*WRITE, "--restart"]) == 0
+
+
+def test_finished_run_is_repeated_only_on_request(video, mask, tmp_path, tracker, capsys):
+    assert run(video, tmp_path, mask) == 0
+    assert run(video, tmp_path, mask) == 0
+    assert "already tracked" in capsys.readouterr().out
+    assert tracker.loads == 1
+    (tmp_path / "out" / "overlay.mp4").unlink()
+    for count, more in ((2, []), (3, ["--restart"]), (4, ["--force"])):
+        assert run(video, tmp_path, mask, more=more) == 0
+        assert tracker.loads == count
