@@ -1,4 +1,4 @@
-"""One contract of all command lines: shared options alike, one notation of defaults, exit codes as documented."""
+"""Contract of all command lines: shared options, one notation of defaults, exit codes, --force."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ OWN_HELP = {
     "--annotations", "--output", "--weights", "--dataset", "--split", "--mask", "--objects", "--size",
     "--workers",
 }  # fmt: skip
-"""options whose help says what they are of a command"""
+"""options whose help differs by command"""
 VARIED = {
     "--checkpoint": r"weights: a file, or a name of `aotlab weights`.*\(default: the bundled model.*\)",
     "--config": r"preset \(aott, .*\) or YAML file with the settings \(default: .+\)",
     "--memory": r"sets memory.policy: .*\(default: as in the settings.*\)",
     "--force": r"replace existing results of another run|get: download again and replace the file",
 }
-"""options whose help has a part of the command's own"""
+"""options whose help has a part that differs by command"""
 
 
 def options() -> dict[str, dict[str, tuple[str, object]]]:
@@ -46,7 +46,7 @@ def options() -> dict[str, dict[str, tuple[str, object]]]:
     return found
 
 
-def test_an_option_has_one_help_and_default_in_all_commands():
+def test_options_have_one_help_and_default_everywhere():
     for option, by_command in options().items():
         if option in VARIED:
             assert all(re.fullmatch(VARIED[option], text) for text, _ in by_command.values()), option
@@ -54,7 +54,7 @@ def test_an_option_has_one_help_and_default_in_all_commands():
             assert len({str(entry) for entry in by_command.values()}) == 1, (option, by_command)
 
 
-def test_defaults_are_noted_in_one_way_and_help_names_no_file_of_the_checkout():
+def test_help_states_defaults_in_one_way():
     for option, by_command in options().items():
         for name, (text, _) in by_command.items():
             assert not re.search(r"(?<!\()\bdefault\b|\(default(?!: )", text), (name, option, text)
@@ -74,7 +74,7 @@ def test_defaults_are_noted_in_one_way_and_help_names_no_file_of_the_checkout():
     ],
     ids=lambda value: str(value) if isinstance(value, int) else type(value).__name__,
 )
-def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monkeypatch, capsys):
+def test_exit_codes_are_the_documented_ones(error, status, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     @command
@@ -96,7 +96,6 @@ def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monk
     "line",
     [
         ["mask", "image.png", "--box", "1:1,1,9,9", "--output", "there.png"],
-        ["convert", "masks.png", "there.png", "--to", "masks", "--video", "frames"],
         ["ensemble", "a", "b", "--output", "there"],
         ["score", "a", "--annotations", "b", "--json", "there.json"],
         ["score", "a", "--annotations", "b", "--csv", "there.json"],
@@ -109,15 +108,7 @@ def test_exit_codes_are_those_of_the_documentation(error, status, tmp_path, monk
 )
 def test_results_are_not_overwritten_without_force(line, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name in (
-        "image.png",
-        "masks.png",
-        "there.png",
-        "there.json",
-        "there.zip",
-        "there/a/0.png",
-        "frames/0.png",
-    ):
+    for name in ("image.png", "there.png", "there.json", "there.zip", "there/a/0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"mine")
     for name in ("a", "b"):

@@ -1,0 +1,238 @@
+"""Parser, messages and exit codes shared by all commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, strategies
+
+from aotlab.tools.cli.options import add_config_options
+from aotlab.tools.cli.parser import (
+    ABOVE_ZERO,
+    AT_LEAST_ONE,
+    INTEGER,
+    MAX_MESSAGE,
+    PIXELS,
+    CommandParser,
+    command,
+    printable,
+)
+from aotlab.tools.main import main
+from aotlab.utils.errors import InputError, RankError
+from aotlab.utils.text import byte_count, size_text
+
+
+def make_parser() -> CommandParser:
+    parser = CommandParser("example", "An example.")
+    parser.add_argument("video", nargs="?")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0])
+    parser.add_argument("--output")
+    parser.add_argument("--flip", action="store_true")
+    add_config_options(parser, parser)
+    return parser
+
+
+LINE = ["clip.mp4", "--flip", "--output=a=b", "--scales", "1.0", "1.3"]
+
+
+@given(
+    strategies.integers(0, len(LINE)), strategies.integers(0, len(LINE) - 3)
+)
+def test_settings_may_be_anywhere(last, first):
+    line = [*LINE[:last], "memory.frames=4", *LINE[last:]]
+    args = make_parser().parse_args([*line[:first], "memory.every=2", *line[first:]])
+    assert args.scales == [1.0, 1.3]
+    assert sorted(args.overrides) == ["memory.every=2", "memory.frames=4"]
+    assert (args.video, args.output, args.flip) == ("clip.mp4", "a=b", True)
+
+
+def test_value_of_an_option_is_no_setting():
+    assert make_parser().parse_args(["--output", "a=b", "c=d"]).overrides == ["c=d"]
+
+
+@pytest.mark.parametrize("text", ["./take=2", "Take=2", "http://host/video?id=2", "=2", "1=2"])
+def test_other_arguments_with_equals_are_no_settings(text):
+    assert make_parser().parse_args([text]).video == text
+
+
+def test_invalid_option_names_the_command():
+    with pytest.raises(InputError, match=r"^argument --scales: [^\n]+; see aotlab example --help$"):
+        make_parser().parse_args(["clip.mp4", "--scales", "big"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (AT_LEAST_ONE, "0", "must be a whole number at least 1, got 0"),
+        (AT_LEAST_ONE, "1.5", "must be a whole number at least 1"),
+        (AT_LEAST_ONE, "99999999999999999999", "at most 2147483647"),
+        (INTEGER, "-99999999999999999999", "at least -2147483647"),
+        (ABOVE_ZERO, "nan", "must be above 0, got nan"),
+        (ABOVE_ZERO, "inf", "must be above 0, got inf"),
+        (ABOVE_ZERO, "1e999", "must be above 0, got 1e999"),
+        (ABOVE_ZERO, "0", "must be above 0, got 0"),
+        (PIXELS, "31", "at least 32 and at most 32768"),
+        (PIXELS, "٣٢٠٠٠٠", "at most 32768"),
+        (PIXELS, "x" * 500, "got " + "x" * 40),
+    ],
+)
+def test_invalid_number_names_the_option(kind, text, words):
+    parser = CommandParser("test", "")
+    parser.add_argument("--number", type=kind)
+    with pytest.raises(InputError, match=r"^argument --number: [^\n]+$") as caught:
+        parser.parse_args([f"--number={text}"])
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "option"),
+    [
+        *((["export", "--output", "o", "--size", text], "--size") for text in ("0x0", "²x5", "9" * 5000 + "x5")),
+        *((["track", "a", "--remove", text], "--remove") for text in ("9" * 5000 + ":1", "1:0", "²:1", "1:-1")),
+        *((["track", "a", "--depth", text], "--depth") for text in ("0", "auto:25", "nan")),
+        *((["score", "a", "--worst", text], "--worst") for text in ("-1", "2147483648", "1e400", "inf")),
+        *((["eval", "--scales", text], "--scales") for text in ("0", "nan", "17", "")),
+    ],
+)  # fmt: skip
+def test_invalid_numbers_of_commands_are_one_sentence(line, option, capsys):
+    assert main(line) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: argument {option}: ")
+    assert message.count("\n") == 1
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (size_text, "854x480", (854, 480)),
+        (size_text, "1x1", (1, 1)),
+        (byte_count, "2GB", 2 * 10**9),
+        (byte_count, "1.5 GiB", 3 * 2**29),
+        (byte_count, "7b", 7),
+    ],
+)
+def test_sizes_and_bytes_are_read(read, text, value):
+    assert read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        *((size_text, text) for text in ("", "854", "854x", "0x480", "-1x2", "1.5x2", "axb")),
+        *((byte_count, text) for text in ("", "2", "0GB", "GB", "-1GB", "1e3GB", "2 bits")),
+    ],
+)
+def test_invalid_sizes_and_bytes_show_an_example(read, text):
+    with pytest.raises(ValueError, match="for example"):
+        read(text)
+
+
+@given(strategies.text(max_size=3 * MAX_MESSAGE))
+def test_messages_are_printable_and_bounded(text):
+    shown = printable(text)
+    assert shown.isprintable()
+    assert len(shown) <= MAX_MESSAGE + len(" ... ")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["n" * 300, "memory.every=" + "9" * 5000, "x\0y", "a\x1b[2Jb\nc\u202e"],
+    ids=["long", "setting", "nul", "control"],
+)
+@pytest.mark.parametrize("option", ["VIDEO", "--mask", "--checkpoint", "--config"])
+def test_impossible_path_is_one_sentence(capsys, value, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").touch()
+    line = ["track", "x", "--mask", "x", "--output", "out"]
+    assert main([*line[:1], value, *line[2:]] if option == "VIDEO" else [*line, option, value]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "internal error" not in message
+
+
+@pytest.mark.parametrize(
+    ("local", "error", "count"), [("0", InputError, 1), ("1", InputError, 0), ("1", RankError, 1)]
+)
+def test_common_errors_are_printed_once_per_machine(monkeypatch, capsys, local, error, count):
+    @command
+    def refuse(argv):
+        raise error("--x: wrong")
+
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("LOCAL_RANK", local)
+    assert refuse([]) == 2
+    assert capsys.readouterr().err.count("--x: wrong") == count
+
+
+def test_libraries_log_warnings_only(tmp_path):
+    program = tmp_path / "noting.py"
+    program.write_text(
+        "import atexit, logging\n"
+        "from aotlab.tools.cli.parser import command\n"
+        "@command\n"
+        "def main(argv=None):\n"
+        "    atexit.register(logging.getLogger('torch._subclasses.fake_tensor').info, 'cache_misses: 0')\n"
+        "    logging.getLogger('aotlab.engine').info('ours')\n"
+        "    logging.getLogger('library').warning('theirs')\n"
+        "    raise KeyboardInterrupt\n"
+        "raise SystemExit(main())\n"
+    )
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "ours\ntheirs\ninterrupted\n")
+
+
+PLUGIN = """
+from aotlab import CommandParser, InputError
+def main(argv):
+    parser = CommandParser("greet", "Greet.")
+    parser.add_argument("name")
+    if parser.parse_args(argv).name == "nobody":
+        raise InputError("greet: nobody is there")
+    return 0
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path, monkeypatch):
+    """An installed package with the command ``greet``."""
+    (tmp_path / "greeter.py").write_text(PLUGIN)
+    info = tmp_path / "greeter-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeter\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[aotlab.commands]\ngreet = greeter:main\nbroken = greeter:nothing\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "words"),
+    [
+        ("greet you", 0, ""),
+        ("greet nobody", 2, "error: greet: nobody is there"),
+        ("greet", 2, "required: name; see aotlab greet --help"),
+        ("broken", 2, "broken: greeter does not load"),
+        ("gret", 2, "no such command; did you mean greet?"),
+    ],
+)
+def test_plugin_commands_run_like_built_in_ones(plugin, capsys, line, status, words):
+    assert main(line.split()) == status
+    assert words in capsys.readouterr().err
+
+
+def test_help_lists_plugins_after_built_in_commands(plugin, capsys):
+    assert main(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("track") < out.index("greet   ") < out.index("exit codes")
+    assert "of the package greeter" in out
+
+
+@pytest.mark.parametrize("name", ["annotate", "convert"])
+def test_missing_studio_is_named(name, capsys, monkeypatch):
+    monkeypatch.setattr("aotlab.tools.main.list_plugins", lambda group: {})
+    assert main([name, "video.mp4"]) == 2
+    expected = f"error: aotlab {name}: needs the package aotlab-studio; pip install 'aotlab[studio]'\n"
+    assert capsys.readouterr().err == expected
