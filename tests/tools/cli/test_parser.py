@@ -37,9 +37,7 @@ def make_parser() -> CommandParser:
 LINE = ["clip.mp4", "--flip", "--output=a=b", "--scales", "1.0", "1.3"]
 
 
-@given(
-    strategies.integers(0, len(LINE)), strategies.integers(0, len(LINE) - 3)
-)
+@given(strategies.integers(0, len(LINE)), strategies.integers(0, len(LINE) - 3))
 def test_settings_may_be_anywhere(last, first):
     line = [*LINE[:last], "memory.frames=4", *LINE[last:]]
     args = make_parser().parse_args([*line[:first], "memory.every=2", *line[first:]])

@@ -1,8 +1,7 @@
-"""Errors that nobody foresaw: one sentence, exit status 70, and the traceback in a file or on request."""
+"""Unforeseen errors: one sentence, exit status 70, and the traceback in a file or on request."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -15,8 +14,8 @@ from aotlab.utils.errors import out_of_memory
 
 
 @pytest.fixture
-def broken(monkeypatch, tmp_path):
-    """A tool with a fault; tracebacks are saved in the test's folder."""
+def faulty(monkeypatch, tmp_path):
+    """A command with a fault; tracebacks are saved in the test's folder."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("AOTLAB_DEBUG", raising=False)
 
@@ -27,33 +26,32 @@ def broken(monkeypatch, tmp_path):
     return main
 
 
-def test_a_fault_is_one_sentence_with_status_70_and_its_traceback_is_saved(broken, capsys, tmp_path):
-    assert broken([]) == 70
+def test_fault_is_one_sentence_and_its_traceback_is_saved(faulty, capsys, tmp_path):
+    assert faulty([]) == 70
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "internal error in aotlab (KeyError: " in message
     path = Path(re.search(r"traceback in (\S+) ", message)[1])
     assert path.parent == tmp_path
-    assert "KeyError" in path.read_text()
     assert "test_faults.py" in path.read_text()
 
 
-def test_a_fault_shows_its_traceback_on_request(broken, capsys, monkeypatch, tmp_path):
+def test_fault_shows_its_traceback_on_request(faulty, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("AOTLAB_DEBUG", "1")
-    assert broken([]) == 70
+    assert faulty([]) == 70
     message = capsys.readouterr().err
     assert message.startswith("Traceback (most recent call last)")
     assert "internal error in aotlab" in message.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_nothing_can_be_saved_the_sentence_says_how_to_see_it(broken, capsys, monkeypatch):
+def test_fault_without_a_writable_folder_names_the_variable(faulty, capsys, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", "/proc/nowhere")
-    assert broken([]) == 70
+    assert faulty([]) == 70
     assert "set AOTLAB_DEBUG=1 to see the traceback" in capsys.readouterr().err
 
 
-def test_too_little_memory_names_the_settings_that_help(capsys):
+def test_too_little_memory_names_settings_that_help(capsys):
     @command
     def main(argv=None):
         raise MemoryError("Unable to allocate 10 TiB")
@@ -62,8 +60,8 @@ def test_too_little_memory_names_the_settings_that_help(capsys):
     assert "out of memory; make frames smaller with input.max_long_edge" in capsys.readouterr().err
 
 
-LITTLE = """
-import resource, sys, torch
+LIMITED = """
+import resource, torch
 torch.zeros(1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 2**27, used + 2**27))
@@ -76,9 +74,7 @@ except Exception as error:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits of memory need Linux")
-def test_the_allocators_own_error_is_known_as_too_little_memory():
-    done = subprocess.run(
-        [sys.executable, "-c", LITTLE], capture_output=True, text=True, check=False, env={**os.environ}
-    )
+def test_error_of_the_allocator_is_too_little_memory():
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, check=False)
     assert done.stdout.startswith("True"), done.stdout + done.stderr
     assert not out_of_memory(RuntimeError("shape mismatch"))

@@ -1,0 +1,188 @@
+"""Commands with closed or full standard streams, and commands that are signalled: no traceback, nothing left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = """
+import logging, os, sys, time
+from pathlib import Path
+from aotlab.tools.cli import stdio
+from aotlab.tools.cli.parser import command
+from aotlab.utils.files import atomic_path
+from aotlab.utils.processes import worker_pool
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+def write_file(path):
+    with atomic_path(Path(path)) as temporary:
+        temporary.write_text("half")
+        print("begun", flush=True)
+        time.sleep(60)
+
+def use_workers():
+    with worker_pool(2, "json") as pool:
+        for future in [pool.submit(sleep, 0.5) for _ in range(2)]:
+            print(future.result(), flush=True)
+        print("begun", flush=True)
+        for future in [pool.submit(sleep, 1.0) for _ in range(60)]:
+            future.result()
+
+def print_lines(count):
+    for number in range(int(count)):
+        print("line", number)
+
+def print_errors():
+    for number in range(5000):
+        print("remark", number, file=sys.stderr, flush=True)
+    logging.warning("a warning")
+
+def swallow_signals(times, error=None):
+    stdio.GRACE = 0.0
+    for _ in range(int(times)):
+        try:
+            print("begun", flush=True)
+            time.sleep(60)
+        except BaseException:
+            print("swallowed", flush=True)
+    if error:
+        raise AttributeError("a half imported module")
+
+@command
+def main(argv=None):
+    globals()[sys.argv[1]](*sys.argv[2:])
+    return 0
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+posix = pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+def shell(line, program):
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; run() {{ '{sys.executable}' '{program}' \"$@\"; }}; {line}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def start(program, *arguments):
+    """Start the program, which prints a line and then works."""
+    return subprocess.Popen(
+        [sys.executable, program, *map(str, arguments)],
+        cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", [10, 100000])
+def test_pipe_closed_early_is_no_error(program, lines):
+    done = shell(f"run print_lines {lines} | head -1; exit ${{PIPESTATUS[0]}}", program)
+    assert (done.stdout, done.stderr) == ("line 0\n", "")
+    assert done.returncode in (0, 141)
+
+
+@pytest.mark.parametrize("lines", [10, 100000])
+def test_output_on_a_full_disk_is_one_sentence(program, lines):
+    done = shell(f"run print_lines {lines} > /dev/full", program)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output: cannot be written (No space left on device)\n"
+
+
+@pytest.mark.parametrize("streams", ["2> /dev/full", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("work", ["print_lines 10", "print_errors"])
+def test_lost_streams_stop_no_work(program, streams, work):
+    done = shell(f"run {work} {streams}", program)
+    assert done.returncode == 0
+    assert done.stderr == "" or work == "print_errors"
+
+
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_signal_leaves_no_half_written_file(program, tmp_path, name):
+    process = start(program, "write_file", tmp_path / "out" / "file.txt")
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(getattr(signal, name))
+    _, message = process.communicate(timeout=30)
+    assert process.returncode == 128 + getattr(signal, name)
+    assert "Traceback" not in message
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@posix
+@pytest.mark.parametrize(("name", "message"), [("SIGTERM", ""), ("SIGHUP", ""), ("SIGINT", "interrupted\n")])
+def test_errors_caused_by_a_signal_are_not_reported(program, name, message):
+    process = start(program, "swallow_signals", 1, "error")
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(getattr(signal, name))
+    assert process.communicate(timeout=30)[1] == message
+    assert process.returncode == 128 + getattr(signal, name)
+
+
+@posix
+def test_swallowed_signal_can_be_sent_again(program):
+    process = start(program, "swallow_signals", 2)
+    for _ in range(2):
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "swallowed\n"
+    assert process.wait(timeout=30) == 0
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_their_program(program, number):
+    process = start(program, "use_workers")
+    workers = []
+    while (line := process.stdout.readline()) not in ("begun\n", ""):
+        workers.append(int(line))
+    assert workers
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    deadline = time.monotonic() + 60
+    while any(map(is_alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_alive, workers))
+
+
+@posix
+@pytest.mark.parametrize("delay", [0.2, 0.5])
+def test_several_interrupts_show_no_traceback(delay):
+    script = "import sys; from aotlab.__main__ import main; print(flush=True); sys.exit(main())"
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "track", "--print-config"], cwd=ROOT, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    process.stdout.readline()
+    time.sleep(delay)
+    for _ in range(5):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.02)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT, 0)  # 0: it had finished
+    assert message in ("interrupted\n", "")
