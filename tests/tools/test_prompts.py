@@ -1,6 +1,4 @@
-"""Masks of boxes and points on the command line: track --box, --point, --review, and the mask command."""
-
-import json
+"""Masks of boxes and points on the command line: track --box, --point, and the mask command."""
 
 import numpy as np
 import pytest
@@ -12,26 +10,13 @@ from aotlab.prompts.texts import masks_of_frame, read_prompts
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
 from aotlab.utils.errors import InputError
-from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 from tests.prompts.colour import by_colour
+from tests.tools.track.runs import Repeater
 
-
-class Loaded(Seer):
-    """A tracker that knows the truth, in place of a model."""
-
-    @classmethod
-    def from_checkpoint(cls, path, *, config=None, overrides=(), device="cpu"):
-        return cls()
-
-
-class Losing(Loaded):
-    """Loses everything on frame 4."""
-
-    def step(self, frame, mask=None):
-        prediction = super().step(frame, mask)
-        if int(frame[0, 0, 2]) - 40 >= 4:
-            prediction.channels[:] = 0
-        return prediction
+LENGTH = 6
+LABELS = np.zeros((40, 60), np.uint16)
+LABELS[5:15, 5:15], LABELS[25:35, 40:50] = 1, 2
+COLOURS = np.array([[40, 40, 40], [220, 60, 60], [60, 200, 80]], np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -41,13 +26,18 @@ def segmenter(monkeypatch):
 
 @pytest.fixture
 def video(tmp_path):
-    return draw_folder(tmp_path / "clip")
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(LENGTH):
+        Image.fromarray(COLOURS[LABELS]).save(folder / f"{index:05d}.png")
+    return folder
 
 
 @pytest.fixture
 def run(video, tmp_path, monkeypatch):
-    def run(*options, tracker=Loaded):
-        monkeypatch.setattr("aotlab.engine.tracker.Tracker", tracker)
+    monkeypatch.setattr("aotlab.engine.tracker.Tracker", Repeater)
+
+    def run(*options):
         return track_cli.main([str(video), "--output", str(tmp_path / "out"), "--write", "masks", *options])
 
     return run
@@ -56,36 +46,19 @@ def run(video, tmp_path, monkeypatch):
 BOXES = ["--box", "1:3,3,14,14", "--box", "2:37,22,16,16"]
 
 
-def test_boxes_and_points_make_first_masks_and_are_tracked(run, tmp_path):
+def test_boxes_become_masks_and_are_tracked(run, tmp_path):
     assert run(*BOXES) == 0
-    assert (read_mask(tmp_path / "out" / "given" / "00000.png") == truth(0)).all()
+    assert (read_mask(tmp_path / "out" / "given" / "00000.png") == LABELS).all()
     masks = sorted((tmp_path / "out" / "masks").iterdir())
     assert len(masks) == LENGTH
-    assert (read_mask(masks[-1]) == truth(LENGTH - 1)).all()
+    assert (read_mask(masks[-1]) == LABELS).all()
 
 
-def test_a_later_frame_may_be_named(run, tmp_path):
+def test_prompt_on_a_later_frame_adds_an_object(run, tmp_path):
     assert run("--point", "1:10,10", "--box", "4/2:37,22,16,16") == 0
     assert sorted(path.name for path in (tmp_path / "out" / "given").iterdir()) == ["00000.png", "00004.png"]
     masks = [read_mask(path) for path in sorted((tmp_path / "out" / "masks").iterdir())]
     assert [bool((mask == 2).any()) for mask in masks] == [False] * 4 + [True] * (LENGTH - 4)
-
-
-def test_a_lost_object_never_ends_as_plain_success(run, tmp_path, capsys):
-    assert run(*BOXES, "--review", tracker=Losing) == 0
-    captured = capsys.readouterr()
-    assert "warning: object 1 is lost on frames 4 to 11" in captured.err
-    assert "4 to 11" in captured.out
-    assert "frames to check first" in captured.out
-    review = json.loads((tmp_path / "out" / "review.json").read_text())
-    assert [item["lost_on"] for item in review["objects"]] == [[[4, 11]], [[4, 11]]]
-    assert review["objects"][0]["visible"] == 4
-    assert review["check"][0]["frame"] in (4, 8)
-
-
-def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
-    assert run(*BOXES, "--review") == 0
-    assert "warning" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -97,11 +70,11 @@ def test_a_report_of_a_good_run_warns_of_nothing(run, capsys):
         (["--box", "1:3,3,0,0"], "at least 2 pixels"),
         (["--box", "1:300,300,20,20"], "outside the image"),
         (["--box", "1:3,3,14,14", "--box", "1:3,3,10,10"], "has a box on frame 0 already"),
-        (["--box", "99/1:3,3,14,14"], "no frame 99; give one of 0 to 11"),
+        (["--box", "99/1:3,3,14,14"], "no frame 99; give one of 0 to 5"),
         (["--box", "1:3,3,14,14", "--not-point", "2:3,3"], "object 2 has no box or point"),
     ],
 )
-def test_useless_prompts_are_refused_in_one_line(run, capsys, options, words):
+def test_invalid_prompts_are_one_sentence(run, capsys, options, words):
     assert run(*options) == 2
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
@@ -117,7 +90,7 @@ def test_prompts_are_read_by_frame_and_object():
         read_prompts([], ["1:5"])
 
 
-def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readings(caplog):
+def test_box_that_leaves_the_image_shows_both_readings(caplog):
     assert read_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
     frame = np.zeros((48, 64, 3), np.uint8)
     prompts = read_prompts(["2:30,20,40,30"], [])[0]
@@ -126,27 +99,41 @@ def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readi
     assert "write 2:30:20-40:30" in caplog.text
 
 
-def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_option(tmp_path, run, video):
-    deep = tmp_path / "deep"
-    deep.mkdir()
-    for index, path in enumerate(sorted(video.iterdir())):
-        values = np.array(Image.open(path).convert("L")).astype(np.uint16) * 16
-        (deep / path.name).write_bytes(b"damaged") if index else Image.fromarray(values).save(
-            deep / path.name
-        )
-    seen = []
-    source = open_frames(deep, levels="0,4080")
-    assert [index for index, frame in frames_at(source, {0}) if not seen.append(frame)] == [0]
-    assert (seen[0][..., 0] == np.array(Image.open(deep / "00000.png")) // 16).all()
-
-
-def test_the_mask_command_writes_one_palette_png(video, tmp_path, capsys):
+def test_mask_command_writes_a_palette_png(video, tmp_path, capsys):
     source = video / "00003.png"
-    assert mask_cli.main([str(source), "--box", "1:9,3,14,14", "--point", "7:45,30"]) == 0
+    assert mask_cli.main([str(source), "--box", "1:3,3,14,14", "--point", "7:45,30"]) == 0
     labels = read_mask(video / "00003.mask.png")
-    assert (labels == np.where(truth(3) == 2, 7, truth(3))).all()
+    assert (labels == np.where(LABELS == 2, 7, LABELS)).all()
     with Image.open(video / "00003.mask.png") as image:
         assert image.mode == "P"
     assert "object 7 100 pixels" in capsys.readouterr().out
-    assert mask_cli.main([str(source), "--box", "4/1:9,3,14,14"]) == 2
-    assert mask_cli.main([str(tmp_path / "none.png"), "--box", "1:9,3,14,14"]) == 2
+
+
+def test_prompts_decode_only_their_frames_at_the_levels(tmp_path):
+    grey = np.arange(600, dtype=np.uint16).reshape(20, 30) * 16
+    Image.fromarray(grey).save(tmp_path / "0.png")
+    (tmp_path / "1.png").write_bytes(b"damaged")
+    [(index, frame)] = frames_at(open_frames(tmp_path, levels="0,4080"), {0})
+    assert index == 0
+    assert (frame[..., 0] == np.minimum(grey // 16, 255)).all()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (["clip/00003.png", "--box", "4/1:9,3,14,14"], "is one image"),
+        (["none.png", "--box", "1:9,3,14,14"], "no such file"),
+        (["clip/00003.png"], "a --box or --point must be given"),
+        (["clip/00003.png", "--box", "1:9,3,14,14", "--output", "out.jpg"], "ends in .png"),
+        (["clip/00003.png", "--box", "1:9,3,14,14", "--output", "clip/00003.png"], "is the image itself"),
+        (
+            ["clip/00003.png", "--box", "1:9,3,14,14", "--segmenter-plugin", "sam"],
+            "segmenter sam: not installed",
+        ),
+    ],
+)
+def test_invalid_mask_command_is_refused(video, tmp_path, monkeypatch, capsys, line, words):
+    monkeypatch.chdir(tmp_path)
+    assert mask_cli.main(line) == 2
+    assert words in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["clip"]

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.video.outputs import OUTPUTS
-from aotlab.tools.cli.tracking import WRITABLE
 from aotlab.tools.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,23 +97,19 @@ MISTYPED = [
 ]  # fmt: skip
 
 
-def test_a_mistyped_path_is_told_before_anything_heavy_is_imported(tmp_path):
+def test_mistyped_path_imports_nothing_heavy(tmp_path):
     modules_of(tmp_path, [json.dumps(MISTYPED)], way="several")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["command", "script"])
-def test_no_module_is_held_twice(way, tmp_path):
+def test_modules_are_loaded_once(way, tmp_path):
     modules = modules_of(tmp_path, ["track", "--print-config"], way=way)
     assert "torch" in modules
     assert copies(modules) == []
 
 
-def test_copies_are_found(tmp_path):
+def test_second_copies_are_found(tmp_path):
     both = {"__main__": str(ROOT / "tools/track.py"), "aotlab.tools.track": str(ROOT / "tools/track.py")}
     assert copies(both) == [str(ROOT / "tools/track.py")]
     assert copies({"engine": "/elsewhere/engine.py"}) == ["engine"]
-
-
-def test_names_that_are_written_twice_to_spare_an_import_agree():
-    assert tuple(OUTPUTS) == WRITABLE
