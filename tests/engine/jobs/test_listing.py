@@ -6,12 +6,12 @@ import os
 import pytest
 from PIL import Image
 
-from aotlab.engine.video.job import Job
 from aotlab.engine.jobs.listing import list_video_jobs, read_jobs
+from aotlab.engine.video.job import Job
 from aotlab.utils.errors import InputError
 
 
-def test_a_csv_names_videos_masks_and_overrides(tmp_path):
+def test_csv_is_read(tmp_path):
     path = tmp_path / "jobs.csv"
     rows = [
         "video,masks,name,overrides",
@@ -25,7 +25,7 @@ def test_a_csv_names_videos_masks_and_overrides(tmp_path):
     assert second.overrides == ("memory.every=2", "memory.frames=4")
 
 
-def test_jobs_may_have_levels_of_their_own(tmp_path):
+def test_levels_are_read(tmp_path):
     (tmp_path / "jobs.csv").write_text(
         'video,masks,levels\na.tif,a.png,"0,4095"\nb.tif,b.png,auto\nc,c.png,\n'
     )
@@ -35,7 +35,7 @@ def test_jobs_may_have_levels_of_their_own(tmp_path):
         read_jobs(tmp_path / "jobs.csv")
 
 
-def test_json_lines_hold_the_same(tmp_path):
+def test_json_lines_are_read(tmp_path):
     path = tmp_path / "jobs.jsonl"
     rows = [
         {"video": "a.mp4", "masks": "a.png"},
@@ -47,7 +47,7 @@ def test_json_lines_hold_the_same(tmp_path):
     assert second == Job("y", "rtsp://x/y", (f"2:{tmp_path / 'a.png'}",), ("a.b=1",))
 
 
-def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
+def test_folder_has_masks_beside_videos(tmp_path):
     (tmp_path / "b.mp4").write_bytes(b"")
     (tmp_path / "b.xml").write_bytes(b"")
     (tmp_path / "a").mkdir()
@@ -85,13 +85,13 @@ def test_in_a_folder_masks_lie_beside_their_videos(tmp_path):
         ("a.jsonl", "[]", "missing field 'video'"),
     ],
 )
-def test_a_list_that_lacks_something_is_refused_with_its_line(tmp_path, name, text, words):
+def test_invalid_list_names_its_line(tmp_path, name, text, words):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=words):
         read_jobs(tmp_path / name)
 
 
-def test_a_video_without_masks_and_an_empty_folder_are_refused(tmp_path):
+def test_video_without_masks_and_empty_folder_are_refused(tmp_path):
     with pytest.raises(InputError, match="no videos"):
         read_jobs(tmp_path)
     with pytest.raises(InputError, match=r"a\.png"):
@@ -100,7 +100,7 @@ def test_a_video_without_masks_and_an_empty_folder_are_refused(tmp_path):
         read_jobs(tmp_path / "none.csv")
 
 
-def test_a_list_that_is_no_text_or_no_file_is_refused(tmp_path):
+def test_unreadable_list_is_refused(tmp_path):
     (tmp_path / "latin.csv").write_bytes("video,masks\né.mp4,a.png\n".encode("latin-1"))
     (tmp_path / "wide.csv").write_bytes("video,masks\na.mp4,a.png\n".encode("utf-16"))
     os.mkfifo(tmp_path / "pipe.csv")
@@ -110,19 +110,19 @@ def test_a_list_that_is_no_text_or_no_file_is_refused(tmp_path):
             read_jobs(tmp_path / name)
 
 
-def test_a_byte_order_mark_and_windows_lines_are_no_matter(tmp_path):
+def test_byte_order_mark_and_windows_lines_are_read(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfvideo,masks\r\na.mp4,a.png\r\n")
     (job,) = read_jobs(tmp_path / "a.csv")
     assert job.name == "a"
 
 
-def test_a_folder_that_may_not_be_entered_is_named(closed_folder):
+def test_closed_folder_is_named(closed_folder):
     for path in (closed_folder, closed_folder.parent, closed_folder / "a.csv"):
         with pytest.raises(InputError, match="closed"):
             read_jobs(path)
 
 
-def test_the_folder_one_is_in_has_a_name(tmp_path, monkeypatch):
+def test_current_folder_has_a_name(tmp_path, monkeypatch):
     folder = tmp_path / "clip"
     folder.mkdir()
     (tmp_path / "clip.png").write_bytes(b"")

@@ -1,0 +1,108 @@
+"""Frames and masks given for a video: frame numbers, ranges, mask files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab.engine.video.inputs import FrameNumbers, FrameRange, load_masks, split_mask_value
+from aotlab.masks.id_maps import write_mask
+from aotlab.media.video import open_frames
+from aotlab.utils.errors import InputError
+
+SIZE, LENGTH = (24, 32), 5
+
+
+def labels(object_id):
+    ids = np.zeros(SIZE, np.uint8)
+    ids[4:12, 6:20] = object_id
+    return ids
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for index in range(LENGTH):
+        Image.new("RGB", SIZE[::-1]).save(folder / f"{10 + index}.png")
+    return open_frames(folder)
+
+
+@pytest.fixture
+def masks(tmp_path, monkeypatch):
+    """The folder with masks is the current one: a folder of masks for frames 1 and 3, and single ones."""
+    monkeypatch.chdir(tmp_path)
+    for name, object_id in (("late.png", 3), ("first.png", 2), ("several/11.png", 1), ("several/13.png", 1)):
+        write_mask(tmp_path / name, labels(object_id))
+
+
+@pytest.mark.parametrize(
+    ("value", "frame", "file"), [("C:odd:name.png", None, "C:odd:name.png"), ("12:a:b.png", 12, "a:b.png")]
+)
+def test_only_a_leading_number_is_a_frame(value, frame, file):
+    found, path = split_mask_value(value)
+    assert (found, str(path)) == (frame, file)
+
+
+@pytest.mark.parametrize(
+    ("values", "within", "expected"),
+    [
+        (["first.png"], FrameRange(), {0: 2}),
+        (["first.png"], FrameRange(2, 3), {2: 2}),
+        (["4:late.png", "first.png"], FrameRange(), {0: 2, 4: 3}),
+        (["several"], FrameRange(), {1: 1, 3: 1}),
+        (["several"], FrameRange(2, 4), {3: 1}),
+    ],
+)
+def test_masks_are_at_their_frames(source, masks, values, within, expected):
+    found = load_masks(values, source, within=within)
+    assert list(found) == list(expected)
+    assert all((found[frame] == labels(object_id)).all() for frame, object_id in expected.items())
+    assert found.get(9) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "within", "words"),
+    [
+        (["several", "3:late.png"], FrameRange(), "frame 3 already has several"),
+        (["9:late.png"], FrameRange(), "mask 9:late.png: the video holds 5 frames"),
+        (["0:late.png"], FrameRange(1), "not between start and end"),
+        (["several"], FrameRange(4), "no mask for the frames to track"),
+        (["none.png"], FrameRange(), "none.png"),
+    ],
+)
+def test_invalid_masks_are_refused(source, masks, values, within, words):
+    with pytest.raises(InputError, match=words):
+        load_masks(values, source, within=within)
+
+
+def test_masks_are_stored_as_run_lengths(source, masks):
+    found = load_masks(["first.png"], source)
+    assert found[0].dtype == np.uint8
+    assert sum(region.runs.nbytes for region in found.annotations.frames[0]) < 1000
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [(None, None, FrameRange()), (11, None, FrameRange(1)), (11, 13, FrameRange(1, 3))],
+)
+def test_file_names_number_frames(source, start, end, expected):
+    numbers = FrameNumbers(source, by_name=True)
+    assert numbers.range(start, end) == expected
+    assert numbers.number(numbers.index(12)) == 12
+    assert [index for index, _ in expected.frames(source)] == list(range(LENGTH))[expected.first :][
+        : expected.count(LENGTH)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "by_name", "words"),
+    [
+        (9, None, False, "holds 5 frames; give a start and end from 0 to 4"),
+        (None, 5, False, "holds 5 frames"),
+        (3, 2, False, "give a start before the end"),
+        (3, None, True, "no frame is numbered 3; its file names have 10 to 14"),
+    ],
+)
+def test_invalid_ranges_are_refused(source, start, end, by_name, words):
+    with pytest.raises(InputError, match=words):
+        FrameNumbers(source, by_name=by_name).range(start, end)
