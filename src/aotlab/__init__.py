@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aotlab.engine.video.outputs import LostFlags
     from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.engine.video.tracking import track
-    from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats, read_annotations
+    from aotlab.masks.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.masks.coco import format_coco, parse_coco
     from aotlab.masks.id_maps import read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
         number_frames,
         parse_runs,
     )
+    from aotlab.media.image_frames import store_frame
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
+    from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
 
@@ -65,7 +67,7 @@ _HOMES = {
     "fill_polygons": ("aotlab.masks.regions", "fill_polygons"),
     "find_mask_writer": ("aotlab.masks.annotations", "find_mask_writer"),
     "format_coco": ("aotlab.masks.coco", "format_coco"),
-    "list_mask_formats": ("aotlab.masks.annotations", "list_mask_formats"),
+    "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
     "match_regions": ("aotlab.masks.regions", "match_regions"),
@@ -76,6 +78,7 @@ _HOMES = {
     "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
+    "store_frame": ("aotlab.media.image_frames", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -116,6 +119,7 @@ __all__ = [
     "read_annotations",
     "read_mask",
     "read_tracker_options",
+    "store_frame",
     "to_detections",
     "track",
     "write_mask",
