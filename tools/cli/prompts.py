@@ -84,7 +84,6 @@ def save_prompted_masks(
     if not (args.box or args.point or args.not_point):
         return []
     from aotlab.masks.id_maps import write_mask
-    from aotlab.media.video import frames_at
     from aotlab.prompts.texts import masks_of_frame, read_prompts
 
     if not Path(args.video).is_file() and not Path(args.video).is_dir():
@@ -95,7 +94,8 @@ def save_prompted_masks(
     prompts = {numbers.index(number): given for number, given in found.items()}
     segmenter = segmenter_of(args, args.checkpoint)
     values = []
-    for frame, image in frames_at(source, prompts):
+    for frame in sorted(prompts):
+        image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
         write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
         values.append(f"{numbers.number(frame)}:{path}")
