@@ -11,8 +11,8 @@ from aotlab.masks.exchange.matching import LARGEST_ID
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json
 from aotlab.masks.id_maps import of_frame
+from aotlab.media.images import open_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_image
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""

@@ -15,9 +15,9 @@ from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, read_json
 from aotlab.masks.exchange.yolo import parse_yolo
 from aotlab.masks.id_maps import of_frame, read_mask, without_void
+from aotlab.media.images import open_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
-from aotlab.utils.image_files import open_image
 
 log = logging.getLogger(__name__)
 

@@ -10,15 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
+    from aotlab.configs.training import PRECISIONS
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.tracking import track
-    from aotlab.masks.id_maps import read_mask, write_mask
+    from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
-    from aotlab.media.video import open_frames
+    from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames
+    from aotlab.networks.weights.zoo import list_models as list_models
     from aotlab.networks.weights.zoo import load_model as load_model
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
@@ -29,13 +32,20 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
+    "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InputError": ("aotlab.utils.errors", "InputError"),
+    "MEMORY_POLICIES": ("aotlab.configs.schema", "POLICIES"),
+    "PALETTE": ("aotlab.masks.id_maps", "PALETTE"),
+    "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
+    "VideoFrames": ("aotlab.media.video", "VideoFrames"),
+    "VideoReader": ("aotlab.media.video", "VideoReader"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
+    "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
     "open_frames": ("aotlab.media.video", "open_frames"),
@@ -48,15 +58,22 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "MEMORY_POLICIES",
+    "PALETTE",
+    "PRECISIONS",
     "CommandParser",
+    "FrameSource",
     "InputError",
     "Prediction",
     "Prompt",
     "Tracker",
     "TrackerOptions",
+    "VideoFrames",
+    "VideoReader",
     "__version__",
     "add_tracker_options",
     "draw_overlay",
+    "list_models",
     "load_model",
     "load_segmenter",
     "open_frames",

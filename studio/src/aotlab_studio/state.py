@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
-from aotlab.media.image_frames import LevelsOption
-from aotlab_studio.frames import CACHE_BYTES, FrameStore
+
+from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
 from aotlab_studio.history import Change, History
 from aotlab_studio.label_store import LabelStore, encode
 from aotlab_studio.live import Frames, LiveFrames
@@ -48,7 +48,7 @@ class State:
         project: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
         frames: LiveFrames | None = None,
-        levels: LevelsOption = None,
+        levels: Levels = None,
         same_video: bool = False,
     ) -> None:
         video, folder = locate(path, project)
