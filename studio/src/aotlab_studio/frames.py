@@ -65,9 +65,7 @@ class FrameStore(FrameSource):
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame."""
-        if self._index is None or not (self.variable and self._index.seekable):
-            return super().time(index)
-        return self._index.time(index, self.rate)
+        return self._source.time(index)
 
     def stem(self, index: int) -> str:
         """Return the file name of a frame, without suffix."""
@@ -91,7 +89,8 @@ class FrameStore(FrameSource):
         if found is None and isinstance(self._source, VideoFrames):
             lock, video = self._reader(reader, self._source)
             with lock:
-                return video.read(index, self._keep)
+                found = self._decoded.get(index)  # another thread may have read it meanwhile
+                return video.read(index, self._keep) if found is None else found.to_rgb()
         if found is None:
             image = self._source.read(index)
             self._decoded.put(index, found := DecodedFrame(lambda: image, image.nbytes))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from aotlab_studio.editing import Box, Clicks, Points
 from aotlab_studio.history import Step
 from aotlab_studio.jobs import MakeTracker, TrackingJob
 from aotlab_studio.live import LiveFrames
+from aotlab_studio.models import TrackerChoice
 from aotlab_studio.painting import outlines
 from aotlab_studio.planning import Request
 from aotlab_studio.protocol import (
@@ -37,36 +37,6 @@ Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 MAX_REVIEW = 500
 """maximum number of frames to check"""
-
-
-@dataclass
-class TrackerChoice:
-    """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
-
-    offered: Mapping[str, Mapping[str, str]]
-    """label of each value, by setting and value"""
-    chosen: dict[str, str]
-    """by setting"""
-
-    def choose(self, changes: Mapping[str, str]) -> None:
-        """Set values; raise `InputError`, and change nothing, if one is not offered."""
-        for name, value in changes.items():
-            if name not in self.offered:
-                raise InputError(
-                    f"{name[:40]!r}: no such setting; give one of {', '.join(self.offered) or 'none'}"
-                )
-            if value not in self.offered[name]:
-                raise InputError(
-                    f"{name} {value[:40]!r}: not offered; give one of {', '.join(self.offered[name])}"
-                )
-        self.chosen.update(changes)
-
-    def describe(self) -> dict[str, Setting]:
-        """Return all settings."""
-        return {
-            name: Setting(self.chosen[name], [Choice(value, text) for value, text in values.items()])
-            for name, values in self.offered.items()
-        }
 
 
 class Session:
