@@ -87,9 +87,9 @@ def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 
 
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
-    from aotlab.masks.exchange.regions import pixels, require_runs
-    from aotlab.masks.exchange.safe_files import about
     from aotlab.masks.id_maps import read_mask
+    from aotlab.masks.regions import decode_runs, parse_runs
+    from aotlab.utils.parsing import about
 
     if mask.runs and size not in (None, mask.size):
         raise InputError(
@@ -98,7 +98,7 @@ def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[i
         )
     for object_id, text in mask.runs.items():
         with about(f"{mask}, object {object_id}"):
-            runs = require_runs(text, mask.size)
-        yield object_id, pixels(runs, mask.size)
+            runs = parse_runs(text, mask.size)
+        yield object_id, decode_runs(runs, mask.size)
     for object_id, path in mask.files.items():
         yield object_id, read_mask(path, size=size) > 0

@@ -1,20 +1,21 @@
-# Creates .venv with the project and its libraries; sourced by the other scripts.
+# Creates .venv with the framework, the studio and their libraries; sourced by the other scripts.
 # PYTHON chooses the interpreter (3.10 or newer).
 
-set_up() { # set_up EXTRAS: "[all]" or "[test]"
-    local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted
+set_up() { # set_up EXTRA: "[all]", "[docs]" or "[test]"
+    local python=${PYTHON:-python3} stamp=.venv/installed$1 wanted studio=studio
     if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
         echo "error: $python is not Python 3.10 or newer; set PYTHON to one that is" >&2
         exit 2
     fi
-    wanted=$(cat pyproject.toml setup.py | cksum)
+    if [ "$1" = "[test]" ]; then studio="studio[test]"; fi
+    wanted=$(cat pyproject.toml setup.py studio/pyproject.toml | cksum)
     if [ ! -x .venv/bin/python ]; then
         echo "creating .venv" >&2
         "$python" -m venv .venv
     fi
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         echo "installing into .venv (the first time downloads PyTorch: a few minutes)" >&2
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$1"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$1" --editable "$studio"
         echo "$wanted" >"$stamp"
     fi
 }

@@ -14,8 +14,8 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.masks.exchange.regions import compress, runs_of
 from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.masks.regions import compress, encode_runs
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,
@@ -161,7 +161,7 @@ def make_burst(root: Path) -> None:
         for index in range(0, 9, 4):
             runs = {track: clip.labels[index] == int(track) for track in ("3", "7")}
             masks.append(
-                {track: {"rle": compress(runs_of(mask))} for track, mask in runs.items() if mask.any()}
+                {track: {"rle": compress(encode_runs(mask))} for track, mask in runs.items() if mask.any()}
             )
         sequences.append(
             {

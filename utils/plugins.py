@@ -17,11 +17,31 @@ OUTPUTS = "aotlab.outputs"
 """group of outputs of ``aotlab track``"""
 SEGMENTERS = "aotlab.segmenters"
 """group of segmenters, which turn prompts into masks"""
+STUDIO = {
+    MASK_WRITERS: ("youtube_vis", "mots", "cvat", "cvat_polygons", "label_studio", "yolo"),
+    OUTPUTS: ("review",),
+}
+"""names by group that the package aotlab-studio brings"""
 
 
 def list_plugins(group: str) -> dict[str, EntryPoint]:
     """Return the entry points of a group by name; none of them is imported."""
     return {point.name: point for point in entry_points(group=group)}
+
+
+def find_plugin(group: str, name: str, subject: str) -> EntryPoint | None:
+    """Return the entry point of a name in a group; None if it is unknown.
+
+    Args:
+        subject: first words of the message, such as "write review".
+
+    Raises:
+        InputError: the package aotlab-studio brings it and is not installed.
+    """
+    point = list_plugins(group).get(name)
+    if point is None and name in STUDIO.get(group, ()):
+        raise InputError(f"{subject}: needs the package aotlab-studio; pip install 'aotlab[studio]'")
+    return point
 
 
 def load_plugin(point: EntryPoint) -> Any:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each
-from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, write_text
+from aotlab.utils.parsing import about, read_json
 
 MOST_TRACKS = 65534
 """largest number of tracks in a sequence"""
@@ -85,8 +85,8 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
     Raises:
         InputError: a result is missing, not a mask, or of another size.
     """
-    from aotlab.masks.exchange.regions import compress, runs_of
     from aotlab.masks.id_maps import read_mask
+    from aotlab.masks.regions import compress, encode_runs
 
     tree = read_json(annotations)
     kept, count = [], 0
@@ -99,7 +99,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
             labels = read_mask(results / sequence.name / f"{Path(file).stem}.png", size=sequence.size)
             masks = {track: labels == index for index, track in enumerate(sequence.tracks, start=1)}
             frames.append(
-                {track: {"rle": compress(runs_of(mask))} for track, mask in masks.items() if mask.any()}
+                {track: {"rle": compress(encode_runs(mask))} for track, mask in masks.items() if mask.any()}
             )
             count += len(frames[-1])
         kept.append({**entry, "segmentations": frames})

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import list_folders
-from aotlab.masks.exchange.safe_files import about
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, read_text
+from aotlab.utils.parsing import about
 
 
 def split_folder(root: Path, split: str) -> Path:

@@ -21,12 +21,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 
-from aotlab.masks.exchange.safe_files import about, read_json
 from aotlab.masks.id_maps import VOID, read_mask, write_mask
 from aotlab.media.images import read_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name, write_text
 from aotlab.utils.numbers import LONGEST_SIDE
+from aotlab.utils.parsing import about, read_json
 
 Split = Literal["train", "val"]
 DRAWN = (1080, 1920)

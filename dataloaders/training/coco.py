@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from aotlab.dataloaders.training.labelled import LabelledImage
-from aotlab.masks.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
-from aotlab.masks.exchange.safe_files import about
 from aotlab.masks.id_maps import VOID
+from aotlab.masks.regions import decode_runs, fill_polygons, parse_runs, require_size
 from aotlab.utils.errors import InputError
+from aotlab.utils.parsing import about
 
 SMALLEST_AREA = 500
 """area in pixels below which annotations are ignored, as in the published conversion of COCO to id maps"""
@@ -86,11 +86,11 @@ def rasterise(segmentation: Any, height: int, width: int) -> np.ndarray:
     if not isinstance(segmentation, list):
         if tuple(segmentation["size"]) != size:
             raise ValueError(f"run lengths of {segmentation['size']} for {list(size)}")
-        return pixels(require_runs(segmentation["counts"], size), size)
+        return decode_runs(parse_runs(segmentation["counts"], size), size)
     polygons = [polygon for polygon in segmentation if len(polygon) >= 6]  # fewer coordinates enclose no area
     if not polygons:
         return np.zeros(size, dtype=bool)
-    return pixels(runs_of_polygons(polygons, size), size)
+    return decode_runs(fill_polygons(polygons, size), size)
 
 
 def coco_images(images: Path, instances: Path) -> list[CocoImage]:

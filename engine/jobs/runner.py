@@ -11,7 +11,7 @@ from typing import Any
 
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import JobRecord, claim_folder, clear_job, digest_of, record_path
-from aotlab.engine.jobs.reviews import heading, row, write_reviews
+from aotlab.engine.jobs.summary import format_heading, format_row, write_summary
 from aotlab.engine.video.frame_range import FrameNumbers
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.options import TrackOptions, located
@@ -27,7 +27,7 @@ from aotlab.utils.own_files import load_record, save_record
 log = logging.getLogger(__name__)
 
 OFTEN = 20
-"""number of jobs between updates of the reviews"""
+"""number of jobs between updates of the summary"""
 
 TrackerOf = Callable[[tuple[str, ...]], Any]
 """returns a tracker for a job's overrides"""
@@ -50,7 +50,7 @@ def run_jobs(
     Args:
         output: folder that holds a folder per job.
         settings: settings that affect all results.
-        options: options of every job; review and thumbnail are always written.
+        options: options of every job.
         tracker_of: returns a new or cached tracker.
         stop: flag that stops the run; the current job runs again next time.
         force: replace the results of another run.
@@ -74,22 +74,21 @@ def _run_share(
 ) -> list[JobRecord]:  # fmt: skip
     """Track this rank's jobs; return the records of all ranks."""
     numbers = world.share([job.cost() for job in jobs])
-    write = tuple(dict.fromkeys((*options.write, "review", "thumbnail")))
-    options = replace(options, write=write, progress=False)
+    options = replace(options, progress=False)
     records, names = [], [jobs[number].name for number in numbers]
-    log.info("%s", heading(names))
+    log.info("%s", format_heading(names))
     for done, number in enumerate(numbers, start=1):
         record = None if stop.is_set() else _run(jobs[number], output, settings, options, tracker_of)
         if record is None:
             break
         records.append(record)
-        log.info("%s", row(record, output, names))
+        log.info("%s", format_row(record, names))
         if world.ranks == 1 and done % OFTEN == 0:
-            write_reviews(output, [record.name for record in records], records)
+            write_summary(output, [record.name for record in records], records, options.write)
     gathered = {one.name: one for part in world.gather(records, f"{RESUME} {output}") for one in part}
     found = [gathered[job.name] for job in jobs if job.name in gathered]
     if world.lead:
-        write_reviews(output, [job.name for job in jobs], found)
+        write_summary(output, [job.name for job in jobs], found, options.write)
     return found
 
 

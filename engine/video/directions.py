@@ -19,7 +19,6 @@ import torch
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.video.scores import disagreement
 from aotlab.utils.errors import InputError
 
 Answered = tuple[int, np.ndarray, Any]
@@ -190,7 +189,7 @@ def fuse_directions(
     total[rows] += weight * back.to(known.device)
     both = [object_id for object_id in forward.ids if object_id in ids]
     behind_labels = np.array([0, *ids])[back.max(0).indices.numpy()]
-    differ = disagreement(both, np.asarray(forward.labels), behind_labels)
+    differ = measure_disagreement(both, np.asarray(forward.labels), behind_labels)
     logits, temperature = total.clamp(min=1e-30).log(), forward.temperature
     return Prediction(names, logits, total.max(0).indices, disagreement=differ, temperature=temperature)
 
@@ -198,3 +197,15 @@ def fuse_directions(
 def as_bytes(prediction: Prediction) -> np.ndarray:
     """Return probabilities (1+n)×H×W as uint8, 0 to 255."""
     return (prediction.probabilities * 255).round().byte().cpu().numpy()
+
+
+def measure_disagreement(
+    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
+) -> dict[int, float]:
+    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
+    disagreement = {}
+    for object_id in object_ids:
+        mask, other = first == object_id, second == object_id
+        union = int((mask | other).sum())
+        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
+    return disagreement

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.engine.video.frame_range import ALL_FRAMES, FrameNumbers, FrameRange
-from aotlab.masks.exchange.matching import Target
-from aotlab.masks.exchange.reading import read_annotations
-from aotlab.masks.exchange.regions import Annotations
+from aotlab.masks.annotations import read_annotations
+from aotlab.masks.regions import Annotations, VideoInfo
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 
@@ -53,7 +52,7 @@ def load_masks(
         InputError: a file is missing, of unknown format, of another size, without or with too many objects, or for a
             frame that is not tracked; or two are for one frame.
     """
-    target = Target(source.name, source.size, source.length, source.stem)
+    video = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
     result, owner = Annotations(source.size), dict[int, Path]()
     for value in values:
         frame, file = split_value(value)
@@ -62,7 +61,7 @@ def load_masks(
             _require_frame(frame, value, source, within)
         elif within.first and file.suffix.lower() == ".png":
             frame = within.first
-        found = read_annotations(file, target, frame=frame)
+        found = read_annotations(file, video, frame=frame)
         for index in [index for index in found.frames if index in within]:
             if index in owner:
                 raise InputError(

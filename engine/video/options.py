@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from aotlab.engine.video.frame_range import ALL_FRAMES, FrameNumbers, FrameRange
-from aotlab.engine.video.outputs import OUTPUTS
+from aotlab.engine.video.outputs import find_output, list_outputs
 from aotlab.utils.errors import InputError
 
 
@@ -17,7 +17,7 @@ class TrackOptions:
     """Options of `track`."""
 
     write: tuple[str, ...] = ("masks", "overlay")
-    """outputs to write, names of `OUTPUTS`"""
+    """outputs to write, names of `list_outputs`"""
     both_directions: bool = False
     """track forward and backward from every annotated frame and merge the predictions"""
     realtime: bool = False
@@ -32,13 +32,16 @@ class TrackOptions:
     """frames to track"""
     by_name: bool = False
     """frame numbers of masks and removals are those of file names; see `located`"""
+    frame_number: Callable[[int], int] = int
+    """number by which the user calls a frame, by its index"""
     progress: bool = True
     """show a progress bar if stderr is a terminal"""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.write if name not in OUTPUTS]
-        if unknown or not self.write:
-            raise InputError(f"write {','.join(self.write)}: give some of {', '.join(OUTPUTS)}")
+        if not self.write:
+            raise InputError(f"write: no output; give some of {', '.join(list_outputs())}")
+        for name in self.write:
+            find_output(name)
         if not 0 < self.timeout < math.inf:
             raise InputError(f"timeout {self.timeout:g}: give a number of seconds above 0")
         if self.realtime and self.both_directions:
@@ -63,7 +66,13 @@ def located(options: TrackOptions, numbers: FrameNumbers, start: int | None, end
         InputError: the video does not have such a frame.
     """
     removals = tuple((numbers.index(frame), object_id) for frame, object_id in options.removals)
-    return replace(options, removals=removals, frames=numbers.range(start, end), by_name=False)
+    return replace(
+        options,
+        removals=removals,
+        frames=numbers.range(start, end),
+        by_name=False,
+        frame_number=numbers.number,
+    )
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ class TrackResult:
     seconds: float
     """seconds spent in the tracker, without reading and writing"""
     written: dict[str, Path] = field(default_factory=dict)
-    """completed outputs by name in `OUTPUTS`; after an early stop they hold the frames until then"""
+    """completed outputs by name; after an early stop they hold the frames until then"""
+    summaries: tuple[str, ...] = ()
+    """what the outputs have to print, see `Output.summary`"""
     restored: int = 0
     """number of written frames that an earlier, interrupted run had tracked"""
     dropped: int = 0

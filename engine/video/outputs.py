@@ -1,61 +1,68 @@
-"""Output writers: masks, object masks, alpha images, mattes, videos, formats of other tools."""
+"""Output writers: masks, object masks, alpha images, mattes, videos, annotation files, and plug-ins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.resume import Restored
-from aotlab.engine.video.review_file import ReviewFile
-from aotlab.engine.video.tracked import Output, Tracked
-from aotlab.masks.exchange.writing import WRITTEN
+from aotlab.engine.video.tracked import Output, TrackedFrame
+from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats
 from aotlab.masks.id_maps import write_mask
-from aotlab.masks.overlay import overlay, strip, with_ids
-from aotlab.media.video import FrameSource
+from aotlab.masks.overlay import overlay, with_ids
+from aotlab.masks.regions import Annotations, Region, VideoInfo, encode_runs
+from aotlab.media.video import FrameSource, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
 from aotlab.utils.locks import remove_leftovers
+from aotlab.utils.plugins import MASK_WRITERS, STUDIO, find_plugin, list_plugins, load_plugin
+from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
 
-HEIGHT = 180
-"""height of the thumbnail in pixels"""
+LOST_FRAMES = 5
+"""frames in a row without a confident pixel after which an object counts as lost"""
+MIN_CONFIDENCE = 0.6
+"""lowest confidence of a visible object; a guess between two gives 0.5"""
 
 
 class FrameFiles(Output):
     """A folder with PNGs of single frames; ``save`` writes those of a frame by folder and name."""
 
-    def __init__(self, path: Path, source: FrameSource, save: Callable[[Path, str, Tracked], None]) -> None:
-        super().__init__(require_writable(path))
+    def __init__(
+        self, path: Path, source: FrameSource, save: Callable[[Path, str, TrackedFrame], None]
+    ) -> None:
+        super().__init__(require_writable(path), source)
         self._save = save
 
-    def write(self, name: str, tracked: Tracked) -> None:
+    def write(self, name: str, tracked: TrackedFrame) -> None:
         """Write the files of one frame."""
         self._save(self.path, f"{name}.png", tracked)
 
 
-def save_mask(folder: Path, name: str, tracked: Tracked) -> None:
+def save_mask(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``masks/<frame>.png``: the palette PNG of all objects."""
     write_mask(folder / name, tracked.labels)
 
 
-def save_objects(folder: Path, name: str, tracked: Tracked) -> None:
+def save_objects(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``objects/<id>/<frame>.png``: 255 on the object, from its first tracked frame on."""
     for object_id in tracked.prediction.ids:
         _save((tracked.prediction.labels == object_id).astype(np.uint8) * 255, folder / str(object_id) / name)
 
 
-def save_alpha(folder: Path, name: str, tracked: Tracked) -> None:
+def save_alpha(folder: Path, name: str, tracked: TrackedFrame) -> None:
     """``alpha/<frame>.png``: the frame with the probability of any object as its alpha channel."""
     _save(with_alpha(tracked), folder / name)
 
 
-def save_mattes(folder: Path, name: str, tracked: Tracked, white: int = 255) -> None:
+def save_mattes(folder: Path, name: str, tracked: TrackedFrame, white: int = 255) -> None:
     """``mattes/<id>/<frame>.png``: probability of the object in grey, from its first tracked frame on.
 
     ``white``: value of probability 1: 255, or 65535 for 16-bit PNGs.
@@ -69,14 +76,14 @@ def save_mattes(folder: Path, name: str, tracked: Tracked, white: int = 255) -> 
 class VideoFile(Output):
     """Video with the rate, times, size and sound of the source."""
 
-    def __init__(self, path: Path, source: FrameSource, draw: Callable[[Tracked], np.ndarray]) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, source: FrameSource, draw: Callable[[TrackedFrame], np.ndarray]) -> None:
+        super().__init__(path, source)
         self._draw = draw
         self._writer = VideoWriter(
             path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
         )
 
-    def write(self, name: str, tracked: Tracked) -> None:
+    def write(self, name: str, tracked: TrackedFrame) -> None:
         """Append one frame."""
         self._writer.write(self._draw(tracked), tracked.time)
 
@@ -90,68 +97,125 @@ class VideoFile(Output):
         self._writer.__exit__(InputError, error, None)
 
 
-class Thumbnail(Output):
-    """``thumbnail.jpg``, written at the end."""
+class AnnotationFile(Output):
+    """Objects of all frames in one format, held as run lengths until the end."""
 
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        super().__init__(path)
-        self._images: dict[str, np.ndarray] = {}
-        self._lowest = float("inf")
+    def __init__(self, path: Path, source: FrameSource, writer: MaskWriter) -> None:
+        super().__init__(path, source)
+        self._writer = writer
+        self._annotations = Annotations(source.size)
+        self._flags = LostFlags()
 
-    def write(self, name: str, tracked: Tracked) -> None:
-        """Add one frame."""
-        confidence = min(tracked.prediction.confidence.values(), default=1.0)
-        image = small_overlay(tracked.frame, tracked.labels)
-        if not self._images:
-            self._images["first"] = image
-            return
-        if confidence < self._lowest:
-            self._lowest, self._images["worst"] = confidence, image
-        self._images["last"] = image
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Add one frame, called ``name``, and store its image if the format needs it."""
+        prediction, labels = tracked.prediction, tracked.labels
+        lost = self._flags.update(prediction.confidence)
+        self._annotations.frames[tracked.index] = [
+            Region(
+                object_id, encode_runs(labels == object_id), prediction.confidence[object_id], lost[object_id]
+            )
+            for object_id in prediction.ids
+        ]
+        self._annotations.stems[tracked.index] = name
+        if self._writer.images:
+            store_frame(self.source, tracked.index, tracked.frame, self.path / "images" / name)
 
     def finish(self) -> None:
         """Write the file, unless there were no frames."""
-        images = [self._images[key] for key in ("first", "worst", "last") if key in self._images]
-        if images:
-            with atomic_path(self.path) as temporary:
-                Image.fromarray(strip(images)).save(temporary, quality=85)
+        frames = self._annotations.frames
+        if frames:
+            self._annotations.class_names = self.class_names
+            info = VideoInfo(self.source.name, self.source.size, max(frames) + 1, str(self.source.rate))
+            self._writer.write(self.path, self._annotations, info)
+
+    def drop(self) -> None:
+        """Remove the stored images; the file itself was not written yet."""
+        if self._writer.images:
+            remove(self.path / "images")
 
 
-def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `HEIGHT`."""
-    height, width = labels.shape
-    size = (max(1, round(width * HEIGHT / height)), HEIGHT)
-    image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
-    ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
-    return overlay(image, ids)
+class LostFlags:
+    """Flags of lost objects: those not visible for `LOST_FRAMES` frames in a row, until they are visible again.
+
+    An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
+    """
+
+    def __init__(self) -> None:
+        self._unseen: dict[int, int] = {}
+
+    def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
+        """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
+        unseen = {}
+        for object_id, value in confidence.items():
+            visible = value > 0 and value >= MIN_CONFIDENCE
+            unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
+        self._unseen = unseen
+        return {object_id: count >= LOST_FRAMES for object_id, count in unseen.items()}
 
 
-def with_overlay(tracked: Tracked) -> np.ndarray:
+def with_overlay(tracked: TrackedFrame) -> np.ndarray:
     """Draw objects and ids over the frame: H×W×3 uint8."""
     return with_ids(overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
-def with_alpha(tracked: Tracked) -> np.ndarray:
+def with_alpha(tracked: TrackedFrame) -> np.ndarray:
     """Return the frame with the probability of any object as alpha, 0 to 255: H×W×4 uint8."""
     background = tracked.prediction.probabilities[0]
     alpha = ((1 - background) * 255).round().clamp(0, 255).byte().cpu().numpy()
     return np.dstack([tracked.frame, alpha])
 
 
-OUTPUTS: dict[str, tuple[str, Callable[[Path, FrameSource], Output]]] = {
-    "masks": ("masks", partial(FrameFiles, save=save_mask)),
-    "objects": ("objects", partial(FrameFiles, save=save_objects)),
-    "review": ("review.json", ReviewFile),
-    "thumbnail": ("thumbnail.jpg", Thumbnail),
-    "mattes": ("mattes", partial(FrameFiles, save=save_mattes)),
-    "mattes16": ("mattes16", partial(FrameFiles, save=partial(save_mattes, white=65535))),
-    "alpha": ("alpha", partial(FrameFiles, save=save_alpha)),
-    "prores": ("alpha.mov", partial(VideoFile, draw=with_alpha)),
-    "vp9": ("alpha.webm", partial(VideoFile, draw=with_alpha)),
-    "overlay": ("overlay.mp4", partial(VideoFile, draw=with_overlay)),
-    **{name: (file, partial(AnnotationFile, name)) for name, (file, _) in WRITTEN.items()},
+@dataclass(frozen=True)
+class OutputKind:
+    """A kind of output: its file or folder name, its content in a few words, and how it is opened."""
+
+    file_name: str
+    description: str
+    open: Callable[[Path, FrameSource], Output]
+
+
+OUTPUTS = {
+    "masks": OutputKind("masks", "palette PNGs, one id per pixel", partial(FrameFiles, save=save_mask)),
+    "objects": OutputKind(
+        "objects", "one folder of black and white PNGs per object", partial(FrameFiles, save=save_objects)
+    ),
+    "mattes": OutputKind(
+        "mattes", "one folder of grey PNGs per object, 8 bits", partial(FrameFiles, save=save_mattes)
+    ),
+    "mattes16": OutputKind(
+        "mattes16", "the same with 16 bits", partial(FrameFiles, save=partial(save_mattes, white=65535))
+    ),
+    "alpha": OutputKind("alpha", "frames as PNGs, cut out", partial(FrameFiles, save=save_alpha)),
+    "prores": OutputKind("alpha.mov", "ProRes 4444, cut out", partial(VideoFile, draw=with_alpha)),
+    "vp9": OutputKind("alpha.webm", "VP9, cut out", partial(VideoFile, draw=with_alpha)),
+    "overlay": OutputKind(
+        "overlay.mp4", "the video with masks and names drawn in", partial(VideoFile, draw=with_overlay)
+    ),
 }
-"""file or folder name and writer by output name"""
+"""outputs without annotation files and plug-ins, by name"""
+
+
+def list_outputs() -> list[str]:
+    """Return the names of all outputs; no plug-in is imported."""
+    return [*OUTPUTS, *list_mask_formats(), *list_plugins(OUTPUT_PLUGINS)]
+
+
+def find_output(name: str) -> OutputKind:
+    """Return the output of a name.
+
+    Raises:
+        InputError: an unknown name, or its package is not installed.
+    """
+    if name in OUTPUTS:
+        return OUTPUTS[name]
+    point = find_plugin(OUTPUT_PLUGINS, name, f"write {name}")
+    if point is not None:
+        plugin: type[Output] = load_plugin(point)
+        return OutputKind(plugin.file_name, plugin.description, plugin)
+    if name in list_mask_formats() or name in STUDIO[MASK_WRITERS]:
+        writer = find_mask_writer(name)
+        return OutputKind(writer.file_name, writer.description, partial(AnnotationFile, writer=writer))
+    raise InputError(f"write {name}: unknown output; give some of {', '.join(list_outputs())}")
 
 
 class Outputs:
@@ -161,17 +225,19 @@ class Outputs:
         self,
         outputs: Mapping[str, Output],
         source: FrameSource,
-        written: Callable[[Tracked], None] | None = None,
+        written: Callable[[TrackedFrame], None] | None = None,
     ) -> None:
         self.written: dict[str, Path] = {}
         """completed files and folders by name, after `finish`"""
         self.frames = 0
         """number of frames written to all outputs"""
+        self.summaries: list[str] = []
+        """what the completed outputs have to print, after `finish`"""
         self.last = -1
         """index of the last of them in the source"""
         self._outputs, self._source, self._written = outputs, source, written
 
-    def write(self, tracked: Tracked) -> None:
+    def write(self, tracked: TrackedFrame) -> None:
         """Write a frame to every output; raise `InputError` on failure.
 
         Files of single frames are not written again if the prediction was restored from them.
@@ -192,6 +258,9 @@ class Outputs:
                 output.finish()
                 if output.path.exists():
                     self.written[name] = output.path
+                summary = output.summary()
+                if summary is not None:
+                    self.summaries.append(summary)
             except Exception as error:  # complete the others; the caller raises the first error
                 problem = problem or error
         return problem
@@ -204,22 +273,39 @@ class Outputs:
 
 
 def open_outputs(
-    names: Iterable[str], folder: Path, source: FrameSource, class_names: Mapping[int, str] | None = None
+    names: Iterable[str],
+    folder: Path,
+    source: FrameSource,
+    class_names: Mapping[int, str] | None = None,
+    frame_number: Callable[[int], int] = int,
 ) -> dict[str, Output]:
     """Create the outputs of these names in a folder; raise `InputError` if it cannot be written.
 
-    ``class_names``: by object id, if known.
+    Args:
+        class_names: by object id, if known.
+        frame_number: number by which the user calls a frame, by its index.
     """
-    outputs = {name: OUTPUTS[name][1](folder / OUTPUTS[name][0], source) for name in names}
-    for output in outputs.values():
-        output.class_names.update(class_names or {})
+    outputs = {}
+    for name in names:
+        kind = find_output(name)
+        outputs[name] = kind.open(folder / kind.file_name, source)
+        outputs[name].class_names.update(class_names or {})
+        outputs[name].frame_number = frame_number
     return outputs
+
+
+def finish_batch(names: Iterable[str], folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Let the plug-ins among these outputs write their files of a list of videos, see `Output.finish_batch`."""
+    plugins = list_plugins(OUTPUT_PLUGINS)
+    for name in names:
+        if name in plugins:
+            load_plugin(plugins[name]).finish_batch(folder, records)
 
 
 def remove_temporary_files(names: Iterable[str], folder: Path) -> None:
     """Remove temporary files that a killed run left in a folder and in those of its outputs."""
     remove_leftovers(folder)
-    for path in (folder / OUTPUTS[name][0] for name in names):
+    for path in (folder / find_output(name).file_name for name in names):
         remove_leftovers(path)
         for inner in filter(Path.is_dir, path.iterdir() if path.is_dir() else ()):  # of single objects
             remove_leftovers(inner)
@@ -236,7 +322,7 @@ def refuse_source(names: Iterable[str], folder: Path, source: Path) -> None:
     Raises:
         InputError: an output would overwrite a frame or the video.
     """
-    targets = {real_path(folder / OUTPUTS[name][0]) for name in names}
+    targets = {real_path(folder / find_output(name).file_name) for name in names}
     files = [source, *source.iterdir()] if is_folder(source) else [source]
     for file in files:
         path = real_path(file)
@@ -261,7 +347,7 @@ def remove_results(names: Iterable[str], folder: Path) -> None:
 
 def _results(names: Iterable[str], folder: Path) -> list[Path]:
     """Return existing outputs in the folder; empty folders are ignored."""
-    paths = [folder / OUTPUTS[name][0] for name in names]
+    paths = [folder / find_output(name).file_name for name in names]
     return [path for path in paths if path.exists() and not (path.is_dir() and not any(path.iterdir()))]
 
 

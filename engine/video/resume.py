@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aotlab.engine.video.tracked import Tracked
+from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.masks.id_maps import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
@@ -92,7 +92,7 @@ class Progress:
         if time.monotonic() - self._saved >= SAVE_EVERY:
             self._state, self._saved = (index, tracker.state_dict()), time.monotonic()
 
-    def written(self, tracked: Tracked) -> None:
+    def written(self, tracked: TrackedFrame) -> None:
         """Count a frame whose outputs are written; save its state if it was kept."""
         if isinstance(tracked.prediction, Restored):
             return

@@ -19,8 +19,9 @@ from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.engine.video.directions import Answered, both_directions
 from aotlab.engine.video.options import TrackOptions, TrackResult
-from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, open_outputs
+from aotlab.engine.video.outputs import Outputs, find_output, open_outputs
 from aotlab.engine.video.resume import Progress
+from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
@@ -53,7 +54,9 @@ def track(
         InputError: the output folder is not writable, or the first frame failed.
         Exception: an internal error, raised after outputs are completed.
     """
-    opened = open_outputs(options.write, require_writable(output), source, options.class_names)
+    opened = open_outputs(
+        options.write, require_writable(output), source, options.class_names, options.frame_number
+    )
     outputs = Outputs(opened, source, None if saved is None else saved.written)
     timed, removals = Timed(tracker), removals_by_frame(options.removals, masks, source)
     with stop_flag() as stop:
@@ -67,7 +70,8 @@ def track(
     if saved is not None and (stop.is_set() or problem is not None):
         saved.stopped(outputs.last, timed)
     return TrackResult(
-        outputs.frames, timed.seconds, outputs.written, dropped=reader.dropped, damaged=tuple(source.damaged),
+        outputs.frames, timed.seconds, outputs.written, tuple(outputs.summaries),
+        dropped=reader.dropped, damaged=tuple(source.damaged),
         restored=0 if saved is None else max(0, saved.last + 1 - options.frames.first), lost=source.lost,
         interrupted=stop.is_set(), error=_sentence(problem, set(options.write) - set(outputs.written)) or unused,
     )  # fmt: skip
@@ -160,14 +164,14 @@ class Timed:
 
 def _tracked(
     track: Callable[[Iterator[Numbered]], Iterator[Answered]], source: FrameSource, frames: Iterator[Numbered]
-) -> Generator[Tracked, None, None]:
+) -> Generator[TrackedFrame, None, None]:
     """Yield tracked frames for the outputs."""
     for index, frame, prediction in track(frames):
-        yield Tracked(index, frame, prediction, source.time(index))
+        yield TrackedFrame(index, frame, prediction, source.time(index))
 
 
 def _run(
-    results: Generator[Tracked, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
+    results: Generator[TrackedFrame, None, None], outputs: Outputs, source: FrameSource, options: TrackOptions
 ) -> Exception | None:
     """Run to the last frame or the first failure, and complete the outputs; return what went wrong.
 
@@ -203,7 +207,7 @@ def _sentence(problem: BaseException | None, missing: set[str]) -> str | None:
     """Describe what went wrong, if anything, and which outputs are incomplete."""
     if problem is None:
         return None
-    left_out = ", ".join(OUTPUTS[name][0] for name in OUTPUTS if name in missing)
+    left_out = ", ".join(sorted(find_output(name).file_name for name in missing))
     return f"{problem} (not completed: {left_out})" if left_out else str(problem)
 
 

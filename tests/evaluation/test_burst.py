@@ -11,9 +11,9 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.masks.exchange.regions import compress, pixels, require_runs, runs_of
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.object_masks import read_given
+from aotlab.masks.regions import compress, decode_runs, encode_runs, parse_runs
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -33,7 +33,7 @@ def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index
             labels = np.zeros(sequence.size, dtype=np.uint8)
             for track, text in runs.items():
                 if keep(sequence.name, index, track):
-                    mask = pixels(require_runs(text, sequence.size), sequence.size)
+                    mask = decode_runs(parse_runs(text, sequence.size), sequence.size)
                     labels[mask] = sequence.tracks.index(track) + 1
             write_mask(results / sequence.name / f"{Path(file).stem}.png", labels)
 
@@ -108,7 +108,7 @@ def test_entries_of_the_wrong_form_are_one_sentence(root: Path, change: dict[str
 def test_run_lengths_that_do_not_fill_the_image_are_refused(root: Path) -> None:
     path = annotation_file(root, "val")
     tree = json.loads(path.read_text())
-    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(runs_of(np.ones((4, 4), dtype=bool)))
+    tree["sequences"][0]["segmentations"][0]["3"]["rle"] = compress(encode_runs(np.ones((4, 4), dtype=bool)))
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):

@@ -1,16 +1,13 @@
-"""Printed results of ``aotlab track``: lost objects, frames to review, damage in the source."""
+"""Printed results of ``aotlab track``: levels of the images, damage in the source."""
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
-    from aotlab.engine.video.frame_range import FrameNumbers
     from aotlab.engine.video.options import TrackResult
     from aotlab.media.video import FrameSource
 
@@ -23,21 +20,6 @@ def show_levels(source: FrameSource) -> None:
     if source.levels is not None:
         how = "found in the video; --levels LOW,HIGH states others" if source.levels.found else "as stated"
         print(f"{source.name}: levels {source.levels} ({how})")
-
-
-def show_review(path: Path, numbers: FrameNumbers) -> None:
-    """Print the frames to review of a written review.json, and on stderr a warning for every lost object."""
-    from aotlab.engine.video.review_file import table
-
-    review = json.loads(path.read_text(encoding="utf-8"))
-    for item in review["objects"]:
-        item["lost_on"] = [[numbers.number(index) for index in ends] for ends in item["lost_on"]]
-    for check in review["check"]:
-        check["frame"] = numbers.number(check["frame"])
-    print("\n".join(table(review)))
-    for item in review["objects"]:
-        for first, last in item["lost_on"]:
-            print(f"warning: object {item['id']} is lost on frames {first} to {last}", file=sys.stderr)
 
 
 def warn_of_damage(result: TrackResult) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aotlab.configs.schema import Config
-from aotlab.tools.cli.findings import show_levels, show_review, warn_of_damage
+from aotlab.tools.cli.findings import show_levels, warn_of_damage
 from aotlab.tools.cli.options import WITHOUT_NEWEST
 from aotlab.tools.cli.stdio import INTERRUPTED
 from aotlab.tools.cli.prompts import save_prompted_masks
@@ -61,7 +61,7 @@ def run_one(args: Namespace, settings: Config, options: TrackOptions) -> int:
             print(f"{args.output}: already tracked with these inputs; --restart tracks it again")
             return 0
         result = run.track(resume=before is not None)
-    return summarise(result, args, numbers)
+    return summarise(result, args)
 
 
 def open_video(args: Namespace) -> tuple[FrameSource, FrameNumbers]:
@@ -189,14 +189,14 @@ class Run:
 
     def _progress(self) -> Progress | None:
         """Return where to save progress; None if what is written cannot be resumed."""
+        from aotlab.engine.video.outputs import OUTPUTS
         from aotlab.engine.video.resume import NEEDED, REFUSED, Progress
-        from aotlab.masks.exchange.writing import WRITTEN
 
         write = set(self._options.write)
         refused = self._options.both_directions or NEEDED not in write or not write.isdisjoint(REFUSED)
         if self._once or refused:
             return None
-        confidence = not write.isdisjoint(("review", "thumbnail", *WRITTEN))
+        confidence = not write <= set(OUTPUTS)  # annotation files and plug-ins may store it
         made_by = self._record.made_by
         return Progress(self._args.output, self._source.stem, made_by, confidence=confidence)
 
@@ -221,15 +221,15 @@ def fit_budget(budget: int, settings: Config, source: FrameSource, masks: GivenM
     return overrides
 
 
-def summarise(result: TrackResult, args: Namespace, numbers: FrameNumbers) -> int:
+def summarise(result: TrackResult, args: Namespace) -> int:
     """Print what was written and what went wrong; return the exit status."""
     results = " and ".join(map(str, result.written.values())) or "nothing complete"
     skipped = f", {result.dropped} skipped" if args.realtime else ""
     resumed = f", {result.restored} of them before" if result.restored else ""
     frames = counted(result.frames, "frame")
     print(f"{frames}{resumed} at {result.frames_per_second:.1f} frames per second{skipped}: {results}")
-    if args.review and "review" in result.written:
-        show_review(result.written["review"], numbers)
+    for summary in result.summaries:
+        print(summary)
     warn_of_damage(result)
     if result.error is not None:
         print(f"error: {result.error}", file=sys.stderr)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 
-from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.tools.cli.options import add_checkpoint_option, add_shared
 from aotlab.tools.cli.parser import ABOVE_ZERO, NOT_NEGATIVE, CommandParser, Options, argument_type, option
 from aotlab.utils.errors import InputError
+from aotlab.utils.plugins import MASK_WRITERS, OUTPUTS, list_plugins
 
-WRITABLE = (
-    "masks", "objects", "review", "thumbnail", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", *WRITTEN,
-)  # fmt: skip
-"""names of `engine.video.outputs.OUTPUTS`, which are known here without importing it"""
+WRITABLE = ("masks", "objects", "mattes", "mattes16", "alpha", "prores", "vp9", "overlay", "coco")
+"""names of `engine.video.outputs.list_outputs` without plug-ins, which are known here without importing it"""
 
 
 def add_most_used_options(parser: CommandParser) -> None:
@@ -29,7 +27,7 @@ def add_most_used_options(parser: CommandParser) -> None:
     )
     option(group, "--output DIR", "folder for the results")
     add_checkpoint_option(group)
-    outputs = f"outputs, comma-separated: {', '.join(WRITABLE)}"
+    outputs = f"outputs, comma-separated: {', '.join((*WRITABLE, *list_plugins(MASK_WRITERS), *list_plugins(OUTPUTS)))}"
     option(group, "--write LIST", outputs, default="masks,overlay")
     add_shared(group, "--device")
 

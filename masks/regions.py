@@ -1,0 +1,314 @@
+"""Regions of objects on the frames of a video as run lengths, polygons, and their matching to frames and ids."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count, pairwise
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from aotlab.utils.errors import InputError
+from aotlab.utils.numbers import LONGEST_SIDE
+
+Size = tuple[int, int]
+"""(height, width) in pixels"""
+MAX_OUTLINE = 2_000_000
+"""largest length of one outline in pixels; drawing takes memory in proportion"""
+MAX_ID = 65535
+"""largest object id; ids are 16-bit"""
+MAX_REGIONS = 5_000_000
+"""largest number of regions in a file, over all frames"""
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """Video that a file of annotations belongs to."""
+
+    name: str
+    size: Size
+    length: int | None = None
+    """number of frames, if known"""
+    rate: str = "24"
+    """frames per second; may be a fraction"""
+    stem: Callable[[int], str] | None = None
+    """stem of a frame's image"""
+
+
+@dataclass(frozen=True)
+class ParsedRegion:
+    """One object on one frame, as listed in a file."""
+
+    frame: int
+    """frame number in the file"""
+    runs: np.ndarray
+    """run lengths, as in `Region`"""
+    class_name: str = ""
+    """empty if unset"""
+    key: Hashable = None
+    """object id from 1, or any other value shared by all regions of the object; None: unknown"""
+    image: str = ""
+    """name of the frame's image, which may be an address or a Windows path; empty if unset"""
+
+
+@dataclass(frozen=True)
+class Region:
+    """The pixels of one object on one frame."""
+
+    object_id: int
+    runs: np.ndarray
+    """lengths of alternating runs of pixels outside and inside, column by column (COCO's order), int64"""
+    confidence: float = 1.0
+    lost: bool = False
+    """whether the object is presumed out of sight"""
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(self.runs[1::2].sum())
+
+
+@dataclass
+class Annotations:
+    """Objects of one video on some of its frames; an overlap belongs to the later region."""
+
+    size: Size
+    frames: dict[int, list[Region]] = field(default_factory=dict)
+    """regions by frame number"""
+    class_names: dict[int, str] = field(default_factory=dict)
+    """class names by object id, if known"""
+    stems: dict[int, str] = field(default_factory=dict)
+    """stem of each frame's image, if known"""
+
+    def regions(self) -> Iterator[tuple[int, Region]]:
+        """Yield frame number and region of all regions, by frame."""
+        return ((frame, region) for frame in sorted(self.frames) for region in self.frames[frame])
+
+    def objects(self) -> list[int]:
+        """Return the ids of all objects, ascending."""
+        return sorted({region.object_id for _, region in self.regions()})
+
+    def class_name(self, object_id: int) -> str:
+        """Return the object's class name; "object" if unknown."""
+        return self.class_names.get(object_id, "object")
+
+    def class_ids(self) -> dict[str, int]:
+        """Return class ids from 1 by class name, in alphabetical order."""
+        names = sorted({self.class_name(object_id) for object_id in self.objects()})
+        return {name: index for index, name in enumerate(names, start=1)}
+
+    def stem(self, frame: int) -> str:
+        """Return the stem of a frame's image; the frame number in five digits if unknown."""
+        return self.stems.get(frame, f"{frame:05d}")
+
+    def mask(self, frame: int) -> np.ndarray:
+        """Return H×W object ids on a frame, 0 is background; uint8, or uint16 if an id of the frame needs it."""
+        largest = max((region.object_id for region in self.frames.get(frame, ())), default=0)
+        mask = np.zeros(self.size, dtype=np.min_scalar_type(largest))
+        for region in self.frames.get(frame, ()):
+            mask[decode_runs(region.runs, self.size)] = region.object_id
+        return mask
+
+
+def encode_runs(mask: np.ndarray) -> np.ndarray:
+    """Return the run lengths of an H×W bool mask."""
+    flat = np.asarray(mask, dtype=bool).T.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    edges = np.concatenate([[0] if flat.size and flat[0] else [], [0], changes, [flat.size]])
+    return np.diff(edges).astype(np.int64)
+
+
+def decode_runs(runs: np.ndarray, size: Size) -> np.ndarray:
+    """Return the H×W bool mask of run lengths."""
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(size[1], size[0]).T
+
+
+def parse_runs(counts: object, size: Size) -> np.ndarray:
+    """Return the run lengths of counts or of COCO's compressed text.
+
+    Raises:
+        InputError: they do not fill the image.
+    """
+    runs = decompress(counts, max_count=size[0] * size[1] + 2) if isinstance(counts, str) else counts
+    if (
+        not isinstance(runs, list)
+        or not all(isinstance(count, int) and 0 <= count <= size[0] * size[1] for count in runs)
+        or sum(runs) != size[0] * size[1]
+    ):
+        raise InputError(
+            f"its run lengths do not fill an image of {size[1]}×{size[0]}; expected COCO run lengths"
+        )
+    result = np.array(runs, dtype=np.int64)
+    return result if result[1:].all() else encode_runs(decode_runs(result, size))  # without empty runs
+
+
+def decompress(text: str, *, max_count: int) -> list[int]:
+    """Return the counts of COCO's compressed run lengths, or [-1] if the text is damaged or has too many.
+
+    A letter holds five bits of a count, lowest first, and one bit that is set if more letters follow. From the third
+    count on, the difference to the last but one is stored. pycocotools reads past the end of damaged texts.
+    """
+    codes = np.frombuffer(text.encode("utf-8", "replace"), np.uint8).astype(np.int64) - 48
+    ends = np.flatnonzero(codes & 32 == 0)
+    letters = np.diff(ends, prepend=-1)
+    whole = len(codes) > 0 and codes.min() >= 0 and codes.max() < 64 and codes[-1] & 32 == 0
+    if not whole or letters.max() > 12 or len(ends) > max_count:
+        return [-1]
+    starts = ends + 1 - letters
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(starts, letters))
+    counts = np.add.reduceat((codes & 31) << shifts, starts) - ((codes[ends] >> 4) << 5 * letters)
+    counts[1::2], counts[2::2] = counts[1::2].cumsum(), counts[2::2].cumsum()
+    return counts.tolist()
+
+
+def compress(runs: Iterable[int]) -> str:
+    """Return COCO's compressed text of run lengths; the inverse of `decompress`."""
+    from pycocotools import mask as coco
+
+    counts = [int(count) for count in runs]
+    text: bytes = coco.frPyObjects({"counts": counts, "size": [sum(counts), 1]}, sum(counts), 1)["counts"]
+    return text.decode()
+
+
+def measure_box(runs: np.ndarray, size: Size) -> list[float]:
+    """Return x, y, width and height of the box around a region; zeros if it is empty."""
+    from pycocotools import mask as coco
+
+    box: list[float] = coco.toBbox({"size": list(size), "counts": compress(runs)}).tolist()
+    return box
+
+
+def require_size(height: object, width: object, expected: Size | None = None) -> Size:
+    """Return the size stated in a file.
+
+    Raises:
+        InputError: not whole numbers from 1 to `LONGEST_SIDE`, or not the expected size.
+    """
+    sides = [side for side in (height, width) if type(side) is int and 1 <= side <= LONGEST_SIDE]
+    if len(sides) < 2:
+        raise InputError(
+            f"states a size of {width!s:.20}×{height!s:.20}; expected whole numbers from 1 to {LONGEST_SIDE}"
+        )
+    if expected is not None and tuple(sides) != expected:
+        raise InputError(
+            f"is for images of {width}×{height}, but the video is {expected[1]}×{expected[0]}; "
+            "give masks of the video's size"
+        )
+    return sides[0], sides[1]
+
+
+def fill_polygons(polygons: Sequence[Sequence[float]], size: Size) -> np.ndarray:
+    """Return the run lengths of the union of polygons, each x1, y1, x2, y2, … in pixels, filled as COCO's tools do.
+
+    Raises:
+        InputError: fewer than three points, a coordinate far outside or not a number, or too long an outline.
+    """
+    from pycocotools import mask as coco
+
+    outlines = [_require_outline(points, size) for points in polygons]
+    if not outlines:
+        raise InputError("a polygon without points; expected at least three")
+    filled = coco.decode(coco.merge(coco.frPyObjects(outlines, *size)))
+    return encode_runs(filled > 0)
+
+
+def _require_outline(points: Sequence[float], size: Size) -> list[float]:
+    """Return the coordinates of a polygon that can be drawn; raises as `fill_polygons`."""
+    count = len(points) if isinstance(points, list | tuple) else 0
+    if count < 6 or count % 2:
+        raise InputError(f"a polygon of {count} coordinates; expected three points or more")
+    limit = 2 * max(size) + 100
+    for value in points:
+        if not isinstance(value, int | float) or not abs(value) <= limit:
+            raise InputError(
+                f"a coordinate of {value!s:.20} on an image of {size[1]}×{size[0]}; expected pixels in the image"
+            )
+    corners = [*zip(points[::2], points[1::2], strict=True), (points[0], points[1])]
+    if sum(max(abs(a - c), abs(b - d)) for (a, b), (c, d) in pairwise(corners)) > MAX_OUTLINE:
+        raise InputError(f"an outline longer than {MAX_OUTLINE} pixels; expected one around an object")
+    return [float(value) for value in points]
+
+
+def match_regions(regions: Sequence[ParsedRegion], video: VideoInfo) -> Annotations:
+    """Assign the regions of a file to the frames of a video and to object ids.
+
+    Frames are matched by image name if the names are the video's, else by number. Regions with one key are one object.
+    Regions without a key are separate objects if all are on one frame; else those of one class are one object, if no
+    frame has two of them. An integer above 0 as a key is the object id; other objects get free ids in order.
+
+    Raises:
+        InputError: no object, too many, another video's frames, or ambiguous regions.
+    """
+    if not regions:
+        raise InputError("holds no object; give a mask with an id above 0, or a polygon, where an object is")
+    if len(regions) > MAX_REGIONS:
+        raise InputError(f"holds more than {MAX_REGIONS} regions; split it by video")
+    frames, keys = _match_frames(regions, video), _find_keys(regions)
+    ids = _assign_ids(keys)
+    if max(ids.values()) > MAX_ID:
+        raise InputError(f"holds more than {MAX_ID} objects; split it")
+    result = Annotations(video.size)
+    for region, key in zip(regions, keys, strict=True):
+        result.frames.setdefault(frames[region.frame], []).append(Region(ids[key], region.runs))
+        if region.class_name:
+            result.class_names.setdefault(ids[key], region.class_name)
+    return result
+
+
+def number_frames(names: Iterable[str]) -> list[int]:
+    """Return frame numbers of image names: the number each ends with, or their order if these are not distinct."""
+    names = list(names)
+    endings = [re.search(r"(\d{1,9})$", PurePosixPath(name).stem) for name in names]
+    numbers = [int(ending[1]) for ending in endings if ending]
+    return numbers if len(set(numbers)) == len(names) else list(range(len(names)))
+
+
+def image_stem(name: str) -> str:
+    """Return the stem of an image's name, which may be an address or a Windows path."""
+    return PurePosixPath(re.split(r"[?#]", name)[0].replace("\\", "/")).stem
+
+
+def _match_frames(regions: Sequence[ParsedRegion], video: VideoInfo) -> dict[int, int]:
+    """Return frame numbers in the video by those in the file."""
+    stems = {region.frame: image_stem(region.image) for region in regions}
+    if video.stem is not None and video.length is not None:
+        indices = {video.stem(index): index for index in range(video.length)}
+        unknown = [stem for stem in stems.values() if stem not in indices]
+        if unknown and len(unknown) < len(stems):
+            raise InputError(f"image {unknown[0]!r} is not one of the video {video.name}")
+        if not unknown:
+            return {frame: indices[stem] for frame, stem in stems.items()}
+    if min(stems) < 0:
+        raise InputError(f"is for frame {min(stems)}; expected frames from 0")
+    if video.length is not None and max(stems) >= video.length and len(stems) > 1:
+        raise InputError(f"is for frame {max(stems)}, but the video holds {video.length} frames")
+    return {frame: frame for frame in stems}
+
+
+def _find_keys(regions: Sequence[ParsedRegion]) -> list[Hashable]:
+    """Return a key for every region."""
+    unnamed = [region for region in regions if region.key is None]
+    if len({region.frame for region in unnamed}) <= 1:
+        return [(index,) if region.key is None else region.key for index, region in enumerate(regions)]
+    (frame, name), most = Counter((region.frame, region.class_name) for region in unnamed).most_common(1)[0]
+    if most > 1:
+        raise InputError(
+            f"frame {frame} has {most} regions {name!r} that cannot be told apart on other frames; "
+            "export with track ids or groups, or give each object its own class"
+        )
+    return [("class", region.class_name) if region.key is None else region.key for region in regions]
+
+
+def _assign_ids(keys: Sequence[Hashable]) -> dict[Hashable, int]:
+    """Return object ids by key: integers from 1 to `MAX_ID` are kept, others get free ids in order."""
+    order = dict.fromkeys(keys)
+    ids: dict[Hashable, int] = {
+        key: key for key in order if isinstance(key, int) and key is not True and 0 < key <= MAX_ID
+    }
+    taken = set(ids.values())
+    free = (number for number in count(1) if number not in taken)
+    return ids | {key: next(free) for key in order if key not in ids}
