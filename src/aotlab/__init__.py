@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         parse_runs,
     )
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames
+    from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models as list_models
     from aotlab.networks.weights.zoo import load_model as load_model
     from aotlab.prompts.segmenter import load_segmenter
@@ -67,6 +68,7 @@ _HOMES = {
     "VideoFrames": ("aotlab.media.video", "VideoFrames"),
     "VideoInfo": ("aotlab.masks.regions", "VideoInfo"),
     "VideoReader": ("aotlab.media.video", "VideoReader"),
+    "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "decode_runs": ("aotlab.masks.regions", "decode_runs"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
@@ -115,6 +117,7 @@ __all__ = [
     "VideoFrames",
     "VideoInfo",
     "VideoReader",
+    "VideoWriter",
     "__version__",
     "add_tracker_options",
     "decode_runs",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.video.review import frames_to_check
+from aotlab_studio.review.checks import frames_to_check
 from aotlab import Prompt
 from aotlab import InputError
 from aotlab_studio import editing
@@ -118,7 +118,7 @@ class Session:
             extend: add to the object's mask instead of replacing it.
 
         Raises:
-            InputError: as `editing.suggested`, or prompts outside the image.
+            InputError: as `editing.apply_suggestion`, or prompts outside the image.
         """
         if object_id is not None:
             editing.require_editable(self.state, object_id)
@@ -131,7 +131,7 @@ class Session:
                 )
             known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
-        return editing.suggested(
+        return editing.apply_suggestion(
             self.state, frame, object_id, self._found(frame, prompt), extend=extend, at=at
         )
 
@@ -191,7 +191,7 @@ class Session:
         """Return the frames to check, worst first, `MAX_REVIEW` at most."""
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
-            given = {index: self.state.described(index) for index in self.state.given_frames}
+            given = {index: self.state.described(index) for index in self.state.keyframes}
         checks = frames_to_check(scores, given)[:MAX_REVIEW]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
@@ -204,7 +204,7 @@ class Session:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
         Args:
-            names: outputs, of `OUTPUTS`.
+            names: outputs, of `list_outputs`.
 
         Returns:
             name of the archive.
@@ -220,8 +220,7 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            files = export(self.state, folder, names, on_frame=self._exported)
-            write_archive(list(files.values()), self.archive)
+            write_archive(export(self.state, folder, names, on_frame=self._exported), self.archive)
             return self.archive.name
         finally:
             self._export.release()
