@@ -24,7 +24,7 @@ from aotlab.masks.regions import (
 )
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_folder
-from aotlab.utils.image_files import open_image
+from aotlab.media.images import open_image
 from aotlab.utils.parsing import about, has_fields, read_json
 from aotlab.utils.plugins import (
     MASK_READERS,

@@ -18,8 +18,7 @@ from aotlab.masks.annotations import MaskWriter, find_mask_writer
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.masks.regions import Annotations, Region, VideoInfo, encode_runs
-from aotlab.media.image_frames import store_frame
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable

@@ -67,9 +67,9 @@ def run_one(args: Namespace, settings: Config, options: TrackOptions) -> int:
 def open_video(args: Namespace) -> tuple[FrameSource, FrameNumbers]:
     """Open the video; return it and the numbers of its frames on the command line."""
     from aotlab.engine.video.frame_range import FrameNumbers
-    from aotlab.media.streams import open_source
+    from aotlab.media.video import open_frames
 
-    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    source = open_frames(args.video, timeout=args.timeout, levels=args.levels)
     return source, FrameNumbers(source, by_name=args.frame_numbers == "file")
 
 

@@ -27,7 +27,6 @@ def save_prompted_masks(
     if not (args.box or args.point or args.not_point):
         return []
     from aotlab.masks.id_maps import write_mask
-    from aotlab.media.video import frames_at
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.prompts.texts import masks_of_frame, read_prompts
 
@@ -39,7 +38,8 @@ def save_prompted_masks(
     prompts = {numbers.index(number): given for number, given in found.items()}
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
     values = []
-    for frame, image in frames_at(source, prompts):
+    for frame in sorted(prompts):
+        image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
         write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
         values.append(f"{numbers.number(frame)}:{path}")

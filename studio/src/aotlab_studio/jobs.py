@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.engine.video.scores import measured
-from aotlab.masks.doubts import Doubts
+from aotlab_studio.review.scores import measured
+from aotlab_studio.review.signals import Doubts
 from aotlab import InputError
 from aotlab_studio.history import Change
-from aotlab_studio.planning import Request, Span, again, plan
+from aotlab_studio.planning import Request, Span, plan, restart_after_correction
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
 from aotlab_studio.state import State
 
@@ -157,7 +157,7 @@ class TrackingJob:
         state, request = self._state, self.request
         with state.lock:
             seen, self._seen = self._seen, state.revision
-            corrected = {index for index, revision in state.given_revisions.items() if revision > seen}
+            corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
             if not corrected:
                 return False
             leave = False
@@ -168,9 +168,9 @@ class TrackingJob:
                 if leave:
                     self._waiting, self._passed = deque(plan(state, request)), []
             else:
-                outdated = [again(state, span, None, corrected) for span in self._passed]
+                outdated = [restart_after_correction(state, span, None, corrected) for span in self._passed]
                 self._waiting.extend(span for span in outdated if span is not None and span.work)
-                mine = again(state, self._span, self._position, corrected) if self._span else None
+                mine = restart_after_correction(state, self._span, self._position, corrected) if self._span else None
                 leave = mine is not None
                 self._waiting.extendleft([mine] if mine is not None else [])
         self._ahead = 0 if leave else self._ahead

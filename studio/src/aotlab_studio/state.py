@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.video.scores import Score, joined, measured, read_scores
-from aotlab.media.image_frames import LevelsOption
-from aotlab_studio.frames import CACHE_BYTES, FrameStore
+from aotlab_studio.review.scores import Score, joined, measured, read_scores
+
+from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
 from aotlab_studio.history import Change, History
 from aotlab_studio.label_store import LabelStore, encode
 from aotlab_studio.live import Frames, LiveFrames
@@ -48,7 +48,7 @@ class State:
         project: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
         frames: LiveFrames | None = None,
-        levels: LevelsOption = None,
+        levels: Levels = None,
         same_video: bool = False,
     ) -> None:
         video, folder = locate(path, project)
@@ -62,7 +62,7 @@ class State:
         self.revision = 0
         """number of changes so far"""
         self.history = History(self._put)
-        self.given_revisions: dict[int, int] = {}
+        self.keyframe_revisions: dict[int, int] = {}
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._scores: dict[str, dict[int, dict[int, Score]]] = {"given": {}, "tracked": {}}
@@ -82,7 +82,7 @@ class State:
         return frozenset(map(self.objects.resolve, self._described.get(index, ()))) - {0}
 
     @property
-    def given_frames(self) -> list[int]:
+    def keyframes(self) -> list[int]:
         """Frames whose given mask describes an object."""
         return [index for index in sorted(self._described) if self.described(index)]
 
@@ -102,7 +102,7 @@ class State:
         """Frames with tracked masks."""
         return sorted(self._scores["tracked"])
 
-    def given(self, index: int) -> np.ndarray:
+    def keyframe_mask(self, index: int) -> np.ndarray:
         """Return the given mask of a frame: H×W ids of the objects it describes."""
         return self._ids("given", index)
 
@@ -117,11 +117,11 @@ class State:
             described, tracked = self.described(index), self.tracked(index)
             if not described:
                 return tracked
-            given = self.given(index)
+            given = self.keyframe_mask(index)
             shown = np.where(np.isin(tracked, list(described)), 0, tracked)
             return np.where(given > 0, given, shown).astype(np.uint16)
 
-    def give(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
+    def set_keyframe(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
         """Store the given mask of a frame: the pixels of the described objects in ``labels``, H×W ids."""
         object_ids = sorted(described)
         content = None
@@ -201,7 +201,7 @@ class State:
         self._store(where).put(index, content)
         self._load_note(where, index)
         if where == "given":
-            self.given_revisions[index] = self.revision
+            self.keyframe_revisions[index] = self.revision
         self.emit(FrameEvent(index, self.revision))
 
     def _load_note(self, where: str, index: int) -> None:

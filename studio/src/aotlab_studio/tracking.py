@@ -13,7 +13,7 @@ from torch import Tensor
 
 from aotlab import Prediction
 from aotlab import Tracker
-from aotlab.engine.video.scores import disagreement
+from aotlab_studio.review.scores import disagreement
 from aotlab import InputError
 from aotlab_studio import live
 from aotlab_studio.planning import Span
@@ -85,7 +85,7 @@ def _begin(tracker: Tracker, state: State, start: int, *, backward: bool) -> Non
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
-        known = [index for index in state.given_frames if (index > start if backward else index < start)]
+        known = [index for index in state.keyframes if (index > start if backward else index < start)]
         # nearest last, as short-term memory is of the frame before
         nearest = sorted(known, key=lambda index: -abs(index - start))[-REFERENCES:]
         present = set(np.unique(state.labels(start)).tolist()) - {0}
@@ -154,7 +154,7 @@ def _steps(
     gone = state.described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
-            described, given = state.described(index), state.given(index)
+            described, given = state.described(index), state.keyframe_mask(index)
         for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
