@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_studio.review.checks import frames_to_check
+from aotlab_studio.review.checks import find_checks
 from aotlab import Prompt
 from aotlab import InputError
 from aotlab_studio import editing
@@ -192,7 +192,7 @@ class Session:
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
             given = {index: self.state.described(index) for index in self.state.keyframes}
-        checks = frames_to_check(scores, given)[:MAX_REVIEW]
+        checks = find_checks(scores, given)[:MAX_REVIEW]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_studio.review.scores import Score, joined, measured, read_scores
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
 
 from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
 from aotlab_studio.history import Change, History
@@ -127,12 +127,12 @@ class State:
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            note = {"described": object_ids, "scores": measured(ids, object_ids, {}, {})}
+            note = {"described": object_ids, "scores": measure_scores(ids, object_ids, {}, {})}
             content = encode(ids, note)
         return self.change("given", index, content)
 
     def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
-        """Store the tracked mask of a frame, H×W ids, with its scores as of `measured`."""
+        """Store the tracked mask of a frame, H×W ids, with its scores as of `measure_scores`."""
         return self.change("tracked", index, encode(labels, {"scores": scores}))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
@@ -186,7 +186,7 @@ class State:
         return np.zeros(self.frames.size, np.uint16) if ids is None else self.objects.resolve_ids(ids)
 
     def _joined(self, where: str, index: int) -> dict[int, Score]:
-        return joined(self._scores[where].get(index, {}), self.objects.resolve)
+        return merge_scores(self._scores[where].get(index, {}), self.objects.resolve)
 
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""
