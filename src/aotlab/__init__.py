@@ -98,16 +98,16 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "MEMORY_POLICIES",
+    "PALETTE",
+    "PRECISIONS",
     "Annotations",
     "CommandParser",
     "FrameSource",
     "InputError",
     "LostFlags",
-    "MEMORY_POLICIES",
     "MaskWriter",
     "Output",
-    "PALETTE",
-    "PRECISIONS",
     "ParsedRegion",
     "Prediction",
     "Prompt",
