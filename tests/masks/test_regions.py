@@ -8,11 +8,11 @@ from aotlab.masks.regions import (
     compress,
     decode_runs,
     decompress,
-        measure_box,
-    parse_runs,
-    require_size,
     encode_runs,
     fill_polygons,
+    measure_box,
+    parse_runs,
+    require_size,
 )
 from aotlab.utils.errors import InputError
 

@@ -21,6 +21,7 @@ TRACK = """<annotations><version>1.1</version>
   <polygon frame="3" keyframe="1" outside="1" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
 </track>{more}</annotations>"""
 SQUARE = [[4, 4], [14, 4], [14, 14], [4, 14]]
+COUNTS = format_coco(tracked(), VIDEO)["annotations"][0]["segmentation"]["counts"]
 PERCENT = [[25, 25], [50, 25], [50, 75], [25, 75]]
 
 
@@ -64,9 +65,7 @@ def task(number, *results):
 
 def sav(**changes):
     """Masklets 0 and 4 on two annotated frames of a video of 5."""
-    frames = [
-        [segment for segment in (coco_segment(frame, 3), coco_segment(frame, 7))] for frame in (0, 2)
-    ]
+    frames = [[coco_segment(frame, 3), coco_segment(frame, 7)] for frame in (0, 2)]
     return {
         "video_id": "sav_000001", "video_height": 24, "video_width": 40, "video_frame_count": 5,
         "masklet_id": [0, 4], "masklet": frames, **changes,
@@ -225,7 +224,7 @@ def test_sav_masklets_are_objects_on_every_fourth_frame(read):
         ("mots.txt", "0 1001 1 25 40 abc", "40×25"),
         ("mots.txt", "0 1001 1 24 40 abc", "run lengths"),
         ("mots.txt", "x 1001 1 24 40 abc", "not readable"),
-        ("mots.txt", "-1 1001 1 24 40 " + format_coco(tracked(), VIDEO)["annotations"][0]["segmentation"]["counts"], "frame -1"),
+        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "frame -1"),
         ("mots.txt", "", "holds no object"),
         ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
         ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),

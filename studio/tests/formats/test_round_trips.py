@@ -42,13 +42,16 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("formats")
 
 
+CLIPS = arrays.arrays(
+    np.uint16,
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    elements=st.sampled_from([0, 1, 2, 999]),
+)
+
+
 @pytest.mark.parametrize("name", EXACT)
 @settings(max_examples=15, deadline=None)
-@given(
-    frames=arrays.arrays(
-        np.uint16, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 1, 2, 999])
-    )
-)  # fmt: skip
+@given(frames=CLIPS)
 def test_random_label_maps_survive_exact_formats(name, folder, frames):
     video = VideoInfo("clip", frames.shape[1:], len(frames))
     regions = {

@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.video.given_masks import load_masks, split_value
-from aotlab.masks.exchange.coco import write_coco
+from aotlab.masks.coco import format_coco
 from aotlab.masks.id_maps import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
-from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
+from tests.masks.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_only_a_leading_number_and_colon_name_a_frame():
 
 
 def test_masks_of_several_files_are_at_their_frames(source, tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(write_coco(tracked(), VIDEO)))
+    (tmp_path / "a.json").write_text(json.dumps(format_coco(tracked(), VIDEO)))
     write_mask(tmp_path / "late.png", labels(3))
     given = load_masks([f"1:{tmp_path / 'a.json'}", f"3:{tmp_path / 'late.png'}"], source)
     assert list(given) == [1, 3]
@@ -41,7 +41,7 @@ def test_masks_of_several_files_are_at_their_frames(source, tmp_path):
 
 
 def test_two_files_for_one_frame_are_refused(source, tmp_path):
-    (tmp_path / "a.json").write_text(json.dumps(write_coco(tracked(), VIDEO)))
+    (tmp_path / "a.json").write_text(json.dumps(format_coco(tracked(), VIDEO)))
     write_mask(tmp_path / "late.png", labels(3))
     with pytest.raises(InputError, match=r"frame 3 already has .*a\.json"):
         load_masks([str(tmp_path / "a.json"), f"3:{tmp_path / 'late.png'}"], source)
