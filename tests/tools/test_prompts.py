@@ -74,7 +74,7 @@ def test_a_later_frame_may_be_named(run, tmp_path):
 def test_a_lost_object_never_ends_as_plain_success(run, tmp_path, capsys):
     assert run(*BOXES, "--review", tracker=Losing) == 0
     captured = capsys.readouterr()
-    assert "warning: object 1 is lost on frames 4 to 11" in captured.err
+    assert "warning: object 1 is lost on frames 4 to 11" in captured.out
     assert "4 to 11" in captured.out
     assert "frames to check first" in captured.out
     review = json.loads((tmp_path / "out" / "review.json").read_text())

@@ -51,7 +51,7 @@ def test_review_lists_lost_objects_and_frames(source, tmp_path):
     assert review["objects"][0]["lost_on"] == [[3, 7]]
     assert review["objects"][0]["class_name"] == "fish"
     assert {check["reason"] for check in review["check"]} == {"lost", "area"}
-    assert "103 to 107" in output.summary()
+    assert "warning: object 4 is lost on frames 103 to 107" in output.summary()
     assert "frame 107: object 4 (lost, 1.00)" in output.summary()
     assert Image.open(tmp_path / "out" / "thumbnail.jpg").size == (3 * 240 + 2 * 8, 180)
 

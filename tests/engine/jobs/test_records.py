@@ -7,7 +7,6 @@ import pytest
 
 from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import FOLDER, RUN, RUN_KIND, JobRecord, claim_folder, digest_of, record_path
-from aotlab.engine.jobs.reviews import write_reviews
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import load_record, save_record, sealed
 
@@ -75,24 +74,3 @@ def test_links_that_lead_nowhere_and_masks_that_are_no_files_are_named(tmp_path)
     for mask in ("pipe.png", "loop.png", "gone.png", "n" * 300):
         with pytest.raises(InputError):
             digest_of(Job("a", str(tmp_path / "frames"), (str(tmp_path / mask),)), SETTINGS)
-
-
-@pytest.mark.parametrize(
-    "content", [*WRONG, '{"objects": [{"id": "<b>", "lost_on": []}], "check": []}', '{"objects": 5}']
-)
-def test_a_changed_review_of_a_video_leaves_that_of_the_run_empty(tmp_path, content):
-    write(tmp_path / "a" / "review.json", content)
-    write_reviews(tmp_path, ["a"], [JobRecord("a", "\udcff.mp4")])
-    assert "<b>" not in (tmp_path / "review.html").read_text()
-    assert json.loads((tmp_path / "review.json").read_text())[0]["objects"] == 0
-
-
-def test_reviews_of_earlier_versions_are_read(tmp_path):
-    old = {"objects": [{"id": 4, "label": "cat", "lost_on": []}]}
-    write(
-        tmp_path / "a" / "report.json",
-        json.dumps(old | {"check": [{"frame": 7, "object": 4, "reason": "lost"}]}),
-    )
-    write_reviews(tmp_path, ["a"], [JobRecord("a", "a.mp4")])
-    notes = json.loads((tmp_path / "review.json").read_text())[0]["notes"]
-    assert (notes["objects"][0]["class_name"], notes["check"][0]["object_id"]) == ("cat", 4)

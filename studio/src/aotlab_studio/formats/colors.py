@@ -34,7 +34,7 @@ def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion
     Raises:
         InputError: no legend, a damaged one, a colour that it lacks, or another size.
     """
-    require_size(*image.shape[:2], size)
+    require_size(image.shape[0], image.shape[1], size)
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:
         raise InputError(

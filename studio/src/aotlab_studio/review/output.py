@@ -76,8 +76,14 @@ class ReviewFile(Output):
                 Image.fromarray(strip).save(temporary, format="JPEG", quality=85)
 
     def summary(self) -> str:
-        """Return the tables of objects and of frames to check."""
-        return "\n".join(format_review(self._review, self.frame_number))
+        """Return the tables of objects and of frames to check, and a warning for every lost object."""
+        number = self.frame_number
+        warnings = [
+            f"warning: object {item['id']} is lost on frames {number(first)} to {number(last)}"
+            for item in self._review["objects"]
+            for first, last in item["lost_on"]
+        ]
+        return "\n".join([*format_review(self._review, number), *warnings])
 
     @classmethod
     def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
