@@ -26,7 +26,14 @@ from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, file_mode, is_folder
 from aotlab.media.images import open_image
 from aotlab.utils.parsing import about, has_fields, read_json
-from aotlab.utils.plugins import MASK_READERS, MASK_WRITERS, find_plugin, list_plugins, load_plugin
+from aotlab.utils.plugins import (
+    MASK_READERS,
+    MASK_WRITERS,
+    find_plugin,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+)
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +78,6 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
             found.frames = {frame: found.frames.get(frame) or next(iter(found.frames.values()))}
         return found
-
-
-def list_mask_formats() -> list[str]:
-    """Return the names of the formats that can be written; no plug-in is imported."""
-    return ["coco", *list_plugins(MASK_WRITERS)]
 
 
 def find_mask_writer(name: str) -> MaskWriter:

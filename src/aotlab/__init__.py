@@ -19,31 +19,21 @@ if TYPE_CHECKING:
     from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
     from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.engine.video.tracking import track
-    from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats, read_annotations
+    from aotlab.masks.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.masks.coco import format_coco, parse_coco
     from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
-    from aotlab.masks.regions import (
-        Annotations,
-        ParsedRegion,
-        Region,
-        VideoInfo,
-        decode_runs,
-        encode_runs,
-        fill_polygons,
-        match_regions,
-        number_frames,
-        parse_runs,
-    )
+    from aotlab.masks.regions import Annotations, ParsedRegion, Region, VideoInfo, decode_runs, encode_runs, fill_polygons, match_regions, number_frames, parse_runs
+    from aotlab.media.images import store_frame
     from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames
     from aotlab.media.video_writer import VideoWriter
-    from aotlab.networks.weights.zoo import list_models as list_models
-    from aotlab.networks.weights.zoo import load_model as load_model
+    from aotlab.networks.weights.zoo import list_models, load_model
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
+    from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
 
@@ -77,7 +67,7 @@ _HOMES = {
     "find_mask_writer": ("aotlab.masks.annotations", "find_mask_writer"),
     "find_output": ("aotlab.engine.video.outputs", "find_output"),
     "format_coco": ("aotlab.masks.coco", "format_coco"),
-    "list_mask_formats": ("aotlab.masks.annotations", "list_mask_formats"),
+    "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
     "list_models": ("aotlab.networks.weights.zoo", "list_models"),
     "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
@@ -90,6 +80,7 @@ _HOMES = {
     "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
+    "store_frame": ("aotlab.media.images", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -97,16 +88,16 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
-    "MEMORY_POLICIES",
-    "PALETTE",
-    "PRECISIONS",
     "Annotations",
     "CommandParser",
     "FrameSource",
     "InputError",
     "LostFlags",
+    "MEMORY_POLICIES",
     "MaskWriter",
     "Output",
+    "PALETTE",
+    "PRECISIONS",
     "ParsedRegion",
     "Prediction",
     "Prompt",
@@ -140,6 +131,7 @@ __all__ = [
     "read_annotations",
     "read_mask",
     "read_tracker_options",
+    "store_frame",
     "to_detections",
     "track",
     "write_mask",

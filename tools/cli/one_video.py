@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from aotlab.configs.schema import Config
 from aotlab.tools.cli.findings import show_levels, warn_of_damage
 from aotlab.tools.cli.options import WITHOUT_NEWEST
-from aotlab.tools.cli.stdio import INTERRUPTED
 from aotlab.tools.cli.prompts import save_prompted_masks
+from aotlab.tools.cli.stdio import INTERRUPTED
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output
