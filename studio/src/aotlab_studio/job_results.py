@@ -13,7 +13,7 @@ import numpy as np
 from aotlab import Annotations, InputError, read_annotations
 from aotlab_studio.frames import CACHE_BYTES
 from aotlab_studio.project import FILE, SUFFIX
-from aotlab_studio.review.scores import measured
+from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.state import State
 
 RECORDS = ".jobs"
@@ -93,7 +93,7 @@ def _fill(state: State, folder: Path, job: JobRecord) -> None:
             objects.add(class_names.get(object_id), object_id)
         for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
             ids = tracked.mask(index)
-            state.put_tracked(index, ids, measured(ids, objects.ids, {}, {}))
+            state.put_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
         for index in given.frames:
             ids = given.mask(index)
             state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

@@ -16,8 +16,8 @@ from aotlab import InputError
 from aotlab_studio.history import Change
 from aotlab_studio.planning import Request, Span, plan, propagation, restart_after_correction
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
-from aotlab_studio.review.scores import measured
-from aotlab_studio.review.signals import Doubts
+from aotlab_studio.review.scores import measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.state import State
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class TrackingJob:
         self.started = self.ended = 0.0
         """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=RECENT + 1)
-        self._doubts = Doubts()
+        self._signals = ReviewSignals()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._changes: dict[int, Change] = {}
@@ -235,8 +235,8 @@ class TrackingJob:
             differ = {n: score.disagreement for n, score in kept.items() if score.disagreement is not None}
             confidence |= {n: found.confidence[n] for n in chosen}
             differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
-            signs = self._doubts.of(found.index, new, image, confidence)
-            scores = measured(new, sorted(confidence), confidence, differ, signs)
+            signals = self._signals.update(found.index, new, image, confidence)
+            scores = measure_scores(new, sorted(confidence), confidence, differ, signals)
             change = state.put_tracked(found.index, new, scores)
             if self._live:
                 return

@@ -27,7 +27,7 @@ from aotlab_studio.protocol import (
     TrackerEvent,
     UndoneStep,
 )
-from aotlab_studio.review.checks import frames_to_check
+from aotlab_studio.review.checks import find_checks
 from aotlab_studio.state import State
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
@@ -190,7 +190,7 @@ class Session:
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
             given = {index: self.state.described(index) for index in self.state.keyframes}
-        checks = frames_to_check(scores, given)[:MAX_REVIEW]
+        checks = find_checks(scores, given)[:MAX_REVIEW]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property

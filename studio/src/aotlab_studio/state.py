@@ -17,7 +17,7 @@ from aotlab_studio.live import Frames, LiveFrames
 from aotlab_studio.objects import ObjectList
 from aotlab_studio.project import Project, locate, read_levels
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
-from aotlab_studio.review.scores import Score, joined, measured, read_scores
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -137,12 +137,12 @@ class State:
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            note = {"described": object_ids, "scores": measured(ids, object_ids, {}, {})}
+            note = {"described": object_ids, "scores": measure_scores(ids, object_ids, {}, {})}
             content = encode(ids, note)
         return self.change("given", index, content)
 
     def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
-        """Store the tracked mask of a frame, H×W ids, with its scores as of `measured`."""
+        """Store the tracked mask of a frame, H×W ids, with its scores as of `measure_scores`."""
         return self.change("tracked", index, encode(labels, {"scores": scores}))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
@@ -196,7 +196,7 @@ class State:
         return np.zeros(self.frames.size, np.uint16) if ids is None else self.objects.resolve_ids(ids)
 
     def _joined(self, where: str, index: int) -> dict[int, Score]:
-        return joined(self._scores[where].get(index, {}), self.objects.resolve)
+        return merge_scores(self._scores[where].get(index, {}), self.objects.resolve)
 
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from aotlab import InputError, Prediction, Tracker
 from aotlab_studio import live
 from aotlab_studio.planning import Span
-from aotlab_studio.review.scores import disagreement
+from aotlab_studio.review.scores import measure_disagreement
 from aotlab_studio.state import State
 
 REFERENCES = 4
@@ -211,7 +211,9 @@ def merge_directions(
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
     first, second = (_labels(result.ids, result.probabilities) for result in (forward, backward))
     gone = (forward.gone | backward.gone) - set(ids)
-    return TrackedFrame(index, _labels(ids, total), confidence, disagreement(both, first, second), gone)
+    return TrackedFrame(
+        index, _labels(ids, total), confidence, measure_disagreement(both, first, second), gone
+    )
 
 
 def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:
