@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.actions import act
 from aotlab_studio.planning import Request, propagation
