@@ -22,9 +22,9 @@ from aotlab.masks.regions import (
     match_regions,
     number_frames,
 )
-from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, file_mode, is_folder
 from aotlab.media.images import open_image
+from aotlab.utils.errors import InputError
+from aotlab.utils.files import atomic_path, is_file, is_folder
 from aotlab.utils.parsing import about, has_fields, read_json
 from aotlab.utils.plugins import (
     MASK_READERS,
@@ -68,7 +68,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
-    if not file_mode(path):
+    if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
     with about(path):
         found = _read(path, video)

@@ -24,9 +24,19 @@ if TYPE_CHECKING:
     from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
-    from aotlab.masks.regions import Annotations, ParsedRegion, Region, VideoInfo, decode_runs, encode_runs, fill_polygons, match_regions, number_frames, parse_runs
-    from aotlab.media.images import store_frame
-    from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames
+    from aotlab.masks.regions import (
+        Annotations,
+        ParsedRegion,
+        Region,
+        VideoInfo,
+        decode_runs,
+        encode_runs,
+        fill_polygons,
+        match_regions,
+        number_frames,
+        parse_runs,
+    )
+    from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
     from aotlab.media.video_writer import VideoWriter
     from aotlab.networks.weights.zoo import list_models, load_model
     from aotlab.prompts.segmenter import load_segmenter
@@ -80,7 +90,7 @@ _HOMES = {
     "read_annotations": ("aotlab.masks.annotations", "read_annotations"),
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
-    "store_frame": ("aotlab.media.images", "store_frame"),
+    "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -88,16 +98,16 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "MEMORY_POLICIES",
+    "PALETTE",
+    "PRECISIONS",
     "Annotations",
     "CommandParser",
     "FrameSource",
     "InputError",
     "LostFlags",
-    "MEMORY_POLICIES",
     "MaskWriter",
     "Output",
-    "PALETTE",
-    "PRECISIONS",
     "ParsedRegion",
     "Prediction",
     "Prompt",

@@ -49,7 +49,7 @@ def _parse(path: Path, video: VideoInfo) -> list[ParsedRegion] | None:
 def _parse_folder(folder: Path, video: VideoInfo) -> list[ParsedRegion] | None:
     if any((folder / "labels").glob("[!.]*.txt")):
         return parse_yolo(folder, video.size)
-    trees = [_read_json(path) for path in sorted(folder.glob("[!.]*.json"))]
+    trees = [_read_json(path) for path in sorted(folder.glob("[!.]*.json")) if path.is_file()]
     return parse_labelme(trees, video.size) if trees and all(map(is_labelme, trees)) else None
 
 

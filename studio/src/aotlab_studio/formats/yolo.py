@@ -25,7 +25,7 @@ from aotlab_studio.formats.geometry import Size, parse_numbers, trace_outlines
 
 def parse_yolo(folder: Path, size: Size) -> list[ParsedRegion]:
     """Return the objects of ``labels/*.txt``; a class is one object if no frame has it twice."""
-    files = sorted((folder / "labels").glob("[!.]*.txt"))
+    files = sorted(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
     names, regions = _read_names(folder / "data.yaml"), []
     for path, frame in zip(files, number_frames(path.stem for path in files), strict=True):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -69,6 +69,18 @@ def measure_scores(
     return scores
 
 
+def measure_disagreement(
+    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
+) -> dict[int, float]:
+    """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
+    disagreement = {}
+    for object_id in object_ids:
+        mask, other = first == object_id, second == object_id
+        union = int((mask | other).sum())
+        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
+    return disagreement
+
+
 def read_scores(stored: Any) -> dict[int, Score]:
     """Read the values of `measure_scores`; invalid entries are skipped."""
     scores = {}
