@@ -49,7 +49,12 @@ def parse(argv: list[str] | None) -> Namespace:
         help="a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
         "a camera (/dev/video0), or an address (rtsp://...)",
     )
-    add("--project", metavar="DIR", type=Path, help="folder of the project (default: VIDEO.aotlab, beside the video)")
+    add(
+        "--project",
+        metavar="DIR",
+        type=Path,
+        help="folder of the project (default: VIDEO.aotlab, beside the video)",
+    )
     add("--same-video", action="store_true", help="open a project although its video's content has changed")
     add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
     add("--port", type=int, default=0, help="port to listen on (default: any free one)")

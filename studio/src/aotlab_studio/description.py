@@ -7,12 +7,14 @@ from aotlab_studio.protocol import Choice, Description
 from aotlab_studio.session import Session
 from aotlab_studio.state import State
 
+
 def describe(session: Session) -> Description:
     """Return all that a page needs when it opens."""
     state, kinds = session.state, {name: find_output(name) for name in list_outputs()}
     with state.lock:
         return Description(
             name=state.frames.name,
+            video=session.video_id,
             frames=state.frames.count,
             size=state.frames.size,
             rate=float(state.frames.rate),

@@ -109,7 +109,9 @@ class FrameStore(FrameSource):
     def near_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
         self.check(index)
-        for other in sorted(range(index - MAX_NEAR, index + MAX_NEAR + 1), key=lambda other: abs(other - index)):
+        for other in sorted(
+            range(index - MAX_NEAR, index + MAX_NEAR + 1), key=lambda other: abs(other - index)
+        ):
             if (other, None) in self._jpegs or other in self._decoded:
                 return self.jpeg(other)
         key = index if self._index is None else self._index.key_before(index)

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from aotlab import Annotations, InputError, VideoInfo, read_annotations
+from aotlab import Annotations, InputError, read_annotations
 from aotlab_studio.frames import CACHE_BYTES
 from aotlab_studio.project import FILE, SUFFIX
 from aotlab_studio.review.scores import measure_scores
@@ -74,7 +74,7 @@ def open_results(
 def _fill(state: State, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty project; tracked frames without masks show no object."""
     frames = state.frames
-    video = VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
+    video = state.video_info
     readable = [folder / name for name in READABLE if name in job.written]
     if not readable:
         raise InputError(

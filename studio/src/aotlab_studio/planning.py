@@ -76,7 +76,9 @@ def plan(state: State, request: Request) -> list[Span]:
     return spans
 
 
-def restart_after_correction(state: State, span: Span, position: int | None, corrected: Collection[int]) -> Span | None:
+def restart_after_correction(
+    state: State, span: Span, position: int | None, corrected: Collection[int]
+) -> Span | None:
     """Return the rest of a span from the first correction that tracking has passed; None if it has passed none.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping
@@ -9,28 +10,24 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_studio.review.checks import find_checks
-from aotlab import Prompt
-from aotlab import InputError
+from aotlab import InputError, Prompt
 from aotlab_studio import editing
 from aotlab_studio.editing import Box, Clicks, Points
 from aotlab_studio.history import Step
-from aotlab_studio.jobs import MakeTracker, TrackingJob
+from aotlab_studio.jobs import MakeTracker, Runner, TrackingJob
 from aotlab_studio.live import LiveFrames
 from aotlab_studio.models import TrackerChoice
 from aotlab_studio.painting import outlines
 from aotlab_studio.planning import Request
 from aotlab_studio.protocol import (
-    Choice,
     CountEvent,
     ExportEvent,
     HistoryEvent,
     ReviewEntry,
-    Setting,
     TrackerEvent,
     UndoneStep,
 )
-from aotlab_studio.runner import Runner
+from aotlab_studio.review.checks import find_checks
 from aotlab_studio.state import State
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
@@ -59,6 +56,7 @@ class Session:
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
         self.runner = Runner(state, lambda: self.make_tracker())
+        self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()

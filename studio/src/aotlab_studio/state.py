@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
-
+from aotlab import InputError, VideoInfo
 from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
 from aotlab_studio.history import Change, History
 from aotlab_studio.label_store import LabelStore, encode
@@ -18,6 +17,7 @@ from aotlab_studio.live import Frames, LiveFrames
 from aotlab_studio.objects import ObjectList
 from aotlab_studio.project import Project, locate, read_levels
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -66,12 +66,22 @@ class State:
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._scores: dict[str, dict[int, dict[int, Score]]] = {"given": {}, "tracked": {}}
-        if self.project.objects is not None:
-            self.objects.restore(self.project.objects)
+        try:
+            if self.project.objects is not None:
+                self.objects.restore(self.project.objects)
+        except InputError:
+            self.close()
+            raise
         for where in self._scores:
             for index in self._store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
+
+    @property
+    def video_info(self) -> VideoInfo:
+        """The video, as readers of annotations take it."""
+        frames = self.frames
+        return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
 
     def close(self) -> None:
         """Release the project."""

@@ -38,7 +38,7 @@ def load_upload(state: State, index: int, content: bytes) -> list[int]:
         InputError: as `read_upload`, no object, or too many.
     """
     frames = state.frames
-    found = read_upload(content, VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem), index)
+    found = read_upload(content, state.video_info, index)
     for frame in found.frames:
         frames.check(frame)
     object_ids = found.objects()
