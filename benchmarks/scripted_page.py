@@ -10,7 +10,7 @@ import numpy as np
 
 from aotlab.utils.errors import InputError
 from aotlab_studio.actions import act
-from aotlab_studio.runner import PAUSE
+from aotlab_studio.jobs import PAUSE
 from aotlab_studio.session import Session
 
 

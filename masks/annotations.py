@@ -22,11 +22,18 @@ from aotlab.masks.regions import (
     match_regions,
     number_frames,
 )
+from aotlab.media.images import open_image
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import atomic_path, file_mode, is_folder
-from aotlab.utils.image_files import open_image
+from aotlab.utils.files import atomic_path, is_file, is_folder
 from aotlab.utils.parsing import about, has_fields, read_json
-from aotlab.utils.plugins import MASK_READERS, MASK_WRITERS, find_plugin, list_plugins, load_plugin
+from aotlab.utils.plugins import (
+    MASK_READERS,
+    MASK_WRITERS,
+    find_plugin,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +68,7 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
     Raises:
         InputError: missing, unknown format, damaged, of another size, without an object, or without this frame.
     """
-    if not file_mode(path):
+    if not (is_file(path) or is_folder(path)):
         raise InputError(f"{path}: no such file; expected a file of masks")
     with about(path):
         found = _read(path, video)
@@ -71,11 +78,6 @@ def read_annotations(path: Path, video: VideoInfo, *, frame: int | None = None) 
                 raise InputError(f"has no mask for frame {frame}, but for {others}")
             found.frames = {frame: found.frames.get(frame) or next(iter(found.frames.values()))}
         return found
-
-
-def list_mask_formats() -> list[str]:
-    """Return the names of the formats that can be written; no plug-in is imported."""
-    return ["coco", *list_plugins(MASK_WRITERS)]
 
 
 def find_mask_writer(name: str) -> MaskWriter:

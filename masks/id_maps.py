@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.media.images import is_lossless, open_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.image_files import is_lossless, open_image
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""

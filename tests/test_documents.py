@@ -158,7 +158,11 @@ def test_the_architecture_names_what_the_code_has():
     quoted = [code for code in re.findall(r"`([^`]+)`", text) if "/" not in code]
     named = {part for code in quoted for part in re.findall(r"[A-Za-z_]\w{2,}", code)}
     defined = {"aotlab", "import"}
-    for path in (*ROOT.glob("[a-z]*/*.py"), *ROOT.glob("[a-z]*/[a-z]*/*.py")):
+    for path in (
+        *ROOT.glob("[a-z]*/*.py"),
+        *ROOT.glob("[a-z]*/[a-z]*/*.py"),
+        *ROOT.glob("studio/src/*/*.py"),
+    ):
         if path.parts[len(ROOT.parts)] != "tests":
             defined |= {path.stem, path.parent.name, *DEFINED.findall(path.read_text(encoding="utf-8"))}
     assert len(named) > 50

@@ -38,7 +38,7 @@ SCRIPT = """
 import numpy as np
 from aotlab import Prediction, Tracker
 from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.exchange.regions import Annotations
+from aotlab.masks.regions import Annotations
 from aotlab.media.video import open_frames
 tracker = Tracker.from_checkpoint()
 prediction: Prediction = tracker.step(np.zeros((64, 96, 3), np.uint8))

@@ -275,7 +275,6 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
     if not (args.box or args.point or args.not_point):
         return []
     from aotlab.masks.id_maps import write_mask
-    from aotlab.media.video import frames_at
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.prompts.texts import masks_of_frame, read_prompts
 
@@ -287,7 +286,8 @@ def save_prompted_masks(args: Namespace, source: FrameSource, numbers: FrameNumb
     prompts = {numbers.index(number): by_object for number, by_object in by_number.items()}
     segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=args.checkpoint)
     values = []
-    for frame, image in frames_at(source, prompts):
+    for frame in sorted(prompts):
+        image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
         write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
         values.append(f"{numbers.number(frame)}:{path}")

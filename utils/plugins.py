@@ -29,6 +29,11 @@ def list_plugins(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=group)}
 
 
+def list_mask_formats() -> list[str]:
+    """Return the names of the formats that masks can be written in: COCO, and those of plug-ins."""
+    return ["coco", *list_plugins(MASK_WRITERS)]
+
+
 def find_plugin(group: str, name: str, subject: str) -> EntryPoint | None:
     """Return the entry point of a name in a group; None if it is unknown.
 

@@ -6,6 +6,7 @@ import importlib
 from unittest.mock import patch
 
 from aotlab.tools.cli.parser import CommandParser
+from aotlab.utils.plugins import COMMANDS, list_plugins, load_plugin
 
 
 class _Found(BaseException):
@@ -14,14 +15,18 @@ class _Found(BaseException):
 
 def parser_of(command: str) -> CommandParser:
     """Return the parser of a command, named as in ``aotlab <command>``."""
-    module = importlib.import_module(f"aotlab.tools.{command.replace('-', '_')}")
+    plugins = list_plugins(COMMANDS)
+    if command in plugins:
+        main = load_plugin(plugins[command])
+    else:
+        main = importlib.import_module(f"aotlab.tools.{command.replace('-', '_')}").main.__wrapped__
 
     def stop(self: CommandParser, *_: object) -> None:
         raise _Found(self)
 
     with patch.object(CommandParser, "parse_args", stop):
         try:
-            module.main.__wrapped__([])
+            main([])
         except _Found as found:
             return found.args[0]
     raise AssertionError(f"aotlab {command} parses nothing")

@@ -15,8 +15,7 @@ from typing import Any
 
 from aotlab.engine.video.inputs import resolve_mask_value
 from aotlab.engine.video.job import Job
-from aotlab.media.image_frames import SUFFIXES
-from aotlab.media.levels import read_levels
+from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
 
@@ -73,7 +72,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASKS:
         return False
     if is_folder(path):
-        return any(file.suffix.lower() in SUFFIXES for file in path.iterdir())
+        return any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir())
     return path.suffix.lower() in VIDEOS
 
 
@@ -119,7 +118,7 @@ def _read_job(row: Any, where: str, folder: Path) -> Job:
     levels = row.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
-        read_levels(levels)
+        parse_levels(levels)
     ends: list[int | None] = []
     for key in ("start", "end"):
         text = "" if row.get(key) is None else str(row[key])

@@ -13,8 +13,7 @@ import numpy as np
 
 from aotlab.masks.annotations import read_annotations
 from aotlab.masks.regions import Annotations, VideoInfo
-from aotlab.media.image_frames import ImageFrames
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 
 

@@ -35,8 +35,7 @@ from aotlab.engine.video.outputs import (
 )
 from aotlab.engine.video.resume import SOURCE_OUTPUT, STATE, UNSUPPORTED_OUTPUTS, Progress
 from aotlab.engine.video.tracking import TrackOptions, TrackResult, group_removals, track
-from aotlab.media.streams import open_source
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, open_frames
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.devices import leave_cores
@@ -61,13 +60,13 @@ class Job:
     name: str
     """name of its result folder"""
     video: str
-    """source, as in `open_source`"""
+    """source, as in `open_frames`"""
     masks: tuple[str, ...]
     """masks, ``[FRAME:]FILE`` each"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
-    """levels, as in `open_source`"""
+    """levels, as in `open_frames`"""
     start: int | None = None
     """number of the first frame to track; None: the first of the video"""
     end: int | None = None
@@ -190,7 +189,7 @@ def open_job(job: Job, options: TrackOptions) -> tuple[FrameSource, FrameNumbers
     Raises:
         InputError: a bad video, or one without the first or last frame of the job.
     """
-    source = open_source(job.video, timeout=options.timeout, levels=job.levels)
+    source = open_frames(job.video, timeout=options.timeout, levels=job.levels)
     numbers = FrameNumbers(source, by_name=options.by_name)
     return source, numbers, options.with_indices(numbers, job.start, job.end)
 

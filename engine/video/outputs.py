@@ -14,23 +14,24 @@ from PIL import Image
 
 from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.tracked import Output, TrackedFrame
-from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats
+from aotlab.masks.annotations import MaskWriter, find_mask_writer
 from aotlab.masks.id_maps import write_mask
 from aotlab.masks.overlay import overlay, with_ids
 from aotlab.masks.regions import Annotations, Region, VideoInfo, encode_runs
-from aotlab.media.image_frames import store_frame
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, store_frame
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_folder, real_path, remove, require_writable
 from aotlab.utils.locks import remove_leftovers
-from aotlab.utils.plugins import MASK_WRITERS, STUDIO, find_plugin, list_plugins, load_plugin
+from aotlab.utils.plugins import (
+    MASK_WRITERS,
+    STUDIO,
+    find_plugin,
+    list_mask_formats,
+    list_plugins,
+    load_plugin,
+)
 from aotlab.utils.plugins import OUTPUTS as OUTPUT_PLUGINS
-
-LOST_FRAMES = 5
-"""frames in a row without a confident pixel after which an object counts as lost"""
-MIN_CONFIDENCE = 0.6
-"""lowest confidence of a visible object; a guess between two gives 0.5"""
 
 
 class FrameFiles(Output):
@@ -136,10 +137,14 @@ class AnnotationFile(Output):
 
 
 class LostFlags:
-    """Flags of lost objects: those not visible for `LOST_FRAMES` frames in a row, until they are visible again.
+    """Flags of lost objects: those not visible for `FRAMES` frames in a row, until they are visible again.
 
     An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
     """
+
+    FRAMES = 5
+    MIN_CONFIDENCE = 0.6
+    """a guess between two objects gives 0.5"""
 
     def __init__(self) -> None:
         self._unseen: dict[int, int] = {}
@@ -148,10 +153,10 @@ class LostFlags:
         """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
         unseen = {}
         for object_id, value in confidence.items():
-            visible = value > 0 and value >= MIN_CONFIDENCE
+            visible = value > 0 and value >= self.MIN_CONFIDENCE
             unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
         self._unseen = unseen
-        return {object_id: count >= LOST_FRAMES for object_id, count in unseen.items()}
+        return {object_id: count >= self.FRAMES for object_id, count in unseen.items()}
 
 
 def with_overlay(tracked: TrackedFrame) -> np.ndarray:

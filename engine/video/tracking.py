@@ -23,7 +23,7 @@ from aotlab.engine.video.inputs import ALL_FRAMES, FrameNumbers, FrameRange
 from aotlab.engine.video.outputs import Outputs, find_output, list_outputs, open_outputs
 from aotlab.engine.video.resume import Progress
 from aotlab.engine.video.tracked import TrackedFrame
-from aotlab.media.levels import Levels
+from aotlab.media.images import Levels
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable

@@ -75,6 +75,12 @@ def load_model(
     return load_checkpoint(resolve(checkpoint), config=config, overrides=overrides)
 
 
+def list_models() -> dict[str, Path]:
+    """Return the checkpoints on this machine by name: the bundled one, then downloaded weights."""
+    downloaded = {name: weights_folder() / f"{name}.safetensors" for name in published_weights()}
+    return {BUNDLED: BUNDLED_CHECKPOINT, **{name: path for name, path in downloaded.items() if is_file(path)}}
+
+
 def weights_path(name: str) -> Path | None:
     """The checked file of named weights, None if they were not fetched yet.
 

@@ -10,17 +10,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aotlab.configs.schema import POLICIES as MEMORY_POLICIES
+    from aotlab.configs.training import PRECISIONS
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.tracker_options import TrackerOptions
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.job import Job, JobRecord, read_job_record, run_job
-    from aotlab.engine.video.outputs import LostFlags
+    from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
     from aotlab.engine.video.tracked import Output, TrackedFrame
     from aotlab.engine.video.tracking import TrackOptions, TrackResult, track
-    from aotlab.masks.annotations import MaskWriter, find_mask_writer, list_mask_formats, read_annotations
+    from aotlab.masks.annotations import MaskWriter, find_mask_writer, read_annotations
     from aotlab.masks.coco import format_coco, parse_coco
-    from aotlab.masks.id_maps import read_mask, write_mask
+    from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
     from aotlab.masks.overlay import overlay as draw_overlay
     from aotlab.masks.prompt import Prompt
     from aotlab.masks.regions import (
@@ -35,24 +37,30 @@ if TYPE_CHECKING:
         number_frames,
         parse_runs,
     )
-    from aotlab.media.video import open_frames
-    from aotlab.networks.weights.zoo import load_model as load_model
+    from aotlab.media.video import FrameSource, VideoFrames, VideoReader, open_frames, store_frame
+    from aotlab.media.video_writer import VideoWriter
+    from aotlab.networks.weights.zoo import list_models, load_model
     from aotlab.prompts.segmenter import load_segmenter
     from aotlab.tools.cli.options import add_tracker_options, read_tracker_options
     from aotlab.tools.cli.parser import CommandParser
     from aotlab.utils.errors import InputError
+    from aotlab.utils.plugins import list_mask_formats
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "Annotations": ("aotlab.masks.regions", "Annotations"),
     "CommandParser": ("aotlab.tools.cli.parser", "CommandParser"),
+    "FrameSource": ("aotlab.media.video", "FrameSource"),
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Job": ("aotlab.engine.video.job", "Job"),
     "JobRecord": ("aotlab.engine.video.job", "JobRecord"),
     "LostFlags": ("aotlab.engine.video.outputs", "LostFlags"),
+    "MEMORY_POLICIES": ("aotlab.configs.schema", "POLICIES"),
     "MaskWriter": ("aotlab.masks.annotations", "MaskWriter"),
     "Output": ("aotlab.engine.video.tracked", "Output"),
+    "PALETTE": ("aotlab.masks.id_maps", "PALETTE"),
+    "PRECISIONS": ("aotlab.configs.training", "PRECISIONS"),
     "ParsedRegion": ("aotlab.masks.regions", "ParsedRegion"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
     "Prompt": ("aotlab.masks.prompt", "Prompt"),
@@ -62,15 +70,21 @@ _HOMES = {
     "TrackedFrame": ("aotlab.engine.video.tracked", "TrackedFrame"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "TrackerOptions": ("aotlab.engine.tracker_options", "TrackerOptions"),
+    "VideoFrames": ("aotlab.media.video", "VideoFrames"),
     "VideoInfo": ("aotlab.masks.regions", "VideoInfo"),
+    "VideoReader": ("aotlab.media.video", "VideoReader"),
+    "VideoWriter": ("aotlab.media.video_writer", "VideoWriter"),
     "add_tracker_options": ("aotlab.tools.cli.options", "add_tracker_options"),
     "decode_runs": ("aotlab.masks.regions", "decode_runs"),
     "draw_overlay": ("aotlab.masks.overlay", "overlay"),
     "encode_runs": ("aotlab.masks.regions", "encode_runs"),
     "fill_polygons": ("aotlab.masks.regions", "fill_polygons"),
     "find_mask_writer": ("aotlab.masks.annotations", "find_mask_writer"),
+    "find_output": ("aotlab.engine.video.outputs", "find_output"),
     "format_coco": ("aotlab.masks.coco", "format_coco"),
-    "list_mask_formats": ("aotlab.masks.annotations", "list_mask_formats"),
+    "list_mask_formats": ("aotlab.utils.plugins", "list_mask_formats"),
+    "list_models": ("aotlab.networks.weights.zoo", "list_models"),
+    "list_outputs": ("aotlab.engine.video.outputs", "list_outputs"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "load_segmenter": ("aotlab.prompts.segmenter", "load_segmenter"),
     "match_regions": ("aotlab.masks.regions", "match_regions"),
@@ -83,6 +97,7 @@ _HOMES = {
     "read_mask": ("aotlab.masks.id_maps", "read_mask"),
     "read_tracker_options": ("aotlab.tools.cli.options", "read_tracker_options"),
     "run_job": ("aotlab.engine.video.job", "run_job"),
+    "store_frame": ("aotlab.media.video", "store_frame"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
     "write_mask": ("aotlab.masks.id_maps", "write_mask"),
@@ -90,8 +105,12 @@ _HOMES = {
 """public name to the module that owns it and its name there"""
 
 __all__ = [
+    "MEMORY_POLICIES",
+    "PALETTE",
+    "PRECISIONS",
     "Annotations",
     "CommandParser",
+    "FrameSource",
     "InputError",
     "Job",
     "JobRecord",
@@ -107,7 +126,10 @@ __all__ = [
     "TrackedFrame",
     "Tracker",
     "TrackerOptions",
+    "VideoFrames",
     "VideoInfo",
+    "VideoReader",
+    "VideoWriter",
     "__version__",
     "add_tracker_options",
     "decode_runs",
@@ -115,8 +137,11 @@ __all__ = [
     "encode_runs",
     "fill_polygons",
     "find_mask_writer",
+    "find_output",
     "format_coco",
     "list_mask_formats",
+    "list_models",
+    "list_outputs",
     "load_model",
     "load_segmenter",
     "match_regions",
@@ -129,6 +154,7 @@ __all__ = [
     "read_mask",
     "read_tracker_options",
     "run_job",
+    "store_frame",
     "to_detections",
     "track",
     "write_mask",

@@ -14,8 +14,7 @@ from PIL import Image
 from aotlab.dataloaders.lint.files import check_frame, check_mask
 from aotlab.dataloaders.training.labelled import read_ids, read_saliency
 from aotlab.masks.id_maps import read_mask
-from aotlab.media.images import read_image
-from aotlab.media.tiff import TiffStack
+from aotlab.media.images import TiffStack, read_image
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 
@@ -85,7 +84,7 @@ def test_a_broken_image_is_read_or_named(tmp_path, kind, name):
 
 def test_an_empty_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(InputError, match=r"a\.png: not a readable image \(in no image format"):
+    with pytest.raises(InputError, match=r"a\.png: not a readable image \(unknown image format"):
         read_image(tmp_path / "a.png")
 
 

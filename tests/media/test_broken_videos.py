@@ -11,9 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.frame_source import is_variable
-from aotlab.media.streams import open_source
-from aotlab.media.video import VideoWriter, open_container, open_frames
+from aotlab.media.video import has_variable_rate, open_container, open_frames
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 
 CONTAINERS = {
@@ -48,7 +47,7 @@ def frames_of(path):
     """Number of frames that come before the end or the refusal, and the sentence of that."""
     count = 0
     try:
-        for _ in open_source(path, timeout=20):
+        for _ in open_frames(path, timeout=20):
             count += 1
     except InputError as error:
         return count, str(error)
@@ -151,7 +150,7 @@ def test_a_clock_that_jumps_costs_no_frame(tmp_path, suffix, jump):
 def test_a_folder_one_may_not_enter_is_named(closed_folder):
     for path in (closed_folder, closed_folder / "inside", closed_folder / "folder"):
         with pytest.raises(InputError, match=r"closed.*cannot be read"):
-            open_source(path)
+            open_frames(path)
 
 
 def test_a_packet_too_large_to_read_ends_the_look_at_the_times():
@@ -164,9 +163,9 @@ def test_a_packet_too_large_to_read_ends_the_look_at_the_times():
         raise av.error.MemoryError(12, "Cannot allocate memory")
 
     container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=demux)
-    assert not is_variable(container, Fraction(10))
+    assert not has_variable_rate(container, Fraction(10))
     del packets[1:3]
-    assert is_variable(container, Fraction(10))
+    assert has_variable_rate(container, Fraction(10))
 
 
 @pytest.mark.parametrize(

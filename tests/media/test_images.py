@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.images import read_image
-from aotlab.media.levels import Levels, read_levels
-from aotlab.media.streams import open_source
+from aotlab.media.images import Levels, parse_levels, read_image
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.drawn_clips import draw_clip
@@ -79,7 +77,7 @@ def test_8_bit_images_stay_as_they_are_unless_levels_are_given(tmp_path):
 )
 def test_a_stack_is_a_video_with_numbered_frames(tmp_path, options):
     tifffile.imwrite(tmp_path / "film.tif", DEEP, photometric="rgb", **options)
-    source = open_source(tmp_path / "film.tif", levels="0,65535")
+    source = open_frames(tmp_path / "film.tif", levels="0,65535")
     assert (source.name, source.length, source.size, source.stem(3)) == ("film", 4, (24, 32), "00003")
     assert (np.stack(list(source)) == CLIP).all()
     assert (source.read(2) == CLIP[2]).all()
@@ -139,7 +137,7 @@ def test_what_is_no_number_is_black_and_what_is_infinite_white():
 @pytest.mark.parametrize("text", ["wide", "5", "5,5", "9,3", "0,inf", "nan,1", "1,2,3", ""])
 def test_levels_that_are_none_are_refused(text):
     with pytest.raises(InputError, match="expected auto, or LOW,HIGH"):
-        read_levels(text)
+        parse_levels(text)
 
 
 def test_levels_are_refused_for_video_files_and_streams(tmp_path):
@@ -147,7 +145,7 @@ def test_levels_are_refused_for_video_files_and_streams(tmp_path):
     with pytest.raises(InputError, match="levels auto: only for folders of images"):
         open_frames(tmp_path / "a.mp4", levels="auto")
     with pytest.raises(InputError, match="levels 0,9: only for folders of images"):
-        open_source("rtsp://127.0.0.1:9/x", levels="0,9")
+        open_frames("rtsp://127.0.0.1:9/x", levels="0,9")
 
 
 def test_deep_images_are_never_cut_off_where_no_levels_are_known(tmp_path):

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 
 RATE, SAMPLES = 10, 16000
 SECONDS = 3

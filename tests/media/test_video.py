@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 
 QUARTER_TURN = [0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30]
@@ -187,10 +188,10 @@ def test_a_folder_is_read_by_name_with_numbers_by_value(tmp_path):
         Image.new("RGB", (6, 4), (value * 20,) * 3).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("not a frame")
     (tmp_path / "._2.jpg").write_text("left by a computer")
-    source = open_frames(tmp_path, rate=Fraction(10))
+    source = open_frames(tmp_path)
     assert [source.stem(index) for index in range(source.length)] == ["1", "2", "3", "10"]
     assert [round(frame.mean() / 20) for frame in source] == [1, 2, 3, 10]
-    assert (source.size, source.rate, source.name) == ((4, 6), Fraction(10), tmp_path.name)
+    assert (source.size, source.rate, source.name) == ((4, 6), 24, tmp_path.name)
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -76,7 +76,7 @@ def _message(action: Callable[..., Any]) -> type[msgspec.Struct]:
 
 
 EDITS: Sequence[Callable[..., Any]] = (
-    editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_given,
+    editing.paint, editing.outline, Session.suggest, editing.fill_holes, editing.clear, editing.remove_keyframe,
     editing.split_object, editing.reassign,
 )  # fmt: skip
 """actions that change given masks of a frame; ``propagate``: track the change to the next given mask"""

@@ -3,76 +3,82 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 import threading
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.tools.cli.numbers import PORT
-from aotlab.tools.cli.options import (
-    BYTES,
-    add_device_options,
-    add_memory_options,
-    add_model_options,
-    add_shared,
-    bounded_settings,
-    option_overrides,
-    print_settings,
-)
-from aotlab.tools.cli.paths import ADDRESS, require_model, require_paths, require_source
-from aotlab.tools.cli.program import INTERRUPTED, Parser, command, option
-from aotlab.tools.cli.prompts import segmenter_of
-from aotlab.tools.cli.surroundings import OutputLost
-from aotlab import InputError
-from aotlab.utils.extras import require_extra
-from aotlab.utils.text import counted
-from aotlab_studio.models import Loading, tracker_choice
+from aotlab import CommandParser, InputError, add_tracker_options, load_segmenter, read_tracker_options
 
 if TYPE_CHECKING:
     from aotlab_studio.session import Session
     from aotlab_studio.state import State
 
-ELSEWHERE = (
+WARNING = (
     "warning: --host {host}: whoever reaches this address and has the token can see and change everything, "
     "unencrypted; ssh -L is safer"
 )
 LOAD_TIMEOUT = 1.0
-"""timeout in seconds for a model that is being loaded at the end"""
+"""seconds to wait at the end for a model that is being loaded"""
+INTERRUPTED = 130
+"""exit status after Ctrl-C"""
+
+
+def read_bytes(text: str) -> int:
+    """Return a number of bytes: ``512MB``, ``2GB``."""
+    match = re.fullmatch(r"([0-9]{1,6}) ?([KMG])i?B?", text, re.IGNORECASE)
+    if match is None:
+        raise ArgumentTypeError(f"{text}: not a size; give one such as 512MB")
+    return int(match[1]) << {"K": 10, "M": 20, "G": 30}[match[2].upper()]
 
 
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
-    parser = Parser("annotate", "Draw, track and correct masks of a video in the browser.")
-    option(
-        parser,
-        "video VIDEO",
-        "a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
-        "a camera (/dev/video0), or an address (rtsp://...)",
+    parser = CommandParser("annotate", "Draw, track and correct masks of a video in the browser.")
+    add = parser.add_argument
+    add(
+        "video",
+        metavar="VIDEO",
         nargs="?",
+        help="a video file, a folder of frames, a TIFF stack, a project, the results of a job (aotlab track --jobs), "
+        "a camera (/dev/video0), or an address (rtsp://...)",
     )
-    option(parser, "--project DIR", "folder of the project (default: VIDEO.aotlab, beside the video)")
-    option(parser, "--same-video", "open a project although its video's content has changed")
-    option(parser, "--host", "address to listen on; 127.0.0.1: this machine only", default="127.0.0.1")
-    option(parser, "--port", "port to listen on (default: any free one)", type=PORT, default=0)
-    option(parser, "--no-browser", "print the address and open no browser")
-    option(parser, "--cache SIZE", "memory for decoded frames", type=BYTES, default="512MB")
-    option(parser, "--record", "keep all frames of a camera or address")
-    add_shared(parser, "--levels", "--segmenter")
-    add_model_options(parser, several="the page offers all of them")
-    add_device_options(parser)
-    add_shared(parser, "--depth")
-    add_memory_options(parser, bounded=True)
+    add(
+        "--project",
+        metavar="DIR",
+        type=Path,
+        help="folder of the project (default: VIDEO.aotlab, beside the video)",
+    )
+    add("--same-video", action="store_true", help="open a project although its video's content has changed")
+    add("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1: this machine only")
+    add("--port", type=int, default=0, help="port to listen on (default: any free one)")
+    add("--no-browser", action="store_true", help="print the address and open no browser")
+    add("--cache", metavar="SIZE", type=read_bytes, default="512MB", help="memory for decoded frames")
+    add("--record", action="store_true", help="keep all frames of a camera or address")
+    add(
+        "--levels",
+        metavar="auto|LOW,HIGH",
+        help="values shown as black and white in all frames of an image folder or TIFF stack "
+        "(default: 8-bit images unchanged, others auto)",
+    )
+    add(
+        "--segmenter",
+        metavar=("ENCODER", "DECODER"),
+        nargs=2,
+        type=Path,
+        help="SAM-like ONNX model for masks from boxes and clicks (default: the checkpoint's own)",
+    )
+    add("--segmenter-plugin", metavar="NAME", help="segmenter of an installed package")
+    add_tracker_options(parser, several="the page offers all of them")
     args = parser.parse_args(argv)
     if args.video is None and not args.print_config:
         parser.error("VIDEO must be given")
-    args.checkpoint = args.checkpoint or [BUNDLED_CHECKPOINT]
-    args.overrides += option_overrides(args)
     return args
 
 
@@ -81,15 +87,17 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
 
     ``leaving``: receives what must be removed at the end.
     """
-    from aotlab_studio.job_results import job_of, open_results
+    from aotlab_studio.job_results import open_results, read_job
+    from aotlab_studio.models import TrackerLoader
     from aotlab_studio.session import Session
     from aotlab_studio.state import State
 
-    segmenter = segmenter_of(args)
+    options = read_tracker_options(args)
+    segmenter = load_segmenter(args.segmenter, plugin=args.segmenter_plugin, checkpoint=options.checkpoint)
     path = Path(args.video)
-    if ADDRESS.fullmatch(args.video) or path.is_char_device() or path.is_fifo():
+    if "://" in args.video or path.is_char_device() or path.is_fifo():
         state = open_stream(args, leaving)
-    elif (job := job_of(path)) is not None:
+    elif (job := read_job(path)) is not None:
         state = open_results(path, job, project=args.project, cache_bytes=args.cache)
     else:
         state = State(
@@ -99,17 +107,17 @@ def open_session(args: Namespace, leaving: ExitStack) -> Session:
             levels=args.levels,
             same_video=args.same_video,
         )
-    choice = tracker_choice(args)
-    return Session(state, Loading(args, choice), segmenter, choice)
+    loader = TrackerLoader(options)
+    return Session(state, loader, segmenter, loader.choice)
 
 
 def open_stream(args: Namespace, leaving: ExitStack) -> State:
     """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
-    from aotlab.media.streams import open_source
+    from aotlab import open_frames
     from aotlab_studio.live import LiveFrames
     from aotlab_studio.state import State
 
-    source = open_source(args.video, levels=args.levels)
+    source = open_frames(args.video, levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
     folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
     if (folder / "project.json").exists():
@@ -123,16 +131,18 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
 def serve_page(session: Session, args: Namespace, leaving: ExitStack) -> None:
     """Print the address of the page and serve it until Ctrl-C."""
     from aotlab_studio.guard import LOCAL
+    from aotlab_studio.models import TrackerLoader
     from aotlab_studio.server import Server, bind
 
     server = Server(session, bind(args.host, args.port), host=args.host)
-    name, count = session.state.frames.name, session.state.frames.count
-    print(f"{name}: {counted(count, 'frame')}, masks in {session.state.project.folder}")
+    frames = session.state.frames
+    unit = "frame" if frames.count == 1 else "frames"
+    print(f"{frames.name}: {frames.count} {unit}, masks in {session.state.project.folder}")
     print(f"open {server.url}   (Ctrl-C ends; everything is saved)", flush=True)
     if args.host not in LOCAL:
-        print(ELSEWHERE.format(host=args.host), file=sys.stderr)
+        print(WARNING.format(host=args.host), file=sys.stderr)
     session.warm()
-    loading = session.make_tracker.ahead() if isinstance(session.make_tracker, Loading) else None
+    loading = session.make_tracker.start() if isinstance(session.make_tracker, TrackerLoader) else None
     if not args.no_browser:
         _open_browser(server.url, leaving)
     try:
@@ -152,7 +162,7 @@ def _leave(loading: threading.Thread, leaving: ExitStack, error: BaseException |
     loading.join(LOAD_TIMEOUT)
     if loading.is_alive() and (error is None or isinstance(error, SystemExit | KeyboardInterrupt)):
         leaving.close()
-        with suppress(OSError, OutputLost):
+        with suppress(Exception):  # a closed standard output
             if isinstance(error, KeyboardInterrupt):
                 print("interrupted", file=sys.stderr)
             sys.stdout.flush()
@@ -176,23 +186,20 @@ def _open_browser(url: str, leaving: ExitStack) -> None:
     threading.Thread(target=webbrowser.open, args=(file.as_uri(),), daemon=True).start()
 
 
-@command
 def main(argv: list[str] | None = None) -> int:
-    """Open the video and serve its page until Ctrl-C."""
+    """Open the video and serve its page until Ctrl-C.
+
+    Raises:
+        InputError: a file cannot be opened, or the address cannot be listened on.
+    """
     args = parse(argv)
-    for checkpoint in args.checkpoint:
-        require_model(checkpoint, args.config)
     if args.print_config:
-        print_settings(bounded_settings(args.checkpoint[0], args.config, args.overrides))
+        print(read_tracker_options(args).settings_as_yaml(), end="")
         return 0
-    require_source(args.video)
-    require_paths(*(args.segmenter or ()))
-    require_extra("ui")
+    for path in (*read_tracker_options(args).checkpoints, *(args.segmenter or ())):
+        if not path.exists():
+            raise InputError(f"{path}: no such file; give a checkpoint, or a name of `aotlab weights`")
     with ExitStack() as leaving:
         session = open_session(args, leaving)
         serve_page(session, args, leaving)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,76 +2,53 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from aotlab.masks.exchange.writing import WRITTEN
-from aotlab.tools.cli.options import add_shared
-from aotlab.tools.cli.paths import require_new, require_paths
-from aotlab.tools.cli.program import Parser, command, option
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
-from aotlab.utils.files import real_path, remove, require_output
-from aotlab.utils.text import counted
-
-if TYPE_CHECKING:
-    from aotlab.masks.exchange.regions import Annotations
-    from aotlab.media.video import FrameSource
-
-FORMATS = (*WRITTEN, "masks")
-"""formats of other tools, and PNGs of object ids"""
+from aotlab import CommandParser, InputError, list_mask_formats
 
 
-def write(found: Annotations, source: FrameSource, name: str, output: Path) -> None:
-    """Write objects in a format of `FORMATS`; YOLO's labels get the images of their frames."""
-    from aotlab.masks.exchange.regions import Written
-    from aotlab.masks.exchange.writing import write_annotations
-    from aotlab.masks.id_maps import write_mask
-    from aotlab.media.image_frames import store_frame
-    from aotlab.media.video import frames_at
-
-    if name == "masks":
-        for frame in found.frames:
-            write_mask(output / f"{source.stem(frame)}.png", found.mask(frame))
-        return
-    require_output(output)
-    length = source.length or max(found.frames) + 1
-    write_annotations(name, output, found, Written(source.name, str(source.rate), length))
-    if name == "yolo":
-        for index, image in frames_at(source, found.frames):
-            store_frame(source, index, image, output / "images" / source.stem(index))
-
-
-@command
 def main(argv: list[str] | None = None) -> int:
     """Read, match the frames with the video's, and write."""
-    parser = Parser("convert", "Convert masks of a video between formats.")
-    option(parser, "masks IN", "file or folder of masks, as for track --mask", type=Path)
-    option(parser, "output OUT", "file or folder to write", type=Path)
-    option(parser, "--to", "format to write", required=True, choices=FORMATS)
-    option(parser, "--video", "the video, or its folder of frames", type=Path, required=True)
-    add_shared(parser, "--force")
+    formats = [*list_mask_formats(), "masks"]
+    parser = CommandParser("convert", "Convert masks of a video between formats.")
+    parser.add_argument("masks", metavar="IN", type=Path, help="file or folder of masks, as for track --mask")
+    parser.add_argument("output", metavar="OUT", type=Path, help="file or folder to write")
+    parser.add_argument(
+        "--to", required=True, choices=formats, help="format to write; masks: PNGs of object ids"
+    )
+    parser.add_argument(
+        "--video", metavar="VIDEO", type=Path, required=True, help="the video, or its folder of frames"
+    )
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     args = parser.parse_args(argv)
-    require_paths(args.masks, args.video)
-    require_extra("video")
-    require_new(args.output, force=args.force)
-    inputs = map(real_path, (args.masks, args.video))
-    if any(real_path(args.output) in (path, *path.parents) for path in inputs):
-        raise InputError(f"{args.output}: the output would replace the input; give another name")
-    from aotlab.masks.exchange.matching import Target
-    from aotlab.masks.exchange.reading import read_annotations
-    from aotlab.media.video import open_frames
+    output: Path = args.output
+    inputs = [args.masks.resolve(), args.video.resolve()]
+    if any(output.resolve() in (path, *path.parents) for path in inputs):
+        raise InputError(f"{output}: the output would replace the input; give another name")
+    if output.exists() and not args.force and not (output.is_dir() and not any(output.iterdir())):
+        raise InputError(f"{output}: exists; give another name, or replace it with --force")
+    from aotlab import VideoInfo, find_mask_writer, open_frames, read_annotations, store_frame, write_mask
 
     source = open_frames(args.video)
-    found = read_annotations(args.masks, Target(source.name, source.size, source.length, source.stem))
-    remove(args.output)
-    found.stems = {frame: source.stem(frame) for frame in found.frames}
-    write(found, source, args.to, args.output)
-    objects, frames = counted(len(found.objects()), "object"), counted(len(found.frames), "frame")
-    print(f"{args.output}: {objects} on {frames}")
+    info = VideoInfo(source.name, source.size, source.length, str(source.rate), source.stem)
+    annotations = read_annotations(args.masks, info)
+    annotations.stems = {frame: source.stem(frame) for frame in annotations.frames}
+    if output.is_dir():
+        shutil.rmtree(output)
+    output.unlink(missing_ok=True)
+    if args.to == "masks":
+        for frame in annotations.frames:
+            write_mask(output / f"{source.stem(frame)}.png", annotations.mask(frame))
+    else:
+        length = source.length or max(annotations.frames) + 1
+        writer = find_mask_writer(args.to)
+        writer.write(output, annotations, VideoInfo(source.name, source.size, length, str(source.rate)))
+        if writer.images:
+            for index, image in zip(range(max(annotations.frames) + 1), source, strict=False):
+                if index in annotations.frames:
+                    store_frame(source, index, image, output / "images" / source.stem(index))
+    counts = {"object": len(annotations.objects()), "frame": len(annotations.frames)}
+    objects, frames = (f"{count} {noun}{'s' * (count != 1)}" for noun, count in counts.items())
+    print(f"{output}: {objects} on {frames}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -77,7 +77,7 @@ def edit_mask(state: State, frame: int, object_id: int | None, edit: Edit, title
             taken = {int(other) for other in np.unique(shown[after & ~before]) if other}
             labels = np.where(before, 0, shown)
             labels[after] = object_id
-            changes.append(state.give(frame, labels, described | taken | {object_id}))
+            changes.append(state.set_keyframe(frame, labels, described | taken | {object_id}))
     return object_id
 
 
@@ -99,7 +99,7 @@ def fill_holes(state: State, frame: int, object_id: int) -> None:
     edit_mask(state, frame, object_id, filled, "fill holes")
 
 
-def suggested(
+def apply_suggestion(
     state: State, frame: int, object_id: int | None, found: np.ndarray, *, extend: bool, at: Click | None
 ) -> int:
     """Store the mask found for prompts, in one step; as `edit_mask`.
@@ -132,12 +132,12 @@ def clear(state: State, frame: int, object_id: int) -> None:
     edit_mask(state, frame, object_id, np.zeros_like, "not here")
 
 
-def remove_given(state: State, frame: int) -> None:
+def remove_keyframe(state: State, frame: int) -> None:
     """Remove the given masks of a frame, so that tracked masks show again. Locked objects keep theirs."""
     state.frames.check(frame)
     with state.step("remove given mask", frame) as changes:
         kept = state.described(frame).intersection(state.objects.locked)
-        changes.append(state.give(frame, state.given(frame), kept))
+        changes.append(state.set_keyframe(frame, state.keyframe_mask(frame), kept))
 
 
 def split_object(state: State, frame: int, object_id: int, point: Point) -> int:

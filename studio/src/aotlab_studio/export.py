@@ -1,27 +1,28 @@
-"""Export of masks in all formats of `track`, and as a ZIP archive."""
+"""Export of masks in all outputs of `aotlab track`, and as a ZIP archive."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor
 
-from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, VideoFile, open_outputs
-from aotlab.masks.overlay import overlay
-from aotlab import InputError
-from aotlab.utils.files import atomic_path
+from aotlab import FrameSource, InputError, Output, TrackedFrame, VideoWriter, draw_overlay, find_output
+from aotlab_studio.files import atomic_path
 from aotlab_studio.state import State
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredPrediction:
     """Masks of one frame with the interface of `Prediction`."""
 
     labels: np.ndarray
@@ -33,22 +34,24 @@ class Stored:
     @cached_property
     def probabilities(self) -> Tensor:
         """(1+n)×H×W, 0 or 1: a project stores no probabilities."""
+        import torch
+
         return torch.from_numpy(
             np.stack([self.labels == object_id for object_id in (0, *self.ids)]).astype(np.float32)
         )
 
 
-def stored(state: State, index: int) -> Stored:
+def read_prediction(state: State, index: int) -> StoredPrediction:
     """Return the masks of a frame for outputs."""
     with state.lock:
         labels, confidence = state.labels(index), state.confidence(index)
         scores, described = state.scores(index), state.described(index)
-        differ = {
+        disagreement = {
             object_id: score.disagreement
             for object_id, score in scores.items()
             if score.disagreement is not None and object_id not in described
         }
-    return Stored(labels, tuple(confidence), confidence, differ)
+    return StoredPrediction(labels, tuple(confidence), confidence, disagreement)
 
 
 def export(
@@ -57,40 +60,44 @@ def export(
     names: Sequence[str],
     *,
     on_frame: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Path]:
+) -> list[Path]:
     """Write the masks of all frames; frames without masks are empty.
 
     Args:
         folder: created if missing.
-        names: outputs, of `OUTPUTS`.
+        names: outputs, of `list_outputs`.
         on_frame: called with the number of frames done and in total; an error cancels.
 
     Returns:
-        written files and folders by name in `OUTPUTS`.
+        written files and folders.
 
     Raises:
-        InputError: an unknown name, or the folder cannot be written.
+        InputError: no or an unknown name, or the folder cannot be written.
     """
-    unknown = [name for name in names if name not in OUTPUTS]
-    if unknown or not names:
-        raise InputError(f"export {', '.join(names)}: give some of {', '.join(OUTPUTS)}")
-    labels = {item.id: item.name for item in state.objects}
-    opened = open_outputs([name for name in names if name != "overlay"], folder, state.frames, labels)
-    if "overlay" in names:
-        path = folder / OUTPUTS["overlay"][0]
-        opened["overlay"] = VideoFile(path, state.frames, lambda tracked: with_names(tracked, labels))
-    outputs = Outputs(opened, state.frames)
+    if not names:
+        raise InputError("export: choose an output")
+    kinds = {name: find_output(name) for name in names}
+    outputs: list[Output] = []
+    frames = state.frames
     try:
-        for index in range(state.frames.count):
-            image = state.frames.read(index, "export")
-            outputs.write(Tracked(index, image, stored(state, index), state.frames.time(index)))
-            on_frame(index + 1, state.frames.count)
+        for name, kind in kinds.items():
+            open_output = NamedOverlay if name == "overlay" else kind.open
+            outputs.append(open_output(folder / kind.file_name, frames))
+            outputs[-1].class_names.update({item.id: item.name for item in state.objects})
+        for index in range(frames.count):
+            image = frames.read(index, "export")
+            tracked = TrackedFrame(index, image, read_prediction(state, index), frames.time(index))
+            for output in outputs:
+                output.write(frames.stem(index), tracked)
+            on_frame(index + 1, frames.count)
+        for output in outputs:
+            output.finish()
     except BaseException:
-        outputs.drop()
+        for output in outputs:
+            with suppress(Exception):  # the first error says more
+                output.drop()
         raise
-    if problem := outputs.finish():
-        raise problem
-    return outputs.written
+    return [output.path for output in outputs if output.path.exists()]
 
 
 def write_archive(files: Sequence[Path], archive: Path) -> None:
@@ -105,10 +112,32 @@ def write_archive(files: Sequence[Path], archive: Path) -> None:
                     target.write(path, path.relative_to(archive.parent), kind)
 
 
-def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:
+class NamedOverlay(Output):
+    """Video with the objects and their names drawn over the frames."""
+
+    def __init__(self, path: Path, source: FrameSource) -> None:
+        super().__init__(path, source)
+        self._writer = VideoWriter(
+            path, rate=source.rate, size=source.size, variable=source.variable, sound=source.sound
+        )
+
+    def write(self, name: str, tracked: TrackedFrame) -> None:
+        """Append one frame."""
+        self._writer.write(draw_names(tracked, self.class_names), tracked.time)
+
+    def finish(self) -> None:
+        """Complete the file."""
+        self._writer.__exit__(None, None, None)
+
+    def drop(self) -> None:
+        """Remove the incomplete file."""
+        self._writer.__exit__(InputError, InputError(f"{self.path}: dropped"), None)
+
+
+def draw_names(tracked: TrackedFrame, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
-    labels = np.asarray(tracked.prediction.labels)
-    image = Image.fromarray(overlay(tracked.frame, labels))
+    labels = tracked.labels
+    image = Image.fromarray(draw_overlay(tracked.frame, labels))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(12, labels.shape[0] // 30))
     for object_id, name in names.items():

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from aotlab.media.image_frames import ImageFrames, LevelsOption
-from aotlab.media.video import FrameSource, VideoFrames, open_frames
-from aotlab import InputError
+from aotlab import FrameSource, InputError, VideoFrames, VideoReader, open_frames
 from aotlab_studio.cache import RecentCache
-from aotlab_studio.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
 
 CACHE_BYTES = 512 * 2**20
 """memory for decoded frames and JPEGs"""
-
-NEAR = 12
+MAX_NEAR = 12
 """largest distance of a frame shown until the wanted one is decoded"""
-
 QUALITY = 90
 """JPEG quality, 0 to 100"""
+
+Levels = str | tuple[float, float] | None
+"""levels of images as in `open_frames`"""
+
+
+@dataclass(frozen=True)
+class DecodedFrame:
+    """A frame in its decoder's format, half the size of the image."""
+
+    to_rgb: Callable[[], np.ndarray]
+    """return H×W×3 uint8"""
+    nbytes: int
 
 
 class FrameStore(FrameSource):
@@ -33,36 +41,31 @@ class FrameStore(FrameSource):
     Args:
         path: a video file, a folder of images or a TIFF stack.
         cache_bytes: memory for decoded frames and JPEGs.
-        levels: as of `open_frames`.
+        levels: as in `open_frames`.
 
     Raises:
         InputError: as `open_frames`, or the file cannot be indexed.
     """
 
-    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: LevelsOption = None) -> None:
+    def __init__(self, path: Path, *, cache_bytes: int = CACHE_BYTES, levels: Levels = None) -> None:
         self._source = source = open_frames(path, levels=levels)
+        self._index = source.index if isinstance(source, VideoFrames) else None
+        count = source.length if self._index is None else self._index.length
+        if count is None:
+            raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self.path = path
         self.name, self.size, self.rate = source.name, source.size, source.rate
-        self._make: Callable[[], FrameReader]
-        if isinstance(source, VideoFrames):
-            self._index: VideoIndex | None = VideoIndex(source.path)
-            self._make, self.count = partial(VideoReader, source, self._index), self._index.length
-        else:
-            assert isinstance(source, ImageFrames)
-            self._index, self._make, self.count = None, partial(ImageReader, source), source.length or 0
-        self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
-        self._lock = threading.Lock()
-        self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
-        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2, len)
-        self.length = self.count
+        self.count = self.length = count
         self.variable, self.damaged, self.lost = source.variable, source.damaged, source.lost
         self.levels, self.sound = source.levels, source.sound
+        self._readers: dict[str, tuple[threading.Lock, VideoReader]] = {}
+        self._lock = threading.Lock()
+        self._decoded: RecentCache[DecodedFrame] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
+        self._jpegs: RecentCache[bytes] = RecentCache(cache_bytes // 2, len)
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame."""
-        if self._index is None or not (self.variable and self._index.seekable):
-            return super().time(index)
-        return (self._index.times[index] - self._index.times[0]) * self._index.time_base
+        return self._source.time(index)
 
     def stem(self, index: int) -> str:
         """Return the file name of a frame, without suffix."""
@@ -82,13 +85,16 @@ class FrameStore(FrameSource):
             InputError: no such frame, or it cannot be read.
         """
         self.check(index)
-        found = self._images.get(index)
-        if found is not None:
-            return found.image()
-        lock, video = self._reader(reader)
-        with lock:
-            found = self._images.get(index)
-            return video.read(index, self._images.put) if found is None else found.image()
+        found = self._decoded.get(index)
+        if found is None and isinstance(self._source, VideoFrames):
+            lock, video = self._reader(reader, self._source)
+            with lock:
+                found = self._decoded.get(index)  # another thread may have read it meanwhile
+                return video.read(index, self._keep) if found is None else found.to_rgb()
+        if found is None:
+            image = self._source.read(index)
+            self._decoded.put(index, found := DecodedFrame(lambda: image, image.nbytes))
+        return found.to_rgb()
 
     def jpeg(self, index: int, width: int | None = None) -> bytes:
         """Return a frame as JPEG, ``width`` pixels wide if that is smaller; raises `InputError` as `read`."""
@@ -103,8 +109,10 @@ class FrameStore(FrameSource):
     def near_jpeg(self, index: int) -> bytes:
         """Return the JPEG of the nearest available frame, or of the key frame before it; raises as `read`."""
         self.check(index)
-        for other in sorted(range(index - NEAR, index + NEAR + 1), key=lambda other: abs(other - index)):
-            if (other, None) in self._jpegs or other in self._images:
+        for other in sorted(
+            range(index - MAX_NEAR, index + MAX_NEAR + 1), key=lambda other: abs(other - index)
+        ):
+            if (other, None) in self._jpegs or other in self._decoded:
                 return self.jpeg(other)
         key = index if self._index is None else self._index.key_before(index)
         return encode_jpeg(self.read(key, "near"), None)
@@ -129,11 +137,18 @@ class FrameStore(FrameSource):
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
-    def _reader(self, name: str) -> tuple[threading.Lock, FrameReader]:
+    def _reader(self, name: str, source: VideoFrames) -> tuple[threading.Lock, VideoReader]:
         with self._lock:
             if name not in self._readers:
-                self._readers[name] = (threading.Lock(), self._make())
+                self._readers[name] = (threading.Lock(), VideoReader(source))
             return self._readers[name]
+
+    def _keep(self, index: int, frame: Any) -> None:
+        """Cache a frame that was decoded on the way."""
+        source = self._source
+        assert isinstance(source, VideoFrames)
+        size = sum(plane.buffer_size for plane in frame.planes)
+        self._decoded.put(index, DecodedFrame(lambda: source.to_rgb(frame, index), size))
 
 
 def encode_jpeg(image: np.ndarray, width: int | None) -> bytes:

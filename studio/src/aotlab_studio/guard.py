@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import ipaddress
 import secrets
 import socket
-from typing import Any
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -33,21 +30,11 @@ HEADERS = {
 LOCAL = ("127.0.0.1", "localhost", "::1")
 """hosts reachable from this machine only"""
 
-TIMEOUT = 5.0
-"""seconds before a connection without the token is closed"""
-MAX_PER_ADDRESS = 16
-MAX_IN_TOTAL = 64
-
-Peer = tuple[str, int]
-"""address and port of the other side of a connection"""
-
 
 class Guard:
     """Passes requests with the right host, origin and cookie to ``app``; refuses others with 400 or 403.
 
-    The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send. Connections
-    that have not shown it are limited in number and time; beyond the limits the oldest is closed, never a new one,
-    which may be the user's browser.
+    The token of the first URL becomes a cookie that scripts cannot read and other sites cannot send.
 
     Args:
         port: port of the server, part of Host and Origin.
@@ -62,23 +49,6 @@ class Guard:
         if host not in LOCAL:  # this machine's names in a network
             short = socket.gethostname().lower()
             self._names |= {short, f"{short.split('.')[0]}.local", socket.getfqdn().lower()} - {""}
-        self._strangers: dict[Peer, asyncio.Transport] = {}
-        """connections without the token, oldest first"""
-
-    def opened(self, transport: asyncio.Transport) -> None:
-        """Count a new connection and schedule its end."""
-        name = transport.get_extra_info("peername")
-        if not name:
-            return
-        self._strangers = {peer: one for peer, one in self._strangers.items() if not one.is_closing()}
-        peer = (name[0], name[1])
-        same = [other for other in self._strangers if other[0] == peer[0]]
-        if len(same) >= MAX_PER_ADDRESS:
-            self._close(same[0])
-        elif len(self._strangers) >= MAX_IN_TOTAL:
-            self._close(next(iter(self._strangers)))
-        self._strangers[peer] = transport
-        asyncio.get_running_loop().call_later(TIMEOUT, self._expire, peer, transport)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -91,8 +61,6 @@ class Guard:
             status, sentence = refusal
             await PlainTextResponse(sentence, status, HEADERS)(scope, receive, send)
             return
-        if request.client:
-            self._strangers.pop((request.client.host, request.client.port), None)
 
         async def with_headers(message: Message) -> None:
             """Send a message; the first one of a response gets the headers, and the cookie when it is asked for."""
@@ -129,8 +97,8 @@ class Guard:
             return False
         return self._is_token(request.query_params.get("token", ""))
 
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
+    def _is_token(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode(), self.token.encode())
 
     def _is_ours(self, host: str) -> bool:
         """Whether a Host header is an address or name of this machine; other names may be rebound."""
@@ -144,21 +112,3 @@ class Guard:
         except ValueError:
             return False
         return self._host not in LOCAL
-
-    def _expire(self, peer: Peer, transport: asyncio.Transport) -> None:
-        if self._strangers.get(peer) is transport:
-            self._close(peer)
-
-    def _close(self, peer: Peer) -> None:
-        self._strangers.pop(peer).abort()
-
-
-def guarded(guard: Guard) -> type[Any]:
-    """Return uvicorn's protocol for HTTP, which tells the guard of every new connection."""
-
-    class GuardedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-        def connection_made(self, transport: asyncio.Transport) -> None:
-            super().connection_made(transport)
-            guard.opened(transport)
-
-    return GuardedProtocol

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
-from aotlab.engine.jobs.records import JobRecord, record_path
-from aotlab.engine.video.given_masks import GivenMasks, load_masks
-from aotlab.engine.video.scores import measured
-from aotlab import InputError
-from aotlab.utils.files import is_folder, real_path, remove
-from aotlab.utils.own_files import load_record
+from aotlab import Annotations, InputError, read_annotations
 from aotlab_studio.frames import CACHE_BYTES
 from aotlab_studio.project import FILE, SUFFIX
+from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.state import State
 
+RECORDS = ".jobs"
+"""folder of the records beside the results, written by ``aotlab track --jobs``"""
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 
 
-def job_of(folder: Path) -> JobRecord | None:
-    """Return the record of the job whose results are in a folder; None for any other path."""
-    whole = real_path(folder)
-    return load_record(record_path(whole.parent, whole.name), JobRecord) if is_folder(folder) else None
+class JobRecord(msgspec.Struct):
+    """Record of a job: what the page needs of it."""
+
+    video: str
+    frames: int
+    written: list[str]
+    """names of the results in the job's folder"""
+    masks: list[str] = []
+    """given masks as ``[FRAME:]FILE``"""
+    levels: str | None = None
+
+
+def read_job(folder: Path) -> JobRecord | None:
+    """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
+    real = Path(os.path.realpath(folder))
+    try:
+        return msgspec.json.decode((real.parent / RECORDS / f"{real.name}.json").read_bytes(), type=JobRecord)
+    except (OSError, ValueError):
+        return None
 
 
 def open_results(
@@ -33,43 +50,50 @@ def open_results(
 
     Args:
         project: project folder; None: ``folder`` with the suffix of projects.
-        cache_bytes: as of `State`.
+        cache_bytes: as in `State`.
 
     Raises:
         InputError: as `State`; the video is missing, or none of the results holds readable masks.
     """
-    project_folder = project or real_path(folder).with_name(real_path(folder).name + SUFFIX)
+    real = Path(os.path.realpath(folder))
+    project = project or real.with_name(real.name + SUFFIX)
     if not Path(job.video).exists():
         raise InputError(f"{folder}: its video {job.video} is missing; restore it")
-    fresh = not (project_folder / FILE).is_file()
-    state = State(Path(job.video), project=project_folder, cache_bytes=cache_bytes, levels=job.levels)
+    fresh = not (project / FILE).is_file()
+    state = State(Path(job.video), project=project, cache_bytes=cache_bytes, levels=job.levels)
     try:
         if fresh:
-            frames = range(min(job.frames, state.frames.count))
-            _fill(state, _tracked(folder, job, state), load_masks(job.masks, state.frames), frames)
+            _fill(state, folder, job)
     except BaseException:  # an incomplete project would be opened as complete next time
         state.close()
-        remove(project_folder)
+        shutil.rmtree(project, ignore_errors=True)
         raise
     return state
 
 
-def _tracked(folder: Path, job: JobRecord, state: State) -> GivenMasks:
-    """Return the masks of all frames."""
-    for name in READABLE:
-        if name in job.written:
-            return load_masks([str(folder / name)], state.frames)
-    raise InputError(f"{folder}: contains no readable masks; track it again and write masks, coco or cvat")
-
-
-def _fill(state: State, tracked: GivenMasks, given: GivenMasks, frames: range) -> None:
+def _fill(state: State, folder: Path, job: JobRecord) -> None:
     """Store objects and masks in an empty project; tracked frames without masks show no object."""
-    class_names = {**tracked.annotations.class_names, **given.annotations.class_names}
-    nothing = np.zeros(state.frames.size, np.uint16)
+    frames = state.frames
+    video = state.video_info
+    readable = [folder / name for name in READABLE if name in job.written]
+    if not readable:
+        raise InputError(
+            f"{folder}: contains no readable masks; track it again and write masks, coco or cvat"
+        )
+    tracked, given = read_annotations(readable[0], video), Annotations(frames.size)
+    for value in job.masks:
+        match = re.fullmatch(r"([0-9]{1,9}):(.+)", value)
+        frame, file = (int(match[1]), Path(match[2])) if match else (None, Path(value))
+        found = read_annotations(file, video, frame=frame)
+        given.frames |= found.frames
+        given.class_names |= found.class_names
+    class_names = tracked.class_names | given.class_names
     with state.changing_objects([]) as objects:  # stored last: this completes the project
-        for object_id in sorted({*tracked.annotations.objects(), *given.annotations.objects()}):
+        for object_id in sorted({*tracked.objects(), *given.objects()}):
             objects.add(class_names.get(object_id), object_id)
-        for index, ids in {**dict.fromkeys(frames, nothing), **dict(tracked.items())}.items():
-            state.put_tracked(index, ids, measured(ids, objects.ids, {}, {}))
-        for index, ids in given.items():
-            state.give(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])
+        for index in sorted({*range(min(job.frames, frames.count)), *tracked.frames}):
+            ids = tracked.mask(index)
+            state.put_tracked(index, ids, measure_scores(ids, objects.ids, {}, {}))
+        for index in given.frames:
+            ids = given.mask(index)
+            state.set_keyframe(index, ids, [int(object_id) for object_id in np.unique(ids) if object_id])

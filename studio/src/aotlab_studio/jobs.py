@@ -1,4 +1,4 @@
-"""Tracking jobs: run in a thread, store every frame at once, can be paused and stopped."""
+"""Tracking jobs, one at a time: those a person starts, and corrections that propagate in the background."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aotlab.engine.video.scores import measured
-from aotlab.masks.doubts import Doubts
 from aotlab import InputError
 from aotlab_studio.history import Change
-from aotlab_studio.planning import Request, Span, again, plan
+from aotlab_studio.planning import Request, Span, plan, propagation, restart_after_correction
 from aotlab_studio.protocol import JobEvent, JobProgress, JobStatus
+from aotlab_studio.review.scores import measure_scores
+from aotlab_studio.review.signals import ReviewSignals
 from aotlab_studio.state import State
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 MakeTracker = Callable[[], "Tracker"]
 RECENT = 20
 """number of frames over which the speed is measured"""
+PAUSE = 0.6
+"""seconds without a stroke before a correction propagates"""
+TIMEOUT = 20.0
+"""seconds to wait for a background job to end, which it does after the current frame"""
 
 
 class TrackingJob:
@@ -72,7 +77,7 @@ class TrackingJob:
         self.started = self.ended = 0.0
         """clock (`time.perf_counter`) in seconds"""
         self._times: deque[float] = deque(maxlen=RECENT + 1)
-        self._doubts = Doubts()
+        self._signals = ReviewSignals()
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         self._changes: dict[int, Change] = {}
@@ -157,7 +162,7 @@ class TrackingJob:
         state, request = self._state, self.request
         with state.lock:
             seen, self._seen = self._seen, state.revision
-            corrected = {index for index, revision in state.given_revisions.items() if revision > seen}
+            corrected = {index for index, revision in state.keyframe_revisions.items() if revision > seen}
             if not corrected:
                 return False
             leave = False
@@ -168,9 +173,13 @@ class TrackingJob:
                 if leave:
                     self._waiting, self._passed = deque(plan(state, request)), []
             else:
-                outdated = [again(state, span, None, corrected) for span in self._passed]
+                outdated = [restart_after_correction(state, span, None, corrected) for span in self._passed]
                 self._waiting.extend(span for span in outdated if span is not None and span.work)
-                mine = again(state, self._span, self._position, corrected) if self._span else None
+                mine = (
+                    restart_after_correction(state, self._span, self._position, corrected)
+                    if self._span
+                    else None
+                )
                 leave = mine is not None
                 self._waiting.extendleft([mine] if mine is not None else [])
         self._ahead = 0 if leave else self._ahead
@@ -226,8 +235,8 @@ class TrackingJob:
             differ = {n: score.disagreement for n, score in kept.items() if score.disagreement is not None}
             confidence |= {n: found.confidence[n] for n in chosen}
             differ |= {n: value for n, value in found.disagreement.items() if n in chosen}
-            signs = self._doubts.of(found.index, new, image, confidence)
-            scores = measured(new, sorted(confidence), confidence, differ, signs)
+            signals = self._signals.update(found.index, new, image, confidence)
+            scores = measure_scores(new, sorted(confidence), confidence, differ, signals)
             change = state.put_tracked(found.index, new, scores)
             if self._live:
                 return
@@ -237,3 +246,79 @@ class TrackingJob:
     def _tell(self, status: JobStatus) -> None:
         self.status = status
         self._state.emit(JobEvent(self.report()))
+
+
+class Runner:
+    """Starts jobs. A background job yields to everything else.
+
+    Args:
+        make_tracker: makes the tracker of a job; called in the job's thread.
+    """
+
+    def __init__(self, state: State, make_tracker: MakeTracker) -> None:
+        self._state, self._make_tracker = state, make_tracker
+        self.job: TrackingJob | None = None
+        """last job"""
+        self._timer = threading.Timer(PAUSE, self._propagate)  # never started; its successors are
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        return self.job is not None and self.job.alive
+
+    def start(self, request: Request, live: bool = False) -> TrackingJob:
+        """Start a job; raises `InputError` if one is running, or as `TrackingJob`."""
+        with self._lock:
+            self.require_idle("tracking", "is running already")
+            self.job = TrackingJob(self._state, self._make_tracker, request, live=live)
+            return self.job
+
+    def require_idle(self, action: str, problem: str = "not while tracking runs") -> None:
+        """End a background job; raise `InputError` while any other job runs."""
+        self.yield_background(wait=True)
+        if self.busy:
+            raise InputError(f"{action}: {problem}; stop it first")
+
+    def yield_background(self, *, wait: bool = False) -> None:
+        """Stop the propagation of corrections; with ``wait``, until its last result is stored."""
+        with self._lock:
+            self._timer.cancel()
+            job = self.job
+        if job is not None and job.extends is not None and job.alive:
+            job.stop()
+            if wait:
+                job.wait(TIMEOUT)
+
+    def propagate(self, index: int) -> None:
+        """Track from a corrected frame to its given neighbours, after `PAUSE` seconds without a stroke.
+
+        Does nothing before the first job has ended, as loading a model takes long, or if no results follow.
+        """
+        with self._lock:
+            self._timer.cancel()
+            if self.job is None or (self.job.alive and self.job.extends is None):
+                return
+            self._timer = threading.Timer(PAUSE, self._propagate, (index,))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """Stop all jobs."""
+        self._closed = True
+        self.yield_background(wait=True)
+        if self.job is not None:
+            self.job.stop()
+            self.job.wait(10)
+
+    def _propagate(self, index: int) -> None:
+        with self._lock, suppress(InputError):  # nothing to track there
+            if self._closed:
+                return
+            if self.busy:
+                self.propagate(index)
+                return
+            request, step = propagation(self._state, index), self._state.history.last
+            if request is not None and step is not None:
+                self.job = TrackingJob(self._state, self._make_tracker, request, extends=step.serial)

@@ -4,85 +4,100 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.configs.protocol import BOUNDED_POLICY
-from aotlab.configs.schema import POLICIES
-from aotlab.configs.training import PRECISIONS
-from aotlab import InputError
+from aotlab import MEMORY_POLICIES, PRECISIONS, InputError, TrackerOptions, list_models
+from aotlab_studio.protocol import Choice, Setting
 
 if TYPE_CHECKING:
-    from aotlab.engine.pacing import PacedTracker
     from aotlab import Tracker
-    from aotlab_studio.session import TrackerChoice
 
-OWN = "own"
+AS_STARTED = "own"
 """value that keeps the setting of the model and command line"""
+KEYS = {"policy": "memory.policy", "precision": "compute.precision"}
+"""key of each offered setting but the model"""
 
 
-def offered_models(args: Namespace) -> dict[str, Path]:
-    """Return the checkpoints that the page offers by name: given ones, the bundled one, and fetched weights."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder
+@dataclass
+class TrackerChoice:
+    """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
 
-    models: dict[str, Path] = {}
-    for path in [*args.checkpoint, BUNDLED_CHECKPOINT]:
-        if path not in models.values():
-            models[path.stem if path.stem not in models else str(path)] = path
-    for name in published_weights():
-        path = weights_folder() / f"{name}.safetensors"
-        if path.is_file() and path not in models.values():
-            models.setdefault(name, path)
-    return models
+    offered: Mapping[str, Mapping[str, str]]
+    """label of each value, by setting and value"""
+    chosen: dict[str, str]
+    """by setting"""
 
+    def choose(self, changes: Mapping[str, str]) -> None:
+        """Set values; raise `InputError`, and change nothing, if one is not offered."""
+        for name, value in changes.items():
+            if name not in self.offered:
+                raise InputError(
+                    f"{name[:40]!r}: no such setting; give one of {', '.join(self.offered) or 'none'}"
+                )
+            if value not in self.offered[name]:
+                raise InputError(
+                    f"{name} {value[:40]!r}: not offered; give one of {', '.join(self.offered[name])}"
+                )
+        self.chosen.update(changes)
 
-def tracker_choice(args: Namespace) -> TrackerChoice:
-    """Return what the page offers, and what the command line chose."""
-    from aotlab_studio.session import TrackerChoice
-
-    models = {
-        name: "the bundled model" if path == BUNDLED_CHECKPOINT else name
-        for name, path in offered_models(args).items()
-    }
-    policies = {OWN: f"the model's own, or {BOUNDED_POLICY}"} | {name: name for name in POLICIES}
-    precisions = {OWN: "as started"} | {name: name for name in PRECISIONS}
-    chosen = {"model": next(iter(models)), "policy": args.memory or OWN, "precision": OWN}
-    if chosen["policy"] not in policies:
-        raise InputError(f"--memory {args.memory}: give one of {', '.join(POLICIES)}")
-    return TrackerChoice({"model": models, "policy": policies, "precision": precisions}, chosen)
+    def describe(self) -> dict[str, Setting]:
+        """Return all settings."""
+        return {
+            name: Setting(self.chosen[name], [Choice(value, text) for value, text in values.items()])
+            for name, values in self.offered.items()
+        }
 
 
-class Loading:
-    """Loader of the chosen tracker; keeps the last one."""
+class TrackerLoader:
+    """Loader of the chosen tracker; keeps the last one.
 
-    def __init__(self, args: Namespace, choice: TrackerChoice) -> None:
-        self._args, self._choice = args, choice
-        self._models = offered_models(args)
+    Args:
+        options: those of the command line; the page offers their checkpoints and `list_models`.
+    """
+
+    def __init__(self, options: TrackerOptions) -> None:
+        self._options = options
+        known = list_models()
+        names = {path: name for name, path in known.items()}
+        self._models: dict[str, Path] = {}
+        for path in options.checkpoints:
+            name = names.get(path, path.stem)
+            self._models[name if name not in self._models else str(path)] = path
+        self._models = {
+            **self._models,
+            **{name: path for name, path in known.items() if name not in self._models},
+        }
+        models = {name: "the bundled model" if name == "bundled" else name for name in self._models}
+        policies = {AS_STARTED: "as started", **{name: name for name in MEMORY_POLICIES}}
+        precisions = {AS_STARTED: "as started", **{name: name for name in PRECISIONS}}
+        self.choice = TrackerChoice(
+            {"model": models, "policy": policies, "precision": precisions},
+            {"model": next(iter(models)), "policy": AS_STARTED, "precision": AS_STARTED},
+        )
         self._lock = threading.Lock()
-        self._loaded: tuple[dict[str, str], Tracker | PacedTracker] | None = None
+        self._loaded: tuple[dict[str, str], Tracker] | None = None
 
-    def __call__(self) -> Tracker | PacedTracker:
+    def __call__(self) -> Tracker:
         """Return the tracker; raise `InputError` if it cannot be loaded."""
-        from aotlab.engine.pacing import PacedTracker
-        from aotlab import Tracker
-
         with self._lock:
-            chosen = dict(self._choice.chosen)
+            chosen = dict(self.choice.chosen)
             if self._loaded is None or self._loaded[0] != chosen:
                 self._loaded = None  # before the next one takes its memory
                 checkpoint = self._models[chosen["model"]]
-                config = self._args.config if checkpoint in self._args.checkpoint else None
-                tracker = Tracker.from_checkpoint(
-                    checkpoint, config=config, overrides=self._overrides(chosen), device=self._args.device
+                picked = [f"{key}={chosen[name]}" for name, key in KEYS.items() if chosen[name] != AS_STARTED]
+                options = replace(
+                    self._options,
+                    checkpoints=(checkpoint,),
+                    config=self._options.config if checkpoint in self._options.checkpoints else None,
+                    overrides=(*self._options.overrides, *picked),
                 )
-                paced = isinstance(self._args.depth, float)
-                self._loaded = chosen, PacedTracker(tracker, self._args.depth) if paced else tracker
+                self._loaded = chosen, options.load()
             return self._loaded[1]
 
-    def ahead(self) -> threading.Thread:
+    def start(self) -> threading.Thread:
         """Start loading in a thread, so that the first job need not wait; that job reports errors.
 
         Join the thread before Python exits: PyTorch aborts a program that ends while it is being loaded.
@@ -95,9 +110,3 @@ class Loading:
         thread = threading.Thread(target=load, name="load", daemon=True)
         thread.start()
         return thread
-
-    def _overrides(self, chosen: dict[str, str]) -> list[str]:
-        """Return the overrides of the command line, then the chosen ones."""
-        keys = {"policy": "memory.policy", "precision": "compute.precision"}
-        picked = [f"{key}={chosen[name]}" for name, key in keys.items() if chosen[name] != OWN]
-        return [*self._args.overrides, *picked]

@@ -65,7 +65,7 @@ def plan(state: State, request: Request) -> list[Span]:
         raise InputError(
             f"range {request.first} to {last}: does not hold frame {request.start}, where tracking starts"
         )
-    given = [index for index in state.given_frames if request.first <= index <= last]
+    given = [index for index in state.keyframes if request.first <= index <= last]
     given = [index for index in sorted({*given, request.start}) if state.labels(index).any()]
     spans = _spans(request, given, last)
     if not spans:
@@ -76,7 +76,9 @@ def plan(state: State, request: Request) -> list[Span]:
     return spans
 
 
-def again(state: State, span: Span, position: int | None, corrected: Collection[int]) -> Span | None:
+def restart_after_correction(
+    state: State, span: Span, position: int | None, corrected: Collection[int]
+) -> Span | None:
     """Return the rest of a span from the first correction that tracking has passed; None if it has passed none.
 
     Args:
@@ -99,7 +101,7 @@ def again(state: State, span: Span, position: int | None, corrected: Collection[
 
 def propagation(state: State, index: int) -> Request | None:
     """Return the request to replace results that a correction outdates, between its given neighbours; None if none."""
-    tracked, given = set(state.tracked_frames), set(state.given_frames)
+    tracked, given = set(state.tracked_frames), set(state.keyframes)
     last = first = index
     while last + 1 in tracked - given:
         last += 1

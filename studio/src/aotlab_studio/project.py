@@ -126,7 +126,9 @@ class Project:
     def save_objects(self, objects: bytes) -> None:
         """Store the objects; raise `InputError` if the file cannot be written."""
         frames = self._frames
-        path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(self.folder)).replace(os.sep, "/")
+        path = os.path.relpath(os.path.realpath(frames.path), os.path.realpath(self.folder)).replace(
+            os.sep, "/"
+        )
         video = VideoInfo(path, frames.count, frames.size, source=self._source)
         if frames.levels is not None and not frames.levels.found:
             video.levels = (frames.levels.low, frames.levels.high)

@@ -77,6 +77,8 @@ class Description:
     """All that a page needs when it opens."""
 
     name: str
+    video: str
+    """id of the video in this session, part of the addresses of frames"""
     frames: int
     size: tuple[int, int]
     """height, width"""

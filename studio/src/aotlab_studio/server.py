@@ -23,7 +23,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from aotlab import InputError
 from aotlab_studio.actions import act
 from aotlab_studio.description import frame_codes
-from aotlab_studio.guard import Guard, guarded
+from aotlab_studio.guard import Guard
 from aotlab_studio.protocol import Answer, Event, Failure, FrameEvent
 from aotlab_studio.session import Session
 from aotlab_studio.uploads import load_upload
@@ -32,6 +32,8 @@ MESSAGE_BYTES = 2**20
 """maximum size of a message; the longest stroke takes half of it"""
 UPLOAD_BYTES = 32 * 2**20
 """maximum size of a file of masks"""
+MAX_CONNECTIONS = 500
+"""below the 1024 files that a process may commonly open"""
 MAX_WAITING = 5000
 """events queued for a slow page before it is disconnected"""
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -70,13 +72,17 @@ class Pages:
         return self._files.get(name, PlainTextResponse("no such file", 404))
 
     async def frame(self, request: Request) -> Response:
-        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby."""
+        """Return a frame as JPEG, ``width`` pixels wide if given; with ``near``, an available frame nearby.
+
+        A browser may keep what it asked for by this session's video id: another video has other addresses.
+        """
         index, frames = _index(request), self._session.state.frames
         if request.query_params.get("near"):
             return _jpeg(await run_in_threadpool(frames.near_jpeg, index), FRESH)
         text = request.query_params.get("width", "")
         width = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
-        return _jpeg(await run_in_threadpool(frames.jpeg, index, width), KEPT)
+        ours = request.query_params.get("video") == self._session.video_id
+        return _jpeg(await run_in_threadpool(frames.jpeg, index, width), KEPT if ours else FRESH)
 
     async def newest(self, request: Request) -> Response:
         """Return the newest image of a stream."""
@@ -189,13 +195,13 @@ class Server(uvicorn.Server):
         guard = Guard(build(session), port, host=host, token=token)
         config = uvicorn.Config(
             guard,
-            http=guarded(guard),
             log_level="warning",
             access_log=False,
             server_header=False,
             lifespan="off",
             ws_max_size=MESSAGE_BYTES,
             ws_max_queue=32,
+            limit_concurrency=MAX_CONNECTIONS,
             timeout_keep_alive=120,
             timeout_graceful_shutdown=2,
         )

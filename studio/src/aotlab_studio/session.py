@@ -2,71 +2,38 @@
 
 from __future__ import annotations
 
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.video.review import frames_to_check
-from aotlab import Prompt
-from aotlab import InputError
+from aotlab import InputError, Prompt
 from aotlab_studio import editing
 from aotlab_studio.editing import Box, Clicks, Points
 from aotlab_studio.history import Step
-from aotlab_studio.jobs import MakeTracker, TrackingJob
+from aotlab_studio.jobs import MakeTracker, Runner, TrackingJob
 from aotlab_studio.live import LiveFrames
+from aotlab_studio.models import TrackerChoice
 from aotlab_studio.painting import outlines
 from aotlab_studio.planning import Request
 from aotlab_studio.protocol import (
-    Choice,
     CountEvent,
     ExportEvent,
     HistoryEvent,
     ReviewEntry,
-    Setting,
     TrackerEvent,
     UndoneStep,
 )
-from aotlab_studio.runner import Runner
+from aotlab_studio.review.checks import find_checks
 from aotlab_studio.state import State
 
 Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
 """from a frame H×W×3 uint8 and prompts by object id to H×W ids"""
 MAX_REVIEW = 500
 """maximum number of frames to check"""
-
-
-@dataclass
-class TrackerChoice:
-    """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
-
-    offered: Mapping[str, Mapping[str, str]]
-    """label of each value, by setting and value"""
-    chosen: dict[str, str]
-    """by setting"""
-
-    def choose(self, changes: Mapping[str, str]) -> None:
-        """Set values; raise `InputError`, and change nothing, if one is not offered."""
-        for name, value in changes.items():
-            if name not in self.offered:
-                raise InputError(
-                    f"{name[:40]!r}: no such setting; give one of {', '.join(self.offered) or 'none'}"
-                )
-            if value not in self.offered[name]:
-                raise InputError(
-                    f"{name} {value[:40]!r}: not offered; give one of {', '.join(self.offered[name])}"
-                )
-        self.chosen.update(changes)
-
-    def describe(self) -> dict[str, Setting]:
-        """Return all settings."""
-        return {
-            name: Setting(self.chosen[name], [Choice(value, text) for value, text in values.items()])
-            for name, values in self.offered.items()
-        }
 
 
 class Session:
@@ -89,6 +56,7 @@ class Session:
         self.make_tracker, self.segmenter = make_tracker, segmenter
         self.choice = choice or TrackerChoice({}, {})
         self.runner = Runner(state, lambda: self.make_tracker())
+        self.video_id = secrets.token_hex(8)
         self._closed = threading.Event()
         self._export = threading.Lock()
         self._export_cancelled = threading.Event()
@@ -148,7 +116,7 @@ class Session:
             extend: add to the object's mask instead of replacing it.
 
         Raises:
-            InputError: as `editing.suggested`, or prompts outside the image.
+            InputError: as `editing.apply_suggestion`, or prompts outside the image.
         """
         if object_id is not None:
             editing.require_editable(self.state, object_id)
@@ -161,7 +129,7 @@ class Session:
                 )
             known, at = self.state.labels(frame) == object_id, ((on or beside)[-1], bool(on))
         prompt = Prompt([*on, *beside], [1] * len(on) + [0] * len(beside), box, mask=known)
-        return editing.suggested(
+        return editing.apply_suggestion(
             self.state, frame, object_id, self._found(frame, prompt), extend=extend, at=at
         )
 
@@ -221,8 +189,8 @@ class Session:
         """Return the frames to check, worst first, `MAX_REVIEW` at most."""
         with self.state.lock:
             scores = {index: self.state.scores(index) for index in self.state.tracked_frames}
-            given = {index: self.state.described(index) for index in self.state.given_frames}
-        checks = frames_to_check(scores, given)[:MAX_REVIEW]
+            given = {index: self.state.described(index) for index in self.state.keyframes}
+        checks = find_checks(scores, given)[:MAX_REVIEW]
         return [ReviewEntry(check.frame, check.object_id, check.sentence) for check in checks]
 
     @property
@@ -234,7 +202,7 @@ class Session:
         """Write the masks into the project's folder ``export``, replacing its contents, and into its `archive`.
 
         Args:
-            names: outputs, of `OUTPUTS`.
+            names: outputs, of `list_outputs`.
 
         Returns:
             name of the archive.
@@ -250,8 +218,7 @@ class Session:
         try:
             folder = self.archive.parent
             shutil.rmtree(folder, ignore_errors=True)
-            files = export(self.state, folder, names, on_frame=self._exported)
-            write_archive(list(files.values()), self.archive)
+            write_archive(export(self.state, folder, names, on_frame=self._exported), self.archive)
             return self.archive.name
         finally:
             self._export.release()

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.engine.video.scores import Score, joined, measured, read_scores
-from aotlab.media.image_frames import LevelsOption
-from aotlab_studio.frames import CACHE_BYTES, FrameStore
+from aotlab import InputError, VideoInfo
+from aotlab_studio.frames import CACHE_BYTES, FrameStore, Levels
 from aotlab_studio.history import Change, History
 from aotlab_studio.label_store import LabelStore, encode
 from aotlab_studio.live import Frames, LiveFrames
 from aotlab_studio.objects import ObjectList
 from aotlab_studio.project import Project, locate, read_levels
 from aotlab_studio.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
+from aotlab_studio.review.scores import Score, measure_scores, merge_scores, read_scores
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""
@@ -48,7 +48,7 @@ class State:
         project: Path | None = None,
         cache_bytes: int = CACHE_BYTES,
         frames: LiveFrames | None = None,
-        levels: LevelsOption = None,
+        levels: Levels = None,
         same_video: bool = False,
     ) -> None:
         video, folder = locate(path, project)
@@ -62,16 +62,26 @@ class State:
         self.revision = 0
         """number of changes so far"""
         self.history = History(self._put)
-        self.given_revisions: dict[int, int] = {}
+        self.keyframe_revisions: dict[int, int] = {}
         """revision of the last change of each frame's given mask in this session"""
         self._described: dict[int, frozenset[int]] = {}
         self._scores: dict[str, dict[int, dict[int, Score]]] = {"given": {}, "tracked": {}}
-        if self.project.objects is not None:
-            self.objects.restore(self.project.objects)
+        try:
+            if self.project.objects is not None:
+                self.objects.restore(self.project.objects)
+        except InputError:
+            self.close()
+            raise
         for where in self._scores:
             for index in self._store(where):
                 if index < self.frames.count:
                     self._load_note(where, index)
+
+    @property
+    def video_info(self) -> VideoInfo:
+        """The video, as readers of annotations take it."""
+        frames = self.frames
+        return VideoInfo(frames.name, frames.size, frames.count, str(frames.rate), frames.stem)
 
     def close(self) -> None:
         """Release the project."""
@@ -82,7 +92,7 @@ class State:
         return frozenset(map(self.objects.resolve, self._described.get(index, ()))) - {0}
 
     @property
-    def given_frames(self) -> list[int]:
+    def keyframes(self) -> list[int]:
         """Frames whose given mask describes an object."""
         return [index for index in sorted(self._described) if self.described(index)]
 
@@ -102,7 +112,7 @@ class State:
         """Frames with tracked masks."""
         return sorted(self._scores["tracked"])
 
-    def given(self, index: int) -> np.ndarray:
+    def keyframe_mask(self, index: int) -> np.ndarray:
         """Return the given mask of a frame: H×W ids of the objects it describes."""
         return self._ids("given", index)
 
@@ -117,22 +127,22 @@ class State:
             described, tracked = self.described(index), self.tracked(index)
             if not described:
                 return tracked
-            given = self.given(index)
+            given = self.keyframe_mask(index)
             shown = np.where(np.isin(tracked, list(described)), 0, tracked)
             return np.where(given > 0, given, shown).astype(np.uint16)
 
-    def give(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
+    def set_keyframe(self, index: int, labels: np.ndarray, described: Iterable[int]) -> Change:
         """Store the given mask of a frame: the pixels of the described objects in ``labels``, H×W ids."""
         object_ids = sorted(described)
         content = None
         if object_ids:
             ids = np.where(np.isin(labels, object_ids), labels, 0).astype(np.uint16)
-            note = {"described": object_ids, "scores": measured(ids, object_ids, {}, {})}
+            note = {"described": object_ids, "scores": measure_scores(ids, object_ids, {}, {})}
             content = encode(ids, note)
         return self.change("given", index, content)
 
     def put_tracked(self, index: int, labels: np.ndarray, scores: object) -> Change:
-        """Store the tracked mask of a frame, H×W ids, with its scores as of `measured`."""
+        """Store the tracked mask of a frame, H×W ids, with its scores as of `measure_scores`."""
         return self.change("tracked", index, encode(labels, {"scores": scores}))
 
     def change(self, where: str, index: int, after: bytes | None) -> Change:
@@ -186,7 +196,7 @@ class State:
         return np.zeros(self.frames.size, np.uint16) if ids is None else self.objects.resolve_ids(ids)
 
     def _joined(self, where: str, index: int) -> dict[int, Score]:
-        return joined(self._scores[where].get(index, {}), self.objects.resolve)
+        return merge_scores(self._scores[where].get(index, {}), self.objects.resolve)
 
     def _put(self, change: Change) -> None:
         """Store the content after a change on disk and in memory."""
@@ -201,7 +211,7 @@ class State:
         self._store(where).put(index, content)
         self._load_note(where, index)
         if where == "given":
-            self.given_revisions[index] = self.revision
+            self.keyframe_revisions[index] = self.revision
         self.emit(FrameEvent(index, self.revision))
 
     def _load_note(self, where: str, index: int) -> None:

@@ -11,12 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aotlab import Prediction
-from aotlab import Tracker
-from aotlab.engine.video.scores import disagreement
-from aotlab import InputError
+from aotlab import InputError, Prediction, Tracker
 from aotlab_studio import live
 from aotlab_studio.planning import Span
+from aotlab_studio.review.scores import measure_disagreement
 from aotlab_studio.state import State
 
 REFERENCES = 4
@@ -85,7 +83,7 @@ def _begin(tracker: Tracker, state: State, start: int, *, backward: bool) -> Non
     """Show the tracker its references: masks given on the other side of the start, then the start."""
     tracker.reset(state.frames.length)
     with state.lock:
-        known = [index for index in state.given_frames if (index > start if backward else index < start)]
+        known = [index for index in state.keyframes if (index > start if backward else index < start)]
         # nearest last, as short-term memory is of the frame before
         nearest = sorted(known, key=lambda index: -abs(index - start))[-REFERENCES:]
         present = set(np.unique(state.labels(start)).tolist()) - {0}
@@ -118,9 +116,7 @@ def _one_way(tracker: Tracker, state: State, start: int, frames: range) -> Itera
     yield from (_tracked_frame(*step) for step in waiting)
 
 
-def _both_ways(
-    tracker: Tracker, state: State, span: Span, before: int, after: int
-) -> Iterator[TrackedFrame]:
+def _both_ways(tracker: Tracker, state: State, span: Span, before: int, after: int) -> Iterator[TrackedFrame]:
     """Track backward from the last reference, storing probabilities on disk; then forward, merging."""
     described = {index: _described(state, index) for index in span.given}
     stored: dict[int, tuple[int, int, tuple[int, ...], frozenset[int]]] = {}
@@ -154,7 +150,7 @@ def _steps(
     gone = state.described(start) - set(tracker.ids)
     for index in frames:
         with state.lock:
-            described, given = state.described(index), state.given(index)
+            described, given = state.described(index), state.keyframe_mask(index)
         for object_id in described & set(tracker.ids) - set(np.unique(given).tolist()):
             tracker.forget(object_id)
         prediction = tracker.step(state.frames.read(index, "track"), given if given.any() else None)
@@ -215,7 +211,9 @@ def merge_directions(
     both = [object_id for object_id in ids if 0 < weights[object_id] < 1]
     first, second = (_labels(result.ids, result.probabilities) for result in (forward, backward))
     gone = (forward.gone | backward.gone) - set(ids)
-    return TrackedFrame(index, _labels(ids, total), confidence, disagreement(both, first, second), gone)
+    return TrackedFrame(
+        index, _labels(ids, total), confidence, measure_disagreement(both, first, second), gone
+    )
 
 
 def _labels(ids: tuple[int, ...], probabilities: Tensor) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from aotlab.engine.prediction import Prediction
+from aotlab import Prediction
 from aotlab_studio import editing
 from aotlab_studio.session import Session
 from aotlab_studio.state import State
@@ -77,6 +77,8 @@ def write_long_video(path, rounds, *, size, group=250):
 
 class Seer:
     """A tracker that follows the truth for the objects that it was given, and notes what it was asked."""
+
+    device = "cpu"
 
     def __init__(self, pause=0.0):
         self.pause = pause

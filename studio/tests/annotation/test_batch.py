@@ -11,13 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
+from aotlab import Annotations, Prediction, Region, VideoInfo, encode_runs, find_mask_writer, read_annotations
 from aotlab.engine import tracker as engine
-from aotlab.engine.prediction import Prediction
-from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
-from aotlab.masks.exchange.writing import write_annotations
-from aotlab.tools import annotate
 from aotlab.tools import track as cli
+from aotlab_studio import annotate
 from studio.tests.annotation.browser import Page, needs_browser
 from studio.tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 from studio.tests.annotation.served import Served
@@ -55,11 +52,11 @@ def batch(tmp_path, monkeypatch):
     """A list of three clips, tracked."""
     monkeypatch.setattr(engine, "Tracker", Loser)
     monkeypatch.setattr(Loser, "clips", 0)
-    regions = [Region(number, runs_of(truth(0) == number)) for number in (1, 2)]
+    regions = [Region(number, encode_runs(truth(0) == number)) for number in (1, 2)]
     for name in CLIPS:
         draw_folder(tmp_path / name)
         first = Annotations(truth(0).shape, {0: regions}, {1: "cell", 2: "dish"}, {0: "00000"})
-        write_annotations("cvat", tmp_path / f"{name}.xml", first, Written(name, "24", LENGTH))
+        find_mask_writer("cvat").write(tmp_path / f"{name}.xml", first, VideoInfo(name, first.size, LENGTH))
     (tmp_path / "jobs.csv").write_text("video,masks\n" + "".join(f"{name},{name}.xml\n" for name in CLIPS))
     command = ["--jobs", str(tmp_path / "jobs.csv"), "--output", str(tmp_path / "out"), "--write", "cvat"]
     assert cli.main(command) == 0
@@ -114,9 +111,9 @@ def test_cvat_files_are_tracked_looked_at_corrected_and_exported_as_cvat_again(
     assert page.problems == []
     with zipfile.ZipFile(tmp_path / "corrected.zip") as archive:
         archive.extract("cvat.xml", tmp_path)
-    again = load_masks([str(tmp_path / "cvat.xml")], session.state.frames)
+    again = read_annotations(tmp_path / "cvat.xml", session.state.video_info)
     served.close()
-    assert again.annotations.class_names == {1: "cell", 2: "dish"}
-    assert all((again[index] == truth(index)).all() for index in range(LENGTH))
+    assert again.class_names == {1: "cell", 2: "dish"}
+    assert all((again.mask(index) == truth(index)).all() for index in range(LENGTH))
     with Image.open(batch / "b" / "thumbnail.jpg") as image:
         assert np.array(image).any()

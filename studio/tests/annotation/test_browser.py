@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.tracker import Tracker
+from aotlab import Tracker
 from studio.tests.annotation.browser import FRAMES, Page, Program, iou, needs_browser, true_mask
 from studio.tests.annotation.clips import open_session
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.actions import act
 from aotlab_studio.planning import Request, propagation
@@ -128,7 +128,7 @@ def test_a_stroke_during_tracking_can_be_undone_at_once(folder):
 
 
 def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.runner.PAUSE", 0.05)
+    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.05)
     session = open_session(folder, Seer())
     draw(session, 0, 1)
     run(session, 0)
@@ -161,7 +161,7 @@ def test_a_correction_also_changes_the_frames_since_the_given_mask_before_it(fol
 
 
 def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.runner.PAUSE", 0.05)
+    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.05)
     tracker = Seer()
     session = open_session(folder, tracker)
     draw(session, 0, 1)
@@ -185,7 +185,7 @@ def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(fold
 
 
 def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.runner.PAUSE", 0.01)
+    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.01)
     session = open_session(folder, Seer())
     act(
         session,

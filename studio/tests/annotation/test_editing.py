@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.uploads import load_upload
 from studio.tests.annotation.clips import open_session, png, set_mask, square, truth
@@ -53,7 +53,7 @@ def test_painting_over_another_object_takes_its_pixels_unless_it_is_locked(sessi
 def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(session):
     draw(session, 0, 1, 2)
     editing.change_object(session.state, 2, {"locked": True})
-    editing.remove_given(session.state, 0)
+    editing.remove_keyframe(session.state, 0)
     assert (session.state.labels(0) == np.where(truth(0) == 2, 2, 0)).all()
     for action in (
         lambda: editing.delete_object(session.state, 2),

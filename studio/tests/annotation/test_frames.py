@@ -7,9 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab.media.video import open_frames
-from aotlab.media.video_writer import VideoWriter
-from aotlab.utils.errors import InputError
+from aotlab import InputError, VideoWriter, open_frames
 from aotlab_studio.frames import FrameStore
 from studio.tests.annotation.clips import write_long_video
 
@@ -17,7 +15,7 @@ LENGTH = 60
 
 
 def nbytes(store):
-    return store._images.nbytes + store._jpegs.nbytes
+    return store._decoded.nbytes + store._jpegs.nbytes
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.video.scores import read_scores
-from aotlab.utils.errors import InputError
+from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.label_store import encode
 from aotlab_studio.objects import ObjectList
 from aotlab_studio.project import FILE, locate
+from aotlab_studio.review.scores import read_scores
 from aotlab_studio.state import State
 
 SIZE = (24, 32)
@@ -39,7 +39,7 @@ def project(video, tmp_path):
     editing.add_object(state, "fish")
     labels = np.zeros(SIZE, np.uint16)
     labels[4:10, 4:10] = 1
-    state.give(0, labels, [1])
+    state.set_keyframe(0, labels, [1])
     state.close()
     return tmp_path / "clip.aotlab"
 
@@ -56,7 +56,7 @@ def look(video):
                 state.labels(index)
             except InputError:
                 continue
-        assert all(index < 3 for index in [*state.given_frames, *state.tracked_frames])
+        assert all(index < 3 for index in [*state.keyframes, *state.tracked_frames])
         assert all(state.scores(index) is not None for index in range(3))
     finally:
         state.close()
@@ -117,7 +117,7 @@ def test_a_damaged_mask_is_named_and_kept_aside(video, project, caplog, damage):
     path.write_bytes(content)
     state = State(video)
     assert f"{path}: damaged, or not of the video's size 32×24; kept as 000000.png.damaged" in caplog.text
-    state.give(0, np.ones(SIZE, np.uint16), [1])
+    state.set_keyframe(0, np.ones(SIZE, np.uint16), [1])
     state.close()
     assert path.with_name("000000.png.damaged").read_bytes() == content
 

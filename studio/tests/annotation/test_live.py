@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import pytest
 
-from aotlab.tools import annotate as cli
-from aotlab.utils.errors import InputError
+from aotlab import InputError
+from aotlab_studio import annotate as cli
 from aotlab_studio.live import KEPT, LiveFrames
 from aotlab_studio.planning import Request
 from aotlab_studio.session import Session
@@ -138,6 +138,6 @@ def test_only_streams_go_live_and_only_with_a_mask(tmp_path, session):
     live.close()
 
 
-def test_an_address_that_does_not_answer_is_refused(capsys):
-    assert cli.main(["http://127.0.0.1:9/live", "--no-browser"]) == 2
-    assert "cannot be opened" in capsys.readouterr().err
+def test_address_without_an_answer_is_refused():
+    with pytest.raises(InputError, match="cannot be opened"):
+        cli.main(["http://127.0.0.1:9/live", "--no-browser"])

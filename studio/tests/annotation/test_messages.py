@@ -127,7 +127,7 @@ def test_no_name_in_an_archive_becomes_a_path(served, tmp_path, monkeypatch):
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.uploads.UNPACKED_BYTES", 1000)
+    monkeypatch.setattr("aotlab_studio.uploads.MAX_UNPACKED_BYTES", 1000)
     answer = post(served, packed({"00000.png": b"\0" * 2000}))
     assert (answer.status_code, "split it" in answer.text) == (422, True)
 

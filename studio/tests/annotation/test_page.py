@@ -7,7 +7,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from aotlab_studio.session import Session, TrackerChoice
+from aotlab_studio.models import TrackerChoice
+from aotlab_studio.session import Session
 from aotlab_studio.state import State
 from studio.tests.annotation.browser import Page, iou, needs_browser
 from studio.tests.annotation.clips import LENGTH, Seer, truth
@@ -133,7 +134,7 @@ def test_masks_are_loaded_from_a_file(page, tmp_path):
     assert (page.labels(0) == truth(0)).all()
     (tmp_path / "masks.json").write_text("{}")
     page.tab.set_input_files("#load", tmp_path / "masks.json")
-    page.status("JSON of no known kind")
+    page.status("not masks in a known format")
 
 
 def test_the_memory_policy_is_chosen_in_the_page(context, folder):

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from aotlab.engine.video.review import Check
 from aotlab_studio import editing
 from aotlab_studio import server as web
 from aotlab_studio.planning import Request
+from aotlab_studio.review.checks import Check
 from studio.tests.annotation.browser import Page, needs_browser
 from studio.tests.annotation.clips import Seer, open_session, truth
 from studio.tests.annotation.served import Served
@@ -160,10 +160,10 @@ def test_an_export_can_be_cancelled(page, session, monkeypatch):
 def test_rows_of_the_review_are_ticked_off_when_they_are_corrected(page, session, monkeypatch):
     draw(session, 0, 1, 2)
     found = [Check(7, 2, "fragment", 1.0), Check(7, 1, "jump", 0.9), Check(3, 1, "unsure", 0.8)]
-    monkeypatch.setattr("aotlab_studio.session.frames_to_check", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.find_checks", lambda *_: found)
     page.open(page.tab.url)
     page.tab.wait_for_selector("#review li + li")
-    assert page.tab.get_attribute("#review img", "src") == "frame/7?width=96"
+    assert page.tab.get_attribute("#review img", "src") == f"frame/7?video={session.video_id}&width=96"
     draw(session, 7, 2)
     page.tab.wait_for_timeout(100)
     assert page.tab.query_selector("#review .done") is None
@@ -179,7 +179,7 @@ def test_the_review_grows_while_tracking_runs(page, session, monkeypatch):
     session.make_tracker = lambda: Seer(pause=0.5)
     job = session.track(Request(0))
     found: list[Check] = []
-    monkeypatch.setattr("aotlab_studio.session.frames_to_check", lambda *_: found)
+    monkeypatch.setattr("aotlab_studio.session.find_checks", lambda *_: found)
     page.tab.wait_for_selector("#job:not([hidden])")
     found.append(Check(7, 1, "jump", 0.9))
     page.tab.wait_for_selector("#review li")

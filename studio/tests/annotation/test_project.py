@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.tools import annotate as cli
-from aotlab.utils.errors import InputError
+from aotlab import InputError
+from aotlab_studio import annotate as cli
 from aotlab_studio import editing
 from aotlab_studio.planning import Request
 from aotlab_studio.project import FILE
@@ -65,15 +65,15 @@ def test_a_project_named_without_the_suffix_opens_for_the_video_it_names_and_no_
         open_session(tmp_path / "take.mov", project=tmp_path / "take.aotlab")
 
 
-def test_the_command_refuses_a_changed_video_in_one_line(folder, capsys, monkeypatch):
+def test_command_refuses_a_changed_video(folder, monkeypatch):
     session = open_session(folder)
     draw(session, 0, 1)
     session.close()
     Image.fromarray(np.full((40, 60, 3), 9, np.uint8)).save(folder / "00000.png")
-    monkeypatch.setattr(cli.Loading, "ahead", lambda self: None)
+    monkeypatch.setattr("aotlab_studio.models.TrackerLoader.__call__", lambda self: None)
     monkeypatch.setattr("aotlab_studio.server.Server.run_here", lambda self: None)
-    assert cli.main([str(folder), "--no-browser"]) == 2
-    assert "same_video" in capsys.readouterr().err
+    with pytest.raises(InputError, match="same_video"):
+        cli.main([str(folder), "--no-browser"])
     assert cli.main([str(folder), "--no-browser", "--same-video"]) == 0
 
 
@@ -132,7 +132,7 @@ def test_a_project_moves_to_another_folder_together_with_its_video(folder, tmp_p
 
 def test_a_project_in_use_and_one_of_another_video_are_refused(folder, session, tmp_path):
     editing.add_object(session.state)
-    with pytest.raises(InputError, match="in use by process"):
+    with pytest.raises(InputError, match="in use by another program"):
         open_session(folder)
     session.close()
     (folder / "00011.png").unlink()

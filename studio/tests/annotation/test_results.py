@@ -1,22 +1,27 @@
-"""The results of a job are opened as a project, corrected, and exported again."""
+"""Results of a job, opened as a project, corrected, and exported again."""
+
+import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.jobs.listing import Job
-from aotlab.engine.jobs.records import JobRecord, record_path
-from aotlab.engine.video.given_masks import load_masks
-from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
-from aotlab.masks.exchange.writing import write_annotations
-from aotlab.masks.id_maps import write_mask
-from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import save_record
+from aotlab import (
+    Annotations,
+    InputError,
+    Region,
+    VideoInfo,
+    encode_runs,
+    find_mask_writer,
+    read_annotations,
+    write_mask,
+)
 from aotlab_studio.export import export
-from aotlab_studio.job_results import job_of, open_results
+from aotlab_studio.job_results import open_results, read_job
 from studio.tests.annotation.clips import set_mask
 
 LENGTH = 3
+VIDEO = VideoInfo("clip", (32, 48), LENGTH)
 
 
 def truth(index):
@@ -26,74 +31,66 @@ def truth(index):
     return mask
 
 
-@pytest.fixture
-def job(tmp_path, monkeypatch):
-    """A job whose list was in another folder than the one of the shell, given as CVAT XML with classes."""
-    monkeypatch.chdir(tmp_path)
+def annotations(*frames):
+    regions = {
+        index: [Region(each, encode_runs(truth(index) == each)) for each in (1, 7)] for index in frames
+    }
+    stems = {index: f"{index:05d}" for index in frames}
+    return Annotations((32, 48), regions, {1: "cell", 7: "cell"}, stems)
+
+
+def write_job(tmp_path, form="masks", **changes):
+    """Write what tracking a clip with a CVAT mask would; return the folder of results."""
     (tmp_path / "clip").mkdir()
+    folder = tmp_path / "out" / "clip"
     for index in range(LENGTH):
         Image.new("RGB", (48, 32), (40, 90, 40 + index)).save(tmp_path / "clip" / f"{index:05d}.png")
-    regions = [Region(number, runs_of(truth(0) == number)) for number in (1, 7)]
-    first = Annotations((32, 48), {0: regions}, {1: "cell", 7: "cell"}, {0: "00000"})
-    write_annotations("cvat", tmp_path / "clip.xml", first, Written("clip", "24", LENGTH))
-    record = JobRecord.of(Job("clip", "clip", ("clip.xml",)))
-    record.frames = LENGTH
-    return record
+        write_mask(folder / "masks" / f"{index:05d}.png", truth(index))
+    cvat = find_mask_writer("cvat")
+    cvat.write(tmp_path / "clip.xml", annotations(0), VIDEO)
+    cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
+    record = {"video": str(tmp_path / "clip"), "frames": LENGTH, "written": [form], "levels": None}
+    record |= {"name": "clip", "masks": [str(tmp_path / "clip.xml")], **changes}
+    (tmp_path / "out" / ".jobs").mkdir()
+    (tmp_path / "out" / ".jobs" / "clip.json").write_text(json.dumps(record))
+    return folder
 
 
-def store(folder, record, form="masks"):
-    """Leave what tracking would leave."""
-    if form == "masks":
-        for index in range(LENGTH):
-            write_mask(folder / "clip" / "masks" / f"{index:05d}.png", truth(index))
-    else:
-        frames = {
-            index: [Region(number, runs_of(truth(index) == number)) for number in (1, 7)]
-            for index in range(LENGTH)
-        }
-        found = Annotations(
-            (32, 48), frames, {1: "cell", 7: "cell"}, {index: f"{index:05d}" for index in frames}
-        )
-        (folder / "clip").mkdir(parents=True)
-        write_annotations(form, folder / "clip" / f"{form}.xml", found, Written("clip", "24", LENGTH))
-    record.written = ["masks"] if form == "masks" else [f"{form}.xml"]
-    save_record(record_path(folder, record.name), record)
-    return folder / "clip"
-
-
-@pytest.mark.parametrize("form", ["masks", "cvat"])
-def test_results_are_corrected_and_exported_with_their_classes(tmp_path, job, monkeypatch, form):
-    folder = store(tmp_path / "out", job, form)
-    monkeypatch.chdir("/")
-    state = open_results(folder, job_of(folder))
+@pytest.mark.parametrize("form", ["masks", "cvat.xml"])
+def test_results_keep_their_classes_when_corrected_and_exported(tmp_path, form):
+    folder = write_job(tmp_path, form)
+    state = open_results(folder, read_job(folder))
     assert [(item.id, item.name) for item in state.objects] == [(1, "cell"), (7, "cell")]
     assert all((state.labels(index) == truth(index)).all() for index in range(LENGTH))
-    assert (state.given_frames, state.tracked_frames) == ([0], [0, 1, 2])
+    assert (state.keyframes, state.tracked_frames) == ([0], [0, 1, 2])
     fixed = np.zeros((32, 48), bool)
     fixed[2:6, 2:6] = True
     set_mask(state, 2, 7, fixed)
     export(state, tmp_path / "export", ["cvat"])
-    again = load_masks([str(tmp_path / "export" / "cvat.xml")], state.frames)
-    assert again.annotations.class_names == {1: "cell", 7: "cell"}
-    assert ((again[2] == 7) == fixed).all()
-    assert (again[1] == truth(1)).all()
+    exported = read_annotations(tmp_path / "export" / "cvat.xml", state.video_info)
+    assert exported.class_names == {1: "cell", 7: "cell"}
+    assert ((exported.mask(2) == 7) == fixed).all()
+    assert (exported.mask(1) == truth(1)).all()
     state.close()
-    reopened = open_results(folder, job_of(folder))
+    reopened = open_results(folder, read_job(folder))
     assert ((reopened.labels(2) == 7) == fixed).all()
     reopened.close()
 
 
-def test_results_without_masks_are_refused_and_leave_no_project(tmp_path, job):
-    folder = store(tmp_path / "out", job)
-    job.written = ["yolo"]
-    with pytest.raises(InputError, match="write masks, coco or cvat"):
-        open_results(folder, job)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"written": ["yolo"]}, "write masks, coco or cvat"), ({"video": "/gone"}, "is missing; restore it")],
+)
+def test_unusable_results_leave_no_project(tmp_path, changes, words):
+    folder = write_job(tmp_path, **changes)
+    with pytest.raises(InputError, match=words):
+        open_results(folder, read_job(folder))
     assert not (tmp_path / "out" / "clip.aotlab").exists()
-    job.video = str(tmp_path / "gone")
-    with pytest.raises(InputError, match="is missing; restore it"):
-        open_results(folder, job)
 
 
-def test_other_folders_are_no_results(tmp_path, job):
-    assert job_of(tmp_path / "clip") is None
-    assert job_of(tmp_path / "clip.xml") is None
+def test_other_paths_are_no_results(tmp_path):
+    folder = write_job(tmp_path)
+    assert read_job(tmp_path / "clip") is None
+    assert read_job(tmp_path / "clip.xml") is None
+    (tmp_path / "out" / ".jobs" / "clip.json").write_text("[]")
+    assert read_job(folder) is None

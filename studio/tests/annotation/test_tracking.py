@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.engine.prediction import Prediction
-from aotlab.utils.errors import InputError
+from aotlab import InputError, Prediction
 from aotlab_studio import editing
 from aotlab_studio.actions import act
 from aotlab_studio.description import strips

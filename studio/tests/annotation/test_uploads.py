@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from aotlab.masks.exchange.regions import compress, runs_of
-from aotlab.utils.errors import InputError
+from aotlab import InputError, encode_runs
 from aotlab_studio.uploads import load_upload
 from studio.tests.annotation.clips import HEIGHT, WIDTH, packed, png, truth
 
@@ -18,7 +17,7 @@ def coco(*frames):
         {
             "id": 100 * index + number, "image_id": 10 + index, "category_id": 1, "iscrowd": 1,
             "attributes": {"track_id": number},
-            "segmentation": {"size": [HEIGHT, WIDTH], "counts": compress(runs_of(truth(index) == number))},
+            "segmentation": {"size": [HEIGHT, WIDTH], "counts": encode_runs(truth(index) == number).tolist()},
         }
         for index in frames
         for number in (1, 2)
@@ -60,9 +59,9 @@ WHOLE = {
 def test_a_file_of_several_frames_is_taken_in_as_one_step(session, kind):
     assert load_upload(session.state, 0, WHOLE[kind]) == [3, 5]
     assert all((session.state.labels(index) == truth(index)).all() for index in (3, 5))
-    assert session.state.given_frames == [3, 5]
+    assert session.state.keyframes == [3, 5]
     session.undo()
-    assert session.state.given_frames == []
+    assert session.state.keyframes == []
     assert session.state.objects.ids == ()
 
 
@@ -95,4 +94,4 @@ def test_frames_that_the_video_lacks_are_refused_and_nothing_changes(session):
     content = packed({f"{index:05d}.png": png(truth(3)) for index in (3, 99)})
     with pytest.raises(InputError, match="99"):
         load_upload(session.state, 0, content)
-    assert session.state.given_frames == []
+    assert session.state.keyframes == []

@@ -11,8 +11,6 @@ import torch
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.directions import Spill, as_bytes, both_directions, fuse_directions
-from aotlab.engine.video.review_file import review_of, table
-from aotlab.engine.video.scores import measured, read_scores
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -176,17 +174,3 @@ def test_a_spill_gives_arrays_back_in_any_order_and_names_a_full_disk(tmp_path):
         spill._file = type("Full", (), {"seek": full, "close": lambda _: None})()
         with pytest.raises(InputError, match=r"no room .*No space left"):
             spill.append(arrays[0])
-
-
-def test_the_report_of_both_directions_says_where_they_disagree(keyed):
-    _, _, results = keyed
-    scores = {
-        index: read_scores(measured(item.labels, item.ids, item.confidence, item.disagreement))
-        for index, _, item in results
-    }
-    review = review_of("clip", scores)
-    told = {item["id"]: item["disagreement"] for item in review["objects"]}
-    expected = np.mean([results[index][2].disagreement[9] for index in (3, 4, 5)])
-    assert told[9] == pytest.approx(expected, abs=1e-3)
-    assert told[4] is told[7] is None
-    assert "disagreement" in table(review)[0]

@@ -13,17 +13,18 @@ from pycocotools.coco import COCO
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.detections import to_detections
-from aotlab.engine.video.outputs import OUTPUTS, Tracked
+from aotlab.engine.video.outputs import LostFlags, find_output, list_outputs
+from aotlab.engine.video.tracked import TrackedFrame
 from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.masks.id_maps import read_mask
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.test_video import QUARTER_TURN, set_display_matrix
 
-EVERYTHING = TrackOptions(write=tuple(OUTPUTS), progress=False)
+EVERYTHING = TrackOptions(write=tuple(list_outputs()), progress=False)
 
 
 @pytest.fixture
@@ -32,7 +33,9 @@ def source(tmp_path):
     folder.mkdir()
     for index, frame in enumerate(clip(4)):
         Image.fromarray(frame).save(folder / f"f{index}.png")
-    return open_frames(folder, rate=Fraction(12))
+    source = open_frames(folder)
+    source.rate = Fraction(12)
+    return source
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def report(models, source, tmp_path):
 
 def test_all_outputs_agree_with_each_other(report, tmp_path):
     assert report.error is None
-    assert set(report.written) == set(OUTPUTS)
+    assert set(report.written) == set(list_outputs())
     out = tmp_path / "out"
     contents = COCO(str(out / "coco.json"))
     frames = contents.loadImgs(contents.getImgIds())
@@ -91,8 +94,8 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
     prediction = Prediction((1, 300), logits, logits.max(0).indices)
     found = {}
     for name in ("mattes", "mattes16"):
-        output = OUTPUTS[name][1](tmp_path / name, source)
-        output.write("f0", Tracked(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
+        output = find_output(name).open(tmp_path / name, source)
+        output.write("f0", TrackedFrame(0, np.zeros((1, 3, 3), np.uint8), prediction, Fraction(0)))
         for number in (1, 300):
             with Image.open(tmp_path / name / str(number) / "f0.png") as image:
                 found[name, number] = (image.mode, np.array(image)[0].tolist())
@@ -104,7 +107,7 @@ def test_mattes_are_the_probability_of_each_object(tmp_path, source):
 def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_path):
     tifffile = pytest.importorskip("tifffile", reason="tifffile is not installed")
     tifffile.imwrite(tmp_path / "deep.tif", np.stack(list(source)).astype(np.uint16) * 257, photometric="rgb")
-    masks, options = {0: stripes([4])}, TrackOptions(write=("masks", "review"), progress=False)
+    masks, options = {0: stripes([4])}, TrackOptions(write=("masks",), progress=False)
     found = []
     for name, frames in (
         ("plain", source),
@@ -115,26 +118,21 @@ def test_a_clip_of_16_bits_has_the_masks_of_the_clip_of_8(models, source, tmp_pa
         found.append(np.stack([read_mask(path) for path in sorted(folder.iterdir())]))
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).mean() > 0.99
-    levels = json.loads((tmp_path / "auto" / "review.json").read_text())["levels"]
-    assert levels["auto"]
-    assert 0 <= levels["low"] < levels["high"] <= 65535
-    assert json.loads((tmp_path / "stated" / "review.json").read_text())["levels"]["high"] == 65535
 
 
 def test_lost_objects_are_flagged(source, tmp_path):
-    file = AnnotationFile("coco", tmp_path / "coco.json", source)
+    file = find_output("coco").open(tmp_path / "coco.json", source)
     gone = Prediction((3,), torch.tensor([[[0.0]], [[-50.0]]]), torch.zeros(1, 1, dtype=torch.long))
     for index in range(6):
-        file.write(str(index), Tracked(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
+        file.write(str(index), TrackedFrame(index, np.zeros((1, 1, 3), np.uint8), gone, Fraction(index)))
     file.finish()
     objects = json.loads((tmp_path / "coco.json").read_text())["annotations"]
     assert [one["lost"] for one in objects] == [False] * 4 + [True] * 2
 
 
 def test_labels_of_given_objects_are_in_the_files(models, source, tmp_path):
-    options = TrackOptions(write=("coco", "cvat"), class_names={4: "fish"}, progress=False)
+    options = TrackOptions(write=("coco",), class_names={4: "fish"}, progress=False)
     track(Tracker(*models["aott"]), source, {0: stripes([4, 300])}, tmp_path, options)
-    assert 'label="fish"' in (tmp_path / "cvat.xml").read_text()
     categories = json.loads((tmp_path / "coco.json").read_text())["categories"]
     assert [one["name"] for one in categories] == ["fish", "object"]
 
@@ -152,7 +150,7 @@ def test_predictions_are_detections_of_supervision():
 
 @pytest.mark.parametrize("write", [("masks", "gif"), ()])
 def test_an_unknown_output_is_refused(write):
-    with pytest.raises(InputError, match="give some of masks, objects, review"):
+    with pytest.raises(InputError, match="give some of masks, objects, mattes"):
         TrackOptions(write=write)
 
 
@@ -173,3 +171,16 @@ def test_a_turned_clip_gives_upright_results(models, tmp_path):
         int
     )  # background, no contour near
     assert np.abs(untouched - np.rot90(frames[0], -1)[:, :5]).mean() < 10
+
+
+def test_object_is_lost_after_five_unseen_frames():
+    flags = LostFlags()
+    seen = [flags.update({3: value})[3] for value in (0.9, 0, 0.5, 0, 0.59, 0, 0, 0.6, 0)]
+    assert seen == [False, False, False, False, False, True, True, False, False]
+
+
+def test_objects_are_counted_separately():
+    flags = LostFlags()
+    for _ in range(4):
+        flags.update({1: 0.0})
+    assert flags.update({1: 0.0, 2: 0.0}) == {1: True, 2: False}

@@ -1,1 +1,1 @@
-"""Masks in formats of other tools: parsers, writers, and matching to a video."""
+"""Masks in formats of other labelling tools."""

@@ -2,116 +2,102 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from aotlab.masks.exchange.matching import LARGEST_ID
-from aotlab.masks.exchange.regions import Found, Size, runs_of
-from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json
-from aotlab.masks.id_maps import of_frame
-from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_image
+from aotlab import InputError, ParsedRegion, encode_runs
+from aotlab_studio.formats.geometry import Size, require_size
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
-BACKGROUND = "background"
+MAX_ID = 65535
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 
 
-def is_coloured(path: Path) -> bool:
-    """Return whether an image is in colours, neither palette nor grey."""
+def read_colors(path: Path) -> np.ndarray | None:
+    """Return an image in colours, H×W×3 uint8; None for a palette, for grey, and for what is not an image."""
     try:
-        with open_image(path, "mask", "give a PNG") as image:
-            return image.mode in ("RGB", "RGBA")
-    except InputError:
-        return False
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB")) if image.mode in ("RGB", "RGBA") else None
+    except Exception:  # decoders raise all kinds of errors; the framework's reader names the reason
+        return None
 
 
-def parse_colours(path: Path, size: Size) -> list[Found]:
-    """Return the objects of a coloured mask.
+def parse_colors(image: np.ndarray, path: Path, size: Size) -> list[ParsedRegion]:
+    """Return the objects of a coloured mask (H×W×3 uint8) by the legend beside its file.
 
     Raises:
         InputError: no legend, a damaged one, a colour that it lacks, or another size.
     """
+    require_size(image.shape[0], image.shape[1], size)
     legend = next((path.parent / name for name in LEGENDS if (path.parent / name).is_file()), None)
     if legend is None:
         raise InputError(
-            f"{path}: an image of mode RGB, but a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
+            f"an image of mode RGB, but a mask holds one object id per pixel; put a {LEGENDS[0]} beside it "
             'like {"#ff0000": "person"}, or save it as a palette or grey PNG'
         )
-    with about(legend):
+    try:
         objects, class_names = read_legend(legend)
-    with open_image(path, "mask", "give a PNG") as image:
-        values = of_frame(np.array(image.convert("RGB")), size, path).astype(np.uint32)
-    codes = values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]
-    found = []
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{legend.name}: {error}; expected colours and class names") from error
+    codes = image.astype(np.uint32) @ (1 << 16, 1 << 8, 1)
+    regions = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):
-        colour = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
-        if colour not in objects:
+        color = (int(code) >> 16, int(code) >> 8 & 255, int(code) & 255)
+        if color not in objects:
             raise InputError(
-                f"{path}: {count} pixels have the colour {','.join(map(str, colour))}, which {legend.name} lacks; "
+                f"{count} pixels have the colour {','.join(map(str, color))}, which {legend.name} lacks; "
                 "add it, or save the mask without smoothing and JPEG compression"
             )
-        if objects[colour]:
-            object_id = objects[colour]
-            found.append(Found(0, runs_of(codes == code), class_names.get(object_id, ""), object_id))
-    return found
+        if objects[color]:
+            object_id = objects[color]
+            regions.append(
+                ParsedRegion(0, encode_runs(codes == code), class_names.get(object_id, ""), object_id)
+            )
+    return regions
 
 
-def read_legend(path: Path) -> tuple[dict[Colour, int], dict[int, str]]:
+def read_legend(path: Path) -> tuple[dict[Color, int], dict[int, str]]:
     """Return the object id of every colour, 0 for background (black by default), and the class names by object id.
 
     Raises:
-        ContentError: not a legend.
+        ValueError: not a legend.
     """
-    entries = _json_entries(path) if path.suffix == ".json" else _label_map_entries(path)
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    if path.suffix == ".json":
+        entries = [(parse_color(color), value) for color, value in json.loads(text).items()]
+    else:  # lines label:r,g,b:parts:actions; # begins a comment
+        rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+        entries = [(parse_color(row[1]), row[0]) for row in rows]
     taken = {value for _, value in entries if isinstance(value, int)}
-    free = (object_id for object_id in range(1, LARGEST_ID + 1) if object_id not in taken)
-    objects: dict[Colour, int] = {(0, 0, 0): 0}
+    free = (object_id for object_id in range(1, MAX_ID + 1) if object_id not in taken)
+    objects: dict[Color, int] = {(0, 0, 0): 0}
     class_names: dict[int, str] = {}
-    for colour, value in entries:
-        if isinstance(value, int):
-            objects[colour] = value
-        elif value.lower() == BACKGROUND:
-            objects[colour] = 0
+    for color, value in entries:
+        if type(value) is int and 0 <= value <= MAX_ID:
+            objects[color] = value
+        elif not isinstance(value, str):
+            raise ValueError(
+                f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {MAX_ID}"
+            )
+        elif value.lower() == "background":
+            objects[color] = 0
         else:
-            object_id = next(free, None)
-            if object_id is None:
-                raise ContentError(f"names more than {LARGEST_ID} objects; shorten it")
-            objects[colour], class_names[object_id] = object_id, value
+            objects[color] = next(free, 0)
+            class_names[objects[color]] = value
     return objects, class_names
 
 
-def _json_entries(path: Path) -> list[tuple[Colour, int | str]]:
-    tree = read_json(path)
-    if not isinstance(tree, dict):
-        raise ContentError('expected colours and class names, like {"#ff0000": "person"}')
-    for value in tree.values():
-        if not (isinstance(value, str) or (type(value) is int and 0 <= value <= LARGEST_ID)):
-            raise ContentError(
-                f"{str(value)[:40]!r} is neither a class name nor an object id from 0 to {LARGEST_ID}"
-            )
-    return [(_colour(text), value) for text, value in tree.items()]
-
-
-def _label_map_entries(path: Path) -> list[tuple[Colour, int | str]]:
-    """Read lines ``label:r,g,b:parts:actions``; # begins a comment."""
-    lines = read_bytes(path).decode("utf-8", "replace").splitlines()
-    fields = [line.split(":") for line in lines if line.strip() and not line.startswith("#")]
-    if any(len(parts) < 2 for parts in fields):
-        raise ContentError("expected lines like person:255,0,0::")
-    return [(_colour(parts[1]), parts[0]) for parts in fields]
-
-
-def _colour(text: str) -> Colour:
+def parse_color(text: str) -> Color:
+    """Return red, green and blue of ``#ff0000`` or ``255,0,0``; raise `ValueError` for any other text."""
     digits = re.fullmatch(r"#?([0-9a-fA-F]{6})", text.strip())
-    if digits:
-        red, green, blue = bytes.fromhex(digits[1])
-        return red, green, blue
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 4 and int(part) < 256 for part in parts):
-        raise ContentError(f"{text[:40]!r} is not a colour; write it as #ff0000 or 255,0,0")
-    return int(parts[0]), int(parts[1]), int(parts[2])
+    values = bytes.fromhex(digits[1]) if digits else [int(part) for part in text.split(",")]
+    if len(values) != 3 or not all(0 <= value < 256 for value in values):
+        raise ValueError(f"{text[:40]!r} is not a colour; write it as #ff0000 or 255,0,0")
+    red, green, blue = values
+    return red, green, blue

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from aotlab.masks.exchange.matching import Target, numbers_of, stem_of
-from aotlab.masks.exchange.regions import (
+from aotlab import (
     Annotations,
-    Found,
-    Region,
-    Size,
-    Written,
-    mean_confidence,
-    pixels,
-    require_size,
-    runs_of,
-    runs_of_polygons,
+    InputError,
+    MaskWriter,
+    ParsedRegion,
+    VideoInfo,
+    decode_runs,
+    encode_runs,
+    fill_polygons,
+    number_frames,
 )
-from aotlab.masks.exchange.safe_files import ContentError, has_fields
+from aotlab_studio.files import write_bytes
+from aotlab_studio.formats.geometry import Size, mean_confidence, require_size
 
 KINDS = ("brushlabels", "polygonlabels")
 """types of results that are masks; also the keys of their class names"""
@@ -34,61 +35,73 @@ CHANNELS = 4
 """channels of a brush mask, of which only the last, alpha, matters; masks are packed bit by bit (thi.ng's rle-pack)"""
 SIZES = (3, 4, 8, 16)
 """possible bits of a block's length"""
-LONGEST_BLOCK = 2 ** SIZES[-1]
+MAX_BLOCK = 2 ** SIZES[-1]
 
 
 def is_label_studio(tree: Any) -> bool:
     """Return whether JSON is a list of tasks, or one."""
     tasks = tree if isinstance(tree, list) else [tree]
     return bool(tasks) and all(
-        has_fields(task, "data", "annotations") or has_fields(task, "data", "predictions") for task in tasks
+        isinstance(task, dict) and "data" in task and ("annotations" in task or "predictions" in task)
+        for task in tasks
     )
 
 
-def parse_label_studio(tree: Any, target: Target) -> list[Found]:
+def parse_label_studio(tree: Any, size: Size) -> list[ParsedRegion]:
     """Return the objects of the tasks' first annotations, else of their predictions.
 
     Regions whose id occurs in several tasks are one object.
-
-    Raises:
-        ContentError: another size, or a region that cannot be drawn.
     """
-    tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _results(task)]
+    tasks = [task for task in (tree if isinstance(tree, list) else [tree]) if _list_results(task)]
     names = [next((text for text in task["data"].values() if isinstance(text, str)), "") for task in tasks]
-    uses = Counter(name for task in tasks for name in {str(result.get("id")) for result in _results(task)})
+    uses = Counter(
+        name for task in tasks for name in {str(result.get("id")) for result in _list_results(task)}
+    )
     return [
-        Found(
+        ParsedRegion(
             frame,
-            _runs(result, target.size),
+            _parse_result(result, size),
             str(next(iter(result["value"].get(result["type"]) or ()), "")),
-            _key(str(result.get("id")), uses),
-            stem_of(name),
+            _find_key(str(result.get("id")), uses),
+            name,
         )
-        for frame, name, task in zip(numbers_of(names), names, tasks, strict=True)
-        for result in _results(task)
+        for frame, name, task in zip(number_frames(names), names, tasks, strict=True)
+        for result in _list_results(task)
     ]
 
 
-def write_label_studio(annotations: Annotations, video: Written) -> list[dict[str, Any]]:
-    """Return Label Studio's predictions: a task for each frame with a brush mask for each object.
-
-    They need the labelling interface of `labelling_config`.
-    """
+def format_label_studio(annotations: Annotations, video: VideoInfo) -> list[dict[str, Any]]:
+    """Return predictions: a task for each frame with a brush mask for each object."""
+    height, width = annotations.size
     tasks = []
     for frame in sorted(annotations.frames):
         regions = [region for region in annotations.frames[frame] if region.area]
-        prediction = {
-            "model_version": "aotlab",
-            "score": mean_confidence(regions),
-            "result": [_result(region, annotations) for region in regions],
-        }
-        image = f"{FOLDER}{video.video}/{annotations.stem(frame)}.jpg"
+        results = [
+            {
+                "id": f"object-{region.object_id}",
+                "type": "brushlabels",
+                "from_name": "tag",
+                "to_name": "image",
+                "original_width": width,
+                "original_height": height,
+                "image_rotation": 0,
+                "score": round(region.confidence, 4),
+                "value": {
+                    "format": "rle",
+                    "rle": pack(decode_runs(region.runs, annotations.size)),
+                    "brushlabels": [annotations.class_name(region.object_id)],
+                },
+            }
+            for region in regions
+        ]
+        prediction = {"model_version": "aotlab", "score": mean_confidence(regions), "result": results}
+        image = f"{FOLDER}{video.name}/{annotations.stem(frame)}.jpg"
         tasks.append({"data": {"image": image}, "predictions": [prediction]})
     return tasks
 
 
-def labelling_config(annotations: Annotations) -> str:
-    """Return the labelling interface that shows the predictions of `write_label_studio`."""
+def format_interface(annotations: Annotations) -> str:
+    """Return the labelling interface that shows the predictions of `format_label_studio`."""
     view = Element("View")
     SubElement(view, "Image", name="image", value="$image")
     labels = SubElement(view, "BrushLabels", name="tag", toName="image")
@@ -98,50 +111,40 @@ def labelling_config(annotations: Annotations) -> str:
     return tostring(view, encoding="unicode") + "\n"
 
 
-def _result(region: Region, annotations: Annotations) -> dict[str, Any]:
-    height, width = annotations.size
-    return {
-        "id": f"object-{region.object_id}",
-        "type": "brushlabels",
-        "from_name": "tag",
-        "to_name": "image",
-        "original_width": width,
-        "original_height": height,
-        "image_rotation": 0,
-        "score": round(region.confidence, 4),
-        "value": {
-            "format": "rle",
-            "rle": pack(pixels(region.runs, annotations.size)),
-            "brushlabels": [annotations.class_name(region.object_id)],
-        },
-    }
+def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+    tasks = format_label_studio(annotations, video)
+    write_bytes(path, (json.dumps(tasks, separators=(",", ":")) + "\n").encode())
+    write_bytes(path.with_name(f"{path.stem}_config.xml"), format_interface(annotations).encode())
 
 
-def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
+LABEL_STUDIO = MaskWriter("label_studio.json", "Label Studio, predictions", _write)
+
+
+def _list_results(task: dict[str, Any]) -> list[dict[str, Any]]:
     for version in (*(task.get("annotations") or ()), *(task.get("predictions") or ())):
         if not version.get("was_cancelled") and version.get("result"):
-            return [one for one in version["result"] if one.get("type") in KINDS]
+            return [result for result in version["result"] if result.get("type") in KINDS]
     return []
 
 
-def _runs(result: dict[str, Any], size: Size) -> np.ndarray:
+def _parse_result(result: dict[str, Any], size: Size) -> np.ndarray:
     require_size(result["original_height"], result["original_width"], size)
     value = result["value"]
     if "rle" in value:
-        return runs_of(unpack(value["rle"], size))
+        return encode_runs(unpack(value["rle"], size))
     points = [side for x, y in value["points"] for side in (x / 100 * size[1], y / 100 * size[0])]
-    return runs_of_polygons([points], size)
+    return fill_polygons([points], size)
 
 
-def _key(name: str, uses: Counter[str]) -> Hashable:
+def _find_key(name: str, uses: Counter[str]) -> Hashable:
     """Return the object of a region: our object id, or the region's id if several tasks have it."""
     ours = re.fullmatch(r"object-(\d{1,5})", name)
     return int(ours[1]) if ours else name if uses[name] > 1 else None
 
 
-def unpack(packed: object, size: tuple[int, int]) -> np.ndarray:
-    """Return H×W bool, True where alpha is above 0; raises `ContentError` unless it is a brush mask of this size."""
-    wrong = ContentError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
+def unpack(packed: object, size: Size) -> np.ndarray:
+    """Return H×W bool, True where alpha is above 0; raises `InputError` unless it is a brush mask of this size."""
+    wrong = InputError(f"a brush mask that does not fill an image of {size[1]}×{size[0]}")
     if not isinstance(packed, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in packed):
         raise wrong
     text, place = "".join(f"{byte:08b}" for byte in packed), 0
@@ -183,7 +186,7 @@ def pack(mask: np.ndarray) -> list[int]:
 def _blocks(length: int, value: int) -> Iterator[tuple[int, int]]:
     """Yield values and bit counts of the blocks of one run."""
     while length > 0:
-        part = min(length, LONGEST_BLOCK)
+        part = min(length, MAX_BLOCK)
         choice = next(index for index, bits in enumerate(SIZES) if part <= 2**bits)
         yield from ((1, 1), (choice, 2), (part - 1, SIZES[choice]), (value, 8))
         length -= part

@@ -10,43 +10,37 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.exchange.matching import numbers_of, stem_of
-from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part, runs_of_polygons
-from aotlab.masks.exchange.safe_files import ContentError, has_fields
-from aotlab.utils.image_files import reason_of
+from aotlab import InputError, ParsedRegion, fill_polygons, number_frames
+from aotlab_studio.formats.geometry import Size, place_mask, require_size
 
 
 def is_labelme(tree: Any) -> bool:
     """Return whether JSON is a file of LabelMe."""
-    return has_fields(tree, "shapes", "imageHeight")
+    return isinstance(tree, dict) and {"shapes", "imageHeight"} <= tree.keys()
 
 
-def parse_labelme(trees: Sequence[Any], size: Size) -> list[Found]:
-    """Return the objects of several images of one video; shapes with the same label and group are one object.
-
-    Raises:
-        ContentError: another size, a shape that cannot be drawn, or neither a polygon nor a mask.
-    """
+def parse_labelme(trees: Sequence[Any], size: Size) -> list[ParsedRegion]:
+    """Return the objects of several images of one video; shapes with the same label and group are one object."""
     names = [str(tree.get("imagePath", "")) for tree in trees]
-    found = []
-    for tree, frame, name in zip(trees, numbers_of(names), names, strict=True):
+    regions = []
+    for tree, frame, name in zip(trees, number_frames(names), names, strict=True):
         require_size(tree["imageHeight"], tree["imageWidth"], size)
         for shape in tree["shapes"]:
-            runs = _runs(shape, size)
+            runs = _parse_shape(shape, size)
             if runs is not None:
                 label, group = str(shape.get("label", "")), shape.get("group_id")
                 key = None if group is None else (label, str(group))
-                found.append(Found(frame, runs, label, key, stem_of(name)))
-    if not found:
-        raise ContentError("holds no polygon or mask; draw the objects as one of these")
-    return found
+                regions.append(ParsedRegion(frame, runs, label, key, name))
+    if not regions:
+        raise InputError("holds no polygon or mask; draw the objects as one of these")
+    return regions
 
 
-def _runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
-    """Return the pixels of a polygon or mask; None for other shapes."""
+def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
+    """Return the run lengths of a polygon or mask; None for other shapes."""
     kind = shape.get("shape_type", "polygon")
     if kind == "polygon":
-        return runs_of_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
+        return fill_polygons([[side for x, y in shape["points"] for side in (x, y)]], size)
     if kind != "mask":
         return None
     try:  # the mask of the box between two points is an image as base64 text
@@ -54,7 +48,7 @@ def _runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
         with Image.open(BytesIO(base64.b64decode(shape.get("mask") or "", validate=True))) as image:
             if image.width > size[1] or image.height > size[0]:
                 raise ValueError("it is larger than its image")
-            inside = np.array(image.convert("L")) > 0
+            part = np.array(image.convert("L")) > 0
     except Exception as error:  # decoders raise all kinds of errors
-        raise ContentError(f"a mask that cannot be read ({reason_of(error)}); save it again") from error
-    return runs_of_part(inside, left, top, size)
+        raise InputError("a mask that cannot be read; save it again") from error
+    return place_mask(part, left, top, size)

@@ -7,81 +7,90 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from aotlab.configs.yaml_text import read_mapping
-from aotlab.masks.exchange.matching import numbers_of
-from aotlab.masks.exchange.regions import (
+from aotlab import (
     Annotations,
-    Found,
-    Size,
-    Written,
-    outlines_of,
-    pixels,
-    runs_of_polygons,
+    InputError,
+    MaskWriter,
+    ParsedRegion,
+    VideoInfo,
+    decode_runs,
+    fill_polygons,
+    number_frames,
 )
-from aotlab.masks.exchange.safe_files import ContentError, about, numbers, read_bytes
-from aotlab.utils.files import is_file, read_text
+from aotlab_studio.files import write_bytes
+from aotlab_studio.formats.geometry import Size, parse_numbers, trace_outlines
 
 
-def parse_yolo(folder: Path, size: Size) -> list[Found]:
-    """Return the objects of ``labels/*.txt``; a class is one object if no frame has it twice.
+def parse_yolo(folder: Path, size: Size) -> list[ParsedRegion]:
+    """Return the objects of ``labels/*.txt``; a class is one object if no frame has it twice."""
+    files = sorted(path for path in (folder / "labels").glob("[!.]*.txt") if path.is_file())
+    names, regions = _read_names(folder / "data.yaml"), []
+    for path, frame in zip(files, number_frames(path.stem for path in files), strict=True):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                class_id, *values = parse_numbers(line) or [0.0]
+                valid = len(values) % 2 == 0 and all(0 <= value <= 1 for value in values)
+                class_name = names.get(int(class_id), str(int(class_id)))
+            except (ValueError, OverflowError):
+                valid = False
+            if not valid:
+                raise InputError(f"{path}: {line[:40]!r}, expected a class and x y x y … from 0 to 1")
+            if values:
+                points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
+                regions.append(
+                    ParsedRegion(frame, fill_polygons([points], size), class_name, image=path.stem)
+                )
+    return regions
 
-    Raises:
-        ContentError: a line that is not a class and a polygon.
-    """
-    files = sorted((folder / "labels").glob("[!.]*.txt"))
-    names, found = _names(folder / "data.yaml"), []
-    for path, frame in zip(files, numbers_of(path.stem for path in files), strict=True):
-        with about(path):
-            for line in read_bytes(path).decode("utf-8", "replace").splitlines():
-                class_id, *values = numbers(line) or [0.0]
-                if len(values) % 2 or not all(0 <= value <= 1 for value in values):
-                    raise ContentError(f"{line[:40]!r}, expected a class and x y x y … from 0 to 1")
-                if values:
-                    points = (np.array(values).reshape(-1, 2) * (size[1], size[0])).ravel().tolist()
-                    class_name = names.get(int(class_id), str(int(class_id)))
-                    found.append(Found(frame, runs_of_polygons([points], size), class_name, stem=path.stem))
-    return found
 
-
-def write_yolo(annotations: Annotations, video: Written) -> dict[str, str]:
+def format_yolo(annotations: Annotations) -> dict[str, str]:
     """Return texts by file name: ``labels/<frame>.txt``, a class and relative coordinates a line, and ``data.yaml``.
 
-    The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes are filled. Training
-    needs the frames beside them, as ``images/<frame>.jpg`` or another suffix.
+    The parts of an object are joined by lines without width, as Ultralytics joins COCO's; holes are filled.
     """
     scale = np.array(annotations.size[::-1])
     classes, texts = annotations.class_ids(), {}
     for frame in sorted(annotations.frames):
         lines = []
         for region in annotations.frames[frame]:
-            outlines = outlines_of(pixels(region.runs, annotations.size))
-            parts = [np.array(outline).reshape(-1, 2) for outline in outlines if len(outline) >= 6]
-            if parts:
-                kind = classes[annotations.class_name(region.object_id)] - 1
-                values = (_one_line(parts) / scale).clip(0, 1).ravel()
-                lines.append(" ".join([str(kind), *(f"{value:.6f}" for value in values)]))
+            outlines = trace_outlines(decode_runs(region.runs, annotations.size))
+            if outlines:
+                class_id = classes[annotations.class_name(region.object_id)] - 1
+                values = (_join_outlines(outlines) / scale).clip(0, 1).ravel()
+                lines.append(" ".join([str(class_id), *(f"{value:.6f}" for value in values)]))
         texts[f"labels/{annotations.stem(frame)}.txt"] = "".join(f"{line}\n" for line in lines)
     names = "".join(f"  {index - 1}: {json.dumps(name)}\n" for name, index in classes.items())
     texts["data.yaml"] = f"train: images\nval: images\nnames:\n{names}"  # relative to the file
     return texts
 
 
-def _one_line(parts: Sequence[np.ndarray]) -> np.ndarray:
+def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+    for name, text in format_yolo(annotations).items():
+        write_bytes(path / name, text.encode())
+
+
+def _join_outlines(outlines: Sequence[np.ndarray]) -> np.ndarray:
     """Join polygons N×2 to one closed line N×2, which enters and leaves each at its point nearest to those before."""
-    path = parts[0]
-    for part in parts[1:]:
-        away = np.linalg.norm(path[:, None] - part[None], axis=2)
-        here, there = np.unravel_index(away.argmin(), away.shape)
-        around = np.concatenate([part[there:], part[: there + 1]])
-        path = np.concatenate([path[: here + 1], around, path[here:]])
+    path = outlines[0]
+    for outline in outlines[1:]:
+        distances = np.linalg.norm(path[:, None] - outline[None], axis=2)
+        here, there = np.unravel_index(distances.argmin(), distances.shape)
+        path = np.concatenate([path[: here + 1], outline[there:], outline[: there + 1], path[here:]])
     return path
 
 
-def _names(path: Path) -> dict[int, str]:
+def _read_names(path: Path) -> dict[int, str]:
     """Return class names by class id; empty without a data.yaml."""
-    if not is_file(path):
+    if not path.is_file():
         return {}
-    names = read_mapping(read_text(path, "write it again"), str(path)).get("names") or {}
+    try:
+        names = yaml.safe_load(path.read_text(encoding="utf-8")).get("names") or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not readable as YAML; write it again") from error
     listed = enumerate(names) if isinstance(names, list) else names.items()
     return {int(class_id): str(name) for class_id, name in listed}
+
+
+YOLO = MaskWriter("yolo", "YOLO segmentation, with images", _write, images=True)

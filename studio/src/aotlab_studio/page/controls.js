@@ -2,7 +2,7 @@
 /** Buttons and fields of the page with their actions. */
 
 import { openMerge } from './dialogs.js';
-import { element, make } from './page.js';
+import { element, make } from './dom.js';
 import { watchPointers } from './pointers.js';
 import { TOOLS } from './tools.js';
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** Dialogs for export and merging. */
 
-import { element, make } from './page.js';
+import { element, make } from './dom.js';
 
 /** Outputs that are chosen together. @type {Record<string, string[]>} */
 const PRESETS = {

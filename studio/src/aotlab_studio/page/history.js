@@ -1,8 +1,7 @@
 // @ts-check
 /** Undo and redo, and the offer to undo what destroys. */
 
-import { element } from './page.js';
-import { toast } from './toasts.js';
+import { element, toast } from './dom.js';
 
 export class History {
   /** @param {import('./main.js').App} app */
@@ -54,6 +53,6 @@ export class History {
 
   async resetFrame() {
     const { frame } = this.app.playback;
-    if ((await this.app.send('remove_given')) !== undefined) this.offer(`Given masks of frame ${frame} are removed`);
+    if ((await this.app.send('remove_keyframe')) !== undefined) this.offer(`Given masks of frame ${frame} are removed`);
   }
 }

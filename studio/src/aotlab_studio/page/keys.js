@@ -1,13 +1,12 @@
 // @ts-check
-/** Table of keys by task; the dialog of keys and the titles of buttons are made from it. */
+/** Keys of the page by task, and the cursor that they move. */
 
-import { moveCursor, pressCursor } from './cursor.js';
 import { TOOLS } from './tools.js';
 
 /** @typedef {import('./shortcuts.js').Binding} Binding */
 
-const STEP = 80;
-const PANS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [STEP, 0], 'Ctrl+→': [-STEP, 0], 'Ctrl+↑': [0, STEP], 'Ctrl+↓': [0, -STEP] });
+const PAN_STEP = 80;
+const PANS = /** @type {Record<string, [number, number]>} */ ({ 'Ctrl+←': [PAN_STEP, 0], 'Ctrl+→': [-PAN_STEP, 0], 'Ctrl+↑': [0, PAN_STEP], 'Ctrl+↓': [0, -PAN_STEP] });
 
 /**
  * @param {import('./main.js').App} app
@@ -68,4 +67,41 @@ export function bindings(app) {
       { keys: ['?'], text: 'these keys', run: () => app.keyDialog.open() },
     ],
   };
+}
+
+const CURSOR_STEP = 8;
+const DIRECTIONS = /** @type {Record<string, [number, number]>} */ ({ W: [0, -1], A: [-1, 0], S: [0, 1], D: [1, 0] });
+
+/**
+ * @param {import('./main.js').App} app
+ * @param {string} name the key: W, A, S or D, with or without Shift
+ */
+export function moveCursor(app, name) {
+  const { viewer, toolbox } = app;
+  const middle = { x: viewer.size.width / 2, y: viewer.size.height / 2 };
+  const point = viewer.cursor ? viewer.cursor.point : middle;
+  const by = name.startsWith('Shift+') ? 1 : CURSOR_STEP;
+  const [dx, dy] = DIRECTIONS[name[name.length - 1]] || [0, 0];
+  const next = {
+    x: Math.min(viewer.size.width, Math.max(0, point.x + dx * by)),
+    y: Math.min(viewer.size.height, Math.max(0, point.y + dy * by)),
+  };
+  viewer.cursor = { point: next, radius: toolbox.cursorRadius() };
+  viewer.pointer = viewer.placeOf(next);
+  toolbox.move(next);
+  viewer.draw();
+  app.say(`cursor at ${Math.round(next.x)}, ${Math.round(next.y)}`);
+}
+
+/**
+ * Press the chosen tool at the cursor, or lift it.
+ * @param {import('./main.js').App} app
+ * @param {boolean} shift
+ */
+export function pressCursor(app, shift) {
+  const { cursor } = app.viewer;
+  if (!cursor && app.toolbox.tool.close && app.toolbox.points.length) app.toolbox.close();
+  else if (!cursor) moveCursor(app, '');
+  else if (app.toolbox.down) app.toolbox.release();
+  else app.toolbox.press(cursor.point, { shift, right: false });
 }

@@ -4,17 +4,15 @@
 import { Connection } from './connection.js';
 import { showTools, wire } from './controls.js';
 import { Exporter } from './dialogs.js';
+import { element } from './dom.js';
 import { Frames } from './frames.js';
 import { History } from './history.js';
-import { KeyDialog } from './keydialog.js';
 import { bindings } from './keys.js';
-import { element } from './page.js';
-import { showObjects } from './panels.js';
+import { showObjects } from './objects.js';
 import { Playback } from './playback.js';
 import { lastFrame, restore } from './preferences.js';
-import { Inputs } from './inputs.js';
 import { Review } from './review.js';
-import { Shortcuts } from './shortcuts.js';
+import { Inputs, KeyDialog, Shortcuts } from './shortcuts.js';
 import { Timeline } from './timeline.js';
 import { Toolbox } from './toolbox.js';
 import { Tracking } from './tracking.js';
@@ -24,7 +22,7 @@ import { Viewer } from './viewer.js';
 /** @typedef {import('./protocol.js').Actions} Actions */
 
 /** Actions that end a series of clicks. */
-const ENDING = ['fill_holes', 'clear', 'remove_given', 'drop_results', 'merge_objects', 'track'];
+const ENDING = ['fill_holes', 'clear', 'remove_keyframe', 'drop_results', 'merge_objects', 'track'];
 
 export class App {
   constructor() {
@@ -40,7 +38,7 @@ export class App {
     this.objects = [];
     this.frames = new Frames();
     this.viewer = new Viewer(element('view'), element('place'));
-    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), (frame) => this.playback.seek(frame), (id) => this.choose(id));
+    this.timeline = new Timeline(element('strips'), element('preview'), element('thumbnails'), this.frames, (frame) => this.playback.seek(frame), (id) => this.choose(id));
     this.playback = new Playback(this);
     this.inputs = new Inputs(() => this.playback.ready);
     this.toolbox = new Toolbox(this, () => showTools(this.toolbox));
@@ -69,6 +67,7 @@ export class App {
 
   /** Show the state described by the server. @param {import('./protocol.js').Description} state */
   async begin(state) {
+    this.frames.video = state.video;
     this.playback.rate = state.rate;
     this.playback.revision = 0;
     this.playback.setCount(state.frames);

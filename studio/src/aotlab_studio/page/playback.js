@@ -1,7 +1,7 @@
 // @ts-check
 /** The shown frame: seeking, stepping, playing. */
 
-import { element } from './page.js';
+import { element } from './dom.js';
 
 /** Milliseconds before a nearby frame is shown while the requested one is decoded. */
 const SLOW = 60;

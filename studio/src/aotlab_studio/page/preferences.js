@@ -1,7 +1,7 @@
 // @ts-check
 /** Settings that a browser keeps: frame, tool, brush, look and keys. */
 
-import { element } from './page.js';
+import { element } from './dom.js';
 
 const KEY = 'aotlab';
 

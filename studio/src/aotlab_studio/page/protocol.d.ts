@@ -20,7 +20,7 @@ export interface Actions {
     message: { frame: number; object_id: number; propagate?: boolean };
     result: null;
   };
-  remove_given: {
+  remove_keyframe: {
     message: { frame: number; propagate?: boolean };
     result: null;
   };
@@ -135,6 +135,7 @@ export interface CountEvent {
 
 export interface Description {
   name: string;
+  video: string;
   frames: number;
   size: [number, number];
   rate: number;

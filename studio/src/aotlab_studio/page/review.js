@@ -1,8 +1,7 @@
 // @ts-check
 /** Frames to check, ranked. */
 
-import { element } from './page.js';
-import { showChecks } from './panels.js';
+import { element, make } from './dom.js';
 
 /** @typedef {import('./protocol.js').ReviewEntry} Check */
 /** @typedef {{frame: number, checks: Check[], done?: boolean}} Visit */
@@ -110,9 +109,29 @@ export class Review {
    * @param {Visit} visit
    */
   sentence({ checks }) {
-        const ids = [...new Set(checks.map((check) => check.object_id))];
+    const ids = [...new Set(checks.map((check) => check.object_id))];
     const worst = checks.filter((check) => check.object_id === ids[0]).map((check) => check.sentence);
     const others = ids.slice(1).map((id) => this.app.nameOf(id));
     return `${this.app.nameOf(ids[0])} ${worst.join(', ')}${others.length ? `; also ${others.join(', ')}` : ''}`;
   }
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {Visit[]} visits
+ * @param {import('./main.js').App} app
+ */
+function showChecks(list, visits, app) {
+  list.replaceChildren(...visits.map((visit) => {
+    const { frame, done, checks } = visit;
+    const worst = app.objects.find((one) => one.id === checks[0].object_id);
+    const button = make('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
+    const dot = make('span', { className: 'dot', textContent: done ? '✓' : '' });
+    dot.style.background = worst && !done ? worst.colour : 'none';
+    const image = make('img', { src: app.frames.address(frame, 96), loading: 'lazy', alt: '' });
+    button.append(image, dot, make('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
+    const line = make('li', {});
+    line.append(button);
+    return line;
+  }));
 }

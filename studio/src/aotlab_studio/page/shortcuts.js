@@ -1,7 +1,37 @@
 // @ts-check
-/** Keyboard shortcuts: names of key presses, changed keys, dispatch. */
+/** Keyboard shortcuts: names of key presses, queue of inputs, dispatch, and the dialog where keys can be changed. */
 
+import { element, make } from './dom.js';
 import { remember, stored } from './preferences.js';
+
+export class Inputs {
+  /** @param {() => boolean} ready whether the requested frame is shown */
+  constructor(ready) {
+    this.ready = ready;
+    /** @type {{run: () => void, acts: boolean}[]} */
+    this.queue = [];
+  }
+
+  /**
+   * Run now, or after the queued inputs.
+   * @param {() => void} run
+   * @param {boolean} acts whether it changes the frame that is shown
+   */
+  add(run, acts) {
+    this.queue.push({ run, acts });
+    this.drain();
+  }
+
+  /** Run the queue up to the first input whose frame is not shown yet. */
+  drain() {
+    while (this.queue.length && (!this.queue[0].acts || this.ready())) this.queue.shift()?.run();
+  }
+
+  /** Clear the queue. */
+  clear() {
+    this.queue = [];
+  }
+}
 
 /** @typedef {{keys: string[], text: string, run: (key: string) => void, acts?: boolean}} Binding */
 
@@ -35,7 +65,7 @@ export const isKey = (event) => !NOT_ALONE.includes(event.key);
 export class Shortcuts {
   /**
    * @param {Record<string, Binding[]>} groups bindings by task
-   * @param {import('./inputs.js').Inputs} inputs
+   * @param {Inputs} inputs
    */
   constructor(groups, inputs) {
     this.groups = groups;
@@ -93,5 +123,102 @@ export class Shortcuts {
     if (!key || !binding) return;
     event.preventDefault();
     this.inputs.add(() => binding.run(key), Boolean(binding.acts));
+  }
+}
+
+export class KeyDialog {
+  /** @param {Shortcuts} shortcuts */
+  constructor(shortcuts) {
+    this.shortcuts = shortcuts;
+    /** Button that waits for a new key. @type {HTMLButtonElement | null} */
+    this.waiting = null;
+    element('single-keys').checked = stored().singleKeys !== false;
+    element('single-keys').onchange = () => remember({ singleKeys: element('single-keys').checked });
+    element('reset-keys').onclick = () => {
+      shortcuts.reset();
+      this.show();
+      this.say('All keys are reset.');
+    };
+    const dialog = element('help-dialog');
+    dialog.addEventListener('keydown', (/** @type {KeyboardEvent} */ event) => this.take(event));
+    dialog.addEventListener('close', () => this.wait(null));
+    this.show();
+  }
+
+  open() {
+    this.say('Click a key to change it.');
+    element('help-dialog').showModal();
+  }
+
+  show() {
+    element('keys').replaceChildren(...Object.entries(this.shortcuts.groups).map(([task, table]) => {
+      const group = make('section', {});
+      const list = make('ul', {});
+      list.append(...table.map((binding) => this.line(binding)));
+      group.append(make('h3', { textContent: task }), list);
+      return group;
+    }));
+    showKeys((key) => this.shortcuts.current(key));
+  }
+
+  /** @param {Binding} binding */
+  line({ keys, text }) {
+    const names = make('span', {});
+    for (const key of keys) {
+      const button = make('button', { type: 'button', textContent: this.shortcuts.current(key), onclick: () => this.wait(button) });
+      button.dataset.default = key;
+      names.append(button);
+    }
+    const line = make('li', {});
+    line.append(names, make('span', { textContent: text }));
+    return line;
+  }
+
+  /** Wait for a new key. @param {HTMLButtonElement | null} button */
+  wait(button) {
+    this.waiting?.removeAttribute('aria-pressed');
+    this.waiting = button;
+    button?.setAttribute('aria-pressed', 'true');
+    if (button) this.say(`Press the new key for ${button.textContent}; Escape cancels.`);
+  }
+
+  /** @param {KeyboardEvent} event */
+  take(event) {
+    if (!this.waiting || !isKey(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const [key, name] = [this.waiting.dataset.default || '', nameOf(event)];
+    this.wait(null);
+    if (name === 'Escape') {
+      this.say('');
+      return;
+    }
+    const taken = this.shortcuts.change(key, name);
+    this.say(taken ? `${name} is the key for “${taken.text}”; change that one first.` : `The key is now ${name}.`);
+    this.show();
+    /** @type {HTMLElement | null} */ (element('keys').querySelector(`[data-default="${CSS.escape(key)}"]`))?.focus();
+  }
+
+  /** @param {string} text */
+  say(text) {
+    element('keys-status').textContent = text;
+  }
+}
+
+/**
+ * Put the current keys into titles of buttons and into texts.
+ * @param {(key: string) => string} current the key to press, by that of the table
+ */
+function showKeys(current) {
+  for (const found of document.querySelectorAll('[data-key]')) {
+    const control = /** @type {HTMLElement} */ (found);
+    const key = current(control.dataset.key || '');
+    if (control.tagName === 'KBD') {
+      control.textContent = key;
+      continue;
+    }
+    control.dataset.title ??= control.title || control.getAttribute('aria-label') || control.textContent || '';
+    control.setAttribute('aria-keyshortcuts', key.replace('Ctrl', 'Control'));
+    control.title = `${control.dataset.title} (${key})`;
   }
 }

@@ -5,9 +5,8 @@
  * A click seeks and chooses the row's object; Ctrl and the wheel zoom, Shift and the wheel scroll.
  */
 
-import { onNextPaint } from './drawing.js';
-import { NAMES, ROW, TOP, drawNames, drawRow, drawTicks, runsOf } from './strips.js';
-import { Thumbnails } from './thumbnails.js';
+import { make, onNextPaint } from './dom.js';
+import { drawNames, drawRow, drawTicks, NAMES, ROW, runsOf, TOP } from './strips.js';
 
 /** Number of frames at the closest zoom. */
 const CLOSEST = 8;
@@ -22,15 +21,17 @@ export class Timeline {
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLImageElement} preview
    * @param {HTMLElement} thumbnails
+   * @param {import('./frames.js').Frames} frames
    * @param {(frame: number) => void} seek
    * @param {(id: number) => void} choose called with the object whose row is clicked
    */
-  constructor(canvas, preview, thumbnails, seek, choose) {
+  constructor(canvas, preview, thumbnails, frames, seek, choose) {
+    this.frames = frames;
     this.canvas = canvas;
     this.preview = preview;
     this.seek = seek;
     this.choose = choose;
-    this.thumbnails = new Thumbnails(thumbnails, seek);
+    this.thumbnails = new Thumbnails(thumbnails, frames, seek);
     this.context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
     this.count = 1;
     this.frame = 0;
@@ -181,7 +182,7 @@ export class Timeline {
     this.canvas.title = this.objectAt(event)?.name || '';
     this.preview.hidden = this.isName(event) && !this.dragging;
     if (this.preview.hidden) return;
-    const source = `frame/${frame}?width=160`;
+    const source = this.frames.address(frame, 160);
     if (this.preview.getAttribute('src') !== source) this.preview.src = source;
     const box = this.canvas.getBoundingClientRect();
     this.preview.style.left = `${Math.min(box.width - 164, Math.max(0, event.clientX - box.left - 82))}px`;
@@ -247,5 +248,55 @@ export class Timeline {
       context.fill();
     }
     this.thumbnails.show({ left: NAMES, width: this.canvas.clientWidth - NAMES, first, span });
+  }
+}
+
+/** Width of a thumbnail in CSS pixels, and in pixels of the fetched image. */
+const WIDTH = 68;
+const FETCHED = 96;
+
+/** Milliseconds without a change before thumbnails are fetched. */
+const REST = 300;
+
+export class Thumbnails {
+  /**
+   * @param {HTMLElement} strip
+   * @param {import('./frames.js').Frames} frames
+   * @param {(frame: number) => void} seek
+   */
+  constructor(strip, frames, seek) {
+    this.frames = frames;
+    this.strip = strip;
+    this.seek = seek;
+    this.view = '';
+    this.timer = 0;
+  }
+
+  /**
+   * Fetch thumbnails of the frames in view, one after the other.
+   * @param {{left: number, width: number, first: number, span: number}} view
+   */
+  show(view) {
+    const key = JSON.stringify(view);
+    if (key === this.view || !this.strip.offsetParent) return;
+    this.view = key;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.fetch(view, key), REST);
+  }
+
+  /** @param {{left: number, width: number, first: number, span: number}} view @param {string} key */
+  async fetch({ left, width, first, span }, key) {
+    const count = Math.max(1, Math.min(Math.floor(span), Math.floor(width / WIDTH)));
+    this.strip.style.marginLeft = `${left}px`;
+    const frames = Array.from({ length: count }, (_, index) => Math.floor(first + ((index + 0.5) * span) / count));
+    const images = frames.map((frame) => make('img', { alt: '', title: `frame ${frame}`, onclick: () => this.seek(frame) }));
+    this.strip.replaceChildren(...images);
+    for (const [index, image] of images.entries()) {
+      if (key !== this.view) return;
+      await new Promise((resolve) => {
+        image.onload = image.onerror = resolve;
+        image.src = this.frames.address(frames[index], FETCHED);
+      });
+    }
   }
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /** Tracking: buttons, progress, model settings, streams. */
 
-import { element, make } from './page.js';
+import { element, make } from './dom.js';
 
 /** @typedef {import('./protocol.js').Setting} Setting */
 /** @typedef {import('./protocol.js').JobProgress} JobProgress */

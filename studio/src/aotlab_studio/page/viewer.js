@@ -1,7 +1,7 @@
 // @ts-check
 /** Canvas with the frame, its masks and unfinished input; zoom and pan. */
 
-import { onNextPaint } from './drawing.js';
+import { onNextPaint } from './dom.js';
 import { drawCursor, drawPreview, drawSketch } from './sketches.js';
 
 /** @typedef {{x: number, y: number}} Point */

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from aotlab.engine.video.scores import LOST_AFTER, Score
+from aotlab import LostFlags
+from aotlab_studio.review.scores import Score
 
 MIN_DISTANCE = 5
 """smallest number of frames between two checks of one object and reason, as a correction also helps its neighbours"""
 
-LEAST = 0.25
+MIN_SEVERITY = 0.25
 """smallest severity of a check"""
 
 MIN_CONTACT_DISTANCE = 25
 """`MIN_DISTANCE` of contact, which lasts"""
 
-DOUBTFUL_PART = 0.08
+MIN_SHARE = 0.08
 """share of an object's pixels in one part, away from its main part or another object's before, that is doubtful"""
 
-SENTENCES = {
+REASONS = {
     "lost": "is lost",
     "fragment": "has a part far from the rest",
     "flip": "has a part that was another object's a frame before",
-    "contact": "touches an object of like colour",
+    "contact": "touches an object of similar color",
     "unsure": "is unsure",
     "area": "changes its size at once",
     "jump": "moves far at once",
@@ -39,58 +40,67 @@ class Check:
     frame: int
     object_id: int
     reason: str
-    """key of `SENTENCES`"""
+    """key of `REASONS`"""
     severity: float
     """0 to 1; the worst come first"""
 
     @property
     def sentence(self) -> str:
         """Message of the reason."""
-        return SENTENCES[self.reason]
+        return REASONS[self.reason]
 
 
-def frames_to_check(
-    scores: Mapping[int, Mapping[int, Score]], given: Mapping[int, frozenset[int]] | None = None
+def find_checks(
+    scores: Mapping[int, Mapping[int, Score]], drawn: Mapping[int, frozenset[int]] | None = None
 ) -> list[Check]:
     """Return the frames to correct, the worst first.
 
     Args:
         scores: scores by frame and object id.
-        given: objects whose masks were given on a frame, which need no check there.
+        drawn: objects whose masks were drawn on a frame, which need no check there.
     """
     checks = []
-    object_ids = sorted({object_id for found in scores.values() for object_id in found})
+    object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     for object_id in object_ids:
         frames = [index for index in sorted(scores) if object_id in scores[index]]
-        skip = {index for index, described in (given or {}).items() if object_id in described}
-        checks += _of_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
+        skip = {index for index, object_ids in (drawn or {}).items() if object_id in object_ids}
+        checks += _check_object(object_id, frames, [scores[index][object_id] for index in frames], skip)
     return sorted(checks, key=lambda check: (-check.severity, check.frame, check.object_id))
 
 
-def _of_object(object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]) -> list[Check]:
+def _check_object(
+    object_id: int, frames: Sequence[int], scores: Sequence[Score], skip: set[int]
+) -> list[Check]:
     """Return the checks of one object: the worst of neighbouring frames with the same reason."""
-    found: dict[str, list[Check]] = {}
+    kept: dict[str, list[Check]] = {}
     unseen = 0
     for order, (index, score) in enumerate(zip(frames, scores, strict=True)):
         unseen = 0 if index in skip or score.seen else unseen + 1
         if index in skip:
             continue
         severities = {
-            "lost": float(unseen == LOST_AFTER), "unsure": _unsure(score), "fragment": _part(score.fragment),
-            "flip": _part(score.flip), "contact": 0.8 * score.contact, "disagreement": score.disagreement or 0.0,
-        }  # fmt: skip
+            "lost": float(unseen == LostFlags.FRAMES),
+            "unsure": _confidence_severity(score),
+            "fragment": _share_severity(score.fragment),
+            "flip": _share_severity(score.flip),
+            "contact": 0.8 * score.contact,
+            "disagreement": score.disagreement or 0.0,
+        }
         if order and frames[order - 1] == index - 1:
             before = scores[order - 1]
-            severities["area"], severities["jump"] = _area_change(before, score), _jump(before, score)
+            severities["area"], severities["jump"] = (
+                _area_severity(before, score),
+                _jump_severity(before, score),
+            )
         for reason, severity in severities.items():
-            if severity >= LEAST:
+            if severity >= MIN_SEVERITY:
                 distance = MIN_CONTACT_DISTANCE if reason == "contact" else MIN_DISTANCE
                 check = Check(index, object_id, reason, round(severity, 3))
-                _add(found.setdefault(reason, []), check, distance)
-    return [check for checks in found.values() for check in checks]
+                _keep_worse(kept.setdefault(reason, []), check, distance)
+    return [check for checks in kept.values() for check in checks]
 
 
-def _add(checks: list[Check], check: Check, distance: int) -> None:
+def _keep_worse(checks: list[Check], check: Check, distance: int) -> None:
     """Append a check, or keep the worse of two that are less than ``distance`` frames apart."""
     if checks and check.frame - checks[-1].frame < distance:
         if check.severity > checks[-1].severity:
@@ -99,27 +109,27 @@ def _add(checks: list[Check], check: Check, distance: int) -> None:
     checks.append(check)
 
 
-def _part(share: float) -> float:
-    """0 below `DOUBTFUL_PART`, then 0.6, and 1 where a quarter of the object is in the part."""
-    return min(1.0, 0.6 + 0.4 * (share - DOUBTFUL_PART) / 0.17) if share >= DOUBTFUL_PART else 0.0
+def _share_severity(share: float) -> float:
+    """0 below `MIN_SHARE`, then 0.6, and 1 where a quarter of the object is in the part."""
+    return min(1.0, 0.6 + 0.4 * (share - MIN_SHARE) / 0.17) if share >= MIN_SHARE else 0.0
 
 
-def _unsure(score: Score) -> float:
+def _confidence_severity(score: Score) -> float:
     """0 at a confidence of 0.9 and above, 1 at 0.4."""
     return min(1.0, max(0.0, (0.9 - score.confidence) / 0.5)) if score.area else 0.0
 
 
-def _area_change(before: Score, now: Score) -> float:
+def _area_severity(before: Score, after: Score) -> float:
     """0 for the same area, 1 for an object that appears, disappears, or is many times larger or smaller."""
-    larger = max(before.area, now.area)
+    larger = max(before.area, after.area)
     if larger < 16:
         return 0.0
-    return max(0.0, 1 - min(before.area, now.area) / larger - 0.25)
+    return max(0.0, 1 - min(before.area, after.area) / larger - 0.25)
 
 
-def _jump(before: Score, now: Score) -> float:
+def _jump_severity(before: Score, after: Score) -> float:
     """Movement of the centre relative to the object's extent."""
-    if not before.area or not now.area:
+    if not before.area or not after.area:
         return 0.0
-    distance = ((before.x - now.x) ** 2 + (before.y - now.y) ** 2) ** 0.5
+    distance = ((before.x - after.x) ** 2 + (before.y - after.y) ** 2) ** 0.5
     return max(0.0, min(1.0, distance / (before.area**0.5) - 0.25))

@@ -1,101 +1,156 @@
-"""Review of a tracked video, review.json: frames on which objects are lost, and frames to check."""
+"""Review of a tracked video: frames on which objects are lost, and frames to check."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from aotlab.engine.video.review import frames_to_check
-from aotlab.engine.video.scores import LOST_AFTER, MIN_CONFIDENCE, Score, measured, read_scores
-from aotlab.engine.video.tracked import Output, Tracked
-from aotlab.masks.doubts import Doubts
-from aotlab.media.video import FrameSource
-from aotlab.utils.files import write_text
-from aotlab.utils.text import columns
+import numpy as np
+from PIL import Image
 
-SHOWN = 10
+from aotlab import LostFlags, Output, TrackedFrame, draw_overlay
+from aotlab_studio.files import atomic_path, write_bytes
+from aotlab_studio.review.batch import write_batch_review
+from aotlab_studio.review.checks import find_checks
+from aotlab_studio.review.scores import Score, measure_scores, read_scores
+from aotlab_studio.review.signals import ReviewSignals
+
+MAX_LISTED = 10
 """largest number of printed frames to check"""
+THUMBNAIL_HEIGHT, GAP = 180, 8
+"""height of a thumbnail, and white columns between two, in pixels"""
 
 
 class ReviewFile(Output):
-    """``review.json``: the content of `review_of`, written at the end."""
+    """``review.json`` and ``thumbnail.jpg``, written at the end.
 
-    def __init__(self, path: Path, source: FrameSource) -> None:
-        super().__init__(path)
-        self._name, self._levels = source.name, source.levels
+    The thumbnail shows the first frame, the least confident one and the last. After a list of videos, ``review.json``
+    and ``review.html`` of all of them are written.
+    """
+
+    file_name = "review.json"
+    description = "where objects are lost, and frames to check"
+
+    def __init__(self, path: Path, source: Any) -> None:
+        super().__init__(path, source)
         self._scores: dict[int, dict[int, Score]] = {}
-        self._doubts = Doubts()
+        self._signals = ReviewSignals()
+        self._thumbnails: dict[str, np.ndarray] = {}
+        self._lowest = float("inf")
+        self._review: dict[str, Any] = {}
 
-    def write(self, name: str, tracked: Tracked) -> None:
+    def write(self, name: str, tracked: TrackedFrame) -> None:
         """Add one frame."""
-        found = tracked.prediction
-        signs = self._doubts.of(tracked.index, tracked.labels, tracked.frame, found.ids)
+        prediction, labels = tracked.prediction, tracked.labels
+        signals = self._signals.update(tracked.index, labels, tracked.frame, prediction.ids)
         self._scores[tracked.index] = read_scores(
-            measured(tracked.labels, found.ids, found.confidence, found.disagreement, signs)
+            measure_scores(labels, prediction.ids, prediction.confidence, prediction.disagreement, signals)
         )
+        confidence = min(prediction.confidence.values(), default=1.0)
+        image = draw_thumbnail(tracked.frame, labels)
+        if not self._thumbnails:
+            self._thumbnails["first"] = image
+            return
+        if confidence < self._lowest:
+            self._lowest, self._thumbnails["worst"] = confidence, image
+        self._thumbnails["last"] = image
 
     def finish(self) -> None:
-        """Write the file."""
-        review = review_of(self._name, self._scores)
-        review["objects"] = [
-            item | {"class_name": self.class_names[item["id"]]} if item["id"] in self.class_names else item
-            for item in review["objects"]
+        """Write both files; no thumbnail without frames."""
+        self._review = review_video(self.source.name, self._scores)
+        for item in self._review["objects"]:
+            if item["id"] in self.class_names:
+                item["class_name"] = self.class_names[item["id"]]
+        if self.source.levels is not None:
+            self._review["levels"] = self.source.levels.report()
+        write_bytes(self.path, (json.dumps(self._review, indent=1) + "\n").encode())
+        images = [self._thumbnails[key] for key in ("first", "worst", "last") if key in self._thumbnails]
+        if images:
+            columns = [np.pad(image, ((0, 0), (0, GAP), (0, 0)), constant_values=255) for image in images]
+            with atomic_path(self.path.with_name("thumbnail.jpg")) as temporary:
+                strip = np.concatenate(columns, axis=1)[:, :-GAP]
+                Image.fromarray(strip).save(temporary, format="JPEG", quality=85)
+
+    def summary(self) -> str:
+        """Return the tables of objects and of frames to check, and a warning for every lost object."""
+        number = self.frame_number
+        warnings = [
+            f"warning: object {item['id']} is lost on frames {number(first)} to {number(last)}"
+            for item in self._review["objects"]
+            for first, last in item["lost_on"]
         ]
-        if self._levels is not None:
-            review["levels"] = self._levels.report()
-        write_text(self.path, json.dumps(review, indent=1) + "\n")
+        return "\n".join([*format_review(self._review, number), *warnings])
+
+    @classmethod
+    def finish_batch(cls, folder: Path, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write the review of a list of videos."""
+        write_batch_review(folder, records)
 
 
-def review_of(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+def draw_thumbnail(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Draw H×W object ids over a frame (H×W×3 uint8 RGB), scaled to `THUMBNAIL_HEIGHT`."""
+    height, width = labels.shape
+    size = (max(1, round(width * THUMBNAIL_HEIGHT / height)), THUMBNAIL_HEIGHT)
+    image = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    ids = Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST)
+    return draw_overlay(np.asarray(image), np.asarray(ids))
+
+
+def review_video(name: str, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return the review of a video as JSON values: objects with the ranges on which each is lost, frames to check.
 
     Args:
         name: name of the video.
         scores: scores by frame and object id.
     """
-    object_ids = sorted({object_id for found in scores.values() for object_id in found})
+    object_ids = sorted({object_id for by_object in scores.values() for object_id in by_object})
     return {
         "video": name,
         "frames": len(scores),
-        "lost": {"frames": LOST_AFTER, "confidence": MIN_CONFIDENCE},
-        "objects": [_object(object_id, scores) for object_id in object_ids],
-        "check": [asdict(check) for check in frames_to_check(scores)],
+        "lost": {"frames": LostFlags.FRAMES, "confidence": LostFlags.MIN_CONFIDENCE},
+        "objects": [_review_object(object_id, scores) for object_id in object_ids],
+        "check": [asdict(check) for check in find_checks(scores)],
     }
 
 
-def table(review: Mapping[str, Any]) -> list[str]:
+def format_review(review: Mapping[str, Any], frame_number: Callable[[int], int] = int) -> list[str]:
     """Return printed lines: a row per object, then the frames to check.
 
     If both directions were tracked, a column holds their mean disagreement.
     """
     both = any(item["disagreement"] is not None for item in review["objects"])
-    rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both]]
-    ranges = ["lost on frames"]
+    rows = [["object", "visible", "absent", "lost", "confidence", *["disagreement"] * both, "lost on frames"]]
     for item in review["objects"]:
         differ = "-" if item["disagreement"] is None else f"{item['disagreement']:.2f}"
         counts = [str(item[key]) for key in ("id", "visible", "absent", "lost")]
-        rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both])
-        ranges.append(", ".join(f"{first} to {last}" for first, last in item["lost_on"]) or "-")
-    lines = ["  ".join([*row, last]) for row, last in zip(columns(rows, right=0), ranges, strict=True)]
+        ranges = [f"{frame_number(first)} to {frame_number(last)}" for first, last in item["lost_on"]]
+        rows.append([*counts, f"{item['confidence']:.2f}", *[differ] * both, ", ".join(ranges) or "-"])
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    lines = [
+        "  ".join([*(cell.rjust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        for row in rows
+    ]
     frames: dict[int, list[str]] = {}
     for check in review["check"]:
-        told = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
-        frames.setdefault(check["frame"], []).append(told)
+        text = f"object {check['object_id']} ({check['reason']}, {check['severity']:.2f})"
+        frames.setdefault(check["frame"], []).append(text)
     if frames:
         lines.append("frames to check first:")
-    lines += [f"  frame {frame}: {', '.join(found)}" for frame, found in list(frames.items())[:SHOWN]]
-    return lines
+    return lines + [
+        f"  frame {frame_number(frame)}: {', '.join(texts)}"
+        for frame, texts in list(frames.items())[:MAX_LISTED]
+    ]
 
 
-def _object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
+def _review_object(object_id: int, scores: Mapping[int, Mapping[int, Score]]) -> dict[str, Any]:
     """Return counts and lost ranges of one object; a range starts at the first frame without the object."""
     own = {index: scores[index][object_id] for index in sorted(scores) if object_id in scores[index]}
     runs = [(seen, list(run)) for seen, run in groupby(own, lambda index: own[index].seen)]
-    lost = [run for seen, run in runs if not seen and len(run) >= LOST_AFTER]
+    lost = [run for seen, run in runs if not seen and len(run) >= LostFlags.FRAMES]
     visible = [score.confidence for score in own.values() if score.area]
     differ = [score.disagreement for score in own.values() if score.disagreement is not None]
     return {

@@ -1,4 +1,4 @@
-"""Scores of the objects of a tracked frame: confidence, area, centre, agreement of both directions, doubts."""
+"""Scores of the objects of a tracked frame: confidence, area, center, agreement of both directions, signals."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-LOST_AFTER = 5
-"""frames in a row without a confident pixel after which an object counts as lost"""
-MIN_CONFIDENCE = 0.6
-"""lowest confidence of a visible object; a guess between two gives 0.5"""
+from aotlab import LostFlags
+from aotlab_studio.review.signals import Signals
 
 
 @dataclass(frozen=True)
@@ -24,67 +22,72 @@ class Score:
     area: int
     """pixels"""
     x: float
-    """centre in pixels; 0 without pixels"""
+    """center in pixels; 0 without pixels"""
     y: float
     disagreement: float | None = None
     """1 minus the IoU of the two directions; None if only one was tracked"""
     fragment: float = 0.0
     """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
     contact: float = 0.0
-    """share of its outline along which it touches another object of like colour, 0 to 1"""
+    """share of its outline along which it touches another object of similar color, 0 to 1"""
     flip: float = 0.0
-    """share of its pixels in a part that was another object's a frame before, with the same colours, 0 to 1"""
+    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
 
     @property
     def seen(self) -> bool:
         """Whether it has pixels that are its own with enough confidence."""
-        return self.area > 0 and self.confidence >= MIN_CONFIDENCE
+        return self.area > 0 and self.confidence >= LostFlags.MIN_CONFIDENCE
 
 
-def measured(
-    ids: np.ndarray,
+def measure_scores(
+    labels: np.ndarray,
     object_ids: Iterable[int],
     confidence: Mapping[int, float],
     disagreement: Mapping[int, float],
-    doubts: Mapping[int, tuple[float, float, float]] | None = None,
+    signals: Mapping[int, Signals] | None = None,
 ) -> dict[str, list[float | None]]:
-    """Return the scores of the objects of labels (H×W ids) as JSON values; ``doubts``: fragment, contact and flip."""
+    """Return the scores of the objects of labels (H×W ids) as JSON values, for `read_scores`."""
     scores: dict[str, list[float | None]] = {}
-    rows = np.arange(ids.shape[0], dtype=np.float64)
-    columns = np.arange(ids.shape[1], dtype=np.float64)
+    rows = np.arange(labels.shape[0], dtype=np.float64)
+    columns = np.arange(labels.shape[1], dtype=np.float64)
     for object_id in object_ids:
-        mask = ids == object_id
+        mask = labels == object_id
         across, down = mask.sum(0), mask.sum(1)
         area = int(down.sum())
         x = float(across @ columns) / area if area else 0.0
         y = float(down @ rows) / area if area else 0.0
-        sure = confidence.get(object_id, 1.0) if area else 0.0
+        value = confidence.get(object_id, 1.0) if area else 0.0
         differ = disagreement.get(object_id)
         scores[str(object_id)] = [
-            round(sure, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
+            round(value, 4), area, round(x, 1), round(y, 1), None if differ is None else round(differ, 4),
         ]  # fmt: skip
-        if doubts is not None:
-            scores[str(object_id)] += [round(value, 4) for value in doubts.get(object_id, (0.0, 0.0, 0.0))]
+        if signals is not None:
+            found = signals.get(object_id, Signals())
+            scores[str(object_id)] += [
+                round(share, 4) for share in (found.fragment, found.contact, found.flip)
+            ]
     return scores
 
 
-def disagreement(object_ids: Iterable[int], first: np.ndarray, second: np.ndarray) -> dict[int, float]:
+def measure_disagreement(
+    object_ids: Iterable[int], first: np.ndarray, second: np.ndarray
+) -> dict[int, float]:
     """Return 1 minus the IoU of each object in two label maps (H×W ids); 0 if neither has it."""
-    found = {}
+    disagreement = {}
     for object_id in object_ids:
-        one, other = first == object_id, second == object_id
-        union = int((one | other).sum())
-        found[object_id] = 1 - int((one & other).sum()) / union if union else 0.0
-    return found
+        mask, other = first == object_id, second == object_id
+        union = int((mask | other).sum())
+        disagreement[object_id] = 1 - int((mask & other).sum()) / union if union else 0.0
+    return disagreement
 
 
 def read_scores(stored: Any) -> dict[int, Score]:
-    """Read the values of `measured`; invalid entries are skipped."""
+    """Read the values of `measure_scores`; invalid entries are skipped."""
     scores = {}
     for object_id, values in stored.items() if isinstance(stored, dict) else ():
         try:
-            confidence, area, x, y, differ, *doubts = values
-            fragment, contact, flip = map(float, [*doubts, 0.0, 0.0, 0.0][:3])
+            confidence, area, x, y, differ, *signals = values
+            fragment, contact, flip = map(float, [*signals, 0.0, 0.0, 0.0][:3])
             differ = None if differ is None else float(differ)
             score = Score(float(confidence), int(area), float(x), float(y), differ, fragment, contact, flip)
             if all(map(math.isfinite, (*values[:4], differ or 0, fragment, contact, flip))):
@@ -94,24 +97,22 @@ def read_scores(stored: Any) -> dict[int, Score]:
     return scores
 
 
-def joined(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
-    """Return scores by resolved object id; those of one id are merged, weighted by area."""
-    found: dict[int, Score] = {}
+def merge_scores(scores: Mapping[int, Score], resolve: Callable[[int], int]) -> dict[int, Score]:
+    """Return scores by resolved object id (0: removed); those of one id are merged, weighted by area."""
+    merged: dict[int, Score] = {}
     for object_id, score in scores.items():
-        now = resolve(object_id)
-        if not now:
-            continue
-        old = found.get(now)
-        found[now] = score if old is None else _sum(old, score)
-    return found
+        target = resolve(object_id)
+        if target:
+            merged[target] = _merge(merged[target], score) if target in merged else score
+    return merged
 
 
-def _sum(first: Score, second: Score) -> Score:
+def _merge(first: Score, second: Score) -> Score:
     area = first.area + second.area
     share = first.area / area if area else 0.5
 
-    def mean(one: float, other: float) -> float:
-        return share * one + (1 - share) * other
+    def mean(value: float, other: float) -> float:
+        return share * value + (1 - share) * other
 
     differ = [score.disagreement for score in (first, second) if score.disagreement is not None]
     return Score(
@@ -124,22 +125,3 @@ def _sum(first: Score, second: Score) -> Score:
         max(first.contact, second.contact),
         max(first.flip, second.flip),
     )
-
-
-class LostFlags:
-    """Flags of lost objects: those not visible for `LOST_AFTER` frames in a row, until they are visible again.
-
-    An object is visible if it has a pixel and a confidence of at least `MIN_CONFIDENCE`.
-    """
-
-    def __init__(self) -> None:
-        self._unseen: dict[int, int] = {}
-
-    def update(self, confidence: Mapping[int, float]) -> dict[int, bool]:
-        """Return whether each object is lost, given the next frame's `Prediction.confidence`."""
-        unseen = {}
-        for object_id, value in confidence.items():
-            visible = value > 0 and value >= MIN_CONFIDENCE
-            unseen[object_id] = 0 if visible else self._unseen.get(object_id, 0) + 1
-        self._unseen = unseen
-        return {object_id: count >= LOST_AFTER for object_id, count in unseen.items()}

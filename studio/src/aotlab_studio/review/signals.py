@@ -1,57 +1,70 @@
-"""Signs of a wrong mask: parts away from the object, contact with one of like colour, parts that change identity."""
+"""Signals of a wrong mask: fragments, contact with an object of similar color, parts that change identity."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-APART = 3
+CONTACT_DISTANCE = 3
 """pixels between the two sides of an outline that are compared"""
-LIKE = 24
-"""largest difference of a channel (0 to 255) between like colours"""
-EDGE = 480
-"""shorter edge of what is looked at; larger frames are thinned out to it"""
+SIMILAR_COLOR = 24
+"""largest difference of a channel (0 to 255) between similar colors"""
+MAX_EDGE = 480
+"""shorter edge of the compared images; larger frames are subsampled"""
 
 
-class Doubts:
-    """Doubts of the frames of one video, which are told in order, forwards or backwards."""
+@dataclass(frozen=True)
+class Signals:
+    """Signals of one object on one frame."""
+
+    fragment: float = 0.0
+    """share of its pixels that are in the largest part away from its main part, 0 to 0.5"""
+    contact: float = 0.0
+    """share of its outline along which it touches another object of similar color, 0 to 1"""
+    flip: float = 0.0
+    """share of its pixels in a part that was another object's a frame before, with the same colors, 0 to 1"""
+
+
+class ReviewSignals:
+    """Signals of the frames of one video, which are given in order, forward or backward."""
 
     def __init__(self) -> None:
         self._last: tuple[int, np.ndarray, np.ndarray] | None = None
 
-    def of(
+    def update(
         self, index: int, ids: np.ndarray, image: np.ndarray, object_ids: Iterable[int]
-    ) -> dict[int, tuple[float, float, float]]:
-        """Fragment, contact and flip of each object, as `Score` has them; no flips without a neighbouring frame.
+    ) -> dict[int, Signals]:
+        """Return the signals of each object on the next frame; no flips if the last one was not its neighbor.
 
         Args:
-            index: of the frame.
+            index: index of the frame.
             ids: H×W object ids.
             image: H×W×3 uint8.
-            object_ids: the objects.
         """
-        step = max(1, min(ids.shape) // EDGE)
+        step = max(1, min(ids.shape) // MAX_EDGE)
         ids, image = ids[::step, ::step], image[::step, ::step]
-        touching, outline = _sides(ids, image)
+        contact, outline = _count_contacts(ids, image)
         changed = np.zeros(ids.shape, bool)
         if self._last is not None and abs(self._last[0] - index) == 1 and self._last[1].shape == ids.shape:
-            before, seen = self._last[1:]
-            changed = (ids > 0) & (before > 0) & (ids != before) & (_apart(image, seen) <= LIKE)
+            last_ids, last_image = self._last[1:]
+            similar = color_distance(image, last_image) <= SIMILAR_COLOR
+            changed = (ids > 0) & (last_ids > 0) & (ids != last_ids) & similar
         self._last = index, ids.copy(), image.copy()
         return {
-            each: (
-                fragment(ids == each),
-                touching[each] / max(1, outline[each]),
-                flip(ids == each, changed),
+            object_id: Signals(
+                measure_fragment(ids == object_id),
+                contact[object_id] / max(1, outline[object_id]),
+                measure_flip(ids == object_id, changed),
             )
-            for each in object_ids
+            for object_id in object_ids
         }
 
 
-def flip(mask: np.ndarray, changed: np.ndarray) -> float:
-    """Share of a mask (H×W bool) in the largest connected part of ``changed``, thicker than 2 pixels; 0 to 1."""
+def measure_flip(mask: np.ndarray, changed: np.ndarray) -> float:
+    """Return the share of a mask (H×W bool) in the largest connected part of ``changed`` thicker than 2 pixels."""
     import cv2
 
     part = mask & changed
@@ -62,8 +75,8 @@ def flip(mask: np.ndarray, changed: np.ndarray) -> float:
     return float(stats[1:, cv2.CC_STAT_AREA].max(initial=0) / mask.sum())
 
 
-def fragment(mask: np.ndarray) -> float:
-    """Share of a mask (H×W bool) in its second largest connected part, 0 to 0.5; parts 2 pixels apart are one."""
+def measure_fragment(mask: np.ndarray) -> float:
+    """Return the share of a mask (H×W bool) in its second largest part; parts up to 2 pixels apart are one."""
     import cv2
 
     pixels = mask.astype(np.uint8)
@@ -78,21 +91,22 @@ def fragment(mask: np.ndarray) -> float:
     return float(areas[-2] / areas.sum()) if len(areas) > 1 else 0.0
 
 
-def _sides(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
-    """By object: pairs of pixels across its outline to an object of like colour, and to anything."""
-    touching: Counter[int] = Counter()
+def color_distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the largest difference of a channel."""
+    return np.asarray(np.abs(first.astype(np.int16) - second).max(-1, initial=0))
+
+
+def _count_contacts(ids: np.ndarray, image: np.ndarray) -> tuple[Counter[int], Counter[int]]:
+    """Count by object the pairs of pixels across its outline: to objects of similar color, and to anything."""
+    contact: Counter[int] = Counter()
     outline: Counter[int] = Counter()
-    for turned, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
-        rows, columns = np.nonzero(turned[:-APART] != turned[APART:])
-        one, other = turned[rows, columns], turned[rows + APART, columns]
-        apart = _apart(pixels[rows, columns], pixels[rows + APART, columns])
-        like = (one > 0) & (other > 0) & (apart <= LIKE)
-        for side in (one, other):
+    for labels, pixels in ((ids, image), (ids.T, image.swapaxes(0, 1))):
+        rows, columns = np.nonzero(labels[:-CONTACT_DISTANCE] != labels[CONTACT_DISTANCE:])
+        others = rows + CONTACT_DISTANCE
+        inner, outer = labels[rows, columns], labels[others, columns]
+        distance = color_distance(pixels[rows, columns], pixels[others, columns])
+        similar = (inner > 0) & (outer > 0) & (distance <= SIMILAR_COLOR)
+        for side in (inner, outer):
             outline.update(side.tolist())
-            touching.update(side[like].tolist())
-    return touching, outline
-
-
-def _apart(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Largest difference of a channel."""
-    return np.asarray(np.abs(one.astype(np.int16) - other).max(-1, initial=0))
+            contact.update(side[similar].tolist())
+    return contact, outline

@@ -1,7 +1,7 @@
 // @ts-check
-/** Lists beside the frame: objects and frames to check. */
+/** List of objects beside the frame. */
 
-import { make } from './page.js';
+import { make } from './dom.js';
 import { summary } from './strips.js';
 
 /** @typedef {import('./protocol.js').Item} Item */
@@ -95,24 +95,4 @@ function rename(button, name, change) {
   field.onblur = () => finish(true);
   button.replaceWith(field);
   field.select();
-}
-
-/**
- * @param {HTMLElement} list
- * @param {import('./review.js').Visit[]} visits
- * @param {import('./main.js').App} app
- */
-export function showChecks(list, visits, app) {
-  list.replaceChildren(...visits.map((visit) => {
-    const { frame, done, checks } = visit;
-    const worst = app.objects.find((/** @type {Item} */ one) => one.id === checks[0].object_id);
-    const button = make('button', { onclick: () => app.review.goTo(visit), className: done ? 'done' : '' });
-    const dot = make('span', { className: 'dot', textContent: done ? '✓' : '' });
-    dot.style.background = worst && !done ? worst.colour : 'none';
-    const image = make('img', { src: `frame/${frame}?width=96`, loading: 'lazy', alt: '' });
-    button.append(image, dot, make('span', { textContent: `${frame}: ${done ? 'corrected' : app.review.sentence(visit)}` }));
-    const line = make('li', {});
-    line.append(button);
-    return line;
-  }));
 }

@@ -1,7 +1,37 @@
 // @ts-check
-/** Short messages on the frame, with buttons. */
+/** Elements of the page, messages on the frame, drawing once per screen refresh. */
 
-import { element, make } from './page.js';
+/**
+ * @param {string} id
+ * @returns {any}
+ */
+export const element = (id) => document.getElementById(id);
+
+/**
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} kind
+ * @param {object} values
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function make(kind, values) {
+  return Object.assign(document.createElement(kind), values);
+}
+
+/**
+ * Return a function that draws once at the next screen refresh, however often it is called until then.
+ * @param {() => void} draw
+ */
+export function onNextPaint(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
+  };
+}
 
 const SECONDS = 12;
 const MOST = 3;

@@ -1,18 +1,17 @@
-"""Masks from every format that is written to every other, and back."""
+"""Masks converted from every format to PNGs, and to YOLO with images."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
-from aotlab.configs.yaml_text import read_mapping
-from aotlab.masks.exchange.writing import WRITTEN, write_annotations
-from aotlab.media.video_writer import VideoWriter
-from aotlab.tools.convert import main
-from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked
+from aotlab import InputError, VideoWriter, find_mask_writer, list_mask_formats
+from aotlab_studio.convert import main
+from tests.masks.sample import LENGTH, SIZE, VIDEO, labels, tracked
 
-EXACT = ("coco", "youtube_vis", "mots", "cvat", "label_studio")
+OUTLINES = ("cvat_polygons", "yolo")
 
 
 @pytest.fixture
@@ -24,15 +23,15 @@ def video(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_what_is_written_is_read_back(name, video, tmp_path, capsys):
-    write_annotations(name, tmp_path / WRITTEN[name][0], tracked(), VIDEO)
-    out = tmp_path / "masks"
-    assert main([str(tmp_path / WRITTEN[name][0]), str(out), "--to", "masks", "--video", str(video)]) == 0
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_every_format_is_converted_to_png(name, video, tmp_path, capsys):
+    writer, out = find_mask_writer(name), tmp_path / "masks"
+    writer.write(tmp_path / writer.file_name, tracked(), VIDEO)
+    assert main([str(tmp_path / writer.file_name), str(out), "--to", "masks", "--video", str(video)]) == 0
     for frame in range(LENGTH):
         found = np.array(Image.open(out / f"{frame:05d}.png"))
         filled = labels(frame)
-        if name in EXACT:
+        if name not in OUTLINES:
             assert (found == filled).all()
         else:  # outlines, whose holes are filled
             filled[7:10, 6 + frame : 9 + frame] = 3
@@ -41,12 +40,12 @@ def test_what_is_written_is_read_back(name, video, tmp_path, capsys):
     assert "2 objects on 4 frames" in capsys.readouterr().out
 
 
-def test_yolo_has_the_images_that_training_needs(video, tmp_path):
-    write_annotations("coco", tmp_path / "in.json", tracked(), VIDEO)
+def test_yolo_images_are_linked_or_written(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
     out = tmp_path / "yolo"
     assert main([str(tmp_path / "in.json"), str(out), "--to", "yolo", "--video", str(video)]) == 0
     assert sorted(path.resolve() for path in (out / "images").iterdir()) == sorted(video.iterdir())
-    settings = read_mapping((out / "data.yaml").read_text(), "data.yaml")
+    settings = yaml.safe_load((out / "data.yaml").read_text())
     assert settings == {
         "train": "images",
         "val": "images",
@@ -58,3 +57,15 @@ def test_yolo_has_the_images_that_training_needs(video, tmp_path):
     args = [str(tmp_path / "in.json"), str(tmp_path / "film"), "--to", "yolo", "--video"]
     assert main([*args, str(tmp_path / "clip.mp4")]) == 0
     assert [path.name for path in sorted((tmp_path / "film" / "images").iterdir())][-1] == "00003.jpg"
+
+
+def test_existing_output_is_replaced_with_force_only(video, tmp_path):
+    find_mask_writer("coco").write(tmp_path / "in.json", tracked(), VIDEO)
+    line = [str(tmp_path / "in.json"), str(tmp_path / "out.xml"), "--to", "cvat", "--video", str(video)]
+    (tmp_path / "out.xml").write_text("mine")
+    with pytest.raises(InputError, match="--force"):
+        main(line)
+    assert main([*line, "--force"]) == 0
+    assert (tmp_path / "out.xml").read_text().startswith("<?xml")
+    with pytest.raises(InputError, match="replace the input"):
+        main([str(tmp_path / "in.json"), str(video), "--to", "masks", "--video", str(video), "--force"])

@@ -1,0 +1,62 @@
+"""Masks that files describe by a part of the image or by outlines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from aotlab import InputError, Region, encode_runs
+
+Size = tuple[int, int]
+"""(height, width) in pixels"""
+
+
+def require_size(height: object, width: object, size: Size) -> None:
+    """Raise `InputError` if a file is for images of another size than the video's."""
+    if (height, width) != size:
+        raise InputError(
+            f"is for images of {width!s:.20}×{height!s:.20}, but the video is {size[1]}×{size[0]}; "
+            "give masks of the video's size"
+        )
+
+
+def place_mask(part: np.ndarray, left: int, top: int, size: Size) -> np.ndarray:
+    """Return the run lengths of an image in which a h×w bool mask lies at (left, top).
+
+    Raises:
+        InputError: it does not lie in the image.
+    """
+    height, width = part.shape
+    if not (0 <= left < left + width <= size[1] and 0 <= top < top + height <= size[0]):
+        raise InputError(
+            f"a mask of {width}×{height} at {left}, {top} does not lie in an image of {size[1]}×{size[0]}"
+        )
+    mask = np.zeros(size, dtype=bool)
+    mask[top : top + height, left : left + width] = part
+    return encode_runs(mask)
+
+
+def trace_outlines(mask: np.ndarray) -> list[np.ndarray]:
+    """Return polygons N×2 (x, y) in pixels, N at least 3, around the parts of an H×W bool mask, largest first.
+
+    Holes are filled. The lines run a quarter of a pixel inside the edge, so filling them restores the mask except for
+    smoothed staircases.
+    """
+    import cv2
+
+    doubled = np.repeat(np.repeat(mask.astype(np.uint8), 2, 0), 2, 1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours = sorted(contours, key=cv2.contourArea, reverse=True)
+    outlines = [(cv2.approxPolyDP(contour, 0.6, True)[:, 0] + 0.5) / 2 for contour in contours]
+    return [outline for outline in outlines if len(outline) >= 3]
+
+
+def mean_confidence(regions: Sequence[Region]) -> float:
+    """Return the mean confidence with four decimals; 0 without regions."""
+    return round(sum(region.confidence for region in regions) / max(len(regions), 1), 4)
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Return the numbers of a text like ``1,2;3,4``; raise `ValueError` for any other."""
+    return [float(part) for part in text.replace(";", " ").replace(",", " ").split()]

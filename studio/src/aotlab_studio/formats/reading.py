@@ -1,0 +1,91 @@
+"""Reader of all formats of other tools, chosen by the content of the file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from aotlab import Annotations, InputError, ParsedRegion, VideoInfo, match_regions, parse_runs
+from aotlab_studio.formats.colors import parse_colors, read_colors
+from aotlab_studio.formats.cvat import parse_cvat
+from aotlab_studio.formats.geometry import require_size
+from aotlab_studio.formats.label_studio import is_label_studio, parse_label_studio
+from aotlab_studio.formats.labelme import is_labelme, parse_labelme
+from aotlab_studio.formats.mots import parse_mots
+from aotlab_studio.formats.yolo import parse_yolo
+from aotlab_studio.formats.youtube_vis import parse_youtube_vis
+
+SAV_STEP = 4
+"""interval between annotated frames of SA-V: videos have 24 frames a second, masklets 6"""
+
+
+def read(path: Path, video: VideoInfo) -> Annotations | None:
+    """Return the objects of a file or folder; None if it is in no format of this package.
+
+    Raises:
+        InputError: another size, another video, a shape that cannot be drawn, or no object.
+        Exception: a field is missing or has a value of another type.
+    """
+    regions = _parse(path, video)
+    return None if regions is None else match_regions(regions, video)
+
+
+def _parse(path: Path, video: VideoInfo) -> list[ParsedRegion] | None:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _parse_folder(path, video)
+    if suffix == ".xml":
+        return parse_cvat(_read_xml(path), video.size)
+    if suffix == ".txt":
+        return parse_mots(path.read_text(encoding="utf-8", errors="replace"), video.size)
+    if suffix == ".json":
+        return _parse_json(_read_json(path), video)
+    image = read_colors(path)
+    return None if image is None else parse_colors(image, path, video.size)
+
+
+def _parse_folder(folder: Path, video: VideoInfo) -> list[ParsedRegion] | None:
+    if any((folder / "labels").glob("[!.]*.txt")):
+        return parse_yolo(folder, video.size)
+    trees = [_read_json(path) for path in sorted(folder.glob("[!.]*.json")) if path.is_file()]
+    return parse_labelme(trees, video.size) if trees and all(map(is_labelme, trees)) else None
+
+
+def _parse_json(tree: Any, video: VideoInfo) -> list[ParsedRegion] | None:
+    if is_label_studio(tree):
+        return parse_label_studio(tree, video.size)
+    if not isinstance(tree, dict):
+        return None
+    if {"videos", "annotations"} <= tree.keys():
+        return parse_youtube_vis(tree, video)
+    if is_labelme(tree):
+        return parse_labelme([tree], video.size)
+    return parse_sav(tree, video) if {"masklet", "masklet_id"} <= tree.keys() else None
+
+
+def parse_sav(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
+    """Return the masklets of SA-V's JSON; object ids are one more than masklet ids, as in its folders of masks."""
+    require_size(tree["video_height"], tree["video_width"], video.size)
+    count = tree.get("video_frame_count")
+    step = 1 if isinstance(count, int) and len(tree["masklet"]) >= count else SAV_STEP
+    regions = []
+    for index, masks in enumerate(tree["masklet"]):
+        for masklet_id, mask in zip(tree["masklet_id"], masks, strict=False):
+            if mask and mask["counts"]:
+                runs = parse_runs(mask["counts"], video.size)
+                if runs[1::2].any():
+                    regions.append(ParsedRegion(index * step, runs, key=int(masklet_id) + 1))
+    return regions
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _read_xml(path: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(path.read_bytes())
+    except ElementTree.ParseError as error:  # also for entities that grow without bound
+        raise InputError(f"not readable as XML ({error}); export it again") from error

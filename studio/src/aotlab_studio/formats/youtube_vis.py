@@ -1,0 +1,89 @@
+"""YouTube-VIS JSON, COCO with an annotation for each track: https://youtube-vos.org/dataset/vis."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from aotlab import Annotations, MaskWriter, ParsedRegion, Region, VideoInfo, format_coco, parse_coco
+from aotlab_studio.files import write_bytes
+from aotlab_studio.formats.geometry import mean_confidence
+
+
+def parse_youtube_vis(tree: Any, video: VideoInfo) -> list[ParsedRegion]:
+    """Return the objects of one video."""
+    lengths = {stored["id"]: len(stored.get("file_names") or ()) for stored in tree["videos"]}
+    annotations = []
+    for index, record in enumerate(tree["annotations"]):
+        video_id, segmentations = record["video_id"], record["segmentations"]
+        lengths[video_id] = max(lengths.get(video_id, 0), len(segmentations))
+        key = {
+            "object_id": f"annotation {index}",
+            **(record.get("attributes") or {}),
+        }  # used without a track id
+        annotations += [
+            {**record, "attributes": key, "image_id": (video_id, frame), "segmentation": segmentation}
+            for frame, segmentation in enumerate(segmentations)
+        ]
+    images = []
+    for stored in tree["videos"]:
+        names = dict(enumerate(stored.get("file_names") or ()))
+        images += [
+            {
+                "id": (stored["id"], frame), "video_id": stored["id"], "frame_id": frame,
+                "file_name": names.get(frame, ""), "height": stored["height"], "width": stored["width"],
+            }
+            for frame in range(lengths[stored["id"]])
+        ]  # fmt: skip
+    return parse_coco({**tree, "images": images, "annotations": annotations}, video)
+
+
+def format_youtube_vis(annotations: Annotations, video: VideoInfo) -> dict[str, Any]:
+    """Return an annotation for each object, with a segmentation or null for each frame."""
+    coco = format_coco(annotations, video)
+    (stored,), frames = coco["videos"], range(len(coco["images"]))
+    tracks: dict[int, dict[int, tuple[dict[str, Any], Region]]] = defaultdict(dict)
+    for record, (frame, region) in zip(coco["annotations"], annotations.regions(), strict=True):
+        tracks[region.object_id][frame] = record, region
+
+    def column(object_id: int, field: str) -> list[Any]:
+        records = [tracks[object_id].get(frame, ({"area": 0}, None))[0] for frame in frames]
+        return [record[field] if record["area"] else None for record in records]
+
+    return {
+        "info": coco["info"],
+        "categories": coco["categories"],
+        "videos": [
+            {
+                "id": 1,
+                "file_names": [image["file_name"] for image in coco["images"]],
+                **{key: stored[key] for key in ("height", "width", "length")},
+            }
+        ],
+        "annotations": [
+            {
+                "id": object_id,
+                "video_id": 1,
+                "track_id": object_id,
+                "iscrowd": 0,
+                "score": mean_confidence([region for _, region in track.values() if region.area]),
+                "height": stored["height"],
+                "width": stored["width"],
+                "segmentations": column(object_id, "segmentation"),
+                "bboxes": column(object_id, "bbox"),
+                "areas": column(object_id, "area"),
+                "category_id": next(iter(track.values()))[0]["category_id"],
+            }
+            for object_id, track in sorted(tracks.items())
+        ],
+    }
+
+
+def _write(path: Path, annotations: Annotations, video: VideoInfo) -> None:
+    tree = format_youtube_vis(annotations, video)
+    write_bytes(path, (json.dumps(tree, separators=(",", ":")) + "\n").encode())
+
+
+YOUTUBE_VIS = MaskWriter("youtube_vis.json", "YouTube-VIS", _write)

@@ -1,0 +1,1 @@
+"""Reviews of tracked videos: scores, frames to check, and pages that list them."""

@@ -1,0 +1,100 @@
+"""Files of other tools with any part of them replaced, cut or changed: masks, or one sentence."""
+
+import json
+from random import Random
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from aotlab_studio.formats.cvat import format_cvat
+from aotlab_studio.formats.label_studio import format_label_studio
+from aotlab_studio.formats.youtube_vis import format_youtube_vis
+from studio.tests.formats.test_reading import labelme, png, sav, shape
+from tests.masks.sample import SIZE, VIDEO, labels, tracked
+from tests.masks.test_annotations import check_damage, check_replaced_parts, read_or_reject
+
+TEXTS = ["", "x", "nan", "inf", "-1", "0.5", "9" * 5000, "1e400", "1,2", "0.5 0.5", "../../x", "\u0661"]
+"""replacements of every attribute and text of an XML file"""
+
+
+def label_studio_tasks():
+    """A brush mask and a polygon."""
+    tasks = format_label_studio(tracked(), VIDEO)[1:3]
+    polygon = tasks[0]["predictions"][0]["result"][0]
+    polygon["type"] = "polygonlabels"
+    polygon["value"] = {"points": [[5, 5], [50, 10], [40, 60]], "polygonlabels": ["person"]}
+    return tasks
+
+
+TREES = {
+    "youtube_vis": lambda: format_youtube_vis(tracked(), VIDEO),
+    "label_studio": label_studio_tasks,
+    "labelme": lambda: labelme(
+        1,
+        shape("a", [[1, 1], [9, 2], [5, 9]], 1),
+        shape("b", [[10, 10], [15, 14]], kind="mask", mask=png(np.full((4, 5), 255, np.uint8))),
+    ),
+    "sav": lambda: sav(video_frame_count=2),
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+@pytest.mark.parametrize("count", [40, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_json_with_replaced_parts_is_read_or_rejected(name, count, tmp_path):
+    check_replaced_parts(tmp_path / "masks.json", TREES[name](), count)
+
+
+@pytest.mark.parametrize("kind", ["mask", "polygon"])
+@pytest.mark.parametrize("count", [60, pytest.param(10**6, marks=pytest.mark.slow)])
+def test_cvat_with_replaced_texts_is_read_or_rejected(kind, count, tmp_path):
+    path, annotations = tmp_path / "masks.xml", tracked()
+    annotations.frames = {2: annotations.frames[2]}
+    whole = format_cvat(annotations, VIDEO, kind)
+    elements = list(ElementTree.fromstring(whole).iter())
+    wrong = [
+        (n, key, text) for n, one in enumerate(elements) for key in [*one.attrib, None] for text in TEXTS
+    ]
+    for number, key, text in Random(0).sample(wrong, min(count, len(wrong))):
+        root = ElementTree.fromstring(whole)
+        element = list(root.iter())[number]
+        if key is None:
+            element.text = text
+        else:
+            element.set(key, text)
+        path.write_bytes(ElementTree.tostring(root))
+        read_or_reject(path)
+
+
+@pytest.fixture
+def colored(tmp_path):
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
+    Image.fromarray(image).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+def test_damaged_cvat_is_read_or_rejected(tmp_path):
+    check_damage(tmp_path / "clip.xml", format_cvat(tracked(), VIDEO, "mask"))
+
+
+def test_damaged_colored_mask_is_read_or_rejected(colored):
+    (colored.parent / "legend.json").write_text('{"#ff0000": "person", "#0080ff": 7}')
+    check_damage(colored, colored.read_bytes())
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON)
+def test_any_json_as_legend_is_rejected(colored, tree):
+    (colored.parent / "legend.json").write_text(json.dumps(tree))
+    assert read_or_reject(colored) is None

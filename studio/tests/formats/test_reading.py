@@ -1,0 +1,277 @@
+"""Files as other tools write them, and what is rejected of them."""
+
+import base64
+import json
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aotlab import InputError, VideoInfo, encode_runs, format_coco, read_annotations
+from aotlab_studio.formats.label_studio import pack, unpack
+from tests.masks.sample import SIZE, VIDEO, labels, tracked
+
+TRACK = """<annotations><version>1.1</version>
+<meta><task><original_size><width>40</width><height>24</height></original_size></task></meta>
+<track id="0" label="person" source="manual">
+  <polygon frame="0" keyframe="1" outside="0" occluded="0" points="2,3;16,3;16,15;2,15" z_order="0"/>
+  <polygon frame="1" keyframe="0" outside="0" occluded="0" points="3,3;17,3;17,15;3,15" z_order="0"/>
+  <polygon frame="2" keyframe="1" outside="0" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
+  <polygon frame="3" keyframe="1" outside="1" occluded="0" points="4,3;18,3;18,15;4,15" z_order="0"/>
+</track>{more}</annotations>"""
+SQUARE = [[4, 4], [14, 4], [14, 14], [4, 14]]
+COUNTS = format_coco(tracked(), VIDEO)["annotations"][0]["segmentation"]["counts"]
+PERCENT = [[25, 25], [50, 25], [50, 75], [25, 75]]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Write files by name, as text or JSON, and read the first one or its folder."""
+
+    def read(files, *, folder=False, video=VIDEO, **options):
+        for name, content in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        return read_annotations(tmp_path if folder else tmp_path / next(iter(files)), video, **options)
+
+    return read
+
+
+def png(mask):
+    file = BytesIO()
+    Image.fromarray(mask).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def labelme(frame, *shapes, height=24):
+    size = {"imageHeight": height, "imageWidth": 40}
+    return {"version": "5", "shapes": list(shapes), "imagePath": f"{frame:05d}.jpg", **size}
+
+
+def shape(label, points, group=None, kind="polygon", **more):
+    return {"label": label, "points": points, "group_id": group, "shape_type": kind, **more}
+
+
+def result(region_id, points, **more):
+    value = {"points": points, "polygonlabels": ["person"]}
+    size = {"original_width": 40, "original_height": 24}
+    return {"id": region_id, "type": "polygonlabels", "value": value, **size, **more}
+
+
+def task(number, *results):
+    return {"data": {"image": f"http://x/{number:05d}.jpg?d=1"}, "annotations": [{"result": list(results)}]}
+
+
+def sav(**changes):
+    """Masklets 0 and 4 on two annotated frames of a video of 5."""
+    frames = [[coco_segment(frame, 3), coco_segment(frame, 7)] for frame in (0, 2)]
+    return {
+        "video_id": "sav_000001", "video_height": 24, "video_width": 40, "video_frame_count": 5,
+        "masklet_id": [0, 4], "masklet": frames, **changes,
+    }  # fmt: skip
+
+
+def coco_segment(frame, object_id):
+    return {"size": list(SIZE), "counts": encode_runs(labels(frame) == object_id).tolist()}
+
+
+def test_cvat_key_frames_inside_the_image_are_read(read):
+    found = read({"clip.xml": TRACK.format(more="")})
+    assert sorted(found.frames) == [0, 2]
+    assert (found.mask(2)[3:15, 4:18] == 1).all()
+    assert found.class_names == {1: "person"}
+
+
+def test_cvat_tracks_of_one_label_are_separate_objects(read):
+    second = (
+        '<track id="1" label="person"><polygon frame="0" points="20,3;30,3;30,9;20,9" outside="0"/></track>'
+    )
+    assert read({"clip.xml": TRACK.format(more=second)}).objects() == [1, 2]
+
+
+def test_cvat_for_images_is_drawn_in_z_order(read):
+    text = """<annotations><image id="1" name="00001.png" width="40" height="24">
+    <polygon label="top" points="2,2;12,2;12,12;2,12" z_order="1"/>
+    <mask label="below" rle="0, 100" left="2" top="2" width="10" height="10" z_order="0"/></image></annotations>"""
+    found = read({"clip.xml": text})
+    top = next(number for number, label in found.class_names.items() if label == "top")
+    assert (found.mask(1)[3:11, 3:11] == top).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ('<track group_id="x"/>', "not readable"),
+        ('<track id="1"><polygon frame="0" points="1,1;2,2"/></track>', "three points"),
+        ('<track id="1"><polygon frame="-1" points="1,1;2,2;3,1"/></track>', "frame -1"),
+        ('<track id="1"><polygon frame="0" points="1,1;2,2;1e99,1"/></track>', "coordinate"),
+        ('<track id="1"><polygon frame="0" points="1,1;2,b;3,1"/></track>', "not readable"),
+        ('<track id="1"><mask frame="0" rle="5" left="0" top="0" width="9" height="9"/></track>', "run"),
+        ('<track id="1"><mask frame="0" rle="-5,86" left="0" top="0" width="9" height="9"/></track>', "run"),
+        ('<track id="1"><mask frame="0" rle="99" left="39" top="0" width="9" height="11"/></track>', "in an"),
+        ('<track id="1"><mask frame="0" rle="99" left="0" top="0" width="-9" height="-11"/></track>', "run"),
+    ],
+)
+def test_invalid_cvat_shape_rejected(read, more, words):
+    with pytest.raises(InputError, match=words):
+        read({"clip.xml": TRACK.format(more=more)})
+
+
+ENTITIES = "".join(f'<!ENTITY b{n} "{f"&b{n - 1 or str()};" * 10}">' for n in range(1, 12))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (TRACK.replace("<height>24", "<height>25").format(more=""), "40×25"),
+        ('<annotations><track id="0"><box frame="0" xtl="1" ytl="1"/></track></annotations>', "box"),
+        (f'<!DOCTYPE a [<!ENTITY b "ha">{ENTITIES}]><annotations>&b11;</annotations>', "amplification"),
+        ('<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotations/>', "no shape"),
+        *[(text, r"bad\.xml") for text in ("", "<annotations>", "<a>" * 10**5 + "</a>" * 10**5, "no xml")],
+    ],
+)
+def test_invalid_cvat_file_rejected(read, text, words):
+    with pytest.raises(InputError, match=words):
+        read({"bad.xml": text})
+
+
+def test_labelme_label_and_group_identify_object(read):
+    other = [[20, 4], [30, 4], [30, 14], [20, 14]]
+    found = read({"2.json": labelme(2, shape("a", SQUARE, 1), shape("a", other, 1), shape("a", other, 2))})
+    assert list(found.frames) == [2]
+    assert found.objects() == [1, 2]
+
+
+def test_labelme_folder_with_masks_is_read(read):
+    part = np.zeros((4, 5), np.uint8)
+    part[1:3] = 255
+    mask = shape("b", [[10, 10], [15, 14]], kind="mask", mask=png(part))
+    files = {"0.json": labelme(0, shape("a", SQUARE)), "3.json": labelme(3, shape("a", SQUARE), mask)}
+    found = read(files, folder=True)
+    assert sorted(found.frames) == [0, 3]
+    assert found.objects() == [1, 2]
+    assert (found.mask(3)[11:13, 10:15] == 2).all()
+
+
+@pytest.mark.parametrize(
+    ("tree", "words"),
+    [
+        (labelme(0, shape("a", [[1, 1], [9, 9]], kind="rectangle")), "polygon or mask"),
+        (labelme(0, shape("a", [[1, 1], [2, 2]])), "three points"),
+        (labelme(0, shape("a", [1, 2, 3])), "not readable"),
+        (labelme(0, shape("a", [[5, 6]], kind="mask", mask="no base64!")), "cannot be read"),
+        (labelme(0, shape("a", [[5, 6]], kind="mask", mask=None)), "cannot be read"),
+        (labelme(0, shape("a", [[39, 6]], kind="mask", mask=png(np.ones((3, 3), np.uint8)))), "not lie"),
+        (labelme(0, shape("a", SQUARE), height=25), "40×25"),
+        ([task(0, result("a", PERCENT, original_width=41))], "41×24"),
+        ([task(0, result("a", [[1e300, 1], [2, 2], [3, 3]]))], "coordinate"),
+        ([task(0, result("a", [[1, 1], "b"]))], "not readable"),
+        ([task(0, {**result("a", PERCENT), "value": 3})], "not readable"),
+        ([task(0, result("a", PERCENT, type="rectanglelabels"))], "holds no object"),
+        (sav(video_height=25), "40×25"),
+        (sav(masklet_id=[None, 1]), "not readable"),
+        (sav(masklet=[3]), "not readable"),
+        (sav(masklet=[[{"counts": "zz"}]]), "run lengths"),
+        (sav(masklet=[]), "holds no object"),
+    ],
+)
+def test_invalid_json_formats_rejected(read, tree, words):
+    with pytest.raises(InputError, match=words):
+        read({"a.json": tree})
+
+
+def test_label_studio_region_ids_identify_objects(read):
+    tasks = [task(0, result("a", PERCENT), result("b", PERCENT)), task(2, result("a", PERCENT))]
+    found = read({"tasks.json": tasks})
+    assert sorted(found.frames) == [0, 2]
+    assert found.frames[0][0].object_id == found.frames[2][0].object_id
+    assert found.mask(2)[7:17, 11:19].all()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 6, 7, 20, -1])
+def test_damaged_brush_mask_rejected(cut):
+    packed = pack(np.random.default_rng(3).random((9, 9)) < 0.5)
+    with pytest.raises(InputError, match="9×9"):
+        unpack(packed[:cut], (9, 9))
+    with pytest.raises(InputError, match="10×9"):
+        unpack(packed, (9, 10))
+    with pytest.raises(InputError, match="9×9"):  # four billion words, before memory is allocated
+        unpack([255] * 200, (9, 9))
+
+
+def test_youtube_vis_without_track_ids_has_an_object_per_annotation(read):
+    segment = coco_segment(0, 3)
+    video = {"id": 5, "width": 40, "height": 24, "file_names": [f"clip/{n:05d}.jpg" for n in range(4)]}
+    annotations = [
+        {"id": n, "video_id": 5, "category_id": 1, "segmentations": [None, segment]} for n in (8, 9)
+    ]
+    found = read({"a.json": {"videos": [video], "annotations": annotations}})
+    assert {frame: len(regions) for frame, regions in found.frames.items()} == {1: 2}
+    assert found.objects() == [1, 2]
+
+
+def test_sav_masklets_are_objects_on_every_fourth_frame(read):
+    found = read({"a.json": sav()}, video=VideoInfo("sav_000001", SIZE, 5))
+    assert {frame: len(regions) for frame, regions in found.frames.items()} == {0: 1, 4: 2}
+    assert (found.mask(4) == (labels(2) == 3) + 5 * (labels(2) == 7)).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("mots.txt", "0 1001 1 24", "expected lines"),
+        ("mots.txt", "0 1001 1 25 40 abc", "40×25"),
+        ("mots.txt", "0 1001 1 24 40 abc", "run lengths"),
+        ("mots.txt", "x 1001 1 24 40 abc", "not readable"),
+        ("mots.txt", f"-1 1001 1 24 40 {COUNTS}", "frame -1"),
+        ("mots.txt", "", "holds no object"),
+        ("labels/00000.txt", "0 0.1", r"00000\.txt: .*a class"),
+        ("labels/00000.txt", "0 0.1 0.1 2 2", "from 0 to 1"),
+        ("labels/00000.txt", "0 a b", r"00000\.txt: "),
+        ("labels/00000.txt", "0 0 0 1 1", "three"),
+    ],
+)  # fmt: skip
+def test_invalid_text_formats_rejected(read, name, text, words):
+    with pytest.raises(InputError, match=words):
+        read({name: text}, folder=name.startswith("labels"))
+
+
+@pytest.fixture
+def colored(tmp_path):
+    image = np.zeros((*SIZE, 3), np.uint8)
+    image[labels(2) == 3], image[labels(2) == 7] = (255, 0, 0), (0, 128, 255)
+    Image.fromarray(image).save(tmp_path / "mask.png")
+    return tmp_path / "mask.png"
+
+
+def test_legend_names_objects_of_colored_mask(colored):
+    (colored.parent / "legend.json").write_text(json.dumps({"#ff0000": "person", "0,128,255": 7}))
+    found = read_annotations(colored, VIDEO, frame=2)
+    assert (found.mask(2) == np.where(labels(2) == 3, 1, labels(2))).all()
+    assert found.class_names == {1: "person"}
+
+
+def test_cvat_label_map_is_a_legend(colored):
+    text = "# label:color_rgb:parts:actions\nbackground:0,0,0::\nball:0,128,255::\nperson:255,0,0::\n"
+    (colored.parent / "labelmap.txt").write_text(text)
+    assert read_annotations(colored, VIDEO).class_names == {1: "ball", 2: "person"}
+
+
+@pytest.mark.parametrize(
+    ("legend", "words"),
+    [
+        (None, "legend.json"),
+        ({"#ff0000": "person"}, "0,128,255"),
+        ({"#ff0000": -1}, "nor an object id"),
+        ({"#ff0000": None}, "neither a class name"),
+        ({"red": "person"}, "expected colours"),
+        ({"300,0,0": "person"}, "not a colour"),
+        ([], "expected colours"),
+    ],
+)
+def test_invalid_legend_rejected(colored, legend, words):
+    if legend is not None:
+        (colored.parent / "legend.json").write_text(json.dumps(legend))
+    with pytest.raises(InputError, match=words):
+        read_annotations(colored, VIDEO)

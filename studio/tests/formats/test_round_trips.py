@@ -1,0 +1,195 @@
+"""Every format written and read back: exactly, or up to holes and smoothed edges for outlines."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco
+
+from aotlab import (
+    Annotations,
+    InputError,
+    Region,
+    VideoInfo,
+    decode_runs,
+    encode_runs,
+    fill_polygons,
+    find_mask_writer,
+    list_mask_formats,
+    read_annotations,
+)
+from aotlab_studio.formats.geometry import trace_outlines
+from aotlab_studio.formats.label_studio import pack, unpack
+from aotlab_studio.formats.youtube_vis import format_youtube_vis
+from tests.masks.sample import LENGTH, SIZE, VIDEO, labels, tracked
+
+OUTLINES = ("cvat_polygons", "yolo")
+"""formats that fill holes and smooth staircases"""
+EXACT = [name for name in list_mask_formats() if name not in OUTLINES]
+
+
+def write(name, folder, annotations, video=VIDEO):
+    writer = find_mask_writer(name)
+    writer.write(folder / writer.file_name, annotations, video)
+    return folder / writer.file_name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("formats")
+
+
+CLIPS = arrays.arrays(
+    np.uint16,
+    st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    elements=st.sampled_from([0, 1, 2, 999]),
+)
+
+
+@pytest.mark.parametrize("name", EXACT)
+@settings(max_examples=15, deadline=None)
+@given(frames=CLIPS)
+def test_random_label_maps_survive_exact_formats(name, folder, frames):
+    video = VideoInfo("clip", frames.shape[1:], len(frames))
+    regions = {
+        index: [
+            Region(int(object_id), encode_runs(ids == object_id)) for object_id in np.unique(ids) if object_id
+        ]
+        for index, ids in enumerate(frames)
+    }
+    path = write(name, folder, Annotations(video.size, regions, {1: "cat", 2: "dog", 999: "cat"}), video)
+    if not frames.any():
+        with pytest.raises(InputError):
+            read_annotations(path, video)
+        return
+    found = read_annotations(path, video)
+    assert all((found.mask(index) == ids).all() for index, ids in enumerate(frames))
+    if name != "mots":  # which stores no class names
+        assert found.class_names == {n: {2: "dog"}.get(n, "cat") for n in np.unique(frames).tolist() if n}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_overlap_survives_exact_formats(name, tmp_path):
+    annotations, above = tracked(), np.zeros(SIZE, bool)
+    above[10:20, 10:18] = True
+    annotations.frames[2].append(Region(9, encode_runs(above)))
+    annotations.class_names[9] = "person"
+    found = read_annotations(write(name, tmp_path, annotations), VIDEO)
+    expected = {region.object_id: region.runs.tolist() for region in annotations.frames[2]}
+    assert {region.object_id: region.runs.tolist() for region in found.frames[2]} == expected
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_outlines_keep_masks_without_holes(name, tmp_path):
+    found = read_annotations(write(name, tmp_path, tracked()), VIDEO)
+    assert len(found.objects()) == 2
+    for frame in range(LENGTH):
+        filled = labels(frame) > 0
+        filled[7:10, 6 + frame : 9 + frame] = True
+        mask = found.mask(frame) > 0
+        assert (mask & filled).sum() / (mask | filled).sum() > (1 - 1e-9 if name == "cvat_polygons" else 0.9)
+
+
+@pytest.mark.parametrize("name", list_mask_formats())
+def test_frames_without_objects_are_written(name, tmp_path):
+    assert write(name, tmp_path, Annotations(SIZE, {0: []})).exists()
+
+
+def test_pycocotools_decodes_mots(tmp_path):
+    seen = np.zeros((LENGTH, *SIZE), int)
+    for line in write("mots", tmp_path, tracked()).read_text().splitlines():
+        frame, number, class_id, height, width, counts = line.split(" ")
+        mask = coco.decode({"size": [int(height), int(width)], "counts": counts.encode()})
+        assert int(number) // 1000 == int(class_id)
+        seen[int(frame)] += mask * (int(number) % 1000)
+    assert all((seen[frame] == labels(frame)).all() for frame in range(LENGTH))
+
+
+def test_mots_rejects_ids_from_1000(tmp_path):
+    with pytest.raises(InputError, match="object 1000"):
+        write("mots", tmp_path, Annotations(SIZE, {0: [Region(1000, encode_runs(labels(0) > 0))]}))
+
+
+def test_yolo_line_joins_parts_of_an_object(tmp_path):
+    path = write("yolo", tmp_path, tracked())
+    assert '0: "ball"\n  1: "person"' in (path / "data.yaml").read_text()
+    lines = [line.split() for line in (path / "labels" / "00003.txt").read_text().splitlines()]
+    assert [line[0] for line in lines] == ["1", "0"]
+    points = np.array(lines[1][1:], float).reshape(-1, 2) * (SIZE[1], SIZE[0])
+    drawn, ball = decode_runs(fill_polygons([points.ravel().tolist()], SIZE), SIZE), labels(3) == 7
+    assert (drawn & ball).sum() > 0.95 * ball.sum()
+    assert (drawn & ~ball).sum() <= 10  # along the line that joins the two parts
+
+
+def test_youtube_vis_has_null_for_absent_objects():
+    tree = format_youtube_vis(tracked(), VIDEO)
+    ball = tree["annotations"][1]
+    for key in ("segmentations", "bboxes", "areas"):
+        assert [value is None for value in ball[key]] == [True, True, False, False]
+    assert len(tree["videos"][0]["file_names"]) == LENGTH
+
+
+def test_label_studio_interface_is_written(tmp_path):
+    write("label_studio", tmp_path, tracked())
+    interface = (tmp_path / "label_studio_config.xml").read_text()
+    assert '<BrushLabels name="tag" toName="image">' in interface
+    assert '<Label value="ball" />' in interface
+
+
+@settings(max_examples=20, deadline=None)
+@given(arrays.arrays(bool, st.tuples(st.integers(1, 60), st.integers(1, 60))))
+def test_brush_masks_are_packed_and_unpacked(mask):
+    assert (unpack(pack(mask), mask.shape) == mask).all()
+
+
+def test_long_brush_runs_are_split():
+    mask = np.zeros((150, 130), bool)
+    mask[140:] = True
+    assert (unpack(pack(mask), mask.shape) == mask).all()
+
+
+def test_label_studio_sdk_reads_and_writes_brush_masks():
+    brush = pytest.importorskip("label_studio_sdk.converter.brush", reason="needs label-studio-sdk")
+    mask = np.random.default_rng(3).random((15, 33)) < 0.3
+    flat = np.repeat(mask.ravel(), 4).astype(np.uint8) * 255
+    assert (brush.decode_rle(pack(mask)) == flat).all()
+    assert (unpack(list(brush.encode_rle(flat)), mask.shape) == mask).all()
+
+
+def test_outlines_filled_restore_mask():
+    rows, columns = np.mgrid[:80, :120]
+    mask = (rows - 40) ** 2 + (columns - 50) ** 2 < 900
+    mask[70, 110] = True
+    outlines = trace_outlines(mask)
+    assert len(outlines) == 2
+    polygons = [outline.ravel().tolist() for outline in outlines]
+    filled = decode_runs(fill_polygons(polygons, mask.shape), mask.shape)
+    assert (filled & mask).sum() / (filled | mask).sum() > 0.98
+
+
+def test_datumaro_reads_coco(tmp_path):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    (tmp_path / "images").mkdir()
+    find_mask_writer("coco").write(tmp_path / "annotations" / "instances_clip.json", tracked(), VIDEO)
+    found = datumaro.Dataset.import_from(str(tmp_path), "coco_instances")
+    masks = [one for item in found for one in item.annotations if hasattr(one, "image")]
+    areas = [region.area for _, region in tracked().regions()]
+    assert sorted(np.asarray(mask.image).sum() for mask in masks) == sorted(areas)
+    assert {mask.attributes["track_id"] for mask in masks} == {3, 7}
+
+
+def test_datumaro_reads_cvat_polygons(tmp_path):
+    datumaro = pytest.importorskip("datumaro", reason="needs datumaro")
+    found = datumaro.Dataset.import_from(str(write("cvat_polygons", tmp_path, tracked())), "cvat")
+    seen = {int(item.attributes["frame"]): item.annotations for item in found}
+    inside = [[one for one in seen[frame] if not one.attributes["outside"]] for frame in range(LENGTH)]
+    assert list(map(len, inside)) == [1, 1, 3, 3]
+    assert inside[0][0].get_area() == pytest.approx(12 * 14, rel=0.1)
+
+
+def test_written_coco_and_tasks_are_json(tmp_path):
+    for name in ("coco", "youtube_vis", "label_studio"):
+        assert json.loads(write(name, tmp_path, tracked()).read_text())

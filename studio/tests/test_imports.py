@@ -1,0 +1,58 @@
+"""The arrows between the packages: the studio imports public names of aotlab, and aotlab nothing of the studio."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import aotlab
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def imported_names(source: str) -> set[str]:
+    """Return the names that a source imports from aotlab; a module of aotlab counts as a name with a dot."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names if alias.name.startswith("aotlab.")}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "aotlab":
+            names |= {f"{node.module}.{alias.name}".removeprefix("aotlab.") for alias in node.names}
+        elif (
+            isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aotlab"
+        ):
+            names.add(node.attr)
+    return names
+
+
+def test_studio_imports_public_names_only():
+    paths = sorted((ROOT / "studio" / "src").rglob("*.py"))
+    found = {str(path.relative_to(ROOT)): imported_names(path.read_text()) for path in paths}
+    assert any(found.values())
+    private = {path: names - set(aotlab.__all__) for path, names in found.items()}
+    assert {path: names for path, names in private.items() if names} == {}
+
+
+def test_framework_does_not_import_the_studio():
+    folders = [path for path in (ROOT / "src" / "aotlab").iterdir() if path.is_dir()]
+    paths = [path for folder in folders for path in folder.resolve().rglob("*.py")]
+    assert len(paths) > 100
+    assert [
+        path
+        for path in paths
+        if "import aotlab_studio" in path.read_text() or "from aotlab_studio" in path.read_text()
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("from aotlab import Tracker, InputError", {"Tracker", "InputError"}),
+        ("def f():\n    from aotlab.engine.tracker import Tracker", {"engine.tracker.Tracker"}),
+        ("import aotlab.masks.coco", {"aotlab.masks.coco"}),
+        ("import aotlab\naotlab.engine", {"engine"}),
+        ("from aotlab_studio.files import write_bytes", set()),
+    ],
+)
+def test_imported_names_are_found(source, names):
+    assert imported_names(source) == names

@@ -1,0 +1,30 @@
+"""A small video for the tests of formats: object 3 has a hole and moves, 7 comes late and in two parts."""
+
+import numpy as np
+
+from aotlab import Annotations, Region, VideoInfo, encode_runs
+
+SIZE = (24, 40)
+LENGTH = 4
+VIDEO = VideoInfo("clip", SIZE, LENGTH, "24", lambda index: f"{index:05d}")
+
+
+def labels(frame):
+    """H×W ids of a frame."""
+    mask = np.zeros(SIZE, np.uint16)
+    mask[3:15, 2 + frame : 16 + frame] = 3
+    mask[7:10, 6 + frame : 9 + frame] = 0
+    if frame >= 2:
+        mask[18:22, 20:26] = 7
+        mask[2:6, 30:38] = 7
+    return mask
+
+
+def tracked():
+    """All frames as annotations with class names."""
+    frames = {}
+    for frame in range(LENGTH):
+        ids = [3] if frame < 2 else [3, 7]
+        frames[frame] = [Region(number, encode_runs(labels(frame) == number), 0.75) for number in ids]
+    stems = {frame: f"{frame:05d}" for frame in range(LENGTH)}
+    return Annotations(SIZE, frames, {3: "person", 7: "ball"}, stems)
