@@ -16,8 +16,8 @@ from aotlab_studio.project import FILE, SUFFIX
 from aotlab_studio.review.scores import measure_scores
 from aotlab_studio.state import State
 
-RECORDS = ".jobs"
-"""folder of the records beside the results, written by ``aotlab track --jobs``"""
+RECORD = ".track.json"
+"""record in a folder of results, written by ``aotlab track``"""
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""
 
@@ -38,7 +38,7 @@ def read_job(folder: Path) -> JobRecord | None:
     """Return the record of the job whose results are in a folder; None for any other path or a damaged record."""
     real = Path(os.path.realpath(folder))
     try:
-        return msgspec.json.decode((real.parent / RECORDS / f"{real.name}.json").read_bytes(), type=JobRecord)
+        return msgspec.json.decode((real / RECORD).read_bytes(), type=JobRecord)
     except (OSError, ValueError):
         return None
 

@@ -51,8 +51,7 @@ def write_job(tmp_path, form="masks", **changes):
     cvat.write(folder / "cvat.xml", annotations(*range(LENGTH)), VIDEO)
     record = {"video": str(tmp_path / "clip"), "frames": LENGTH, "written": [form], "levels": None}
     record |= {"name": "clip", "masks": [str(tmp_path / "clip.xml")], **changes}
-    (tmp_path / "out" / ".jobs").mkdir()
-    (tmp_path / "out" / ".jobs" / "clip.json").write_text(json.dumps(record))
+    (folder / ".track.json").write_text(json.dumps(record))
     return folder
 
 
@@ -92,5 +91,5 @@ def test_other_paths_are_no_results(tmp_path):
     folder = write_job(tmp_path)
     assert read_job(tmp_path / "clip") is None
     assert read_job(tmp_path / "clip.xml") is None
-    (tmp_path / "out" / ".jobs" / "clip.json").write_text("[]")
+    (folder / ".track.json").write_text("[]")
     assert read_job(folder) is None

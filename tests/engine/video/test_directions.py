@@ -10,7 +10,7 @@ import torch
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.video.directions import Spill, as_bytes, both_directions, fuse_directions
+from aotlab.engine.video.directions import Spill, quantize_probabilities, both_directions, fuse_directions
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -72,15 +72,15 @@ def test_in_between_both_directions_count_by_their_distance(models, keyed):
 
 def test_a_nearer_annotation_outweighs_a_farther_one():
     ahead, behind = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), answer((1,), [[1.0, 0.0], [0.0, 1.0]])
-    near = fuse_directions(ahead, (1,), as_bytes(behind), 0.25)
-    far = fuse_directions(ahead, (1,), as_bytes(behind), 0.75)
+    near = fuse_directions(ahead, (1,), quantize_probabilities(behind), 0.25)
+    far = fuse_directions(ahead, (1,), quantize_probabilities(behind), 0.75)
     assert near.labels.tolist() == [[1, 0]]
     assert far.labels.tolist() == [[0, 1]]
     assert near.probabilities[1].tolist() == [pytest.approx([0.75, 0.25])]
 
 
 def test_an_object_that_one_side_does_not_know_appears_halfway():
-    ahead, behind = answer((1,), [[1.0], [0.0]]), as_bytes(answer((8,), [[0.0], [1.0]]))
+    ahead, behind = answer((1,), [[1.0], [0.0]]), quantize_probabilities(answer((8,), [[0.0], [1.0]]))
     assert [fuse_directions(ahead, (8,), behind, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
 
 
@@ -89,10 +89,10 @@ def test_how_much_both_directions_differ_is_told_of_objects_that_both_know():
         answer((1,), [[0.0, 0.9], [1.0, 0.1]]),
         answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
     )
-    merged = fuse_directions(ahead, (1, 2), as_bytes(behind), 0.25)
+    merged = fuse_directions(ahead, (1, 2), quantize_probabilities(behind), 0.25)
     assert merged.disagreement == {1: 0.0}
     ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert fuse_directions(ahead, (1, 2), as_bytes(behind), 0.25).disagreement == {1: 0.5}
+    assert fuse_directions(ahead, (1, 2), quantize_probabilities(behind), 0.25).disagreement == {1: 0.5}
 
 
 def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
