@@ -10,7 +10,7 @@ import torch
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.engine.video.directions import Spill, quantize_probabilities, both_directions, fuse_directions
+from aotlab.engine.video.directions import Spill, both_directions, fuse_directions, quantize_probabilities
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import clip, run, stripes
 
@@ -33,7 +33,7 @@ def keyed(models, tmp_path_factory):
     return frames, masks, results
 
 
-def test_every_frame_comes_once_in_order_with_its_image(keyed):
+def test_frames_come_once_in_order(keyed):
     frames, _, results = keyed
     assert [index for index, _, _ in results] == list(range(9))
     assert all((frame == frames[index]).all() for index, frame, _ in results)
@@ -45,7 +45,7 @@ def test_annotated_frames_are_exactly_as_given(keyed):
         assert (results[index][2].labels == mask).all()
 
 
-def test_before_the_first_and_after_the_last_annotation_one_direction_counts(models, keyed):
+def test_one_direction_outside_the_annotations(models, keyed):
     frames, masks, results = keyed
     backward = run(Tracker(*models["aott"]), frames[2::-1], {0: masks[2]})
     forward = run(Tracker(*models["aott"]), frames[6:], {0: masks[6]})
@@ -56,43 +56,43 @@ def test_before_the_first_and_after_the_last_annotation_one_direction_counts(mod
         assert torch.equal(results[index][2].logits, forward[index - 6].logits)
 
 
-def test_in_between_both_directions_count_by_their_distance(models, keyed):
+def test_directions_are_weighted_by_distance(models, keyed):
     frames, masks, results = keyed
     forward = run(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
     backward = run(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
     for index, weight in ((3, 0.25), (4, 0.5), (5, 0.75)):
-        ahead, behind = forward[index - 2].probabilities, backward[6 - index].probabilities
+        ahead, backward = forward[index - 2].probabilities, backward[6 - index].probabilities
         assert results[index][2].ids == (4, 9, 7)
         expected = torch.zeros(4, *ahead.shape[1:])
         expected[:3] = (1 - weight) * ahead  # background, 4, 9
-        expected[[0, 3, 2]] += weight * behind  # background, 7, 9
+        expected[[0, 3, 2]] += weight * backward  # background, 7, 9
         # half a step of 1/255, and as much again from making the sum 1
         torch.testing.assert_close(results[index][2].probabilities, expected, atol=0.01, rtol=0)
 
 
-def test_a_nearer_annotation_outweighs_a_farther_one():
-    ahead, behind = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), answer((1,), [[1.0, 0.0], [0.0, 1.0]])
-    near = fuse_directions(ahead, (1,), quantize_probabilities(behind), 0.25)
-    far = fuse_directions(ahead, (1,), quantize_probabilities(behind), 0.75)
+def test_nearer_annotation_outweighs_a_farther_one():
+    ahead, backward = answer((1,), [[0.0, 1.0], [1.0, 0.0]]), answer((1,), [[1.0, 0.0], [0.0, 1.0]])
+    near = fuse_directions(ahead, (1,), quantize_probabilities(backward), 0.25)
+    far = fuse_directions(ahead, (1,), quantize_probabilities(backward), 0.75)
     assert near.labels.tolist() == [[1, 0]]
     assert far.labels.tolist() == [[0, 1]]
     assert near.probabilities[1].tolist() == [pytest.approx([0.75, 0.25])]
 
 
-def test_an_object_that_one_side_does_not_know_appears_halfway():
-    ahead, behind = answer((1,), [[1.0], [0.0]]), quantize_probabilities(answer((8,), [[0.0], [1.0]]))
-    assert [fuse_directions(ahead, (8,), behind, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
+def test_object_of_one_side_appears_halfway():
+    ahead, backward = answer((1,), [[1.0], [0.0]]), quantize_probabilities(answer((8,), [[0.0], [1.0]]))
+    assert [fuse_directions(ahead, (8,), backward, weight).labels.item() for weight in (0.4, 0.6)] == [0, 8]
 
 
-def test_how_much_both_directions_differ_is_told_of_objects_that_both_know():
-    ahead, behind = (
+def test_disagreement_is_of_common_objects():
+    ahead, backward = (
         answer((1,), [[0.0, 0.9], [1.0, 0.1]]),
         answer((1, 2), [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]),
     )
-    merged = fuse_directions(ahead, (1, 2), quantize_probabilities(behind), 0.25)
+    merged = fuse_directions(ahead, (1, 2), quantize_probabilities(backward), 0.25)
     assert merged.disagreement == {1: 0.0}
     ahead = answer((1,), [[0.0, 0.1], [1.0, 0.9]])
-    assert fuse_directions(ahead, (1, 2), quantize_probabilities(behind), 0.25).disagreement == {1: 0.5}
+    assert fuse_directions(ahead, (1, 2), quantize_probabilities(backward), 0.25).disagreement == {1: 0.5}
 
 
 def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
@@ -104,7 +104,7 @@ def test_neighbouring_annotations_and_a_short_video_work(models, tmp_path):
     assert torch.equal(results[2][2].logits, forward[1].logits)
 
 
-def test_where_the_source_breaks_the_frames_before_it_are_tracked_forward(models, tmp_path):
+def test_broken_source_is_tracked_forward(models, tmp_path):
     frames = clip(4)
 
     def broken():
@@ -127,7 +127,7 @@ def test_where_the_source_breaks_the_frames_before_it_are_tracked_forward(models
     assert torch.equal(found[2][2].logits, forward[2].logits)
 
 
-def test_a_stop_ends_it_at_once(models, tmp_path):
+def test_stop_ends_at_once(models, tmp_path):
     stop, steps = threading.Event(), []
 
     class Watched(Tracker):
@@ -141,7 +141,7 @@ def test_a_stop_ends_it_at_once(models, tmp_path):
     assert len(steps) == 4
 
 
-def test_only_the_frames_between_two_annotations_are_kept(models, tmp_path, monkeypatch):
+def test_only_frames_of_one_gap_are_stored(models, tmp_path, monkeypatch):
     sizes = []
     original = Spill.append
 
@@ -157,7 +157,7 @@ def test_only_the_frames_between_two_annotations_are_kept(models, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_spill_gives_arrays_back_in_any_order_and_names_a_full_disk(tmp_path):
+def test_spill_reads_in_any_order_and_names_a_full_disk(tmp_path):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((3, 4, 3), (2, 5, 6))]
     for compress in (True, False):
