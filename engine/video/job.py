@@ -279,7 +279,7 @@ def fit_memory_budget(
     frames = budget // size
     if frames < 2:
         raise InputError(
-            f"--memory-budget: {budget / 1e6:.1f} MB is too little, a frame of this video with {objects} objects "
+            f"memory budget: {budget / 1e6:.1f} MB is too little, a frame of this video with {objects} objects "
             f"takes {size / 1e6:.1f} MB; give at least {2 * size / 1e6:.1f}MB"
         )
     if source.length is not None:

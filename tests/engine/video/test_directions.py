@@ -61,11 +61,11 @@ def test_directions_are_weighted_by_distance(models, keyed):
     forward = run(Tracker(*models["aott"]), frames[2:6], {0: masks[2]})
     backward = run(Tracker(*models["aott"]), frames[6:2:-1], {0: masks[6]})
     for index, weight in ((3, 0.25), (4, 0.5), (5, 0.75)):
-        ahead, backward = forward[index - 2].probabilities, backward[6 - index].probabilities
+        earlier, later = forward[index - 2].probabilities, backward[6 - index].probabilities
         assert results[index][2].ids == (4, 9, 7)
-        expected = torch.zeros(4, *ahead.shape[1:])
-        expected[:3] = (1 - weight) * ahead  # background, 4, 9
-        expected[[0, 3, 2]] += weight * backward  # background, 7, 9
+        expected = torch.zeros(4, *earlier.shape[1:])
+        expected[:3] = (1 - weight) * earlier  # background, 4, 9
+        expected[[0, 3, 2]] += weight * later  # background, 7, 9
         # half a step of 1/255, and as much again from making the sum 1
         torch.testing.assert_close(results[index][2].probabilities, expected, atol=0.01, rtol=0)
 
