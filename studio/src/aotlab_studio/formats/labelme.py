@@ -50,5 +50,5 @@ def _parse_shape(shape: dict[str, Any], size: Size) -> np.ndarray | None:
                 raise ValueError("it is larger than its image")
             part = np.array(image.convert("L")) > 0
     except Exception as error:  # decoders raise all kinds of errors
-        raise InputError(f"a mask that cannot be read; save it again") from error
+        raise InputError("a mask that cannot be read; save it again") from error
     return place_mask(part, left, top, size)
