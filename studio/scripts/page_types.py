@@ -1,4 +1,4 @@
-"""Message types of page and server as TypeScript, written to the path given: `page/protocol.d.ts`."""
+"""Message types of page and server as TypeScript, written to the path given; tsc checks the page with them."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class FrameStore(FrameSource):
         self.check(index)
         found = self._decoded.get(index)
         if found is None and isinstance(self._source, VideoFrames):
-            lock, video = self._reader(reader, self._source)
+            lock, video = self._reader(reader)
             with lock:
                 found = self._decoded.get(index)  # another thread may have read it meanwhile
                 return video.read(index, self._keep) if found is None else found.to_rgb()
@@ -137,10 +137,11 @@ class FrameStore(FrameSource):
         if not 0 <= index < self.count:
             raise InputError(f"{self.name}: has no frame {index}; give one of 0 to {self.count - 1}")
 
-    def _reader(self, name: str, source: VideoFrames) -> tuple[threading.Lock, VideoReader]:
+    def _reader(self, name: str) -> tuple[threading.Lock, VideoReader]:
+        assert isinstance(self._source, VideoFrames)
         with self._lock:
             if name not in self._readers:
-                self._readers[name] = (threading.Lock(), VideoReader(source))
+                self._readers[name] = (threading.Lock(), VideoReader(self._source))
             return self._readers[name]
 
     def _keep(self, index: int, frame: Any) -> None:

@@ -85,7 +85,7 @@ def read_upload(content: bytes, video: VideoInfo, index: int) -> Annotations:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            path = _unpack(content, folder) if content[:2] == b"PK" else _write(content, folder)
+            path = _unpack(content, folder / "masks") if content[:2] == b"PK" else _write(content, folder)
             if path.is_dir() and any((path / legend).is_file() for legend in LEGENDS):
                 return _read_colors(path, video)
             found = read_annotations(path, video, frame=index if path.suffix.lower() == ".png" else None)
@@ -114,7 +114,10 @@ def _unpack(content: bytes, folder: Path) -> Path:
     """
     try:
         with zipfile.ZipFile(BytesIO(content)) as archive:
-            entries = [entry for entry in archive.infolist() if _can_be_masks(PurePosixPath(entry.filename))]
+            names = {
+                entry: PurePosixPath(entry.filename) for entry in archive.infolist() if not entry.is_dir()
+            }
+            entries = [entry for entry, name in names.items() if _can_be_masks(name)]
             if len(entries) > MAX_FILES or sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
                 limits = f"{MAX_FILES} files of {MAX_UNPACKED_BYTES >> 20} MiB"
                 raise InputError(f"masks: an archive of more than {limits}; split it")

@@ -123,6 +123,13 @@ def square(x, y, side):
     return [(x, y), (x + side, y), (x + side, y + side), (x, y + side)]
 
 
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 def png(labels):
     content = io.BytesIO()
     Image.fromarray(labels.astype(np.uint8)).save(content, "PNG")

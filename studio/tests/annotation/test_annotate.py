@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -136,22 +135,6 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere():
     for path in files:
         addresses = re.findall(r"https?://[^\s'\"`]+", path.read_text(encoding="utf-8"))
         assert [url for url in addresses if not url.startswith("http://www.w3.org/")] == []
-
-
-@pytest.mark.skipif(shutil.which("tsc") is None, reason="no TypeScript compiler (npm install -g typescript)")
-def test_the_types_of_the_page_are_right():
-    options = [
-        "--checkJs",
-        "--allowJs",
-        "--noEmit",
-        "--strict",
-        "--target",
-        "ES2022",
-        "--lib",
-        "ES2022,DOM,DOM.Iterable",
-    ]
-    run = subprocess.run(["tsc", *options, *map(str, PAGE.glob("*.js"))], capture_output=True, text=True)
-    assert run.returncode == 0, run.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no such signals")

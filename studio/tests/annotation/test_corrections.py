@@ -1,16 +1,12 @@
 """Correcting what there is: clicks that change a mask, and results that are dropped."""
 
-import json
-import time
-
 import numpy as np
 import pytest
 
-from aotlab import InputError
 from aotlab_studio import editing
 from aotlab_studio.actions import act
 from aotlab_studio.planning import Request, propagation
-from studio.tests.annotation.clips import LENGTH, Seer, open_session, set_mask, truth
+from studio.tests.annotation.clips import LENGTH, Seer, open_session, set_mask, truth, wait_until
 from studio.tests.annotation.test_editing import draw
 from studio.tests.annotation.test_tracking import run, shown
 
@@ -54,31 +50,6 @@ def test_of_a_chosen_object_alone_results_are_dropped_and_locked_ones_stay(sessi
     assert (session.state.labels(6) == np.where(truth(6) == 2, 2, 0)).all()
 
 
-@pytest.mark.parametrize(
-    ("message", "words"),
-    [
-        ({"frame": 99}, "no frame 99"),
-        ({"frame": 0, "last": "x"}, "last"),
-        ({"frame": 0, "object_ids": [9]}, "no such object"),
-        ({"frame": 0, "object_ids": "1"}, "object_ids"),
-    ],
-)
-def test_results_of_what_there_is_not_cannot_be_dropped(served, message, words):
-    draw(served.session, 0, 1)
-    run(served.session, 0)
-    before = served.session.state.tracked_frames
-    answer = served.open().raw(json.dumps({"id": 1, "do": "drop_results", **message}))
-    assert words in answer["error"]
-    assert served.session.state.tracked_frames == before
-
-
-def test_results_are_not_dropped_while_tracking_runs(session, monkeypatch):
-    draw(session, 0, 1)
-    monkeypatch.setattr(type(session.runner), "busy", True)
-    with pytest.raises(InputError, match="not while tracking runs"):
-        act(session, {"do": "drop_results", "frame": 0})
-
-
 def test_a_click_is_previewed_without_changing_a_mask(served):
     answer = served.open().do("preview", frame=0, positive=[[10, 10]])
     assert answer["result"] == [[[5, 5], [5, 14], [14, 14], [14, 5]]]
@@ -94,11 +65,9 @@ def test_a_correction_during_a_pause_is_a_reference_when_tracking_goes_on(folder
     start, end = (LENGTH - 1, 0) if direction == "backward" else (0, LENGTH - 1)
     draw(session, start, 1)
     job = session.track(Request(start, direction))
-    while job.done < 4:
-        job.wait(0.01)
+    wait_until(lambda: job.done >= 4)
     job.pause()
-    while job.status != "paused":
-        job.wait(0.01)
+    wait_until(lambda: job.status == "paused")
     corrected = abs(start - 2)
     draw(session, corrected, 1, 2)
     tracker.calls.clear()
@@ -134,8 +103,7 @@ def test_a_correction_propagates_to_the_next_given_mask_and_is_undone_with_it(fo
     run(session, 0)
     draw(session, 9, 1)
     act(session, {"do": "suggest", "frame": 5, "object_id": None, "box": [38, 23, 14, 14], "propagate": True})
-    while session.job.extends is None or session.job.alive:
-        time.sleep(0.01)
+    wait_until(lambda: session.job.extends is not None and not session.job.alive)
     assert shown(session, 2) == [5, 6, 7, 8]
     assert session.state.history.titles == ("box and clicks", None)
     session.undo()
@@ -169,29 +137,14 @@ def test_a_stroke_cancels_what_propagates_and_tracking_does_not_wait_for_it(fold
     tracker.pause = 0.2
     stroke = {"do": "paint", "frame": 2, "object_id": 1, "points": [[30, 20]], "radius": 3, "propagate": True}
     act(session, stroke)
-    while session.job.extends is None or not session.job.done:
-        time.sleep(0.01)
+    wait_until(lambda: session.job.extends is not None and session.job.done)
     first = session.job
     act(session, {**stroke, "points": [[33, 20]]})
-    while session.job is first:
-        time.sleep(0.01)
+    wait_until(lambda: session.job is not first)
     assert first.status == "stopped"
     assert first.done < first.total
     tracker.pause = 0
     job = run(session, 2)
     assert job.status == "done"
     assert job.extends is None
-    session.close()
-
-
-def test_nothing_propagates_where_nothing_was_tracked(folder, monkeypatch):
-    monkeypatch.setattr("aotlab_studio.jobs.PAUSE", 0.01)
-    session = open_session(folder, Seer())
-    act(
-        session,
-        {"do": "paint", "frame": 2, "object_id": None, "points": [[30, 20]], "radius": 3, "propagate": True},
-    )
-    time.sleep(0.1)
-    assert session.job is None
-    assert propagation(session.state, 2) is None
     session.close()

@@ -65,13 +65,6 @@ def test_a_locked_object_is_changed_neither_by_reset_nor_by_delete_nor_by_merge(
     assert session.state.objects.ids == (1, 2)
 
 
-def test_a_hidden_object_is_not_painted_unseen(session):
-    draw(session, 0, 1)
-    editing.change_object(session.state, 1, {"hidden": True})
-    with pytest.raises(InputError, match="is hidden; show it first"):
-        editing.paint(session.state, 0, 1, [(30, 30)], radius=4)
-
-
 def test_a_box_that_finds_nothing_changes_nothing(folder):
     session = open_session(folder)
     session.segmenter = lambda frame, prompts: np.zeros(frame.shape[:2], np.uint16)
@@ -97,15 +90,6 @@ def test_a_click_changes_a_mask_only_near_it(session):
     assert np.hypot(rows - 10, columns - 20).max() < 11
     with pytest.raises(InputError, match="nothing found at the click"):
         session.suggest(0, 1, negative=[(50, 30)], refine=True)
-
-
-def test_a_new_object_and_its_mask_are_one_step(session):
-    assert editing.paint(session.state, 0, None, [(10, 10)], radius=3) == 1
-    session.undo()
-    assert session.state.objects.ids == ()
-    assert not session.state.labels(0).any()
-    session.redo()
-    assert (session.state.labels(0) == 1).any()
 
 
 def test_a_part_of_another_object_is_reassigned(session):
@@ -234,26 +218,6 @@ def test_a_deleted_objects_number_and_pixels_never_come_back(session):
     assert session.state.objects.ids == (1, 3, 4)
     assert (session.state.labels(4)[0:3, 0:3] == 4).all()
     assert set(np.unique(session.state.labels(0))) == {0, 1}
-
-
-def test_a_mask_file_brings_its_objects_in_one_step(session):
-    load_upload(session.state, 3, png(truth(3)))
-    assert session.state.objects.ids == (1, 2)
-    assert (session.state.labels(3) == truth(3)).all()
-    session.undo()
-    assert session.state.objects.ids == ()
-    assert not session.state.labels(3).any()
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"name": ""}, {"name": "x" * 61}, {"name": "a\nb"}, {"colour": "red"}],
-)
-def test_unusable_settings_of_an_object_are_refused(session, changes):
-    editing.add_object(session.state)
-    with pytest.raises(InputError):
-        editing.change_object(session.state, 1, changes)
-    assert session.state.objects.get(1).name == "object 1"
 
 
 def test_a_stroke_that_changes_nothing_is_no_step(session):

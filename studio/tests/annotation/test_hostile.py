@@ -15,7 +15,6 @@ from aotlab_studio import editing
 from aotlab_studio.label_store import encode
 from aotlab_studio.objects import ObjectList
 from aotlab_studio.project import FILE, locate
-from aotlab_studio.review.scores import read_scores
 from aotlab_studio.state import State
 
 SIZE = (24, 32)
@@ -150,13 +149,3 @@ def test_objects_that_cannot_be_are_refused_and_change_nothing(change):
     with pytest.raises(InputError, match="not a usable list of objects"):
         table.restore(json.dumps(json.loads(before) | change).encode())
     assert table.snapshot() == before
-
-
-def test_scores_that_are_no_numbers_are_left_out():
-    wrong = {
-        "1": [float("nan"), 1, 0, 0, None],
-        "2": [1, 10**400, 10**400, 0, None],
-        "3": 5,
-        "x": [1, 1, 1, 1, None],
-    }
-    assert set(read_scores({**wrong, "4": [1, 1, 1, 1, None]})) == {4}

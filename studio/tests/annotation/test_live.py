@@ -39,13 +39,6 @@ def open_live(tmp_path, camera, *, record=True):
     return Session(State(folder / "frames", project=folder, frames=frames), Seer)
 
 
-def until(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def is_object_1(labels):
     """Whether a mask is object 1 of any of the drawn images."""
     return any((labels == (truth(index) == 1)).all() for index in range(24))
@@ -81,17 +74,6 @@ def test_a_taken_frame_is_masked_and_the_stream_is_tracked_and_recorded(tmp_path
     assert again.state.frames.count >= 6
     assert again.state.labels(5).any()
     again.close()
-
-
-def test_a_better_frame_may_be_taken_first(tmp_path):
-    camera = Camera()
-    session = open_live(tmp_path, camera)
-    camera.go.release()
-    until(lambda: session.live._number == 1)
-    assert session.take_frame() == 1
-    draw(session, 1, 1)
-    assert session.state.frames.jpeg(1)[:2] == b"\xff\xd8"
-    session.close()
 
 
 def test_without_recording_old_frames_and_masks_go(tmp_path, monkeypatch):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +45,12 @@ from studio.tests.annotation.test_editing import draw
         ({"do": "change_object", "object_id": 1, "changes": {"locked": 1}}, "locked"),
         ({"do": "add_object", "name": "<img src=x>\n"}, "name"),
         ({"do": "add_object", "name": ["x"]}, "name"),
+        ({"do": "drop_results", "frame": 99}, "no frame 99"),
+        ({"do": "drop_results", "frame": 0, "last": "x"}, "last"),
+        ({"do": "drop_results", "frame": 0, "object_ids": [9]}, "no such object"),
+        ({"do": "change_object", "object_id": 1, "changes": {"name": ""}}, "name"),
+        ({"do": "change_object", "object_id": 1, "changes": {"name": "x" * 61}}, "name"),
+        ({"do": "change_object", "object_id": 1, "changes": {"colour": "red"}}, "#rrggbb"),
         ({"do": "split_object", "frame": 0, "object_id": 1, "point": [1]}, "point"),
     ],
 )  # fmt: skip
@@ -135,14 +139,3 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(served, monkeypatch):
 def test_a_huge_upload_is_refused(served, monkeypatch):
     monkeypatch.setattr(web, "UPLOAD_BYTES", 1000)
     assert post(served, b"x" * 2000).status_code == 413
-
-
-def test_the_types_of_the_page_are_those_of_the_server():
-    root = Path(__file__).resolve().parents[2]
-    spec = spec_from_file_location("page_types", root / "scripts" / "page_types.py")
-    page_types = module_from_spec(spec)
-    spec.loader.exec_module(page_types)
-    written = (root / "src" / "aotlab_studio" / "page" / "protocol.d.ts").read_text()
-    assert written == page_types.declarations(), (
-        "run: python studio/scripts/page_types.py studio/src/aotlab_studio/page/protocol.d.ts"
-    )

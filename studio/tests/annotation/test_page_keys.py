@@ -89,12 +89,6 @@ def test_a_key_is_changed_in_the_dialog_and_the_browser_keeps_it(page):
     assert page.tool() == "eraser"
 
 
-def test_the_brush_has_buttons_for_fingers(page):
-    radius = page.radius()
-    page.tab.tap("[aria-label='Larger brush']")
-    assert page.radius() > radius
-
-
 def test_a_reload_keeps_frame_tool_brush_and_look(page):
     page.seek(7)
     page.key("e", "]", "v")
@@ -105,12 +99,6 @@ def test_a_reload_keeps_frame_tool_brush_and_look(page):
     assert [page.tool(), page.radius()] == ["eraser", radius]
     assert [page.tab.is_checked("#fill"), page.tab.is_checked("#outline")] == [False, True]
     assert page.tab.input_value("#opacity") == "0.8"
-
-
-def test_a_fresh_page_has_the_box_chosen(context, served):
-    page = Page(context, served.url)
-    assert page.tab.get_attribute("[data-tool=box]", "aria-pressed") == "true"
-    assert "Drag a box" in page.tab.inner_text("#empty")
 
 
 def test_a_page_of_an_earlier_start_says_so(page, served, folder):
@@ -185,17 +173,6 @@ def test_the_review_grows_while_tracking_runs(page, session, monkeypatch):
     page.tab.wait_for_selector("#review li")
     assert page.tab.is_visible("#job")
     job.stop()
-
-
-def test_long_names_end_in_an_ellipsis(page, session):
-    draw(session, 0, 1)
-    editing.change_object(session.state, 1, {"name": "a very long name of an object that does not fit here"})
-    page.tab.wait_for_selector("text=a very long name")
-    style = page.tab.evaluate(
-        """() => { const name = document.querySelector('#objects .name');
-        return [getComputedStyle(name).textOverflow, name.scrollWidth > name.clientWidth]; }"""
-    )
-    assert style == ["ellipsis", True]
 
 
 def test_on_a_dense_screen_corners_close_and_marks_are_drawn_in_css_pixels(browser, served):
