@@ -2,7 +2,7 @@
 
 import json
 
-from aotlab_studio.models import Loading
+from aotlab_studio.models import TrackerLoader
 from benchmarks.latency import main
 from studio.tests.annotation.clips import Seer, draw_folder
 
@@ -10,7 +10,7 @@ from studio.tests.annotation.clips import Seer, draw_folder
 def test_latencies_and_the_speed_of_tracking_are_measured_and_nothing_is_kept(tmp_path, capsys, monkeypatch):
     video = draw_folder(tmp_path / "clip")
     tracker = Seer(pause=0.02)
-    monkeypatch.setattr(Loading, "__call__", lambda self: tracker)
+    monkeypatch.setattr(TrackerLoader, "__call__", lambda self: tracker)
     assert main([str(video)]) == 0
     rows = capsys.readouterr().out.splitlines()
     assert [row.split("  ")[0] for row in rows] == [

@@ -169,7 +169,7 @@ def run_layers(tracker, frames):
 def run_annotator(tracker, frames):
     nothing = np.zeros(frames[0].shape[:2], np.uint8)
     state = SimpleNamespace(
-        lock=contextlib.nullcontext(), given_frames=[0], labels=lambda _: stripes([1]), given=lambda _: nothing,
+        lock=contextlib.nullcontext(), keyframes=[0], labels=lambda _: stripes([1]), keyframe_mask=lambda _: nothing,
         described=lambda index: frozenset() if index else frozenset({1}),
         frames=SimpleNamespace(length=len(frames), read=lambda index, _: frames[index]),
     )  # fmt: skip

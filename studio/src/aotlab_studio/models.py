@@ -21,6 +21,15 @@ KEYS = {"policy": "memory.policy", "precision": "compute.precision"}
 """key of each offered setting but the model"""
 
 
+_importing = threading.Lock()
+
+
+def import_tracker() -> None:
+    """Import PyTorch in one thread at a time: two that import torchvision at once fail with a deadlock."""
+    with _importing:
+        from aotlab import Tracker  # noqa: F401
+
+
 @dataclass
 class TrackerChoice:
     """Offered and chosen model, memory policy and precision. A page sends a value of a list, never a path."""
@@ -94,6 +103,7 @@ class TrackerLoader:
                     config=self._options.config if checkpoint in self._options.checkpoints else None,
                     overrides=(*self._options.overrides, *picked),
                 )
+                import_tracker()
                 self._loaded = chosen, options.load()
             return self._loaded[1]
 

@@ -16,7 +16,7 @@ from aotlab_studio.editing import Box, Clicks, Points
 from aotlab_studio.history import Step
 from aotlab_studio.jobs import MakeTracker, Runner, TrackingJob
 from aotlab_studio.live import LiveFrames
-from aotlab_studio.models import TrackerChoice
+from aotlab_studio.models import TrackerChoice, import_tracker
 from aotlab_studio.painting import outlines
 from aotlab_studio.planning import Request
 from aotlab_studio.protocol import (
@@ -236,6 +236,7 @@ class Session:
         """Return the mask H×W bool that a prompt means."""
         if self.segmenter is None:
             raise InputError("box and clicks: this session has no segmenter; draw the mask")
+        import_tracker()
         return self.segmenter(self.state.frames.read(frame), {1: prompt}) == 1
 
     def _move(self, step: Step | None, move: Callable[[], Step | None]) -> UndoneStep | None:
