@@ -23,8 +23,8 @@ from PIL import Image
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.allocator import keep_freed_memory
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.id_maps import PALETTE
 from aotlab.media.images import describe_error
+from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
 from aotlab.utils.progress import progress_bar

@@ -27,7 +27,7 @@ def write(found: Annotations, source: FrameSource, name: str, output: Path) -> N
     """Write objects in a format of `FORMATS`; YOLO's labels get the images of their frames."""
     from aotlab.masks.exchange.regions import Written
     from aotlab.masks.exchange.writing import write_annotations
-    from aotlab.masks.id_maps import write_mask
+    from aotlab.media.masks import write_mask
     from aotlab.media.video import store_frame
 
     if name == "masks":

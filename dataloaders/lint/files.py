@@ -10,8 +10,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from aotlab.masks.id_maps import VOID
 from aotlab.media.images import open_image, require_jpeg_end
+from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
 
 Level = Literal["error", "warning", "info"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.media.images import open_image, read_image
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
 MaskReader = Callable[[Path], np.ndarray]

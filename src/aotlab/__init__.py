@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aotlab.engine.prediction import Prediction
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
-    from aotlab.masks.prompt import Prompt
+    from aotlab.media.prompt import Prompt
     from aotlab.networks.weights.zoo import load_model as load_model
 
 __version__ = "0.2.0"
@@ -22,7 +22,7 @@ __all__ = ["Prediction", "Prompt", "Tracker", "__version__", "load_model", "to_d
 _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
-    "Prompt": ("aotlab.masks.prompt", "Prompt"),
+    "Prompt": ("aotlab.media.prompt", "Prompt"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
 }

@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.dataloaders.lint.files import Finding
 from aotlab.dataloaders.lint.folder import gather, lint_folder
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 SIZE = 24, 32

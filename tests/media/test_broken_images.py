@@ -13,8 +13,8 @@ from PIL import Image
 
 from aotlab.dataloaders.lint.files import check_frame, check_mask
 from aotlab.dataloaders.training.labelled import read_ids, read_saliency
-from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import TiffStack, read_image
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from aotlab.configs.schema import ModelConfig
-from aotlab.masks.prompt import Prompt
+from aotlab.engine.segmenters import NetworkSegmenter
+from aotlab.media.prompt import Prompt
 from aotlab.networks.vos_model import VOSModel
-from aotlab.prompts.network_segmenter import NetworkSegmenter
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from tests.drawn_clips import draw_clip, stems_from, write_frames
 from tests.miniatures import make_mose
 

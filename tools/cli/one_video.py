@@ -77,11 +77,11 @@ def forecast(args: Namespace, settings: Config) -> int:
     """Check the inputs and print the memory of a frame; write nothing. Return 0."""
     from aotlab.engine.memory_forecast import tracking_forecast
     from aotlab.engine.video.given_masks import load_masks
-    from aotlab.prompts.texts import read_prompts
+    from aotlab.media.prompt import parse_prompts
 
     source, numbers = open_video(args)
     masks = load_masks(args.mask, source, numbers, numbers.range(args.start, args.end))
-    prompts = read_prompts(args.box, args.point, args.not_point)
+    prompts = parse_prompts(args.box, args.point, args.not_point)
     objects = set(masks.annotations.objects()).union(*prompts.values())
     print(tracking_forecast(settings, source.size, len(objects), args.gpu_memory), end="")
     return 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.masks.id_maps import PALETTE, palette_index, read_mask, without_void, write_mask
+from aotlab.media.masks import PALETTE, palette_index, read_mask, resolve_void, write_mask
 from aotlab.utils.errors import InputError
 
 
@@ -21,9 +21,9 @@ def test_ids_above_255_reuse_the_colours_of_objects():
     ("stored", "meant"), [([0, 255], [0, 1]), ([0, 3, 255], [0, 3, 0]), ([0, 1], [0, 1]), ([0, 0], [0, 0])]
 )
 def test_255_is_the_object_if_it_is_the_only_value_and_else_void(stored, meant):
-    assert without_void(np.array([stored], np.uint8)).tolist() == [meant]
+    assert resolve_void(np.array([stored], np.uint8)).tolist() == [meant]
     deep = np.array([[255, 300]], np.uint16)
-    assert without_void(deep) is deep
+    assert resolve_void(deep) is deep
 
 
 def test_small_ids_make_a_palette_png_and_come_back(tmp_path):

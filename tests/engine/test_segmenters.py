@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from aotlab.masks.prompt import Prompt
-from aotlab.prompts.onnx_segmenter import OnnxSegmenter
+from aotlab.engine.segmenters import OnnxSegmenter
+from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 onnx = pytest.importorskip("onnx")
