@@ -242,7 +242,8 @@ class VideoFrames(FrameSource):
         self._times, self.damaged = [], []
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
-                self._times.append(_next_time(self._times, time, self.rate))
+                if self.variable:
+                    self._times.append(_next_time(self._times, time, self.rate))
                 if damaged:
                     self.damaged.append(index)
                 yield _require_size(image, self.size, f"{self.path}, frame {index}")
@@ -258,6 +259,9 @@ class VideoFrames(FrameSource):
         Raises:
             InputError: no such frame, or the file does not decode there.
         """
+        if index == 0:  # without indexing the file
+            with _open_video(self.path) as container:
+                return next(_decode(self.path, container))[0]
         return self._reader.read(index)
 
     def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
@@ -287,8 +291,8 @@ class VideoIndex:
         self.seekable = len(times) == len(entries)
         """whether frames have distinct times; otherwise the file can only be read from its beginning"""
         self.times = times if self.seekable else []
-        self.numbers = {time: number for number, time in enumerate(self.times)}
-        """frame number by time"""
+        self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
+        """frame number by time; empty if not seekable"""
         self._keys = sorted(
             {0, *(self.numbers[time] for time, key in entries if key and time in self.numbers)}
         )
@@ -332,9 +336,7 @@ class VideoReader:
             if self._container is None or not key <= self._next <= index:
                 self._seek(key)
             for frame in self._frames:
-                number = (
-                    self._index.numbers.get(frame.pts, self._next) if self._index.seekable else self._next
-                )
+                number = self._index.numbers.get(frame.pts, self._next)
                 self._next = number + 1
                 if keep and number >= self._wanted:
                     keep(number, frame)
