@@ -193,7 +193,9 @@ def test_stack_among_images_rejected(stack):
 
 def test_missing_library_names_its_extra(stack, monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
-    with pytest.raises(InputError, match=r"tifffile must be installed for this; pip install 'aotlab\[images\]'"):
+    with pytest.raises(
+        InputError, match=r"tifffile must be installed for this; pip install 'aotlab\[images\]'"
+    ):
         open_frames(stack)
 
 
@@ -208,6 +210,15 @@ def damage(content, *, seed):
         yield bytes(changed)
 
 
+def find_error(read, path):
+    """Return the message with which a reader rejects a file; None if it reads it."""
+    try:
+        read(path)
+    except InputError as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("name", ["00000.jpg", "00000.png"])
 @pytest.mark.filterwarnings("ignore")
@@ -218,12 +229,10 @@ def test_broken_image_is_read_or_named(tmp_path, kind, name):
     for content in damage(file.getvalue(), seed=0):
         path.write_bytes(content)
         for read in READERS:
-            try:
-                read(path)
-            except InputError as error:
-                assert str(error).startswith(f"{path}: ")
-                assert "object at 0x" not in str(error)
-                assert "\n" not in str(error)
+            message = find_error(read, path)
+            assert message is None or message.startswith(f"{path}: ")
+            assert "object at 0x" not in str(message)
+            assert "\n" not in str(message)
         for check in (check_frame, check_mask):
             facts = check(path, decode=True)
             assert facts.size is not None or facts.findings
@@ -239,15 +248,13 @@ def test_broken_deep_image_is_read_or_named(tmp_path, suffix):
         tifffile.imwrite(path, DEEP[:1], photometric="rgb", compression="zlib")
     if suffix != "png":
         (tmp_path / "frames" / "0.png").unlink()
-    errors = []
+    messages = []
     for content in damage(path.read_bytes(), seed=5):
         path.write_bytes(content)
-        try:
-            read_frames(path.parent)
-        except InputError as error:
-            errors.append(str(error))
-    assert len(errors) >= 10
-    assert all(f"{path}: " in error and "\n" not in error for error in errors)
+        messages.append(find_error(read_frames, path.parent))
+    messages = [message for message in messages if message is not None]
+    assert len(messages) >= 10
+    assert all(message.startswith(f"{path}: ") and "\n" not in message for message in messages)
 
 
 def test_empty_image_is_named(tmp_path):

@@ -1,9 +1,9 @@
-"""Prompts: what they accept and what they refuse."""
+"""Prompts: as objects, as text, and simulated from masks."""
 
 import numpy as np
 import pytest
 
-from aotlab.media.prompt import Prompt
+from aotlab.media.prompt import Prompt, box_around, jaccard, next_click, parse_prompts
 from aotlab.utils.errors import InputError
 
 
@@ -26,7 +26,7 @@ def test_clicks_are_split_by_their_labels():
         ({"mask": np.zeros((2, 3, 4))}, "mask H×W"),
     ],
 )
-def test_what_means_no_object_is_refused(options, words):
+def test_prompt_without_object_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options)
 
@@ -39,6 +39,58 @@ def test_what_means_no_object_is_refused(options, words):
         ({"mask": np.ones((40, 61))}, "does not match"),
     ],
 )
-def test_prompts_outside_a_frame_are_refused(options, words):
+def test_prompt_outside_the_frame_rejected(options, words):
     with pytest.raises(InputError, match=words):
         Prompt(**options).check_inside((40, 60))
+
+
+def square(top, left, side=20):
+    mask = np.zeros((60, 80), np.uint8)
+    mask[top : top + side, left : left + side] = 1
+    return mask
+
+
+def test_click_is_in_the_middle_of_the_largest_error():
+    truth = square(10, 10, 21)
+    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
+    assert next_click((truth == 1) | (square(30, 40, 25) == 1), truth) == ((52, 42), 0)
+    assert next_click(truth == 1, truth) is None
+
+
+def test_ignored_pixels_neither_draw_clicks_nor_count():
+    truth = square(10, 10)
+    truth[30:] = 255
+    answer = (truth == 1) | (truth == 255)
+    assert next_click(answer, truth) is None
+    assert jaccard(answer, truth) == 1
+
+
+def test_box_holds_all_pixels_of_an_object():
+    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
+
+
+def test_prompts_are_parsed_by_frame_and_object():
+    prompts = parse_prompts(["40/3:1,2,30,40", "2:10:20-40:60"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
+    assert list(prompts) == [0, 40]
+    assert prompts[40][3].box == (1, 2, 30, 40)
+    assert prompts[0][2].box == (10, 20, 30, 40)
+    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
+    assert prompts[0][1].negative == [(9, 9)]
+    assert list(parse_prompts([], ["1:5,6"], first=7)) == [7]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "points", "negative", "words"),
+    [
+        (["1:3,3,14"], [], [], r"box 1:3,3,14: expected \[FRAME/\]ID:X,Y,W,H"),
+        ([], ["1:5"], [], r"point 1:5: expected \[FRAME/\]ID:X,Y with an id from 1"),
+        ([], ["0:3,3"], [], "point 0:3,3"),
+        ([], ["x:3,3"], [], "point x:3,3"),
+        (["1:3,3,0,0"], [], [], "at least 2 pixels"),
+        (["1:3,3,14,14", "1:3,3,10,10"], [], [], "object 1 has a box on frame 0 already"),
+        (["1:3,3,14,14"], [], ["2:3,3"], "object 2 has no box or point on frame 0"),
+    ],
+)
+def test_invalid_prompt_texts_rejected(boxes, points, negative, words):
+    with pytest.raises(InputError, match=words):
+        parse_prompts(boxes, points, negative)

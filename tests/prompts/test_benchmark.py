@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.configs.prompts import PromptSource
 from aotlab.media.masks import write_mask
-from aotlab.media.prompt import Prompt, box_around, jaccard, next_click
+from aotlab.media.prompt import Prompt, jaccard
 from aotlab.prompts.benchmark import BASELINES, Case, Result, held_out_cases, measure, read_cases, rows_of
 from aotlab.tools import benchmark_prompts as cli
 from aotlab.utils.errors import InputError
@@ -23,28 +23,6 @@ def square(top, left, side=20, size=(60, 80)):
 
 def drawn(truth):
     return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
-
-
-def test_the_first_click_is_in_the_middle_and_the_next_one_in_the_largest_error():
-    truth = square(10, 10, 21)
-    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
-    surplus = square(30, 40, 25) == 1
-    (x, y), label = next_click((truth == 1) | surplus, truth)
-    assert label == 0
-    assert (x, y) == (52, 42)
-    assert next_click(truth == 1, truth) is None
-
-
-def test_pixels_to_ignore_neither_draw_clicks_nor_count():
-    truth = square(10, 10)
-    truth[30:] = 255
-    answer = (truth == 1) | (truth == 255)
-    assert next_click(answer, truth) is None
-    assert jaccard(answer, truth) == 1
-
-
-def test_a_box_holds_all_pixels_of_an_object():
-    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
 
 
 def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():

@@ -6,13 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.segmenters import segment_objects
 from aotlab.media.masks import read_mask
-from aotlab.media.prompt import parse_prompts
 from aotlab.media.video import open_frames
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
-from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
 from tests.segment_by_color import segment_by_color
 
@@ -107,24 +104,6 @@ def test_useless_prompts_are_refused_in_one_line(run, capsys, options, words):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert words in lines[0]
-
-
-def test_prompts_are_read_by_frame_and_object():
-    prompts = parse_prompts(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
-    assert prompts[40][3].box == (1, 2, 30, 40)
-    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
-    assert prompts[0][1].negative == [(9, 9)]
-    with pytest.raises(InputError):
-        parse_prompts([], ["1:5"])
-
-
-def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readings(caplog):
-    assert parse_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
-    frame = np.zeros((48, 64, 3), np.uint8)
-    prompts = parse_prompts(["2:30,20,40,30"], [])[0]
-    segment_objects(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
-    assert "corners are 30,20 and 70,50" in caplog.text
-    assert "write 2:30:20-40:30" in caplog.text
 
 
 def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_option(tmp_path, run, video):
