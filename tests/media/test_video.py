@@ -49,6 +49,14 @@ def write_smooth(path, size=(48, 64)):
     return frame
 
 
+def set_display_matrix(path, matrix):
+    """Overwrite the display matrix in the track header of an MP4 file."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"tkhd") + 44
+    content[start : start + 36] = np.array(matrix, dtype=">i4").tobytes()
+    path.write_bytes(content)
+
+
 def read_all(path):
     """Return the number of frames before the end or the error, and the error's message."""
     count = 0
@@ -67,10 +75,7 @@ def read_all(path):
 def test_display_matrix_is_applied(tmp_path, matrix, show):
     path = tmp_path / "phone.mp4"
     expected = show(write_smooth(path))
-    content = bytearray(path.read_bytes())
-    start = content.index(b"tkhd") + 44
-    content[start : start + 36] = np.array(matrix, dtype=">i4").tobytes()
-    path.write_bytes(content)
+    set_display_matrix(path, matrix)
     source = open_frames(path)
     assert source.size == expected.shape[:2]
     assert np.abs(next(iter(source)).astype(int) - expected).mean() < 4
