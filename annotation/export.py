@@ -15,7 +15,7 @@ from torch import Tensor
 
 from aotlab.annotation.state import State
 from aotlab.engine.video.outputs import OUTPUTS, Outputs, Tracked, VideoFile, open_outputs
-from aotlab.masks.overlay import overlay
+from aotlab.media.overlay import draw_overlay
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -108,7 +108,7 @@ def write_archive(files: Sequence[Path], archive: Path) -> None:
 def with_names(tracked: Tracked, names: dict[int, str]) -> np.ndarray:
     """Return the frame with its objects and their names drawn over it: H×W×3 uint8."""
     labels = np.asarray(tracked.prediction.labels)
-    image = Image.fromarray(overlay(tracked.frame, labels))
+    image = Image.fromarray(draw_overlay(tracked.frame, labels))
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(max(12, labels.shape[0] // 30))
     for object_id, name in names.items():

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.annotation.cache import RecentCache
-from aotlab.annotation.readers import Decoded, FrameReader, ImageReader, VideoIndex, VideoReader
-from aotlab.media.image_frames import ImageFrames, LevelsOption
-from aotlab.media.video import FrameSource, VideoFrames, open_frames
+from aotlab.annotation.readers import Decoded, FrameReader, ImageReader, VideoReader
+from aotlab.media.images import LevelsOption
+from aotlab.media.video import FrameSource, ImageFrames, VideoFrames, VideoIndex, open_frames
 from aotlab.utils.errors import InputError
 
 CACHE_BYTES = 512 * 2**20
@@ -45,11 +45,12 @@ class FrameStore(FrameSource):
         self.name, self.size, self.rate = source.name, source.size, source.rate
         self._make: Callable[[], FrameReader]
         if isinstance(source, VideoFrames):
-            self._index: VideoIndex | None = VideoIndex(source.path)
-            self._make, self.count = partial(VideoReader, source, self._index), self._index.length
+            self._index: VideoIndex | None = source.index
+            self._make, self.count = partial(VideoReader, source), source.index.length
+        elif isinstance(source, ImageFrames):
+            self._index, self._make, self.count = None, partial(ImageReader, source), source.length
         else:
-            assert isinstance(source, ImageFrames)
-            self._index, self._make, self.count = None, partial(ImageReader, source), source.length or 0
+            raise InputError(f"{path}: not a video file or a folder of frames; give one of these")
         self._readers: dict[str, tuple[threading.Lock, FrameReader]] = {}
         self._lock = threading.Lock()
         self._images: RecentCache[Decoded] = RecentCache(cache_bytes // 2, attrgetter("nbytes"))
@@ -62,7 +63,7 @@ class FrameStore(FrameSource):
         """Return seconds from the first frame."""
         if self._index is None or not (self.variable and self._index.seekable):
             return super().time(index)
-        return (self._index.times[index] - self._index.times[0]) * self._index.time_base
+        return self._index.time(index, self.rate)
 
     def stem(self, index: int) -> str:
         """Return the file name of a frame, without suffix."""

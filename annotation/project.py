@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from aotlab.annotation.live import Frames
 from aotlab.annotation.store import LabelStore
-from aotlab.media.image_frames import SUFFIXES
-from aotlab.media.levels import read_levels
+from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, read_text, real_path, require_writable, write_text
 from aotlab.utils.locks import LOCK, locked_output
@@ -33,7 +32,7 @@ def source_of(path: Path) -> dict[str, Any]:
         if not path.is_dir():
             return {"bytes": _add(digest, path), "digest": digest.hexdigest()}
         images = sorted(
-            (entry for entry in os.scandir(path) if Path(entry.name).suffix.lower() in SUFFIXES),
+            (entry for entry in os.scandir(path) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES),
             key=lambda entry: entry.name,
         )
         sizes = [entry.stat().st_size for entry in images]
@@ -120,7 +119,7 @@ def read_head(path: Path) -> Head:
         video = tree["video"]
         height, width = video["size"]
         return Head(
-            os.fspath(Path(video["path"])), video["frames"], (height, width), read_levels(video.get("levels")),
+            os.fspath(Path(video["path"])), video["frames"], (height, width), parse_levels(video.get("levels")),
             video.get("source"), json.dumps(tree["objects"]).encode(),
         )  # fmt: skip
 

@@ -28,10 +28,10 @@ from aotlab.annotation.protocol import (
 )
 from aotlab.annotation.runner import Runner
 from aotlab.annotation.state import State
+from aotlab.engine.segmenters import Segmenter
 from aotlab.engine.video.review import frames_to_check
 from aotlab.masks.painting import outlines
-from aotlab.masks.prompt import Prompt
-from aotlab.prompts.segmenter import Segmenter
+from aotlab.media.prompt import Prompt
 from aotlab.utils.errors import InputError
 
 MAX_REVIEW = 500

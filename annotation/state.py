@@ -17,7 +17,7 @@ from aotlab.annotation.project import Project, levels_of, locate
 from aotlab.annotation.protocol import Event, FrameEvent, HistoryEvent, ObjectsEvent
 from aotlab.annotation.store import LabelStore, encode
 from aotlab.engine.video.scores import Score, joined, measured, read_scores
-from aotlab.media.image_frames import LevelsOption
+from aotlab.media.images import LevelsOption
 
 Listener = Callable[[Event], None]
 """called on every change, from any thread; must not block"""

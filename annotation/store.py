@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aotlab.annotation.cache import RecentCache
-from aotlab.masks.id_maps import PALETTE
+from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 

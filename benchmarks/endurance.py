@@ -27,7 +27,7 @@ from aotlab.configs.files import BUNDLED_CHECKPOINT
 from aotlab.configs.schema import POLICIES
 from aotlab.dataloaders.training.clips import reflect
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.networks.weights.checkpoints import read_settings
 from aotlab.tools.cli.numbers import AT_LEAST_ONE

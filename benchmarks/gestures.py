@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 
 from aotlab.annotation.actions import act
-from aotlab.masks.clicks import jaccard
-from aotlab.masks.id_maps import read_mask, without_void
 from aotlab.masks.painting import polygon
+from aotlab.media.masks import read_mask, resolve_void
+from aotlab.media.prompt import jaccard
 from aotlab.tools.annotate import open_session
 from aotlab.tools.annotate import parse as parse_annotate
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
@@ -213,7 +213,7 @@ def annotate(args: Namespace) -> None:
         clip.mkdir()
         for image in sorted(args.images.iterdir())[: args.frames]:
             shutil.copy(image, clip)
-            truth.append(without_void(read_mask(args.masks / f"{image.stem}.png")))
+            truth.append(resolve_void(read_mask(args.masks / f"{image.stem}.png")))
         session = open_session(parse_annotate([str(clip)]), leaving)
         page = Page(session)
         for gestures, score in Person(page, truth).annotate(args.most, args.target):

@@ -23,9 +23,8 @@ from PIL import Image
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
-from aotlab.media.streams import open_source
+from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.allocator import keep_freed_memory
 
@@ -93,7 +92,7 @@ def compare(tracker: Tracker, source: Path, mask: np.ndarray, work: Path, args: 
             _ = tracker.step(frame, None if index else mask).labels
 
     def whole(write: tuple[str, ...]) -> None:
-        opened = open_source(str(source), timeout=30)
+        opened = open_frames(str(source), timeout=30)
         tracker.reset(args.frames)
         masks = load_masks([str(work / "mask.png")], opened)
         options = TrackOptions(write=write, progress=False)

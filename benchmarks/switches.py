@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 
 REACH = 3
 """distance in pixels within which two objects touch"""

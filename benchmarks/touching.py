@@ -25,7 +25,7 @@ from aotlab.dataloaders.training.touching import Cutout, cut_out, draw_cutouts, 
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.davis import score_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths

@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Point, Prompt
 
 Window = tuple[int, int, int, int]
 """left, top, right and bottom in pixels of the frame, right and bottom excluded"""

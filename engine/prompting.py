@@ -13,7 +13,7 @@ from torch import Tensor
 from aotlab.engine.inputs import MaskLike, given_mask
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompt_planes import NOTHING, Window, drop_far_parts, planes_of, region_of
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Prompt
 from aotlab.networks.model import Model
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork

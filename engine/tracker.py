@@ -25,7 +25,7 @@ from aotlab.engine.prediction import Prediction
 from aotlab.engine.prompting import PromptedFrame, exclusive, given_ids
 from aotlab.engine.recurrence import Seen, look, one_hot, refer, remember
 from aotlab.engine.state import STATES, made_by, read_state
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Prompt
 from aotlab.networks import kernels
 from aotlab.networks.kernels.folding import folded
 from aotlab.networks.kernels.tuning import fastest_precision

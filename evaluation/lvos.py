@@ -13,7 +13,7 @@ import numpy as np
 
 from aotlab.evaluation.sequence_scores import AnnotatedSequence, ScoringPlan
 from aotlab.evaluation.tables import Row, Summary, TableLayout, mean_of, mean_of_all, measure_row
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 
 COLUMNS = ("J&F", "J", "F", "V")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from aotlab.masks.id_maps import PALETTE
+from aotlab.media.images import describe_error
+from aotlab.media.masks import PALETTE
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file
-from aotlab.utils.image_files import reason_of
 from aotlab.utils.progress import progress_bar
 
 DEPTH_BYTE = 24
@@ -101,7 +101,7 @@ def mask_problem(content: bytes, item: Expected) -> str | None:
             # never decode a decompression bomb
             labels = np.array(image) if (height, width) == item.size else None
     except Exception as error:  # decoders raise all kinds of errors
-        return f"not a readable PNG ({reason_of(error)})"
+        return f"not a readable PNG ({describe_error(error)})"
     if kind != "PNG":
         return f"a {kind} file; expected PNG"
     if mode not in ("P", "L") or content[DEPTH_BYTE] != 8:
@@ -147,7 +147,7 @@ def _entry_problem(file: zipfile.ZipFile, name: str, item: Expected) -> str | No
     try:
         return mask_problem(file.read(name), item)
     except Exception as error:  # every kind of compression raises other errors
-        return f"cannot be unpacked ({reason_of(error)})"
+        return f"cannot be unpacked ({describe_error(error)})"
 
 
 def _misplaced(names: Sequence[str], example: str) -> str:

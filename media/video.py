@@ -1,126 +1,470 @@
-"""Frames from a video file or a folder of images."""
+"""Frames of video files, streams, folders of images and TIFF stacks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+import shutil
+import stat
+import sys
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from PIL import Image
 
-from aotlab.media.frame_source import FrameSource as FrameSource
-from aotlab.media.frame_source import Times, is_variable, rate_of, seconds_of
-from aotlab.media.image_frames import FOLDER_RATE, FolderImages, ImageFrames, LevelsOption, of_size
-from aotlab.media.images import kind_of
-from aotlab.media.sound import Sound
-from aotlab.media.tiff import TiffStack
-from aotlab.media.video_writer import VideoWriter as VideoWriter
+from aotlab.media.images import (
+    Levels,
+    LevelsOption,
+    TiffStack,
+    estimate_levels,
+    image_kind,
+    list_images,
+    parse_levels,
+    read_values,
+)
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, is_folder
+from aotlab.utils.files import atomic_path, file_mode, is_file, is_folder, real_path
 
 if TYPE_CHECKING:
     import av
 
+IMAGE_RATE = Fraction(24)
+"""frame rate of image sequences, as in DAVIS and most films"""
+DEFAULT_RATE = Fraction(25)
+"""frame rate of videos without one (single frames, raw streams), as in FFmpeg"""
+MAX_STREAM_RATE = 250
+"""largest plausible frame rate of a stream; larger ones are clock ticks"""
+NUM_PEEKED_PACKETS = 200
+"""number of packets to inspect for a variable frame rate"""
+NUM_KEPT_FRAMES = 64
+"""number of frames before a requested one that `VideoReader` decodes for its caller's cache"""
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://(?:[^/@]*@)?(.*)", re.IGNORECASE)
+"""address: protocol, and the rest after a name and password"""
+LIVE_PROTOCOLS = ("rtsp", "rtsps", "rtp", "udp", "rtmp", "srt")
 NOT_VIDEO = re.compile(r"tty|image2|.*_pipe")
 """FFmpeg's readers of text files and single images"""
-
 PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
 """FFmpeg's readers of files that name other files"""
-
 NO_FRAMES = "holds no frames; give a video with at least one frame"
 
 
-def open_frames(
-    path: Path | str, *, rate: Fraction = FOLDER_RATE, levels: LevelsOption = None
-) -> FrameSource:
-    """Open a video file, a folder of images or a TIFF stack; reads the first frame.
+@dataclass(frozen=True)
+class Sound:
+    """Location of the sound of frames."""
+
+    path: Path
+    """file with the sound, of which the first stream is used"""
+    start: Fraction
+    """time of the first frame by the file's clock, in seconds"""
+
+
+class FrameSource(Protocol):
+    """Frames in order; every iteration starts at the first one and holds one frame at a time.
+
+    Iterating yields H×W×3 uint8 RGB, and raises `InputError` naming the first frame that cannot be read.
+    """
+
+    name: str
+    """file or folder name without suffix"""
+    size: tuple[int, int]
+    """height and width of every frame, as shown (after rotation)"""
+    rate: Fraction
+    """frames per second"""
+    length: int | None = None
+    """number of frames; None if unknown before all are read"""
+    variable: bool = False
+    """whether frame times are not multiples of 1 / rate"""
+    live: bool = False
+    """whether frames are live and lost if not read in time"""
+    damaged: list[int]
+    """frames read so far that were damaged and filled in by the decoder from their neighbours"""
+    lost: int = 0
+    """number of packets read so far that did not decode and were skipped"""
+    levels: Levels | None = None
+    """black and white levels of images with more than 8 bits; None: frames are shown as stored"""
+    sound: Sound | None = None
+    """source of the sound; None without sound"""
+
+    def time(self, index: int) -> Fraction:
+        """Return seconds from the first frame to one that has been read."""
+        return index / self.rate
+
+    def stem(self, index: int) -> str:
+        """Return the stem of output files of a frame: its number with at least five digits, or the image's name."""
+        return f"{index:05d}"
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame, H×W×3 uint8 RGB, in any order; not thread-safe.
+
+        Raises:
+            InputError: no such frame, it cannot be read, or the source is a stream.
+        """
+        raise InputError(f"{self.name}: frames of a stream are read in order only; store it in a file first")
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames."""
+
+
+def open_frames(source: str | Path, *, levels: LevelsOption = None, timeout: float = 30.0) -> FrameSource:
+    """Open a source of frames and read the first one.
 
     Args:
-        path: a video file, a stack, or a folder of images, sorted by name.
-        rate: frames per second of images.
+        source: a video file, a folder of images, a TIFF stack, an address (``rtsp://``, ``http://``, ...), a camera
+            (``/dev/video0``), a named pipe, or ``-`` for standard input.
         levels: values of images shown as black and white: ``LOW,HIGH``, or ``auto`` for the whole video (default: 8-bit
             images unchanged, ``auto`` for others).
+        timeout: seconds to wait for the first frame of a stream.
 
     Raises:
-        InputError: no such path, not a video, no frames, or the first frame cannot be read; ``levels`` are invalid, or
-            given for a video file.
+        InputError: no such source, not a video, no frames, or the first frame cannot be read; ``levels`` are invalid,
+            or given for a video file or a stream.
     """
-    path = Path(path)
-    if is_folder(path):
-        return ImageFrames(FolderImages(path), rate, levels)
-    if is_file(path) and kind_of(path) == "tiff":
-        return ImageFrames(TiffStack(path), rate, levels)
-    if is_file(path):
-        refuse_levels(levels, str(path))
-        return VideoFrames(path)
-    raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
+    path, address = Path(source), ADDRESS.fullmatch(str(source))
+    if address and address[1].lower() == "file":
+        raise InputError(f"{source}: file:// addresses are not supported; give the path")
+    mode = 0 if address else file_mode(path)
+    if address or str(source) == "-" or stat.S_ISCHR(mode) or stat.S_ISFIFO(mode):
+        _refuse_levels(levels, "a stream")
+        return _open_stream(str(source), timeout)
+    if is_folder(path) or (is_file(path) and image_kind(path) == "tiff"):
+        return ImageFrames(path, levels)
+    if not is_file(path):
+        raise InputError(f"{path}: no such file or folder; give a video file or a folder of frames")
+    _refuse_levels(levels, str(path))
+    return VideoFrames(path)
 
 
-def frames_at(source: FrameSource, wanted: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index, frame) of the wanted frames in order; frames after the last one are not decoded.
+class ImageFrames(FrameSource):
+    """Images of a folder, sorted by name, or of a TIFF stack; outputs are named like the images of a folder.
+
+    Args:
+        path: a folder or a TIFF file.
+        levels: values shown as black and white.
 
     Raises:
-        InputError: the source ends before a wanted frame, or one cannot be read.
+        InputError: no images, the first one cannot be read, or levels are invalid.
     """
-    if isinstance(source, ImageFrames):
-        frames = ((index, source.read(index)) for index in sorted(wanted) if index < (source.length or 0))
-    else:
-        frames = (
-            (index, frame) for index, frame in enumerate(islice(source, max(wanted) + 1)) if index in wanted
-        )
-    index = -1
-    for index, frame in frames:
-        yield index, frame
-    if index < max(wanted):
-        ends = "" if source.length is None else f"; give one of 0 to {source.length - 1}"
-        raise InputError(f"{source.name}: no frame {max(wanted)}{ends}")
 
+    length: int
 
-def refuse_levels(levels: LevelsOption, title: str) -> None:
-    """Raise `InputError` if levels are given for a source that is not made of images."""
-    if levels is not None:
-        raise InputError(
-            f"levels {levels}: only for folders of images and TIFF stacks, not for {title}; leave levels out"
-        )
+    def __init__(self, path: Path, levels: LevelsOption = None) -> None:
+        if is_folder(path):
+            self._paths, self._stack = list_images(path), None
+            self.name, self.length = real_path(path).name, len(self._paths)
+            linear = image_kind(self._paths[0]) == "exr"
+        else:
+            self._paths, self._stack = [], TiffStack(path)
+            self.name, self.length, linear = path.stem, self._stack.count, False
+        first = self._read_values(0)
+        if first.dtype.kind not in "uif":
+            raise InputError(f"{self._title(0)}: holds values of {first.dtype}; give integers or floats")
+        self._dtype, self.size = first.dtype, (first.shape[0], first.shape[1])
+        self.rate, self.damaged = IMAGE_RATE, []
+        given = parse_levels(levels)
+        if given is not None:
+            self.levels = Levels(*given, linear=linear)
+        elif levels is not None or first.dtype != np.uint8:
+            low, high = estimate_levels(self._read_or_skip, self.length)
+            self.levels = Levels(low, high, linear=linear, found=True)
+
+    def stem(self, index: int) -> str:
+        """Return the stem of the image in a folder, the frame number in a stack."""
+        return self._paths[index].stem if self._paths else super().stem(index)
+
+    def file(self, index: int) -> Path | None:
+        """Return the image file of a frame; None in a stack."""
+        return self._paths[index] if self._paths else None
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame; thread-safe. Raises `InputError` if it is missing, broken or of another size or type."""
+        _require_index(self, index, self.length)
+        values, title = self._read_values(index), self._title(index)
+        if values.dtype != self._dtype and not values.dtype.kind == self._dtype.kind == "f":
+            raise InputError(
+                f"{title}: has values of {values.dtype}, but the first frame of {self._dtype}; give frames of one kind"
+            )
+        _require_size(values, self.size, title)
+        image = values if self.levels is None else self.levels(values)
+        return image if image.shape[2] == 3 else image.repeat(3, axis=2)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the frames in order; raises as `read`."""
+        return map(self.read, range(self.length))
+
+    def _read_values(self, index: int) -> np.ndarray:
+        return read_values(self._paths[index]) if self._stack is None else self._stack.read(index)
+
+    def _read_or_skip(self, index: int) -> np.ndarray:
+        """Read the values of an image; empty if it is broken, which is reported when the frame is read."""
+        try:
+            return self._read_values(index)
+        except InputError:
+            return np.empty(0, self._dtype)
+
+    def _title(self, index: int) -> str:
+        return str(self._paths[index]) if self._stack is None else f"{self._stack.path}, image {index}"
 
 
 class VideoFrames(FrameSource):
     """A video file, decoded as it is read and rotated as players do."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = path.stem
+        self.path, self.name, self.damaged = path, path.stem, []
         with _open_video(path) as container:
             stream = container.streams.video[0]
-            self.rate = rate_of(stream)
-            self.length = stream.frames or None
+            self.rate, self.length = _read_rate(stream), stream.frames or None
             first = next(_decode(path, container), None)
-            heard = bool(container.streams.audio)
-        if first is None:
-            raise InputError(f"{path}: {NO_FRAMES}")
+            if first is None:
+                raise InputError(f"{path}: {NO_FRAMES}")
+            self.size = (first[0].shape[0], first[0].shape[1])
+            self.sound = Sound(path, first[1] or Fraction(0)) if container.streams.audio else None
         with _open_video(path) as container:
-            self.variable = is_variable(container, self.rate)
-        self.size = (first[0].shape[0], first[0].shape[1])
-        self.damaged = []
-        self.sound = Sound(path, first[1] or Fraction(0)) if heard else None
-        self._times = Times(self.rate)
+            self.variable = has_variable_rate(container, self.rate)
+        self._times: list[Fraction] = []
 
     def time(self, index: int) -> Fraction:
         """Return seconds from the first frame, by the file's clock if its rate varies, else by the rate."""
-        return self._times[index] if self.variable else super().time(index)
+        if not self.variable:
+            return super().time(index)
+        known = index < len(self._times)
+        return self._times[index] - self._times[0] if known else self.index.time(index, self.rate)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        self._times, self.damaged = Times(self.rate), []
+        self._times, self.damaged = [], []
         with _open_video(self.path) as container:
             for index, (image, time, damaged) in enumerate(_decode(self.path, container)):
                 if self.variable:
-                    self._times.add(time)
+                    self._times.append(_next_time(self._times, time, self.rate))
                 if damaged:
                     self.damaged.append(index)
-                yield of_size(image, self.size, f"{self.path}, frame {index}")
+                yield _require_size(image, self.size, f"{self.path}, frame {index}")
+
+    @cached_property
+    def index(self) -> VideoIndex:
+        """Times and key frames of the file, read when first used."""
+        return VideoIndex(self.path)
+
+    def read(self, index: int) -> np.ndarray:
+        """Return a frame, H×W×3 uint8 RGB, in any order; for several threads, use a `VideoReader` for each.
+
+        Raises:
+            InputError: no such frame, or the file does not decode there.
+        """
+        if index == 0:  # without indexing the file
+            with _open_video(self.path) as container:
+                return next(_decode(self.path, container))[0]
+        return self._reader.read(index)
+
+    def to_rgb(self, frame: av.VideoFrame, index: int) -> np.ndarray:
+        """Convert a decoded frame to H×W×3 uint8 RGB, rotated; raises `InputError` for a frame of another size."""
+        return _require_size(_to_rgb(frame), self.size, f"{self.path}, frame {index}")
+
+    @cached_property
+    def _reader(self) -> VideoReader:
+        return VideoReader(self)
+
+
+class VideoIndex:
+    """Times and key frames of a video file, read without decoding, up to the first packet that cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        entries: list[tuple[int | None, bool]] = []
+        with _open_video(path) as container, suppress(av.FFmpegError, OSError):
+            stream = container.streams.video[0]
+            self.time_base = Fraction(stream.time_base or 0)
+            for packet in container.demux(stream):
+                if packet.size and not packet.is_discard:
+                    entries.append((packet.pts, packet.is_keyframe))
+        times = sorted({time for time, _ in entries if time is not None})
+        self.length = len(entries)
+        self.seekable = len(times) == len(entries)
+        """whether frames have distinct times; otherwise the file can only be read from its beginning"""
+        self.times = times if self.seekable else []
+        self.numbers: dict[int | None, int] = {time: number for number, time in enumerate(self.times)}
+        """frame number by time; empty if not seekable"""
+        self._keys = sorted(
+            {0, *(self.numbers[time] for time, key in entries if key and time in self.numbers)}
+        )
+
+    def key_before(self, index: int) -> int:
+        """Return the last key frame up to this one."""
+        return self._keys[bisect_right(self._keys, index) - 1]
+
+    def time(self, index: int, rate: Fraction) -> Fraction:
+        """Return seconds from the first frame; by the rate if the file has no distinct times."""
+        return (self.times[index] - self.times[0]) * self.time_base if self.seekable else index / rate
+
+
+class VideoReader:
+    """Random access to a video file for one thread; continues at its position if no key frame is nearer."""
+
+    def __init__(self, source: VideoFrames) -> None:
+        self._source, self._index = source, source.index
+        self._container: av.container.InputContainer | None = None
+        self._frames: Iterator[av.VideoFrame] = iter(())
+        self._next = 0  # next frame to decode
+        self._wanted = 0  # earlier frames are decoded only if others refer to them
+
+    def read(self, index: int, keep: Callable[[int, av.VideoFrame], None] | None = None) -> np.ndarray:
+        """Return a frame, H×W×3 uint8 RGB.
+
+        Args:
+            index: frame number.
+            keep: called with the number of this frame, of up to `NUM_KEPT_FRAMES` decoded before it, and the frame,
+                which `VideoFrames.to_rgb` converts.
+
+        Raises:
+            InputError: no such frame, or the file does not decode there.
+        """
+        import av
+
+        _require_index(self._source, index, self._index.length)
+        self._wanted = max(0, index - NUM_KEPT_FRAMES) if keep else index
+        key = self._index.key_before(index)
+        try:
+            if self._container is None or not key <= self._next <= index:
+                self._start(key)
+            image = self._decode_until(index, keep)
+            if image is None:  # sought too far, as in MPEG-TS, or a broken frame has no number
+                self._start(0)
+                image = self._decode_until(index, keep, or_later=True)
+        except (av.FFmpegError, OSError) as error:
+            self.close()
+            raise _undecodable(self._source.path, index, error) from error
+        if image is None:
+            self.close()
+            raise InputError(f"{self._source.path}: ends before frame {index}; repair the file")
+        return image
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._container is not None:
+            self._container.close()
+        self._container, self._frames, self._next = None, iter(()), 0
+
+    def _start(self, key: int) -> None:
+        """Continue at a key frame; at the first one by opening the file again."""
+        if key == 0 or self._container is None:
+            self.close()
+            self._container = _open_video(self._source.path)
+            self._container.streams.video[0].thread_type = "AUTO"
+        if key:
+            self._container.seek(self._index.times[key], stream=self._container.streams.video[0])
+        self._next, self._frames = key, self._decode(self._container)
+
+    def _decode_until(
+        self, index: int, keep: Callable[[int, av.VideoFrame], None] | None, *, or_later: bool = False
+    ) -> np.ndarray | None:
+        """Return a frame, or the first one after it if ``or_later``; None if it does not come."""
+        for frame in self._frames:
+            number = self._index.numbers.get(frame.pts, self._next)
+            self._next = number + 1
+            if keep and number >= self._wanted:
+                keep(number, frame)
+            if number >= index:
+                return self._source.to_rgb(frame, number) if number == index or or_later else None
+        return None
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[av.VideoFrame]:
+        """Yield all frames from here on, without unreferenced ones before the wanted frame."""
+        stream, times = container.streams.video[0], self._index.times
+        for packet in container.demux(stream):
+            early = bool(times) and packet.pts is not None and packet.pts < times[self._wanted]
+            stream.codec_context.skip_frame = "NONREF" if early else "DEFAULT"
+            yield from packet.decode()
+
+
+class StreamFrames(FrameSource):
+    """A stream, which can be iterated once; damaged frames are skipped."""
+
+    variable = True
+
+    def __init__(self, container: av.container.InputContainer, title: str, name: str, *, live: bool) -> None:
+        self.title, self.name, self.live, self.damaged = title, name, live, []
+        if not container.streams.video:
+            raise InputError(f"{title}: holds no video; give a source with images")
+        _require_decoder(container, title)
+        rate = _read_rate(container.streams.video[0])
+        self.rate = rate if rate <= MAX_STREAM_RATE else DEFAULT_RATE
+        self._times: list[Fraction] = []
+        self._frames = self._decode(container)
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(f"{title}: ended before the first frame; give a source with at least one")
+        self._first: tuple[np.ndarray, Fraction | None] | None = first
+        self.size = (first[0].shape[0], first[0].shape[1])
+
+    def time(self, index: int) -> Fraction:
+        """Return seconds from the first frame, by the clock of the source."""
+        return self._times[index] - self._times[0]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        if self._first is None:
+            raise InputError(f"{self.title}: can be read only once; store it in a file first")
+        first, self._first = self._first, None
+        for index, (image, time) in enumerate(chain([first], self._frames)):
+            self._times.append(_next_time(self._times, time, self.rate))
+            yield _require_size(image, self.size, f"{self.title}, frame {index}")
+
+    def _decode(self, container: av.container.InputContainer) -> Iterator[tuple[np.ndarray, Fraction | None]]:
+        """Yield frames and their seconds."""
+        import av
+
+        stream = container.streams.video[0]
+        # threads for slices do not mark damaged frames, threads for frames make live ones late
+        stream.thread_type, stream.codec_context.thread_count = "FRAME", 1
+        with container:
+            try:
+                for packet in container.demux(stream):
+                    try:
+                        frames = packet.decode()
+                    except av.InvalidDataError:
+                        self.lost += 1
+                        continue
+                    for frame in frames:
+                        if frame.is_corrupt:
+                            self.lost += 1
+                        else:
+                            yield _to_rgb(frame), _read_time(frame)
+            except (av.FFmpegError, OSError) as error:
+                raise InputError(
+                    f"{self.title}: interrupted ({_describe(error)}); check the source"
+                ) from error
+
+
+def store_frame(source: FrameSource, index: int, frame: np.ndarray, path: Path) -> None:
+    """Link the image file of a frame, or write the frame as JPEG if it has no 8-bit file.
+
+    Args:
+        source: source of the frame.
+        index: frame number.
+        frame: H×W×3 uint8 RGB.
+        path: file to write, without suffix.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    file = source.file(index) if isinstance(source, ImageFrames) and source.levels is None else None
+    path = path.with_name(f"{path.name}{'.jpg' if file is None else file.suffix}")
+    with atomic_path(path) as temporary:
+        if file is None:
+            Image.fromarray(frame).save(temporary, format="JPEG", quality=95)
+            return
+        try:
+            temporary.symlink_to(real_path(file))
+        except OSError:  # no links here
+            shutil.copyfile(file, temporary)
 
 
 def open_container(
@@ -147,6 +491,26 @@ def open_container(
     )
 
 
+def has_variable_rate(container: av.container.InputContainer, rate: Fraction) -> bool:
+    """Return whether the first frames are unevenly spaced or differ from the stated rate; reads packets."""
+    import av
+
+    stream = container.streams.video[0]
+    if stream.time_base is None:
+        return False
+    times = []
+    # stop at an unreadable packet; decoding reports its frame
+    with suppress(av.FFmpegError):
+        for packet in islice(container.demux(stream), NUM_PEEKED_PACKETS):
+            if packet.pts is not None:
+                times.append(packet.pts * stream.time_base)
+    times.sort()
+    slack = max(stream.time_base * 3 / 2, 1 / rate / 100)
+    # the last packets may lack neighbours that are stored later
+    steps = [later - earlier for earlier, later in pairwise(times[: max(len(times) * 3 // 4, 3)])]
+    return any(abs(step - 1 / rate) > slack for step in steps)
+
+
 def _open_video(path: Path) -> av.container.InputContainer:
     import av
 
@@ -156,21 +520,61 @@ def _open_video(path: Path) -> av.container.InputContainer:
         raise InputError(f"{path}: {NO_FRAMES}") from error
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: not a readable video ({reason_of(error)}); give a video or a folder"
+            f"{path}: not a readable video ({_describe(error)}); give a video or a folder"
         ) from error
     if not container.streams.video or NOT_VIDEO.fullmatch(container.format.name):
         problem = "not a video; give a video file or a folder of frames" if container.streams else NO_FRAMES
         container.close()
         raise InputError(f"{path}: {problem}")
-    require_decoder(container, str(path))
+    _require_decoder(container, str(path))
     return container
 
 
-def require_decoder(container: av.container.InputContainer, title: str) -> None:
-    """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
-    if container.streams.video[0].codec_context is None:
-        container.close()
-        raise InputError(f"{title}: no decoder for its video; give H.264, for example")
+def _open_stream(source: str, timeout: float) -> StreamFrames:
+    """Open a stream and read its first frame in another thread; raise `InputError` after a timeout."""
+    import av
+
+    path, address = Path(source), ADDRESS.fullmatch(source)
+    camera = not address and source != "-" and stat.S_ISCHR(file_mode(path))
+    title, name = source, path.stem
+    if source == "-":
+        title, name = "standard input", "stdin"
+    elif address:
+        title, name = f"{address[1]}://{address[2]}", Path(address[2]).stem or address[1]
+    live = camera or bool(address and address[1].lower() in LIVE_PROTOCOLS)
+
+    def open_stream() -> StreamFrames:
+        if address:
+            tcp = {"rtsp_transport": "tcp"} if address[1].startswith("rtsp") else {}
+            container = open_container(source, playlists=True, timeout=timeout, options=tcp)
+        elif camera:
+            container = av.open(source, format="v4l2", metadata_errors="replace")
+        else:
+            # unbuffered: the lock of a buffer would block the end of the program while a reader hangs
+            file: Any = sys.stdin.fileno() if source == "-" else path
+            opened = open(file, "rb", buffering=0, closefd=source != "-")  # noqa: SIM115
+            container = open_container(opened)
+        return StreamFrames(container, title, name, live=live)
+
+    result: Future[StreamFrames] = Future()
+
+    def work() -> None:
+        try:
+            result.set_result(open_stream())
+        except BaseException as error:  # raised in the caller's thread
+            result.set_exception(error)
+
+    threading.Thread(target=work, name="opener", daemon=True).start()
+    if not wait([result], timeout).done:
+        raise InputError(
+            f"{title}: no frame within {timeout:g} seconds; check the source, or wait longer (timeout)"
+        )
+    try:
+        return result.result()
+    except InputError:
+        raise
+    except (av.FFmpegError, OSError, ValueError) as error:  # ValueError: a PyAV without v4l2
+        raise InputError(f"{title}: cannot be opened ({_describe(error)}); check the address") from error
 
 
 def _decode(
@@ -184,16 +588,13 @@ def _decode(
     container.streams.video[0].thread_type = "FRAME"
     try:
         for frame in container.decode(video=0):
-            yield upright(frame), seconds_of(frame), frame.is_corrupt
+            yield _to_rgb(frame), _read_time(frame), frame.is_corrupt
             index += 1
     except (av.FFmpegError, OSError) as error:
-        message = (
-            f"{path}: frame {index} does not decode ({reason_of(error)}); repair the file or cut it before"
-        )
-        raise InputError(message) from error
+        raise _undecodable(path, index, error) from error
 
 
-def upright(frame: av.VideoFrame) -> np.ndarray:
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
     """Return the frame rotated by quarter turns and mirrored, as in its display matrix."""
     image = frame.to_ndarray(format="rgb24")
     entry: Any = frame.side_data.get("DISPLAYMATRIX")
@@ -206,7 +607,59 @@ def upright(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def reason_of(error: Exception) -> str:
+def _read_rate(stream: Any) -> Fraction:
+    """Return the frames per second of a video stream."""
+    return Fraction(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+
+
+def _read_time(frame: av.VideoFrame) -> Fraction | None:
+    """Return the frame's time by its source's clock."""
+    return None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+
+
+def _next_time(times: list[Fraction], time: Fraction | None, rate: Fraction) -> Fraction:
+    """Return the time of the frame after those with ``times``; by the rate if its own time is unknown."""
+    if time is not None:
+        return time
+    return times[-1] + 1 / rate if times else Fraction(0)
+
+
+def _refuse_levels(levels: LevelsOption, title: str) -> None:
+    if levels is not None:
+        raise InputError(
+            f"levels {levels}: only for folders of images and TIFF stacks, not for {title}; leave levels out"
+        )
+
+
+def _require_decoder(container: av.container.InputContainer, title: str) -> None:
+    """Raise unless this FFmpeg has a decoder for the first video stream, and close the container."""
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise InputError(f"{title}: no decoder for its video; give H.264, for example")
+
+
+def _require_index(source: FrameSource, index: int, length: int) -> None:
+    if not 0 <= index < length:
+        raise InputError(f"{source.name}: no frame {index}; give one of 0 to {length - 1}")
+
+
+def _require_size(image: np.ndarray, size: tuple[int, int], title: str) -> np.ndarray:
+    """Return the image if it has the size of the first frame."""
+    height, width, _ = image.shape
+    if (height, width) != size:
+        raise InputError(
+            f"{title}: {width}×{height}, but the first frame is {size[1]}×{size[0]}; give frames of one size"
+        )
+    return image
+
+
+def _undecodable(path: Path, index: int, error: Exception) -> InputError:
+    return InputError(
+        f"{path}: frame {index} does not decode ({_describe(error)}); repair the file or cut it before"
+    )
+
+
+def _describe(error: Exception) -> str:
     """Return FFmpeg's message without the number and the file name."""
     import av
 

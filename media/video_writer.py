@@ -1,7 +1,9 @@
-"""Video writers: H.264, and ProRes and VP9 with an alpha channel."""
+"""Video files: H.264 with sound, and ProRes and VP9 with an alpha channel."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -10,17 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.media.sound import Sound, SoundCopy, copy_sound
+from aotlab.media.video import Sound, open_container
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
 if TYPE_CHECKING:
     import av
 
-FINE = Fraction(1, 90000)
+log = logging.getLogger(__name__)
+
+TICK = Fraction(1, 90000)
 """time base of videos with a variable rate in seconds, as usual in MPEG"""
 
-LONGEST_GAP = Fraction(3600)
+MAX_GAP = Fraction(3600)
 """longest duration of a frame in seconds; MP4 stores 32 bits, which is 6.6 hours at 90000 ticks"""
 
 H264 = ("libx264", "yuv420p", {"crf": "21", "preset": "superfast"})
@@ -31,6 +35,9 @@ ALPHA = {
     ".webm": ("libvpx-vp9", "yuva420p", {"crf": "24", "deadline": "good", "cpu-used": "4"}),
 }
 """the same for files with an alpha channel, by suffix"""
+
+COPIED_SOUND = ("aac", "mp3", "mp3float", "ac3", "eac3", "alac", "opus", "libopus", "flac")
+"""decoders of sound that MP4 stores unchanged; others are encoded as AAC"""
 
 
 class VideoWriter:
@@ -66,7 +73,7 @@ class VideoWriter:
         height, width = size
         self._stored = size if self.channels == 4 else (height + height % 2, width + width % 2)
         self._sound = sound
-        self._copy: SoundCopy | None = None
+        self._sound_copy: _SoundCopy | None = None
         self._begin = Fraction(0)  # seconds of the first frame written
         self._last = -1  # tick of the newest frame
         self._skipped = 0  # ticks removed from gaps that were too long
@@ -86,8 +93,8 @@ class VideoWriter:
         with self._stack:
             if self._stream is not None:
                 self._container.mux(self._stream.encode(None))
-            if self._copy is not None:
-                self._copy.finish((self._last + 1) * self._stream.codec_context.time_base)
+            if self._sound_copy is not None:
+                self._sound_copy.finish((self._last + 1) * self._stream.codec_context.time_base)
 
     def write(self, frame: np.ndarray, time: Fraction | None = None) -> None:
         """Append one frame, H×W×3 uint8 RGB (H×W×4 for a file with alpha).
@@ -119,8 +126,8 @@ class VideoWriter:
             tick = self._tick(None if time is None else time - self._begin, base)
             image.pts, image.time_base, self._last = tick, base, tick
             self._container.mux(self._stream.encode(image))
-            if self._copy is not None:
-                self._copy.until(tick * base)
+            if self._sound_copy is not None:
+                self._sound_copy.write_until(tick * base)
         except (av.FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or error
             raise InputError(
@@ -131,12 +138,12 @@ class VideoWriter:
     def _tick(self, time: Fraction | None, base: Fraction) -> int:
         """Return the time of a frame in ticks: strictly increasing, without gaps that MP4 cannot store.
 
-        Clocks of cameras jump; the excess of a gap over `LONGEST_GAP` is subtracted from all later times.
+        Clocks of cameras jump; the excess of a gap over `MAX_GAP` is subtracted from all later times.
         """
         if time is None:
             return self._last + 1
         tick = max(round(time / base) - self._skipped, self._last + 1)
-        excess = max(0, tick - max(self._last, 0) - int(LONGEST_GAP / base))
+        excess = max(0, tick - max(self._last, 0) - int(MAX_GAP / base))
         self._skipped += excess
         return tick - excess
 
@@ -146,12 +153,83 @@ class VideoWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
         self._container = self._stack.enter_context(av.open(str(temporary), "w"))
         self._stream = _add_stream(self._container, self.rate, self._stored)
-        base = FINE if self.variable and self._stream.codec_context.name != "mpeg4" else None
+        base = TICK if self.variable and self._stream.codec_context.name != "mpeg4" else None
         self._stream.codec_context.time_base = base or 1 / self._stream.codec_context.framerate
         if self._sound is not None and self.channels == 3:
-            self._copy = copy_sound(self._sound, self._container, self._begin)
-        if self._copy is not None:
-            self._stack.callback(self._copy.close)
+            try:
+                self._sound_copy = _SoundCopy(self._sound, self._container, self._begin)
+            except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+                log.warning("%s: its sound is left out (%s)", self._sound.path, error)
+            else:
+                self._stack.callback(self._sound_copy.close)
+
+
+class _SoundCopy:
+    """Copies sound into a video while it is written, up to the first place where it is broken.
+
+    Sound that MP4 cannot store is encoded again.
+
+    Args:
+        sound: sound of the source.
+        target: opened output video, to which nothing was written yet.
+        begin: seconds from the source's first frame to that of the target.
+    """
+
+    def __init__(self, sound: Sound, target: av.container.OutputContainer, begin: Fraction) -> None:
+        self._path, self._begin, self._target = sound.path, sound.start + begin, target
+        self._source = open_container(str(sound.path))
+        audio: Any = self._source.streams.audio[0]
+        self._copied = audio.codec_context.name in COPIED_SOUND
+        self._stream: Any
+        if self._copied:
+            self._stream = target.add_stream_from_template(audio)
+        else:
+            self._stream = target.add_stream("aac", rate=audio.rate, layout=audio.layout.name)
+        if begin:
+            self._source.seek(int(self._begin * 1_000_000))  # microseconds, of any stream
+        self._pieces = self._write(self._source.demux(audio) if self._copied else self._source.decode(audio))
+        self._written: Fraction | None = Fraction(-1)  # seconds; None: all
+
+    def write_until(self, seconds: Fraction) -> None:
+        """Write the sound up to this time of the target."""
+        while self._written is not None and self._written < seconds:
+            self._written = next(self._pieces, None)
+
+    def finish(self, seconds: Fraction) -> None:
+        """Write the rest up to the end of the video."""
+        self.write_until(seconds)
+        if not self._copied:
+            self._target.mux(self._stream.encode(None))
+
+    def close(self) -> None:
+        """Close the source."""
+        self._source.close()
+
+    def _write(self, pieces: Iterator[Any]) -> Iterator[Fraction]:
+        """Write packets, or frames as packets, and yield the time of each before."""
+        for piece in self._readable(pieces):
+            if piece.pts is None or (self._copied and piece.dts is None):
+                continue
+            shift = round(self._begin / piece.time_base)
+            piece.pts -= shift
+            if piece.pts < 0:
+                continue
+            yield piece.pts * piece.time_base
+            if self._copied:
+                piece.dts, piece.stream = piece.dts - shift, self._stream
+            self._target.mux(piece if self._copied else self._stream.encode(piece))
+
+    def _readable(self, pieces: Iterator[Any]) -> Iterator[Any]:
+        """Yield the pieces up to the first broken one."""
+        import av
+
+        try:
+            yield from pieces
+        except (av.FFmpegError, OSError) as error:
+            log.warning(
+                "%s: its sound ends at %.1f s, where it does not decode", self._path, self._written or 0
+            )
+            log.debug("%s", error)
 
 
 def _add_stream(container: av.container.OutputContainer, rate: Fraction, size: tuple[int, int]) -> Any:

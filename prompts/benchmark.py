@@ -14,12 +14,10 @@ import numpy as np
 
 from aotlab.configs.prompts import PromptSource
 from aotlab.dataloaders.training.prompt_samples import Annotated, list_images, pick_object
-from aotlab.masks.clicks import box_around, jaccard, next_click
-from aotlab.masks.id_maps import VOID, read_mask
-from aotlab.masks.painting import Point
-from aotlab.masks.prompt import Prompt
+from aotlab.engine.segmenters import Segmenter
 from aotlab.media.images import read_image
-from aotlab.prompts.segmenter import Segmenter
+from aotlab.media.masks import VOID, read_mask
+from aotlab.media.prompt import Point, Prompt, box_around, jaccard, next_click
 from aotlab.utils.errors import InputError
 
 CLICKS = (1, 2, 3, 5)

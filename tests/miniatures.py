@@ -15,7 +15,7 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.masks.exchange.regions import compress, runs_of
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from tests.drawn_clips import (
     HEIGHT,
     WIDTH,

@@ -11,9 +11,9 @@ from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.clicks import jaccard
-from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.media.prompt import jaccard
 from aotlab.media.video import open_frames
 from aotlab.tools.main import main
 from tests.shared import SHARED, needs_data

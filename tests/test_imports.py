@@ -1,4 +1,4 @@
-"""The arrows between packages, and the bounds that keep files readable."""
+"""The arrows between packages."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 _ROOMS: list[tuple[str, ...]] = [
-    ("utils",), ("configs",), ("media", "masks"), ("networks", "dataloaders", "evaluation"), ("engine",), ("prompts",),
-    ("annotation",), ("tools",), ("benchmarks",),
+    ("utils",), ("configs",), ("media",), ("masks",), ("networks", "dataloaders", "evaluation"), ("engine",),
+    ("prompts",), ("annotation",), ("tools",), ("benchmarks",),
 ]  # fmt: skip
 """packages from left to right; those of one entry do not know each other"""
 ALLOWED = {
@@ -21,9 +21,9 @@ ALLOWED = {
     for place, rooms in enumerate(_ROOMS)
     for package in rooms
 }
+ALLOWED["media"] |= {"masks"}
 """package to the packages that it may import"""
 LIBRARY = [package for package in ALLOWED if package not in ("tools", "benchmarks")]
-FILE_LINES, FUNCTION_LINES = 300, 40
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
     "dataloaders.benchmarks.sequences", "engine.evaluation.paper_tables", "masks.exchange.writing", "tools.cli",
@@ -69,10 +69,6 @@ def heavy_imports(source: str) -> set[str]:
     ours = {name.removeprefix("aotlab.") for name in found if name.startswith("aotlab.")}
     others = {name for name in found if name.split(".")[0] not in {*sys.stdlib_module_names, "aotlab"}}
     return others | {name for name in ours if not any(f"{name}.".startswith(f"{light}.") for light in LIGHT)}
-
-
-def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def calls(source: str) -> Iterator[tuple[str, int]]:
@@ -162,20 +158,6 @@ def test_a_heavy_import_of_a_tool_is_found():
     source = "import numpy, re\nfrom aotlab.engine.tracker import Tracker\nfrom aotlab.utils.files import atomic_path"
     assert heavy_imports(source) == {"numpy", "engine.tracker"}
     assert heavy_imports("def main():\n    import torch\nif TYPE_CHECKING:\n    import numpy") == set()
-
-
-@pytest.mark.parametrize("package", ALLOWED)
-def test_files_and_functions_are_short(package):
-    long = []
-    for path in sources(package):
-        name, text = path.relative_to(ROOT), path.read_text()
-        if len(text.splitlines()) > FILE_LINES:
-            long.append(f"{name}: {len(text.splitlines())} lines")
-        for function in functions(ast.parse(text)):
-            length = (function.end_lineno or 0) - function.lineno + 1
-            if length > FUNCTION_LINES:
-                long.append(f"{name}:{function.name}: {length} lines")
-    assert long == []
 
 
 @pytest.mark.parametrize("package", LIBRARY)

@@ -107,9 +107,9 @@ def open_stream(args: Namespace, leaving: ExitStack) -> State:
     """Return the state of a stream; frames are stored in the project, or in a temporary folder without --record."""
     from aotlab.annotation.live import LiveFrames
     from aotlab.annotation.state import State
-    from aotlab.media.streams import open_source
+    from aotlab.media.video import open_frames
 
-    source = open_source(args.video, levels=args.levels)
+    source = open_frames(args.video, levels=args.levels)
     temporary = None if args.record or args.project else tempfile.mkdtemp(prefix="aotlab-live-")
     folder = args.project or Path(temporary or ".") / f"{source.name}-{datetime.now():%Y%m%d-%H%M%S}.aotlab"
     if (folder / "project.json").exists():

@@ -27,9 +27,8 @@ def write(found: Annotations, source: FrameSource, name: str, output: Path) -> N
     """Write objects in a format of `FORMATS`; YOLO's labels get the images of their frames."""
     from aotlab.masks.exchange.regions import Written
     from aotlab.masks.exchange.writing import write_annotations
-    from aotlab.masks.id_maps import write_mask
-    from aotlab.media.image_frames import store_frame
-    from aotlab.media.video import frames_at
+    from aotlab.media.masks import write_mask
+    from aotlab.media.video import store_frame
 
     if name == "masks":
         for frame in found.frames:
@@ -39,8 +38,8 @@ def write(found: Annotations, source: FrameSource, name: str, output: Path) -> N
     length = source.length or max(found.frames) + 1
     write_annotations(name, output, found, Written(source.name, str(source.rate), length))
     if name == "yolo":
-        for index, image in frames_at(source, found.frames):
-            store_frame(source, index, image, output / "images" / source.stem(index))
+        for index in sorted(found.frames):
+            store_frame(source, index, source.read(index), output / "images" / source.stem(index))
 
 
 @command

@@ -143,7 +143,7 @@ def show_attention(args: Namespace) -> None:
     from aotlab.engine.inspection.attention import inspect_attention
     from aotlab.engine.inspection.images import draw_attention, shown_frames
     from aotlab.engine.tracker import Tracker
-    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.masks import read_mask
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.checkpoints import build_or_load
 

@@ -95,10 +95,10 @@ def expected_of(video: Video) -> Expected:
     import numpy as np
 
     from aotlab.evaluation.submission import Expected
-    from aotlab.masks.id_maps import VOID, read_mask
-    from aotlab.masks.object_masks import read_given
+    from aotlab.media.masks import VOID, read_mask
+    from aotlab.media.object_masks import read_labels
 
-    given = [read_given(mask) for mask in video.masks.values()]
+    given = [read_labels(mask) for mask in video.masks.values()]
     ids = {item.object_id for item in video.objects}
     if not ids:
         ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}

@@ -14,7 +14,7 @@ from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each
 from aotlab.masks.exchange.safe_files import about, read_json
-from aotlab.masks.object_masks import ListedObject, ObjectMasks
+from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name, write_text
 
@@ -86,7 +86,7 @@ def write_predictions(path: Path, annotations: Path, results: Path, names: Seque
         InputError: a result is missing, not a mask, or of another size.
     """
     from aotlab.masks.exchange.regions import compress, runs_of
-    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.masks import read_mask
 
     tree = read_json(annotations)
     kept, count = [], 0

@@ -21,7 +21,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     masks_of,
     read_each,
 )
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

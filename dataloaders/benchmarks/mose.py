@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_objects, split_folder, video_names
 from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
 

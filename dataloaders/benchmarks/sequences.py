@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.masks.object_masks import ListedObject, ObjectMasks
+from aotlab.media.object_masks import ListedObject, ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, plain_name
 
@@ -111,7 +111,7 @@ def annotated(name: str, folder: Path) -> Video:
 
 def _is_binary(path: Path) -> bool:
     """Return whether a mask holds 0 and 255 only."""
-    from aotlab.masks.id_maps import VOID, read_mask
+    from aotlab.media.masks import VOID, read_mask
 
     mask = read_mask(path)
     return bool((mask == VOID).any()) and not ((mask > 0) & (mask != VOID)).any()

@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from aotlab.masks.exchange.safe_files import about, read_json
-from aotlab.masks.id_maps import VOID, read_mask, write_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import VOID, read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path, is_file, is_folder, plain_name, write_text
 from aotlab.utils.numbers import LONGEST_SIDE

@@ -10,8 +10,8 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.sequences import Video, list_masks
 from aotlab.dataloaders.lint.files import Facts, Finding, check_frame, check_mask, check_size, error, warning
 from aotlab.dataloaders.lint.folder import LintResult
-from aotlab.masks.id_maps import VOID
-from aotlab.masks.object_masks import files_of, read_given
+from aotlab.media.masks import VOID
+from aotlab.media.object_masks import list_mask_files, read_labels
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 
@@ -40,7 +40,7 @@ def lint_videos(
 
 
 def _masks(video: Video) -> list[Path]:
-    given = (path for mask in video.masks.values() for path in files_of(mask))
+    given = (path for mask in video.masks.values() for path in list_mask_files(mask))
     separate = (path for folder in video.object_folders.values() for path in list_masks(folder))
     return list(dict.fromkeys((*given, *video.annotations, *separate)))
 
@@ -62,7 +62,7 @@ def _check(video: Video, frames: Mapping[Path, Facts], masks: Mapping[Path, Fact
         if isinstance(mask, Path) or size is None:
             continue
         try:
-            read_given(mask, size=size)
+            read_labels(mask, size=size)
         except InputError as problem:
             yield error(mask.source, str(problem).removeprefix(f"{mask.source}: "))
 

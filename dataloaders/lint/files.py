@@ -10,10 +10,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from aotlab.masks.id_maps import VOID
-from aotlab.media.images import require_end
+from aotlab.media.images import open_image, require_jpeg_end
+from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_image
 
 Level = Literal["error", "warning", "info"]
 MANY_IDS = 60
@@ -59,7 +58,7 @@ def check_frame(path: Path, *, decode: bool) -> Facts:
     try:
         with open_image(path, "image", AGAIN) as image:
             if decode:
-                require_end(path, image)
+                require_jpeg_end(path, image)
                 image.load()
             return Facts((image.height, image.width))
     except InputError as problem:

@@ -9,7 +9,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.dataloaders.lint.files import Facts, Finding, error, info, warning
 from aotlab.dataloaders.lint.names import Unit
 from aotlab.dataloaders.training.video_sets import LEAST_FRAMES
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 
 MOST_OBJECTS = ModelConfig().max_objects
 """default of the largest number of objects in a training clip (model.max_objects)"""

@@ -10,7 +10,7 @@ from pathlib import Path
 from aotlab.dataloaders.benchmarks.sequences import FRAME_SUFFIXES
 from aotlab.dataloaders.lint.files import Finding, error, warning
 from aotlab.dataloaders.training.set_files import files_by_stem, subfolders
-from aotlab.media.image_frames import natural
+from aotlab.media.images import natural_sort_key
 from aotlab.utils.files import is_folder
 
 LOOSE = "."
@@ -60,7 +60,7 @@ def check_names(unit: Unit, *, ordered: bool) -> Iterator[Finding]:
 
 def _order(unit: Unit) -> Iterator[Finding]:
     """Yield the first frame whose order by name differs from its order by number."""
-    wanted = sorted(unit.frames, key=natural)
+    wanted = sorted(unit.frames, key=natural_sort_key)
     if len({normal_form(stem) for stem in wanted}) < len(wanted):
         return  # equal names have no order; `_partners` reports them
     for stem, rightful in zip(unit.frames, wanted, strict=True):

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from aotlab.configs.training import PhaseConfig
 from aotlab.dataloaders.training.augment import MERGE_PIXELS, count_ids, crop_video, move_image
 from aotlab.dataloaders.training.labelled import LabelledImage, LabelledVideo
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
 
 MOST_OBJECTS = (VOID - 1) // 2

@@ -18,7 +18,7 @@ import numpy as np
 from aotlab.dataloaders.training.labelled import LabelledImage
 from aotlab.masks.exchange.regions import pixels, require_runs, require_size, runs_of_polygons
 from aotlab.masks.exchange.safe_files import about
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 from aotlab.utils.errors import InputError
 
 SMALLEST_AREA = 500

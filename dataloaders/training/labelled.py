@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from aotlab.masks.id_maps import VOID, read_mask
-from aotlab.media.images import read_image
+from aotlab.media.images import open_image, read_image
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_image
 
 MaskReader = Callable[[Path], np.ndarray]
 """reader from file to H×W uint8: ids, 0 background, 255 ignored"""

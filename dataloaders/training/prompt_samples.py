@@ -11,8 +11,8 @@ import numpy as np
 
 from aotlab.configs.prompts import PromptSource
 from aotlab.dataloaders.training.image_sets import is_held_out
-from aotlab.masks.id_maps import VOID, read_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import VOID, read_mask
 from aotlab.utils.errors import InputError
 
 Matrix = np.ndarray

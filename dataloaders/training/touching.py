@@ -14,7 +14,7 @@ from aotlab.dataloaders.training.augment import MERGE_PIXELS, mirrored
 from aotlab.dataloaders.training.clips import Clip, relabel
 from aotlab.dataloaders.training.composing import EDGE, Motion
 from aotlab.dataloaders.training.labelled import ImageSet, LabelledImage, VideoSet
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 
 TRIES = 4
 """number of attempts to draw motions that show every object on the reference frame"""

@@ -21,7 +21,7 @@ from aotlab.engine.evaluation.scoring import has_annotations, score_videos
 from aotlab.engine.evaluation.video_run import track_video
 from aotlab.engine.tracker import Tracker
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.masks.object_masks import files_of
+from aotlab.media.object_masks import list_mask_files
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.files import real_path, require_writable
@@ -241,7 +241,7 @@ def score(videos: Sequence[Video], report: EvaluationResult) -> dict[str, Sequen
 def _refuse_source_folders(videos: Sequence[Video], output: Path) -> None:
     """Check that results do not overwrite frames or annotations."""
     for video in videos:
-        given = [path for mask in video.masks.values() for path in files_of(mask)]
+        given = [path for mask in video.masks.values() for path in list_mask_files(mask)]
         sources = {real_path(path.parent) for path in (*video.frames, *video.annotations, *given)} | {
             real_path(folder.parent) for folder in video.object_folders.values()
         }

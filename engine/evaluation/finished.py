@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.masks.id_maps import read_mask
-from aotlab.masks.object_masks import ObjectMasks
+from aotlab.media.masks import read_mask
+from aotlab.media.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, remove
 from aotlab.utils.own_files import load_record, save_record, sha256

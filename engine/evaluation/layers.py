@@ -16,8 +16,8 @@ from aotlab.engine.ensemble import Ensemble
 from aotlab.engine.inputs import Size
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import resize_labels
-from aotlab.masks.object_masks import labels_of
+from aotlab.media.masks import resize_labels
+from aotlab.media.object_masks import merge_object_masks
 
 EDGE = 0.05
 """allowed overlap as a fraction of the smaller object; outlines of touching objects share pixels"""
@@ -56,7 +56,7 @@ class LayeredPrediction:
     @cached_property
     def labels(self) -> np.ndarray:
         """H×W ids, smaller objects on top of larger ones; waits for the device."""
-        return labels_of(self.objects) if self.objects else np.zeros(self.size, np.uint8)
+        return merge_object_masks(self.objects) if self.objects else np.zeros(self.size, np.uint8)
 
 
 class Layers:
@@ -86,7 +86,7 @@ class Layers:
             self.layers[number].ids.add(object_id)
         found = []
         for number, layer in enumerate(self.layers):
-            begins = labels_of(shares[number]) if number in shares else None
+            begins = merge_object_masks(shares[number]) if number in shares else None
             layer.newest = layer.tracker.step(frame, begins, size=size)
             found.append((layer.newest, frozenset(layer.ids)))
         return LayeredPrediction(found, given, size)

@@ -19,10 +19,10 @@ from aotlab.engine.streaming import ReadAhead, stream
 from aotlab.engine.tracker import Tracker
 from aotlab.engine.transfers import OneBehind
 from aotlab.evaluation.davis import annotation_labels
-from aotlab.masks.id_maps import resize_labels, write_mask
-from aotlab.masks.object_masks import ObjectMasks, read_given, read_objects
-from aotlab.masks.overlay import overlay, with_ids
 from aotlab.media.images import read_image
+from aotlab.media.masks import resize_labels, write_mask
+from aotlab.media.object_masks import ObjectMasks, read_labels, read_object_masks
+from aotlab.media.overlay import draw_ids, draw_overlay
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
 
@@ -87,7 +87,7 @@ def _results(
         shape = (frame.shape[0], frame.shape[1])
         size, given = video.output_size(*shape), video.masks.get(index)
         mask = _reference(video, index, shape, known) if layers is None else None
-        objects = read_objects(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
+        objects = read_object_masks(given, size=shape) if layers and isinstance(given, ObjectMasks) else {}
         start = time.perf_counter()
         prediction: Prediction | LayeredPrediction = (
             layers.step(frame, objects, size=size) if layers else tracker.step(frame, mask, size=size)
@@ -107,7 +107,7 @@ def _reference(video: Video, index: int, size: tuple[int, int], known: set[int])
     """
     if index not in video.masks:
         return None
-    labels = annotation_labels(read_given(video.masks[index], size=size), merge_ids=video.merge_ids)
+    labels = annotation_labels(read_labels(video.masks[index], size=size), merge_ids=video.merge_ids)
     new = video.new_ids(index)
     if new is not None:
         labels = np.where(np.isin(labels, list(new)), labels, 0)
@@ -125,4 +125,6 @@ def _write_overlay(path: Path, frame: np.ndarray, labels: np.ndarray) -> None:
     if frame.shape[:2] != labels.shape:
         frame = np.array(Image.fromarray(frame).resize((width, height), Image.Resampling.BILINEAR))
     with atomic_path(path) as temporary:
-        Image.fromarray(with_ids(overlay(frame, labels), labels)).save(temporary, format="JPEG", quality=90)
+        Image.fromarray(draw_ids(draw_overlay(frame, labels), labels)).save(
+            temporary, format="JPEG", quality=90
+        )

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.object_masks import labels_of
 from aotlab.media.images import read_image
+from aotlab.media.object_masks import merge_object_masks
 from aotlab.utils.errors import InputError
 
 COLOUR = "color"
@@ -55,7 +55,7 @@ class VotSession:
         given = {self._count + 1 + index: np.asarray(mask, dtype=bool) for index, mask in enumerate(masks)}
         self._count += len(given)
         visible = any(mask.any() for mask in given.values())
-        prediction = self._tracker.step(frame, labels_of(given) if visible else None)
+        prediction = self._tracker.step(frame, merge_object_masks(given) if visible else None)
         labels, confidence, ids = prediction.labels, prediction.confidence, range(1, self._count + 1)
         # given masks may overlap, which labels cannot represent
         found = [given.get(number, labels == number) for number in ids]

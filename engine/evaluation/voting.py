@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from aotlab.dataloaders.benchmarks.sequences import list_masks
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
 

@@ -10,9 +10,9 @@ from PIL import Image
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import annotation_labels
 from aotlab.evaluation.sequence_scores import SequenceScores
-from aotlab.masks.id_maps import read_mask
-from aotlab.masks.overlay import overlay, strip, write_text
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.media.overlay import concat_images, draw_overlay, draw_text
 from aotlab.utils.files import atomic_path, is_file
 
 HEIGHT = 240
@@ -29,12 +29,12 @@ def write_strip(path: Path, video: Video, results: Path, *, scores: SequenceScor
         masks = [_only(file, object_id, video) for file in _files(video, results, object_id, stem)]
         height, width = masks[0].shape
         frame = np.asarray(Image.fromarray(read_image(files[stem])).resize((width, height)))
-        pair = Image.fromarray(np.concatenate([overlay(frame, labels) for labels in masks]))
+        pair = Image.fromarray(np.concatenate([draw_overlay(frame, labels) for labels in masks]))
         size = (max(1, round(width * HEIGHT / height)), 2 * HEIGHT)
         columns.append(np.asarray(pair.resize(size, Image.Resampling.BILINEAR)))
-    image = strip(columns, gap=4)
-    write_text(image, "ground truth", (8, 22), 14)
-    write_text(image, "result", (8, HEIGHT + 22), 14)
+    image = concat_images(columns, gap=4)
+    draw_text(image, "ground truth", (8, 22), 14)
+    draw_text(image, "result", (8, HEIGHT + 22), 14)
     with atomic_path(path) as temporary:
         Image.fromarray(image).save(temporary, format="JPEG", quality=90)
 

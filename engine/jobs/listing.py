@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aotlab.media.image_frames import SUFFIXES
-from aotlab.media.levels import read_levels
+from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, is_folder, plain_name, read_text, real_path
 
@@ -33,13 +32,13 @@ class Job:
     name: str
     """name of its result folder"""
     video: str
-    """source, as in `open_source`"""
+    """source, as in `open_frames`"""
     masks: tuple[str, ...]
     """masks, ``[FRAME:]FILE`` each"""
     overrides: tuple[str, ...] = ()
     """``key=value`` settings of this job only"""
     levels: str | None = None
-    """levels, as in `open_source`"""
+    """levels, as in `open_frames`"""
     start: int | None = None
     """number of the first frame to track; None: the first of the video"""
     end: int | None = None
@@ -100,7 +99,7 @@ def _is_video(path: Path) -> bool:
     if path.name[0] == "." or path.suffix in MASKS:
         return False
     if is_folder(path):
-        return any(one.suffix.lower() in SUFFIXES for one in path.iterdir())
+        return any(one.suffix.lower() in IMAGE_SUFFIXES for one in path.iterdir())
     return path.suffix.lower() in VIDEOS
 
 
@@ -152,7 +151,7 @@ def _job(row: Any, number: int, path: Path) -> Job:
     levels = row.get("levels") or None
     if levels is not None:
         levels = ",".join(map(str, levels)) if isinstance(levels, list) else str(levels)
-        read_levels(levels)
+        parse_levels(levels)
     start, end = (_frame(row.get(key), f"{where}: {key}") for key in ("start", "end"))
     name = plain_name(row.get("name") or Path(row["video"]).stem, where)
     folder = str(path.parent)

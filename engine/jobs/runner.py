@@ -16,7 +16,7 @@ from aotlab.engine.video.frame_range import FrameNumbers
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.engine.video.options import TrackOptions, located
 from aotlab.engine.video.tracking import track
-from aotlab.media.streams import open_source
+from aotlab.media.video import open_frames
 from aotlab.utils.distributed import RESUME, World
 from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
 from aotlab.utils.faults import fault_sentence
@@ -117,7 +117,7 @@ def _run(
     record = JobRecord.of(job)
     try:
         record.made_by = digest_of(job, settings)
-        source = open_source(job.video, timeout=options.timeout, levels=job.levels)
+        source = open_frames(job.video, timeout=options.timeout, levels=job.levels)
         record.rate = str(source.rate)
         numbers = FrameNumbers(source, by_name=options.by_name)
         here = located(options, numbers, job.start, job.end)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aotlab.configs.schema import MemoryConfig
 from aotlab.engine.memory import MemoryBank, build_bank
 from aotlab.engine.recurrence import look, one_hot, refer, remember
-from aotlab.masks.id_maps import VOID
+from aotlab.media.masks import VOID
 from aotlab.networks.vos_model import Features, Propagated, VOSModel
 
 

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from aotlab.configs.prompts import PromptTraining
 from aotlab.configs.schema import Config
 from aotlab.dataloaders.training.prompt_samples import Annotated, draw_sample, list_images
-from aotlab.masks.id_maps import VOID
 from aotlab.masks.simulated_prompts import MASK, add_correction, first_prompt
+from aotlab.media.masks import VOID
 from aotlab.networks.kernels.tuning import fastest_precision
 from aotlab.networks.preprocess import normalise
 from aotlab.networks.prompts import PromptNetwork

@@ -9,8 +9,7 @@ from aotlab.engine.video.scores import LostFlags
 from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.exchange.writing import write_annotations
-from aotlab.media.image_frames import store_frame
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, store_frame
 from aotlab.utils.files import remove
 
 

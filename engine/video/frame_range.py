@@ -9,8 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from aotlab.media.image_frames import ImageFrames
-from aotlab.media.video import FrameSource
+from aotlab.media.video import FrameSource, ImageFrames
 from aotlab.utils.errors import InputError
 
 

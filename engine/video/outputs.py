@@ -15,8 +15,8 @@ from aotlab.engine.video.resume import Restored
 from aotlab.engine.video.review_file import ReviewFile
 from aotlab.engine.video.tracked import Output, Tracked
 from aotlab.masks.exchange.writing import WRITTEN
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.overlay import overlay, strip, with_ids
+from aotlab.media.masks import write_mask
+from aotlab.media.overlay import concat_images, draw_ids, draw_overlay
 from aotlab.media.video import FrameSource
 from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
@@ -114,7 +114,7 @@ class Thumbnail(Output):
         images = [self._images[key] for key in ("first", "worst", "last") if key in self._images]
         if images:
             with atomic_path(self.path) as temporary:
-                Image.fromarray(strip(images)).save(temporary, quality=85)
+                Image.fromarray(concat_images(images)).save(temporary, quality=85)
 
 
 def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -123,12 +123,12 @@ def small_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     size = (max(1, round(width * HEIGHT / height)), HEIGHT)
     image = np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
     ids = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(size, Image.Resampling.NEAREST))
-    return overlay(image, ids)
+    return draw_overlay(image, ids)
 
 
 def with_overlay(tracked: Tracked) -> np.ndarray:
     """Draw objects and ids over the frame: H×W×3 uint8."""
-    return with_ids(overlay(tracked.frame, tracked.labels), tracked.labels)
+    return draw_ids(draw_overlay(tracked.frame, tracked.labels), tracked.labels)
 
 
 def with_alpha(tracked: Tracked) -> np.ndarray:

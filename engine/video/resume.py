@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from aotlab.engine.video.tracked import Tracked
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_file, is_file
 from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed

@@ -10,9 +10,9 @@ import numpy as np
 from aotlab.masks.exchange.matching import LARGEST_ID
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, about, read_bytes, read_json
-from aotlab.masks.id_maps import of_frame
+from aotlab.media.images import open_image
+from aotlab.media.masks import require_mask_size
 from aotlab.utils.errors import InputError
-from aotlab.utils.image_files import open_image
 
 LEGENDS = ("legend.json", "labelmap.txt")
 """file names of a legend: JSON of colours (#rrggbb or r,g,b) to class names or object ids, or CVAT's label map"""
@@ -45,7 +45,7 @@ def parse_colours(path: Path, size: Size) -> list[Found]:
     with about(legend):
         objects, class_names = read_legend(legend)
     with open_image(path, "mask", "give a PNG") as image:
-        values = of_frame(np.array(image.convert("RGB")), size, path).astype(np.uint32)
+        values = require_mask_size(np.array(image.convert("RGB")), size, path).astype(np.uint32)
     codes = values[..., 0] << 16 | values[..., 1] << 8 | values[..., 2]
     found = []
     for code, count in zip(*np.unique(codes, return_counts=True), strict=True):

@@ -14,10 +14,10 @@ from aotlab.masks.exchange.matching import numbers_of
 from aotlab.masks.exchange.regions import Found, Size, runs_of
 from aotlab.masks.exchange.safe_files import ContentError, read_json
 from aotlab.masks.exchange.yolo import parse_yolo
-from aotlab.masks.id_maps import of_frame, read_mask, without_void
+from aotlab.media.images import open_image
+from aotlab.media.masks import read_mask, require_mask_size, resolve_void
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder
-from aotlab.utils.image_files import open_image
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def parse_mask(path: Path, size: Size, frame: int = 0, stem: str = "") -> list[F
         InputError: not a mask, another size, or more than `MOST_OBJECTS` ids.
     """
     stored = read_mask(path, size=size)
-    mask = without_void(stored)
+    mask = resolve_void(stored)
     if mask is not stored:
         meant = "object 1" if (mask == 1).any() and (stored != 1).all() else "void, not an object"
         log.warning("%s: 255 is taken as %s", path, meant)
@@ -77,7 +77,9 @@ def parse_folder(folder: Path, size: Size) -> list[Found]:
 def binary_mask(path: Path, size: Size) -> np.ndarray:
     """Return the H×W bool mask of an image of two values, one of them 0; raises `InputError` for any other."""
     with open_image(path, "mask", "give a black and white PNG") as image:
-        mask = of_frame(np.array(image if image.mode in ("1", "P", "L") else image.convert("L")), size, path)
+        mask = require_mask_size(
+            np.array(image if image.mode in ("1", "P", "L") else image.convert("L")), size, path
+        )
     values = np.unique(mask)
     if len(values[values > 0]) > 1:
         raise InputError(f"{path}: holds {len(values)} grey values, but a mask of one object has two")

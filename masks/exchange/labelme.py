@@ -13,7 +13,7 @@ from PIL import Image
 from aotlab.masks.exchange.matching import numbers_of, stem_of
 from aotlab.masks.exchange.regions import Found, Size, require_size, runs_of_part, runs_of_polygons
 from aotlab.masks.exchange.safe_files import ContentError, has_fields
-from aotlab.utils.image_files import reason_of
+from aotlab.media.images import describe_error
 
 
 def is_labelme(tree: Any) -> bool:
@@ -56,5 +56,5 @@ def _runs(shape: dict[str, Any], size: Size) -> np.ndarray | None:
                 raise ValueError("it is larger than its image")
             inside = np.array(image.convert("L")) > 0
     except Exception as error:  # decoders raise all kinds of errors
-        raise ContentError(f"a mask that cannot be read ({reason_of(error)}); save it again") from error
+        raise ContentError(f"a mask that cannot be read ({describe_error(error)}); save it again") from error
     return runs_of_part(inside, left, top, size)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from aotlab.engine.tracker import Tracker
     from aotlab.engine.video.detections import to_detections
     from aotlab.engine.video.tracking import track
-    from aotlab.masks.id_maps import read_mask, write_mask
-    from aotlab.masks.overlay import overlay as draw_overlay
-    from aotlab.masks.prompt import Prompt
+    from aotlab.media.masks import read_mask, write_mask
+    from aotlab.media.overlay import draw_overlay
+    from aotlab.media.prompt import Prompt
     from aotlab.media.video import open_frames
     from aotlab.networks.weights.zoo import load_model as load_model
     from aotlab.utils.errors import InputError
@@ -26,15 +26,15 @@ __version__ = "0.2.0"
 _HOMES = {
     "InputError": ("aotlab.utils.errors", "InputError"),
     "Prediction": ("aotlab.engine.prediction", "Prediction"),
-    "Prompt": ("aotlab.masks.prompt", "Prompt"),
+    "Prompt": ("aotlab.media.prompt", "Prompt"),
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
-    "draw_overlay": ("aotlab.masks.overlay", "overlay"),
+    "draw_overlay": ("aotlab.media.overlay", "draw_overlay"),
     "load_model": ("aotlab.networks.weights.zoo", "load_model"),
     "open_frames": ("aotlab.media.video", "open_frames"),
-    "read_mask": ("aotlab.masks.id_maps", "read_mask"),
+    "read_mask": ("aotlab.media.masks", "read_mask"),
     "to_detections": ("aotlab.engine.video.detections", "to_detections"),
     "track": ("aotlab.engine.video.tracking", "track"),
-    "write_mask": ("aotlab.masks.id_maps", "write_mask"),
+    "write_mask": ("aotlab.media.masks", "write_mask"),
 }
 """public name to the module that owns it and its name there"""
 

@@ -14,7 +14,7 @@ from aotlab.annotation import editing
 from aotlab.annotation.session import Session
 from aotlab.annotation.state import State
 from aotlab.engine.prediction import Prediction
-from tests.prompts.colour import by_colour
+from tests.segment_by_color import segment_by_color
 
 HEIGHT, WIDTH, LENGTH = 40, 60, 12
 
@@ -110,7 +110,7 @@ class Seer:
 
 def open_session(path, tracker=None, **options):
     tracker = tracker or Seer()
-    return Session(State(path, **options), lambda: tracker, by_colour)
+    return Session(State(path, **options), lambda: tracker, segment_by_color)
 
 
 def set_mask(state, index, object_id, mask):

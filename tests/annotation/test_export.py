@@ -9,7 +9,7 @@ import pytest
 from aotlab.annotation import editing
 from aotlab.annotation.planning import Request
 from aotlab.engine.video.outputs import OUTPUTS
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, truth

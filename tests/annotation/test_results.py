@@ -11,7 +11,7 @@ from aotlab.engine.jobs.records import JobRecord, record_path
 from aotlab.engine.video.given_masks import load_masks
 from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.exchange.writing import write_annotations
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from aotlab.utils.own_files import save_record
 from tests.annotation.clips import set_mask

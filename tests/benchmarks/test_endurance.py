@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from benchmarks import endurance
 from benchmarks.endurance import Sample, Trial, main, run
 from benchmarks.endurance_table import MIB, format_table, windows

@@ -9,8 +9,8 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.training.clips import reflect
-from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
 from benchmarks.looped import loop_davis, looped_length, main
 from tests.drawn_clips import Clip, draw_clip, lay_out_davis, stems_from
 

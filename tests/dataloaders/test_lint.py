@@ -12,7 +12,7 @@ from PIL import Image
 
 from aotlab.dataloaders.lint.files import Finding
 from aotlab.dataloaders.lint.folder import gather, lint_folder
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 SIZE = 24, 32
@@ -90,7 +90,7 @@ SPOILED = {
     ),
     "frame filled up with zeros": (
         lambda root: frame(root).write_bytes(frame(root).read_bytes()[:-300] + bytes(300)),
-        r"error .*a/00001\.jpg: not a readable image \(the JPEG has no end; .*\); download or save it again",
+        r"error .*a/00001\.jpg: not a readable image \(file is truncated\); download or save it again",
     ),
     "cut mask": (
         lambda root: mask(root).write_bytes(mask(root).read_bytes()[:-40]),

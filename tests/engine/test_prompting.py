@@ -12,7 +12,7 @@ from aotlab.configs.schema import ModelConfig
 from aotlab.engine.prompt_planes import drop_far_parts, planes_of, region_of, supported
 from aotlab.engine.prompting import PromptedFrame, PromptSettings, exclusive, look_size
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.prompt import Prompt
+from aotlab.media.prompt import Prompt
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 

@@ -12,8 +12,8 @@ import pytest
 from aotlab.dataloaders.benchmarks.burst import annotation_file, read_sequences, write_predictions
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.masks.exchange.regions import compress, pixels, require_runs, runs_of
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.object_masks import read_given
+from aotlab.media.masks import write_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.tools.score import main as score
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
@@ -41,9 +41,11 @@ def write_truth(root: Path, results: Path, *, keep: Any = lambda sequence, index
 def test_tracks_are_given_by_their_first_mask(root: Path) -> None:
     first, second = open_dataset("burst", root)
     assert (first.name, second.name) == ("HACS-kite", "YFCC100M-v_1")
-    assert [sorted(np.unique(read_given(first.masks[index]))) for index in sorted(first.masks)] == [[0, 1, 2]]
+    assert [sorted(np.unique(read_labels(first.masks[index]))) for index in sorted(first.masks)] == [
+        [0, 1, 2]
+    ]
     assert sorted(second.masks) == [0, 1]
-    assert [sorted(np.unique(read_given(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
+    assert [sorted(np.unique(read_labels(mask))) for mask in second.masks.values()] == [[0, 1], [0, 2]]
     assert second.results == ("frame0000", "frame0004", "frame0008")
 
 
@@ -112,7 +114,7 @@ def test_run_lengths_that_do_not_fill_the_image_are_refused(root: Path) -> None:
     path.write_text(json.dumps(tree))
     video = open_dataset("burst", root)[0]
     with pytest.raises(InputError, match="run lengths do not fill an image of 64×48"):
-        read_given(video.masks[0])
+        read_labels(video.masks[0])
 
 
 def hota(root: Path, results: Path, output: Path) -> dict[str, float]:

@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.davis import plan_sequence, score_labels
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.evaluation.scoring import score_sequence as score_plan
 from tests.shared import golden_arrays, golden_table

@@ -12,8 +12,8 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import score_object
 from aotlab.evaluation.mosev2 import COLUMNS, TABLE, measure_object, object_row, plan_sequence
 from aotlab.evaluation.tables import format_table, scores_table
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.object_masks import ListedObject
+from aotlab.media.masks import write_mask
+from aotlab.media.object_masks import ListedObject
 from tests.evaluation.scoring import score_sequence
 
 SIZES = [(75, 100), (150, 200), (90, 161), (200, 333)]

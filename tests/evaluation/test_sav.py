@@ -13,8 +13,8 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.evaluation.measures import region_and_contour, score_object
 from aotlab.evaluation.sav import plan_sequence
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import read_mask, write_mask
-from aotlab.masks.object_masks import read_given
+from aotlab.media.masks import read_mask, write_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.tools.submit import main as submit
 from aotlab.utils.errors import InputError
 from tests import miniatures
@@ -47,7 +47,7 @@ def test_frames_are_those_at_24_per_second_and_results_those_with_masks(videos: 
 
 
 def test_where_given_objects_overlap_the_smaller_one_is_on_top(videos: list[Video]) -> None:
-    labels = read_given(videos[0].masks[0])
+    labels = read_labels(videos[0].masks[0])
     small = read_mask(videos[0].object_folders[2] / "00000.png") > 0
     whole = read_mask(videos[0].object_folders[1] / "00000.png") > 0
     assert (labels[small] == 2).all()

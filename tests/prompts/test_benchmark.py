@@ -7,13 +7,12 @@ import pytest
 from PIL import Image
 
 from aotlab.configs.prompts import PromptSource
-from aotlab.masks.clicks import box_around, jaccard, next_click
-from aotlab.masks.id_maps import write_mask
-from aotlab.masks.prompt import Prompt
+from aotlab.media.masks import write_mask
+from aotlab.media.prompt import Prompt, jaccard
 from aotlab.prompts.benchmark import BASELINES, Case, Result, held_out_cases, measure, read_cases, rows_of
 from aotlab.tools import benchmark_prompts as cli
 from aotlab.utils.errors import InputError
-from tests.prompts.colour import by_colour
+from tests.segment_by_color import segment_by_color
 
 
 def square(top, left, side=20, size=(60, 80)):
@@ -26,36 +25,14 @@ def drawn(truth):
     return np.where(truth[..., None] == 1, np.uint8((220, 60, 60)), np.uint8((40, 40, 40)))
 
 
-def test_the_first_click_is_in_the_middle_and_the_next_one_in_the_largest_error():
-    truth = square(10, 10, 21)
-    assert next_click(np.zeros(truth.shape, bool), truth) == ((20, 20), 1)
-    surplus = square(30, 40, 25) == 1
-    (x, y), label = next_click((truth == 1) | surplus, truth)
-    assert label == 0
-    assert (x, y) == (52, 42)
-    assert next_click(truth == 1, truth) is None
-
-
-def test_pixels_to_ignore_neither_draw_clicks_nor_count():
-    truth = square(10, 10)
-    truth[30:] = 255
-    answer = (truth == 1) | (truth == 255)
-    assert next_click(answer, truth) is None
-    assert jaccard(answer, truth) == 1
-
-
-def test_a_box_holds_all_pixels_of_an_object():
-    assert box_around(square(10, 30) == 1) == (30, 10, 20, 20)
-
-
 def test_a_perfect_segmenter_needs_one_click_and_a_wrong_prompt_finds_nothing():
     truth = square(10, 10)
     case = Case("first", drawn(truth), truth)
     other = Case("second", drawn(truth), square(35, 50))
-    result = measure(by_colour, case, limit=20)
+    result = measure(segment_by_color, case, limit=20)
     assert result.box == result.after(5) == 1
     assert result.needed(0.9, 20) == 1
-    assert measure(by_colour, case, limit=3, other=other).box < 0.3
+    assert measure(segment_by_color, case, limit=3, other=other).box < 0.3
 
 
 def test_held_out_objects_are_one_of_each_image_and_of_each_video_the_first(tmp_path):
@@ -117,7 +94,7 @@ def test_objects_of_the_first_frame_of_each_folder_are_read(folder):
 
 
 def test_the_command_prints_a_table_and_writes_every_object(folder, monkeypatch, capsys):
-    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: segment_by_color)
     output = folder / "results.json"
     assert cli.main([str(folder), "--baselines", "--output", str(output)]) == 0
     table = capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS
 from aotlab.dataloaders.benchmarks.sequences import list_frames
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools.check_data import main
 from tests import miniatures
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.tools.convert_visor import main
 
 Polygon = list[list[float]]

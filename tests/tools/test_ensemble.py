@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aotlab.engine.evaluation.voting import vote
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.ensemble import main
 
 

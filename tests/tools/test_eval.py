@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from aotlab.engine.tracker import BUNDLED_CHECKPOINT, Tracker
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools import eval as tool
 from tests.engine.evaluation.painting import PaintingTracker
 

@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.drawn_clip import draw_clip
+from aotlab.media.masks import write_mask
 from aotlab.networks.weights.model_card import ModelCard
 from aotlab.tools.inspect_model import main
 

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.masks.id_maps import read_mask
-from aotlab.media.video import frames_at, open_frames
-from aotlab.prompts.texts import masks_of_frame, read_prompts
+from aotlab.media.masks import read_mask
+from aotlab.media.video import open_frames
 from aotlab.tools import mask as mask_cli
 from aotlab.tools import track as track_cli
-from aotlab.utils.errors import InputError
 from tests.annotation.clips import LENGTH, Seer, draw_folder, truth
-from tests.prompts.colour import by_colour
+from tests.segment_by_color import segment_by_color
 
 
 class Loaded(Seer):
@@ -36,7 +34,7 @@ class Losing(Loaded):
 
 @pytest.fixture(autouse=True)
 def segmenter(monkeypatch):
-    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: by_colour)
+    monkeypatch.setattr("aotlab.tools.cli.prompts.OwnSegmenter", lambda checkpoint: segment_by_color)
 
 
 @pytest.fixture
@@ -108,24 +106,6 @@ def test_useless_prompts_are_refused_in_one_line(run, capsys, options, words):
     assert words in lines[0]
 
 
-def test_prompts_are_read_by_frame_and_object():
-    prompts = read_prompts(["40/3:1,2,30,40"], ["1:5,6", "1:7.5,8"], ["1:9,9"])
-    assert prompts[40][3].box == (1, 2, 30, 40)
-    assert prompts[0][1].positive == [(5, 6), (7.5, 8)]
-    assert prompts[0][1].negative == [(9, 9)]
-    with pytest.raises(InputError):
-        read_prompts([], ["1:5"])
-
-
-def test_a_box_may_be_two_corners_and_one_that_leaves_the_image_shows_both_readings(caplog):
-    assert read_prompts(["1:10:20-40:60"], [])[0][1].box == (10, 20, 30, 40)
-    frame = np.zeros((48, 64, 3), np.uint8)
-    prompts = read_prompts(["2:30,20,40,30"], [])[0]
-    masks_of_frame(frame, prompts, lambda frame, prompts: np.full(frame.shape[:2], 2, np.uint16))
-    assert "corners are 30,20 and 70,50" in caplog.text
-    assert "write 2:30:20-40:30" in caplog.text
-
-
 def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_option(tmp_path, run, video):
     deep = tmp_path / "deep"
     deep.mkdir()
@@ -134,10 +114,8 @@ def test_a_box_on_the_first_frame_decodes_no_other_and_takes_the_levels_of_the_o
         (deep / path.name).write_bytes(b"damaged") if index else Image.fromarray(values).save(
             deep / path.name
         )
-    seen = []
-    source = open_frames(deep, levels="0,4080")
-    assert [index for index, frame in frames_at(source, {0}) if not seen.append(frame)] == [0]
-    assert (seen[0][..., 0] == np.array(Image.open(deep / "00000.png")) // 16).all()
+    frame = open_frames(deep, levels="0,4080").read(0)
+    assert (frame[..., 0] == np.array(Image.open(deep / "00000.png")) // 16).all()
 
 
 def test_the_mask_command_writes_one_palette_png(video, tmp_path, capsys):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.tools.score import main
 from tests import miniatures
 from tests.limits import files_up_to

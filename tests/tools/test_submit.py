@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
-from aotlab.masks.id_maps import PALETTE, read_mask, write_mask
+from aotlab.media.masks import PALETTE, read_mask, write_mask
 from aotlab.tools.submit import main
 from tests import miniatures
 

@@ -67,9 +67,9 @@ def run_one(args: Namespace, settings: Config, options: TrackOptions) -> int:
 def open_video(args: Namespace) -> tuple[FrameSource, FrameNumbers]:
     """Open the video; return it and the numbers of its frames on the command line."""
     from aotlab.engine.video.frame_range import FrameNumbers
-    from aotlab.media.streams import open_source
+    from aotlab.media.video import open_frames
 
-    source = open_source(args.video, timeout=args.timeout, levels=args.levels)
+    source = open_frames(args.video, timeout=args.timeout, levels=args.levels)
     return source, FrameNumbers(source, by_name=args.frame_numbers == "file")
 
 
@@ -77,11 +77,11 @@ def forecast(args: Namespace, settings: Config) -> int:
     """Check the inputs and print the memory of a frame; write nothing. Return 0."""
     from aotlab.engine.memory_forecast import tracking_forecast
     from aotlab.engine.video.given_masks import load_masks
-    from aotlab.prompts.texts import read_prompts
+    from aotlab.media.prompt import parse_prompts
 
     source, numbers = open_video(args)
     masks = load_masks(args.mask, source, numbers, numbers.range(args.start, args.end))
-    prompts = read_prompts(args.box, args.point, args.not_point)
+    prompts = parse_prompts(args.box, args.point, args.not_point)
     objects = set(masks.annotations.objects()).union(*prompts.values())
     print(tracking_forecast(settings, source.size, len(objects), args.gpu_memory), end="")
     return 0

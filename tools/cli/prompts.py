@@ -16,10 +16,10 @@ from aotlab.utils.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
+    from aotlab.engine.segmenters import Segmenter
     from aotlab.engine.video.frame_range import FrameNumbers
-    from aotlab.masks.prompt import Prompt
+    from aotlab.media.prompt import Prompt
     from aotlab.media.video import FrameSource
-    from aotlab.prompts.segmenter import Segmenter
 
 
 def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) -> None:
@@ -38,7 +38,7 @@ def add_prompt_options(parser: argparse.ArgumentParser, *, frames: bool = True) 
 def segmenter_of(args: argparse.Namespace, checkpoint: Path = BUNDLED_CHECKPOINT) -> Segmenter:
     """Return the ONNX segmenter, or the prompt network of the checkpoint or else of the bundled model."""
     if args.segmenter is not None:
-        from aotlab.prompts.onnx_segmenter import OnnxSegmenter
+        from aotlab.engine.segmenters import OnnxSegmenter
 
         return OnnxSegmenter(*args.segmenter)
     return OwnSegmenter(checkpoint)
@@ -53,15 +53,15 @@ class OwnSegmenter:
         self._segmenter: Segmenter | None = None
 
     def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects; see `aotlab.prompts.segmenter.Segmenter`."""
+        """Segment objects; see `aotlab.engine.segmenters.Segmenter`."""
         with self._lock:
             if self._segmenter is None:
                 self._segmenter = self._load()
         return self._segmenter(frame, prompts)
 
     def _load(self) -> Segmenter:
+        from aotlab.engine.segmenters import NetworkSegmenter
         from aotlab.networks.weights.checkpoints import load_checkpoint
-        from aotlab.prompts.network_segmenter import NetworkSegmenter
 
         own = self._checkpoint.suffix == ".safetensors"
         model, config = load_checkpoint(self._checkpoint if own else BUNDLED_CHECKPOINT)
@@ -83,20 +83,21 @@ def save_prompted_masks(
     """
     if not (args.box or args.point or args.not_point):
         return []
-    from aotlab.masks.id_maps import write_mask
-    from aotlab.media.video import frames_at
-    from aotlab.prompts.texts import masks_of_frame, read_prompts
+    from aotlab.engine.segmenters import segment_objects
+    from aotlab.media.masks import write_mask
+    from aotlab.media.prompt import parse_prompts
 
     if not Path(args.video).is_file() and not Path(args.video).is_dir():
         raise InputError(
             f"{args.video}: --box and --point need a video file or a folder; give --mask for a stream"
         )
-    found = read_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
+    found = parse_prompts(args.box, args.point, args.not_point, first=numbers.number(first))
     prompts = {numbers.index(number): given for number, given in found.items()}
     segmenter = segmenter_of(args, args.checkpoint)
     values = []
-    for frame, image in frames_at(source, prompts):
+    for frame in sorted(prompts):
+        image = source.read(frame)
         path = args.output / "given" / f"{frame:05d}.png"
-        write_mask(path, masks_of_frame(image, prompts[frame], segmenter))
+        write_mask(path, segment_objects(image, prompts[frame], segmenter))
         values.append(f"{numbers.number(frame)}:{path}")
     return values

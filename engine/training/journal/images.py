@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from aotlab.engine.training.clip_training import ClipBatch
-from aotlab.masks.overlay import overlay, write_text
+from aotlab.media.overlay import draw_overlay, draw_text
 from aotlab.networks.preprocess import IMAGE_MEAN, IMAGE_STD
 from aotlab.utils.files import atomic_path
 
@@ -44,7 +44,7 @@ def clip_image(clip: ClipBatch, predictions: list[Tensor]) -> np.ndarray:
         for caption, masks in (("ground truth", clip.labels), ("predicted", predictions)):
             row = [_tile(clip.images[t, index], masks[t][index], size) for t in shown]
             letters = min(11.0, size[0] / 36)
-            write_text(row[0], caption, (4, int(letters) + 4), letters)
+            draw_text(row[0], caption, (4, int(letters) + 4), letters)
             tiles += [torch.from_numpy(tile).movedim(-1, 0) for tile in row]
     grid = make_grid(tiles, nrow=len(shown), padding=GAP, pad_value=255)
     return grid.movedim(0, -1).numpy()
@@ -64,4 +64,4 @@ def _tile(image: Tensor, mask: Tensor, size: tuple[int, int]) -> np.ndarray:
     pixels = (pixels * torch.tensor(IMAGE_STD) + torch.tensor(IMAGE_MEAN)) * 255
     frame = cv2.resize(pixels.round().clamp(0, 255).byte().numpy(), size, interpolation=cv2.INTER_AREA)
     labels = cv2.resize(mask.cpu().byte().numpy(), size, interpolation=cv2.INTER_NEAREST)
-    return overlay(np.asarray(frame), np.asarray(labels))
+    return draw_overlay(np.asarray(frame), np.asarray(labels))

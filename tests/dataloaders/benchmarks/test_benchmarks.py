@@ -11,9 +11,9 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.engine.evaluation.scoring import has_annotations
 from aotlab.evaluation.rules import RULES
-from aotlab.masks.id_maps import read_mask
-from aotlab.masks.object_masks import read_given
 from aotlab.media.images import read_image
+from aotlab.media.masks import read_mask
+from aotlab.media.object_masks import read_labels
 from aotlab.utils.errors import InputError
 from tests import miniatures
 
@@ -79,7 +79,7 @@ def test_videos_are_whole_and_in_order(make: Callable[[str], Path], name: str, s
         assert {path.stem for path in video.annotations} <= set(stems)
         for index, path in video.masks.items():
             assert path.stem == stems[index]
-            assert read_given(path).shape == read_image(video.frames[index]).shape[:2]
+            assert read_labels(path).shape == read_image(video.frames[index]).shape[:2]
 
 
 @pytest.mark.parametrize(("name", "split"), SCORED.items())

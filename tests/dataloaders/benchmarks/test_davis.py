@@ -6,7 +6,7 @@ import pytest
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
 from aotlab.dataloaders.benchmarks.sequences import Video, folder
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 
 

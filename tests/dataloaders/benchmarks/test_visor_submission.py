@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.visor import polygons_of
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools.submit import main
 
 NAME, STEMS = "P01_107_seq_00001", [f"P01_107_frame_{number:010d}" for number in (140, 200)]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import open_set
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 
 SIZE = 24, 32
 IDS = np.zeros(SIZE, np.uint8)

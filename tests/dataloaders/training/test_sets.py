@@ -14,7 +14,7 @@ from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.image_sets import is_held_out
 from aotlab.dataloaders.training.labelled import ImageSet, VideoSet
 from aotlab.dataloaders.training.phases import READERS, open_set
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from tests.dataloaders.training.drawn_sets import (
     IDS,
     add_grey,

@@ -9,8 +9,8 @@ from PIL import Image
 from aotlab.configs.training import SourceConfig
 from aotlab.dataloaders.training.phases import READERS, open_set
 from aotlab.dataloaders.training.set_files import read_split
-from aotlab.masks.id_maps import write_mask
 from aotlab.media.images import read_image
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.dataloaders.training.drawn_sets import IDS, SIZE, add_image, add_list, add_video, opened
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from aotlab.masks.id_maps import resize_labels
+from aotlab.media.masks import resize_labels
 
 
 class PaintingTracker:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
-from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
+from aotlab.media.masks import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
 from tests.engine.evaluation.painting import PaintingTracker
 

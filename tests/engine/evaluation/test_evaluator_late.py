@@ -9,7 +9,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from tests.engine.evaluation.painting import PaintingTracker
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 

@@ -12,7 +12,7 @@ import torch
 from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.engine.evaluation.finished import FOLDER
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from aotlab.utils.distributed import World
 from tests.engine.evaluation.painting import PaintingTracker
 from tests.engine.evaluation.test_evaluator import make_video, names, square

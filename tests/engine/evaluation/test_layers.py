@@ -12,7 +12,7 @@ from aotlab.engine.ensemble import Branch, Ensemble
 from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
 from aotlab.engine.evaluation.layers import Layers
 from aotlab.engine.tracker import Tracker
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from tests import miniatures
 from tests.engine.evaluation.painting import PaintingTracker
 

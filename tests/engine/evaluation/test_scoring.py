@@ -13,7 +13,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.engine.evaluation import scoring
 from aotlab.engine.evaluation.scoring import has_annotations, rules_of, score_videos
 from aotlab.evaluation.tables import scores_table
-from aotlab.masks.id_maps import read_mask, write_mask
+from aotlab.media.masks import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from aotlab.dataloaders.training.phases import validation_videos
 from aotlab.evaluation.davis import score_labels
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from tests.engine.training.tiny_recipes import log_lines, phase, run, tiny_recipe
 
 

@@ -20,9 +20,9 @@ from aotlab.dataloaders.training.prompt_samples import (
     pick_object,
 )
 from aotlab.engine.training.prompt_training import PromptTrainer, draw_batch, prompt_loss
-from aotlab.masks.clicks import jaccard
-from aotlab.masks.id_maps import write_mask
 from aotlab.masks.simulated_prompts import add_correction, first_prompt, rough_mask
+from aotlab.media.masks import write_mask
+from aotlab.media.prompt import jaccard
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_card, save_checkpoint
 from aotlab.tools import train_prompts as cli

@@ -13,7 +13,7 @@ from aotlab.configs.protocol import resolve_training
 from aotlab.dataloaders.training.phases import open_phases
 from aotlab.engine.training import trainer
 from aotlab.engine.training.build import build_model
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.networks.weights.checkpoints import load_checkpoint
 from aotlab.utils.errors import InputError
 from tests.engine.training.tiny_recipes import EXACT, log_lines, phase, run, steady_phase, tiny_recipe

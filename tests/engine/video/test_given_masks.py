@@ -8,7 +8,7 @@ from PIL import Image
 
 from aotlab.engine.video.given_masks import load_masks, split_value
 from aotlab.masks.exchange.coco import write_coco
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
 from aotlab.utils.errors import InputError
 from tests.masks.exchange.drawn import LENGTH, SIZE, VIDEO, labels, tracked

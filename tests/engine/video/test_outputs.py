@@ -17,8 +17,9 @@ from aotlab.engine.video.annotation_files import AnnotationFile
 from aotlab.engine.video.detections import to_detections
 from aotlab.engine.video.outputs import OUTPUTS, Tracked
 from aotlab.engine.video.tracking import TrackOptions, track
-from aotlab.masks.id_maps import read_mask
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.masks import read_mask
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 from aotlab.utils.errors import InputError
 from tests.engine.small_model import HEIGHT, WIDTH, clip, stripes
 from tests.media.test_video import QUARTER_TURN, set_display_matrix
@@ -32,7 +33,9 @@ def source(tmp_path):
     folder.mkdir()
     for index, frame in enumerate(clip(4)):
         Image.fromarray(frame).save(folder / f"f{index}.png")
-    return open_frames(folder, rate=Fraction(12))
+    source = open_frames(folder)
+    source.rate = Fraction(12)
+    return source
 
 
 @pytest.fixture

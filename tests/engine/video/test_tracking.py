@@ -7,8 +7,9 @@ import numpy as np
 from PIL import Image
 
 from aotlab.engine.video.tracking import track
-from aotlab.masks.id_maps import read_mask
-from aotlab.media.video import VideoWriter, open_frames
+from aotlab.media.masks import read_mask
+from aotlab.media.video import open_frames
+from aotlab.media.video_writer import VideoWriter
 
 
 class Repeater:
@@ -41,7 +42,8 @@ def square(value, dtype=np.uint8):
 
 
 def test_every_frame_gives_a_mask_and_an_overlay_frame(tmp_path):
-    source = open_frames(folder(tmp_path / "in"), rate=Fraction(12))
+    source = open_frames(folder(tmp_path / "in"))
+    source.rate = Fraction(12)
     result = track(Repeater(), source, {0: square(3)}, tmp_path / "out")
     assert (result.frames, result.error) == (6, None)
     assert result.frames_per_second > 0

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from aotlab.masks.exchange.reading import read_annotations
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
 from tests.masks.exchange.drawn import LENGTH, SIZE, TARGET, labels
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.masks.id_maps import write_mask
+from aotlab.media.masks import write_mask
 from aotlab.tools.cli.program import EXIT_CODES, command
 from aotlab.tools.main import COMMANDS, main
 from aotlab.utils.errors import InputError, RunStopped

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.masks.id_maps import read_mask
+from aotlab.media.masks import read_mask
 from aotlab.media.video import open_frames
 from tests.tools.track.runs import Repeater, refused, run, save
 

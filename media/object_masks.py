@@ -45,7 +45,7 @@ class ListedObject:
     """whether its category occurs in the training set; None: unknown"""
 
 
-def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_labels(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read H×W ids of a given mask; smaller objects lie on top of larger ones.
 
     Args:
@@ -55,15 +55,15 @@ def read_given(mask: Path | ObjectMasks, *, size: tuple[int, int] | None = None)
     Raises:
         InputError: a file cannot be read, or has another size.
     """
-    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.masks import read_mask
 
     if isinstance(mask, Path):
         return read_mask(mask, size=size)
-    return labels_of(read_objects(mask, size=size))
+    return merge_object_masks(read_object_masks(mask, size=size))
 
 
-def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
-    """Read an H×W bool mask per object; arguments and errors as in `read_given`."""
+def read_object_masks(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> dict[int, np.ndarray]:
+    """Read an H×W bool mask per object; arguments and errors as in `read_labels`."""
     masks = dict(_pixels(mask, size))
     sizes = {pixels.shape for pixels in masks.values()}
     if len(sizes) != 1:
@@ -71,7 +71,7 @@ def read_objects(mask: ObjectMasks, *, size: tuple[int, int] | None = None) -> d
     return masks
 
 
-def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
+def merge_object_masks(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     """Merge H×W bool masks into H×W ids; smaller objects lie on top."""
     import numpy as np
 
@@ -81,7 +81,7 @@ def labels_of(masks: Mapping[int, np.ndarray]) -> np.ndarray:
     return labels
 
 
-def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
+def list_mask_files(mask: Path | ObjectMasks) -> tuple[Path, ...]:
     """Return the files of a given mask."""
     return (mask,) if isinstance(mask, Path) else tuple(mask.files.values())
 
@@ -89,7 +89,7 @@ def files_of(mask: Path | ObjectMasks) -> tuple[Path, ...]:
 def _pixels(mask: ObjectMasks, size: tuple[int, int] | None) -> Iterator[tuple[int, np.ndarray]]:
     from aotlab.masks.exchange.regions import pixels, require_runs
     from aotlab.masks.exchange.safe_files import about
-    from aotlab.masks.id_maps import read_mask
+    from aotlab.media.masks import read_mask
 
     if mask.runs and size not in (None, mask.size):
         raise InputError(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aotlab.masks.id_maps import PALETTE, palette_index
+from aotlab.media.masks import PALETTE, palette_index
 
 OPACITY = 0.45
 """opacity of an object's colour, from 0 to 1"""
@@ -29,7 +29,7 @@ VIVID = 255 * (0.7 * _COLOURS / np.maximum(_COLOURS.max(axis=1, keepdims=True), 
 """contour colours: the brightest of the same hue, mixed with white"""
 
 
-def overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def draw_overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw every object in its palette colour, with a bright contour inside its edge and a dark one outside.
 
     Args:
@@ -48,15 +48,15 @@ def overlay(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     image = frame.copy()
     if labels.any():
-        window = _window(labels > 0)
+        window = _find_window(labels > 0)
         ids = palette_index(labels[window])
         many = np.count_nonzero(cv2.calcHist([ids], [0], None, [256], [0, 256])) > MANY + 1
         width, fill, dark = (1, MANY_OPACITY, MANY_DARK) if many else (_line_width(labels), OPACITY, DARK)
-        image[window] = _drawn(frame[window], ids, fill, width, dark)
+        image[window] = _draw_objects(frame[window], ids, fill, width, dark)
     return image
 
 
-def with_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def draw_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Draw the id of each object in ``labels`` (H×W) at its widest place: H×W×3 uint8."""
     import cv2
 
@@ -68,11 +68,11 @@ def with_ids(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
         depth = cv2.distanceTransform(np.pad(box, 1).view(np.uint8), cv2.DIST_L2, 3)
         _, radius, _, (x, y) = cv2.minMaxLoc(depth)
         height = float(np.clip(radius, 8, max(8, min(labels.shape) / 18)))
-        write_text(image, str(number), (left + x - 1, top + y - 1), height, centred=True)
+        draw_text(image, str(number), (left + x - 1, top + y - 1), height, centred=True)
     return image
 
 
-def write_text(
+def draw_text(
     image: np.ndarray, text: str, point: tuple[int, int], height: float, *, centred: bool = False
 ) -> None:
     """Write white letters with a black edge into the image (H×W×3 uint8), in place.
@@ -95,22 +95,22 @@ def write_text(
         cv2.putText(image, text, (x, y), font, scale, colour, line, cv2.LINE_AA)
 
 
-def strip(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
+def concat_images(images: Sequence[np.ndarray], *, gap: int = 8) -> np.ndarray:
     """Join images H×W×3 uint8 of one height side by side, with white gaps of this many pixels, at least one."""
     parts = [np.pad(image, ((0, 0), (0, gap), (0, 0)), constant_values=255) for image in images]
     return np.concatenate(parts, axis=1)[:, :-gap]
 
 
-def _drawn(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
+def _draw_objects(frame: np.ndarray, ids: np.ndarray, opacity: float, width: int, dark: float) -> np.ndarray:
     """Draw filled objects with contours of this width over the frame: H×W×3 uint8."""
     import cv2
 
     inside = ids > 0
     filled = cv2.addWeighted(frame, 1 - opacity, cv2.applyColorMap(ids, BRIGHT), opacity, 0)
     image = cv2.copyTo(filled, inside.view(np.uint8), frame.copy())
-    edge = _edge(ids, width)
-    _blend(image, np.zeros_like(VIVID), ids, dark * _soft(edge & ~inside))
-    _blend(image, VIVID, ids, _soft(edge & inside))
+    edge = _find_edges(ids, width)
+    _blend(image, np.zeros_like(VIVID), ids, dark * _smooth(edge & ~inside))
+    _blend(image, VIVID, ids, _smooth(edge & inside))
     return image
 
 
@@ -119,7 +119,7 @@ def _line_width(labels: np.ndarray) -> int:
     return max(1, round(min(labels.shape) / 300))
 
 
-def _window(inside: np.ndarray) -> tuple[slice, slice]:
+def _find_window(inside: np.ndarray) -> tuple[slice, slice]:
     """Return rows and columns around all objects, padded for contours."""
     margin = _line_width(inside) + 3
     spans = [np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0)]
@@ -127,7 +127,7 @@ def _window(inside: np.ndarray) -> tuple[slice, slice]:
     return rows, columns
 
 
-def _edge(ids: np.ndarray, width: int) -> np.ndarray:
+def _find_edges(ids: np.ndarray, width: int) -> np.ndarray:
     """Return the pixels within ``width`` of a change of id, on both sides: H×W bool."""
     import cv2
 
@@ -135,7 +135,7 @@ def _edge(ids: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(cv2.dilate(ids, kernel) != cv2.erode(ids, kernel))
 
 
-def _soft(mask: np.ndarray) -> np.ndarray:
+def _smooth(mask: np.ndarray) -> np.ndarray:
     """Smooth the edges of a mask: H×W float32, 0 to 1."""
     import cv2
 

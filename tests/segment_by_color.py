@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def by_colour(frame, prompts):
+def segment_by_color(frame, prompts):
     """Label what has the colour under a click on the object, or in a box another one than the frame's corner."""
     labels = np.zeros(frame.shape[:2], np.uint16)
     for number, prompt in prompts.items():

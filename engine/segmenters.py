@@ -1,21 +1,37 @@
-"""A segmenter of the SAM family as two ONNX files: an encoder of the image, a decoder of boxes and clicks.
+"""Segmenters: masks from prompts, by a model's prompt network or by two ONNX files of the SAM family.
 
-Names and shapes are those of the usual exports (segment-anything's ``export_onnx_model.py`` and its relatives).
+The ONNX files are an encoder of the image and a decoder of boxes and clicks, with the names and shapes of the usual
+exports (segment-anything's ``export_onnx_model.py`` and its relatives).
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from aotlab.masks.clicks import box_around
-from aotlab.masks.prompt import Prompt
+from aotlab.engine.prompting import PromptedFrame, exclusive
+from aotlab.media.prompt import Prompt, box_around
+from aotlab.networks import kernels
+from aotlab.networks.kernels.folding import folded
+from aotlab.networks.kernels.tuning import fastest_precision
+from aotlab.networks.vos_model import VOSModel
+from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 
+log = logging.getLogger(__name__)
+
+Segmenter = Callable[[np.ndarray, Mapping[int, Prompt]], np.ndarray]
+"""from a frame H×W×3 uint8 RGB and prompts by object id to H×W uint16 ids; `InputError` for a prompt outside"""
+
+OUTSIDE = 0.1
+"""share of a box's width or height outside the image above which it may have been meant as two corners"""
 EDGE = 1024
 """longer edge of the encoder's image in pixels, if the input size is free"""
 LARGEST_EDGE = 4096
@@ -29,6 +45,59 @@ DECODER_INPUTS = (
     "has_mask_input",
     "orig_im_size",
 )
+
+
+def segment_objects(frame: np.ndarray, prompts: Mapping[int, Prompt], segmenter: Segmenter) -> np.ndarray:
+    """Segment the objects of one frame; boxes are cropped to the image.
+
+    Args:
+        frame: H×W×3 uint8 RGB.
+        prompts: by object id.
+        segmenter: returns the object ids.
+
+    Returns:
+        H×W uint16 object ids.
+
+    Raises:
+        InputError: prompts outside the image, or no pixel is found for an object.
+    """
+    cropped = {object_id: _crop_box(prompt, object_id, frame.shape) for object_id, prompt in prompts.items()}
+    labels = segmenter(frame, cropped)
+    for object_id in prompts:
+        if not (labels == object_id).any():
+            raise InputError(f"object {object_id}: no pixel found there; give another box or point")
+    return labels
+
+
+class NetworkSegmenter:
+    """The model's own segmenter; objects that are given together exclude each other. Thread-safe.
+
+    Args:
+        model: holds a prompt network.
+        precision: as `aotlab.configs.schema.ComputeConfig.precision`.
+    """
+
+    def __init__(self, model: VOSModel, precision: str = "float32") -> None:
+        kernels.install()
+        self._model = folded(model.eval())
+        cpu = torch.device("cpu")
+        self._autocast = autocast(cpu, fastest_precision(precision, cpu))
+        self._lock = threading.Lock()
+        self._known: tuple[np.ndarray, PromptedFrame] | None = None
+
+    def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
+        """Segment objects; see `Segmenter`. The encoding of the last frame is kept.
+
+        Raises:
+            InputError: the model takes no prompts, or a prompt lies outside the frame.
+        """
+        with self._lock:
+            if self._known is None or not np.array_equal(self._known[0], frame):
+                self._known = frame.copy(), PromptedFrame(self._model, frame)
+            with self._autocast:
+                logits = self._known[1].logits(list(prompts.values()))
+        channels = exclusive(logits).max(0).indices.cpu().numpy()
+        return np.array([0, *prompts], np.uint16)[channels]
 
 
 class OnnxSegmenter:
@@ -69,7 +138,7 @@ class OnnxSegmenter:
         self._known: tuple[bytes, np.ndarray] | None = None
 
     def __call__(self, frame: np.ndarray, prompts: Mapping[int, Prompt]) -> np.ndarray:
-        """Segment objects; see `aotlab.prompts.segmenter.Segmenter`. Where two overlap, the later one wins.
+        """Segment objects; see `Segmenter`. Where two overlap, the later one wins.
 
         Raises:
             InputError: the files do not run together, or a prompt lies outside the frame.
@@ -158,3 +227,21 @@ def _load(path: Path) -> Any:
         return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no common class
         raise InputError(f"{path}: cannot be loaded as an ONNX model ({error})") from error
+
+
+def _crop_box(prompt: Prompt, object_id: int, shape: tuple[int, ...]) -> Prompt:
+    """Return the prompt with its box cropped to the image; warn if much of it lies outside."""
+    prompt.check_inside((shape[0], shape[1]))
+    if prompt.box is None:
+        return prompt
+    x, y, width, height = prompt.box
+    left, top = max(0.0, x), max(0.0, y)
+    right, bottom = min(float(shape[1]), x + width), min(float(shape[0]), y + height)
+    if right - left < (1 - OUTSIDE) * width or bottom - top < (1 - OUTSIDE) * height:
+        log.warning(
+            "box %g,%g,%g,%g of object %d: leaves the image (%d×%d); read as X,Y,W,H, its corners are %g,%g and %g,%g; "
+            "for the corners %g,%g and %g,%g write %d:%g:%g-%g:%g",
+            *prompt.box, object_id, shape[1], shape[0], x, y, x + width, y + height,
+            x, y, width, height, object_id, x, y, width, height,
+        )  # fmt: skip
+    return replace(prompt, box=(left, top, right - left, bottom - top))

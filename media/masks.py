@@ -7,37 +7,37 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from aotlab.media.images import is_lossless, open_image
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.image_files import is_lossless, open_image
 
 VOID = 255
 """label of pixels that annotators left undecided; ignored in training"""
 ADVICE = "give a palette PNG with one object id per pixel"
-"""remedy of messages about masks"""
 
 
-def voc_palette() -> np.ndarray:
+def _voc_palette() -> np.ndarray:
     """Return the PASCAL VOC colour of every id, 256×3 uint8; bit k of R, G, B comes from bits 0, 1, 2 of the id."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     return np.concatenate([np.packbits(bits[:, channel::3], axis=1) for channel in range(3)], axis=1)
 
 
-PALETTE = voc_palette()
+PALETTE = _voc_palette()
 
 
-def palette_index(ids: np.ndarray) -> np.ndarray:
+def palette_index(labels: np.ndarray) -> np.ndarray:
     """Return the palette rows (...) uint8 of object ids (...); ids above 255 reuse 1 to 255."""
-    if ids.max(initial=0) > 255:
-        ids = np.where(ids > 255, (ids - 1) % 255 + 1, ids)
-    return ids.astype(np.uint8)
+    if labels.max(initial=0) > 255:
+        labels = np.where(labels > 255, (labels - 1) % 255 + 1, labels)
+    return labels.astype(np.uint8)
 
 
-def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
+def read_mask(path: str | Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     """Read object ids from a PNG of mode P, L (8 bits) or I;16 (16 bits).
 
     Args:
-        size: (height, width) that the mask must have.
+        path: image in a lossless format.
+        size: (height, width) that the mask must have; None: any.
 
     Returns:
         H×W uint8, or uint16 for a 16-bit file.
@@ -45,26 +45,46 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> np.ndarray:
     Raises:
         InputError: missing, not an image, lossy (JPEG), coloured (RGB), or of another size.
     """
+    path = Path(path)
     with open_image(path, "mask", ADVICE) as image:
         mode, kind, lossless = image.mode, image.format, is_lossless(image)
-        mask = np.array(image) if lossless else np.empty((0, 0))
+        labels = np.array(image) if lossless else np.empty((0, 0))
     if not lossless:
         raise InputError(
             f"{path}: a {kind} file, whose compression changes object ids; {ADVICE}, not converted from {kind}"
         )
     if mode == "1":
-        mask = mask.astype(np.uint8)
-    elif mode in ("I;16", "I;16B", "I") and mask.min() >= 0 and mask.max() <= 65535:
-        mask = mask.astype(np.uint16)
+        labels = labels.astype(np.uint8)
+    elif mode in ("I;16", "I;16B", "I") and labels.min() >= 0 and labels.max() <= 65535:
+        labels = labels.astype(np.uint16)
     elif mode not in ("P", "L"):
         raise InputError(
             f"{path}: an image of mode {mode}, but a mask holds one object id per pixel; "
             "save it as a palette (mode P) or 8/16-bit grey PNG"
         )
-    return mask if size is None else of_frame(mask, size, path)
+    return labels if size is None else require_mask_size(labels, size, path)
 
 
-def of_frame(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
+def write_mask(path: str | Path, labels: np.ndarray) -> None:
+    """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
+
+    Raises:
+        ValueError: an id is negative or above 65535.
+        InputError: the file cannot be written.
+    """
+    largest = int(labels.max(initial=0))
+    if int(labels.min(initial=0)) < 0 or largest > 65535:
+        raise ValueError(f"object ids must be 0 to 65535, got {int(labels.min())} to {largest}")
+    if largest > 255:
+        image = Image.fromarray(labels.astype(np.uint16))
+    else:
+        image = Image.fromarray(labels.astype(np.uint8), mode="P")
+        image.putpalette(PALETTE.tobytes())
+    with atomic_path(Path(path)) as temporary:
+        image.save(temporary, format="PNG")
+
+
+def require_mask_size(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
     """Return a mask H×W or H×W×3 of (height, width); raises `InputError` for one of another size."""
     if mask.shape[:2] != tuple(size):
         raise InputError(
@@ -74,35 +94,16 @@ def of_frame(mask: np.ndarray, size: tuple[int, int], path: Path) -> np.ndarray:
     return mask
 
 
-def without_void(mask: np.ndarray) -> np.ndarray:
+def resolve_void(labels: np.ndarray) -> np.ndarray:
     """Return the objects of a drawn 8-bit mask: if 255 is the only value besides 0, it is object 1, else void.
 
     Args:
-        mask: H×W ids; masks of more than 8 bits are returned unchanged.
+        labels: H×W ids; masks of more than 8 bits are returned unchanged.
     """
-    if mask.dtype != np.uint8 or not (mask == VOID).any():
-        return mask
-    only = not ((mask > 0) & (mask < VOID)).any()
-    return np.where(mask == VOID, np.uint8(only), mask)
-
-
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write H×W object ids as a palette PNG, or as a 16-bit grey PNG if an id is above 255.
-
-    Raises:
-        ValueError: an id is negative or above 65535.
-        InputError: the file cannot be written.
-    """
-    largest = int(mask.max(initial=0))
-    if int(mask.min(initial=0)) < 0 or largest > 65535:
-        raise ValueError(f"object ids must be 0 to 65535, got {int(mask.min())} to {largest}")
-    if largest > 255:
-        image = Image.fromarray(mask.astype(np.uint16))
-    else:
-        image = Image.fromarray(mask.astype(np.uint8), mode="P")
-        image.putpalette(PALETTE.tobytes())
-    with atomic_path(path) as temporary:
-        image.save(temporary, format="PNG")
+    if labels.dtype != np.uint8 or not (labels == VOID).any():
+        return labels
+    only = not ((labels > 0) & (labels < VOID)).any()
+    return np.where(labels == VOID, np.uint8(only), labels)
 
 
 def resize_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
