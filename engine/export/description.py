@@ -8,9 +8,8 @@ from typing import Any
 
 import yaml
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import from_tree, read_mapping
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
-from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
 from aotlab.utils.own_files import Kind, reading_own, sealed, sha256, unsealed
@@ -102,7 +101,7 @@ def read_description(folder: Path) -> Description:
     if not is_file(path):
         raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
     with reading_own(path, EXPORT):
-        tree = unsealed(EXPORT, read_mapping(read_text(path, "export again"), str(path)))
+        tree = unsealed(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
         graphs = {plain_name(name, FILE): GraphDescription(**of) for name, of in tree.pop("graphs").items()}
         config = from_tree(tree.pop("config"), str(path))
         description = Description(**tree, graphs=graphs, config=config)

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from aotlab.configs.files import preset_names
-from aotlab.configs.load import apply_override, from_tree, load_config, to_yaml
+from aotlab.configs.load import from_tree, load_config, read_mapping, to_yaml
 from aotlab.configs.schema import Config
-from aotlab.configs.yaml_text import read_mapping
 from aotlab.networks.kernels.folding import is_folded
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.model_card import ModelCard, card_from_json
@@ -162,14 +160,9 @@ def _settings(path: Path, inside: str | None, config: str | None, overrides: Seq
         names = ", ".join(preset_names())
         raise InputError(f"{path}: this file does not name its variant; give config as one of {names}")
     origin = f"{path}: settings in the file"
-    if "${" in inside:
-        raise InputError(
-            f"{origin}: refer to other values by ${{...}}, which is not allowed; fetch or train it again"
-        )
-    tree = OmegaConf.create(read_mapping(inside, origin))
-    for override in overrides:
-        apply_override(tree, override)
-    return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin)
+    inside = inside.replace(" picture_every:", " image_every:")  # its name before 0.2
+    tree = read_mapping(inside, origin, plain=True)
+    return from_tree(tree, f"{path} with {' '.join(overrides)}" if overrides else origin, overrides=overrides)
 
 
 @contextmanager

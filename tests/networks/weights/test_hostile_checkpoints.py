@@ -17,7 +17,7 @@ from aotlab.configs.load import load_config, to_yaml
 from aotlab.networks.vos_model import VOSModel
 from aotlab.networks.weights.checkpoints import load_checkpoint, read_settings, save_checkpoint
 from aotlab.utils.errors import InputError
-from tests.configs.test_hostile import BOMB
+from tests.configs.test_load import BOMB
 from tests.published import to_official
 
 ADVICE = ("weights_only", "torch.load", "trust", "safe_globals", "pickle_module")
