@@ -1,4 +1,4 @@
-"""Loading of settings: YAML files with ``base:``, ``key=value`` overrides; OmegaConf checks them against dataclasses."""
+"""Loading of settings from YAML files with ``base:`` and ``key=value`` overrides into dataclasses, by OmegaConf."""
 
 from __future__ import annotations
 

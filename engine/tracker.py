@@ -36,7 +36,7 @@ from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import sealed
+from aotlab.utils.versioned_json import wrap
 
 FEW_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
@@ -281,7 +281,7 @@ class Tracker:
             "network_size": self._network_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
         }
-        return sealed(STATES, content)
+        return wrap(STATES, content)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from aotlab.media.tiff import STARTS, TiffStack
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import missing_extra
+from aotlab.utils.errors import InputError, missing_extra
 from aotlab.utils.files import is_file
 from aotlab.utils.image_files import MOST_PIXELS, open_image, reason_of
 

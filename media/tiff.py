@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import missing_extra
+from aotlab.utils.errors import InputError, missing_extra
 from aotlab.utils.files import file_mode, is_file, is_plain_name
 from aotlab.utils.image_files import MOST_PIXELS, reason_of
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.configs.files import BUNDLED_CHECKPOINT
-from aotlab.utils.extras import libraries, missing_extra, require_extra
+from aotlab.utils.errors import libraries, missing_extra, require_extra
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = Path("Scripts/python.exe" if os.name == "nt" else "bin/python")

@@ -14,8 +14,7 @@ SCORES = {"youtube_vos_2019": "YouTube-VOS 2019", "davis_2017": "DAVIS 2017"}
 
 def listed() -> str:
     """Return the table of names, published scores, and which are stored."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder
+    from aotlab.networks.weights.zoo import published_weights, weights_folder
 
     rows = [["name", "published as", "M parameters", *SCORES.values(), "here"]]
     for name, entry in published_weights().items():
@@ -38,8 +37,7 @@ def require_fetched(name: str) -> str:
 
 def verify(names: list[str]) -> int:
     """Verify the digests of stored files; return 1 if one was changed."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder, weights_path
+    from aotlab.networks.weights.zoo import published_weights, weights_folder, weights_path
 
     is_file(weights_folder() / "any")  # a folder that cannot be is one sentence, not one of every name
     status = 0
