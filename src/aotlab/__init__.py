@@ -7,6 +7,7 @@ does a program that only scores masks (`aotlab.evaluation`).
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 __all__ = ["Prediction", "Prompt", "Tracker", "__version__", "load_model", "to_detections"]
+
+# src/aotlab links to the folders at the top of the repository; a checkout without symbolic links finds them there
+_checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
+    __path__.append(_checkout)
 
 _HOMES = {
     "Tracker": ("aotlab.engine.tracker", "Tracker"),
