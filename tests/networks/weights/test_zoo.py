@@ -295,3 +295,20 @@ def test_lock_that_is_a_link_is_not_followed(tmp_path):
     with pytest.raises(InputError, match="cannot be made"):
         get_weights("aots", source="gone")
     assert (tmp_path / "mine").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("bundled", ["aott_mini: encoder mobilenet_v2, blocks 1 lstt", "weights after"]),
+        ("msdeaott", ["blocks 1 gpm + 1 gpm + 0 gpm"]),
+        ("r50_aotl", ["encoder resnet50, blocks 3 lstt, memory every_nth", "14."]),
+    ],
+)
+def test_show_prints_parameters_and_flops(name, parts, capsys):
+    assert main(["show", name]) == 0
+    text = capsys.readouterr().out
+    assert [
+        part for part in (*parts, "encoder ", "decoder ", "propagate ", "total ") if part not in text
+    ] == []
+    assert main(["show", "gone.pth"]) == 2
