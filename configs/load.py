@@ -7,11 +7,12 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from typing_extensions import TypeVar
 
 from aotlab.configs.files import PRESETS, find_settings
 from aotlab.configs.schema import Config
@@ -25,7 +26,7 @@ INVALID = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError, Attrib
 MAX_DEPTH = 40
 """largest depth of nesting in text from strangers"""
 
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", default=Config)
 
 
 def load_config(config: str | Path = "aott", overrides: Sequence[str] = ()) -> Config:
