@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
@@ -10,8 +9,6 @@ from typing import Literal, get_args
 from aotlab.configs.schema import Config, ModelConfig
 from aotlab.configs.training import PhaseConfig
 from aotlab.utils.errors import InputError
-
-log = logging.getLogger(__name__)
 
 Protocol = Literal["bounded", "published"]
 """``published``: the memory used in the paper's evaluation; ``bounded``: at most ``memory.frames`` frames"""
@@ -22,7 +19,7 @@ BOUNDED_POLICY = "restricted"
 def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] = ()) -> Config:
     """Return the settings for a protocol.
 
-    ``bounded`` replaces `every_nth` with `restricted` (RMem) and logs it, unless ``overrides`` set a policy.
+    ``bounded`` replaces `every_nth` with `restricted` (RMem), unless ``overrides`` set a policy.
 
     Raises:
         InputError: unknown protocol.
@@ -33,10 +30,6 @@ def with_protocol(config: Config, protocol: Protocol, overrides: Sequence[str] =
     overridden = any(override.startswith("memory.policy=") for override in overrides)
     if protocol == "published" or overridden or config.memory.policy != "every_nth":
         return config
-    log.info(
-        "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=every_nth to keep all",
-        config.name, BOUNDED_POLICY, config.memory.frames,
-    )  # fmt: skip
     return replace(config, memory=replace(config.memory, policy=BOUNDED_POLICY))
 
 

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.configs.protocol import with_protocol
+from aotlab.configs.schema import MemoryConfig
+from aotlab.engine.tracker import Tracker
+from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
 
 
-def test_unbounded_memory_is_replaced_and_logged(caplog):
-    caplog.set_level(logging.INFO)
+def test_unbounded_memory_is_replaced():
     config = load_config("aotl")
     assert config.memory.policy == "every_nth"
     assert with_protocol(config, "bounded").memory.policy == "restricted"
-    assert "aotl: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
     assert with_protocol(config, "published") == config
     assert with_protocol(config, "bounded", ["memory.policy=every_nth"]) == config
+
+
+def test_replaced_memory_is_logged(caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    config = replace(load_config("aott"), memory=MemoryConfig(policy="every_nth"))
+    monkeypatch.setattr("aotlab.engine.tracker.load_model", lambda *_, **__: (VOSModel(config.model), config))
+    assert Tracker.from_checkpoint().config.memory.policy == "restricted"
+    assert "aott: memory.policy restricted keeps 9 frames instead of all as published" in caplog.text
+    caplog.clear()
+    assert Tracker.from_checkpoint(protocol="published").config == config
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("preset", ["aott", "r50_aotl_ermu", "r50_deaotl_rmem"])
