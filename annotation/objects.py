@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Meta
 
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import Kind, reading_own
+from aotlab.utils.versioned_json import Kind, reading_own
 
 OBJECTS = Kind("list of objects", 1, "restore the file from a copy, or delete it")
 MAX_OBJECTS = 1000

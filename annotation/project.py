@@ -15,7 +15,7 @@ from aotlab.media.images import IMAGE_SUFFIXES, parse_levels
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import file_mode, read_text, real_path, require_writable, write_text
 from aotlab.utils.locks import LOCK, locked_output
-from aotlab.utils.own_files import Kind, reading_own
+from aotlab.utils.versioned_json import Kind, reading_own
 
 EDGE_BYTES = 64 * 2**10
 """number of bytes read at the start and at the end of a file"""

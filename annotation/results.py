@@ -14,7 +14,7 @@ from aotlab.engine.video.given_masks import GivenMasks, load_masks
 from aotlab.engine.video.scores import measured
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_folder, real_path, remove
-from aotlab.utils.own_files import load_record
+from aotlab.utils.versioned_json import load_record
 
 READABLE = ("masks", "coco.json", "cvat.xml", "youtube_vis.json")
 """results with the masks of all frames, the best first"""

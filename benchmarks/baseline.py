@@ -31,7 +31,7 @@ from aotlab.networks.positions import RelativePosition
 from aotlab.networks.stage import BLOCKS
 from aotlab.networks.swin import SwinBase
 from aotlab.networks.vos_model import VOSModel
-from aotlab.utils.allocator import (
+from aotlab.utils.environment import (
     MMAP_MAX,
     MMAP_THRESHOLD,
     TOP_PAD,

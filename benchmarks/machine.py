@@ -11,7 +11,7 @@ import torch
 
 from aotlab.networks import kernels
 from aotlab.networks.primitives import Linear
-from aotlab.utils.devices import settle
+from aotlab.utils.devices import synchronize
 from aotlab.utils.environment import WAITING, cpu_lines, processor_name
 from aotlab.utils.processes import peak_resident_bytes
 
@@ -78,10 +78,10 @@ def matmul_rate(device: torch.device, dtype: torch.dtype = torch.float32) -> flo
         layer = Linear(side, side, bias=False, device=device, dtype=dtype).requires_grad_(False)
         for _ in range(REPEATS):
             for multiply in (left.matmul, layer):
-                settle(device)
+                synchronize(device)
                 start = time.perf_counter()
                 multiply(left)
-                settle(device)
+                synchronize(device)
                 best = max(best, 2 * side**3 / (time.perf_counter() - start))
             if time.perf_counter() - begin > TIME_LIMIT:
                 return best

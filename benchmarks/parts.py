@@ -16,7 +16,7 @@ import torch
 from aotlab.engine.inspection.costs import BANKS, model_costs
 from aotlab.engine.memory import MemoryBank
 from aotlab.networks.preprocess import network_size
-from aotlab.utils.devices import AUTOCAST, settle
+from aotlab.utils.devices import AUTOCAST, synchronize
 from aotlab.utils.progress import progress_bar
 from benchmarks.machine import Machine, describe_machine, forget_peak, matmul_rate, peak_bytes
 from benchmarks.settings import CLOCKS
@@ -137,10 +137,10 @@ def clocked(run: TimedTracker) -> Iterator[dict[str, float]]:
         @wraps(function)
         def timed(*args: Any, **options: Any) -> Any:
             """Run the function and add its seconds."""
-            settle(device)
+            synchronize(device)
             begin = clock()
             result = function(*args, **options)
-            settle(device)
+            synchronize(device)
             seconds[part] += clock() - begin
             return result
 

@@ -26,7 +26,7 @@ from aotlab.engine.video.tracking import TrackOptions, track
 from aotlab.media.drawn_clip import draw_clip
 from aotlab.media.masks import write_mask
 from aotlab.media.video import open_frames
-from aotlab.utils.allocator import keep_freed_memory
+from aotlab.utils.environment import keep_freed_memory
 
 SIZES = {"480p": (854, 480), "1080p": (1920, 1080)}
 WRITTEN = (("masks",), ("masks", "overlay"))

@@ -19,7 +19,7 @@ from aotlab.networks.kernels import SETS
 from aotlab.networks.kernels.tuning import Tuner
 from aotlab.networks.operations import by_rule, use
 from aotlab.networks.weights.checkpoints import build_or_load
-from aotlab.utils.devices import settle
+from aotlab.utils.devices import synchronize
 from aotlab.utils.errors import InputError
 from aotlab.utils.progress import progress_bar
 from benchmarks.baseline import as_published
@@ -89,10 +89,10 @@ class TimedTracker:
         """Track frame ``index``; returns the seconds until the device has finished."""
         clock, frame = CLOCKS[self.setting.clock], self.frame(index)
         with self.running():
-            settle(self.tracker.device)
+            synchronize(self.tracker.device)
             begin = clock()
             self.tracker.step(frame)
-            settle(self.tracker.device)
+            synchronize(self.tracker.device)
             return clock() - begin
 
     @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aotlab.configs.files import PROMPT_RECIPE
-from aotlab.configs.load import require_keys
-from aotlab.configs.yaml_text import read_mapping
-from aotlab.utils.errors import InputError
+from aotlab.configs.load import from_tree, read_mapping
 from aotlab.utils.files import read_text
 from aotlab.utils.numbers import require_choice
 
@@ -36,7 +34,7 @@ class PromptSource:
 class PromptTraining:
     """Training of the prompt network."""
 
-    sources: tuple[PromptSource, ...] = ()
+    sources: list[PromptSource] = field(default_factory=list)
     """sets to draw images from"""
     steps: int = 2000
     """steps of the optimiser"""
@@ -74,12 +72,4 @@ class PromptTraining:
 def load_prompt_training(path: Path = PROMPT_RECIPE, **changes: Any) -> PromptTraining:
     """Read a recipe file, with ``changes``; raises `InputError` if it is unreadable or has unknown settings."""
     content = {**read_mapping(read_text(path, "give a recipe of settings"), str(path)), **changes}
-    require_keys(content, PromptTraining, "", str(path))
-    try:
-        sources = [
-            PromptSource(**{**each, "held_out": tuple(each.get("held_out", ()))})
-            for each in content.pop("sources", ())
-        ]
-        return PromptTraining(tuple(sources), **content)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from error
+    return from_tree(content, str(path), PromptTraining)

@@ -10,7 +10,7 @@ import numpy as np
 
 from aotlab.engine.prediction import Prediction
 from aotlab.engine.tracker import Tracker
-from aotlab.utils.devices import settle
+from aotlab.utils.devices import synchronize
 from aotlab.utils.errors import InputError
 
 TRIALS = 4
@@ -51,6 +51,6 @@ class PacedTracker:
         for _ in range(TRIALS):
             begin = time.perf_counter()
             trial.step(frame)
-            settle(trial.device)
+            synchronize(trial.device)
             times.append(time.perf_counter() - begin)
         return min(times)

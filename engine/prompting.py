@@ -17,7 +17,7 @@ from aotlab.media.prompt import Prompt
 from aotlab.networks.model import Model
 from aotlab.networks.preprocess import STRIDE, normalise
 from aotlab.networks.prompts import PromptNetwork
-from aotlab.utils.errors import InputError
+from aotlab.utils.errors import InputError, require_extra
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class PromptedFrame:
         network = getattr(model, "prompts", None)
         if network is None:
             raise InputError("this model takes no prompts; use the bundled weights or give a mask")
+        require_extra("video", "cv2")  # finds connected parts
         self.network: PromptNetwork = network
         self.align_corners, self.settings = model.config.align_corners, settings
         pixels = torch.from_numpy(np.require(frame, requirements=["C", "W"])).to(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -36,7 +37,9 @@ from aotlab.networks.vos_model import Features, VOSModel
 from aotlab.networks.weights.zoo import load_model
 from aotlab.utils.devices import autocast, pick_device
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import sealed
+from aotlab.utils.versioned_json import wrap
+
+log = logging.getLogger(__name__)
 
 FEW_PLANES = 5
 """largest number of maps that are resized faster plane by plane than channels-last"""
@@ -82,7 +85,13 @@ class Tracker:
                 set a memory policy. ``published``: the memory of the paper's benchmarks.
         """
         model, settings = load_model(path, config=config, overrides=overrides)
-        return cls(model, with_protocol(settings, protocol, overrides), device=device)
+        bounded = with_protocol(settings, protocol, overrides)
+        if bounded.memory.policy != settings.memory.policy:
+            log.info(
+                "%s: memory.policy %s keeps %d frames instead of all as published; set memory.policy=%s to keep all",
+                settings.name, bounded.memory.policy, bounded.memory.frames, settings.memory.policy,
+            )  # fmt: skip
+        return cls(model, bounded, device=device)
 
     @classmethod
     def from_pretrained(
@@ -281,7 +290,7 @@ class Tracker:
             "network_size": self._network_size,
             "banks": [bank.state_dict(views=views) for bank in self.banks],
         }
-        return sealed(STATES, content)
+        return wrap(STATES, content)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Resume the video of a `state_dict` (`torch.load` with ``weights_only`` reads it).

@@ -27,8 +27,8 @@ LIBRARY = [package for package in ALLOWED if package not in ("tools", "benchmark
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
     "dataloaders.benchmarks.sequences", "engine.evaluation.paper_tables", "masks.exchange.writing", "tools.cli",
-    "utils.allocator", "utils.environment", "utils.errors", "utils.extras", "utils.faults", "utils.files",
-    "utils.locks", "utils.numbers", "utils.progress", "utils.signals", "utils.text",
+    "utils.environment", "utils.errors", "utils.files", "utils.locks", "utils.numbers", "utils.processes",
+    "utils.progress", "utils.text",
 }  # fmt: skip
 """what tools may import at their top, so that --help and a mistyped path answer at once; the rest where it is used"""
 

@@ -30,8 +30,7 @@ from aotlab.tools.cli.program import INTERRUPTED, Parser, command, option
 from aotlab.tools.cli.prompts import segmenter_of
 from aotlab.tools.cli.surroundings import OutputLost
 from aotlab.tools.cli.trackers import Loading, tracker_choice
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from aotlab.dataloaders.benchmarks.datasets import DATASETS, open_dataset
 from aotlab.tools.cli.numbers import AT_LEAST_ONE
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command, option
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.text import columns
 
 if TYPE_CHECKING:

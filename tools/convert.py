@@ -10,8 +10,7 @@ from aotlab.masks.exchange.writing import WRITTEN
 from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command, option
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, remove, require_output
 from aotlab.utils.text import counted
 

@@ -10,7 +10,7 @@ import sys
 
 from aotlab.tools.cli.paths import require_paths
 from aotlab.tools.cli.program import Parser, command, option, report_failures
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.files import require_writable
 
 

@@ -13,8 +13,7 @@ import sys
 from aotlab.tools.cli.options import add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command, option, report_failures
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import real_path, require_writable
 from aotlab.utils.progress import progress_bar
 from aotlab.utils.text import counted

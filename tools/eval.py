@@ -35,10 +35,9 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
-from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, RunStopped, require_extra
 from aotlab.utils.files import require_writable, write_text
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 if TYPE_CHECKING:
     from aotlab.engine.ensemble import Ensemble
@@ -67,9 +66,9 @@ def track(
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
     from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
     from aotlab.engine.streaming import HELPERS
-    from aotlab.utils.devices import leave_cores
+    from aotlab.utils.devices import reserve_cores
 
-    leave_cores(HELPERS)
+    reserve_cores(HELPERS)
     tracker, made_by = load(args, str(world.device))
     options = RunOptions(
         overlay=args.overlay,
@@ -92,7 +91,7 @@ def load(args: argparse.Namespace, device: str) -> tuple[Tracker | Ensemble, dic
     """Return the tracker that the options ask for, and all that its results depend on."""
     from aotlab.engine.ensemble import Ensemble, augmented
     from aotlab.engine.tracker import Tracker
-    from aotlab.utils.own_files import sha256
+    from aotlab.utils.files import sha256
 
     chosen = models(args)
     weights = args.weights or [1.0] * len(chosen)

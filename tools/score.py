@@ -28,8 +28,7 @@ from aotlab.tools.cli.numbers import AT_LEAST_ONE, NOT_NEGATIVE
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, after_printing, command, option, report_failures
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import is_folder, real_path, require_output, write_text
 
 if TYPE_CHECKING:

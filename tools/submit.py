@@ -17,8 +17,7 @@ from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command, option
-from aotlab.utils.errors import InputError
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, require_extra
 from aotlab.utils.files import require_output, require_writable
 
 if TYPE_CHECKING:

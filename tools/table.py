@@ -30,7 +30,7 @@ from aotlab.tools.cli.program import Parser, command, option
 from aotlab.utils.errors import RunStopped
 from aotlab.utils.files import require_writable, write_text
 
-SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=("--max-long-edge", "64"))
+SMOKE = Benchmark("davis2017", root=str(ROOT / "datasets" / "sample"), options=["--max-long-edge", "64"])
 SMOKE_NOTE = (
     "smoke test: every row is the bundled model on the bundled clip, which no published figure compares with"
 )
@@ -39,10 +39,10 @@ SMOKE_NOTE = (
 def smoke(table: PaperTable) -> PaperTable:
     """Return the table with the bundled model on the bundled clip in every row, without published figures."""
     models = {
-        name: replace(model, checkpoints=("aott_mini.safetensors",) * len(model.checkpoints), configs=())
+        name: replace(model, checkpoints=["aott_mini.safetensors"] * len(model.checkpoints), configs=[])
         for name, model in table.models.items()
     }
-    rows = tuple(replace(row, published={}) for row in table.rows)
+    rows = [replace(row, published={}) for row in table.rows]
     return replace(
         table, models=models, benchmarks=dict.fromkeys(table.benchmarks, SMOKE), rows=rows, note=SMOKE_NOTE
     )

@@ -23,7 +23,7 @@ from aotlab.tools.cli.paths import require_masks, require_model, require_source
 from aotlab.tools.cli.program import Parser, command, option
 from aotlab.tools.cli.prompts import add_prompt_options
 from aotlab.tools.cli.tracking import add_most_used_options, add_tracking_options
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 
 if TYPE_CHECKING:
     from aotlab.engine.video.options import TrackOptions

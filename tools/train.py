@@ -20,7 +20,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import require_extra
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("train")
     from aotlab.engine.training.dry_run import dry_run
     from aotlab.engine.training.trainer import train
-    from aotlab.utils.devices import leave_cores, without_gpu
+    from aotlab.utils.devices import reserve_cores, without_gpu
     from aotlab.utils.distributed import open_world
 
     if args.dry_run and (args.gpu_memory or without_gpu(args.device)):
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 
         print(training_forecast(config, args.gpu_memory), end="")
         return 0
-    leave_cores(config.data.workers)
+    reserve_cores(config.data.workers)
     with open_world(args.device) as world:
         if not world.lead:
             for name in (None, "aotlab"):

@@ -20,8 +20,7 @@ from aotlab.tools.cli.options import (
 )
 from aotlab.tools.cli.paths import require_model
 from aotlab.tools.cli.program import Parser, command
-from aotlab.utils.errors import InputError, RunStopped
-from aotlab.utils.extras import require_extra
+from aotlab.utils.errors import InputError, RunStopped, require_extra
 
 
 @command

@@ -12,8 +12,8 @@ from aotlab.dataloaders.benchmarks.sequences import Video
 from aotlab.media.masks import read_mask
 from aotlab.media.object_masks import ObjectMasks
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, remove
-from aotlab.utils.own_files import load_record, save_record, sha256
+from aotlab.utils.files import is_file, remove, sha256
+from aotlab.utils.versioned_json import load_record, save_record
 
 FOLDER = ".finished"
 """folder of the records in the result folder"""

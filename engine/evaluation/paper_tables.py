@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Optional
 
 from aotlab.configs.files import ROOT, setting_path
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root, find_dataset
@@ -24,7 +24,7 @@ class Benchmark:
     dataset: str
     split: str = "val"
     root: str | None = None
-    options: tuple[str, ...] = ()
+    options: list[str] = field(default_factory=list)
     """options of aotlab eval"""
 
     @property
@@ -42,15 +42,15 @@ class Benchmark:
 class Model:
     """An ensemble of checkpoints, or models whose results are combined by voting."""
 
-    checkpoints: tuple[str, ...] = ()
+    checkpoints: list[str] = field(default_factory=list)
     """file names in pretrain_models/, or paths"""
-    configs: tuple[str, ...] = ()
+    configs: list[str] = field(default_factory=list)
     """preset of each checkpoint; empty for files that hold their settings"""
-    options: tuple[str, ...] = ()
+    options: list[str] = field(default_factory=list)
     """options of aotlab eval"""
-    vote: tuple[str, ...] = ()
+    vote: list[str] = field(default_factory=list)
     """models of this table to vote on"""
-    weights: tuple[str, ...] = ()
+    weights: list[str] = field(default_factory=list)
     """weights of the checkpoints or votes"""
     get: str = ""
     """source of its checkpoints, if it differs from the table's"""
@@ -67,7 +67,7 @@ class Row:
 
     model: str
     benchmark: str
-    published: Mapping[str, Sequence[float | None]]
+    published: dict[str, list[Optional[float]]]  # noqa: UP045 as OmegaConf reads it
     """figures of all columns by source"""
 
 
@@ -77,13 +77,13 @@ class PaperTable:
 
     name: str
     title: str
-    columns: Mapping[str, str]
+    columns: dict[str, str]
     """name in scores.json by heading"""
-    sources: Mapping[str, str]
+    sources: dict[str, str]
     """description of each source of figures"""
-    benchmarks: Mapping[str, Benchmark]
-    models: Mapping[str, Model]
-    rows: tuple[Row, ...]
+    benchmarks: dict[str, Benchmark]
+    models: dict[str, Model]
+    rows: list[Row]
     get: str = ""
     """source of the checkpoints"""
     note: str = ""
@@ -96,18 +96,17 @@ def load_table(table: str | Path) -> PaperTable:
     Raises:
         InputError: missing, not YAML, an unknown key or name, or a row with too few figures.
     """
-    from aotlab.configs.yaml_text import read_mapping  # slow to import
+    from aotlab.configs.load import from_tree, read_mapping  # slow to import
 
     named = TABLES / f"{table}.yaml"
     path = named if is_file(named) else Path(table)
-    tree: dict[str, Any] = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}
+    tree = {"name": path.stem, **read_mapping(read_text(path, "give a table"), str(path))}
     try:
-        tree["benchmarks"] = {key: _build(Benchmark, value) for key, value in tree["benchmarks"].items()}
-        tree["models"] = {key: _build(Model, value) for key, value in tree["models"].items()}
-        tree["rows"] = tuple(
-            Row(row.pop("model"), row.pop("benchmark"), row) for row in map(dict, tree["rows"])
-        )
-        built: PaperTable = _build(PaperTable, tree)
+        tree["rows"] = [
+            {"model": row.pop("model"), "benchmark": row.pop("benchmark"), "published": row}
+            for row in tree["rows"]
+        ]
+        built = from_tree(tree, str(path), PaperTable)
         _check(built)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         names = ", ".join(sorted(file.stem for file in TABLES.glob("*.yaml")))
@@ -153,17 +152,6 @@ def _missing_files(table: PaperTable, model: Model) -> list[str]:
         if not is_file(file)
     ]
     return found + [line for name in model.vote for line in _missing_files(table, table.models[name])]
-
-
-def _build(kind: type[Any], values: Mapping[str, Any]) -> Any:
-    """Build a dataclass from a mapping, with lists as tuples of strings."""
-    known = {item.name for item in fields(kind)}
-    for key in values:
-        if key not in known:
-            raise ValueError(f"unknown key {key}; known are {', '.join(sorted(known))}")
-    return kind(
-        **{key: tuple(map(str, value)) if isinstance(value, list) else value for key, value in values.items()}
-    )
 
 
 def _check(table: PaperTable) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import yaml
 
-from aotlab.configs.load import from_tree
+from aotlab.configs.load import from_tree, read_mapping
 from aotlab.configs.schema import BOUNDED_POLICIES, ComputeConfig, Config
-from aotlab.configs.yaml_text import read_mapping
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, plain_name, read_text
-from aotlab.utils.own_files import Kind, reading_own, sealed, sha256, unsealed
+from aotlab.utils.files import is_file, plain_name, read_text, sha256
+from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
 
 FILE = "export.yaml"
 EXPORT = Kind("export", 1, "export again")
@@ -92,7 +91,7 @@ def exportable(config: Config) -> Config:
 
 def to_text(description: Description) -> str:
     """Return the content of ``export.yaml``."""
-    content = sealed(EXPORT, asdict(description))
+    content = wrap(EXPORT, asdict(description))
     return yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=120)
 
 
@@ -102,7 +101,7 @@ def read_description(folder: Path) -> Description:
     if not is_file(path):
         raise InputError(f"{folder}: not an export, {FILE} is missing; create one with aotlab export")
     with reading_own(path, EXPORT):
-        tree = unsealed(EXPORT, read_mapping(read_text(path, "export again"), str(path)))
+        tree = unwrap(EXPORT, read_mapping(read_text(path, "export again"), str(path), plain=True))
         graphs = {plain_name(name, FILE): GraphDescription(**of) for name, of in tree.pop("graphs").items()}
         config = from_tree(tree.pop("config"), str(path))
         description = Description(**tree, graphs=graphs, config=config)

@@ -28,9 +28,8 @@ from aotlab.engine.export.graphs import Graph, build_graphs, build_prompt_graphs
 from aotlab.networks.preprocess import network_size
 from aotlab.networks.vos_model import VOSModel
 from aotlab.utils.errors import InputError
-from aotlab.utils.files import is_file, remove, require_writable
+from aotlab.utils.files import is_file, remove, require_writable, sha256
 from aotlab.utils.locks import LOCK, locked, remove_leftovers
-from aotlab.utils.own_files import sha256
 
 NEEDED = ("onnx", "onnxscript")
 """packages that write ONNX files"""

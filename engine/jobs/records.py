@@ -14,7 +14,7 @@ from aotlab.engine.video.given_masks import split_value
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, is_folder, is_plain_name, real_path, remove, require_writable
 from aotlab.utils.locks import LOCK, remove_leftovers
-from aotlab.utils.own_files import Kind, read_usable, write_own
+from aotlab.utils.versioned_json import Kind, read_usable, write_own
 
 FOLDER = ".jobs"
 """folder of the records in the result folder"""

@@ -18,11 +18,10 @@ from aotlab.engine.video.options import TrackOptions, located
 from aotlab.engine.video.tracking import track
 from aotlab.media.video import open_frames
 from aotlab.utils.distributed import RESUME, World
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, out_of_memory
-from aotlab.utils.faults import fault_sentence
+from aotlab.utils.errors import MEMORY_ADVICE, InputError, fault_sentence, out_of_memory
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output
-from aotlab.utils.own_files import load_record, save_record
+from aotlab.utils.versioned_json import load_record, save_record
 
 log = logging.getLogger(__name__)
 

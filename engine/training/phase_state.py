@@ -23,7 +23,7 @@ from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord,
 from aotlab.utils.distributed import World
 from aotlab.utils.errors import InputError, RunStopped
 from aotlab.utils.files import atomic_file, is_file
-from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
+from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
 
 
 class NotFinite(RunStopped):
@@ -110,7 +110,7 @@ def save_state(state: PhaseState, output: Path) -> None:
         )
     path = states_folder(output) / f"{state.index}_{state.phase.name}_{state.step:06d}.pt"
     with atomic_file(path) as file:
-        torch.save(sealed(STATES, content), file)
+        torch.save(wrap(STATES, content), file)
     for old in saved_states(output)[state.config.train.keep :]:
         old.unlink(missing_ok=True)
 
@@ -180,7 +180,7 @@ def read_state(path: Path) -> dict[str, Any] | None:
     try:
         with reading_own(path, STATES):
             found = torch.load(path, map_location="cpu", weights_only=True)
-            content = unsealed(STATES, found) if "kind" in found else found  # earlier versions had no seal
+            content = unwrap(STATES, found) if "kind" in found else found  # earlier versions had no seal
             broken = broken_weights(content)
             if broken:
                 raise ValueError(f"weights that are not finite, {broken[0]}")

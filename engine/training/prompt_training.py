@@ -29,8 +29,8 @@ from aotlab.networks.weights.model_card import AVERAGED, ModelCard, PhaseRecord
 from aotlab.utils.devices import autocast
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import atomic_path
-from aotlab.utils.own_files import Kind, reading_own, sealed, unsealed
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
+from aotlab.utils.versioned_json import Kind, reading_own, unwrap, wrap
 
 log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ class PromptTrainer:
             "optimizer": self.optimizer.state_dict(),
         }
         with atomic_path(self.output / "state.pt") as path:
-            torch.save(sealed(STATE, {"step": self.step, "seconds": self.seconds}) | content, path)
+            torch.save(wrap(STATE, {"step": self.step, "seconds": self.seconds}) | content, path)
 
     def _resume(self) -> None:
         path = self.output / "state.pt"
@@ -217,7 +217,7 @@ class PromptTrainer:
         with reading_own(path, STATE):
             content = torch.load(path, weights_only=True)
             tensors = {name: content.pop(name) for name in ("model", "average", "optimizer")}
-            numbers = unsealed(STATE, content)
+            numbers = unwrap(STATE, content)
             self.network.load_state_dict(tensors["model"])
             self.optimizer.load_state_dict(tensors["optimizer"])
             self.average = tensors["average"]

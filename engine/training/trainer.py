@@ -20,7 +20,7 @@ from aotlab.engine.training.phase_state import PhaseState, card_of, load_state, 
 from aotlab.utils.distributed import World
 from aotlab.utils.files import remove, require_writable
 from aotlab.utils.locks import locked_output, remove_leftovers
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from aotlab.engine.video.resume import Progress
 from aotlab.media.video import FrameSource
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import require_writable
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 Numbered = tuple[int, np.ndarray]
 """index and image of a frame"""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import yaml
 
-from aotlab.configs.yaml_text import read_mapping
 from aotlab.masks.exchange.matching import numbers_of
 from aotlab.masks.exchange.regions import (
     Annotations,
@@ -20,6 +20,7 @@ from aotlab.masks.exchange.regions import (
     runs_of_polygons,
 )
 from aotlab.masks.exchange.safe_files import ContentError, about, numbers, read_bytes
+from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, read_text
 
 
@@ -82,6 +83,11 @@ def _names(path: Path) -> dict[int, str]:
     """Return class names by class id; empty without a data.yaml."""
     if not is_file(path):
         return {}
-    names = read_mapping(read_text(path, "write it again"), str(path)).get("names") or {}
-    listed = enumerate(names) if isinstance(names, list) else names.items()
-    return {int(class_id): str(name) for class_id, name in listed}
+    try:
+        names = yaml.safe_load(read_text(path, "write it again")).get("names") or {}
+        listed = enumerate(names) if isinstance(names, list) else names.items()
+        return {int(class_id): str(name) for class_id, name in listed}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: not a YAML mapping with the names of classes; write it again") from error

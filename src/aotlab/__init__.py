@@ -7,6 +7,7 @@ does a program that only scores masks (`aotlab.evaluation`).
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from aotlab.utils.errors import InputError
 
 __version__ = "0.2.0"
+
+# src/aotlab links to the folders at the top of the repository; a checkout without symbolic links finds them there
+_checkout = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+if not os.path.isdir(f"{__path__[0]}/utils") and os.path.isfile(f"{_checkout}/pyproject.toml"):
+    __path__.append(_checkout)
 
 _HOMES = {
     "InputError": ("aotlab.utils.errors", "InputError"),

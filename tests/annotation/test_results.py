@@ -13,7 +13,7 @@ from aotlab.masks.exchange.regions import Annotations, Region, Written, runs_of
 from aotlab.masks.exchange.writing import write_annotations
 from aotlab.media.masks import write_mask
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import save_record
+from aotlab.utils.versioned_json import save_record
 from tests.annotation.clips import set_mask
 
 LENGTH = 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.configs.yaml_text import read_mapping
+from aotlab.configs.load import read_mapping
 from aotlab.masks.exchange.writing import WRITTEN, write_annotations
 from aotlab.media.video_writer import VideoWriter
 from aotlab.tools.convert import main

@@ -163,6 +163,6 @@ def test_boxes_and_late_objects_come_over_trax_and_masks_go_back(tmp_path: Path)
 def test_without_trax_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("aotlab.utils.extras.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
+    monkeypatch.setattr("aotlab.utils.errors.libraries", lambda: {"vot": ("trax_that_is_not_there",)})
     assert main(["vot"]) == 2
     assert "pip install 'aotlab[vot]'" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aotlab.tools.cli.one_video import inputs_of
 from aotlab.tools.cli.program import Parser
 from aotlab.tools.cli.surroundings import BY_SIGNAL
-from aotlab.utils.signals import StopFlag
+from aotlab.utils.processes import StopFlag
 from aotlab.utils.text import counted
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def run_batch(args: Namespace, settings: Config, options: TrackOptions) -> int:
     from aotlab.engine.jobs.runner import run_jobs
     from aotlab.engine.streaming import HELPERS
     from aotlab.engine.tracker import Tracker
-    from aotlab.utils.devices import leave_cores
+    from aotlab.utils.devices import reserve_cores
     from aotlab.utils.distributed import open_world
-    from aotlab.utils.signals import stop_flag
+    from aotlab.utils.processes import stop_flag
 
     @lru_cache(1)  # reused while settings are the same
     def tracker_of(overrides: tuple[str, ...]) -> Tracker:
@@ -65,7 +65,7 @@ def run_batch(args: Namespace, settings: Config, options: TrackOptions) -> int:
     jobs = [replace(job, levels=job.levels or args.levels) for job in listed]
     made_by = inputs_of(args.checkpoint, settings, options)
     with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
-        leave_cores(HELPERS)
+        reserve_cores(HELPERS)
         device = str(world.device)
         records = run_jobs(
             jobs, args.output, made_by, options, tracker_of=tracker_of, world=world, stop=stop, force=args.force,

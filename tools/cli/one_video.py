@@ -90,7 +90,7 @@ def forecast(args: Namespace, settings: Config) -> int:
 def inputs_of(checkpoint: Path, settings: Config, options: TrackOptions) -> dict[str, Any]:
     """Return all that results depend on, apart from the video and its masks."""
     from aotlab.configs.load import to_yaml
-    from aotlab.utils.own_files import sha256
+    from aotlab.utils.files import sha256
 
     inputs: dict[str, Any] = {
         "checkpoint": sha256(checkpoint), "settings": to_yaml(settings), "write": sorted(options.write),
@@ -133,7 +133,7 @@ class Run:
     def before(self) -> JobRecord | None:
         """Return the record of an earlier run with the same inputs; None without one, or for a stream."""
         from aotlab.engine.jobs.records import JobRecord
-        from aotlab.utils.own_files import load_record
+        from aotlab.utils.versioned_json import load_record
 
         before = None if self._once else load_record(self._args.output / RECORD, JobRecord)
         if before is None or before.made_by != self._record.made_by:
@@ -148,7 +148,7 @@ class Run:
         from aotlab.engine.video.outputs import refuse_results, remove_results
         from aotlab.engine.video.resume import STATE
         from aotlab.engine.video.tracking import removals_by_frame, track
-        from aotlab.utils.own_files import save_record
+        from aotlab.utils.versioned_json import save_record
 
         args, source, options, record = self._args, self._source, self._options, self._record
         if not (resume or args.force):
@@ -178,9 +178,9 @@ class Run:
         """Load the model, with as much memory as ``--memory-budget`` allows."""
         from aotlab.engine.streaming import HELPERS
         from aotlab.engine.tracker import Tracker
-        from aotlab.utils.devices import leave_cores
+        from aotlab.utils.devices import reserve_cores
 
-        leave_cores(HELPERS)
+        reserve_cores(HELPERS)
         args, overrides = self._args, self._args.overrides
         if args.memory_budget is not None:
             overrides = [*overrides, *fit_budget(args.memory_budget, self._settings, self._source, masks)]

@@ -16,11 +16,16 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from aotlab.tools.cli.surroundings import PIPE_CLOSED, OutputLost, surroundings
-from aotlab.utils.allocator import keep_freed_memory
-from aotlab.utils.environment import enable_fallback, set_waiting
-from aotlab.utils.errors import MEMORY_ADVICE, InputError, RankError, RunStopped, out_of_memory
-from aotlab.utils.extras import missing_extra
-from aotlab.utils.faults import fault_sentence
+from aotlab.utils.environment import enable_fallback, keep_freed_memory, set_waiting
+from aotlab.utils.errors import (
+    MEMORY_ADVICE,
+    InputError,
+    RankError,
+    RunStopped,
+    fault_sentence,
+    missing_extra,
+    out_of_memory,
+)
 
 Main = Callable[..., int]
 Options = argparse._ActionsContainer

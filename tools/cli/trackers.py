@@ -25,8 +25,7 @@ OWN = "own"
 
 def offered_models(args: Namespace) -> dict[str, Path]:
     """Return the checkpoints that the page offers by name: given ones, the bundled one, and fetched weights."""
-    from aotlab.configs.weights import published_weights
-    from aotlab.networks.weights.zoo import weights_folder
+    from aotlab.networks.weights.zoo import published_weights, weights_folder
 
     models: dict[str, Path] = {}
     for path in [*args.checkpoint, BUNDLED_CHECKPOINT]:

@@ -21,7 +21,7 @@ from aotlab.engine.export.description import (
     to_text,
 )
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import SEAL, sealed
+from aotlab.utils.versioned_json import SEAL, wrap
 from tests.altered import altered
 
 
@@ -64,7 +64,7 @@ def test_the_name_of_a_graph_does_not_lead_out_of_the_folder(export, name):
     folder, tree = export
     tree["graphs"][name] = tree["graphs"].pop("encode")
     content = {name: value for name, value in tree.items() if name not in SEAL}
-    (folder / FILE).write_text(yaml.safe_dump(sealed(EXPORT, content)))
+    (folder / FILE).write_text(yaml.safe_dump(wrap(EXPORT, content)))
     with pytest.raises(InputError, match="not a usable export"):
         read_description(folder)
 

@@ -9,7 +9,7 @@ from aotlab.engine.jobs.listing import Job
 from aotlab.engine.jobs.records import FOLDER, RUN, RUN_KIND, JobRecord, claim_folder, digest_of, record_path
 from aotlab.engine.jobs.reviews import write_reviews
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import load_record, save_record, sealed
+from aotlab.utils.versioned_json import load_record, save_record, wrap
 
 SETTINGS = {"a": 1}
 WRONG = ["", "{", "[]", "5", "null", '{"name": 5}', '{"jobs": 5, "settings": {}}', "[" * 100000, b"\xff\xfe"]
@@ -52,7 +52,7 @@ def test_replacing_results_removes_nothing_outside_the_folder(tmp_path, jobs, na
     output = tmp_path / "out"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").write_text("x")
-    write(output / FOLDER / RUN, json.dumps(sealed(RUN_KIND, {"settings": {}, "jobs": [name]})))
+    write(output / FOLDER / RUN, json.dumps(wrap(RUN_KIND, {"settings": {}, "jobs": [name]})))
     write(output / "other", "kept")
     claim_folder(output, jobs, SETTINGS, force=True)
     assert (tmp_path / "mine" / "work").read_text() == "x"

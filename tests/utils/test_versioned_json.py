@@ -12,7 +12,7 @@ from aotlab.engine.evaluation.finished import Finished
 from aotlab.engine.jobs.records import RUN_KIND, JobRecord
 from aotlab.networks.kernels.tuning import TIMINGS
 from aotlab.utils.errors import InputError
-from aotlab.utils.own_files import RECORD, read_own, read_usable, write_own
+from aotlab.utils.versioned_json import RECORD, read_own, read_usable, write_own
 from tests.altered import altered
 
 CONTENTS = {
@@ -24,7 +24,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize("name", CONTENTS)
-def test_any_field_may_be_anything(tmp_path, name):
+def test_changed_field_rejected(tmp_path, name):
     kind, content = CONTENTS[name]
     path, random = tmp_path / "file.json", Random(0)
     write_own(path, kind, content)
@@ -42,19 +42,19 @@ def test_any_field_may_be_anything(tmp_path, name):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"5", b"null", b"[" * 100000, b"\xff\xfe", b'{"frames": 3}']
 )
-def test_what_is_no_such_file_is_named_and_left_out(tmp_path, caplog, content):
+def test_corrupt_record_is_skipped(tmp_path, caplog, content):
     path = tmp_path / "file.json"
     path.write_bytes(content)
     assert read_usable(path, RECORD, dict) is None
     assert "file.json: not a usable record of a run" in caplog.text
 
 
-def test_a_missing_file_is_nothing_to_tell(tmp_path, caplog):
+def test_missing_record_is_silent(tmp_path, caplog):
     assert read_usable(tmp_path / "file.json", RECORD, dict) is None
     assert caplog.text == ""
 
 
-def test_another_version_and_a_huge_file_are_refused(tmp_path):
+def test_other_version_and_huge_file_rejected(tmp_path):
     path = tmp_path / "file.json"
     write_own(path, RECORD._replace(version=2), {})
     with pytest.raises(InputError, match="version 2; this program reads 1"):

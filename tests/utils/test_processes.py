@@ -8,11 +8,11 @@ import threading
 
 import pytest
 
-from aotlab.utils.signals import stop_flag
+from aotlab.utils.processes import stop_flag
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_sets_the_flag_and_the_handler_comes_back(number: signal.Signals) -> None:
+def test_signal_sets_the_flag_and_handler_is_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with stop_flag() as stop:
         assert not stop.is_set()
@@ -21,7 +21,7 @@ def test_a_signal_sets_the_flag_and_the_handler_comes_back(number: signal.Signal
     assert signal.getsignal(number) is before
 
 
-def test_a_second_interrupt_acts_at_once() -> None:
+def test_second_interrupt_acts_at_once() -> None:
     with pytest.raises(KeyboardInterrupt), stop_flag() as stop:  # noqa: PT012
         os.kill(os.getpid(), signal.SIGINT)
         assert stop.wait(5)
@@ -29,7 +29,7 @@ def test_a_second_interrupt_acts_at_once() -> None:
         threading.Event().wait(5)
 
 
-def test_another_thread_gets_a_flag_that_stays_unset() -> None:
+def test_flag_of_another_thread_stays_unset() -> None:
     seen = []
 
     def work() -> None:
@@ -42,7 +42,7 @@ def test_another_thread_gets_a_flag_that_stays_unset() -> None:
     assert seen == [False]
 
 
-def test_a_signal_sets_the_flags_of_all_blocks_around() -> None:
+def test_signal_sets_flags_of_enclosing_blocks() -> None:
     with stop_flag() as outer, stop_flag() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.wait(5)

@@ -1,4 +1,4 @@
-"""Files of this project: sealed on writing, read through one guard, compared by digests."""
+"""Files of this project: written with kind, version and digest, and checked when they are read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
     """remedy in messages, such as "track the video again" """
 
 
-RECORD = Kind("record of a run", 1, "what it stands for is run again")
+RECORD = Kind("record of a run", 1, "that step will be rerun")
 """finished part of a run, with which it resumes"""
 
 
@@ -53,13 +53,13 @@ def reading_own(path: Path | str, kind: Kind) -> Iterator[None]:
         raise InputError(f"{path}: not a usable {kind.name} ({reason}); {kind.remedy}") from error
 
 
-def sealed(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
+def wrap(kind: Kind, content: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content with its kind, version and digest."""
     return {"kind": kind.name, "version": kind.version, "digest": digest(content), **content}
 
 
-def unsealed(kind: Kind, found: Any) -> dict[str, Any]:
-    """Check a sealed content and return it; raises `ValueError` for another kind or version, or changed content."""
+def unwrap(kind: Kind, found: Any) -> dict[str, Any]:
+    """Check wrapped content and return it; raises `ValueError` for another kind or version, or changed content."""
     if not isinstance(found, dict) or found.get("kind") != kind.name:
         raise ValueError("written by another program or an earlier version")
     if found.get("version") != kind.version:
@@ -77,8 +77,8 @@ def digest(content: Any) -> str:
 
 
 def write_own(path: Path, kind: Kind, content: Mapping[str, Any]) -> None:
-    """Write a sealed JSON file atomically; raises `InputError` if it cannot be written."""
-    write_text(path, json.dumps(sealed(kind, content), indent=1) + "\n")
+    """Write a wrapped JSON file atomically; raises `InputError` if it cannot be written."""
+    write_text(path, json.dumps(wrap(kind, content), indent=1) + "\n")
 
 
 def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made:
@@ -86,7 +86,7 @@ def read_own(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> 
     with reading_own(path, kind):
         if not is_file(path) or path.stat().st_size > LARGEST:
             raise ValueError(f"not a file of at most {LARGEST >> 20} MiB")
-        return make(unsealed(kind, json.loads(path.read_text(encoding="utf-8"))))
+        return make(unwrap(kind, json.loads(path.read_text(encoding="utf-8"))))
 
 
 def read_usable(path: Path, kind: Kind, make: Callable[[dict[str, Any]], Made]) -> Made | None:
@@ -106,17 +106,3 @@ def save_record(path: Path, record: Any) -> None:
 def load_record(path: Path, kind: type[Made]) -> Made | None:
     """Return the record of a finished part, as `read_usable` does."""
     return read_usable(path, RECORD, lambda content: kind(**content))
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content in hexadecimal digits; raises `InputError` if it cannot be read."""
-    total = hashlib.sha256()
-    if not is_file(path):
-        raise InputError(f"{path}: no such file; give a regular file")
-    try:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                total.update(block)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    return total.hexdigest()
