@@ -127,7 +127,7 @@ def test_imports_go_leftwards_only(package):
 @pytest.mark.parametrize(
     ("package", "source", "breach"),
     [
-        ("networks", "import aotlab.dataloaders.lint.ids", "dataloaders"),
+        ("networks", "import aotlab.dataloaders.lint", "dataloaders"),
         ("networks", "def f():\n    from aotlab.engine.tracker import Tracker", "engine"),
         ("utils", "from aotlab.configs import load", "configs"),
         ("dataloaders", "if TYPE_CHECKING:\n    from aotlab.evaluation.davis import x", "evaluation"),

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from aotlab.dataloaders.lint.files import check_frame, check_mask
+from aotlab.dataloaders.lint import check_frame, check_mask
 from aotlab.dataloaders.training.labelled import read_ids, read_saliency
 from aotlab.masks.id_maps import read_mask
 from aotlab.media.images import read_image
@@ -80,7 +80,7 @@ def test_a_broken_image_is_read_or_named(tmp_path, kind, name):
             assert "\n" not in str(sentence)
         for check in (check_frame, check_mask):
             facts = check(path, decode=True)
-            assert facts.size is not None or facts.findings
+            assert facts.size is not None or facts.finding
 
 
 def test_an_empty_image_is_named(tmp_path):
