@@ -170,7 +170,7 @@ def lint_videos(
                 dict.fromkeys([*given, *video.annotations, *separate]), check_mask, pool, decode=decode
             )
             findings = [error(Path(video.name), video.problem)] if video.problem is not None else []
-            findings += [*_check_files(frames, masks, video), *_check_given(video, frames)]
+            findings += [*_check_files(frames, masks), *_check_given(video, frames)]
             stems = {path.stem for path in masks} | {video.frames[index].stem for index in video.masks}
             ids = {each for facts in masks.values() for each in facts.ids or ()}
             found = int(bool(ids)) if video.merge_ids else len(ids - {VOID})
@@ -246,7 +246,7 @@ def _add(
         result.objects += objects
 
 
-def _check_files(frames: Facts, masks: Facts, video: Video | None = None) -> Iterator[Finding]:
+def _check_files(frames: Facts, masks: Facts) -> Iterator[Finding]:
     """Yield unreadable files, masks of another size than their frame, and masks without a frame."""
     for facts in (*frames.values(), *masks.values()):
         if facts.finding is not None:
@@ -258,7 +258,7 @@ def _check_files(frames: Facts, masks: Facts, video: Video | None = None) -> Ite
     for path, facts in masks.items():
         if path.stem in by_stem:
             size = by_stem[path.stem][1]
-            fits = size is None or facts.size in (None, size, video and video.output_size(*size))
+            fits = size is None or facts.size in (None, size)
             if not fits:
                 advice = "give a mask of the frame's size"
                 yield error(path, f"{_text(facts.size)}, but its frame is {_text(size)}; {advice}")

@@ -26,7 +26,7 @@ LIBRARY = [package for package in ALLOWED if package not in ("tools", "benchmark
 FILE_LINES, FUNCTION_LINES = 300, 40
 LIGHT = {
     "configs.files", "configs.protocol", "configs.schema", "configs.training", "dataloaders.benchmarks.datasets",
-    "dataloaders.benchmarks.sequences", "engine.evaluation.paper_tables", "masks.exchange.writing", "tools.cli",
+    "dataloaders.benchmarks.sequences", "engine.benchmark.paper_tables", "masks.exchange.writing", "tools.cli",
     "utils.allocator", "utils.environment", "utils.errors", "utils.extras", "utils.faults", "utils.files",
     "utils.locks", "utils.numbers", "utils.progress", "utils.signals", "utils.text",
 }  # fmt: skip

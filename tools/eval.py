@@ -41,8 +41,8 @@ from aotlab.utils.files import require_writable, write_text
 from aotlab.utils.signals import stop_flag
 
 if TYPE_CHECKING:
+    from aotlab.engine.benchmark.evaluator import EvaluationResult
     from aotlab.engine.ensemble import Ensemble
-    from aotlab.engine.evaluation.evaluator import EvaluationResult
     from aotlab.engine.tracker import Tracker
     from aotlab.evaluation.tables import TableLayout
     from aotlab.utils.distributed import World
@@ -65,7 +65,7 @@ def track(
     videos: Sequence[Video], args: argparse.Namespace, world: World, stop: threading.Event
 ) -> EvaluationResult:
     """Load the models and track this rank's share; raise `RunStopped` if interrupted."""
-    from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
+    from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
     from aotlab.engine.streaming import HELPERS
     from aotlab.utils.devices import leave_cores
 
@@ -215,8 +215,8 @@ def main(argv: list[str] | None = None) -> int:
     )  # fmt: skip
     videos = select_videos(every, args.sequence)
     require_writable(args.output)
-    from aotlab.engine.evaluation.evaluator import score
-    from aotlab.engine.evaluation.scoring import rules_of
+    from aotlab.engine.benchmark.evaluator import score
+    from aotlab.engine.benchmark.scoring import find_rules
     from aotlab.evaluation.tables import scores_table
     from aotlab.utils.distributed import open_world
 
@@ -227,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     if not world.lead:
         return 0
     scores = score(videos, report)
-    layout = rules_of(videos).table
+    layout = find_rules(videos).table
     table = scores_table(scores, layout) if scores else {}
     show(table, layout, report, total=args.fps_report)
     if not scores:

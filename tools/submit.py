@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, DataSet, default_root, find_dataset, open_dataset
-from aotlab.dataloaders.benchmarks.sequences import Video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, require_readable
 from aotlab.tools.cli.options import add_dataset_options, add_shared
 from aotlab.tools.cli.paths import require_new, require_paths
 from aotlab.tools.cli.program import Parser, command, option
@@ -95,15 +95,14 @@ def expected_of(video: Video) -> Expected:
     import numpy as np
 
     from aotlab.evaluation.submission import Expected
-    from aotlab.masks.id_maps import VOID, read_mask
+    from aotlab.masks.id_maps import VOID
     from aotlab.masks.object_masks import read_given
 
     given = [read_given(mask) for mask in video.masks.values()]
     ids = {item.object_id for item in video.objects}
     if not ids:
         ids = {int(object_id) for labels in given for object_id in np.unique(labels)} - {0, VOID}
-    # results of DAVIS have the size of its 480p annotations, whatever that of the frames
-    size = read_mask(video.annotations[0]).shape if video.annotations else given[0].shape
+    size = given[0].shape
     return Expected(video.name, video.results, (size[0], size[1]), frozenset(ids))
 
 
@@ -132,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     require_extra("score")
     split = args.split or ("val" if dataset.archive is None else next(iter(dataset.server)))
     videos = open_dataset(name, args.root, split)
-    require_whole(videos)  # a server takes all sequences or none
+    require_readable(videos)  # a server takes all sequences or none
     what = f"sequences of {name} {split}"
     if dataset.archive is None:
         masks = write_kind(name, dataset, split, videos, args)

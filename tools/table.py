@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from aotlab.engine.evaluation.paper_tables import (
+from aotlab.engine.benchmark.paper_tables import (
     ROOT,
     Benchmark,
     Model,

@@ -25,8 +25,6 @@ from aotlab.dataloaders.benchmarks.sequences import (
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file, plain_name, read_text
 
-OUTPUT_HEIGHT = 480
-
 
 def davis(
     root: Path, year: Literal[2016, 2017], split: str = "val", *, names: Sequence[str] = ()
@@ -44,7 +42,7 @@ def davis(
         listed = read_list(list_file(split, *lists))
 
     def read(name: str) -> Video:
-        return replace(_at_480p(root, name), merge_ids=year == 2016, output_height=OUTPUT_HEIGHT)
+        return replace(_at_480p(root, name), merge_ids=year == 2016)
 
     return read_each(listed, read)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aotlab.dataloaders.benchmarks.metadata import read_metadata, read_objects, split_folder, video_names
-from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_whole
+from aotlab.dataloaders.benchmarks.sequences import Video, read_each, read_video, require_readable
 from aotlab.masks.object_masks import ListedObject
 from aotlab.utils.errors import InputError
 from aotlab.utils.files import is_file
@@ -42,7 +42,7 @@ def mosev2(root: Path, split: str = "val") -> list[Video]:
 
     def read(name: str) -> Video:
         """Read a video; raises `InputError` if it is damaged, or the metadata list no object of it."""
-        require_whole([found[name]])
+        require_readable([found[name]])
         stems = tuple(frame.stem for frame in found[name].frames)
 
         def read_object(object_id: int, _: object) -> ListedObject:

@@ -110,7 +110,7 @@ def test_the_data_set_is_read_with_the_objects_of_first_frames(
         assert image.size == (854, 480)
 
 
-def test_training_keeps_all_objects_of_sequences_of_three_frames(source: Source) -> None:
+def test_training_keeps_all_objects_of_list_sequences_three_frames(source: Source) -> None:
     assert source.convert("train") == 0
     (video,) = open_dataset("visor", source.output, "train")
     assert [sorted(np.unique(read_mask(path))) for path in video.annotations] == [

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aotlab.engine.evaluation.voting import vote
+from aotlab.engine.benchmark.voting import vote
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.tools.ensemble import main
 

@@ -12,7 +12,7 @@ from aotlab.engine.tracker import Tracker
 from aotlab.tools import eval as tool
 from aotlab.tools.score import main as score
 from tests import miniatures
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 
 SPLITS = {"youtubevos2018": "train", "youtubevos2019": "train", "mose": "train", "mosev2": "train"}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aotlab.engine.evaluation.finished import FOLDER
+from aotlab.engine.benchmark.evaluator import RECORDS
 from aotlab.tools.eval import main
 from tests.drawn_clips import draw_clip, lay_out_split, stems_from
 from tests.limits import files_up_to
@@ -77,11 +77,11 @@ def test_a_run_killed_in_the_middle_goes_on_to_identical_results(
 ) -> None:
     command = [sys.executable, PROGRAM, *options(data, tmp_path)]
     run = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
-    while run.poll() is None and len(list((tmp_path / FOLDER).glob("*.json"))) < 2:
+    while run.poll() is None and len(list((tmp_path / RECORDS).glob("*.json"))) < 2:
         time.sleep(0.005)
     run.send_signal(number)
     _, said = run.communicate()
-    finished = len(list((tmp_path / FOLDER).glob("*.json")))
+    finished = len(list((tmp_path / RECORDS).glob("*.json")))
     assert 2 <= finished < 6
     if number == signal.SIGTERM:
         assert run.returncode == 1

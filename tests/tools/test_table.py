@@ -12,7 +12,7 @@ import pytest
 
 from aotlab.configs.load import load_config
 from aotlab.dataloaders.benchmarks.datasets import DATASETS, default_root
-from aotlab.engine.evaluation.paper_tables import load_table, missing
+from aotlab.engine.benchmark.paper_tables import load_table, missing
 from aotlab.tools import eval as evaluation
 from aotlab.tools import table as tool
 from tests.shared import SHARED

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aotlab.engine.evaluation.vot import VotSession, fit, serve
+from aotlab.engine.benchmark.vot import VotSession, fit, serve
 from aotlab.tools.main import main
 from aotlab.utils.errors import InputError
 
@@ -127,7 +127,7 @@ def test_every_request_is_answered_with_a_mask_and_confidence_for_each_object(tm
 
 SERVER = """
 import trax
-from aotlab.engine.evaluation.vot import COLOUR, serve
+from aotlab.engine.benchmark.vot import COLOUR, serve
 from tests.tools.test_vot import PaintingTracker
 server = trax.Server([trax.Region.MASK], [trax.Image.PATH], [COLOUR], tracker_name="painting", multiobject=True)
 serve(server, PaintingTracker(), trax.Mask.create)

@@ -5,7 +5,7 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.davis import davis
-from aotlab.dataloaders.benchmarks.sequences import Video, folder
+from aotlab.dataloaders.benchmarks.sequences import folder
 from aotlab.masks.id_maps import write_mask
 from aotlab.utils.errors import InputError
 
@@ -85,26 +85,6 @@ def test_split_test_means_test_dev_with_first_labels_only(root):
     write_list(root, "2017/test-dev.txt", "deer")
     (video,) = davis(root, 2017, "test")
     assert (len(video.frames), len(video.masks), len(video.annotations)) == (3, 1, 1)
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "wanted"),
-    [
-        (480, 854, 854),
-        (480, 910, 910),
-        (1080, 1920, 854),
-        (240, 427, 854),
-        (720, 1280, 854),
-        (2160, 4096, 911),
-    ],
-)
-def test_davis_results_are_480_high_and_as_wide_as_the_frame_rounded_up(root, height, width, wanted):
-    write_list(root, "2017/val.txt", "bear")
-    assert davis(root, 2017)[0].output_size(height, width) == (480, wanted)
-
-
-def test_other_videos_keep_their_own_size():
-    assert Video("any", frames=()).output_size(123, 457) == (123, 457)
 
 
 @pytest.mark.parametrize(

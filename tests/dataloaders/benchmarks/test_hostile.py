@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate
-from aotlab.engine.evaluation.scoring import rules_of, score_videos
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate
+from aotlab.engine.benchmark.scoring import find_rules, score_videos
 from aotlab.utils.errors import InputError
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 from tests.miniatures import (
     make_davis2017,
     make_folder,
@@ -170,7 +170,7 @@ def test_one_sequence_that_cannot_be_read_is_skipped_and_reported(root, tmp_path
         assert str(images.parent) in report.failures[first.name] or str(masks) in report.failures[first.name]
         scored = score_videos(videos, tmp_path / "out")
         assert first.name in scored.failures
-        assert rules_of(videos) is rules_of([video for video in videos if video.problem is None])
+        assert find_rules(videos) is find_rules([video for video in videos if video.problem is None])
 
 
 def test_where_no_sequence_can_be_read_the_data_set_is_refused(root):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_lvos
 
@@ -62,4 +62,4 @@ def test_metadata_that_is_missing_or_wrong_is_named(root: Path, text: str | None
     else:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        require_whole(open_dataset("lvosv2", root))
+        require_readable(open_dataset("lvosv2", root))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_vost
 
@@ -42,6 +42,6 @@ def test_a_video_without_masks_and_a_missing_list_are_named(root: Path) -> None:
     for path in (root / "Annotations" / "1083_cut_tomato").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="1083_cut_tomato: no mask of a frame"):
-        require_whole(open_dataset("vost", root))
+        require_readable(open_dataset("vost", root))
     with pytest.raises(InputError, match=r"train\.txt: no such list file; lists here: test, val"):
-        require_whole(open_dataset("vost", root, "train"))
+        require_readable(open_dataset("vost", root, "train"))

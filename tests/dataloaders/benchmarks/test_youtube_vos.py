@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.dataloaders.benchmarks.sequences import require_whole
+from aotlab.dataloaders.benchmarks.sequences import require_readable
 from aotlab.utils.errors import InputError
 from tests.miniatures import make_youtubevos
 
@@ -101,10 +101,10 @@ def list_nothing(videos) -> None:
 def test_what_is_missing_is_named(root: Path, spoil, message: str) -> None:
     spoil(root)
     with pytest.raises(InputError, match=message):
-        require_whole(open_dataset("youtubevos2019", root))
+        require_readable(open_dataset("youtubevos2019", root))
 
 
 def test_all_frames_need_their_archive(root: Path) -> None:
     shutil.rmtree(root / "valid_all_frames")
     with pytest.raises(InputError, match="valid_all_frames/JPEGImages: no such folder"):
-        require_whole(open_dataset("youtubevos2019", root, all_frames=True))
+        require_readable(open_dataset("youtubevos2019", root, all_frames=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aotlab.engine.evaluation.worst import pick_frames
+from aotlab.engine.benchmark.worst import pick_frames
 from aotlab.evaluation.sequence_scores import SequenceScores
 
 

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
-from aotlab.engine.evaluation.finished import FOLDER
+from aotlab.engine.benchmark.evaluator import RECORDS, EvaluationResult, RunOptions, evaluate
 from aotlab.engine.tracker import Tracker
 from aotlab.masks.id_maps import read_mask, write_mask
 from aotlab.utils.distributed import World
-from tests.engine.evaluation.painting import PaintingTracker
-from tests.engine.evaluation.test_evaluator import make_video, names, square
+from tests.engine.benchmark.painting import PaintingTracker
+from tests.engine.benchmark.test_evaluator import make_video, names, square
 from tests.engine.small_model import build
 
 MADE_BY = {"models": [{"checkpoint": "abc", "weight": 1.0}], "flip": False}
@@ -35,7 +34,7 @@ def run(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in names(folder) if FOLDER not in name}
+    return {name: (folder / name).read_bytes() for name in names(folder) if RECORDS not in name}
 
 
 def test_what_is_finished_is_not_run_again(videos, tmp_path):
@@ -66,7 +65,7 @@ def test_results_that_are_not_whole_are_made_again(videos, tmp_path, damage):
     elif damage == "cut off":
         result.write_bytes(result.read_bytes()[:60])
     else:
-        (tmp_path / "out" / FOLDER / "a.json").write_text("{")
+        (tmp_path / "out" / RECORDS / "a.json").write_text("{")
     assert run(videos[:1], tmp_path / "out")[0].steps == 3
     assert contents(tmp_path / "out") == before
 
@@ -83,7 +82,7 @@ def test_a_changed_reference_mask_runs_its_sequence_again(videos, tmp_path):
 def test_without_models_named_nothing_is_taken_over_or_recorded(videos, tmp_path):
     run(videos, tmp_path / "out")
     assert run(videos, tmp_path / "out", made_by=None)[0].steps == 12
-    assert list((tmp_path / "out" / FOLDER).iterdir()) == []  # the results are of unknown origin now
+    assert list((tmp_path / "out" / RECORDS).iterdir()) == []  # the results are of unknown origin now
 
 
 def test_a_stop_ends_before_the_next_frame_and_the_next_run_goes_on(videos, tmp_path):
@@ -191,5 +190,5 @@ def test_warm_up_frames_are_not_timed(videos, tmp_path):
     # three of a; of b another three, and then all but the first; of c all but the first
     assert report.timed_frames == 0 + 2 + 3
     assert report.total_fps <= report.fps
-    record = json.loads((tmp_path / "out" / FOLDER / "b.json").read_text())
+    record = json.loads((tmp_path / "out" / RECORDS / "b.json").read_text())
     assert record["timed_frames"] == 2

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
-from aotlab.engine.evaluation.evaluator import EvaluationResult, RunOptions, evaluate
+from aotlab.engine.benchmark.evaluator import EvaluationResult, RunOptions, evaluate
 from aotlab.masks.id_maps import read_mask
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 from tests.miniatures import make_folder, make_lvos, make_vost, make_youtubevos
 
 

@@ -52,7 +52,7 @@ def whole_weights(weights: Sequence[str], count: int) -> list[int]:
     return whole
 
 
-def sequences_of(results: Path) -> list[str]:
+def list_sequences(results: Path) -> list[str]:
     """Return the sorted names of folders with PNGs; ``sequence/object`` if each object has a folder."""
     names = _folders(results)
     names += [f"{name}/{inner}" for name in names for inner in _folders(results / name)]

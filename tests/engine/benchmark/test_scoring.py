@@ -10,8 +10,8 @@ import pytest
 
 from aotlab.dataloaders.benchmarks.datasets import open_dataset
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.evaluation import scoring
-from aotlab.engine.evaluation.scoring import has_annotations, rules_of, score_videos
+from aotlab.engine.benchmark import scoring
+from aotlab.engine.benchmark.scoring import find_rules, has_annotations, score_videos
 from aotlab.evaluation.tables import scores_table
 from aotlab.masks.id_maps import read_mask, write_mask
 from tests.miniatures import make_davis2017, make_folder, make_vost, make_youtubevos, write_perturbed
@@ -30,7 +30,7 @@ def test_scores_do_not_depend_on_the_number_of_processes(
     davis: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = score_videos(davis, tmp_path / "results")
-    monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     monkeypatch.setattr(scoring, "CHUNK", 2)  # a sequence of three frames becomes two parts
     shared = score_videos(davis, tmp_path / "results", workers=2)
     assert list(alone.scores) == list(shared.scores)
@@ -44,7 +44,7 @@ def test_a_broken_sequence_is_a_failure_and_the_others_are_scored(
     davis: list[Video], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "results" / "bear" / "00002.png").write_bytes(b"nonsense")
-    monkeypatch.setattr(scoring, "WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(scoring, "MIN_FRAMES_PER_WORKER", 1)
     for workers in (1, 2):
         report = score_videos(davis, tmp_path / "results", workers=workers)
         assert list(report.scores) == ["camel"]
@@ -115,4 +115,4 @@ def test_masks_that_are_all_given_are_no_truth(davis: list[Video]) -> None:
     given = dict(enumerate(bear.annotations))
     assert has_annotations(bear)
     assert not has_annotations(Video("bear", bear.frames, masks=given, annotations=bear.annotations))
-    assert rules_of([]) is rules_of(davis)
+    assert find_rules([]) is find_rules(davis)

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 
 from aotlab.dataloaders.benchmarks.sequences import Video
-from aotlab.engine.evaluation.evaluator import RunOptions, evaluate, score
+from aotlab.engine.benchmark.evaluator import RunOptions, evaluate, score
 from aotlab.masks.id_maps import read_mask, resize_labels, write_mask
 from aotlab.utils.errors import InputError
-from tests.engine.evaluation.painting import PaintingTracker
+from tests.engine.benchmark.painting import PaintingTracker
 
 HEIGHT, WIDTH = 24, 32
 
@@ -58,16 +58,9 @@ def test_the_mask_is_given_once_and_the_tracker_reset_for_each_video(tmp_path):
     assert [ids for _, ids, _ in tracker.calls] == [[0, 1], None, None, [0, 1], None]
 
 
-def test_results_have_the_videos_output_size(tmp_path):
-    tracker = PaintingTracker()
-    run([make_video(tmp_path, "a", output_height=36)], tmp_path / "out", tracker)
-    assert {size for _, _, size in tracker.calls} == {(36, 48)}
-    assert {read_mask(path).shape for path in (tmp_path / "out/a").iterdir()} == {(36, 48)}
-
-
 def test_the_first_result_is_the_given_mask_whatever_the_tracker_says(tmp_path):
     tracker = PaintingTracker()
-    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(labels=np.zeros(size, np.int64))
+    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))
     run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert not read_mask(tmp_path / "out/a/00001.png").any()
@@ -113,7 +106,7 @@ def test_a_bad_reference_mask_fails_its_video(tmp_path, mask, message):
 def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypatch):
     # a clock that a step moves by a quarter of a second, a first step by a hundred
     now = [0.0]
-    monkeypatch.setattr("aotlab.engine.evaluation.evaluator.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("aotlab.engine.benchmark.evaluator.time.perf_counter", lambda: now[0])
     tracker = PaintingTracker()
     plain = tracker.step
 
@@ -127,7 +120,7 @@ def test_speed_counts_the_trackers_time_without_first_frames(tmp_path, monkeypat
 
 
 def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
-    video = make_video(tmp_path, "a", output_height=36)
+    video = make_video(tmp_path, "a")
     run([video], tmp_path / "out", overlay=True)
     assert [path.name for path in sorted((tmp_path / "out/a").iterdir())] == [
         f"{i:05d}.png" for i in range(4)
@@ -135,7 +128,7 @@ def test_overlays_lie_beside_the_results_in_their_own_folder(tmp_path):
     images = sorted((tmp_path / "out/overlay/a").iterdir())
     assert [path.name for path in images] == [f"{i:05d}.jpg" for i in range(4)]
     with Image.open(images[2]) as image:
-        assert (image.size, image.format) == ((48, 36), "JPEG")
+        assert (image.size, image.format) == (square().shape[::-1], "JPEG")
 
 
 def test_a_video_that_cannot_be_scored_joins_the_failures(tmp_path):
