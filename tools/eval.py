@@ -53,7 +53,7 @@ RANK_TIMEOUT = timedelta(days=7)
 """timeout of ranks that wait for slower ones"""
 
 
-def settings_of(args: argparse.Namespace) -> Config:
+def read_first_settings(args: argparse.Namespace) -> Config:
     """Return the settings of the first model."""
     from aotlab.networks.weights.checkpoints import read_settings
 
@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     for checkpoint, config in models(args):
         require_model(checkpoint, config)
     if args.print_config:
-        print_settings(settings_of(args))
+        print_settings(read_first_settings(args))
         return 0
     require_extra("score")
     # data set and output are checked before the slow part
@@ -221,7 +221,7 @@ def main(argv: list[str] | None = None) -> int:
     from aotlab.utils.distributed import open_world
 
     if args.memory_frames is not None:
-        require_bounded(settings_of(args), "--memory-frames")
+        require_bounded(read_first_settings(args), "--memory-frames")
     with open_world(args.device, timeout=RANK_TIMEOUT) as world, stop_flag() as stop:
         report = track(videos, args, world, stop)
     if not world.lead:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def parse(argv: list[str] | None) -> Namespace:
     """Read the command line."""
     parser = Parser("submit", "Pack results for a benchmark's server, or check an archive.")
-    able = [name for name, data in DATASETS.items() if data.archive is not None or kind_of(data)]
+    able = [name for name, data in DATASETS.items() if data.archive is not None or find_submission_kind(data)]
     add_dataset_options(parser, able, split=None)
     option(parser, "--results DIR", "folder with <sequence>/<frame>.png")
     option(parser, "--output FILE", "archive to write; burst: a JSON file, sav: a folder")
@@ -40,7 +40,7 @@ def parse(argv: list[str] | None) -> Namespace:
     return args
 
 
-def kind_of(dataset: DataSet) -> str | None:
+def find_submission_kind(dataset: DataSet) -> str | None:
     """Return what a server takes instead of an archive of masks; None: an archive."""
     if dataset.hota:
         return "a JSON file"
@@ -80,7 +80,7 @@ def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     """
     from aotlab.evaluation.submission import check_archive, check_results, write_archive
 
-    wanted = [expected_of(video) for video in videos]
+    wanted = [expect_results(video) for video in videos]
     if args.check is None:
         require_output(args.output)
         report(check_results(args.results, wanted), args.results)
@@ -90,7 +90,7 @@ def pack(videos: Sequence[Video], folder: str, args: Namespace) -> int:
     return sum(len(item.frames) for item in wanted)
 
 
-def expected_of(video: Video) -> Expected:
+def expect_results(video: Video) -> Expected:
     """Return the results that the server expects of a video; read its given masks."""
     import numpy as np
 
@@ -111,9 +111,7 @@ def report(problems: Sequence[str], archive: Path) -> None:
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
-        raise InputError(
-            f"{archive}: {len(problems)} masks are missing, wrong or too many, listed above; correct them"
-        )
+        raise InputError(f"{archive}: {len(problems)} invalid masks, listed above; correct them")
 
 
 @command
@@ -121,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write what a benchmark's server takes, or check an archive; return 0."""
     args = parse(argv)
     name, dataset = find_dataset(args.dataset)
-    kind = kind_of(dataset)
+    kind = find_submission_kind(dataset)
     require_new(args.output, force=args.force)
     if kind is not None and args.check is not None:
         raise InputError(f"--check: {name} takes {kind}; score the results with aotlab score")
@@ -138,7 +136,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{args.output}: {masks} masks of {len(videos)} {what}")
         return 0
     masks = pack(videos, dataset.archive, args)
-    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all as wanted")
+    print(f"{args.check or args.output}: {masks} masks of {len(videos)} {what}, all valid")
     if split in dataset.server:
         print(f"scored by {dataset.server[split]}")
     return 0

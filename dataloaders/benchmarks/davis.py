@@ -18,7 +18,7 @@ from aotlab.dataloaders.benchmarks.sequences import (
     list_file,
     list_frames,
     list_masks,
-    masks_of,
+    match_masks,
     read_each,
     read_video,
 )
@@ -129,4 +129,4 @@ def _from_first_mask(name: str, frames: tuple[Path, ...], masks: Path) -> Video:
     frames = tuple(dropwhile(lambda path: path.stem not in stems, frames))
     if not frames:
         raise InputError(f"{masks}: no mask of a frame of {name}; expected at least the first frame's")
-    return Video(name, frames, masks=masks_of(frames[:1], annotations), annotations=annotations)
+    return Video(name, frames, masks=match_masks(frames[:1], annotations), annotations=annotations)

@@ -44,8 +44,8 @@ class ScoringResult:
 def has_annotations(video: Video) -> bool:
     """Return whether the video has annotations besides the given masks."""
     if video.object_folders:
-        return any(item.length >= RULES[video.rules].least for item in video.objects)
-    return len(video.annotations) >= max(RULES[video.rules].least, len(video.masks) + 1)
+        return any(item.length >= RULES[video.rules].min_frames for item in video.objects)
+    return len(video.annotations) >= max(RULES[video.rules].min_frames, len(video.masks) + 1)
 
 
 def find_rules(videos: Sequence[Video]) -> Rules:

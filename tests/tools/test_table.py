@@ -139,7 +139,7 @@ def test_every_command_of_every_table_can_be_given(path):
         model, benchmark = table.models[row.model], table.benchmarks[row.benchmark]
         for config in model.configs:
             load_config(config)
-        options = [*tool.where(benchmark), *benchmark.options, *tool.of_model(model), *model.options]
+        options = [*tool.list_benchmark_options(benchmark), *benchmark.options, *tool.list_model_options(model), *model.options]
         evaluation.parse([*options, "--output", "results"])
         for line in missing(table, row):
             assert len(line.split(": ", 1)[1]) > 20, f"{line}: does not say where to get it"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from aotlab.dataloaders.benchmarks.visor import polygons_of
+from aotlab.dataloaders.benchmarks.visor import trace_polygons
 from aotlab.masks.id_maps import write_mask
 from aotlab.tools.submit import main
 
@@ -82,7 +82,7 @@ def test_outlines_of_any_mask_give_it_back() -> None:
     for size in (1, 2, 5):
         mask = rng.random((60 // size, 80 // size)).repeat(size, 0).repeat(size, 1) > 0.4
         drawn = np.zeros(mask.shape, np.uint8)
-        cv2.fillPoly(drawn, [np.array(points, np.int32) for points in polygons_of(mask)], 1)
+        cv2.fillPoly(drawn, [np.array(points, np.int32) for points in trace_polygons(mask)], 1)
         assert np.array_equal(drawn > 0, mask)
 
 

@@ -60,7 +60,9 @@ def test_the_mask_is_given_once_and_the_tracker_reset_for_each_video(tmp_path):
 
 def test_the_first_result_is_the_given_mask_whatever_the_tracker_says(tmp_path):
     tracker = PaintingTracker()
-    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(labels=np.zeros(frame.shape[:2], np.int64))
+    tracker.step = lambda frame, mask=None, *, size=None: SimpleNamespace(
+        labels=np.zeros(frame.shape[:2], np.int64)
+    )
     run([make_video(tmp_path, "a")], tmp_path / "out", tracker)
     np.testing.assert_array_equal(read_mask(tmp_path / "out/a/00000.png"), square())
     assert not read_mask(tmp_path / "out/a/00001.png").any()
